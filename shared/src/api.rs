@@ -1,0 +1,18 @@
+//! What a client sees: one envelope for every answer, one error type, one way to read a body.
+
+mod bearer;
+mod envelope;
+mod error;
+mod json;
+mod language;
+mod validation;
+
+pub use bearer::bearer_token;
+pub use envelope::Success;
+pub use error::{ApiError, Reason};
+pub use json::{Input, Json};
+pub use language::preferred_language;
+pub use validation::{Checks, Rule, Violation};
+
+/// The largest body that is read, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;

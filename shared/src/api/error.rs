@@ -1,0 +1,210 @@
+//! Every failure that a client can see: status, stable reason, message in two languages.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{
+    HeaderValue, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde_json::{Value, json};
+
+use super::{Violation, envelope};
+use crate::telemetry::{self, Language, Scope};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $status:ident $reason:literal $chinese:literal $english:literal;)*) => {
+        /// The stable reasons; clients branch on these.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The HTTP status.
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// The word that a client branches on.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $reason,)* }
+            }
+
+            /// What people read.
+            #[must_use]
+            pub fn message(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $((Self::$variant, Language::Chinese) => $chinese,
+                      (Self::$variant, Language::English) => $english,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The body can't be used.
+    InvalidRequest = BAD_REQUEST "invalid_request" "请求参数不正确" "The request is not valid";
+    /// WeChat 40029.
+    CodeInvalid = BAD_REQUEST "code_invalid" "登录凭证无效或已过期，请重新调用 wx.login" "The code is wrong or expired; call wx.login again";
+    /// WeChat 40163.
+    CodeUsed = BAD_REQUEST "code_used" "登录凭证已被使用，请重新调用 wx.login" "The code was used before; call wx.login again";
+    /// One answer for every way a ciphertext can be wrong.
+    DecryptFailed = BAD_REQUEST "decrypt_failed" "数据解密失败" "The data can't be decrypted";
+    /// No access token.
+    TokenMissing = UNAUTHORIZED "token_missing" "请先登录" "Log in first";
+    /// An access token that is not ours.
+    TokenInvalid = UNAUTHORIZED "token_invalid" "登录凭据无效，请重新登录" "The access token is not valid; log in again";
+    /// An access token that has expired.
+    TokenExpired = UNAUTHORIZED "token_expired" "登录已过期，请刷新登录凭据" "The access token has expired; refresh it";
+    /// The session was ended.
+    SessionRevoked = UNAUTHORIZED "session_revoked" "登录已失效，请重新登录" "The session has ended; log in again";
+    /// A refresh token that is not ours.
+    RefreshInvalid = UNAUTHORIZED "refresh_invalid" "刷新凭据无效，请重新登录" "The refresh token is not valid; log in again";
+    /// A refresh token that was used before.
+    RefreshReused = UNAUTHORIZED "refresh_reused" "刷新凭据已被使用，为安全起见请重新登录" "The refresh token was used before; log in again";
+    /// The role is missing.
+    Forbidden = FORBIDDEN "forbidden" "没有权限" "Not allowed";
+    /// The account is disabled.
+    UserDisabled = FORBIDDEN "user_disabled" "账号已被停用" "The account is disabled";
+    /// WeChat 40226.
+    UserBlocked = FORBIDDEN "user_blocked" "该微信账号存在风险，登录被拒绝" "WeChat blocks this account as high-risk";
+    /// No such route or resource.
+    NotFound = NOT_FOUND "not_found" "资源不存在" "Not found";
+    /// The route has no such method.
+    MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed" "请求方法不被允许" "Method not allowed";
+    /// Another version was written first.
+    Conflict = CONFLICT "conflict" "数据已被修改，请刷新后重试" "Changed by someone else; reload and try again";
+    /// WeChat replaced the `session_key`.
+    SessionKeyStale = CONFLICT "session_key_stale" "微信会话已更新，请重新登录后重试" "WeChat replaced the session key; log in again, then retry";
+    /// More than [`super::MAX_BODY`].
+    BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large" "请求内容过大" "The body is too large";
+    /// Not JSON by its own word.
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "请使用 application/json" "Use application/json";
+    /// Too many requests.
+    RateLimited = TOO_MANY_REQUESTS "rate_limited" "请求过于频繁，请稍后再试" "Too many requests; try again later";
+    /// A bug or a panic, caught.
+    Internal = INTERNAL_SERVER_ERROR "internal" "服务器内部错误" "Internal error";
+    /// WeChat answered with what we can't map.
+    UpstreamError = BAD_GATEWAY "upstream_error" "微信服务返回异常" "WeChat answered unexpectedly";
+    /// A store or WeChat is down, or we are overloaded.
+    Unavailable = SERVICE_UNAVAILABLE "unavailable" "服务暂不可用，请稍后再试" "Temporarily unavailable; try again later";
+    /// The deadline passed.
+    UpstreamTimeout = GATEWAY_TIMEOUT "upstream_timeout" "请求超时，请稍后再试" "Timed out; try again later";
+}
+
+/// A failure on its way to the client. What stands behind it goes to the log only.
+#[derive(Debug)]
+pub struct ApiError {
+    reason: Reason,
+    violations: Vec<Violation>,
+    data: Value,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// A failure for `reason`.
+    #[must_use]
+    pub fn new(reason: Reason) -> Self {
+        // Clients that are told to come back are told when.
+        let retry_after = matches!(reason, Reason::Unavailable | Reason::RateLimited).then_some(Duration::from_secs(1));
+        Self { reason, violations: Vec::new(), data: Value::Null, retry_after, cause: None }
+    }
+
+    /// A body that broke rules.
+    #[must_use]
+    pub fn invalid(violations: Vec<Violation>) -> Self {
+        Self { violations, ..Self::new(Reason::InvalidRequest) }
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    pub fn because(mut self, cause: &dyn std::error::Error) -> Self {
+        self.cause = Some(telemetry::describe(cause));
+        self
+    }
+
+    /// Answers with `data` instead of `null`: for a report that is about the failure.
+    #[must_use]
+    pub fn with_data<T: serde::Serialize>(mut self, data: &T) -> Self {
+        self.data = serde_json::to_value(data).unwrap_or_default();
+        self
+    }
+
+    /// Tells the client when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The reason.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// RFC 6750 §3: without an error where no token was sent.
+    fn challenge(&self) -> Option<&'static str> {
+        match self.reason {
+            Reason::TokenMissing => Some(r#"Bearer realm="weapp""#),
+            Reason::TokenInvalid => {
+                Some(r#"Bearer realm="weapp", error="invalid_token", error_description="not a valid access token""#)
+            }
+            Reason::TokenExpired => {
+                Some(r#"Bearer realm="weapp", error="invalid_token", error_description="the access token expired""#)
+            }
+            Reason::SessionRevoked => {
+                Some(r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#)
+            }
+            Reason::RefreshInvalid | Reason::RefreshReused => Some(
+                r#"Bearer realm="weapp", error="invalid_token", error_description="the refresh token is not usable""#,
+            ),
+            Reason::Forbidden => Some(r#"Bearer realm="weapp", error="insufficient_scope""#),
+            _ => None,
+        }
+    }
+}
+
+impl From<Reason> for ApiError {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let challenge = self.challenge();
+        let Self { reason, violations, data, retry_after, cause } = self;
+        Scope::note(|scope| (scope.reason, scope.cause) = (Some(reason.as_str()), cause));
+        let language = Scope::language();
+        let fields: Vec<_> = violations.iter().map(|violation| violation.describe(language)).collect();
+        let data = if fields.is_empty() { data } else { json!({ "fields": fields }) };
+        let mut response = envelope::failure(reason.status(), reason.message(language), reason.as_str(), data);
+        let headers = response.headers_mut();
+        if let Some(after) = retry_after {
+            headers.insert(RETRY_AFTER, whole_seconds(after));
+        }
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+/// Rounded up: too early would be refused again (RFC 9110 §10.2.3).
+fn whole_seconds(after: Duration) -> HeaderValue {
+    HeaderValue::from(u32::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1))
+}
+
+mod conversions;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! What the failures of each part mean to a client. Written out one by one: no failure becomes a 500 by accident.
+
+use super::{ApiError, Reason};
+use crate::{
+    auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
+    dynamo::DynamoError,
+    users::UserError,
+    wechat::WeChatError,
+};
+
+impl From<DynamoError> for ApiError {
+    fn from(error: DynamoError) -> Self {
+        let reason = match error {
+            DynamoError::Unavailable(_) => Reason::Unavailable,
+            DynamoError::Refused(_) => Reason::Internal,
+        };
+        Self::new(reason).because(&error)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Self::new(match error {
+            TokenError::Missing => Reason::TokenMissing,
+            TokenError::Invalid => Reason::TokenInvalid,
+            TokenError::Expired => Reason::TokenExpired,
+        })
+    }
+}
+
+impl From<AdmissionError> for ApiError {
+    fn from(error: AdmissionError) -> Self {
+        match error {
+            AdmissionError::Token(error) => error.into(),
+            AdmissionError::SessionEnded => Reason::SessionRevoked.into(),
+            AdmissionError::UserDisabled => Reason::UserDisabled.into(),
+            AdmissionError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Ended => Reason::SessionRevoked.into(),
+            SessionError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefreshTokenError> for ApiError {
+    fn from(_: RefreshTokenError) -> Self {
+        Reason::RefreshInvalid.into()
+    }
+}
+
+impl From<RotateError> for ApiError {
+    fn from(error: RotateError) -> Self {
+        match error {
+            RotateError::Invalid => Reason::RefreshInvalid.into(),
+            RotateError::Reused { .. } => Reason::RefreshReused.into(),
+            RotateError::Revoked => Reason::SessionRevoked.into(),
+            RotateError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::NotFound => Reason::NotFound.into(),
+            UserError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<WeChatError> for ApiError {
+    fn from(error: WeChatError) -> Self {
+        let reason = match error {
+            WeChatError::CodeInvalid => Reason::CodeInvalid,
+            WeChatError::CodeUsed => Reason::CodeUsed,
+            WeChatError::UserBlocked => Reason::UserBlocked,
+            WeChatError::Throttled => Reason::RateLimited,
+            WeChatError::Busy | WeChatError::Connect(_) => Reason::Unavailable,
+            // Never the client's fault, so not a 4xx; the log says what to repair.
+            WeChatError::Misconfigured { .. } => Reason::Internal,
+            WeChatError::Timeout => Reason::UpstreamTimeout,
+            WeChatError::Unexpected(_)
+            | WeChatError::Broken(_)
+            | WeChatError::Status(_)
+            | WeChatError::Unreadable(_) => Reason::UpstreamError,
+        };
+        Self::new(reason).because(&error)
+    }
+}

@@ -1,0 +1,99 @@
+//! Reads a JSON body: parse, don't validate. A handler gets a value that is right, or is not called.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use serde::de::DeserializeOwned;
+
+use super::{ApiError, Checks, Reason, Rule, Violation};
+
+/// A body that a handler takes.
+pub trait Input: Sized {
+    /// As it stands in the JSON. Refuses unknown fields (`#[serde(deny_unknown_fields)]`).
+    type Raw: DeserializeOwned;
+
+    /// Whether an empty body means `{}`.
+    const MAY_BE_EMPTY: bool = false;
+
+    /// The value, or `None` when `checks` was told of a violation.
+    fn parse(raw: Self::Raw, checks: &mut Checks) -> Option<Self>;
+}
+
+/// The body of a request as a `T`. Answers 400, 413 or 415 itself.
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+        if body.is_empty() && T::MAY_BE_EMPTY {
+            return parse(b"{}").map(Self);
+        }
+        if !is_json {
+            return Err(Reason::UnsupportedMediaType.into());
+        }
+        parse(&body).map(Self)
+    }
+}
+
+fn parse<T: Input>(body: &[u8]) -> Result<T, ApiError> {
+    let raw = deserialize::<T::Raw>(body).map_err(|violation| ApiError::invalid(vec![violation]))?;
+    let mut checks = Checks::default();
+    let parsed = T::parse(raw, &mut checks);
+    checks.finish().map_err(ApiError::invalid)?;
+    parsed.ok_or_else(|| Reason::InvalidRequest.into())
+}
+
+fn unreadable(rejection: &BytesRejection) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Reason::BodyTooLarge.into()
+    } else {
+        ApiError::new(Reason::InvalidRequest).because(rejection)
+    }
+}
+
+/// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// serde's texts about data quote the value, which can be a secret: the client is told field and rule instead.
+fn deserialize<T: DeserializeOwned>(body: &[u8]) -> Result<T, Violation> {
+    // serde would take an array for a struct, its fields in order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Violation::new("", Rule::Type));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        violation(&path, error.inner())
+    })?;
+    json.end().map_err(|_| Violation::new("", Rule::Json))?;
+    Ok(value)
+}
+
+fn violation(path: &str, error: &serde_json::Error) -> Violation {
+    if !error.is_data() {
+        return Violation::new("", Rule::Json);
+    }
+    let text = error.to_string();
+    let rule =
+        [("missing field", Rule::Required), ("unknown field", Rule::Unknown), ("duplicate field", Rule::Duplicate)];
+    let known = rule.into_iter().find(|(start, _)| text.starts_with(start));
+    let (field, rule) = match known {
+        // These name the field between backticks; the path ends at what holds it.
+        Some((_, rule)) => (text.split('`').nth(1).unwrap_or(path), rule),
+        None => (path, Rule::Type),
+    };
+    // A field's name is the client's own text: shown back, but not at any length.
+    Violation::new(field.trim_matches('.').chars().take(64).collect::<String>(), rule)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What a body may hold: one list of rules for every body.
+
+use serde::Serialize;
+
+use crate::telemetry::Language;
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal $chinese:literal $english:literal;)*) => {
+        /// The rules that a field can break.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Rule {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Rule {
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            fn message(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $((Self::$variant, Language::Chinese) => $chinese,
+                      (Self::$variant, Language::English) => $english,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The body is not JSON.
+    Json = "json" "不是合法的 JSON" "not valid JSON";
+    /// The field has to be there.
+    Required = "required" "必填" "required";
+    /// The value is of another type.
+    Type = "type" "类型不正确" "wrong type";
+    /// There is no such field.
+    Unknown = "unknown_field" "未知字段" "unknown field";
+    /// The field stands there twice.
+    Duplicate = "duplicate_field" "字段重复" "given twice";
+    /// A `wx.login` code.
+    Code = "code" "长度 1 到 256 的登录凭证，不含空白" "a code of 1 to 256 characters without blanks";
+    /// A mini-program of ours.
+    AppId = "app_id" "未配置的小程序 AppID" "not an AppID of this service";
+    /// A refresh token.
+    RefreshToken = "refresh_token" "长度 1 到 256 的刷新凭据" "a refresh token of 1 to 256 characters";
+    /// 2 to 32 characters.
+    Nickname = "nickname" "2 到 32 个可见字符" "2 to 32 visible characters";
+    /// An https URL.
+    HttpsUrl = "https_url" "不超过 1024 字节的 https 地址" "an https URL of at most 1024 bytes";
+    /// WeChat's coding.
+    Gender = "gender" "0 未知，1 男，2 女" "0 unknown, 1 male, 2 female";
+    /// Nothing to do.
+    NoChange = "no_change" "至少修改一个字段" "name at least one field to change";
+    /// The session id.
+    Id = "id" "不是合法的 ID" "not a well-formed id";
+}
+
+/// A field that broke a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    field: String,
+    rule: Rule,
+}
+
+/// A violation as a client sees it.
+#[derive(Serialize)]
+pub(super) struct Described<'a> {
+    field: &'a str,
+    rule: &'static str,
+    message: &'static str,
+}
+
+impl Violation {
+    /// `field` broke `rule`.
+    #[must_use]
+    pub fn new(field: impl Into<String>, rule: Rule) -> Self {
+        Self { field: field.into(), rule }
+    }
+
+    pub(super) fn describe(&self, language: Language) -> Described<'_> {
+        Described { field: &self.field, rule: self.rule.name(), message: self.rule.message(language) }
+    }
+}
+
+/// Collects the violations of one body, so that a client sees all of them at once.
+#[derive(Debug, Default)]
+pub struct Checks(Vec<Violation>);
+
+impl Checks {
+    /// Passes a parsed value on; `None` is a violation of `rule`.
+    pub fn field<T>(&mut self, field: &str, rule: Rule, parsed: Option<T>) -> Option<T> {
+        if parsed.is_none() {
+            self.0.push(Violation::new(field, rule));
+        }
+        parsed
+    }
+
+    /// Whether nothing was violated so far.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The violations, if there are any.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn finish(self) -> Result<(), Vec<Violation>> {
+        if self.is_ok() { Ok(()) } else { Err(self.0) }
+    }
+}

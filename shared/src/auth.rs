@@ -1,0 +1,13 @@
+//! Who is calling: access tokens, refresh tokens, sessions.
+
+mod access_token;
+mod admission;
+mod refresh_token;
+mod session;
+mod tokens;
+
+pub use access_token::{Claims, TokenError};
+pub use admission::{Admission, AdmissionError};
+pub use refresh_token::{RefreshToken, RefreshTokenError};
+pub use session::{RotateError, Session, SessionError, Sessions};
+pub use tokens::{TokenPair, Tokens};

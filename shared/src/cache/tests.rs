@@ -1,0 +1,77 @@
+use std::convert::Infallible;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    clock::{Clock, ManualClock},
+    kv::MemoryStore,
+};
+
+const LIFE: Duration = Duration::from_secs(100);
+
+fn cache() -> (Cache, ManualClock) {
+    let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+    let kv = Kv::Memory(MemoryStore::new(Clock::Manual(clock.clone())));
+    (Cache::new(kv, Random::seeded(7)), clock)
+}
+
+async fn get(cache: &Cache, row: Option<&str>) -> Option<Bytes> {
+    let [known] = cache.read(["k"]).await;
+    let row = row.map(|row| row.as_bytes().to_vec());
+    cache.fill("k", known, LIFE, || Box::pin(async { Ok::<_, Infallible>(row) })).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_second_reader_is_served_from_the_cache() {
+    let (cache, _) = cache();
+    assert_eq!(get(&cache, Some("old")).await.unwrap(), "old");
+    assert_eq!(get(&cache, Some("new")).await.unwrap(), "old");
+}
+
+#[tokio::test]
+async fn a_missing_row_is_remembered_for_a_minute() {
+    let (cache, clock) = cache();
+    assert_eq!(get(&cache, None).await, None);
+    assert_eq!(get(&cache, Some("made up")).await, None);
+    clock.advance_seconds(61);
+    assert_eq!(get(&cache, Some("now there")).await.unwrap(), "now there");
+}
+
+#[tokio::test]
+async fn a_slow_reader_cannot_put_back_an_old_value() {
+    let (cache, _) = cache();
+    let [known] = cache.read(["k"]).await;
+    let slow = cache.fill("k", known, LIFE, || {
+        Box::pin(async {
+            // While this reader holds the old row, a writer changes it.
+            cache.invalidate("k").await;
+            Ok::<_, Infallible>(Some(b"old".to_vec()))
+        })
+    });
+    assert_eq!(slow.await.unwrap().unwrap(), "old");
+    assert_eq!(get(&cache, Some("new")).await.unwrap(), "new");
+}
+
+#[tokio::test]
+async fn a_flush_between_revocation_and_a_slow_reader_revives_nothing() {
+    let (cache, _) = cache();
+    let [known] = cache.read(["k"]).await;
+    let slow = cache.fill("k", known, LIFE, || {
+        Box::pin(async {
+            cache.settle("k", b"revoked", LIFE).await;
+            cache.kv.delete("k").await.unwrap();
+            Ok::<_, Infallible>(Some(b"active".to_vec()))
+        })
+    });
+    slow.await.unwrap();
+    assert_eq!(cache.read(["k"]).await, [Entry::Absent]);
+}
+
+#[tokio::test]
+async fn values_do_not_expire_together() {
+    let (cache, _) = cache();
+    let lives: std::collections::BTreeSet<_> = (0..20).map(|_| cache.jittered(LIFE)).collect();
+    assert!(lives.len() > 10);
+    assert!(lives.iter().all(|life| *life <= LIFE && *life >= LIFE * 9 / 10));
+}

@@ -1,0 +1,86 @@
+use super::*;
+use crate::config::Problem;
+
+const GOOD_SECRET: &str = "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6";
+
+fn problems(env: &Env) -> Vec<&'static str> {
+    env.finish().err().map(|problems| problems.0.iter().map(|Problem { name, .. }| *name).collect()).unwrap_or_default()
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let env = Env::new([("JWT_SECRETS", "short"), ("ACCESS_TOKEN_SECONDS", "soon"), ("REFRESH_GRACE_SECONDS", "9999")]);
+    let _ = TokenSettings::read(&env);
+    let _ = WeChatSettings::read(&env);
+    assert_eq!(
+        problems(&env),
+        [
+            "JWT_SECRETS",
+            "WECHAT_APPIDS",
+            "ACCESS_TOKEN_SECONDS",
+            "REFRESH_GRACE_SECONDS",
+            "WECHAT_SECRETS",
+            "DATA_KEYS"
+        ]
+    );
+}
+
+#[test]
+fn a_problem_never_shows_the_value() {
+    let env = Env::new([
+        ("JWT_SECRETS", "hunter2"),
+        ("WECHAT_SECRETS", "hunter2"),
+        ("DATA_KEYS", "hunter2"),
+        ("REDIS_URL", "hunter2"),
+        ("WECHAT_APPIDS", "wx1"),
+    ]);
+    let _ = (TokenSettings::read(&env), WeChatSettings::read(&env), SharedStateSettings::read(&env));
+    let text = env.finish().unwrap_err().to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn weak_and_embedded_secrets_are_refused_on_lambda() {
+    for secret in [LOCAL_JWT_SECRET, "a-string-secret-at-least-256-bits-long", &"ab".repeat(20)] {
+        let env = Env::new([("JWT_SECRETS", secret), ("WECHAT_APPIDS", "wx1")]);
+        let _ = TokenSettings::read(&env);
+        assert_eq!(problems(&env), ["JWT_SECRETS"], "{secret}");
+    }
+    let env = Env::new([("JWT_SECRETS", LOCAL_JWT_SECRET), ("WECHAT_APPIDS", "wx1")]).allow_local_secrets();
+    let _ = TokenSettings::read(&env);
+    assert_eq!(env.finish(), Ok(()));
+}
+
+#[test]
+fn the_embedded_data_key_is_for_local_use_only() {
+    let vars = [("DATA_KEYS", LOCAL_DATA_KEYS), ("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s")];
+    let env = Env::new(vars);
+    let _ = WeChatSettings::read(&env);
+    assert_eq!(problems(&env), ["DATA_KEYS"]);
+    let env = Env::new(vars).allow_local_secrets();
+    assert_eq!(WeChatSettings::read(&env).data_keys.len(), 1);
+    assert_eq!(env.finish(), Ok(()));
+}
+
+#[test]
+fn several_mini_programs_and_secrets_keep_their_order() {
+    let env = Env::new([
+        ("JWT_SECRETS", &*format!("{GOOD_SECRET}, {GOOD_SECRET}2")),
+        ("WECHAT_APPIDS", "wx1, wx2"),
+        ("WECHAT_SECRETS", "wx2:b, wx1:a"),
+        ("DATA_KEYS", &format!("new:{}", "0123456789abcdef".repeat(4))),
+    ]);
+    let apps = WeChatSettings::read(&env).apps;
+    assert_eq!(TokenSettings::read(&env).secrets.len(), 2);
+    assert_eq!(env.finish(), Ok(()));
+    let apps: Vec<_> = apps.iter().map(|(id, secret)| (id.as_str(), secret.expose_secret())).collect();
+    assert_eq!(apps, [("wx1", "a"), ("wx2", "b")]);
+}
+
+#[test]
+fn a_placeholder_key_is_refused() {
+    let zeros = "00".repeat(32);
+    let env = Env::new([("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s"), ("DATA_KEYS", &*format!("k:{zeros}"))]);
+    let _ = WeChatSettings::read(&env);
+    assert_eq!(problems(&env), ["DATA_KEYS"]);
+}

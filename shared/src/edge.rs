@@ -1,0 +1,67 @@
+//! What every request passes, in one list: see [`stack`].
+
+mod cors;
+mod fallback;
+mod observe;
+mod signed_in;
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware, response::Response};
+use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+
+pub use observe::RequestId;
+pub use signed_in::{SignedIn, SignedInUser};
+
+use crate::{
+    api::{ApiError, MAX_BODY, Reason},
+    clock::Clock,
+    config::EdgeSettings,
+    random::Random,
+};
+use axum::response::IntoResponse;
+
+/// What the layers keep from request to request.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    /// True until the first request has come.
+    pub(crate) cold: Arc<AtomicBool>,
+}
+
+/// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top.
+pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings) -> Router {
+    let routes = routes
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        // What a handler reads at the most.
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        // The deadline of the whole request.
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, settings.timeout))
+        // A panic is this request's 500.
+        .layer(CatchPanicLayer::custom(panicked))
+        // 404, 405, 413 and time-outs, which come from the framework, as envelopes.
+        .layer(middleware::map_response(fallback::envelope));
+    let routes = match cors::layer(&settings.cors_origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    // Request id, scope, one log line, the headers of every answer.
+    routes.layer(middleware::from_fn_with_state(edge, observe::observe))
+}
+
+/// The panic's text is not used: the hook has logged what may be logged.
+#[allow(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    ApiError::new(Reason::Internal).into_response()
+}
+
+/// Answers are about one person and one moment, unless a route says otherwise.
+fn no_store(response: &mut Response) {
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests;

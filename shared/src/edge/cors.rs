@@ -1,0 +1,26 @@
+//! CORS for browsers. Mini-programs don't need it, so it is off unless origins are configured.
+
+use http::{
+    HeaderName, HeaderValue, Method,
+    header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let origin = if origins.contains(&HeaderValue::from_static("*")) {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.to_vec())
+    };
+    Some(
+        CorsLayer::new()
+            .allow_origin(origin)
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+            .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT_LANGUAGE])
+            .expose_headers([HeaderName::from_static("x-request-id"), RETRY_AFTER])
+            .max_age(std::time::Duration::from_mins(10)),
+    )
+}

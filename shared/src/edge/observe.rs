@@ -1,0 +1,71 @@
+//! One request seen from outside: its id, its scope, its log line.
+
+use std::sync::atomic::Ordering;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tokio::time::Instant;
+
+use super::{Edge, no_store};
+use crate::{api::preferred_language, telemetry::Scope};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id that the platform gave the request; a request extension. Without one, an id is made.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+pub(super) async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    // Monotonic, and stopped by tests that stop Tokio's time.
+    let start = Instant::now();
+    let line = Line {
+        cold_start: edge.cold.swap(false, Ordering::Relaxed),
+        method: request.method().clone(),
+        // The template, not the path: paths hold ids.
+        route: request.extensions().get::<MatchedPath>().cloned(),
+    };
+    let request_id = match request.extensions().get::<RequestId>() {
+        Some(RequestId(id)) => id.clone(),
+        None => edge.random.uuid_v7(&edge.clock).to_string(),
+    };
+    let language = preferred_language(request.headers());
+    let scope = Scope { request_id, language, ..Scope::default() };
+    let (scope, mut response) = scope.enter(next.run(request)).await;
+    no_store(&mut response);
+    if let Ok(id) = HeaderValue::from_str(&scope.request_id) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    line.write(&scope, response.status(), start);
+    response
+}
+
+/// What the log line says beside the scope.
+struct Line {
+    cold_start: bool,
+    method: Method,
+    route: Option<MatchedPath>,
+}
+
+impl Line {
+    fn write(&self, scope: &Scope, status: StatusCode, start: Instant) {
+        let latency_ms = (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let Self { cold_start, method, route } = self;
+        let (method, status) = (method.as_str(), status.as_u16());
+        let route = route.as_ref().map(MatchedPath::as_str);
+        let Scope { request_id, user_id, app_id, reason, cause, degraded, .. } = scope;
+        // A level is part of tracing's static metadata, so each level needs its own call.
+        macro_rules! write_at {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id, method, route, status, latency_ms, cold_start, app_id, user_id, reason, cause,
+                    degraded, "request"
+                )
+            };
+        }
+        if status >= 500 { write_at!(error) } else { write_at!(info) }
+    }
+}

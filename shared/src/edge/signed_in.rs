@@ -1,0 +1,57 @@
+//! Extractors for routes that need a signed-in caller.
+
+use axum::extract::{FromRef, FromRequestParts};
+use http::request::Parts;
+
+use crate::{
+    api::{ApiError, bearer_token},
+    auth::{Admission, Claims},
+    telemetry::Scope,
+    users::User,
+};
+
+/// The caller's claims. The session was living a moment ago.
+pub struct SignedIn(pub Claims);
+
+impl<S> FromRequestParts<S> for SignedIn
+where
+    S: Send + Sync,
+    Admission: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let claims = Admission::from_ref(state).admit(bearer_token(&parts.headers)).await?;
+        note_caller(&claims);
+        Ok(Self(claims))
+    }
+}
+
+/// The caller's claims and profile. Session and profile came in one round trip; the user is not disabled.
+pub struct SignedInUser {
+    /// Who, in which session.
+    pub claims: Claims,
+    /// The profile.
+    pub user: User,
+}
+
+impl<S> FromRequestParts<S> for SignedInUser
+where
+    S: Send + Sync,
+    Admission: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (claims, user) = Admission::from_ref(state).admit_with_user(bearer_token(&parts.headers)).await?;
+        note_caller(&claims);
+        Ok(Self { claims, user })
+    }
+}
+
+fn note_caller(claims: &Claims) {
+    Scope::note(|scope| {
+        scope.user_id = Some(claims.sub.to_string());
+        scope.app_id = Some(claims.aud.to_string());
+    });
+}

@@ -1,0 +1,130 @@
+//! Names of things, parsed once at the edge: a value of these types is well-formed.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// The text is not an id of the wanted kind.
+#[derive(Debug, Error)]
+#[error("not a well-formed {0}")]
+pub struct InvalidId(&'static str);
+
+/// WeChat's ids are short and made of these; anything else would also break the keys built from it.
+fn is_wechat_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+macro_rules! wechat_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as WeChat writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                if is_wechat_id(&text) { Ok(Self(text)) } else { Err(InvalidId(stringify!($name))) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+wechat_id!(
+    /// A mini-program, `wx` and 16 hexadecimal digits at WeChat.
+    AppId
+);
+wechat_id!(
+    /// A person as one mini-program sees them.
+    OpenId
+);
+wechat_id!(
+    /// A person across the mini-programs of one WeChat open-platform account.
+    UnionId
+);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            /// Accepts the hyphenated form only, so that an id has one spelling.
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let id = Uuid::try_parse(text).map_err(|_| InvalidId(stringify!($name)))?;
+                let mut canonical = Uuid::encode_buffer();
+                if *id.hyphenated().encode_lower(&mut canonical) == *text {
+                    Ok(Self(id))
+                } else {
+                    Err(InvalidId(stringify!($name)))
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// One of our users, a UUIDv7.
+    UserId
+);
+uuid_id!(
+    /// One login of a user, a UUIDv7.
+    SessionId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_could_forge_a_key_is_refused() {
+        for bad in ["", "a#b", "a b", "a:b", "é", &"x".repeat(65)] {
+            assert!(bad.parse::<AppId>().is_err(), "{bad:?}");
+        }
+        assert!("wx4f4bc4dec97d474b".parse::<AppId>().is_ok());
+    }
+
+    #[test]
+    fn a_user_id_has_one_spelling() {
+        let id = "0193c0de-0000-7000-8000-00000000abcd";
+        assert_eq!(id.parse::<UserId>().unwrap().to_string(), id);
+        assert!(id.to_uppercase().parse::<UserId>().is_err());
+        assert!(id.replace('-', "").parse::<UserId>().is_err());
+    }
+}

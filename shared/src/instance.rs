@@ -1,0 +1,175 @@
+//! What one instance builds once: the parts that its functions ask for, and no others.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool};
+
+use axum::Router;
+use futures_util::future::{BoxFuture, join_all};
+
+use crate::{
+    auth::{Admission, Sessions, Tokens},
+    cache::Cache,
+    clock::Clock,
+    config::{
+        CacheSettings, DynamoSettings, EdgeSettings, Env, Problems, SharedStateSettings, TokenSettings, WeChatSettings,
+    },
+    crypto::AtRest,
+    dynamo::Dynamo,
+    edge::{self, Edge},
+    kv::{Kv, MemoryStore, RedisStore},
+    random::Random,
+    telemetry,
+    users::{Identities, Users},
+    wechat::WeChat,
+};
+
+/// Something to be connected before the first request.
+type Connecting = BoxFuture<'static, ()>;
+
+/// The parts. A function's `routes(&instance)` takes what it needs; what nobody takes is neither built nor linked.
+/// Wrong settings are recorded in the environment and refuse the start in [`Instance::app`].
+pub struct Instance {
+    env: Env,
+    clock: Clock,
+    random: Random,
+    connecting: Mutex<Vec<Connecting>>,
+    kv: OnceLock<Kv>,
+    dynamo: OnceLock<Dynamo>,
+    tokens: OnceLock<Arc<Tokens>>,
+}
+
+impl Instance {
+    /// An instance with these settings, time and randomness.
+    #[must_use]
+    pub fn new(env: Env, clock: Clock, random: Random) -> Self {
+        Self {
+            env,
+            clock,
+            random,
+            connecting: Mutex::default(),
+            kv: OnceLock::new(),
+            dynamo: OnceLock::new(),
+            tokens: OnceLock::new(),
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// The randomness.
+    #[must_use]
+    pub fn random(&self) -> Random {
+        self.random.clone()
+    }
+
+    /// The state that instances share: Redis where `REDIS_URL` is set, else this process's own.
+    pub fn kv(&self) -> Kv {
+        let build = || match SharedStateSettings::read(&self.env).redis_url {
+            None => Kv::Memory(MemoryStore::new(self.clock())),
+            Some(url) => {
+                let redis = RedisStore::new(&url);
+                let connecting = redis.clone();
+                self.connect_at_start(async move {
+                    if let Err(error) = connecting.connect().await {
+                        telemetry::degraded("Redis at start", &error);
+                    }
+                });
+                Kv::Redis(redis)
+            }
+        };
+        self.kv.get_or_init(build).clone()
+    }
+
+    /// The table. Connects at the first call.
+    pub fn dynamo(&self) -> Dynamo {
+        self.dynamo.get_or_init(|| Dynamo::new(DynamoSettings::read(&self.env))).clone()
+    }
+
+    /// The table, connected before the first request: for functions that use it in most of them.
+    pub fn dynamo_at_start(&self) -> Dynamo {
+        let dynamo = self.dynamo();
+        let connecting = dynamo.clone();
+        self.connect_at_start(async move {
+            if let Err(error) = connecting.probe().await {
+                telemetry::degraded("DynamoDB at start", &error);
+            }
+        });
+        dynamo
+    }
+
+    /// Makes and checks tokens.
+    pub fn tokens(&self) -> Arc<Tokens> {
+        let build = || Arc::new(Tokens::new(&TokenSettings::read(&self.env), self.clock()));
+        self.tokens.get_or_init(build).clone()
+    }
+
+    /// The cache in front of DynamoDB.
+    pub fn cache(&self) -> Cache {
+        Cache::new(self.kv(), self.random())
+    }
+
+    /// The users.
+    pub fn users(&self) -> Users {
+        let life = CacheSettings::read(&self.env).profile;
+        Users::new(self.dynamo(), self.cache(), self.clock(), life)
+    }
+
+    /// The sessions.
+    pub fn sessions(&self) -> Sessions {
+        let (settings, cached) = (TokenSettings::read(&self.env), CacheSettings::read(&self.env));
+        Sessions::new((self.dynamo(), self.cache()), (self.clock(), self.random()), &settings, &cached)
+    }
+
+    /// Checks callers.
+    pub fn admission(&self) -> Admission {
+        Admission::new(self.tokens(), self.sessions(), self.users(), self.cache())
+    }
+
+    /// The client of WeChat, connected before the first request.
+    pub fn wechat(&self) -> Arc<WeChat> {
+        let wechat = Arc::new(WeChat::new(&WeChatSettings::read(&self.env)));
+        let connecting = Arc::clone(&wechat);
+        self.connect_at_start(async move {
+            if let Err(error) = connecting.connect().await {
+                telemetry::degraded("WeChat at start", &error);
+            }
+        });
+        wechat
+    }
+
+    /// Who a WeChat login is.
+    pub fn identities(&self) -> Identities {
+        let at_rest = AtRest::new(&WeChatSettings::read(&self.env).data_keys);
+        Identities::new(self.users(), at_rest, self.random())
+    }
+
+    /// `routes` behind the layers that every request passes.
+    ///
+    /// # Errors
+    /// All that is wrong with the settings that were asked for.
+    pub fn app(&self, routes: Router) -> Result<Router, Problems> {
+        let settings = EdgeSettings::read(&self.env);
+        self.env.finish()?;
+        let edge = Edge { clock: self.clock(), random: self.random(), cold: Arc::new(AtomicBool::new(true)) };
+        Ok(edge::stack(routes, edge, &settings))
+    }
+
+    /// Connects what the parts want connected before the first request, all at the same time. What does not connect is
+    /// logged and tried again when it is needed.
+    pub async fn connect(&self) {
+        let connecting = std::mem::take(&mut *self.connecting.lock().unwrap_or_else(PoisonError::into_inner));
+        join_all(connecting).await;
+    }
+
+    fn connect_at_start(&self, connecting: impl Future<Output = ()> + Send + 'static) {
+        self.connecting.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(connecting));
+    }
+}

@@ -1,0 +1,122 @@
+//! The state that instances share and can lose: a small key-value port over Redis, or over this process's memory.
+//!
+//! Both answer the same to the same operations (one test drives both). What is lost here costs time, never a user or
+//! a session: DynamoDB is the truth.
+
+mod memory;
+mod redis;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+pub use self::{memory::MemoryStore, redis::RedisStore};
+
+/// The store did not answer in time, or answered with an error. The text never holds a key or a value.
+#[derive(Debug, Error)]
+#[error("shared state unavailable: {0}")]
+pub struct KvError(pub(crate) String);
+
+/// A value to be stored for a while.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    /// `{hash tag}` first, so that keys used together share a cluster slot.
+    pub key: &'a str,
+    /// The value.
+    pub value: &'a [u8],
+    /// After this the record is gone.
+    pub life: Duration,
+}
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub enum Kv {
+    /// One Redis for all instances.
+    Redis(RedisStore),
+    /// This process's memory: for a single process, and as the fallback where that is safe.
+    Memory(MemoryStore),
+}
+
+impl Kv {
+    /// The values of `keys`, in one round trip.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn get<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Bytes>; N], KvError> {
+        match self {
+            Self::Redis(redis) => redis.get(keys).await,
+            Self::Memory(memory) => Ok(memory.get(keys)),
+        }
+    }
+
+    /// Stores the record, whatever was there.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn put(&self, record: Record<'_>) -> Result<(), KvError> {
+        match self {
+            Self::Redis(redis) => redis.put(record).await,
+            Self::Memory(memory) => {
+                memory.put(&record);
+                Ok(())
+            }
+        }
+    }
+
+    /// Stores the record if nothing is there; says whether it did.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
+        match self {
+            Self::Redis(redis) => redis.add(record).await,
+            Self::Memory(memory) => Ok(memory.add(&record)),
+        }
+    }
+
+    /// Stores the record if exactly `expected` is there; says whether it did.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn replace(&self, expected: &[u8], record: Record<'_>) -> Result<bool, KvError> {
+        match self {
+            Self::Redis(redis) => redis.replace(expected, record).await,
+            Self::Memory(memory) => Ok(memory.replace(expected, &record)),
+        }
+    }
+
+    /// Removes `key`.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn delete(&self, key: &str) -> Result<(), KvError> {
+        match self {
+            Self::Redis(redis) => redis.delete(key).await,
+            Self::Memory(memory) => {
+                memory.delete(key);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the store answers; connects where there is no connection yet.
+    ///
+    /// # Errors
+    /// [`KvError`] when it does not within its budget.
+    pub async fn ping(&self) -> Result<(), KvError> {
+        match self {
+            Self::Redis(redis) => redis.ping().await,
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// What this store is called in a health report.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Redis(_) => "redis",
+            Self::Memory(_) => "memory",
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The store in this process's memory.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use lru::LruCache;
+
+use super::Record;
+use crate::clock::Clock;
+
+/// Records kept at the most; the one not used for longest leaves first.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
+/// A value and the millisecond (since the epoch) at which it is gone.
+type Entry = (Bytes, i64);
+
+/// Bounded, and shared by its clones.
+#[derive(Clone)]
+pub struct MemoryStore {
+    clock: Clock,
+    entries: Arc<Mutex<LruCache<String, Entry>>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, entries: Arc::new(Mutex::new(LruCache::new(CAPACITY))) }
+    }
+
+    pub(super) fn get<const N: usize>(&self, keys: [&str; N]) -> [Option<Bytes>; N] {
+        let (mut entries, now) = self.lock();
+        keys.map(|key| living(&mut entries, key, now))
+    }
+
+    pub(super) fn put(&self, record: &Record<'_>) {
+        let (mut entries, now) = self.lock();
+        store(&mut entries, record, now);
+    }
+
+    pub(super) fn add(&self, record: &Record<'_>) -> bool {
+        let (mut entries, now) = self.lock();
+        let free = living(&mut entries, record.key, now).is_none();
+        if free {
+            store(&mut entries, record, now);
+        }
+        free
+    }
+
+    pub(super) fn replace(&self, expected: &[u8], record: &Record<'_>) -> bool {
+        let (mut entries, now) = self.lock();
+        let matches = living(&mut entries, record.key, now).is_some_and(|value| value == expected);
+        if matches {
+            store(&mut entries, record, now);
+        }
+        matches
+    }
+
+    pub(super) fn delete(&self, key: &str) {
+        self.lock().0.pop(key);
+    }
+
+    fn lock(&self) -> (MutexGuard<'_, LruCache<String, Entry>>, i64) {
+        (self.entries.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now().as_millisecond())
+    }
+}
+
+fn living(entries: &mut LruCache<String, Entry>, key: &str, now: i64) -> Option<Bytes> {
+    entries.get(key).filter(|(_, gone_at)| *gone_at > now).map(|(value, _)| value.clone())
+}
+
+fn store(entries: &mut LruCache<String, Entry>, record: &Record<'_>, now: i64) {
+    let life = i64::try_from(record.life.as_millis()).unwrap_or(i64::MAX);
+    entries.put(record.key.to_owned(), (Bytes::copy_from_slice(record.value), now.saturating_add(life)));
+}

@@ -1,0 +1,59 @@
+//! Randomness, injected: production asks the operating system, tests use a seed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::{Rng, SeedableRng, TryRng, rngs::StdRng, rngs::SysRng};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+
+/// Where random bytes come from. Cheap to clone.
+#[derive(Clone, Default)]
+pub enum Random {
+    /// The operating system's generator; nothing to seed, nothing that a snapshot could repeat.
+    #[default]
+    System,
+    /// A seeded generator, for tests.
+    Seeded(Arc<Mutex<StdRng>>),
+}
+
+impl Random {
+    /// The same bytes for the same seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    /// `N` random bytes.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give: nothing safe can be done then.
+    #[must_use]
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        match self {
+            #[allow(clippy::expect_used, reason = "no key, nonce or id may be made without it")]
+            Self::System => SysRng.try_fill_bytes(&mut bytes).expect("the system's random generator"),
+            Self::Seeded(rng) => rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes),
+        }
+        bytes
+    }
+
+    /// A UUIDv7 (RFC 9562 §5.7): sorts by the time it was made.
+    #[must_use]
+    pub fn uuid_v7(&self, clock: &Clock) -> Uuid {
+        let milliseconds = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(milliseconds, &self.bytes()).into_uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_and_the_system_does_not() {
+        assert_eq!(Random::seeded(1).bytes::<16>(), Random::seeded(1).bytes::<16>());
+        assert_ne!(Random::System.bytes::<16>(), Random::System.bytes::<16>());
+    }
+}

@@ -1,0 +1,134 @@
+//! What an operator sees: JSON log lines, one of them per request.
+//!
+//! A request's own line is written by [`crate::edge`]; what deeper code has to add to it (who called,
+//! that something was degraded, why it failed) it notes in the request's [`Scope`].
+
+use std::{cell::RefCell, future::Future, panic::PanicHookInfo};
+
+use tokio::task_local;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+task_local! {
+    static SCOPE: RefCell<Scope>;
+}
+
+/// The language that messages are written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// Chinese, what most callers read.
+    #[default]
+    Chinese,
+    /// English, when `Accept-Language` prefers it.
+    English,
+}
+
+/// What is known of the request at hand.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// The id that the client was given as `X-Request-Id`.
+    pub request_id: String,
+    /// The language of the messages.
+    pub language: Language,
+    /// The signed-in user.
+    pub user_id: Option<String>,
+    /// The mini-program that the request is for.
+    pub app_id: Option<String>,
+    /// The stable reason of a failure.
+    pub reason: Option<&'static str>,
+    /// Why it failed, for the log only.
+    pub cause: Option<String>,
+    /// A store was down and the request was served without it.
+    pub degraded: bool,
+}
+
+impl Scope {
+    /// Runs `request` with a scope of its own and returns the scope with the answer.
+    pub async fn enter<F: Future>(self, request: F) -> (Self, F::Output) {
+        SCOPE
+            .scope(RefCell::new(self), async {
+                let output = request.await;
+                (SCOPE.with(RefCell::take), output)
+            })
+            .await
+    }
+
+    /// Notes something about the request at hand; outside a request it does nothing.
+    pub fn note(note: impl FnOnce(&mut Self)) {
+        // `try_with` fails only outside a request (start-up, unit tests), where there is no line to add to.
+        let _ = SCOPE.try_with(|scope| note(&mut scope.borrow_mut()));
+    }
+
+    /// The language of the request at hand.
+    #[must_use]
+    pub fn language() -> Language {
+        SCOPE.try_with(|scope| scope.borrow().language).unwrap_or_default()
+    }
+
+    /// The id of the request at hand, empty outside a request.
+    #[must_use]
+    pub fn request_id() -> String {
+        SCOPE.try_with(|scope| scope.borrow().request_id.clone()).unwrap_or_default()
+    }
+}
+
+/// Notes that `what` did not answer and that the request goes on without it.
+pub fn degraded(what: &'static str, error: &dyn std::error::Error) {
+    Scope::note(|scope| scope.degraded = true);
+    tracing::warn!(request_id = Scope::request_id(), what, error = %describe(error), "degraded");
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many libraries repeat their cause in their own text.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Starts logging as JSON lines to `writer`, at `level` (a `tracing` filter, e.g. `info`).
+///
+/// Libraries may only warn, whatever the level: at `debug` an HTTP client would print URLs and headers.
+///
+/// # Errors
+/// When `level` is not a filter, or logging was started before.
+pub fn init<W>(level: &str, writer: W) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    const OURS: [&str; 6] = ["shared", "health", "login", "token", "user_info", "local"];
+    let level: tracing::Level = level.parse()?;
+    // The embedded DynamoDB warns of every condition that a write rightly fails.
+    let filter = OURS.iter().fold(EnvFilter::new("warn,dynoxide=error"), |filter, target| {
+        match format!("{target}={level}").parse() {
+            Ok(directive) => filter.add_directive(directive),
+            Err(_) => filter,
+        }
+    });
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .try_init()?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Logs where a panic happened. Its text only when that is a literal: a formatted one can hold a secret
+/// (the standard library's own do: a failed slice prints the string).
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let text = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("(formatted text withheld)");
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(request_id = Scope::request_id(), location, text, "panic");
+}

@@ -1,0 +1,131 @@
+//! Users, and the WeChat identities that lead to them.
+
+mod fields;
+mod identity;
+mod store;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_repr::{Deserialize_repr, Serialize_repr};
+
+use crate::ids::UserId;
+
+pub use fields::{AvatarUrl, Edit, Nickname};
+pub use identity::{Identities, Resolved, WeChatLogin};
+pub(crate) use store::user_pk;
+pub use store::{ProfileChange, UserError, Users, profile_key};
+
+/// A user, as stored, as cached and as its owner sees it.
+///
+/// `Debug` leaves out the phone number.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// UUIDv7.
+    pub id: UserId,
+    /// 2 to 32 characters.
+    #[serde(default)]
+    pub nickname: Option<String>,
+    /// An https URL.
+    #[serde(default)]
+    pub avatar_url: Option<String>,
+    /// As WeChat codes it.
+    #[serde(default)]
+    pub gender: Option<Gender>,
+    /// Whole for its owner; whoever shows it to others masks it.
+    #[serde(default)]
+    pub phone: Option<String>,
+    /// What the user may do.
+    pub role: Role,
+    /// Whether the user may do anything.
+    pub status: Status,
+    /// RFC 3339, UTC.
+    pub created_at: Timestamp,
+    /// RFC 3339, UTC.
+    pub updated_at: Timestamp,
+    /// 1 at first, one more with each change.
+    pub version: u64,
+}
+
+impl User {
+    /// A user who has told nothing yet.
+    #[must_use]
+    pub fn new(id: UserId, now: Timestamp) -> Self {
+        Self {
+            id,
+            nickname: None,
+            avatar_url: None,
+            gender: None,
+            phone: None,
+            role: Role::User,
+            status: Status::Active,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        }
+    }
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("id", &self.id).field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// As WeChat's user info codes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_repr, Deserialize_repr)]
+#[repr(u8)]
+pub enum Gender {
+    /// Not told.
+    Unknown = 0,
+    /// Male.
+    Male = 1,
+    /// Female.
+    Female = 2,
+}
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Use the mini-program.
+    #[default]
+    User,
+    /// Manage users.
+    Admin,
+}
+
+/// Whether a user may do anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Yes.
+    #[default]
+    Active,
+    /// No: every request is answered `403 user_disabled`.
+    Disabled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_object_is_as_documented() {
+        let id = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
+        let mut user = User::new(id, "2026-11-23T01:02:03.004Z".parse().unwrap());
+        user.gender = Some(Gender::Female);
+        assert_eq!(
+            serde_json::to_string(&user).unwrap(),
+            r#"{"id":"0193c0de-0000-7000-8000-00000000abcd","nickname":null,"avatarUrl":null,"gender":2,"phone":null,"role":"user","status":"active","createdAt":"2026-11-23T01:02:03.004Z","updatedAt":"2026-11-23T01:02:03.004Z","version":1}"#
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_phone_number() {
+        let id = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
+        let mut user = User::new(id, Timestamp::UNIX_EPOCH);
+        user.phone = Some("13800138000".into());
+        assert!(!format!("{user:?}").contains("13800138000"));
+    }
+}

@@ -1,0 +1,119 @@
+//! Values of a profile that a client may set: a value of these types is valid.
+
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// What to do with a field: a JSON merge patch (RFC 7396) leaves what it does not name and clears what is `null`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edit<T> {
+    /// Leave it.
+    #[default]
+    Keep,
+    /// Remove it.
+    Clear,
+    /// Write this.
+    Set(T),
+}
+
+impl<T> Edit<T> {
+    /// Another form of the value.
+    pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Edit<U> {
+        match self {
+            Self::Keep => Edit::Keep,
+            Self::Clear => Edit::Clear,
+            Self::Set(value) => Edit::Set(form(value)),
+        }
+    }
+
+    /// The same for a borrowed value.
+    pub fn as_ref(&self) -> Edit<&T> {
+        match self {
+            Self::Keep => Edit::Keep,
+            Self::Clear => Edit::Clear,
+            Self::Set(value) => Edit::Set(value),
+        }
+    }
+}
+
+/// To be used with `#[serde(default)]`, which makes a missing field `Keep`.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
+    fn deserialize<D: Deserializer<'de>>(field: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(field)?.map_or(Self::Clear, Self::Set))
+    }
+}
+
+/// 2 to 32 characters (not bytes), none of them a control character, no blanks around them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nickname(String);
+
+impl Nickname {
+    /// The trimmed name, if it is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fits = (2..=32).contains(&text.chars().count());
+        (fits && !text.chars().any(is_invisible)).then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Control characters, and the marks that turn the direction of text around (they fake other people's names).
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// An https URL of at most 1,024 bytes, without credentials in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AvatarUrl(String);
+
+impl AvatarUrl {
+    /// The URL in its normal form, if it is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok().filter(|_| text.len() <= 1024)?;
+        let plain = url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.password().is_none();
+        plain.then(|| Self(url.into()))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nickname_is_counted_in_characters() {
+        assert!(Nickname::parse("小明").is_some());
+        assert!(Nickname::parse(&"明".repeat(32)).is_some());
+        assert!(Nickname::parse(&"明".repeat(33)).is_none());
+        assert!(Nickname::parse("明").is_none());
+        assert_eq!(Nickname::parse("  小明 ").unwrap().as_str(), "小明");
+    }
+
+    #[test]
+    fn a_nickname_holds_nothing_invisible() {
+        for bad in ["a\0b", "a\nb", "a\u{202e}b", "a\u{200b}b", "   "] {
+            assert!(Nickname::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_avatar_is_an_https_url() {
+        assert!(AvatarUrl::parse("https://thirdwx.qlogo.cn/mmopen/vi_32/a/132").is_some());
+        let long = format!("https://a.cn/{}", "x".repeat(1024));
+        for bad in ["http://a.cn/x", "javascript:alert(1)", "https://u:p@a.cn/", "https://", "", &long] {
+            assert!(AvatarUrl::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}
