@@ -1,0 +1,63 @@
+//! `GET /health`: whether the service is up; with `?deep=1`, whether what it needs is.
+
+mod probe;
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use shared::{
+    api::{ApiError, Reason, Success},
+    instance::Instance,
+};
+
+use probe::{Part, Probes};
+
+#[derive(Clone)]
+struct Health {
+    region: Option<String>,
+    probes: Probes,
+}
+
+#[derive(Deserialize)]
+struct Depth {
+    #[serde(default)]
+    deep: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    version: &'static str,
+    region: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Part>,
+}
+
+/// The routes of this function.
+pub fn routes(instance: &Instance) -> Router {
+    let region = instance.env().get("AWS_REGION").map(str::to_owned);
+    let state = Health { region, probes: Probes::new(instance) };
+    Router::new().route("/health", get(health)).with_state(state)
+}
+
+/// Without `deep`, no I/O at all.
+async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth>) -> Response {
+    let parts = if deep.is_some_and(|deep| deep == "1") { health.probes.run().await } else { Vec::new() };
+    let needed_down = parts.iter().any(|part| part.needed && !part.is_ok());
+    let any_down = parts.iter().any(|part| !part.is_ok());
+    let status = match (needed_down, any_down) {
+        (true, _) => "down",
+        (false, true) => "degraded",
+        (false, false) => "ok",
+    };
+    let report = Report { status, version: env!("CARGO_PKG_VERSION"), region: health.region, parts };
+    if needed_down {
+        // The one failure whose `data` tells more: whoever asks is an operator.
+        return ApiError::new(Reason::Unavailable).with_data(&report).into_response();
+    }
+    Success(report).into_response()
+}

@@ -1,0 +1,57 @@
+//! Probes of what requests depend on.
+
+use serde::Serialize;
+use shared::{dynamo::Dynamo, instance::Instance, kv::Kv, telemetry};
+use tokio::time::Instant;
+
+/// How one part is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    name: &'static str,
+    status: &'static str,
+    latency_ms: f64,
+    /// Whether requests fail without it.
+    pub needed: bool,
+}
+
+impl Part {
+    pub fn is_ok(&self) -> bool {
+        self.status == "ok"
+    }
+}
+
+/// The parts that are probed.
+#[derive(Clone)]
+pub struct Probes {
+    kv: Kv,
+    dynamo: Dynamo,
+}
+
+impl Probes {
+    pub fn new(instance: &Instance) -> Self {
+        Self { kv: instance.kv(), dynamo: instance.dynamo() }
+    }
+
+    /// All probes at the same time.
+    pub async fn run(&self) -> Vec<Part> {
+        let shared_state = part(self.kv.name(), false, self.kv.ping());
+        let dynamo = part("dynamodb", true, self.dynamo.probe());
+        let (shared_state, dynamo) = futures_util::join!(shared_state, dynamo);
+        vec![shared_state, dynamo]
+    }
+}
+
+async fn part<E: std::error::Error>(
+    name: &'static str,
+    needed: bool,
+    probe: impl Future<Output = Result<(), E>>,
+) -> Part {
+    let start = Instant::now();
+    let outcome = probe.await;
+    if let Err(error) = &outcome {
+        telemetry::degraded(name, error);
+    }
+    let status = if outcome.is_ok() { "ok" } else { "down" };
+    Part { name, status, latency_ms: (start.elapsed().as_secs_f64() * 1e6).round() / 1e3, needed }
+}

@@ -1,0 +1,153 @@
+//! One login, step by step: code2Session → identity and user → session.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use shared::{
+    api::{ApiError, Reason},
+    auth::{Session, SessionError, Sessions, Tokens},
+    dynamo::DynamoError,
+    ids::AppId,
+    instance::Instance,
+    users::{Identities, Resolved, Status, User, UserError, Users, WeChatLogin},
+    wechat::{WeChat, WeChatError},
+};
+
+use crate::once::{Failure, Once, Opened, Record, Turn};
+
+/// A login that worked.
+pub struct LoggedIn {
+    pub session: Session,
+    pub user: User,
+    pub is_new: bool,
+}
+
+/// The parts that a login needs.
+pub struct Login {
+    pub tokens: Arc<Tokens>,
+    wechat: Arc<WeChat>,
+    identities: Identities,
+    users: Users,
+    sessions: Sessions,
+    once: Once,
+}
+
+impl Login {
+    pub fn new(instance: &Instance) -> Self {
+        Self {
+            tokens: instance.tokens(),
+            wechat: instance.wechat(),
+            identities: instance.identities(),
+            users: instance.users(),
+            sessions: instance.sessions(),
+            once: Once::new(instance.kv(), instance.clock()),
+        }
+    }
+
+    pub fn app(&self, named: Option<&str>) -> Option<&AppId> {
+        self.wechat.app(named)
+    }
+
+    /// Logs in with a code; a repeated or concurrent call with the same code gets the same session.
+    pub async fn once(&self, app_id: &AppId, code: &SecretString, agent: Option<String>) -> Result<LoggedIn, ApiError> {
+        match self.once.begin(app_id, code).await {
+            Turn::Ours(claim) => {
+                let (outcome, record) = self.first(app_id, code, agent).await;
+                match record {
+                    Some(record) => claim.settle(&record).await,
+                    None => claim.release().await,
+                }
+                outcome
+            }
+            Turn::Done(Record::Opened(opened)) => self.again(opened).await,
+            Turn::Done(Record::Failed(failure)) => Err(ApiError::new(failure.reason())),
+            Turn::Done(Record::Pending) => Err(Reason::UpstreamTimeout.into()),
+        }
+    }
+
+    /// The first call with this code. Also what later calls with it are told; nothing, if they may try it themselves.
+    async fn first(
+        &self,
+        app_id: &AppId,
+        code: &SecretString,
+        agent: Option<String>,
+    ) -> (Result<LoggedIn, ApiError>, Option<Record>) {
+        let identity = match self.wechat.code_to_session(app_id, code).await {
+            Ok(identity) => identity,
+            Err(error) => {
+                let record = Failure::of(&error).map(Record::Failed);
+                return (Err(error.into()), record);
+            }
+        };
+        let login = WeChatLogin {
+            app_id: app_id.clone(),
+            open_id: identity.open_id,
+            union_id: identity.union_id,
+            session_key: identity.session_key,
+        };
+        match self.open(&login, agent).await {
+            Ok(opened) => {
+                let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
+                (Ok(opened), Some(Record::Opened(Opened { user, session, is_new })))
+            }
+            // WeChat has taken the code, so whoever comes with it again needs a new one.
+            Err(error) => (Err(error), Some(Record::Failed(Failure::CodeUsed))),
+        }
+    }
+
+    async fn open(&self, login: &WeChatLogin, agent: Option<String>) -> Result<LoggedIn, ApiError> {
+        let app_id = login.app_id.clone();
+        let (user, session, is_new) = match self.identities.resolve(login).await? {
+            Resolved::New(user) => {
+                let session = self.sessions.open(user.id, app_id, agent).await?;
+                (user, session, true)
+            }
+            Resolved::Known(id) => {
+                let (user, session) = futures_util::join!(self.users.get(id), self.sessions.open(id, app_id, agent));
+                (user.map_err(missing_user)?, session?, false)
+            }
+        };
+        if user.status == Status::Disabled {
+            self.sessions.revoke(user.id, session.id).await?;
+            return Err(Reason::UserDisabled.into());
+        }
+        Ok(LoggedIn { session, user, is_new })
+    }
+
+    /// A later call with a code that opened a session.
+    async fn again(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
+        let (session, user) =
+            futures_util::join!(self.sessions.get(opened.user, opened.session), self.users.get(opened.user));
+        let session = session.map_err(|error| match error {
+            SessionError::Ended => Reason::CodeUsed.into(),
+            SessionError::Dynamo(error) => ApiError::from(error),
+        })?;
+        let user = user.map_err(missing_user)?;
+        if user.status == Status::Disabled {
+            return Err(Reason::UserDisabled.into());
+        }
+        Ok(LoggedIn { session, user, is_new: opened.is_new })
+    }
+}
+
+/// An identity whose user is gone: rows that contradict each other are ours to repair.
+fn missing_user(error: UserError) -> ApiError {
+    match error {
+        UserError::NotFound => ApiError::new(Reason::Internal).because(&error),
+        UserError::Dynamo(error) => DynamoError::into(error),
+    }
+}
+
+impl Failure {
+    /// What a failed code2Session means for later calls with the same code. A code that may have been used up is never
+    /// sent again; one that surely was not may be.
+    fn of(error: &WeChatError) -> Option<Self> {
+        match error {
+            WeChatError::CodeInvalid => Some(Self::CodeInvalid),
+            WeChatError::UserBlocked => Some(Self::UserBlocked),
+            WeChatError::CodeUsed => Some(Self::CodeUsed),
+            error if error.is_ambiguous() => Some(Self::CodeUsed),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use uuid::Uuid;
+
+use super::*;
+
+fn once() -> Once {
+    let kv = || Kv::Memory(MemoryStore::new(Clock::System));
+    Once { kv: kv(), fallback: kv() }
+}
+
+async fn begin(once: &Once, code: &str) -> Turn {
+    once.begin(&"wx1".parse().unwrap(), &code.into()).await
+}
+
+fn opened() -> Record {
+    Record::Opened(Opened { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), is_new: true })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_caller_gets_the_first_ones_outcome() {
+    let once = once();
+    let Turn::Ours(claim) = begin(&once, "code").await else { panic!("the first caller claims") };
+    let first = async {
+        sleep(Duration::from_secs(2)).await;
+        claim.settle(&opened()).await;
+    };
+    let ((), second) = futures_util::join!(first, begin(&once, "code"));
+    assert!(matches!(second, Turn::Done(record) if record == opened()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_code_is_another_login() {
+    let once = once();
+    assert!(matches!(begin(&once, "code").await, Turn::Ours(_)));
+    assert!(matches!(begin(&once, "other").await, Turn::Ours(_)));
+    let other_app = once.begin(&"wx2".parse().unwrap(), &"code".into()).await;
+    assert!(matches!(other_app, Turn::Ours(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_released_code_is_claimed_by_exactly_one_waiter() {
+    let once = once();
+    let Turn::Ours(claim) = begin(&once, "code").await else { panic!("the first caller claims") };
+    let release = async {
+        sleep(Duration::from_millis(100)).await;
+        claim.release().await;
+    };
+    let ((), a, b) = futures_util::join!(release, begin(&once, "code"), begin(&once, "code"));
+    let ours = [&a, &b].iter().filter(|turn| matches!(turn, Turn::Ours(_))).count();
+    assert_eq!(ours, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claimant_that_died_blocks_nobody_for_longer_than_the_wait() {
+    let once = once();
+    let Turn::Ours(_) = begin(&once, "code").await else { panic!("the first caller claims") };
+    let start = Instant::now();
+    assert!(matches!(begin(&once, "code").await, Turn::Done(Record::Pending)));
+    assert!(start.elapsed() < WAIT + LAST_LOOK * 2);
+}

@@ -1,0 +1,42 @@
+//! Tokens and sessions: refresh, logout, and a user's own sessions.
+
+mod refresh;
+mod sessions;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::FromRef,
+    routing::{delete, get, post},
+};
+use shared::{
+    auth::{Admission, Sessions, Tokens},
+    instance::Instance,
+    users::Users,
+};
+
+#[derive(Clone, FromRef)]
+struct Token {
+    admission: Admission,
+    sessions: Sessions,
+    tokens: Arc<Tokens>,
+    users: Users,
+}
+
+/// The routes of this function.
+pub fn routes(instance: &Instance) -> Router {
+    instance.dynamo_at_start();
+    let state = Token {
+        admission: instance.admission(),
+        sessions: instance.sessions(),
+        tokens: instance.tokens(),
+        users: instance.users(),
+    };
+    Router::new()
+        .route("/api/v1/user/refresh", post(refresh::refresh))
+        .route("/api/v1/user/logout", post(sessions::logout))
+        .route("/api/v1/user/sessions", get(sessions::list))
+        .route("/api/v1/user/sessions/{id}", delete(sessions::end))
+        .with_state(state)
+}

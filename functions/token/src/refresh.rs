@@ -1,0 +1,80 @@
+//! `POST /api/v1/user/refresh`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use shared::{
+    api::{ApiError, Checks, Input, Json, Reason, Rule, Success},
+    auth::{RotateError, Sessions, Tokens},
+    telemetry::Scope,
+    users::{Status, UserError, Users},
+};
+
+/// The body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RawRefresh {
+    refresh_token: SecretString,
+}
+
+/// A refresh token that may be ours.
+pub struct RefreshInput(SecretString);
+
+impl Input for RefreshInput {
+    type Raw = RawRefresh;
+
+    fn parse(raw: RawRefresh, checks: &mut Checks) -> Option<Self> {
+        let fits = (1..=256).contains(&raw.refresh_token.expose_secret().len());
+        checks.field("refreshToken", Rule::RefreshToken, fits.then_some(Self(raw.refresh_token)))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refreshed {
+    token: String,
+    token_type: &'static str,
+    expires_in: i64,
+    refresh_token: String,
+    refresh_expires_in: i64,
+}
+
+pub async fn refresh(
+    State(tokens): State<Arc<Tokens>>,
+    State(sessions): State<Sessions>,
+    State(users): State<Users>,
+    Json(RefreshInput(token)): Json<RefreshInput>,
+) -> Result<Success<Refreshed>, ApiError> {
+    let token = tokens.verify_refresh(token.expose_secret())?;
+    Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
+    // The role goes into the new token, so it is looked up, at the same time.
+    let (session, user) = futures_util::join!(sessions.rotate(&token), users.get(token.user));
+    let session = session.inspect_err(audit)?;
+    Scope::note(|scope| scope.app_id = Some(session.app_id.to_string()));
+    let user = match user {
+        Ok(user) if user.status == Status::Disabled => return Err(Reason::UserDisabled.into()),
+        Ok(user) => user,
+        Err(UserError::NotFound) => return Err(Reason::RefreshInvalid.into()),
+        Err(UserError::Dynamo(error)) => return Err(error.into()),
+    };
+    let pair = tokens.issue(&session, user.role).ok_or(Reason::Internal)?;
+    Ok(Success(Refreshed {
+        token: pair.access.expose_secret().to_owned(),
+        token_type: "Bearer",
+        expires_in: pair.expires_in,
+        refresh_token: pair.refresh.expose_secret().to_owned(),
+        refresh_expires_in: pair.refresh_expires_in,
+    }))
+}
+
+/// Somebody holds a copy of this user's refresh token: an operator has to be able to find that.
+fn audit(error: &RotateError) {
+    if let RotateError::Reused { user, session } = error {
+        tracing::warn!(
+            audit = "refresh_reused", user_id = %user, session_id = %session, request_id = Scope::request_id(),
+            "a refresh token was used again, its session is revoked"
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! `POST /api/v1/user/logout`, `GET /api/v1/user/sessions`, `DELETE /api/v1/user/sessions/{id}`
+
+use axum::extract::{Path, State};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::{
+    api::{ApiError, Checks, Input, Json, Reason, Success},
+    auth::{SessionError, Sessions},
+    edge::SignedIn,
+    ids::{AppId, SessionId},
+};
+
+/// The body of a logout; none means this session only.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLogout {
+    #[serde(default)]
+    all: Option<bool>,
+}
+
+/// Which sessions to end.
+pub struct LogoutInput {
+    all: bool,
+}
+
+impl Input for LogoutInput {
+    type Raw = RawLogout;
+    const MAY_BE_EMPTY: bool = true;
+
+    fn parse(raw: RawLogout, _: &mut Checks) -> Option<Self> {
+        Some(Self { all: raw.all.unwrap_or_default() })
+    }
+}
+
+/// An answer with nothing to tell but that it worked.
+#[derive(Serialize)]
+pub struct Done {}
+
+#[derive(Serialize)]
+pub struct SessionList {
+    sessions: Vec<SessionInfo>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionInfo {
+    id: SessionId,
+    app_id: AppId,
+    user_agent: Option<String>,
+    created_at: Timestamp,
+    refreshed_at: Timestamp,
+    current: bool,
+}
+
+pub async fn logout(
+    SignedIn(caller): SignedIn,
+    State(sessions): State<Sessions>,
+    Json(input): Json<LogoutInput>,
+) -> Result<Success<Done>, ApiError> {
+    if input.all {
+        sessions.revoke_all(caller.sub).await?;
+    } else {
+        sessions.revoke(caller.sub, caller.sid).await?;
+    }
+    Ok(Success(Done {}))
+}
+
+pub async fn list(
+    SignedIn(caller): SignedIn,
+    State(sessions): State<Sessions>,
+) -> Result<Success<SessionList>, ApiError> {
+    let info = |session: shared::auth::Session| SessionInfo {
+        current: session.id == caller.sid,
+        id: session.id,
+        app_id: session.app_id,
+        user_agent: session.user_agent,
+        created_at: session.created_at,
+        refreshed_at: session.rotated_at,
+    };
+    let sessions = sessions.list(caller.sub).await?.into_iter().map(info).collect();
+    Ok(Success(SessionList { sessions }))
+}
+
+pub async fn end(
+    SignedIn(caller): SignedIn,
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+) -> Result<Success<Done>, ApiError> {
+    // An id that is none names no session.
+    let id: SessionId = id.parse().map_err(|_| Reason::NotFound)?;
+    match sessions.revoke(caller.sub, id).await {
+        Ok(()) => Ok(Success(Done {})),
+        Err(SessionError::Ended) => Err(Reason::NotFound.into()),
+        Err(SessionError::Dynamo(error)) => Err(error.into()),
+    }
+}

@@ -1,0 +1,42 @@
+//! A user's own profile: `GET` and `PATCH /api/v1/user/info`.
+
+mod change;
+
+use axum::{
+    Router,
+    extract::{FromRef, State},
+    routing::get,
+};
+use shared::{
+    api::{ApiError, Json, Success},
+    auth::Admission,
+    edge::SignedInUser,
+    instance::Instance,
+    users::{User, Users},
+};
+
+use change::ProfileInput;
+
+#[derive(Clone, FromRef)]
+struct UserInfo {
+    admission: Admission,
+    users: Users,
+}
+
+/// The routes of this function.
+pub fn routes(instance: &Instance) -> Router {
+    let state = UserInfo { admission: instance.admission(), users: instance.users() };
+    Router::new().route("/api/v1/user/info", get(read).patch(change)).with_state(state)
+}
+
+async fn read(caller: SignedInUser) -> Success<User> {
+    Success(caller.user)
+}
+
+async fn change(
+    caller: SignedInUser,
+    State(users): State<Users>,
+    Json(input): Json<ProfileInput>,
+) -> Result<Success<User>, ApiError> {
+    Ok(Success(users.change(caller.claims.sub, &input.0).await?))
+}
