@@ -1,0 +1,119 @@
+//! All functions on one port.
+
+use std::{future::Future, io::ErrorKind, net::SocketAddr};
+
+use axum::{Router, serve::ListenerExt};
+use shared::{clock::Clock, config::Env, instance::Instance, random::Random};
+use tokio::net::TcpListener;
+use wechat_simulator::Simulator;
+
+use crate::{
+    StartError,
+    database::{Database, create_table},
+    settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings, with_local_defaults},
+};
+
+/// Where the simulated WeChat is mounted.
+const WECHAT: &str = "/_wechat";
+
+/// The routes of all functions, as API Gateway would route them.
+pub fn routes(instance: &Instance) -> Router {
+    [health::routes, login::routes, token::routes, user_info::routes]
+        .into_iter()
+        .fold(Router::new(), |router, routes| router.merge(routes(instance)))
+}
+
+/// The backend, listening and not yet serving.
+pub struct Gateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What the functions were told.
+    pub instance: Instance,
+    /// The simulated WeChat, if it is one.
+    pub simulator: Option<Simulator>,
+    database: Option<Database>,
+    listener: TcpListener,
+    app: Router,
+}
+
+impl Gateway {
+    /// Starts all parts.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(env: Env) -> Result<Self, StartError> {
+        let settings = Settings::read(&env)?;
+        let listener = listen(&settings).await?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen(settings.host.to_string(), error))?;
+        let database = start_database(&settings).await?;
+        let endpoint = database.as_ref().map(|database| database.endpoint.clone()).unwrap_or_default();
+        let env = with_local_defaults(env, &endpoint, &format!("http://{}{WECHAT}", reachable(address)));
+        let instance = Instance::new(env, Clock::System, Random::System);
+        let routes = routes(&instance);
+        if database.is_some() {
+            create_table(&instance.dynamo()).await?;
+        }
+        let mut app = instance.app(routes)?;
+        let simulator = settings.simulate_wechat.then(|| simulator(instance.env()));
+        if let Some(simulator) = &simulator {
+            app = app.nest(WECHAT, simulator.router());
+        }
+        Ok(Self { address, instance, simulator, database, listener, app })
+    }
+
+    /// Where the embedded DynamoDB listens, if there is one.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_ref().map(|database| database.endpoint.as_str())
+    }
+
+    /// Serves until `stop` is done; requests that are running then get their answers.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let listener = self.listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY");
+            }
+        });
+        axum::serve(listener, self.app).with_graceful_shutdown(stop).await?;
+        // The SDK's idle connections would keep the database from ending.
+        drop(self.instance);
+        if let Some(database) = self.database {
+            database.stop().await;
+        }
+        Ok(())
+    }
+}
+
+async fn listen(settings: &Settings) -> Result<TcpListener, StartError> {
+    let address = SocketAddr::new(settings.host, settings.port);
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => StartError::PortTaken(address),
+        _ => StartError::Listen(address.to_string(), error),
+    })
+}
+
+async fn start_database(settings: &Settings) -> Result<Option<Database>, StartError> {
+    if settings.dynamodb_endpoint.is_some() {
+        return Ok(None);
+    }
+    let file = settings.data_dir.join("dynamodb.sqlite");
+    Database::start(Some(&file), settings.dynamodb_port).await.map(Some)
+}
+
+/// An address that this process can call itself under.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
+}
+
+/// A WeChat that knows the configured mini-programs, all with the local secret.
+fn simulator(env: &Env) -> Simulator {
+    let secrets: Vec<_> = env.list("WECHAT_SECRETS").filter_map(|pair| pair.split_once(':')).collect();
+    let app = |(id, secret): &(&str, &str)| ((*id).to_owned(), (*secret).to_owned());
+    if secrets.is_empty() {
+        return Simulator::new([(LOCAL_APP_ID.to_owned(), LOCAL_APP_SECRET.to_owned())]);
+    }
+    Simulator::new(secrets.iter().map(app))
+}

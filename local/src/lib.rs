@@ -1,0 +1,31 @@
+//! The whole backend on one port, for development: the routes of all functions, an embedded DynamoDB reached through
+//! the real SDK, and a simulated WeChat. Never deployed.
+
+mod banner;
+mod database;
+mod gateway;
+mod settings;
+
+pub use banner::banner;
+pub use database::{Database, create_table};
+pub use gateway::{Gateway, routes};
+pub use settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
+
+use thiserror::Error;
+
+/// Why the gateway does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The port can't be had.
+    #[error("{0} is in use by another program; choose another port: PORT=9001 make run")]
+    PortTaken(std::net::SocketAddr),
+    /// The address can't be listened on for another reason.
+    #[error("can't listen on {0}: {1}")]
+    Listen(String, std::io::Error),
+    /// The embedded DynamoDB does not start.
+    #[error("the embedded DynamoDB does not start: {0}")]
+    Database(String),
+    /// Settings that can't be used.
+    #[error("settings: {0}")]
+    Settings(#[from] shared::config::Problems),
+}

@@ -1,0 +1,63 @@
+//! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C.
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use local::{Gateway, banner};
+use shared::{config::Env, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weapp-serverless does not start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<(), Box<dyn std::error::Error>> {
+    let env = environment()?;
+    telemetry::init(env.get("LOG_LEVEL").unwrap_or("info"), std::io::stdout)
+        .map_err(|error| format!("LOG_LEVEL: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let gateway = Gateway::start(env).await?;
+        println!("{}", banner(&gateway));
+        gateway.serve(stop_signal()?).await?;
+        println!("ended");
+        Ok(())
+    })
+}
+
+/// The environment, and `.env` where it does not say otherwise.
+fn environment() -> Result<Env, Box<dyn std::error::Error>> {
+    let mut values = BTreeMap::new();
+    match dotenvy::from_path_iter(".env") {
+        Ok(lines) => {
+            for line in lines {
+                // The library's error quotes the line, which can hold a secret.
+                let (name, value) = line.map_err(|_| ".env has a line that is not NAME=value")?;
+                values.insert(name, value);
+            }
+        }
+        Err(error) if error.not_found() => {}
+        Err(_) => return Err(".env can't be read".into()),
+    }
+    #[allow(clippy::disallowed_methods, reason = "this binary's one reading of its environment")]
+    let process = std::env::vars_os();
+    values.extend(process.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))));
+    Ok(Env::new(values))
+}
+
+/// Ctrl-C, or SIGTERM from whoever supervises this process.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

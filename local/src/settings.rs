@@ -1,0 +1,59 @@
+//! What the gateway itself is told, and the defaults that make it run with nothing set.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use shared::config::{Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Problems};
+
+/// The mini-program that the simulator knows when no real one is configured.
+pub const LOCAL_APP_ID: &str = "wx0000000000000001";
+/// Its secret. It opens nothing but the simulator.
+pub const LOCAL_APP_SECRET: &str = "simulated-app-secret-of-wx1";
+
+/// The gateway's settings.
+pub struct Settings {
+    /// `HOST`: default 127.0.0.1.
+    pub host: IpAddr,
+    /// `PORT`: default 9000; 0 takes any free one.
+    pub port: u16,
+    /// `DATA_DIR`: where the embedded DynamoDB keeps its file. Default `.data`.
+    pub data_dir: PathBuf,
+    /// `DYNAMODB_PORT`: where the embedded DynamoDB can be reached by other programs. Default: any free port.
+    pub dynamodb_port: u16,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`: use this DynamoDB instead of the embedded one.
+    pub dynamodb_endpoint: Option<String>,
+    /// Whether WeChat is simulated: when neither `WECHAT_SECRETS` nor `WECHAT_BASE_URL` is set.
+    pub simulate_wechat: bool,
+}
+
+impl Settings {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn read(env: &Env) -> Result<Self, Problems> {
+        let settings = Self {
+            host: env.parse("HOST", IpAddr::from([127, 0, 0, 1]), "an IP address"),
+            port: env.parse("PORT", 9000, "a port number"),
+            data_dir: env.get("DATA_DIR").unwrap_or(".data").into(),
+            dynamodb_port: env.parse("DYNAMODB_PORT", 0, "a port number"),
+            dynamodb_endpoint: env.get("AWS_ENDPOINT_URL_DYNAMODB").map(str::to_owned),
+            simulate_wechat: env.get("WECHAT_SECRETS").is_none() && env.get("WECHAT_BASE_URL").is_none(),
+        };
+        env.finish()?;
+        Ok(settings)
+    }
+}
+
+/// What the functions are told where the developer told nothing, once it is known where things listen.
+pub(crate) fn with_local_defaults(env: Env, dynamodb: &str, wechat: &str) -> Env {
+    env.or("AWS_REGION", "local")
+        .or("AWS_ACCESS_KEY_ID", "local")
+        .or("AWS_SECRET_ACCESS_KEY", "local")
+        .or("AWS_ENDPOINT_URL_DYNAMODB", dynamodb)
+        .or("JWT_SECRETS", LOCAL_JWT_SECRET)
+        .or("DATA_KEYS", LOCAL_DATA_KEYS)
+        .or("WECHAT_APPIDS", LOCAL_APP_ID)
+        .or("WECHAT_SECRETS", format!("{LOCAL_APP_ID}:{LOCAL_APP_SECRET}"))
+        .or("WECHAT_BASE_URL", wechat)
+        .allow_local_secrets()
+}

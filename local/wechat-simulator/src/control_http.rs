@@ -1,0 +1,133 @@
+//! The control side over HTTP.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::Simulator;
+use crate::control::{ControlError, SessionKeyAction};
+use crate::faults::Fault;
+use crate::sealed_data::DataKind;
+use crate::users::UserChange;
+
+type Answer = Result<Json<Value>, ControlError>;
+
+pub(crate) fn router(simulator: &Simulator) -> Router {
+    Router::new()
+        .route("/code", post(code))
+        .route("/phone-code", post(phone_code))
+        .route("/encrypted-data", post(encrypted_data))
+        .route("/users", put(users))
+        .route("/session-key", post(session_key))
+        .route("/faults", get(faults).put(set_faults).delete(clear_faults))
+        .route("/calls", get(calls))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such control call") })
+        .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "another method is needed") })
+        .with_state(simulator.clone())
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::NotLoggedIn => StatusCode::CONFLICT,
+            Self::Invalid(_) | Self::UnknownApp => StatusCode::BAD_REQUEST,
+        };
+        problem(status, &self.to_string())
+    }
+}
+
+fn problem(status: StatusCode, what: &str) -> Response {
+    (status, Json(json!({"error": what}))).into_response()
+}
+
+/// Whatever the content type says: `curl -d` calls everything a form.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
+    serde_json::from_slice(body).map_err(|error| ControlError::invalid(error.to_string()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UserInApp {
+    user: String,
+    app_id: Option<String>,
+}
+
+async fn code(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    let UserInApp { user, app_id } = parse(&body)?;
+    let code = simulator.mint_code(&user, app_id.as_deref())?;
+    Ok(Json(json!({"code": code})))
+}
+
+async fn phone_code(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    let UserInApp { user, app_id } = parse(&body)?;
+    let code = simulator.phone_code(&user, app_id.as_deref())?;
+    Ok(Json(json!({"code": code})))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DataRequest {
+    user: String,
+    kind: DataKind,
+    app_id: Option<String>,
+}
+
+async fn encrypted_data(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    let DataRequest { user, kind, app_id } = parse(&body)?;
+    let data = simulator.encrypted_data(&user, kind, app_id.as_deref())?;
+    Ok(Json(json!(data)))
+}
+
+async fn users(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    // Taken out by hand: serde can't refuse unknown fields in a flattened struct.
+    let mut fields: serde_json::Map<String, Value> = parse(&body)?;
+    let Some(Value::String(user)) = fields.remove("user") else {
+        return Err(ControlError::invalid("user: a text is needed"));
+    };
+    let change: UserChange =
+        serde_json::from_value(Value::Object(fields)).map_err(|error| ControlError::invalid(error.to_string()))?;
+    simulator.change_user(&user, change)?;
+    Ok(Json(json!({"user": user})))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SessionKeyRequest {
+    user: String,
+    action: SessionKeyAction,
+    app_id: Option<String>,
+}
+
+async fn session_key(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    let SessionKeyRequest { user, action, app_id } = parse(&body)?;
+    simulator.session_key(&user, action, app_id.as_deref())?;
+    Ok(Json(json!({"user": user})))
+}
+
+async fn faults(State(simulator): State<Simulator>) -> Json<Value> {
+    Json(json!({"faults": simulator.with(|world, _| world.faults.all())}))
+}
+
+async fn set_faults(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    let faults: Vec<Fault> = match parse::<Value>(&body)? {
+        Value::Array(_) => parse(&body)?,
+        _ => vec![parse(&body)?],
+    };
+    simulator.set_faults(faults)?;
+    Ok(self::faults(State(simulator)).await)
+}
+
+async fn clear_faults(State(simulator): State<Simulator>) -> Json<Value> {
+    simulator.clear_faults();
+    self::faults(State(simulator)).await
+}
+
+async fn calls(State(simulator): State<Simulator>) -> Json<Value> {
+    Json(json!({"calls": simulator.all_calls()}))
+}

@@ -1,0 +1,149 @@
+//! What WeChat knows of a user beyond the name. Users need not be made: any name is one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounded::{Bounded, MOST};
+use crate::control::ControlError;
+use crate::ids;
+
+/// A change to a user. `None` leaves things as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct UserChange {
+    /// The user's unionid. Without this a user has none.
+    pub union_id: Option<UnionId>,
+    /// Makes code2Session answer 40226.
+    pub high_risk: Option<bool>,
+    /// Makes code2Session give the same `session_key` again for as long as it lives.
+    pub keep_session_key: Option<bool>,
+    /// The phone number, digits only. Without this it is derived from the name.
+    pub phone: Option<String>,
+    /// Makes getPhoneNumber and phone data give `countryCode` as a number, which WeChat does at times.
+    pub numeric_country_code: Option<bool>,
+}
+
+/// Which unionid a user has; in JSON `true`, `false` or a text.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "UnionIdJson", into = "UnionIdJson")]
+pub enum UnionId {
+    /// One derived from the user's name.
+    Derived,
+    /// None, as when the app is bound to no open platform account.
+    Absent,
+    /// This one.
+    Custom(String),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum UnionIdJson {
+    Flag(bool),
+    Text(String),
+}
+
+impl From<UnionIdJson> for UnionId {
+    fn from(json: UnionIdJson) -> Self {
+        match json {
+            UnionIdJson::Flag(true) => Self::Derived,
+            UnionIdJson::Flag(false) => Self::Absent,
+            UnionIdJson::Text(text) => Self::Custom(text),
+        }
+    }
+}
+
+impl From<UnionId> for UnionIdJson {
+    fn from(union_id: UnionId) -> Self {
+        match union_id {
+            UnionId::Derived => Self::Flag(true),
+            UnionId::Absent => Self::Flag(false),
+            UnionId::Custom(text) => Self::Text(text),
+        }
+    }
+}
+
+/// A user as the changes so far have made them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct User {
+    pub(crate) union_id: Option<String>,
+    pub(crate) high_risk: bool,
+    pub(crate) keep_session_key: bool,
+    pub(crate) phone: Option<String>,
+    pub(crate) numeric_country_code: bool,
+}
+
+impl User {
+    fn apply(&mut self, name: &str, change: UserChange) {
+        match change.union_id {
+            Some(UnionId::Derived) => self.union_id = Some(ids::union_id(name)),
+            Some(UnionId::Absent) => self.union_id = None,
+            Some(UnionId::Custom(union_id)) => self.union_id = Some(union_id),
+            None => {}
+        }
+        self.high_risk = change.high_risk.unwrap_or(self.high_risk);
+        self.keep_session_key = change.keep_session_key.unwrap_or(self.keep_session_key);
+        self.phone = change.phone.or_else(|| self.phone.take());
+        self.numeric_country_code = change.numeric_country_code.unwrap_or(self.numeric_country_code);
+    }
+}
+
+/// Users that differ from the default.
+pub(crate) struct Users(Bounded<String, User>);
+
+impl Users {
+    pub(crate) fn new() -> Self {
+        Self(Bounded::new(MOST))
+    }
+
+    pub(crate) fn find(&self, name: &str) -> User {
+        self.0.peek(name).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn change(&mut self, name: &str, change: UserChange) -> Result<(), ControlError> {
+        check(&change)?;
+        let mut user = self.find(name);
+        user.apply(name, change);
+        self.0.insert(name.to_owned(), user);
+        Ok(())
+    }
+}
+
+fn check(change: &UserChange) -> Result<(), ControlError> {
+    if let Some(UnionId::Custom(text)) = &change.union_id
+        && !((1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic()))
+    {
+        return Err(ControlError::invalid("unionId: 1 to 64 visible ASCII characters"));
+    }
+    if let Some(phone) = &change.phone
+        && !((5..=15).contains(&phone.len()) && phone.chars().all(|c| c.is_ascii_digit()))
+    {
+        return Err(ControlError::invalid("phone: 5 to 15 digits"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_leaves_the_rest_alone() {
+        let mut users = Users::new();
+        let risky = UserChange { high_risk: Some(true), ..UserChange::default() };
+        users.change("alice", risky).unwrap();
+        let union = UserChange { union_id: Some(UnionId::Derived), ..UserChange::default() };
+        users.change("alice", union).unwrap();
+        let alice = users.find("alice");
+        assert!(alice.high_risk);
+        assert_eq!(alice.union_id, Some(ids::union_id("alice")));
+        assert!(!users.find("bob").high_risk);
+    }
+
+    #[test]
+    fn a_union_id_is_a_flag_or_a_text_in_json() {
+        let parse = |json| serde_json::from_str::<UserChange>(json).unwrap().union_id;
+        assert_eq!(parse(r#"{"unionId":true}"#), Some(UnionId::Derived));
+        assert_eq!(parse(r#"{"unionId":false}"#), Some(UnionId::Absent));
+        assert_eq!(parse(r#"{"unionId":"oabc"}"#), Some(UnionId::Custom("oabc".to_owned())));
+        assert_eq!(parse("{}"), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! The simulator over HTTP: in process, and once over a real socket.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+mod access_token;
+mod control;
+mod faults;
+mod login;
+mod phone;
+mod robustness;
+mod sec_check;
+mod session_keys;
+mod socket;
+mod support;
