@@ -64,7 +64,8 @@ impl Kv {
         }
     }
 
-    /// Stores the record if nothing is there; says whether it did.
+    /// Stores the record if nothing is there; says whether it is there now. A value that is unique to the caller makes
+    /// this safe to repeat when an answer was lost.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.

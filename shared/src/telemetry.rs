@@ -6,7 +6,12 @@
 use std::{cell::RefCell, future::Future, panic::PanicHookInfo};
 
 use tokio::task_local;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 task_local! {
     static SCOPE: RefCell<Scope>;
@@ -94,33 +99,26 @@ pub fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Starts logging as JSON lines to `writer`, at `level` (a `tracing` filter, e.g. `info`).
+/// Starts logging as JSON lines to `writer`.
 ///
-/// Libraries may only warn, whatever the level: at `debug` an HTTP client would print URLs and headers.
+/// `level` (`error`, `warn`, `info`, `debug` or `trace`) is ours alone. Libraries may only warn, whatever it is: at
+/// `debug` an HTTP client would print URLs and headers.
 ///
 /// # Errors
-/// When `level` is not a filter, or logging was started before.
+/// When `level` is none, or logging was started before.
 pub fn init<W>(level: &str, writer: W) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     const OURS: [&str; 6] = ["shared", "health", "login", "token", "user_info", "local"];
-    let level: tracing::Level = level.parse()?;
-    // The embedded DynamoDB warns of every condition that a write rightly fails.
-    let filter = OURS.iter().fold(EnvFilter::new("warn,dynoxide=error"), |filter, target| {
-        match format!("{target}={level}").parse() {
-            Ok(directive) => filter.add_directive(directive),
-            Err(_) => filter,
-        }
-    });
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .try_init()?;
+    let level: LevelFilter = level.parse()?;
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        // The embedded DynamoDB warns of every condition that a write rightly fails.
+        .with_target("dynoxide", LevelFilter::ERROR)
+        .with_targets(OURS.map(|target| (target, level)));
+    let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    tracing_subscriber::registry().with(lines.with_writer(writer)).with(targets).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }

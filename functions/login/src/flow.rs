@@ -40,7 +40,7 @@ impl Login {
             identities: instance.identities(),
             users: instance.users(),
             sessions: instance.sessions(),
-            once: Once::new(instance.kv(), instance.clock()),
+            once: Once::new(instance.kv(), instance.clock(), instance.random()),
         }
     }
 
@@ -61,7 +61,7 @@ impl Login {
             }
             Turn::Done(Record::Opened(opened)) => self.again(opened).await,
             Turn::Done(Record::Failed(failure)) => Err(ApiError::new(failure.reason())),
-            Turn::Done(Record::Pending) => Err(Reason::UpstreamTimeout.into()),
+            Turn::Done(Record::Pending(_)) => Err(Reason::UpstreamTimeout.into()),
         }
     }
 

@@ -13,6 +13,7 @@ use shared::{
     clock::Clock,
     ids::{AppId, SessionId, UserId},
     kv::{Kv, KvError, MemoryStore, Record as Stored},
+    random::Random,
     telemetry,
 };
 use tokio::time::{Instant, sleep};
@@ -27,8 +28,8 @@ const LAST_LOOK: Duration = Duration::from_millis(200);
 /// How far the login with a code has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// Somebody is at it.
-    Pending,
+    /// Somebody is at it; the text is unique to them.
+    Pending(String),
     /// It opened a session.
     Opened(Opened),
     /// It failed, and the code can't be used again.
@@ -92,40 +93,42 @@ impl Claim {
 pub struct Once {
     kv: Kv,
     fallback: Kv,
+    random: Random,
 }
 
 impl Once {
-    pub fn new(kv: Kv, clock: Clock) -> Self {
-        Self { kv, fallback: Kv::Memory(MemoryStore::new(clock)) }
+    pub fn new(kv: Kv, clock: Clock, random: Random) -> Self {
+        Self { kv, fallback: Kv::Memory(MemoryStore::new(clock)), random }
     }
 
     /// Claims the code, or waits for whoever has.
     pub async fn begin(&self, app_id: &AppId, code: &SecretString) -> Turn {
         let key = key(app_id, code);
-        match take_turn(&self.kv, &key).await {
+        let pending = Record::Pending(hex::encode(self.random.bytes::<16>()));
+        match take_turn(&self.kv, &key, &pending).await {
             Ok(turn) => turn,
             Err(error) => {
                 telemetry::degraded("login idempotency", &error);
                 // Memory does not fail; and if it did, WeChat itself takes a code only once.
                 let claim = || Turn::Ours(Claim { kv: self.fallback.clone(), key: key.clone() });
-                take_turn(&self.fallback, &key).await.unwrap_or_else(|_| claim())
+                take_turn(&self.fallback, &key, &pending).await.unwrap_or_else(|_| claim())
             }
         }
     }
 }
 
-async fn take_turn(kv: &Kv, key: &str) -> Result<Turn, KvError> {
-    let pending = encode(&Record::Pending);
+async fn take_turn(kv: &Kv, key: &str, pending: &Record) -> Result<Turn, KvError> {
+    let value = encode(pending);
     let give_up = Instant::now() + WAIT;
     let mut pause = FIRST_LOOK;
     loop {
-        if kv.add(Stored { key, value: &pending, life: LIFE }).await? {
+        if kv.add(Stored { key, value: &value, life: LIFE }).await? {
             return Ok(Turn::Ours(Claim { kv: kv.clone(), key: key.to_owned() }));
         }
         let [value] = kv.get([key]).await?;
         // Nothing there any more: released in between, so our turn may have come.
-        let record = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or(Record::Pending);
-        if record != Record::Pending || Instant::now() >= give_up {
+        let record = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_else(|| pending.clone());
+        if !matches!(record, Record::Pending(_)) || Instant::now() >= give_up {
             return Ok(Turn::Done(record));
         }
         sleep(pause).await;

@@ -43,11 +43,11 @@ impl MemoryStore {
 
     pub(super) fn add(&self, record: &Record<'_>) -> bool {
         let (mut entries, now) = self.lock();
-        let free = living(&mut entries, record.key, now).is_none();
-        if free {
-            store(&mut entries, record, now);
+        if let Some(value) = living(&mut entries, record.key, now) {
+            return value == record.value;
         }
-        free
+        store(&mut entries, record, now);
+        true
     }
 
     pub(super) fn replace(&self, expected: &[u8], record: &Record<'_>) -> bool {

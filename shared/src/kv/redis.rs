@@ -1,14 +1,18 @@
 //! The store in Redis: one multiplexed connection per instance, short time-outs, one retry after a dead connection.
 
 use std::{
-    sync::{Arc, LazyLock, OnceLock},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use redis::{
-    Client, IntoConnectionInfo, Pipeline, RedisError, Script, Value,
+    Client, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, Script, ScriptInvocation, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
+    io::tcp::TcpSettings,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
@@ -17,10 +21,18 @@ use super::{KvError, Record};
 
 /// What one operation may take, connecting and retrying included.
 const BUDGET: Duration = Duration::from_millis(50);
-/// What connecting may take within it.
-const CONNECT: Duration = Duration::from_millis(40);
-/// During init the network may still be coming up, and nobody waits yet.
-const FIRST_CONNECT: Duration = Duration::from_secs(1);
+/// What connecting may take. Requests wait for it no longer than their budget, but the next ones find it further on.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Set if nothing is there. What is there already may be ours, from a try whose answer was lost. Returns 1 when ours is
+/// there.
+static ADD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local value = redis.call('GET', KEYS[1]) \
+         if value then return value == ARGV[1] and 1 or 0 end \
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1",
+    )
+});
 
 /// Compare-and-set with an expiry. Returns 1 when it stored.
 static REPLACE: LazyLock<Script> = LazyLock::new(|| {
@@ -36,15 +48,23 @@ pub struct RedisStore(Arc<Server>);
 
 struct Server {
     client: Option<Client>,
-    manager: OnceLock<ConnectionManager>,
+    manager: Mutex<Option<ConnectionManager>>,
+    /// Whether the connection has answered since it was made.
+    answered: AtomicBool,
 }
 
 impl RedisStore {
     /// A store that connects at its first use. The URL was checked when settings were read.
     #[must_use]
     pub fn new(url: &SecretString) -> Self {
-        let info = url.expose_secret().into_connection_info();
-        Self(Arc::new(Server { client: info.and_then(Client::open).ok(), manager: OnceLock::new() }))
+        // Without NODELAY a command waits for the acknowledgement of the one before it.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = url.expose_secret().into_connection_info().map(|info| info.set_tcp_settings(tcp));
+        Self(Arc::new(Server {
+            client: info.and_then(Client::open).ok(),
+            manager: Mutex::default(),
+            answered: AtomicBool::new(false),
+        }))
     }
 
     pub(super) async fn get<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Bytes>; N], KvError> {
@@ -63,21 +83,15 @@ impl RedisStore {
     }
 
     pub(super) async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        let command = pipeline.cmd("SET").arg(record.key).arg(record.value).arg("NX");
-        command.arg("PX").arg(milliseconds(record.life));
-        let (answer,): (Option<String>,) = self.run(&pipeline).await?;
-        Ok(answer.is_some())
+        let mut script = ADD.prepare_invoke();
+        script.key(record.key).arg(record.value).arg(milliseconds(record.life));
+        self.run_script(&script).await
     }
 
     pub(super) async fn replace(&self, expected: &[u8], record: Record<'_>) -> Result<bool, KvError> {
-        let run = async {
-            let mut script = REPLACE.prepare_invoke();
-            script.key(record.key).arg(expected).arg(record.value).arg(milliseconds(record.life));
-            // EVALSHA, and once more after loading the script where the server does not know it.
-            script.invoke_async::<bool>(&mut self.connection()?).await.map_err(unavailable)
-        };
-        within_budget(run).await
+        let mut script = REPLACE.prepare_invoke();
+        script.key(record.key).arg(expected).arg(record.value).arg(milliseconds(record.life));
+        self.run_script(&script).await
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), KvError> {
@@ -98,41 +112,67 @@ impl RedisStore {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("PING");
         let ping = pipeline.query_async::<Vec<Value>>(&mut connection);
-        timeout(FIRST_CONNECT, ping).await.map_err(|_| out_of_time())?.map(drop).map_err(unavailable)
+        timeout(CONNECT, ping).await.map_err(|_| out_of_time())?.map(drop).map_err(unavailable)
     }
 
-    /// Sends `pipeline` in one round trip, once more if the connection turned out to be dead: an instance that was
-    /// frozen wakes up with one. All commands here may run twice.
-    async fn run<T: redis::FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, KvError> {
-        let run = async {
-            let mut connection = self.connection()?;
-            match pipeline.query_async(&mut connection).await {
+    /// Sends `pipeline` in one round trip.
+    async fn run<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, KvError> {
+        self.within_budget(|mut connection| async move { pipeline.query_async(&mut connection).await }).await
+    }
+
+    /// Runs a script by its hash, and by its text where the server does not know it.
+    async fn run_script(&self, script: &ScriptInvocation<'_>) -> Result<bool, KvError> {
+        self.within_budget(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+    }
+
+    /// Sends something within the budget, once more if the connection turned out to be dead: an instance that was frozen
+    /// wakes up with one. So everything sent here may run twice.
+    ///
+    /// A connection that has answered before and now lets the budget pass may be dead without having been told (its
+    /// other end is gone since a freeze), so the next request gets a new one.
+    async fn within_budget<T, F: Future<Output = RedisResult<T>>>(
+        &self,
+        send: impl Fn(ConnectionManager) -> F,
+    ) -> Result<T, KvError> {
+        let connection = self.connection()?;
+        let sending = async {
+            match send(connection.clone()).await {
                 // The manager has begun to reconnect; the second try waits for it.
-                Err(error) if error.is_connection_dropped() => pipeline.query_async(&mut connection).await,
+                Err(error) if error.is_connection_dropped() => send(connection.clone()).await,
                 answer => answer,
             }
-            .map_err(unavailable)
         };
-        within_budget(run).await
+        let Ok(answer) = timeout(BUDGET, sending).await else {
+            if self.0.answered.swap(false, Ordering::Relaxed) {
+                self.manager().take();
+            }
+            return Err(out_of_time());
+        };
+        if answer.is_ok() {
+            self.0.answered.store(true, Ordering::Relaxed);
+        }
+        answer.map_err(unavailable)
     }
 
     /// The connection; made lazily, because the manager needs a running Tokio.
     fn connection(&self) -> Result<ConnectionManager, KvError> {
-        if let Some(manager) = self.0.manager.get() {
+        let mut manager = self.manager();
+        if let Some(manager) = &*manager {
             return Ok(manager.clone());
         }
         let client = self.0.client.clone().ok_or_else(|| KvError("no usable REDIS_URL".into()))?;
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(0)
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(BUDGET));
-        let manager = ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
-        Ok(self.0.manager.get_or_init(|| manager).clone())
+            // The budget ends a wait, sooner than this.
+            .set_response_timeout(Some(CONNECT));
+        let connected = ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
+        Ok(manager.insert(connected).clone())
     }
-}
 
-async fn within_budget<T>(run: impl Future<Output = Result<T, KvError>>) -> Result<T, KvError> {
-    timeout(BUDGET, run).await.map_err(|_| out_of_time())?
+    fn manager(&self) -> MutexGuard<'_, Option<ConnectionManager>> {
+        self.0.manager.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn out_of_time() -> KvError {

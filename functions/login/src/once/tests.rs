@@ -4,7 +4,7 @@ use super::*;
 
 fn once() -> Once {
     let kv = || Kv::Memory(MemoryStore::new(Clock::System));
-    Once { kv: kv(), fallback: kv() }
+    Once { kv: kv(), fallback: kv(), random: Random::System }
 }
 
 async fn begin(once: &Once, code: &str) -> Turn {
@@ -54,6 +54,6 @@ async fn a_claimant_that_died_blocks_nobody_for_longer_than_the_wait() {
     let once = once();
     let Turn::Ours(_) = begin(&once, "code").await else { panic!("the first caller claims") };
     let start = Instant::now();
-    assert!(matches!(begin(&once, "code").await, Turn::Done(Record::Pending)));
+    assert!(matches!(begin(&once, "code").await, Turn::Done(Record::Pending(_))));
     assert!(start.elapsed() < WAIT + LAST_LOOK * 2);
 }
