@@ -1,0 +1,48 @@
+# What a person does with this project; the logic lives in scripts/ and .ci/.
+# `make` alone lists the targets. Local settings: the environment, or .env (see .env.example).
+.DEFAULT_GOAL := help
+.PHONY: help run test check audit fmt build deploy invoke-login bench tools-test tools-check clean
+
+# The architecture that is deployed: arm64 or x86_64.
+ARCH ?= arm64
+# Further arguments for deploy and bench, e.g. `make deploy ARGS=--no-confirm-changeset`.
+ARGS ?=
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## serve every function on 127.0.0.1:9000 (PORT, REDIS_URL, DATA_DIR, WECHAT_BASE_URL change it)
+	@cargo run --quiet -p local
+
+test: ## all tests; installs redis-server and the Lambda emulator when they are missing
+	@scripts/test.sh
+
+check: ## format, lints, licences, docs, spelling, template, scripts: everything that is not a test
+	@scripts/check.sh
+
+audit: ## known vulnerabilities in the dependencies (fetches the RustSec database)
+	@scripts/audit.sh
+
+fmt: ## format the Rust code
+	@cargo fmt --all
+
+build: ## release binaries of the deployed functions for Lambda (ARCH=arm64|x86_64)
+	@scripts/build.sh $(ARCH)
+
+deploy: build ## build, then deploy to AWS with SAM (scripts/deploy.sh lists its settings)
+	@scripts/deploy.sh $(ARCH) $(ARGS)
+
+invoke-login: ## show `cargo lambda watch` + `cargo lambda invoke login`, from start to stop
+	@scripts/invoke-login.sh
+
+bench: ## measure cold start, latency, memory and throughput of the release build
+	@scripts/bench.sh $(ARGS)
+
+tools-test: ## install what the tests need
+	@scripts/tools/redis.sh && scripts/tools/install.sh emulator
+
+tools-check: ## install what the checks need
+	@scripts/tools/install.sh check
+
+clean: ## remove everything built, the tools and the local data
+	@cargo clean && rm -rf .aws-sam .tools .data

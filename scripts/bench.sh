@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# bench.sh [ARGS of the bench program]: release builds of what is measured, then the measurement.
+# Each function is built alone, as for deployment: built together, the features that one asks for
+# would end up in all.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+scripts/tools/redis.sh
+for function in $(functions); do cargo build --release -p "$function"; done
+cargo build --release -p local
+cargo run --release -p bench -- "$@"

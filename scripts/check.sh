@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Everything that is not a test. Runs all steps, names those that failed.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+# A minimal toolchain has neither; rustup adds them.
+component() {
+  cargo "$1" --version >/dev/null 2>&1 || { have rustup && rustup component add "$2"; } ||
+    die "cargo $1 is missing: install the $2 component of the Rust toolchain"
+}
+component fmt rustfmt
+component clippy clippy
+scripts/tools/install.sh check
+
+failed=""
+step() {
+  say "$*"
+  "$@" || failed="$failed
+  $*"
+}
+
+# The cheap ones first. `cargo-deny` by its own name: `cargo deny` would prefer one of ~/.cargo/bin.
+step cargo fmt --all --check
+step typos
+step shellcheck --external-sources .ci/run scripts/*.sh scripts/tools/*.sh
+step cfn-lint template.yaml
+step sam validate --lint --region us-east-1
+# Without advisories, which need a database from the network: `make audit`.
+step cargo-deny --log-level warn check bans licenses sources
+step cargo clippy --workspace --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps
+
+[ -z "$failed" ] || die "these checks failed:$failed"
+say "all checks passed"

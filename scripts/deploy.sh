@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# deploy.sh ARCH [ARGS of `sam deploy`]: deploys what `make build` made. The AWS account and region
+# come from the environment as for any AWS tool; the stack's parameters from these variables:
+#   WECHAT_APPIDS   needed: comma list of AppIDs          WECHAT_SECRETS  needed: comma list appid:secret
+#   REDIS_URL  CORS_ORIGINS  LOG_LEVEL  DOMAIN_NAME  CERTIFICATE_ARN  SUBNET_IDS  SECURITY_GROUP_IDS
+# A variable that is not set keeps what the stack has (its default, at the first deployment).
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+arch="${1:?usage: deploy.sh arm64|x86_64 [ARGS]}"
+shift
+[ -n "${WECHAT_APPIDS:-}" ] && [ -n "${WECHAT_SECRETS:-}" ] ||
+  die "set WECHAT_APPIDS=wx… and WECHAT_SECRETS=wx…:secret (see scripts/deploy.sh), then try again"
+scripts/tools/install.sh lambda
+# sam knows only the older name.
+if [ -n "${AWS_REGION:-}" ]; then export AWS_DEFAULT_REGION="$AWS_REGION"; fi
+
+parameters=("Architecture=$arch")
+parameter() {
+  # An empty value is a value: it switches the part off.
+  if [ -n "${!2+set}" ]; then parameters+=("$1=${!2}"); fi
+}
+parameter WeChatAppIds WECHAT_APPIDS
+parameter WeChatSecrets WECHAT_SECRETS
+parameter RedisUrl REDIS_URL
+parameter CorsOrigins CORS_ORIGINS
+parameter LogLevel LOG_LEVEL
+parameter DomainName DOMAIN_NAME
+parameter CertificateArn CERTIFICATE_ARN
+parameter SubnetIds SUBNET_IDS
+parameter SecurityGroupIds SECURITY_GROUP_IDS
+
+sam deploy --parameter-overrides "${parameters[@]}" "$@"

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# All tests. The end-to-end tests start the functions' binaries, so those are built first; together
+# with the tests, so that one set of features (and one build of each dependency) serves both.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+scripts/tools/redis.sh
+scripts/tools/install.sh emulator
+cargo build --workspace --bins --tests
+cargo test --workspace --no-fail-fast

