@@ -55,5 +55,5 @@ pub(crate) fn with_local_defaults(env: Env, dynamodb: &str, wechat: &str) -> Env
         .or("WECHAT_APPIDS", LOCAL_APP_ID)
         .or("WECHAT_SECRETS", format!("{LOCAL_APP_ID}:{LOCAL_APP_SECRET}"))
         .or("WECHAT_BASE_URL", wechat)
-        .allow_local_secrets()
+        .local_development()
 }

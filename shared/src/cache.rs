@@ -34,7 +34,7 @@ pub enum Entry {
     Tombstone,
     /// Nothing.
     Absent,
-    /// The store does not answer: don't ask it again in this request.
+    /// The store does not answer, or there is none: don't ask it again in this request.
     Unavailable,
 }
 
@@ -44,20 +44,27 @@ pub type Loading<'a, E> = Pin<Box<dyn Future<Output = Result<Option<Vec<u8>>, E>
 /// A read-through view of DynamoDB rows. Cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
-    kv: Kv,
+    kv: Option<Kv>,
     random: Random,
 }
 
 impl Cache {
-    /// A cache in `kv`.
+    /// A cache in `kv`, which all instances have to share: what one of them revokes, no other may remember.
     #[must_use]
     pub fn new(kv: Kv, random: Random) -> Self {
-        Self { kv, random }
+        Self { kv: Some(kv), random }
+    }
+
+    /// No cache: DynamoDB is asked each time. For instances that share nothing else.
+    #[must_use]
+    pub fn none(random: Random) -> Self {
+        Self { kv: None, random }
     }
 
     /// What is known of `keys`, in one round trip. Never fails: a store that is down knows nothing.
     pub async fn read<const N: usize>(&self, keys: [&str; N]) -> [Entry; N] {
-        match self.kv.get(keys).await {
+        let Some(kv) = &self.kv else { return [const { Entry::Unavailable }; N] };
+        match kv.get(keys).await {
             Ok(values) => values.map(entry),
             Err(error) => {
                 telemetry::degraded("cache", &error);
@@ -85,10 +92,10 @@ impl Cache {
             Entry::Unavailable => None,
         };
         let loaded = load().await?;
-        if let Some(lease) = lease {
+        if let (Some(lease), Some(kv)) = (lease, &self.kv) {
             let (tag, life) = if loaded.is_some() { (VALUE, self.jittered(life)) } else { (TOMBSTONE, TOMBSTONE_LIFE) };
             let value = tagged(tag, loaded.as_deref().unwrap_or_default());
-            let stored = self.kv.replace(&lease, Record { key, value: &value, life }).await;
+            let stored = kv.replace(&lease, Record { key, value: &value, life }).await;
             warn_if_failed("cache fill", stored);
         }
         Ok(loaded.map(Bytes::from))
@@ -96,19 +103,21 @@ impl Cache {
 
     /// Stores a value that can never be out of date again (a revoked session).
     pub async fn settle(&self, key: &str, value: &[u8], life: Duration) {
+        let Some(kv) = &self.kv else { return };
         let value = tagged(VALUE, value);
-        warn_if_failed("cache settle", self.kv.put(Record { key, value: &value, life }).await);
+        warn_if_failed("cache settle", kv.put(Record { key, value: &value, life }).await);
     }
 
     /// Forgets `key` after its row was written, and ends the lease of whoever is reading it.
     pub async fn invalidate(&self, key: &str) {
-        warn_if_failed("cache invalidation", self.kv.delete(key).await);
+        let Some(kv) = &self.kv else { return };
+        warn_if_failed("cache invalidation", kv.delete(key).await);
     }
 
     /// The right to fill `key`; none when somebody else has it or the store does not answer.
     async fn lease(&self, key: &str) -> Option<Vec<u8>> {
         let lease = tagged(LEASE, &self.random.bytes::<16>());
-        match self.kv.add(Record { key, value: &lease, life: LEASE_LIFE }).await {
+        match self.kv.as_ref()?.add(Record { key, value: &lease, life: LEASE_LIFE }).await {
             Ok(true) => Some(lease),
             Ok(false) => None,
             Err(error) => {

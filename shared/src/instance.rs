@@ -111,9 +111,13 @@ impl Instance {
         self.tokens.get_or_init(build).clone()
     }
 
-    /// The cache in front of DynamoDB.
+    /// The cache in front of DynamoDB. None where instances share no state: one could not tell the others what it
+    /// revoked.
     pub fn cache(&self) -> Cache {
-        Cache::new(self.kv(), self.random())
+        match self.kv() {
+            Kv::Memory(_) if !self.env.is_local() => Cache::none(self.random()),
+            kv => Cache::new(kv, self.random()),
+        }
     }
 
     /// The users.

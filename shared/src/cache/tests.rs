@@ -60,7 +60,7 @@ async fn a_flush_between_revocation_and_a_slow_reader_revives_nothing() {
     let slow = cache.fill("k", known, LIFE, || {
         Box::pin(async {
             cache.settle("k", b"revoked", LIFE).await;
-            cache.kv.delete("k").await.unwrap();
+            cache.kv.as_ref().unwrap().delete("k").await.unwrap();
             Ok::<_, Infallible>(Some(b"active".to_vec()))
         })
     });
@@ -74,4 +74,11 @@ async fn values_do_not_expire_together() {
     let lives: std::collections::BTreeSet<_> = (0..20).map(|_| cache.jittered(LIFE)).collect();
     assert!(lives.len() > 10);
     assert!(lives.iter().all(|life| *life <= LIFE && *life >= LIFE * 9 / 10));
+}
+
+#[tokio::test]
+async fn without_a_store_every_read_is_fresh() {
+    let cache = Cache::none(Random::seeded(7));
+    assert_eq!(get(&cache, Some("old")).await.unwrap(), "old");
+    assert_eq!(get(&cache, Some("new")).await.unwrap(), "new");
 }

@@ -61,9 +61,10 @@ impl Env {
         Self { values, local: false, problems: Mutex::default() }
     }
 
-    /// For development and tests on one machine: the embedded default secrets are allowed here, and nowhere else.
+    /// For development and tests in one process: only here are the embedded default secrets allowed, and only here may
+    /// this process's own memory stand in for the state that instances share.
     #[must_use]
-    pub fn allow_local_secrets(mut self) -> Self {
+    pub fn local_development(mut self) -> Self {
         self.local = true;
         self
     }
@@ -75,8 +76,8 @@ impl Env {
         self
     }
 
-    /// Whether the embedded default secrets are allowed.
-    pub(super) fn is_local(&self) -> bool {
+    /// Whether this is development in one process.
+    pub(crate) fn is_local(&self) -> bool {
         self.local
     }
 

@@ -227,8 +227,8 @@ impl DynamoSettings {
 
 /// Where the state that instances share is.
 pub struct SharedStateSettings {
-    /// `REDIS_URL`: `redis://` or `rediss://` with user and password where needed. Not set: each process keeps its own
-    /// state, which is right for one process only.
+    /// `REDIS_URL`: `redis://` or `rediss://` with user and password where needed. Not set: nothing is cached between
+    /// requests (DynamoDB is asked each time), and a login is idempotent within one instance only.
     pub redis_url: Option<SecretString>,
 }
 

@@ -1,5 +1,7 @@
 //! What the failures of each part mean to a client. Written out one by one: no failure becomes a 500 by accident.
 
+use std::time::Duration;
+
 use super::{ApiError, Reason};
 use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
@@ -90,6 +92,8 @@ impl From<WeChatError> for ApiError {
             | WeChatError::Status(_)
             | WeChatError::Unreadable(_) => Reason::UpstreamError,
         };
-        Self::new(reason).because(&error)
+        let answer = Self::new(reason).because(&error);
+        // WeChat counts calls by the minute.
+        if error == WeChatError::Throttled { answer.retry_after(Duration::from_mins(1)) } else { answer }
     }
 }

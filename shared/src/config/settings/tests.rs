@@ -46,7 +46,7 @@ fn weak_and_embedded_secrets_are_refused_on_lambda() {
         let _ = TokenSettings::read(&env);
         assert_eq!(problems(&env), ["JWT_SECRETS"], "{secret}");
     }
-    let env = Env::new([("JWT_SECRETS", LOCAL_JWT_SECRET), ("WECHAT_APPIDS", "wx1")]).allow_local_secrets();
+    let env = Env::new([("JWT_SECRETS", LOCAL_JWT_SECRET), ("WECHAT_APPIDS", "wx1")]).local_development();
     let _ = TokenSettings::read(&env);
     assert_eq!(env.finish(), Ok(()));
 }
@@ -57,7 +57,7 @@ fn the_embedded_data_key_is_for_local_use_only() {
     let env = Env::new(vars);
     let _ = WeChatSettings::read(&env);
     assert_eq!(problems(&env), ["DATA_KEYS"]);
-    let env = Env::new(vars).allow_local_secrets();
+    let env = Env::new(vars).local_development();
     assert_eq!(WeChatSettings::read(&env).data_keys.len(), 1);
     assert_eq!(env.finish(), Ok(()));
 }
