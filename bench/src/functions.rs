@@ -1,0 +1,29 @@
+//! Each function's binary over the Lambda Runtime API.
+
+mod measure;
+mod requests;
+
+use e2e::binaries::beside_this_program;
+use measure::Figures;
+use requests::Requests;
+
+use crate::world::World;
+
+/// The functions in the order of the table.
+const FUNCTIONS: [&str; 4] = ["health", "user-info", "login", "token"];
+
+/// Measures all functions and prints a Markdown table.
+pub async fn run() {
+    let world = World::start().await;
+    println!("| function | request | binary | start to first `/next` | start to first answer | warm | memory |");
+    println!("|---|---|---|---|---|---|---|");
+    for function in FUNCTIONS {
+        let binary = beside_this_program(function);
+        let mut requests = Requests::of(function, &world).await;
+        let figures = Figures::measure(&binary, &world.settings, &mut requests).await;
+        println!("| {function} | {} | {figures} |", requests.title());
+    }
+    println!();
+    println!("{}", measure::LEGEND);
+    println!();
+}

@@ -1,0 +1,92 @@
+//! The figures of one function.
+
+use std::{fmt, fs, path::Path};
+
+use e2e::{
+    runtime_api::{Answer, FunctionUnderTest, Reply},
+    settings::Settings,
+};
+
+use super::requests::Requests;
+use crate::{stats::Samples, traffic::USERS};
+
+const COLD_STARTS: usize = 30;
+/// Before the measured ones: enough that every user is known.
+const WARM_UP: u64 = 2 * USERS;
+const WARM_INVOCATIONS: usize = 2_000;
+
+/// How the figures were taken.
+pub const LEGEND: &str = "Times are median / p95: of 30 starts of the process, and of 2,000 invocations one \
+    after the other on one instance, from handing over the event to having read the answer. Memory is the resident \
+    set after those. Redis, DynamoDB (dynoxide) and a WeChat that answers at once are processes on loopback.";
+
+/// What was measured.
+#[derive(Debug)]
+pub struct Figures {
+    size: u64,
+    first_next: Samples,
+    first_answer: Samples,
+    warm: Samples,
+    memory: u64,
+}
+
+impl Figures {
+    /// Measures `binary`.
+    pub async fn measure(binary: &Path, settings: &Settings, requests: &mut Requests) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let start = || FunctionUnderTest::spawn_logging_to(binary, settings.variables(), log.path());
+        let (first_next, first_answer) = cold(start, requests).await;
+        let function = start();
+        let warm = warm(&function, requests).await;
+        let size = fs::metadata(binary).unwrap().len();
+        Self { size, first_next, first_answer, warm, memory: function.rss_bytes() }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (size, memory) = (mib(self.size), mib(self.memory));
+        let (next, answer, warm) = (self.first_next.in_ms(), self.first_answer.in_ms(), self.warm.in_us());
+        write!(f, "{size} | {next} | {answer} | {warm} | {memory}")
+    }
+}
+
+async fn cold(start: impl Fn() -> FunctionUnderTest, requests: &mut Requests) -> (Samples, Samples) {
+    let (mut first_next, mut first_answer) = (Samples::default(), Samples::default());
+    // The first start reads the binary from the disk, and its request fills the caches.
+    for round in 0..=COLD_STARTS {
+        let function = start();
+        let answer = invoke(&function, requests).await;
+        if round > 0 {
+            first_next.push(function.time_to_first_next().await);
+            first_answer.push(answer.answered - function.started());
+        }
+    }
+    (first_next, first_answer)
+}
+
+async fn warm(function: &FunctionUnderTest, requests: &mut Requests) -> Samples {
+    for _ in 0..WARM_UP {
+        invoke(function, requests).await;
+    }
+    let mut samples = Samples::default();
+    for _ in 0..WARM_INVOCATIONS {
+        let answer = invoke(function, requests).await;
+        samples.push(answer.answered - answer.handed_over);
+    }
+    samples
+}
+
+async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) -> Answer {
+    let answer = function.measure(&requests.event()).await;
+    match &answer.reply {
+        Reply::Response(body) => requests.answered(&serde_json::from_slice(body).expect("an answer in JSON")),
+        Reply::Error(body) => panic!("an invocation failed: {}", String::from_utf8_lossy(body)),
+    }
+    answer
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size with one decimal")]
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}

@@ -1,0 +1,47 @@
+//! Measures what the README's figures say; `make bench` builds what it needs and runs it.
+//!
+//! ```text
+//! bench                 both of the following
+//! bench functions       each function's release binary over the Lambda Runtime API
+//! bench http [SECONDS]  the functions behind `local`'s HTTP server, at 64 connections
+//! ```
+//!
+//! Redis, and a process with DynamoDB and a WeChat that answers at once, run on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that can't be made ends the program")]
+
+mod backends;
+mod functions;
+mod gateway;
+mod load;
+mod stats;
+mod traffic;
+mod wechat;
+mod world;
+
+use std::{process::ExitCode, time::Duration};
+
+/// How long a measurement of throughput takes when nothing else is said.
+const SECONDS: u64 = 10;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => {
+            functions::run().await;
+            gateway::run(Duration::from_secs(SECONDS)).await;
+        }
+        ["functions"] => functions::run().await,
+        ["http"] => gateway::run(Duration::from_secs(SECONDS)).await,
+        ["http", seconds] if seconds.parse::<u64>().is_ok() => {
+            gateway::run(Duration::from_secs(seconds.parse().unwrap_or(SECONDS))).await;
+        }
+        [backends::SUBCOMMAND] => backends::serve().await,
+        _ => {
+            eprintln!("usage: bench [functions | http [SECONDS]]");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}

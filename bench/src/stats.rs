@@ -1,0 +1,56 @@
+//! Samples and their quantiles.
+
+use std::time::Duration;
+
+/// Durations that were measured.
+#[derive(Debug, Default)]
+pub struct Samples(Vec<Duration>);
+
+impl Samples {
+    /// Adds one.
+    pub fn push(&mut self, sample: Duration) {
+        self.0.push(sample);
+    }
+
+    /// Adds those of another.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The sample that `percent` of all don't exceed (nearest rank).
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100);
+        sorted[rank.saturating_sub(1)]
+    }
+
+    /// `median / p95` in milliseconds.
+    pub fn in_ms(&self) -> String {
+        let ms = |percent| self.percentile(percent).as_secs_f64() * 1e3;
+        format!("{:.1} / {:.1} ms", ms(50), ms(95))
+    }
+
+    /// `median / p95` in microseconds.
+    pub fn in_us(&self) -> String {
+        let us = |percent| self.percentile(percent).as_secs_f64() * 1e6;
+        format!("{:.0} / {:.0} µs", us(50), us(95))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_samples() {
+        let mut samples = Samples::default();
+        (1..=30).rev().for_each(|ms| samples.push(Duration::from_millis(ms)));
+        assert_eq!(samples.in_ms(), "15.0 / 29.0 ms");
+    }
+}

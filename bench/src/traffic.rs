@@ -1,0 +1,18 @@
+//! The requests that are measured.
+
+use serde_json::{Value, json};
+
+/// The users that log in, one after the other.
+pub const USERS: u64 = 100;
+
+/// wx.login codes that were never used before, of users in turn.
+#[derive(Debug, Default)]
+pub struct Codes(u64);
+
+impl Codes {
+    /// The body of the next login.
+    pub fn login(&mut self) -> Value {
+        self.0 += 1;
+        json!({"code": format!("user{}.{:012}", self.0 % USERS, self.0)})
+    }
+}

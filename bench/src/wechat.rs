@@ -1,0 +1,40 @@
+//! A WeChat that answers at once: it knows every code. A code's part before the dot names the user.
+
+use std::{
+    io::{self, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+};
+
+use e2e::http1::{Message, response};
+use serde_json::json;
+
+/// Serves on an ephemeral loopback port for as long as the process lives.
+pub fn serve() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // A connection that breaks is a client that ended.
+            thread::spawn(move || stream.and_then(|stream| answer(&stream)));
+        }
+    });
+    address
+}
+
+fn answer(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = BufReader::new(stream);
+    let mut output = stream;
+    while let Some(request) = Message::read(&mut input)? {
+        let (_, target) = request.route();
+        let user = target.split_once("js_code=").and_then(|(_, rest)| rest.split(['.', '&']).next());
+        let body = json!({
+            "openid": format!("bench-{}", user.unwrap_or_default()),
+            "session_key": "dGhlLWJlbmNoLXVzZXIhIQ==",
+        });
+        // WeChat says text/plain although it is JSON.
+        output.write_all(&response("200 OK", &[("content-type", "text/plain")], body.to_string().as_bytes()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! What the functions run against.
+
+use e2e::{redis_server::RedisServer, settings::Settings};
+
+use crate::backends::Backends;
+
+/// Redis, DynamoDB and WeChat on loopback, each in a process of its own.
+#[derive(Debug)]
+pub struct World {
+    _redis: RedisServer,
+    _backends: Backends,
+    /// The environment that leads to them.
+    pub settings: Settings,
+}
+
+impl World {
+    /// Starts all three.
+    pub async fn start() -> Self {
+        let redis = RedisServer::start().await;
+        let backends = Backends::start().await;
+        let settings = Settings::new(&backends.dynamodb_url, &backends.wechat_url).redis(&redis.url());
+        Self { _redis: redis, _backends: backends, settings }
+    }
+}

@@ -1,0 +1,84 @@
+//! The environment variables of a function under test, with secrets that a search can find again.
+
+/// The default mini-program.
+pub const APP_ID: &str = "wx0123456789abcdef";
+/// A second mini-program on the same backend.
+pub const OTHER_APP_ID: &str = "wxfedcba9876543210";
+
+const APP_SECRET: &str = "5e1f0a7c93b24d68a1c0e7f2b4d69835";
+const OTHER_APP_SECRET: &str = "9c3d7e5b1a8f46029d4b6c8e0f2a7135";
+const JWT_SECRET: &str = "kit-jwt-secret-Q7vX2mN9pL4sT8wZ1cR6yB3fH5";
+const DATA_KEY: &str = "8f1d3c5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c";
+const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+const AWS_SESSION: &str = "session-token-of-the-test-kit";
+
+/// The mini-programs and their secrets, for a WeChat simulator to know.
+pub const APPS: [(&str, &str); 2] = [(APP_ID, APP_SECRET), (OTHER_APP_ID, OTHER_APP_SECRET)];
+
+/// Region and credentials, as Lambda sets them, that open nothing.
+pub const AWS_ENVIRONMENT: [(&str, &str); 5] = [
+    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
+    ("AWS_SESSION_TOKEN", AWS_SESSION),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+];
+
+/// The settings of one run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    variables: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Everything a function needs, with the stores at these addresses.
+    pub fn new(dynamodb_url: &str, wechat_url: &str) -> Self {
+        Self { variables: Vec::new() }
+            .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url)
+            .with("WECHAT_BASE_URL", wechat_url)
+            .with("TABLE_NAME", crate::dynamodb::TABLE)
+            .with("LOG_LEVEL", "info")
+            .with("JWT_SECRETS", JWT_SECRET)
+            .with("DATA_KEYS", &format!("k1:{DATA_KEY}"))
+            .with("WECHAT_APPIDS", &format!("{APP_ID},{OTHER_APP_ID}"))
+            .with("WECHAT_SECRETS", &format!("{APP_ID}:{APP_SECRET},{OTHER_APP_ID}:{OTHER_APP_SECRET}"))
+    }
+
+    /// Shares state in this Redis instead of in the process.
+    #[must_use]
+    pub fn redis(self, url: &str) -> Self {
+        self.with("REDIS_URL", url)
+    }
+
+    /// Sets a variable, in place of the value it had.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Takes a variable away.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// The variables, for [`FunctionUnderTest::spawn`](crate::runtime_api::FunctionUnderTest::spawn).
+    pub fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    /// What must never be in a log, by name.
+    pub fn secrets() -> [(&'static str, &'static str); 6] {
+        [
+            ("the app secret", APP_SECRET),
+            ("the other app secret", OTHER_APP_SECRET),
+            ("the JWT secret", JWT_SECRET),
+            ("the data key", DATA_KEY),
+            ("the AWS secret key", AWS_SECRET),
+            ("the AWS session token", AWS_SESSION),
+        ]
+    }
+}

@@ -1,0 +1,119 @@
+//! The API's routes by name.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::http::{Answer, Client, Request};
+
+/// A client of one instance.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+    /// Where it is, e.g. `http://127.0.0.1:34567`.
+    pub url: String,
+}
+
+/// The tokens of a session, as a login or a refresh gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// The access token.
+    pub access: String,
+    /// The refresh token.
+    pub refresh: String,
+}
+
+impl Api {
+    /// A client of the instance at `url`.
+    pub fn new(url: &str) -> Self {
+        Self { client: Client::new(url), url: url.to_owned() }
+    }
+
+    /// Any request.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        self.client.request(method, path)
+    }
+
+    /// Logs in with a code, in the default mini-program.
+    pub async fn login(&self, code: &str) -> Answer {
+        self.client.post("/api/v1/user/login", &json!({"code": code})).send().await
+    }
+
+    /// Logs in with a code, in a mini-program.
+    pub async fn login_in(&self, app_id: &str, code: &str) -> Answer {
+        self.client.post("/api/v1/user/login", &json!({"code": code, "appId": app_id})).send().await
+    }
+
+    /// Refreshes.
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        self.client.post("/api/v1/user/refresh", &json!({"refreshToken": refresh_token})).send().await
+    }
+
+    /// Ends the session, with no body.
+    pub async fn logout(&self, access_token: &str) -> Answer {
+        self.client.request("POST", "/api/v1/user/logout").bearer(access_token).send().await
+    }
+
+    /// Ends what the body says.
+    pub async fn logout_with(&self, access_token: &str, body: &Value) -> Answer {
+        self.client.post("/api/v1/user/logout", body).bearer(access_token).send().await
+    }
+
+    /// Lists the sessions.
+    pub async fn sessions(&self, access_token: &str) -> Answer {
+        self.client.get("/api/v1/user/sessions").bearer(access_token).send().await
+    }
+
+    /// Ends one of the user's sessions.
+    pub async fn end_session(&self, access_token: &str, id: &str) -> Answer {
+        self.client.request("DELETE", &format!("/api/v1/user/sessions/{id}")).bearer(access_token).send().await
+    }
+
+    /// Reads the profile.
+    pub async fn info(&self, access_token: &str) -> Answer {
+        self.client.get("/api/v1/user/info").bearer(access_token).send().await
+    }
+
+    /// Changes the profile.
+    pub async fn change(&self, access_token: &str, body: &Value) -> Answer {
+        self.client.request("PATCH", "/api/v1/user/info").bearer(access_token).json(body).send().await
+    }
+}
+
+impl Tokens {
+    /// Those in the answer to a login or a refresh that worked.
+    #[track_caller]
+    pub fn of(answer: &Answer) -> Self {
+        let data = answer.ok(200);
+        let text = |name: &str| data[name].as_str().unwrap_or_else(|| panic!("no {name}: {data}")).to_owned();
+        Self { access: text("token"), refresh: text("refreshToken") }
+    }
+
+    /// The session's id.
+    pub fn session_id(&self) -> String {
+        self.claim("sid")
+    }
+
+    /// The user's id.
+    pub fn user_id(&self) -> String {
+        self.claim("sub")
+    }
+
+    /// What the access token says, unverified.
+    pub fn claims(&self) -> Value {
+        part(&self.access, 1)
+    }
+
+    /// The access token's header.
+    pub fn header(&self) -> Value {
+        part(&self.access, 0)
+    }
+
+    fn claim(&self, name: &str) -> String {
+        self.claims()[name].as_str().unwrap().to_owned()
+    }
+}
+
+fn part(token: &str, at: usize) -> Value {
+    let text = token.split('.').nth(at).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+}
