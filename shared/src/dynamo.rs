@@ -27,6 +27,9 @@ pub enum DynamoError {
     /// Out of reach, throttled, or failing: worth another try later.
     #[error("DynamoDB is not available: {0}")]
     Unavailable(String),
+    /// A transaction holds the row at this moment: worth another try at once.
+    #[error("DynamoDB: the row is part of a running transaction")]
+    Conflict,
     /// A request that DynamoDB refuses for good, or a row that can't be read: a bug or a wrong table.
     #[error("DynamoDB refused: {0}")]
     Refused(String),
@@ -44,22 +47,23 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        const TRANSIENT: [&str; 9] = [
+        const CONFLICTS: [&str; 2] = ["TransactionConflictException", "TransactionInProgressException"];
+        const TRANSIENT: [&str; 7] = [
             "ProvisionedThroughputExceededException",
             "ThrottlingException",
             "RequestLimitExceeded",
             "InternalServerError",
             "ServiceUnavailable",
             "LimitExceededException",
-            "TransactionConflictException",
-            "TransactionInProgressException",
             "TransactionCanceledException",
         ];
         let text = DisplayErrorContext(&error).to_string();
         match &error {
             SdkError::ServiceError(context) => {
                 let code = context.err().code().unwrap_or_default();
-                if TRANSIENT.contains(&code) || context.raw().status().is_server_error() {
+                if CONFLICTS.contains(&code) {
+                    Self::Conflict
+                } else if TRANSIENT.contains(&code) || context.raw().status().is_server_error() {
                     Self::Unavailable(code.to_owned())
                 } else {
                     Self::Refused(text)

@@ -1,5 +1,7 @@
 //! Identities: which of our users a WeChat login is (`WX#{appId}#{openId}`, `UNION#{unionId}`).
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::{
     operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{AttributeValue, ConditionCheck, Put, ReturnValue, TransactWriteItem, Update},
@@ -19,8 +21,9 @@ use crate::{
 };
 
 const IDENTITY: &str = "IDENTITY";
-/// Two first logins of one person can take turns in beating each other; a third round means something else is wrong.
-const ATTEMPTS: usize = 3;
+/// The pauses between attempts while another first login of the same person is being written, in milliseconds. After the
+/// last one something else is wrong.
+const PAUSES: [u64; 5] = [5, 10, 20, 40, 80];
 
 /// What WeChat said about who logged in.
 pub struct WeChatLogin {
@@ -77,23 +80,40 @@ impl Identities {
     /// # Errors
     /// DynamoDB's.
     pub async fn resolve(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
-        for _ in 0..ATTEMPTS {
-            if let Some(row) = self.returning(login).await? {
-                self.link_union_later(login, &row).await?;
-                return Ok(Resolved::Known(row.uid));
-            }
-            let (writes, resolved) = if let Some(owner) = self.union_owner(login).await? {
-                (self.link_writes(login, owner)?, Resolved::Known(owner))
-            } else {
-                let id = UserId(self.random.uuid_v7(&self.users.clock));
-                let user = User::new(id, self.users.clock.now());
-                (self.first_writes(login, &user)?, Resolved::New(user))
-            };
-            if let Linked::Done = self.transact(writes).await? {
-                return Ok(resolved);
+        for pause in PAUSES {
+            match self.attempt(login).await {
+                Ok(Some(resolved)) => return Ok(resolved),
+                Ok(None) | Err(DynamoError::Conflict) => self.pause(pause).await,
+                Err(error) => return Err(error),
             }
         }
         Err(DynamoError::Unavailable("first logins of one person kept racing".into()))
+    }
+
+    /// The user, or nothing when another login was being written at the same time.
+    async fn attempt(&self, login: &WeChatLogin) -> Result<Option<Resolved>, DynamoError> {
+        if let Some(row) = self.returning(login).await? {
+            self.link_union_later(login, &row).await?;
+            return Ok(Some(Resolved::Known(row.uid)));
+        }
+        let (writes, resolved) = if let Some(owner) = self.union_owner(login).await? {
+            (self.link_writes(login, owner)?, Resolved::Known(owner))
+        } else {
+            let id = UserId(self.random.uuid_v7(&self.users.clock));
+            let user = User::new(id, self.users.clock.now());
+            (self.first_writes(login, &user)?, Resolved::New(user))
+        };
+        Ok(match self.transact(writes).await? {
+            Linked::Done => Some(resolved),
+            Linked::Raced => None,
+        })
+    }
+
+    /// Waits half of `milliseconds` to all of them, so that those who raced don't race again.
+    async fn pause(&self, milliseconds: u64) {
+        let [byte] = self.random.bytes::<1>();
+        let jittered = milliseconds / 2 + milliseconds * u64::from(byte) / 510;
+        tokio::time::sleep(Duration::from_millis(jittered)).await;
     }
 
     async fn returning(&self, login: &WeChatLogin) -> Result<Option<IdentityRow>, DynamoError> {

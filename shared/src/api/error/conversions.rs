@@ -13,7 +13,7 @@ use crate::{
 impl From<DynamoError> for ApiError {
     fn from(error: DynamoError) -> Self {
         let reason = match error {
-            DynamoError::Unavailable(_) => Reason::Unavailable,
+            DynamoError::Unavailable(_) | DynamoError::Conflict => Reason::Unavailable,
             DynamoError::Refused(_) => Reason::Internal,
         };
         Self::new(reason).because(&error)
