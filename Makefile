@@ -14,7 +14,7 @@ help: ## list the targets
 run: ## serve every function on 127.0.0.1:9000 (PORT, REDIS_URL, DATA_DIR, WECHAT_BASE_URL change it)
 	@cargo run --quiet -p local
 
-test: ## all tests; installs redis-server and the Lambda emulator when they are missing
+test: ## all tests; installs redis-server, the Lambda emulator and cargo-lambda when they are missing
 	@scripts/test.sh
 
 check: ## format, lints, licences, docs, spelling, template, scripts: everything that is not a test
@@ -39,7 +39,7 @@ bench: ## measure cold start, latency, memory and throughput of the release buil
 	@scripts/bench.sh $(ARGS)
 
 tools-test: ## install what the tests need
-	@scripts/tools/redis.sh && scripts/tools/install.sh emulator
+	@scripts/tools/redis.sh && scripts/tools/install.sh test
 
 tools-check: ## install what the checks need
 	@scripts/tools/install.sh check

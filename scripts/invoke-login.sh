@@ -5,7 +5,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-scripts/tools/install.sh lambda
+scripts/tools/install.sh test
 have curl || install_package curl curl
 work="$(mktemp -d)"
 pids=""
@@ -55,14 +55,14 @@ free_port() {
 }
 
 say "building the gateway and the login function"
-cargo build --quiet -p local -p login
+cargo build --quiet --bin local --bin login
 gateway="$(free_port)" dynamodb="$(free_port)" lambda="$(free_port)"
 
 say "starting the gateway for its DynamoDB and its WeChat simulator"
 # Empty settings count as not set, so that a .env with a real mini-program does not reach this.
 start "$work/gateway.log" env HOST=127.0.0.1 PORT="$gateway" DYNAMODB_PORT="$dynamodb" DATA_DIR="$work/data" \
   AWS_ENDPOINT_URL_DYNAMODB="" WECHAT_APPIDS="" WECHAT_SECRETS="" WECHAT_BASE_URL="" \
-  cargo run --quiet -p local
+  cargo run --quiet --bin local
 wait_for "the gateway" "$work/gateway.log" curl -fsS "http://127.0.0.1:$gateway/health"
 
 say "minting a wx.login code for alice"

@@ -5,6 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/tools/redis.sh
-scripts/tools/install.sh emulator
+scripts/tools/install.sh test
 cargo build --workspace --bins --tests
 cargo test --workspace --no-fail-fast

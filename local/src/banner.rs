@@ -20,7 +20,7 @@ pub fn banner(gateway: &Gateway) -> String {
         env.get("WECHAT_BASE_URL").unwrap_or("https://api.weixin.qq.com").to_owned()
     };
     let mut text = format!(
-        "\nweapp-serverless on {base}\n  DynamoDB      {database}\n  shared state  {state}\n  WeChat        {wechat}\n\nTry (Ctrl-C ends):\n  curl {base}/health\n"
+        "\nweapp-serverless on {base}\n  DynamoDB      {database}\n  shared state  {state}\n  WeChat        {wechat}\n\nTry (Ctrl-C ends):\n  curl {base}/health; echo\n"
     );
     if simulated {
         text.push_str(&calls(&base));

@@ -3,24 +3,26 @@
 use std::{future::Future, io::ErrorKind, net::SocketAddr};
 
 use axum::{Router, serve::ListenerExt};
-use shared::{clock::Clock, config::Env, instance::Instance, random::Random};
+use shared::{clock::Clock, config::Env, instance::Instance, random::Random, runtime::Routes};
 use tokio::net::TcpListener;
 use wechat_simulator::Simulator;
 
 use crate::{
     StartError,
     database::{Database, create_table},
-    settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings, with_local_defaults},
+    settings::{LOCAL_APP_SECRET, Settings, with_local_defaults},
 };
 
 /// Where the simulated WeChat is mounted.
 const WECHAT: &str = "/_wechat";
 
+/// The functions: the name of each crate, and its routes.
+pub const FUNCTIONS: [(&str, Routes); 4] =
+    [("health", health::routes), ("login", login::routes), ("token", token::routes), ("user_info", user_info::routes)];
+
 /// The routes of all functions, as API Gateway would route them.
 pub fn routes(instance: &Instance) -> Router {
-    [health::routes, login::routes, token::routes, user_info::routes]
-        .into_iter()
-        .fold(Router::new(), |router, routes| router.merge(routes(instance)))
+    FUNCTIONS.into_iter().fold(Router::new(), |router, (_, routes)| router.merge(routes(instance)))
 }
 
 /// The backend, listening and not yet serving.
@@ -47,7 +49,7 @@ impl Gateway {
         let address = listener.local_addr().map_err(|error| StartError::Listen(settings.host.to_string(), error))?;
         let database = start_database(&settings).await?;
         let endpoint = database.as_ref().map(|database| database.endpoint.clone()).unwrap_or_default();
-        let env = with_local_defaults(env, &endpoint, &format!("http://{}{WECHAT}", reachable(address)));
+        let env = with_local_defaults(env, &settings, &endpoint, &format!("http://{}{WECHAT}", reachable(address)));
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
         if database.is_some() {
@@ -108,12 +110,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
-/// A WeChat that knows the configured mini-programs, all with the local secret.
+/// A WeChat that knows the configured mini-programs.
 fn simulator(env: &Env) -> Simulator {
-    let secrets: Vec<_> = env.list("WECHAT_SECRETS").filter_map(|pair| pair.split_once(':')).collect();
-    let app = |(id, secret): &(&str, &str)| ((*id).to_owned(), (*secret).to_owned());
-    if secrets.is_empty() {
-        return Simulator::new([(LOCAL_APP_ID.to_owned(), LOCAL_APP_SECRET.to_owned())]);
-    }
-    Simulator::new(secrets.iter().map(app))
+    Simulator::new(env.list("WECHAT_APPIDS").map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())))
 }

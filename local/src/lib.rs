@@ -8,7 +8,7 @@ mod settings;
 
 pub use banner::banner;
 pub use database::{Database, create_table};
-pub use gateway::{Gateway, routes};
+pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
 
 use thiserror::Error;

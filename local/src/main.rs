@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use local::{Gateway, banner};
+use local::{FUNCTIONS, Gateway, banner};
 use shared::{config::Env, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,7 +18,8 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
-    telemetry::init(env.get("LOG_LEVEL").unwrap_or("info"), std::io::stdout)
+    let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
+    telemetry::init(env.get("LOG_LEVEL").unwrap_or("info"), crates, std::io::stdout)
         .map_err(|error| format!("LOG_LEVEL: {error}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

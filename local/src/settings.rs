@@ -21,7 +21,8 @@ pub struct Settings {
     pub dynamodb_port: u16,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: use this DynamoDB instead of the embedded one.
     pub dynamodb_endpoint: Option<String>,
-    /// Whether WeChat is simulated: when neither `WECHAT_SECRETS` nor `WECHAT_BASE_URL` is set.
+    /// Whether WeChat is simulated: when `WECHAT_SECRETS` is not set, so that no real mini-program can be meant, and
+    /// `WECHAT_BASE_URL` names no other simulator.
     pub simulate_wechat: bool,
 }
 
@@ -45,15 +46,20 @@ impl Settings {
 }
 
 /// What the functions are told where the developer told nothing, once it is known where things listen.
-pub(crate) fn with_local_defaults(env: Env, dynamodb: &str, wechat: &str) -> Env {
+pub(crate) fn with_local_defaults(env: Env, settings: &Settings, dynamodb: &str, wechat: &str) -> Env {
+    let env = if settings.simulate_wechat { with_simulated_wechat(env, wechat) } else { env };
     env.or("AWS_REGION", "local")
         .or("AWS_ACCESS_KEY_ID", "local")
         .or("AWS_SECRET_ACCESS_KEY", "local")
         .or("AWS_ENDPOINT_URL_DYNAMODB", dynamodb)
         .or("JWT_SECRETS", LOCAL_JWT_SECRET)
         .or("DATA_KEYS", LOCAL_DATA_KEYS)
-        .or("WECHAT_APPIDS", LOCAL_APP_ID)
-        .or("WECHAT_SECRETS", format!("{LOCAL_APP_ID}:{LOCAL_APP_SECRET}"))
-        .or("WECHAT_BASE_URL", wechat)
         .local_development()
+}
+
+/// The simulator takes any AppID, all with the local secret.
+fn with_simulated_wechat(env: Env, wechat: &str) -> Env {
+    let env = env.or("WECHAT_APPIDS", LOCAL_APP_ID);
+    let secrets: Vec<_> = env.list("WECHAT_APPIDS").map(|id| format!("{id}:{LOCAL_APP_SECRET}")).collect();
+    env.or("WECHAT_SECRETS", secrets.join(",")).or("WECHAT_BASE_URL", wechat)
 }

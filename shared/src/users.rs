@@ -102,7 +102,7 @@ pub enum Status {
     /// Yes.
     #[default]
     Active,
-    /// No: every request is answered `403 user_disabled`.
+    /// No: login, refresh and the profile are answered `403 user_disabled`; sessions can still be ended.
     Disabled,
 }
 

@@ -43,10 +43,16 @@ pub fn build(args: &[&str]) -> HashMap<String, PathBuf> {
     String::from_utf8(output.stdout).expect("cargo writes UTF-8").lines().filter_map(executable).collect()
 }
 
-/// `cargo` as a person would call it from a shell: without the variables that the cargo above this
-/// process sets for it, which build scripts would take for a change.
+/// `cargo` in the workspace.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    as_from_a_shell(&mut command);
+    command
+}
+
+/// Runs a command in the workspace as a person would from a shell: without the variables that the cargo
+/// above this process sets for it, which build scripts would take for a change.
+pub fn as_from_a_shell(command: &mut Command) {
     command.current_dir(workspace());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -58,7 +64,6 @@ fn cargo() -> Command {
             command.env_remove(&name);
         }
     }
-    command
 }
 
 fn executable(line: &str) -> Option<(String, PathBuf)> {

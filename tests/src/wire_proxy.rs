@@ -137,6 +137,12 @@ impl WireProxy {
         self.shared.ending.send_replace(Ending::Close);
     }
 
+    /// Like [`Self::cut`], and returns when all are closed: for clients that open no new ones meanwhile.
+    pub async fn cut_and_wait(&self) {
+        self.cut();
+        within_patience("the end of all connections", self.shared.ending.closed()).await;
+    }
+
     /// Resets all open connections; new ones are taken.
     pub fn reset(&self) {
         self.shared.ending.send_replace(Ending::Reset);
@@ -182,11 +188,12 @@ async fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
         shared.traffic.lock().unwrap().connections += 1;
         // Before the task runs, so that an ending from now on reaches this connection.
         let ending = shared.ending.subscribe();
-        tokio::spawn(connect(client, ending, shared.clone()));
+        tokio::spawn(connect(ending, client, shared.clone()));
     }
 }
 
-async fn connect(mut client: TcpStream, mut ending: watch::Receiver<Ending>, shared: Arc<Shared>) -> io::Result<()> {
+/// `ending` is dropped last, so that a connection without a receiver is a closed one.
+async fn connect(mut ending: watch::Receiver<Ending>, mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
     let mut server = TcpStream::connect(shared.target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;

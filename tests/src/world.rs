@@ -6,35 +6,27 @@
 //! listed in [`both_ways!`](crate::both_ways).
 
 mod api;
+mod instances;
 mod log;
+mod plan;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use axum::{Router, serve::ListenerExt};
-use shared::{
-    clock::{Clock, ManualClock},
-    config::Env,
-    instance::Instance,
-    random::Random,
-};
-use tokio::{net::TcpListener, sync::OnceCell};
+use shared::{clock::ManualClock, config::Env};
 use wechat_simulator::{Fault, Simulator};
 
 pub use api::{Api, Tokens};
 pub use log::{capture, captured};
+pub use plan::{Plan, Proxies};
 
 use crate::{
     dynamodb::{DynamoDb, Item, TABLE},
     http::Answer,
     redis_server::RedisServer,
-    settings::{APPS, AWS_ENVIRONMENT, Settings},
-    wire_proxy::WireProxy,
 };
+use instances::Instances;
+use plan::Redis;
 
 /// Where every world's clock stands at first.
 pub const START: &str = "2026-11-23T08:00:00.123Z";
@@ -74,31 +66,6 @@ macro_rules! both_ways {
     };
 }
 
-/// A world to be started.
-pub struct Plan {
-    state: SharedState,
-    changes: Vec<(String, String)>,
-    own_redis: Option<Option<String>>,
-    proxied: bool,
-}
-
-/// Proxies in front of all that the backend talks to.
-pub struct Proxies {
-    /// In front of Redis, where there is one.
-    pub redis: Option<WireProxy>,
-    /// In front of DynamoDB.
-    pub dynamodb: WireProxy,
-    /// In front of WeChat.
-    pub wechat: WireProxy,
-}
-
-enum Redis {
-    None,
-    /// The one of this test binary.
-    Shared(&'static RedisServer),
-    Own(RedisServer),
-}
-
 /// A running backend and its surroundings.
 pub struct World {
     /// The first instance.
@@ -111,82 +78,7 @@ pub struct World {
     pub table: DynamoDb,
     proxies: Option<Proxies>,
     redis: Redis,
-    settings: Settings,
-}
-
-impl Plan {
-    /// Sets an environment variable.
-    #[must_use]
-    pub fn set(mut self, name: &str, value: &str) -> Self {
-        self.changes.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Takes a Redis of its own, if it takes one at all: for cases that flush, freeze or kill it.
-    #[must_use]
-    pub fn own_redis(mut self) -> Self {
-        self.own_redis = Some(None);
-        self
-    }
-
-    /// Takes a Redis of its own that wants this password.
-    #[must_use]
-    pub fn redis_password(mut self, password: &str) -> Self {
-        self.own_redis = Some(Some(password.to_owned()));
-        self
-    }
-
-    /// Puts proxies between the backend and all that it talks to.
-    #[must_use]
-    pub fn proxied(mut self) -> Self {
-        self.proxied = true;
-        self
-    }
-
-    /// Starts all parts.
-    pub async fn start(self) -> World {
-        let clock = ManualClock::new(START.parse().unwrap());
-        let wechat = simulator(&clock);
-        let wechat_port = listen(wechat.router()).await;
-        let table = DynamoDb::start().await;
-        let redis = self.redis().await;
-        let proxies = if self.proxied { Some(proxies(&redis, table.port(), wechat_port).await) } else { None };
-        let port_or = |proxy: Option<&WireProxy>, port: u16| proxy.map_or(port, WireProxy::port);
-        let proxy = proxies.as_ref();
-        let mut settings = Settings::new(
-            &url(port_or(proxy.map(|proxies| &proxies.dynamodb), table.port())),
-            &url(port_or(proxy.map(|proxies| &proxies.wechat), wechat_port)),
-        );
-        if let Some(server) = redis.server() {
-            let port = port_or(proxy.and_then(|proxies| proxies.redis.as_ref()), server.port());
-            settings = settings.redis(&server.url_via(port));
-        }
-        for (name, value) in &self.changes {
-            settings = settings.with(name, value);
-        }
-        let api = instance(&settings, &clock).await;
-        World { api, clock, wechat, table, proxies, redis, settings }
-    }
-
-    async fn redis(&self) -> Redis {
-        static SHARED: OnceCell<RedisServer> = OnceCell::const_new();
-        match (self.state, &self.own_redis) {
-            (SharedState::InProcess, _) => Redis::None,
-            (SharedState::Redis, None) => Redis::Shared(SHARED.get_or_init(RedisServer::start).await),
-            (SharedState::Redis, Some(None)) => Redis::Own(RedisServer::start().await),
-            (SharedState::Redis, Some(Some(password))) => Redis::Own(RedisServer::start_with_password(password).await),
-        }
-    }
-}
-
-impl Redis {
-    fn server(&self) -> Option<&RedisServer> {
-        match self {
-            Self::None => None,
-            Self::Shared(server) => Some(server),
-            Self::Own(server) => Some(server),
-        }
-    }
+    instances: Instances,
 }
 
 impl World {
@@ -197,23 +89,22 @@ impl World {
 
     /// A world with something special.
     pub fn with(state: SharedState) -> Plan {
-        Plan { state, changes: Vec::new(), own_redis: None, proxied: false }
+        Plan::new(state)
     }
 
     /// One more instance on the same stores.
     pub async fn another_instance(&self) -> Api {
-        instance(&self.settings, &self.clock).await
+        self.instances.start(&[]).await
     }
 
     /// One more instance on the same stores, with some variables set otherwise.
     pub async fn another_instance_with(&self, changes: &[(&str, &str)]) -> Api {
-        let settings = changes.iter().fold(self.settings.clone(), |settings, (name, value)| settings.with(name, value));
-        instance(&settings, &self.clock).await
+        self.instances.start(changes).await
     }
 
     /// What the instance was told.
     pub fn env(&self) -> Env {
-        env(&self.settings)
+        self.instances.env(&[])
     }
 
     /// The proxies of a world that was planned with them.
@@ -270,8 +161,9 @@ impl World {
     }
 
     /// From now on code2Session goes wrong in this way.
-    pub fn wechat_fails(&self, fault: Fault) {
-        self.wechat.set_faults([Fault { path: Some(CODE2SESSION.to_owned()), ..fault }]).unwrap();
+    pub fn wechat_fails(&self, mut fault: Fault) {
+        fault.path = Some(CODE2SESSION.to_owned());
+        self.wechat.set_faults([fault]).unwrap();
     }
 
     /// Every row, by its key.
@@ -323,44 +215,4 @@ impl World {
         assert_eq!(lines.len(), 1, "one line for each request: {lines:?}");
         lines.remove(0)
     }
-}
-
-fn simulator(clock: &ManualClock) -> Simulator {
-    let clock = Clock::Manual(clock.clone());
-    let now = move || UNIX_EPOCH + Duration::from_millis(clock.now().as_millisecond().try_into().unwrap());
-    let apps = APPS.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
-    Simulator::with_clock(apps, Arc::new(now), None)
-}
-
-async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16) -> Proxies {
-    let redis = match redis.server() {
-        Some(server) => Some(WireProxy::redis(server.port()).await),
-        None => None,
-    };
-    Proxies { redis, dynamodb: WireProxy::http(dynamodb).await, wechat: WireProxy::http(wechat).await }
-}
-
-fn env(settings: &Settings) -> Env {
-    let set = settings.variables().iter().cloned();
-    let by_lambda = AWS_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Env::new(set.chain(by_lambda))
-}
-
-/// An instance of all functions, listening. It ends with the test's runtime.
-async fn instance(settings: &Settings, clock: &ManualClock) -> Api {
-    let instance = Instance::new(env(settings), Clock::Manual(clock.clone()), Random::System);
-    let app = instance.app(local::routes(&instance)).unwrap_or_else(|problems| panic!("{problems}"));
-    Api::new(&url(listen(app).await))
-}
-
-async fn listen(app: Router) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
-    tokio::spawn(axum::serve(listener, app).into_future());
-    port
-}
-
-fn url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
 }

@@ -1,5 +1,5 @@
 //! Starts the function on Lambda.
 
 fn main() -> std::process::ExitCode {
-    shared::runtime::run(health::routes)
+    shared::runtime::run(env!("CARGO_CRATE_NAME"), health::routes)
 }

@@ -72,7 +72,8 @@ pub enum Turn {
 
 /// The right to send a code.
 pub struct Claim {
-    kv: Kv,
+    /// Where others look how it ended.
+    stores: Vec<Kv>,
     key: String,
 }
 
@@ -80,56 +81,75 @@ impl Claim {
     /// Tells the others how it ended.
     pub async fn settle(&self, record: &Record) {
         let value = encode(record);
-        warn(self.kv.put(Stored { key: &self.key, value: &value, life: LIFE }).await);
+        for kv in &self.stores {
+            warn(kv.put(Stored { key: &self.key, value: &value, life: LIFE }).await);
+        }
     }
 
     /// Lets the next caller try the code.
     pub async fn release(&self) {
-        warn(self.kv.delete(&self.key).await);
+        // The shared one first: who waits at this instance looks there next.
+        for kv in self.stores.iter().rev() {
+            warn(kv.delete(&self.key).await);
+        }
     }
 }
 
-/// The claims, shared by all instances; while shared state is down, by the requests of this one.
+/// The claims: of the requests of this instance, then of all instances.
 pub struct Once {
-    kv: Kv,
-    fallback: Kv,
+    here: Kv,
+    shared: Kv,
     random: Random,
 }
 
 impl Once {
-    pub fn new(kv: Kv, clock: Clock, random: Random) -> Self {
-        Self { kv, fallback: Kv::Memory(MemoryStore::new(clock)), random }
+    pub fn new(shared: Kv, clock: Clock, random: Random) -> Self {
+        Self { here: Kv::Memory(MemoryStore::new(clock)), shared, random }
     }
 
     /// Claims the code, or waits for whoever has.
+    ///
+    /// Of this instance's requests only one asks the others, so a code is sent once here even while shared state
+    /// answers some requests and not others.
     pub async fn begin(&self, app_id: &AppId, code: &SecretString) -> Turn {
         let key = key(app_id, code);
         let pending = Record::Pending(hex::encode(self.random.bytes::<16>()));
-        match take_turn(&self.kv, &key, &pending).await {
-            Ok(turn) => turn,
+        let here = Claim { stores: vec![self.here.clone()], key: key.clone() };
+        // Memory does not fail; and if it did, WeChat itself takes a code only once.
+        if let Ok(Some(record)) = take_turn(&self.here, &key, &pending).await {
+            return Turn::Done(record);
+        }
+        match take_turn(&self.shared, &key, &pending).await {
+            Ok(None) => Turn::Ours(Claim { stores: vec![self.here.clone(), self.shared.clone()], key }),
+            Ok(Some(record)) => {
+                match &record {
+                    Record::Pending(_) => here.release().await,
+                    ended => here.settle(ended).await,
+                }
+                Turn::Done(record)
+            }
             Err(error) => {
                 telemetry::degraded("login idempotency", &error);
-                // Memory does not fail; and if it did, WeChat itself takes a code only once.
-                let claim = || Turn::Ours(Claim { kv: self.fallback.clone(), key: key.clone() });
-                take_turn(&self.fallback, &key, &pending).await.unwrap_or_else(|_| claim())
+                Turn::Ours(here)
             }
         }
     }
 }
 
-async fn take_turn(kv: &Kv, key: &str, pending: &Record) -> Result<Turn, KvError> {
+/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in time.
+async fn take_turn(kv: &Kv, key: &str, pending: &Record) -> Result<Option<Record>, KvError> {
     let value = encode(pending);
     let give_up = Instant::now() + WAIT;
     let mut pause = FIRST_LOOK;
     loop {
         if kv.add(Stored { key, value: &value, life: LIFE }).await? {
-            return Ok(Turn::Ours(Claim { kv: kv.clone(), key: key.to_owned() }));
+            return Ok(None);
         }
         let [value] = kv.get([key]).await?;
         // Nothing there any more: released in between, so our turn may have come.
         let record = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_else(|| pending.clone());
         if !matches!(record, Record::Pending(_)) || Instant::now() >= give_up {
-            return Ok(Turn::Done(record));
+            return Ok(Some(record));
         }
         sleep(pause).await;
         pause = (pause * 2).min(LAST_LOOK);

@@ -1,4 +1,6 @@
 //! A user's own profile: `GET` and `PATCH /api/v1/user/info`.
+//!
+//! `PUT` does what `PATCH` does: `wx.request` has no `PATCH`.
 
 mod change;
 
@@ -26,7 +28,7 @@ struct UserInfo {
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     let state = UserInfo { admission: instance.admission(), users: instance.users() };
-    Router::new().route("/api/v1/user/info", get(read).patch(change)).with_state(state)
+    Router::new().route("/api/v1/user/info", get(read).patch(change).put(change)).with_state(state)
 }
 
 async fn read(caller: SignedInUser) -> Success<User> {

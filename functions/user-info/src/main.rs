@@ -1,5 +1,5 @@
 //! Starts the function on Lambda.
 
 fn main() -> std::process::ExitCode {
-    shared::runtime::run(user_info::routes)
+    shared::runtime::run(env!("CARGO_CRATE_NAME"), user_info::routes)
 }

@@ -90,14 +90,14 @@ fn is_weak(secret: &str) -> bool {
 pub fn app_ids(env: &Env) -> Vec<AppId> {
     const NAME: &str = "WECHAT_APPIDS";
     env.required(NAME, "the AppIDs of your mini-programs, separated by commas");
-    let parse = |text: &str| {
+    let parse = |(index, text): (usize, &str)| {
         let id = text.parse().ok();
         if id.is_none() {
-            env.problem(NAME, format!("{text:?} is not an AppID"));
+            env.problem(NAME, format!("entry {} is not an AppID", index + 1));
         }
         id
     };
-    env.list(NAME).filter_map(parse).collect()
+    env.list(NAME).enumerate().filter_map(parse).collect()
 }
 
 /// A key that encrypts data at rest.
@@ -230,6 +230,9 @@ pub struct SharedStateSettings {
     /// `REDIS_URL`: `redis://` or `rediss://` with user and password where needed. Not set: nothing is cached between
     /// requests (DynamoDB is asked each time), and a login is idempotent within one instance only.
     pub redis_url: Option<SecretString>,
+    /// `REDIS_TIMEOUT_MS`: what one question to Redis may take before the request goes on without it, 5 ms to 5 s.
+    /// Default 50.
+    pub redis_timeout: Duration,
 }
 
 impl SharedStateSettings {
@@ -242,7 +245,7 @@ impl SharedStateSettings {
         {
             env.problem("REDIS_URL", "is not a redis:// or rediss:// URL");
         }
-        Self { redis_url }
+        Self { redis_url, redis_timeout: milliseconds(env.number("REDIS_TIMEOUT_MS", 50, 5..=5000)) }
     }
 }
 
@@ -278,16 +281,17 @@ impl EdgeSettings {
     /// Reads the settings; problems are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
-        let origin = |text: &str| {
+        let origin = |(index, text): (usize, &str)| {
             let value = HeaderValue::from_str(text).ok();
             if value.is_none() || !(text == "*" || text.contains("://")) {
-                env.problem("CORS_ORIGINS", format!("{text:?} is not an origin such as https://example.com"));
+                let what = format!("entry {} is not an origin such as https://example.com", index + 1);
+                env.problem("CORS_ORIGINS", what);
             }
             value
         };
         Self {
             timeout: milliseconds(env.number("REQUEST_TIMEOUT_MS", 8000, 100..=29_000)),
-            cors_origins: env.list("CORS_ORIGINS").filter_map(origin).collect(),
+            cors_origins: env.list("CORS_ORIGINS").enumerate().filter_map(origin).collect(),
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{KvError, Record};
 
-/// What one operation may take, connecting and retrying included.
+/// What one operation may take where nothing else is said, connecting and retrying included.
 const BUDGET: Duration = Duration::from_millis(50);
 /// What connecting may take. Requests wait for it no longer than their budget, but the next ones find it further on.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ pub struct RedisStore(Arc<Server>);
 
 struct Server {
     client: Option<Client>,
+    budget: Duration,
     manager: Mutex<Option<ConnectionManager>>,
     /// Whether the connection has answered since it was made.
     answered: AtomicBool,
@@ -57,11 +58,18 @@ impl RedisStore {
     /// A store that connects at its first use. The URL was checked when settings were read.
     #[must_use]
     pub fn new(url: &SecretString) -> Self {
+        Self::with_budget(url, BUDGET)
+    }
+
+    /// The same with another budget for each operation.
+    #[must_use]
+    pub fn with_budget(url: &SecretString, budget: Duration) -> Self {
         // Without NODELAY a command waits for the acknowledgement of the one before it.
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = url.expose_secret().into_connection_info().map(|info| info.set_tcp_settings(tcp));
         Self(Arc::new(Server {
             client: info.and_then(Client::open).ok(),
+            budget,
             manager: Mutex::default(),
             answered: AtomicBool::new(false),
         }))
@@ -142,7 +150,7 @@ impl RedisStore {
                 answer => answer,
             }
         };
-        let Ok(answer) = timeout(BUDGET, sending).await else {
+        let Ok(answer) = timeout(self.0.budget, sending).await else {
             if self.0.answered.swap(false, Ordering::Relaxed) {
                 self.manager().take();
             }
@@ -165,7 +173,7 @@ impl RedisStore {
             .set_number_of_retries(0)
             .set_connection_timeout(Some(CONNECT))
             // The budget ends a wait, sooner than this.
-            .set_response_timeout(Some(CONNECT));
+            .set_response_timeout(Some(CONNECT.max(self.0.budget)));
         let connected = ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
         Ok(manager.insert(connected).clone())
     }

@@ -149,6 +149,7 @@ pub(super) fn new_row(user: &User) -> Result<Item, DynamoError> {
     let mut item = dynamo::to_item(&user_pk(user.id), PROFILE, user)?;
     let partition = user.id.0.as_bytes()[15] % LISTING_PARTITIONS;
     item.insert("gsi1pk".into(), dynamo::string(format!("USERS#{partition}")));
-    item.insert("gsi1sk".into(), dynamo::string(format!("{}#{}", user.created_at, user.id)));
+    // Always with milliseconds: without trailing zeros the text would not sort as the time does.
+    item.insert("gsi1sk".into(), dynamo::string(format!("{:.3}#{}", user.created_at, user.id)));
     Ok(item)
 }

@@ -16,7 +16,8 @@ pub fn capture() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let to_stderr = panic::take_hook();
-        shared::telemetry::init("trace", || Sink).expect("nothing else logs in a test process");
+        let crates = local::FUNCTIONS.iter().map(|(name, _)| *name);
+        shared::telemetry::init("trace", crates, || Sink).expect("nothing else logs in a test process");
         // A failing test has to be seen, too.
         let to_log = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -3,8 +3,14 @@ use uuid::Uuid;
 use super::*;
 
 fn once() -> Once {
-    let kv = || Kv::Memory(MemoryStore::new(Clock::System));
-    Once { kv: kv(), fallback: kv(), random: Random::System }
+    instances().0
+}
+
+/// Two instances that share state.
+fn instances() -> (Once, Once) {
+    let shared = Kv::Memory(MemoryStore::new(Clock::System));
+    let instance = || Once::new(shared.clone(), Clock::System, Random::System);
+    (instance(), instance())
 }
 
 async fn begin(once: &Once, code: &str) -> Turn {
@@ -56,4 +62,34 @@ async fn a_claimant_that_died_blocks_nobody_for_longer_than_the_wait() {
     let start = Instant::now();
     assert!(matches!(begin(&once, "code").await, Turn::Done(Record::Pending(_))));
     assert!(start.elapsed() < WAIT + LAST_LOOK * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_at_another_instance_gets_the_outcome_and_later_ones_there_too() {
+    let (here, there) = instances();
+    let Turn::Ours(claim) = begin(&here, "code").await else { panic!("the first caller claims") };
+    let settle = async {
+        sleep(Duration::from_millis(100)).await;
+        claim.settle(&opened()).await;
+    };
+    let ((), waited) = futures_util::join!(settle, begin(&there, "code"));
+    assert!(matches!(waited, Turn::Done(record) if record == opened()));
+    assert!(matches!(begin(&there, "code").await, Turn::Done(record) if record == opened()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_released_at_one_instance_can_be_claimed_at_another() {
+    let (here, there) = instances();
+    let Turn::Ours(claim) = begin(&here, "code").await else { panic!("the first caller claims") };
+    claim.release().await;
+    assert!(matches!(begin(&there, "code").await, Turn::Ours(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_shared_state_fails_the_requests_of_one_instance_still_wait_for_each_other() {
+    let nowhere = Kv::Redis(shared::kv::RedisStore::new(&"redis://127.0.0.1:1/".into()));
+    let once = Once::new(nowhere, Clock::System, Random::System);
+    let Turn::Ours(claim) = begin(&once, "code").await else { panic!("the first caller claims") };
+    claim.settle(&opened()).await;
+    assert!(matches!(begin(&once, "code").await, Turn::Done(record) if record == opened()));
 }

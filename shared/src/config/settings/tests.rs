@@ -32,9 +32,12 @@ fn a_problem_never_shows_the_value() {
         ("WECHAT_SECRETS", "hunter2"),
         ("DATA_KEYS", "hunter2"),
         ("REDIS_URL", "hunter2"),
-        ("WECHAT_APPIDS", "wx1"),
+        // Mistaken for WECHAT_SECRETS.
+        ("WECHAT_APPIDS", "wx1:hunter2"),
+        ("CORS_ORIGINS", "hunter2"),
     ]);
     let _ = (TokenSettings::read(&env), WeChatSettings::read(&env), SharedStateSettings::read(&env));
+    let _ = EdgeSettings::read(&env);
     let text = env.finish().unwrap_err().to_string();
     assert!(!text.contains("hunter2"), "{text}");
 }

@@ -1,0 +1,51 @@
+//! Instances of the backend, inside the test process.
+
+use axum::{Router, serve::ListenerExt};
+use shared::{
+    clock::{Clock, ManualClock},
+    config::Env,
+    instance::Instance,
+    random::Random,
+};
+use tokio::net::TcpListener;
+
+use super::Api;
+use crate::settings::{AWS_ENVIRONMENT, Settings};
+
+/// How instances are made.
+#[derive(Clone)]
+pub(super) struct Instances {
+    pub(super) settings: Settings,
+    /// Only a process of a developer remembers things in its own memory.
+    pub(super) local_development: bool,
+    pub(super) clock: ManualClock,
+}
+
+impl Instances {
+    pub(super) fn env(&self, changes: &[(&str, &str)]) -> Env {
+        let settings = changes.iter().fold(self.settings.clone(), |settings, (name, value)| settings.with(name, value));
+        let by_lambda = AWS_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = Env::new(settings.variables().iter().cloned().chain(by_lambda));
+        if self.local_development { env.local_development() } else { env }
+    }
+
+    /// Starts an instance of all functions. It ends with the test's runtime.
+    pub(super) async fn start(&self, changes: &[(&str, &str)]) -> Api {
+        let instance = Instance::new(self.env(changes), Clock::Manual(self.clock.clone()), Random::System);
+        let app = instance.app(local::routes(&instance)).unwrap_or_else(|problems| panic!("{problems}"));
+        Api::new(&url(listen(app).await))
+    }
+}
+
+/// Serves `app` on a port of its own until the test's runtime ends.
+pub(super) async fn listen(app: Router) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+    tokio::spawn(axum::serve(listener, app).into_future());
+    port
+}
+
+pub(super) fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}

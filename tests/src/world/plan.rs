@@ -1,0 +1,160 @@
+//! What a world is made of, and how it is started.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use shared::clock::{Clock, ManualClock};
+use tokio::sync::OnceCell;
+use wechat_simulator::Simulator;
+
+use super::{
+    START, SharedState, World,
+    instances::{Instances, listen, url},
+};
+use crate::{
+    dynamodb::DynamoDb,
+    redis_server::RedisServer,
+    settings::{APPS, Settings},
+    wire_proxy::WireProxy,
+};
+
+enum OwnRedis {
+    No,
+    Open,
+    WithPassword(String),
+}
+
+/// A world to be started.
+pub struct Plan {
+    state: SharedState,
+    deployed: bool,
+    changes: Vec<(String, String)>,
+    own_redis: OwnRedis,
+    proxied: bool,
+}
+
+/// Proxies in front of all that the backend talks to.
+pub struct Proxies {
+    /// In front of Redis, where there is one.
+    pub redis: Option<WireProxy>,
+    /// In front of DynamoDB.
+    pub dynamodb: WireProxy,
+    /// In front of WeChat.
+    pub wechat: WireProxy,
+}
+
+pub(super) enum Redis {
+    None,
+    /// The one of this test binary.
+    Shared(&'static RedisServer),
+    Own(RedisServer),
+}
+
+impl Plan {
+    pub(super) fn new(state: SharedState) -> Self {
+        Self { state, deployed: false, changes: Vec::new(), own_redis: OwnRedis::No, proxied: false }
+    }
+
+    /// Instances are as on Lambda: without Redis they share nothing but DynamoDB.
+    #[must_use]
+    pub fn deployed(mut self) -> Self {
+        self.deployed = true;
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.changes.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Takes a Redis of its own, if it takes one at all: for cases that flush, freeze or kill it.
+    #[must_use]
+    pub fn own_redis(mut self) -> Self {
+        self.own_redis = OwnRedis::Open;
+        self
+    }
+
+    /// Takes a Redis of its own that wants this password.
+    #[must_use]
+    pub fn redis_password(mut self, password: &str) -> Self {
+        self.own_redis = OwnRedis::WithPassword(password.to_owned());
+        self
+    }
+
+    /// Puts proxies between the backend and all that it talks to.
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Starts all parts.
+    pub async fn start(self) -> World {
+        let clock = ManualClock::new(START.parse().unwrap());
+        let wechat = simulator(&clock);
+        let wechat_port = listen(wechat.router()).await;
+        let table = DynamoDb::start().await;
+        let redis = self.redis().await;
+        let proxies = if self.proxied { Some(proxies(&redis, table.port(), wechat_port).await) } else { None };
+        let port_or = |proxy: Option<&WireProxy>, port: u16| proxy.map_or(port, WireProxy::port);
+        let proxy = proxies.as_ref();
+        let mut settings = Settings::new(
+            &url(port_or(proxy.map(|proxies| &proxies.dynamodb), table.port())),
+            &url(port_or(proxy.map(|proxies| &proxies.wechat), wechat_port)),
+        )
+        // What a busy machine is slow at must not look like an outage.
+        .with("REDIS_TIMEOUT_MS", "5000");
+        if let Some(server) = redis.server() {
+            let port = port_or(proxy.and_then(|proxies| proxies.redis.as_ref()), server.port());
+            settings = settings.redis(&server.url_via(port));
+        }
+        for (name, value) in &self.changes {
+            settings = settings.with(name, value);
+        }
+        let local_development = self.state == SharedState::InProcess && !self.deployed;
+        let instances = Instances { settings, local_development, clock: clock.clone() };
+        let api = instances.start(&[]).await;
+        World { api, clock, wechat, table, proxies, redis, instances }
+    }
+
+    async fn redis(&self) -> Redis {
+        static SHARED: OnceCell<RedisServer> = OnceCell::const_new();
+        match (self.state, &self.own_redis) {
+            (SharedState::InProcess, _) => Redis::None,
+            (SharedState::Redis, OwnRedis::No) => Redis::Shared(SHARED.get_or_init(RedisServer::start).await),
+            (SharedState::Redis, OwnRedis::Open) => Redis::Own(RedisServer::start().await),
+            (SharedState::Redis, OwnRedis::WithPassword(password)) => {
+                Redis::Own(RedisServer::start_with_password(password).await)
+            }
+        }
+    }
+}
+
+impl Redis {
+    pub(super) fn server(&self) -> Option<&RedisServer> {
+        match self {
+            Self::None => None,
+            Self::Shared(server) => Some(server),
+            Self::Own(server) => Some(server),
+        }
+    }
+}
+
+fn simulator(clock: &ManualClock) -> Simulator {
+    let clock = Clock::Manual(clock.clone());
+    let now = move || UNIX_EPOCH + Duration::from_millis(clock.now().as_millisecond().try_into().unwrap());
+    let apps = APPS.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
+    Simulator::with_clock(apps, Arc::new(now), None)
+}
+
+async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16) -> Proxies {
+    let redis = match redis.server() {
+        Some(server) => Some(WireProxy::redis(server.port()).await),
+        None => None,
+    };
+    Proxies { redis, dynamodb: WireProxy::http(dynamodb).await, wechat: WireProxy::http(wechat).await }
+}
