@@ -1,4 +1,4 @@
-//! What every request passes, in one list: see [`stack`].
+//! What every request passes, in one list: see `stack`.
 
 mod cors;
 mod fallback;

@@ -1,0 +1,12 @@
+//! Each function's binary, as it is deployed, over the Lambda Runtime API.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod contents;
+mod emulator;
+mod faults;
+mod log;
+mod sample_events;
+mod several_instances;
+mod stage;
+mod start;
+mod watch;

@@ -1,0 +1,111 @@
+//! Everything that a function talks to: Redis, DynamoDB and WeChat, the last two behind proxies.
+
+use axum::serve;
+use e2e::{
+    binaries,
+    dynamodb::DynamoDb,
+    events::{HttpApi, load},
+    http::Answer,
+    redis_server::RedisServer,
+    runtime_api::FunctionUnderTest,
+    settings::{APPS, Settings},
+    wire_proxy::WireProxy,
+    world::{CODE2SESSION, Tokens},
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use wechat_simulator::Simulator;
+
+/// The deployed functions.
+pub const FUNCTIONS: [&str; 4] = ["health", "login", "token", "user-info"];
+
+/// A stage with nobody on it yet.
+pub struct Stage {
+    pub redis: RedisServer,
+    pub table: DynamoDb,
+    pub table_wire: WireProxy,
+    pub wechat: Simulator,
+    pub wechat_wire: WireProxy,
+    pub settings: Settings,
+}
+
+impl Stage {
+    pub async fn start() -> Self {
+        let (redis, table) = (RedisServer::start().await, DynamoDb::start().await);
+        let wechat = Simulator::new(APPS.map(|(id, secret)| (id.to_owned(), secret.to_owned())));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let wechat_port = listener.local_addr().unwrap().port();
+        tokio::spawn(serve(listener, wechat.router()).into_future());
+        let (table_wire, wechat_wire) = (WireProxy::http(table.port()).await, WireProxy::http(wechat_port).await);
+        let settings = Settings::new(&table_wire.http_url(), &wechat_wire.http_url()).redis(&redis.url());
+        // Busy cores are no degradation.
+        let settings = settings.with("REDIS_TIMEOUT_MS", "2000");
+        Self { redis, table, table_wire, wechat, wechat_wire, settings }
+    }
+
+    /// One more instance of a function.
+    pub fn function(&self, name: &str) -> FunctionUnderTest {
+        FunctionUnderTest::spawn(binaries::path(name), self.settings.variables())
+    }
+
+    /// What `wx.login` gives this person.
+    pub fn code(&self, person: &str) -> String {
+        self.wechat.mint_code(person, None).unwrap()
+    }
+
+    /// How often code2Session was called.
+    pub fn code_calls(&self) -> u64 {
+        self.wechat.calls(CODE2SESSION)
+    }
+
+    /// Logs this person in at an instance of login.
+    pub async fn log_in(&self, login: &FunctionUnderTest, person: &str) -> Tokens {
+        Tokens::of(&answer(login, &login_event(&self.code(person))).await)
+    }
+
+    /// A sample event, its placeholders filled with a fresh code and the tokens of a fresh session.
+    pub async fn sample(&self, login: &FunctionUnderTest, function: &str, name: &str) -> (Value, Tokens) {
+        let tokens = self.log_in(login, "alice").await;
+        let (code, session_id) = (self.code("alice"), tokens.session_id());
+        let values = [
+            ("code", code.as_str()),
+            ("accessToken", &tokens.access),
+            ("refreshToken", &tokens.refresh),
+            ("sessionId", &session_id),
+        ];
+        (load(function, name, &values), tokens)
+    }
+}
+
+/// Invokes the function for an answer with an envelope.
+pub async fn answer(function: &FunctionUnderTest, event: &Value) -> Answer {
+    Answer::from_lambda(&function.invoke(event).await)
+}
+
+pub fn login_event(code: &str) -> Value {
+    HttpApi::new("POST", "/api/v1/user/login").json(&json!({"code": code})).event()
+}
+
+pub fn refresh_event(refresh_token: &str) -> Value {
+    HttpApi::new("POST", "/api/v1/user/refresh").json(&json!({"refreshToken": refresh_token})).event()
+}
+
+pub fn logout_event(tokens: &Tokens) -> Value {
+    HttpApi::new("POST", "/api/v1/user/logout").bearer(&tokens.access).event()
+}
+
+pub fn info_event(tokens: &Tokens) -> Value {
+    HttpApi::new("GET", "/api/v1/user/info").bearer(&tokens.access).event()
+}
+
+/// The same event under another request id.
+pub fn with_id(mut event: Value, request_id: &str) -> Value {
+    event["requestContext"]["requestId"] = request_id.into();
+    event
+}
+
+/// The log line of the request with this id, which may still be on its way.
+pub async fn log_line(function: &FunctionUnderTest, request_id: &str) -> Value {
+    let start = format!(r#""message":"request","request_id":"{request_id}""#);
+    serde_json::from_str(&function.process().wait_for_line(&start).await).unwrap()
+}

@@ -1,0 +1,168 @@
+//! WeChat refuses, fails, or is out of reach; and so may DynamoDB.
+
+use e2e::{
+    both_ways,
+    settings::{APP_ID, OTHER_APP_ID},
+    wire_proxy,
+    world::{CODE2SESSION, SharedState, World},
+};
+use wechat_simulator::{Fault, Garbage, UserChange};
+
+both_ways!(
+    a_person_whom_wechat_blocks_is_blocked,
+    each_errcode_has_its_status_and_reason,
+    a_wrong_app_secret_is_our_fault_and_not_the_clients,
+    a_slow_wechat_is_a_504_and_its_code_is_never_sent_again,
+    a_broken_connection_is_a_502_and_its_code_is_never_sent_again,
+    noise_is_a_502_and_its_code_is_never_sent_again,
+    a_truncated_answer_is_a_502_and_its_code_is_never_sent_again,
+    an_http_500_is_a_502_and_its_code_is_never_sent_again,
+    an_http_503_is_a_502_and_its_code_is_never_sent_again,
+    a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again,
+    a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again,
+    a_code_may_be_tried_again_while_wechat_is_busy,
+    a_code_may_be_tried_again_after_throttling,
+    a_code_may_be_tried_again_when_wechat_refused_the_connection,
+    a_login_asks_wechat_for_nothing_but_code2session,
+);
+
+async fn a_person_whom_wechat_blocks_is_blocked(state: SharedState) {
+    let world = World::start(state).await;
+    world.wechat.change_user("alice", UserChange { high_risk: Some(true), ..UserChange::default() }).unwrap();
+    world.api.login(&world.code("alice")).await.fails(403, "user_blocked");
+    assert!(world.rows().await.is_empty());
+}
+
+async fn each_errcode_has_its_status_and_reason(state: SharedState) {
+    let world = World::start(state).await;
+    let expected = [
+        (-1, 503, "unavailable"),
+        (40029, 400, "code_invalid"),
+        (40163, 400, "code_used"),
+        (40226, 403, "user_blocked"),
+        (45011, 429, "rate_limited"),
+        (40013, 500, "internal"),
+        (40125, 500, "internal"),
+        (41002, 500, "internal"),
+        (41004, 500, "internal"),
+        (41008, 500, "internal"),
+        (40164, 500, "internal"),
+        (47001, 502, "upstream_error"),
+    ];
+    for (errcode, status, reason) in expected {
+        world.wechat_fails(Fault { errcode: Some(errcode), ..Fault::default() });
+        let answer = world.api.login(&world.code("alice")).await;
+        assert_eq!((answer.status, answer.reason()), (status, Some(reason)), "errcode {errcode}");
+        let told_when = answer.header("retry-after");
+        // WeChat counts its calls by the minute.
+        let expected = match status {
+            429 => Some("60"),
+            503 => Some("1"),
+            _ => None,
+        };
+        assert_eq!(told_when, expected, "errcode {errcode}");
+    }
+    assert!(world.rows().await.is_empty());
+}
+
+async fn a_wrong_app_secret_is_our_fault_and_not_the_clients(state: SharedState) {
+    let wrong = format!("{APP_ID}:not-the-secret,{OTHER_APP_ID}:neither");
+    let world = World::with(state).set("WECHAT_SECRETS", &wrong).start().await;
+    world.api.login(&world.code("alice")).await.fails(500, "internal");
+}
+
+async fn a_slow_wechat_is_a_504_and_its_code_is_never_sent_again(state: SharedState) {
+    ambiguous(state, Fault { latency_ms: Some(10_000), ..Fault::default() }, 504, "upstream_timeout").await;
+}
+
+async fn a_broken_connection_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+    ambiguous(state, Fault { reset: true, ..Fault::default() }, 502, "upstream_error").await;
+}
+
+async fn noise_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+    ambiguous(state, Fault { garbage: Garbage::Noise, ..Fault::default() }, 502, "upstream_error").await;
+}
+
+async fn a_truncated_answer_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+    ambiguous(state, Fault { garbage: Garbage::Truncated, ..Fault::default() }, 502, "upstream_error").await;
+}
+
+async fn an_http_500_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+    ambiguous(state, Fault { status: Some(500), ..Fault::default() }, 502, "upstream_error").await;
+}
+
+async fn an_http_503_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+    ambiguous(state, Fault { status: Some(503), ..Fault::default() }, 502, "upstream_error").await;
+}
+
+/// A failure after which nobody knows whether WeChat took the code.
+async fn ambiguous(state: SharedState, fault: Fault, status: u16, reason: &str) {
+    let world = World::with(state).set("WECHAT_TIMEOUT_MS", "1000").start().await;
+    let code = world.code("alice");
+    world.wechat_fails(fault);
+    world.api.login(&code).await.fails(status, reason);
+    assert!(world.rows().await.is_empty());
+    world.wechat.clear_faults();
+    world.api.login(&code).await.fails(400, "code_used");
+    assert_eq!(world.code_calls(), 1);
+    assert_eq!(world.api.login(&world.code("alice")).await.ok(200)["isNewUser"], true);
+}
+
+async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(state: SharedState) {
+    let world = World::with(state).set("REQUEST_TIMEOUT_MS", "1000").start().await;
+    let code = world.code("alice");
+    world.wechat_fails(Fault { latency_ms: Some(10_000), ..Fault::default() });
+    world.api.login(&code).await.fails(504, "upstream_timeout");
+    world.wechat.clear_faults();
+    world.api.login(&code).await.fails(504, "upstream_timeout");
+    assert_eq!(world.code_calls(), 1);
+    assert!(world.rows().await.is_empty());
+}
+
+async fn a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again(state: SharedState) {
+    let world = World::with(state).proxied().start().await;
+    let code = world.code("alice");
+    world.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    let answer = world.api.login(&code).await;
+    answer.fails(503, "unavailable");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    world.proxies().dynamodb.heal().await;
+    assert!(world.rows().await.is_empty());
+    world.api.login(&code).await.fails(400, "code_used");
+    assert_eq!(world.code_calls(), 1);
+    assert_eq!(world.api.login(&world.code("alice")).await.ok(200)["isNewUser"], true);
+}
+
+async fn a_code_may_be_tried_again_while_wechat_is_busy(state: SharedState) {
+    retried_after_errcode(state, -1, 503, "unavailable").await;
+}
+
+async fn a_code_may_be_tried_again_after_throttling(state: SharedState) {
+    retried_after_errcode(state, 45011, 429, "rate_limited").await;
+}
+
+async fn retried_after_errcode(state: SharedState, errcode: i32, status: u16, reason: &str) {
+    let world = World::start(state).await;
+    let code = world.code("alice");
+    world.wechat_fails(Fault { errcode: Some(errcode), times: Some(1), ..Fault::default() });
+    world.api.login(&code).await.fails(status, reason);
+    assert_eq!(world.api.login(&code).await.ok(200)["isNewUser"], true);
+    assert_eq!(world.code_calls(), 2);
+}
+
+async fn a_code_may_be_tried_again_when_wechat_refused_the_connection(state: SharedState) {
+    let world = World::with(state).proxied().start().await;
+    let code = world.code("alice");
+    world.proxies().wechat.set(wire_proxy::Fault::Refuse).await;
+    world.api.login(&code).await.fails(503, "unavailable");
+    assert!(world.rows().await.is_empty());
+    world.proxies().wechat.heal().await;
+    assert_eq!(world.api.login(&code).await.ok(200)["isNewUser"], true);
+}
+
+async fn a_login_asks_wechat_for_nothing_but_code2session(state: SharedState) {
+    let world = World::start(state).await;
+    world.log_in("alice").await;
+    world.log_in("alice").await;
+    assert_eq!(world.wechat.all_calls().into_iter().collect::<Vec<_>>(), [(CODE2SESSION.to_owned(), 2)]);
+}

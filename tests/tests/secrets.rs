@@ -1,0 +1,286 @@
+//! No secret of a run is in its log, in a failure's body, or anywhere it is stored: a whole story with everything that
+//! goes wrong in it, logged at `trace`, and then a search.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use e2e::{
+    both_ways,
+    http::{Answer, Client},
+    logs::Logs,
+    settings::{APP_ID, Settings},
+    wire_proxy,
+    world::{Api, CODE2SESSION, SharedState, Tokens, World, capture, captured},
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use shared::{
+    clock::Clock,
+    config::{Env, WeChatSettings},
+    crypto::AtRest,
+    instance::Instance,
+    random::Random,
+};
+use wechat_simulator::{Fault, Garbage, UserChange};
+
+const REDIS_PASSWORD: &str = "redis-password-of-the-story-8Kd2";
+const WRONG_PASSWORD: &str = "wrong-redis-password-of-the-story-3Mz7";
+
+both_ways!(no_secret_is_logged_or_told_or_stored, settings_that_are_refused_are_not_quoted);
+
+/// What must never be seen, and what was answered.
+#[derive(Default)]
+struct Story {
+    secrets: Vec<(&'static str, String)>,
+    answers: Vec<Answer>,
+}
+
+impl Story {
+    fn secret(&mut self, name: &'static str, secret: &str) {
+        self.secrets.push((name, secret.to_owned()));
+    }
+
+    fn tokens(&mut self, tokens: &Tokens) {
+        self.secret("an access token", &tokens.access);
+        self.secret("an access token's signature", tokens.access.rsplit('.').next().unwrap());
+        self.secret("a refresh token", &tokens.refresh);
+    }
+
+    fn code(&mut self, world: &World, person: &str) -> String {
+        let code = world.code(person);
+        self.secret("a code", &code);
+        code
+    }
+
+    async fn log_in(&mut self, world: &World, api: &Api, person: &str) -> Tokens {
+        let code = self.code(world, person);
+        let tokens = Tokens::of(&api.login(&code).await);
+        self.tokens(&tokens);
+        tokens
+    }
+
+    fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        Settings::secrets()
+            .into_iter()
+            .chain([("the password of Redis", REDIS_PASSWORD), ("a wrong password", WRONG_PASSWORD)])
+            .chain(self.secrets.iter().map(|(name, secret)| (*name, secret.as_str())))
+    }
+}
+
+async fn no_secret_is_logged_or_told_or_stored(state: SharedState) {
+    capture();
+    let plan = World::with(state).proxied().redis_password(REDIS_PASSWORD).set("WECHAT_TIMEOUT_MS", "1000");
+    let mut world = plan.set("LOG_LEVEL", "trace").start().await;
+    let mut story = Story::default();
+    let session_key = everyday_life(&world, &mut story).await;
+    story.secret("a session key", &session_key);
+    hostile_tokens(&world, &mut story).await;
+    bad_bodies(&world, &mut story).await;
+    trouble_with_wechat(&world, &mut story).await;
+    nothing_is_stored(&world, &story).await;
+    trouble_with_the_stores(&mut world, &mut story).await;
+
+    let log = captured();
+    for answer in &story.answers {
+        let id = answer.header("x-request-id").unwrap();
+        assert!(log.contain(id), "the log is not whole: nothing of request {id}");
+    }
+    assert!(!log.contain(r#""message":"panic""#), "a panic");
+    log.assert_all_json();
+    log.assert_without_secrets(story.named());
+    let told = |answer: &Answer| format!("{:?} {}", answer.headers, answer.body);
+    let failures = story.answers.iter().filter(|answer| answer.status >= 400);
+    let failures: Vec<String> = failures.map(told).collect();
+    assert!(failures.len() > 30, "{}", failures.len());
+    Logs::new(failures).assert_without_secrets(story.named());
+}
+
+/// What goes well. Returns the session key that WeChat gave and gives again.
+async fn everyday_life(world: &World, story: &mut Story) -> String {
+    let keep = UserChange { keep_session_key: Some(true), ..UserChange::default() };
+    world.wechat.change_user("alice", keep).unwrap();
+    let code = story.code(world, "alice");
+    let first = Tokens::of(&world.api.login(&code).await);
+    story.tokens(&first);
+    story.answers.push(world.api.login(&code).await);
+    let second = Tokens::of(&world.api.refresh(&first.refresh).await);
+    story.tokens(&second);
+    let other = story.log_in(world, &world.api, "alice").await;
+    for answer in [
+        world.api.info(&second.access).await,
+        world.api.change(&second.access, &json!({"nickname": "小明"})).await,
+        world.api.sessions(&second.access).await,
+        world.api.end_session(&second.access, &other.session_id()).await,
+        world.api.request("GET", "/health?deep=1").send().await,
+    ] {
+        answer.ok(200);
+        story.answers.push(answer);
+    }
+    // Reuse, its audit, and the session's end.
+    world.clock.advance_seconds(61);
+    for (refresh, reason) in [(&first.refresh, "refresh_reused"), (&second.refresh, "session_revoked")] {
+        let answer = world.api.refresh(refresh).await;
+        answer.fails(401, reason);
+        story.answers.push(answer);
+    }
+    story.answers.push(world.api.info(&second.access).await);
+    let third = story.log_in(world, &world.api, "alice").await;
+    story.answers.push(world.api.logout_with(&third.access, &json!({"all": true})).await);
+    story.answers.push(world.api.logout(&third.access).await);
+    stored_session_key(world).await
+}
+
+async fn stored_session_key(world: &World) -> String {
+    let row = world.identity_row(APP_ID, "alice").await;
+    let at_rest = AtRest::new(&WeChatSettings::read(&world.env()).data_keys);
+    let sealed = row["sessionKey"].as_s().unwrap();
+    at_rest.open(sealed, row["pk"].as_s().unwrap()).unwrap().expose_secret().to_owned()
+}
+
+async fn hostile_tokens(world: &World, story: &mut Story) {
+    let tokens = story.log_in(world, &world.api, "mallory").await;
+    let changed = [
+        format!("{}x", tokens.access),
+        tokens.access.replace('.', ".."),
+        tokens.access.to_lowercase(),
+        tokens.refresh.clone(),
+        Settings::secrets()[2].1.to_owned(),
+    ];
+    for token in &changed {
+        story.answers.push(world.api.info(token).await);
+        story.answers.push(world.api.refresh(token).await);
+        story.answers.push(world.api.end_session(&tokens.access, token).await);
+    }
+    for value in [format!("Basic {}", tokens.access), format!("Bearer {} {}", tokens.access, tokens.refresh)] {
+        let request = world.api.request("GET", "/api/v1/user/info").header("authorization", &value);
+        story.answers.push(request.send().await);
+    }
+    // Where a token does not belong: in a query.
+    let query = format!("/api/v1/user/info?access_token={}", tokens.access);
+    story.answers.push(world.api.request("GET", &query).send().await);
+}
+
+async fn bad_bodies(world: &World, story: &mut Story) {
+    let tokens = story.log_in(world, &world.api, "mallory").await;
+    let code = story.code(world, "mallory");
+    for body in [
+        format!(r#"{{"code":"{code}""#),
+        format!(r#"{{"code":"{code}","extra":"{}"}}"#, tokens.refresh),
+        format!(r#"{{"code":["{code}"]}}"#),
+        format!(r#"{{"code":{{"{code}":1}}}}"#),
+        format!(r#"{{"code":"{code}","code":"{code}"}}"#),
+        format!(r#"{{"code":"{code} {code}"}}"#),
+        format!(r#"{{"code":"{code}","appId":"{}"}}"#, tokens.access),
+        format!(r#""{code}""#),
+        format!(r#"{{"refreshToken":["{}"]}}"#, tokens.refresh),
+    ] {
+        for path in ["/api/v1/user/login", "/api/v1/user/refresh"] {
+            let request = world.api.request("POST", path).header("content-type", "application/json");
+            let answer = request.body(body.as_bytes()).send().await;
+            answer.fails(400, "invalid_request");
+            story.answers.push(answer);
+        }
+    }
+}
+
+async fn trouble_with_wechat(world: &World, story: &mut Story) {
+    let faults = [
+        Fault { reset: true, ..Fault::default() },
+        Fault { latency_ms: Some(5_000), ..Fault::default() },
+        Fault { garbage: Garbage::Noise, ..Fault::default() },
+        Fault { garbage: Garbage::Truncated, ..Fault::default() },
+        Fault { status: Some(500), ..Fault::default() },
+        Fault { status: Some(302), ..Fault::default() },
+        Fault { errcode: Some(-1), ..Fault::default() },
+        Fault { errcode: Some(40125), ..Fault::default() },
+        Fault { errcode: Some(40164), ..Fault::default() },
+        Fault { errcode: Some(99999), ..Fault::default() },
+    ];
+    for fault in faults {
+        world.wechat_fails(fault);
+        let code = story.code(world, "alice");
+        let answer = world.api.login(&code).await;
+        assert!(answer.status >= 500, "{answer:?}");
+        story.answers.push(answer);
+    }
+    world.wechat.clear_faults();
+    for fault in [wire_proxy::Fault::Refuse, wire_proxy::Fault::BlackHole] {
+        world.proxies().wechat.set(fault).await;
+        world.proxies().wechat.reset();
+        let code = story.code(world, "alice");
+        let answer = world.api.login(&code).await;
+        assert!(answer.status >= 500, "{answer:?}");
+        story.answers.push(answer);
+    }
+    world.proxies().wechat.heal().await;
+    world.proxies().wechat.reset();
+    let nowhere = world.another_instance_with(&[("WECHAT_BASE_URL", "http://no-such-host.invalid")]).await;
+    let code = story.code(world, "alice");
+    story.answers.push(nowhere.login(&code).await);
+    // Somebody else used the code before.
+    let code = story.code(world, "alice");
+    used_elsewhere(world, &code).await;
+    let answer = world.api.login(&code).await;
+    answer.fails(400, "code_used");
+    story.answers.push(answer);
+}
+
+async fn used_elsewhere(world: &World, code: &str) {
+    let wechat = Client::new(world.env().get("WECHAT_BASE_URL").unwrap());
+    let secret = Settings::secrets()[0].1;
+    let query = format!("appid={APP_ID}&secret={secret}&js_code={code}&grant_type=authorization_code");
+    let (status, _, _) = wechat.request("GET", &format!("{CODE2SESSION}?{query}")).send_raw().await;
+    assert_eq!(status, 200);
+}
+
+/// Neither rows nor shared state hold a secret in clear.
+async fn nothing_is_stored(world: &World, story: &Story) {
+    let rows = world.rows().await.into_values().map(|row| format!("{row:?}"));
+    Logs::new(rows.collect()).assert_without_secrets(story.named());
+    let Some(url) = world.env().get("REDIS_URL").map(str::to_owned) else { return };
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
+    assert!(!keys.is_empty());
+    let mut found = Vec::new();
+    for key in keys {
+        let value: Vec<u8> = redis::cmd("GET").arg(&key).query_async(&mut redis).await.unwrap();
+        found.push(format!("{key} {}", String::from_utf8_lossy(&value)));
+    }
+    Logs::new(found).assert_without_secrets(story.named());
+}
+
+async fn trouble_with_the_stores(world: &mut World, story: &mut Story) {
+    let tokens = story.log_in(world, &world.api, "alice").await;
+    world.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    world.proxies().dynamodb.reset();
+    let code = story.code(world, "alice");
+    for answer in [world.api.login(&code).await, world.api.refresh(&tokens.refresh).await] {
+        answer.fails(503, "unavailable");
+        story.answers.push(answer);
+    }
+    world.proxies().dynamodb.heal().await;
+    if world.env().get("REDIS_URL").is_none() {
+        return;
+    }
+    let url = format!("redis://default:{WRONG_PASSWORD}@127.0.0.1:{}/", world.redis().port());
+    let locked_out = world.another_instance_with(&[("REDIS_URL", &url)]).await;
+    story.log_in(world, &locked_out, "alice").await;
+    world.redis().kill();
+    let tokens = story.log_in(world, &world.api, "alice").await;
+    let answer = world.api.logout(&tokens.access).await;
+    assert_eq!(world.log_line(&answer)["degraded"], true);
+    story.answers.push(answer);
+}
+
+/// What is wrong with settings is told by name: a start that is refused must not show them.
+async fn settings_that_are_refused_are_not_quoted(state: SharedState) {
+    let world = World::start(state).await;
+    let names = ["JWT_SECRETS", "DATA_KEYS", "WECHAT_SECRETS", "REDIS_URL", "WECHAT_BASE_URL", "REFRESH_GRACE_SECONDS"];
+    let env = Env::new(names.map(|name| (name, "hunter2-hunter2")));
+    let instance = Instance::new(env, Clock::System, Random::System);
+    let refused = instance.app(local::routes(&instance)).unwrap_err().to_string();
+    for name in names {
+        assert!(refused.contains(name), "{name}: {refused}");
+    }
+    assert!(!refused.contains("hunter2"), "{refused}");
+    let health: Value = world.api.request("GET", "/health").send().await.body;
+    assert_eq!(health["data"]["status"], "ok");
+}
