@@ -1,11 +1,11 @@
 //! What `make run` prints.
 
-use crate::Gateway;
+use crate::{Gateway, gateway::reachable};
 
 /// What runs where, and calls that work when pasted.
 #[must_use]
 pub fn banner(gateway: &Gateway) -> String {
-    let base = format!("http://{}", gateway.address);
+    let base = format!("http://{}", reachable(gateway.address));
     let env = gateway.instance.env();
     let database = gateway.database().map_or_else(
         || env.get("AWS_ENDPOINT_URL_DYNAMODB").unwrap_or_default().to_owned(),
@@ -32,8 +32,8 @@ pub fn banner(gateway: &Gateway) -> String {
 fn calls(base: &str) -> String {
     format!(
         r#"  CODE=$(curl -s {base}/_wechat/_control/code -d '{{"user":"alice"}}' | sed 's/.*"code":"\([^"]*\)".*/\1/')
-  curl -s {base}/api/v1/user/login -H 'Content-Type: application/json' -d "{{\"code\":\"$CODE\"}}" | tee /tmp/weapp-login.json; echo
-  TOKEN=$(sed 's/.*"token":"\([^"]*\)".*/\1/' /tmp/weapp-login.json)
+  LOGIN=$(curl -s {base}/api/v1/user/login -H 'Content-Type: application/json' -d "{{\"code\":\"$CODE\"}}"); echo "$LOGIN"
+  TOKEN=$(echo "$LOGIN" | sed 's/.*"token":"\([^"]*\)".*/\1/')
   curl -s {base}/api/v1/user/info -H "Authorization: Bearer $TOKEN"; echo
   curl -s -X PATCH {base}/api/v1/user/info -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"nickname":"小明"}}'; echo
 

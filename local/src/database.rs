@@ -41,7 +41,8 @@ impl Database {
             None => dynoxide::Database::memory(),
         };
         let database = database.map_err(|error| failed(&error))?;
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| failed(&error))?;
+        let listener = TcpListener::bind(("127.0.0.1", port)).await;
+        let listener = listener.map_err(|error| failed(&format!("DYNAMODB_PORT={port}: {error}")))?;
         let address = listener.local_addr().map_err(|error| failed(&error))?;
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };

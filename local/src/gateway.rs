@@ -106,7 +106,7 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
 }
 
 /// An address that this process can call itself under.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 

@@ -47,7 +47,8 @@ impl Settings {
 
 /// What the functions are told where the developer told nothing, once it is known where things listen.
 pub(crate) fn with_local_defaults(env: Env, settings: &Settings, dynamodb: &str, wechat: &str) -> Env {
-    let env = if settings.simulate_wechat { with_simulated_wechat(env, wechat) } else { env };
+    let env = if env.get("WECHAT_SECRETS").is_none() { with_local_apps(env) } else { env };
+    let env = if settings.simulate_wechat { env.or("WECHAT_BASE_URL", wechat) } else { env };
     env.or("AWS_REGION", "local")
         .or("AWS_ACCESS_KEY_ID", "local")
         .or("AWS_SECRET_ACCESS_KEY", "local")
@@ -57,9 +58,9 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, dynamodb: &str,
         .local_development()
 }
 
-/// The simulator takes any AppID, all with the local secret.
-fn with_simulated_wechat(env: Env, wechat: &str) -> Env {
+/// Without secrets no real mini-program can be meant: a simulator takes any AppID, with the local secret.
+fn with_local_apps(env: Env) -> Env {
     let env = env.or("WECHAT_APPIDS", LOCAL_APP_ID);
     let secrets: Vec<_> = env.list("WECHAT_APPIDS").map(|id| format!("{id}:{LOCAL_APP_SECRET}")).collect();
-    env.or("WECHAT_SECRETS", secrets.join(",")).or("WECHAT_BASE_URL", wechat)
+    env.or("WECHAT_SECRETS", secrets.join(","))
 }

@@ -90,30 +90,46 @@ fn is_version_2(event: &str) -> bool {
     serde_json::from_str(event).is_ok_and(|Version { version }| version == Some("2.0"))
 }
 
-/// Takes out of the event what the edge needs: the request id, and the path without the stage.
+/// Takes out of the event what the edge needs: the request id, and the path that routes are written for.
 fn unwrap_event(mut request: Request) -> Request {
-    let context = request.request_context_ref();
-    let (id, stage) = match context {
-        Some(RequestContext::ApiGatewayV2(context)) => (context.request_id.clone(), context.stage.clone()),
-        Some(RequestContext::ApiGatewayV1(context)) => (context.request_id.clone(), context.stage.clone()),
-        _ => (None, None),
+    let id = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            let (id, stage) = (context.request_id.clone(), context.stage.clone());
+            if let Some(stage) = stage.filter(|stage| stage != "$default") {
+                strip_stage(&mut request, &stage);
+            }
+            id
+        }
+        Some(RequestContext::ApiGatewayV1(context)) => {
+            let id = context.request_id.clone();
+            // A REST event's path has no stage; `lambda_http` puts it in front, unless the path looks as if it stood
+            // there (a stage called `api`).
+            let path = request.raw_http_path().to_owned();
+            set_path(&mut request, &path);
+            id
+        }
+        _ => None,
     };
     if let Some(id) = id {
         request.extensions_mut().insert(RequestId(id));
     }
-    if let Some(stage) = stage.filter(|stage| stage != "$default") {
-        strip_stage(&mut request, &stage);
-    }
     request
 }
 
-/// `lambda_http` puts a named stage in front of the path; routes are written without it.
+/// An HTTP API's event has a named stage in front of its path; routes are written without it.
 fn strip_stage(request: &mut Request, stage: &str) {
+    let rest = request.uri().path().strip_prefix('/').and_then(|path| path.strip_prefix(stage));
+    if let Some(rest) = rest.filter(|rest| rest.starts_with('/')).map(str::to_owned) {
+        set_path(request, &rest);
+    }
+}
+
+/// Replaces the path and keeps the query.
+fn set_path(request: &mut Request, path: &str) {
     let mut parts = request.uri().clone().into_parts();
-    let Some(path) = parts.path_and_query.as_ref() else { return };
-    let rest = path.as_str().strip_prefix('/').and_then(|path| path.strip_prefix(stage));
-    let Some(rest) = rest.filter(|rest| rest.starts_with('/')).and_then(|rest| rest.parse().ok()) else { return };
-    parts.path_and_query = Some(rest);
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let Ok(path_and_query) = format!("{path}{query}").parse() else { return };
+    parts.path_and_query = Some(path_and_query);
     if let Ok(uri) = parts.try_into() {
         *request.uri_mut() = uri;
     }
@@ -135,5 +151,24 @@ mod tests {
         assert_eq!(stripped("https://a.example/prod/health?deep=1", "prod"), "https://a.example/health?deep=1");
         assert_eq!(stripped("https://a.example/production/health", "prod"), "https://a.example/production/health");
         assert_eq!(stripped("https://a.example/health", "prod"), "https://a.example/health");
+    }
+
+    fn routed(event: &serde_json::Value) -> String {
+        let Event(event) = serde_json::from_str(&event.to_string()).unwrap();
+        unwrap_event(event.into()).uri().path_and_query().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_stage_with_the_name_of_a_routes_first_part_hides_no_route() {
+        let rest = serde_json::json!({
+            "resource": "/{proxy+}", "path": "/api/v1/user/info", "httpMethod": "GET",
+            "queryStringParameters": {"a": "1"}, "requestContext": {"stage": "api", "httpMethod": "GET"},
+        });
+        assert_eq!(routed(&rest), "/api/v1/user/info?a=1");
+        let http = serde_json::json!({
+            "version": "2.0", "rawPath": "/api/api/v1/user/info", "rawQueryString": "a=1",
+            "requestContext": {"stage": "api", "http": {"method": "GET"}},
+        });
+        assert_eq!(routed(&http), "/api/v1/user/info?a=1");
     }
 }

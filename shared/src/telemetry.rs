@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, future::Future, panic::PanicHookInfo};
 
-use tokio::task_local;
+use tokio::{task::JoinError, task_local};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt::{self, MakeWriter},
@@ -55,6 +55,24 @@ impl Scope {
                 (SCOPE.with(RefCell::take), output)
             })
             .await
+    }
+
+    /// Runs `work` in a task of its own, which goes on when the request is dropped, under the id and the language of the
+    /// request at hand.
+    ///
+    /// # Errors
+    /// When `work` panics.
+    pub async fn run_to_end<F>(work: F) -> Result<F::Output, JoinError>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let inherited = SCOPE.try_with(|scope| {
+            let scope = scope.borrow();
+            Self { request_id: scope.request_id.clone(), language: scope.language, ..Self::default() }
+        });
+        let (scope, output) = tokio::spawn(inherited.unwrap_or_default().enter(work)).await?;
+        Self::note(|request| request.degraded |= scope.degraded);
+        Ok(output)
     }
 
     /// Notes something about the request at hand; outside a request it does nothing.

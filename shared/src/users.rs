@@ -13,7 +13,7 @@ use crate::ids::UserId;
 pub use fields::{AvatarUrl, Edit, Nickname};
 pub use identity::{Identities, Resolved, WeChatLogin};
 pub(crate) use store::user_pk;
-pub use store::{ProfileChange, UserError, Users, profile_key};
+pub use store::{ProfileChange, UserError, Users, profile_cache_key};
 
 /// A user, as stored, as cached and as its owner sees it.
 ///

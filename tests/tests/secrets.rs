@@ -212,7 +212,7 @@ async fn trouble_with_wechat(world: &World, story: &mut Story) {
     }
     world.proxies().wechat.heal().await;
     world.proxies().wechat.reset();
-    let nowhere = world.another_instance_with(&[("WECHAT_BASE_URL", "http://no-such-host.invalid")]).await;
+    let nowhere = world.another_instance_with(&[("WECHAT_BASE_URL", "https://no-such-host.invalid")]).await;
     let code = story.code(world, "alice");
     story.answers.push(nowhere.login(&code).await);
     // Somebody else used the code before.

@@ -9,11 +9,12 @@ use shared::{
     dynamo::DynamoError,
     ids::AppId,
     instance::Instance,
+    telemetry::Scope,
     users::{Identities, Resolved, Status, User, UserError, Users, WeChatLogin},
     wechat::{WeChat, WeChatError},
 };
 
-use crate::once::{Failure, Once, Opened, Record, Turn};
+use crate::once::{Claim, Failure, Once, Opened, Record, Turn};
 
 /// A login that worked.
 pub struct LoggedIn {
@@ -49,20 +50,39 @@ impl Login {
     }
 
     /// Logs in with a code; a repeated or concurrent call with the same code gets the same session.
-    pub async fn once(&self, app_id: &AppId, code: &SecretString, agent: Option<String>) -> Result<LoggedIn, ApiError> {
-        match self.once.begin(app_id, code).await {
+    pub async fn once(
+        self: &Arc<Self>,
+        app_id: &AppId,
+        code: SecretString,
+        agent: Option<String>,
+    ) -> Result<LoggedIn, ApiError> {
+        match self.once.begin(app_id, &code).await {
             Turn::Ours(claim) => {
-                let (outcome, record) = self.first(app_id, code, agent).await;
-                match record {
-                    Some(record) => claim.settle(&record).await,
-                    None => claim.release().await,
-                }
-                outcome
+                let (login, app_id) = (Arc::clone(self), app_id.clone());
+                // A caller who hangs up takes its request along, but the code is at WeChat by then: a task sees it
+                // through, so that the caller's next try finds the session.
+                let attempt = async move { login.claimed(claim, &app_id, &code, agent).await };
+                Scope::run_to_end(attempt).await.map_err(|error| ApiError::new(Reason::Internal).because(&error))?
             }
             Turn::Done(Record::Opened(opened)) => self.again(opened).await,
             Turn::Done(Record::Failed(failure)) => Err(ApiError::new(failure.reason())),
             Turn::Done(Record::Pending(_)) => Err(Reason::UpstreamTimeout.into()),
         }
+    }
+
+    async fn claimed(
+        &self,
+        claim: Claim,
+        app_id: &AppId,
+        code: &SecretString,
+        agent: Option<String>,
+    ) -> Result<LoggedIn, ApiError> {
+        let (outcome, record) = self.first(app_id, code, agent).await;
+        match record {
+            Some(record) => claim.settle(&record).await,
+            None => claim.release().await,
+        }
+        outcome
     }
 
     /// The first call with this code. Also what later calls with it are told; nothing, if they may try it themselves.
@@ -89,6 +109,9 @@ impl Login {
             Ok(opened) => {
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
                 (Ok(opened), Some(Record::Opened(Opened { user, session, is_new })))
+            }
+            Err(error) if error.reason() == Reason::UserDisabled => {
+                (Err(error), Some(Record::Failed(Failure::UserDisabled)))
             }
             // WeChat has taken the code, so whoever comes with it again needs a new one.
             Err(error) => (Err(error), Some(Record::Failed(Failure::CodeUsed))),

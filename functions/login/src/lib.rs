@@ -49,7 +49,7 @@ async fn login(
     let app_id = login.app(input.app_id.as_deref());
     let app_id = app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
     Scope::note(|scope| scope.app_id = Some(app_id.to_string()));
-    let opened = login.once(app_id, &input.code, user_agent(&headers)).await?;
+    let opened = login.once(app_id, input.code, user_agent(&headers)).await?;
     Scope::note(|scope| scope.user_id = Some(opened.user.id.to_string()));
     let pair = login.tokens.issue(&opened.session, opened.user.role).ok_or(Reason::Internal)?;
     Ok(Success(LoggedIn {

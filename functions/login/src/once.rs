@@ -50,6 +50,7 @@ pub enum Failure {
     CodeInvalid,
     CodeUsed,
     UserBlocked,
+    UserDisabled,
 }
 
 impl Failure {
@@ -58,6 +59,7 @@ impl Failure {
             Self::CodeInvalid => Reason::CodeInvalid,
             Self::CodeUsed => Reason::CodeUsed,
             Self::UserBlocked => Reason::UserBlocked,
+            Self::UserDisabled => Reason::UserDisabled,
         }
     }
 }
@@ -70,41 +72,67 @@ pub enum Turn {
     Done(Record),
 }
 
-/// The right to send a code.
+/// The right to send a code. Dropped without an end (its caller panicked), it counts as one that was sent.
 pub struct Claim {
-    /// Where others look how it ended.
-    stores: Vec<Kv>,
+    here: MemoryStore,
+    shared: Kv,
     key: String,
+    ended: bool,
 }
 
 impl Claim {
     /// Tells the others how it ended.
-    pub async fn settle(&self, record: &Record) {
+    pub async fn settle(mut self, record: &Record) {
+        self.ended = true;
         let value = encode(record);
-        for kv in &self.stores {
-            warn(kv.put(Stored { key: &self.key, value: &value, life: LIFE }).await);
-        }
+        let stored = Stored { key: &self.key, value: &value, life: LIFE };
+        self.here.put(&stored);
+        warn(self.shared.put(stored).await);
     }
 
     /// Lets the next caller try the code.
-    pub async fn release(&self) {
+    pub async fn release(mut self) {
+        self.ended = true;
         // The shared one first: who waits at this instance looks there next.
-        for kv in self.stores.iter().rev() {
-            warn(kv.delete(&self.key).await);
+        warn(self.shared.delete(&self.key).await);
+        self.here.delete(&self.key);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.ended {
+            let value = encode(&Record::Failed(Failure::CodeUsed));
+            self.here.put(&Stored { key: &self.key, value: &value, life: LIFE });
+        }
+    }
+}
+
+/// A claim among the requests of this instance, given back when its holder goes away.
+struct Here<'a> {
+    store: &'a MemoryStore,
+    key: &'a str,
+    keep: bool,
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        if !self.keep {
+            self.store.delete(self.key);
         }
     }
 }
 
 /// The claims: of the requests of this instance, then of all instances.
 pub struct Once {
-    here: Kv,
+    here: MemoryStore,
     shared: Kv,
     random: Random,
 }
 
 impl Once {
     pub fn new(shared: Kv, clock: Clock, random: Random) -> Self {
-        Self { here: Kv::Memory(MemoryStore::new(clock)), shared, random }
+        Self { here: MemoryStore::new(clock), shared, random }
     }
 
     /// Claims the code, or waits for whoever has.
@@ -114,46 +142,64 @@ impl Once {
     pub async fn begin(&self, app_id: &AppId, code: &SecretString) -> Turn {
         let key = key(app_id, code);
         let pending = Record::Pending(hex::encode(self.random.bytes::<16>()));
-        let here = Claim { stores: vec![self.here.clone()], key: key.clone() };
+        let give_up = Instant::now() + WAIT;
+        let memory = Kv::Memory(self.here.clone());
         // Memory does not fail; and if it did, WeChat itself takes a code only once.
-        if let Ok(Some(record)) = take_turn(&self.here, &key, &pending).await {
+        if let Ok(Some(record)) = take_turn(&memory, &key, &pending, give_up).await {
             return Turn::Done(record);
         }
-        match take_turn(&self.shared, &key, &pending).await {
-            Ok(None) => Turn::Ours(Claim { stores: vec![self.here.clone(), self.shared.clone()], key }),
+        let mut here = Here { store: &self.here, key: &key, keep: false };
+        match take_turn(&self.shared, &key, &pending, give_up).await {
             Ok(Some(record)) => {
-                match &record {
-                    Record::Pending(_) => here.release().await,
-                    ended => here.settle(ended).await,
+                if !matches!(record, Record::Pending(_)) {
+                    here.keep = true;
+                    self.here.put(&Stored { key: &key, value: &encode(&record), life: LIFE });
                 }
-                Turn::Done(record)
+                return Turn::Done(record);
             }
-            Err(error) => {
-                telemetry::degraded("login idempotency", &error);
-                Turn::Ours(here)
-            }
+            Ok(None) => {}
+            // Our claim may stand there all the same, its answer lost: so how it ends is told there too.
+            Err(error) => telemetry::degraded("login idempotency", &error),
         }
+        here.keep = true;
+        drop(here);
+        Turn::Ours(Claim { here: self.here.clone(), shared: self.shared.clone(), key, ended: false })
     }
 }
 
-/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in time.
-async fn take_turn(kv: &Kv, key: &str, pending: &Record) -> Result<Option<Record>, KvError> {
+/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in time. Fails only
+/// while it is not known whether somebody else is at it.
+async fn take_turn(kv: &Kv, key: &str, pending: &Record, give_up: Instant) -> Result<Option<Record>, KvError> {
     let value = encode(pending);
-    let give_up = Instant::now() + WAIT;
     let mut pause = FIRST_LOOK;
+    let mut taken = false;
     loop {
-        if kv.add(Stored { key, value: &value, life: LIFE }).await? {
-            return Ok(None);
+        let looked = look(kv, key, &value).await;
+        match looked {
+            Ok(None) => return Ok(None),
+            Ok(Some(Record::Pending(_))) => taken = true,
+            Ok(Some(record)) => return Ok(Some(record)),
+            Err(error) if !taken => return Err(error),
+            // Somebody else was at it a moment ago: to send the code now would be to send it twice.
+            Err(_) => {}
         }
-        let [value] = kv.get([key]).await?;
-        // Nothing there any more: released in between, so our turn may have come.
-        let record = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_else(|| pending.clone());
-        if !matches!(record, Record::Pending(_)) || Instant::now() >= give_up {
-            return Ok(Some(record));
+        if Instant::now() >= give_up {
+            return Ok(Some(pending.clone()));
         }
         sleep(pause).await;
         pause = (pause * 2).min(LAST_LOOK);
     }
+}
+
+/// Claims the code if it is free (nothing is told then), else tells what stands there.
+async fn look(kv: &Kv, key: &str, pending: &[u8]) -> Result<Option<Record>, KvError> {
+    if kv.add(Stored { key, value: pending, life: LIFE }).await? {
+        return Ok(None);
+    }
+    let [value] = kv.get([key]).await?;
+    // Nothing there any more: released in between, so the next look may claim it.
+    let record = value.and_then(|value| serde_json::from_slice(&value).ok());
+    Ok(Some(record.unwrap_or_else(|| Record::Pending(String::new()))))
 }
 
 /// The code itself stands nowhere, only its hash.

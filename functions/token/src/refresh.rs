@@ -49,16 +49,15 @@ pub async fn refresh(
 ) -> Result<Success<Refreshed>, ApiError> {
     let token = tokens.verify_refresh(token.expose_secret())?;
     Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
-    // The role goes into the new token, so it is looked up, at the same time.
-    let (session, user) = futures_util::join!(sessions.rotate(&token), users.get(token.user));
-    let session = session.inspect_err(audit)?;
-    Scope::note(|scope| scope.app_id = Some(session.app_id.to_string()));
-    let user = match user {
+    // The user first: a token that was moved on without an answer would look stolen at its next use.
+    let user = match users.get(token.user).await {
         Ok(user) if user.status == Status::Disabled => return Err(Reason::UserDisabled.into()),
         Ok(user) => user,
         Err(UserError::NotFound) => return Err(Reason::RefreshInvalid.into()),
         Err(UserError::Dynamo(error)) => return Err(error.into()),
     };
+    let session = sessions.rotate(&token).await.inspect_err(audit)?;
+    Scope::note(|scope| scope.app_id = Some(session.app_id.to_string()));
     let pair = tokens.issue(&session, user.role).ok_or(Reason::Internal)?;
     Ok(Success(Refreshed {
         token: pair.access.expose_secret().to_owned(),

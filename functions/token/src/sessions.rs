@@ -1,6 +1,6 @@
 //! `POST /api/v1/user/logout`, `GET /api/v1/user/sessions`, `DELETE /api/v1/user/sessions/{id}`
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, State, rejection::PathRejection};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -84,10 +84,10 @@ pub async fn list(
 pub async fn end(
     SignedIn(caller): SignedIn,
     State(sessions): State<Sessions>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Success<Done>, ApiError> {
     // An id that is none names no session.
-    let id: SessionId = id.parse().map_err(|_| Reason::NotFound)?;
+    let id: SessionId = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or(Reason::NotFound)?;
     match sessions.revoke(caller.sub, id).await {
         Ok(()) => Ok(Success(Done {})),
         Err(SessionError::Ended) => Err(Reason::NotFound.into()),

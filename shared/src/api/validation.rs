@@ -52,8 +52,6 @@ rules! {
     Gender = "gender" "0 未知，1 男，2 女" "0 unknown, 1 male, 2 female";
     /// Nothing to do.
     NoChange = "no_change" "至少修改一个字段" "name at least one field to change";
-    /// The session id.
-    Id = "id" "不是合法的 ID" "not a well-formed id";
 }
 
 /// A field that broke a rule.

@@ -6,13 +6,13 @@ use thiserror::Error;
 
 use super::{
     access_token::{Claims, TokenError},
-    session::{SessionError, Sessions, session_key},
+    session::{SessionError, Sessions, session_cache_key},
     tokens::Tokens,
 };
 use crate::{
     cache::Cache,
     dynamo::DynamoError,
-    users::{Status, User, UserError, Users, profile_key},
+    users::{Status, User, UserError, Users, profile_cache_key},
 };
 
 /// Why a request may not pass.
@@ -63,7 +63,7 @@ impl Admission {
     /// [`AdmissionError`].
     pub async fn admit(&self, token: Option<&str>) -> Result<Claims, AdmissionError> {
         let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?)?;
-        let [session] = self.cache.read([&session_key(claims.sid)]).await;
+        let [session] = self.cache.read([&session_cache_key(claims.sid)]).await;
         self.sessions.check(claims.sub, claims.sid, session).await?;
         Ok(claims)
     }
@@ -74,7 +74,7 @@ impl Admission {
     /// [`AdmissionError`]; a user who does not exist any more counts as an ended session.
     pub async fn admit_with_user(&self, token: Option<&str>) -> Result<(Claims, User), AdmissionError> {
         let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?)?;
-        let keys = [session_key(claims.sid), profile_key(claims.sub)];
+        let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
         let [session, profile] = self.cache.read([&keys[0], &keys[1]]).await;
         let session = self.sessions.check(claims.sub, claims.sid, session);
         let (session, user) = futures_util::join!(session, self.users.complete(claims.sub, profile));

@@ -31,7 +31,7 @@ const REVOKE_CONCURRENCY: usize = 16;
 
 /// Where a session is cached.
 #[must_use]
-pub fn session_key(id: SessionId) -> String {
+pub fn session_cache_key(id: SessionId) -> String {
     format!("{{s:{id}}}")
 }
 
@@ -138,7 +138,7 @@ impl Sessions {
     /// [`SessionError::Ended`] when it is not; DynamoDB's.
     pub async fn check(&self, user: UserId, id: SessionId, known: Entry) -> Result<(), SessionError> {
         let load = || -> Loading<'_, DynamoError> { Box::pin(self.load_state(user, id)) };
-        let state = self.cache.fill(&session_key(id), known, self.cache_life, load).await?;
+        let state = self.cache.fill(&session_cache_key(id), known, self.cache_life, load).await?;
         if state.as_deref() == Some(ACTIVE) { Ok(()) } else { Err(SessionError::Ended) }
     }
 
@@ -162,7 +162,7 @@ impl Sessions {
     /// [`SessionError::Ended`] when there is no such session; DynamoDB's.
     pub async fn revoke(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
         self.mark_revoked(user, id).await?;
-        self.cache.settle(&session_key(id), REVOKED, self.cache_life).await;
+        self.cache.settle(&session_cache_key(id), REVOKED, self.cache_life).await;
         Ok(())
     }
 

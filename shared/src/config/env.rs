@@ -120,6 +120,15 @@ impl Env {
         self.get(name).unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty())
     }
 
+    /// The same where at least one part is needed; none is a problem.
+    pub fn required_list(&self, name: &'static str, wanted: &str) -> Vec<&str> {
+        let parts: Vec<_> = self.list(name).collect();
+        if parts.is_empty() {
+            self.problem(name, format!("is not set; wanted: {wanted}"));
+        }
+        parts
+    }
+
     /// Records that `name` can't be used.
     pub fn problem(&self, name: &'static str, what: impl Into<String>) {
         let problem = Problem { name, what: what.into() };

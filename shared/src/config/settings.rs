@@ -33,7 +33,8 @@ pub struct TokenSettings {
     pub issuer: String,
     /// `WECHAT_APPIDS`: tokens for other audiences are refused.
     pub audiences: Vec<AppId>,
-    /// `ACCESS_TOKEN_SECONDS`: life of an access token, 60 s to 1 day. Default 7200 (2 h).
+    /// `ACCESS_TOKEN_SECONDS`: life of an access token, 10 min to 1 day. Default 7200 (2 h). A repeated login or refresh
+    /// gets the first one's token again for up to 5 min, so it must live longer than that.
     pub access_life: Duration,
     /// `REFRESH_TOKEN_SECONDS`: a session ends when it is not refreshed for this long, 1 h to 1 year.
     /// Default 2592000 (30 d).
@@ -51,7 +52,7 @@ impl TokenSettings {
             secrets: jwt_secrets(env),
             issuer: env.get("JWT_ISSUER").unwrap_or("weapp-serverless").to_owned(),
             audiences: app_ids(env),
-            access_life: seconds(env.number("ACCESS_TOKEN_SECONDS", 7200, 60..=86_400)),
+            access_life: seconds(env.number("ACCESS_TOKEN_SECONDS", 7200, 600..=86_400)),
             refresh_life: seconds(env.number("REFRESH_TOKEN_SECONDS", 2_592_000, 3600..=31_536_000)),
             refresh_grace: seconds(env.number("REFRESH_GRACE_SECONDS", 60, 0..=300)),
         }
@@ -68,15 +69,15 @@ fn milliseconds(number: u32) -> Duration {
 
 fn jwt_secrets(env: &Env) -> Vec<SecretString> {
     const NAME: &str = "JWT_SECRETS";
-    env.required(NAME, "one or more secrets of at least 32 random bytes, separated by commas");
-    for (index, secret) in env.list(NAME).enumerate() {
+    let secrets = env.required_list(NAME, "one or more secrets of at least 32 random bytes, separated by commas");
+    for (index, secret) in secrets.iter().copied().enumerate() {
         if secret.len() < 32 {
             env.problem(NAME, format!("secret {} is shorter than 32 bytes", index + 1));
         } else if is_weak(secret) && !(env.is_local() && secret == LOCAL_JWT_SECRET) {
             env.problem(NAME, format!("secret {} is a known or guessable one", index + 1));
         }
     }
-    env.list(NAME).map(SecretString::from).collect()
+    secrets.into_iter().map(SecretString::from).collect()
 }
 
 fn is_weak(secret: &str) -> bool {
@@ -89,7 +90,7 @@ fn is_weak(secret: &str) -> bool {
 /// `WECHAT_APPIDS`: comma list of the mini-programs served; the first is meant where a client names none.
 pub fn app_ids(env: &Env) -> Vec<AppId> {
     const NAME: &str = "WECHAT_APPIDS";
-    env.required(NAME, "the AppIDs of your mini-programs, separated by commas");
+    let ids = env.required_list(NAME, "the AppIDs of your mini-programs, separated by commas");
     let parse = |(index, text): (usize, &str)| {
         let id = text.parse().ok();
         if id.is_none() {
@@ -97,7 +98,7 @@ pub fn app_ids(env: &Env) -> Vec<AppId> {
         }
         id
     };
-    env.list(NAME).enumerate().filter_map(parse).collect()
+    ids.into_iter().enumerate().filter_map(parse).collect()
 }
 
 /// A key that encrypts data at rest.
@@ -144,6 +145,10 @@ fn base_url(env: &Env) -> Url {
     #[allow(clippy::expect_used, reason = "a literal")]
     let stand_in = || Url::parse("https://api.weixin.qq.com").expect("a URL");
     match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && !env.is_local() && !is_loopback(&url) => {
+            env.problem(NAME, "has to be https: the AppSecret travels there");
+            stand_in()
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
         _ => {
             env.problem(NAME, "is not an http or https URL");
@@ -152,10 +157,20 @@ fn base_url(env: &Env) -> Url {
     }
 }
 
+/// Another process of this machine, such as a simulator in a test.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 fn app_secrets(env: &Env) -> Vec<(AppId, SecretString)> {
     const NAME: &str = "WECHAT_SECRETS";
-    env.required(NAME, "appid:secret for each of WECHAT_APPIDS, separated by commas");
-    let secrets: Vec<_> = env.list(NAME).map(|pair| pair.split_once(':')).collect();
+    let pairs = env.required_list(NAME, "appid:secret for each of WECHAT_APPIDS, separated by commas");
+    let secrets: Vec<_> = pairs.into_iter().map(|pair| pair.split_once(':')).collect();
     if secrets.iter().any(Option::is_none) {
         env.problem(NAME, "has a part that is not appid:secret");
     }
@@ -173,18 +188,24 @@ fn app_secrets(env: &Env) -> Vec<(AppId, SecretString)> {
 
 fn data_keys(env: &Env) -> Vec<DataKey> {
     const NAME: &str = "DATA_KEYS";
-    let text = env.required(NAME, "id:key, the key 32 bytes as base64 or 64 hexadecimal digits");
-    if text == LOCAL_DATA_KEYS && !env.is_local() {
-        env.problem(NAME, "is the public key of local development");
-    }
+    let parts = env.required_list(NAME, "id:key, the key 32 bytes as base64 or 64 hexadecimal digits");
     let mut keys = Vec::new();
-    for (index, part) in env.list(NAME).enumerate() {
+    for (index, part) in parts.into_iter().enumerate() {
         match part.split_once(':').and_then(|(id, key)| Some(DataKey { id: id.to_owned(), key: key_bytes(key)? })) {
+            Some(key) if is_local_data_key(&key) && !env.is_local() => {
+                env.problem(NAME, format!("key {} is the public one of local development", index + 1));
+            }
             Some(key) if !key.id.is_empty() && !key.id.contains('.') => keys.push(key),
             _ => env.problem(NAME, format!("key {} is not id:key with 32 bytes as base64 or 64 hex digits", index + 1)),
         }
     }
     keys
+}
+
+/// By its bytes: under another id it would be as public.
+fn is_local_data_key(key: &DataKey) -> bool {
+    let local = LOCAL_DATA_KEYS.split_once(':').and_then(|(_, key)| key_bytes(key));
+    local.is_some_and(|local| local.expose_secret() == key.key.expose_secret())
 }
 
 fn key_bytes(text: &str) -> Option<SecretBox<[u8; 32]>> {

@@ -8,7 +8,9 @@ use aes_gcm::{
     aead::{Aead, Payload},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use thiserror::Error;
 
 use crate::{config::DataKey, random::Random};
@@ -23,6 +25,7 @@ pub struct OpenError;
 /// The keys that data at rest is encrypted with: the first encrypts, all decrypt.
 pub struct AtRest {
     keys: Vec<(String, Aes256Gcm)>,
+    tag_key: Hmac<Sha256>,
 }
 
 impl AtRest {
@@ -30,7 +33,10 @@ impl AtRest {
     #[must_use]
     pub fn new(keys: &[DataKey]) -> Self {
         let cipher = |key: &DataKey| (key.id.clone(), Aes256Gcm::new(key.key.expose_secret().into()));
-        Self { keys: keys.iter().map(cipher).collect() }
+        // Not the encryption key itself: one derived from it.
+        let first = keys.first().map_or([0; 32], |key| *key.key.expose_secret());
+        let derived = hmac(&first).chain_update(b"weapp-serverless session key tag v1").finalize().into_bytes();
+        Self { keys: keys.iter().map(cipher).collect(), tag_key: hmac(&derived) }
     }
 
     /// Encrypts `secret` for the row named `row`. `None` only without keys, or for more than 64 GiB.
@@ -42,6 +48,14 @@ impl AtRest {
         let mut sealed = nonce.to_vec();
         sealed.extend(cipher.encrypt(&Nonce::from(nonce), payload).ok()?);
         Some(format!("{id}.{}", URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
+    /// Tells equal secrets of one row apart from others without opening them: HMAC-SHA256 under the first key, cut to
+    /// 128 bits, as hexadecimal digits. Changes with the key.
+    #[must_use]
+    pub fn tag(&self, secret: &SecretString, row: &str) -> String {
+        let mac = self.tag_key.clone().chain_update(row).chain_update([0]).chain_update(secret.expose_secret());
+        hex::encode(&mac.finalize().into_bytes()[..16])
     }
 
     /// Decrypts what [`Self::seal`] made for the same row.
@@ -57,6 +71,11 @@ impl AtRest {
         let plain = cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| OpenError)?;
         String::from_utf8(plain).map(SecretString::from).map_err(|_| OpenError)
     }
+}
+
+#[allow(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 §2)")]
+fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("a key of any length")
 }
 
 #[cfg(test)]
@@ -90,6 +109,15 @@ mod tests {
         for bad in ["", "k", "k.", "k.!!", "k.AAAA", &sealed[..sealed.len() - 2]] {
             assert_eq!(at_rest.open(bad, "row").unwrap_err(), OpenError, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_of_one_secret_in_one_row_under_one_key() {
+        let tag = at_rest(&[("k", 1)]).tag(&"key".into(), "row");
+        assert_eq!(tag, at_rest(&[("other id", 1), ("k", 2)]).tag(&"key".into(), "row"));
+        assert_ne!(tag, at_rest(&[("k", 1)]).tag(&"kez".into(), "row"));
+        assert_ne!(tag, at_rest(&[("k", 1)]).tag(&"key".into(), "other"));
+        assert_ne!(tag, at_rest(&[("k", 2)]).tag(&"key".into(), "row"));
     }
 
     #[test]

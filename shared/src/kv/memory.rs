@@ -1,9 +1,6 @@
 //! The store in this process's memory.
 
-use std::{
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -12,7 +9,7 @@ use super::Record;
 use crate::clock::Clock;
 
 /// Records kept at the most; the one not used for longest leaves first.
-const CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+const CAPACITY: usize = 65_536;
 
 /// A value and the millisecond (since the epoch) at which it is gone.
 type Entry = (Bytes, i64);
@@ -28,20 +25,25 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, entries: Arc::new(Mutex::new(LruCache::new(CAPACITY))) }
+        Self { clock, entries: Arc::new(Mutex::new(LruCache::unbounded())) }
     }
 
-    pub(super) fn get<const N: usize>(&self, keys: [&str; N]) -> [Option<Bytes>; N] {
+    /// The values of `keys`.
+    #[must_use]
+    pub fn get<const N: usize>(&self, keys: [&str; N]) -> [Option<Bytes>; N] {
         let (mut entries, now) = self.lock();
         keys.map(|key| living(&mut entries, key, now))
     }
 
-    pub(super) fn put(&self, record: &Record<'_>) {
+    /// Stores the record, whatever was there.
+    pub fn put(&self, record: &Record<'_>) {
         let (mut entries, now) = self.lock();
         store(&mut entries, record, now);
     }
 
-    pub(super) fn add(&self, record: &Record<'_>) -> bool {
+    /// Stores the record if nothing is there; says whether it is there now.
+    #[must_use]
+    pub fn add(&self, record: &Record<'_>) -> bool {
         let (mut entries, now) = self.lock();
         if let Some(value) = living(&mut entries, record.key, now) {
             return value == record.value;
@@ -50,7 +52,9 @@ impl MemoryStore {
         true
     }
 
-    pub(super) fn replace(&self, expected: &[u8], record: &Record<'_>) -> bool {
+    /// Stores the record if exactly `expected` is there; says whether it did.
+    #[must_use]
+    pub fn replace(&self, expected: &[u8], record: &Record<'_>) -> bool {
         let (mut entries, now) = self.lock();
         let matches = living(&mut entries, record.key, now).is_some_and(|value| value == expected);
         if matches {
@@ -59,7 +63,8 @@ impl MemoryStore {
         matches
     }
 
-    pub(super) fn delete(&self, key: &str) {
+    /// Removes `key`.
+    pub fn delete(&self, key: &str) {
         self.lock().0.pop(key);
     }
 
@@ -75,4 +80,8 @@ fn living(entries: &mut LruCache<String, Entry>, key: &str, now: i64) -> Option<
 fn store(entries: &mut LruCache<String, Entry>, record: &Record<'_>, now: i64) {
     let life = i64::try_from(record.life.as_millis()).unwrap_or(i64::MAX);
     entries.put(record.key.to_owned(), (Bytes::copy_from_slice(record.value), now.saturating_add(life)));
+    // Bounded by hand: a bounded cache would take the room for all of it at start.
+    if entries.len() > CAPACITY {
+        entries.pop_lru();
+    }
 }

@@ -49,9 +49,14 @@ pub struct RedisStore(Arc<Server>);
 struct Server {
     client: Option<Client>,
     budget: Duration,
-    manager: Mutex<Option<ConnectionManager>>,
-    /// Whether the connection has answered since it was made.
-    answered: AtomicBool,
+    connection: Mutex<Option<Connection>>,
+}
+
+/// The connection of all requests, and whether it has answered since it was made.
+#[derive(Clone)]
+struct Connection {
+    manager: ConnectionManager,
+    answered: Arc<AtomicBool>,
 }
 
 impl RedisStore {
@@ -67,12 +72,7 @@ impl RedisStore {
         // Without NODELAY a command waits for the acknowledgement of the one before it.
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = url.expose_secret().into_connection_info().map(|info| info.set_tcp_settings(tcp));
-        Self(Arc::new(Server {
-            client: info.and_then(Client::open).ok(),
-            budget,
-            manager: Mutex::default(),
-            answered: AtomicBool::new(false),
-        }))
+        Self(Arc::new(Server { client: info.and_then(Client::open).ok(), budget, connection: Mutex::default() }))
     }
 
     pub(super) async fn get<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Bytes>; N], KvError> {
@@ -119,8 +119,10 @@ impl RedisStore {
         let mut connection = self.connection()?;
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("PING");
-        let ping = pipeline.query_async::<Vec<Value>>(&mut connection);
-        timeout(CONNECT, ping).await.map_err(|_| out_of_time())?.map(drop).map_err(unavailable)
+        let ping = pipeline.query_async::<Vec<Value>>(&mut connection.manager);
+        timeout(CONNECT, ping).await.map_err(|_| out_of_time())?.map_err(unavailable)?;
+        connection.answered.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Sends `pipeline` in one round trip.
@@ -133,8 +135,8 @@ impl RedisStore {
         self.within_budget(|mut connection| async move { script.invoke_async(&mut connection).await }).await
     }
 
-    /// Sends something within the budget, once more if the connection turned out to be dead: an instance that was frozen
-    /// wakes up with one. So everything sent here may run twice.
+    /// Sends something within the budget, once more if the connection turned out to be dead (an instance that was frozen
+    /// wakes up with one) or to lead to a server that has become a replica. So everything sent here may run twice.
     ///
     /// A connection that has answered before and now lets the budget pass may be dead without having been told (its
     /// other end is gone since a freeze), so the next request gets a new one.
@@ -144,29 +146,35 @@ impl RedisStore {
     ) -> Result<T, KvError> {
         let connection = self.connection()?;
         let sending = async {
-            match send(connection.clone()).await {
-                // The manager has begun to reconnect; the second try waits for it.
-                Err(error) if error.is_connection_dropped() => send(connection.clone()).await,
-                answer => answer,
+            let error = match send(connection.manager.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if error.code() == Some("READONLY") {
+                self.abandon(&connection);
+            } else if !error.is_connection_dropped() {
+                return Err(unavailable(error));
             }
+            // A dropped connection's manager has begun to reconnect; the second try waits for it.
+            send(self.connection()?.manager).await.map_err(unavailable)
         };
         let Ok(answer) = timeout(self.0.budget, sending).await else {
-            if self.0.answered.swap(false, Ordering::Relaxed) {
-                self.manager().take();
+            if connection.answered.load(Ordering::Relaxed) {
+                self.abandon(&connection);
             }
             return Err(out_of_time());
         };
         if answer.is_ok() {
-            self.0.answered.store(true, Ordering::Relaxed);
+            connection.answered.store(true, Ordering::Relaxed);
         }
-        answer.map_err(unavailable)
+        answer
     }
 
     /// The connection; made lazily, because the manager needs a running Tokio.
-    fn connection(&self) -> Result<ConnectionManager, KvError> {
-        let mut manager = self.manager();
-        if let Some(manager) = &*manager {
-            return Ok(manager.clone());
+    fn connection(&self) -> Result<Connection, KvError> {
+        let mut current = self.current();
+        if let Some(connection) = &*current {
+            return Ok(connection.clone());
         }
         let client = self.0.client.clone().ok_or_else(|| KvError("no usable REDIS_URL".into()))?;
         let config = ConnectionManagerConfig::new()
@@ -174,12 +182,17 @@ impl RedisStore {
             .set_connection_timeout(Some(CONNECT))
             // The budget ends a wait, sooner than this.
             .set_response_timeout(Some(CONNECT.max(self.0.budget)));
-        let connected = ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
-        Ok(manager.insert(connected).clone())
+        let manager = ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
+        Ok(current.insert(Connection { manager, answered: Arc::default() }).clone())
     }
 
-    fn manager(&self) -> MutexGuard<'_, Option<ConnectionManager>> {
-        self.0.manager.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets the next request connect anew, unless another one has done so already.
+    fn abandon(&self, connection: &Connection) {
+        self.current().take_if(|current| Arc::ptr_eq(&current.answered, &connection.answered));
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.0.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

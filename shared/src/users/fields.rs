@@ -42,7 +42,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
     }
 }
 
-/// 2 to 32 characters (not bytes), none of them a control character, no blanks around them.
+/// 2 to 32 characters (not bytes), at least one of them visible, none a control character, no blanks around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nickname(String);
 
@@ -52,7 +52,9 @@ impl Nickname {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let fits = (2..=32).contains(&text.chars().count());
-        (fits && !text.chars().any(is_invisible)).then(|| Self(text.to_owned()))
+        let deceives = text.chars().any(|character| character.is_control() || turns_text_around(character));
+        let shows = text.chars().any(|character| !character.is_whitespace() && !is_blank(character));
+        (fits && shows && !deceives).then(|| Self(text.to_owned()))
     }
 
     /// The name.
@@ -62,10 +64,18 @@ impl Nickname {
     }
 }
 
-/// Control characters, and the marks that turn the direction of text around (they fake other people's names).
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+/// The marks that change the direction of text: they fake other people's names.
+fn turns_text_around(character: char) -> bool {
+    matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters without a picture of their own. Beside visible ones they have their use: joiners make one emoji of many.
+fn is_blank(character: char) -> bool {
+    matches!(
+        character,
+        '\u{00ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+    )
 }
 
 /// An https URL of at most 1,024 bytes, without credentials in it.
@@ -102,10 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn a_nickname_holds_nothing_invisible() {
-        for bad in ["a\0b", "a\nb", "a\u{202e}b", "a\u{200b}b", "   "] {
+    fn a_nickname_shows_something_and_deceives_nobody() {
+        for bad in ["a\0b", "a\nb", "a\u{202e}b", "a\u{061c}b", "\u{2060}\u{2060}\u{3164}", "\u{200d}\u{200d}", "   "] {
             assert!(Nickname::parse(bad).is_none(), "{bad:?}");
         }
+        assert!(Nickname::parse("👨\u{200d}👩\u{200d}👧 家").is_some(), "an emoji of several");
     }
 
     #[test]

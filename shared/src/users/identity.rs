@@ -3,8 +3,15 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{
-    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
-    types::{AttributeValue, ConditionCheck, Put, ReturnValue, TransactWriteItem, Update},
+    operation::{
+        put_item::PutItemError,
+        transact_write_items::TransactWriteItemsError,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
+    types::{
+        AttributeValue, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+        Update,
+    },
 };
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -18,11 +25,11 @@ use crate::{
     dynamo::{self, DynamoError, Item},
     ids::{AppId, OpenId, UnionId, UserId},
     random::Random,
+    telemetry::Scope,
 };
 
 const IDENTITY: &str = "IDENTITY";
-/// The pauses between attempts while another first login of the same person is being written, in milliseconds. After the
-/// last one something else is wrong.
+/// The pauses between attempts while another first login of the same person is being written, in milliseconds.
 const PAUSES: [u64; 5] = [5, 10, 20, 40, 80];
 
 /// What WeChat said about who logged in.
@@ -87,7 +94,7 @@ impl Identities {
                 Err(error) => return Err(error),
             }
         }
-        Err(DynamoError::Unavailable("first logins of one person kept racing".into()))
+        self.attempt(login).await?.ok_or(DynamoError::Conflict)
     }
 
     /// The user, or nothing when another login was being written at the same time.
@@ -116,30 +123,47 @@ impl Identities {
         tokio::time::sleep(Duration::from_millis(jittered)).await;
     }
 
+    /// One update. Another one where WeChat gave the key that is stored already: moved, it would push out the previous
+    /// one, which data that is still on its way may be encrypted with.
     async fn returning(&self, login: &WeChatLogin) -> Result<Option<IdentityRow>, DynamoError> {
-        let dynamo = &self.users.dynamo;
-        let updated = dynamo
-            .client
-            .update_item()
-            .table_name(&dynamo.table)
-            .set_key(Some(dynamo::key(&identity_pk(login), IDENTITY)))
-            .condition_expression("attribute_exists(pk)")
+        let tag = self.at_rest.tag(&login.session_key, &identity_pk(login));
+        let moved = self
+            .login_update(login)
+            .condition_expression(
+                "attribute_exists(pk) AND (attribute_not_exists(sessionKeyTag) OR sessionKeyTag <> :tag)",
+            )
             .update_expression(
-                "SET prevSessionKey = sessionKey, sessionKey = :key, lastLoginAt = :now ADD loginCount :one",
+                "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now \
+                 ADD loginCount :one",
             )
             .expression_attribute_values(":key", self.sealed_session_key(login)?)
+            .expression_attribute_values(":tag", dynamo::string(tag))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match moved {
+            Ok(moved) => return dynamo::from_item(moved.attributes.unwrap_or_default()).map(Some),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) if failed.item().is_some() => {}
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => return Ok(None),
+            _ => return Err(error.into()),
+        }
+        let same_key = self.login_update(login).condition_expression("attribute_exists(pk)");
+        let counted = same_key.update_expression("SET lastLoginAt = :now ADD loginCount :one").send().await?;
+        dynamo::from_item(counted.attributes.unwrap_or_default()).map(Some)
+    }
+
+    /// What all updates of a returning login have in common.
+    fn login_update(&self, login: &WeChatLogin) -> UpdateItemFluentBuilder {
+        let dynamo = &self.users.dynamo;
+        let update = dynamo.client.update_item().table_name(&dynamo.table);
+        update
+            .set_key(Some(dynamo::key(&identity_pk(login), IDENTITY)))
             .expression_attribute_values(":now", dynamo::string(self.users.clock.now().to_string()))
             .expression_attribute_values(":one", dynamo::number(1))
             .return_values(ReturnValue::AllNew)
-            .send()
-            .await;
-        match updated {
-            Ok(updated) => dynamo::from_item(updated.attributes.unwrap_or_default()).map(Some),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-                _ => Err(error.into()),
-            },
-        }
     }
 
     /// The user whom another mini-program of ours knows under the same union id.
@@ -167,22 +191,29 @@ impl Identities {
     }
 
     /// WeChat told the union id only now: links it, if nobody else has it. Two users who turn out to be one person
-    /// stay two; merging them is not ours to decide.
+    /// stay two; merging them is not ours to decide. Either way the identity remembers it, so this happens once.
     async fn link_union_later(&self, login: &WeChatLogin, row: &IdentityRow) -> Result<(), DynamoError> {
         let (Some(union_id), None) = (&login.union_id, &row.union_id) else { return Ok(()) };
-        let mark = Update::builder()
-            .table_name(&self.users.dynamo.table)
-            .set_key(Some(dynamo::key(&identity_pk(login), IDENTITY)))
+        let dynamo = &self.users.dynamo;
+        let link = dynamo.client.put_item().table_name(&dynamo.table).set_item(Some(union_row(union_id, row.uid)));
+        let linked = link.condition_expression("attribute_not_exists(pk) OR uid = :uid");
+        let linked = linked.expression_attribute_values(":uid", dynamo::string(row.uid.to_string())).send().await;
+        if let Err(error) = linked {
+            match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => tracing::info!(
+                    user_id = %row.uid, request_id = Scope::request_id(),
+                    "the union id belongs to another user already, not linked"
+                ),
+                _ => return Err(error.into()),
+            }
+        }
+        let mark = dynamo.client.update_item().table_name(&dynamo.table);
+        mark.set_key(Some(dynamo::key(&identity_pk(login), IDENTITY)))
             .update_expression("SET unionId = :union")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":union", dynamo::string(union_id.as_str()))
-            .build()
-            .map_err(DynamoError::unreadable)?;
-        let mark = TransactWriteItem::builder().update(mark).build();
-        let link = self.put_if_absent(union_row(union_id, row.uid));
-        if let Linked::Raced = self.transact(vec![mark, link]).await? {
-            tracing::info!(user_id = %row.uid, "union id belongs to another user already, not linked");
-        }
+            .send()
+            .await?;
         Ok(())
     }
 
@@ -204,6 +235,7 @@ impl Identities {
         let mut row = dynamo::key(&identity_pk(login), IDENTITY);
         row.insert("uid".into(), dynamo::string(uid.to_string()));
         row.insert("sessionKey".into(), self.sealed_session_key(login)?);
+        row.insert("sessionKeyTag".into(), dynamo::string(self.at_rest.tag(&login.session_key, &identity_pk(login))));
         row.insert("lastLoginAt".into(), now.clone());
         row.insert("createdAt".into(), now);
         row.insert("loginCount".into(), dynamo::number(1));

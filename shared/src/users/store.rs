@@ -18,7 +18,7 @@ use crate::{
 
 /// Where a profile is cached.
 #[must_use]
-pub fn profile_key(id: UserId) -> String {
+pub fn profile_cache_key(id: UserId) -> String {
     format!("{{u:{id}}}:profile")
 }
 
@@ -79,7 +79,8 @@ impl Users {
     /// # Errors
     /// [`UserError::NotFound`], or DynamoDB's error.
     pub async fn complete(&self, id: UserId, known: Entry) -> Result<User, UserError> {
-        let profile = self.cache.fill(&profile_key(id), known, self.cache_life, || Box::pin(self.load(id))).await?;
+        let profile =
+            self.cache.fill(&profile_cache_key(id), known, self.cache_life, || Box::pin(self.load(id))).await?;
         let profile = profile.ok_or(UserError::NotFound)?;
         serde_json::from_slice(&profile).map_err(|error| DynamoError::unreadable(error).into())
     }
@@ -89,7 +90,7 @@ impl Users {
     /// # Errors
     /// [`UserError::NotFound`], or DynamoDB's error.
     pub async fn get(&self, id: UserId) -> Result<User, UserError> {
-        let [known] = self.cache.read([&profile_key(id)]).await;
+        let [known] = self.cache.read([&profile_cache_key(id)]).await;
         self.complete(id, known).await
     }
 
@@ -122,7 +123,7 @@ impl Users {
             .send()
             .await;
         // Also after a failure: a write whose answer was lost may have happened.
-        self.cache.invalidate(&profile_key(id)).await;
+        self.cache.invalidate(&profile_cache_key(id)).await;
         let written = written.map_err(|error| match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(_)) => UserError::NotFound,
             _ => DynamoError::from(error).into(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Client, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -19,6 +20,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// What code2Session answers.
+#[derive(Debug)]
 pub struct CodeSession {
     /// Who, in this mini-program.
     pub open_id: OpenId,
@@ -102,6 +104,9 @@ impl WeChat {
         ];
         let request = self.http.get(self.url("/sns/jscode2session")).query(&query);
         let answer: CodeSessionAnswer = self.call(request).await?;
+        if !is_session_key(&answer.session_key) {
+            return Err(WeChatError::Unreadable("session_key is not 16 bytes as base64".into()));
+        }
         // A malformed union id is as good as none: it is optional.
         let union_id = answer.unionid.and_then(|id| UnionId::try_from(id).ok());
         Ok(CodeSession { open_id: answer.openid, union_id, session_key: answer.session_key })
@@ -136,8 +141,18 @@ async fn read_limited(mut answer: reqwest::Response) -> Result<Vec<u8>, WeChatEr
     Ok(body)
 }
 
+/// An AES-128 key as base64 text.
+fn is_session_key(text: &SecretString) -> bool {
+    STANDARD.decode(text.expose_secret()).is_ok_and(|key| key.len() == 16)
+}
+
+/// Answers are objects; serde would take an array for one, its fields in order.
+///
 /// `serde_json`'s errors about data quote the value, which can be a session key: only where it stood is told.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(WeChatError::Unreadable("not a JSON object".into()));
+    }
     serde_json::from_slice(body).map_err(|error| {
         WeChatError::Unreadable(format!(
             "{:?} error at line {} column {}",
@@ -163,6 +178,20 @@ fn tls_config(https: bool) -> rustls::ClientConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_object_is_an_answer() {
+        assert!(parse::<CodeSessionAnswer>(br#"["o1","tiihtNczf5v6AKRyjwEUhQ==",null]"#).is_err());
+        assert!(parse::<CodeSessionAnswer>(br#" {"openid":"o1","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#).is_ok());
+    }
+
+    #[test]
+    fn a_session_key_is_sixteen_bytes() {
+        assert!(is_session_key(&"tiihtNczf5v6AKRyjwEUhQ==".into()));
+        for bad in ["", "tiihtNczf5v6AKRyjwEU", "not base64", "tiihtNczf5v6AKRyjwEUhQ==tiih"] {
+            assert!(!is_session_key(&bad.into()), "{bad}");
+        }
+    }
 
     #[test]
     fn an_error_about_an_answer_does_not_quote_it() {

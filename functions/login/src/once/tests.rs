@@ -57,11 +57,27 @@ async fn a_released_code_is_claimed_by_exactly_one_waiter() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claimant_that_died_blocks_nobody_for_longer_than_the_wait() {
-    let once = once();
-    let Turn::Ours(_) = begin(&once, "code").await else { panic!("the first caller claims") };
+    let (dead, alive) = instances();
+    let Turn::Ours(_claim) = begin(&dead, "code").await else { panic!("the first caller claims") };
     let start = Instant::now();
-    assert!(matches!(begin(&once, "code").await, Turn::Done(Record::Pending(_))));
+    assert!(matches!(begin(&alive, "code").await, Turn::Done(Record::Pending(_))));
     assert!(start.elapsed() < WAIT + LAST_LOOK * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_who_hangs_up_leaves_no_claim_behind() {
+    let (here, there) = instances();
+    let Turn::Ours(claim) = begin(&here, "code").await else { panic!("the first caller claims") };
+    assert!(tokio::time::timeout(Duration::from_secs(1), begin(&there, "code")).await.is_err());
+    claim.settle(&opened()).await;
+    assert!(matches!(begin(&there, "code").await, Turn::Done(record) if record == opened()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_without_an_end_counts_as_a_code_that_was_sent() {
+    let once = once();
+    drop(begin(&once, "code").await);
+    assert!(matches!(begin(&once, "code").await, Turn::Done(Record::Failed(Failure::CodeUsed))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,3 +87,38 @@ fn a_placeholder_key_is_refused() {
     let _ = WeChatSettings::read(&env);
     assert_eq!(problems(&env), ["DATA_KEYS"]);
 }
+
+#[test]
+fn the_embedded_data_key_is_refused_under_any_name() {
+    let (_, key) = LOCAL_DATA_KEYS.split_once(':').unwrap();
+    let keys = format!("good:{},renamed:{key}", "0123456789abcdef".repeat(4));
+    let env = Env::new([("DATA_KEYS", &*keys), ("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s")]);
+    let _ = WeChatSettings::read(&env);
+    assert_eq!(problems(&env), ["DATA_KEYS"]);
+}
+
+#[test]
+fn lists_of_nothing_are_refused() {
+    let names = ["JWT_SECRETS", "WECHAT_APPIDS", "WECHAT_SECRETS", "DATA_KEYS"];
+    let env = Env::new(names.map(|name| (name, " , ,")));
+    let _ = (TokenSettings::read(&env), WeChatSettings::read(&env));
+    assert_eq!(problems(&env), names);
+}
+
+#[test]
+fn the_secret_does_not_travel_in_the_clear() {
+    let base = |url: &str| {
+        let env = Env::new([
+            ("WECHAT_BASE_URL", url),
+            ("WECHAT_APPIDS", "wx1"),
+            ("WECHAT_SECRETS", "wx1:s"),
+            ("DATA_KEYS", &*format!("k:{}", "0123456789abcdef".repeat(4))),
+        ]);
+        let _ = WeChatSettings::read(&env);
+        env.finish().is_ok()
+    };
+    assert!(base("https://proxy.example/wechat"));
+    assert!(base("http://127.0.0.1:9000/_wechat"));
+    assert!(!base("http://proxy.example/wechat"));
+    assert!(!base("ftp://proxy.example"));
+}
