@@ -7,7 +7,12 @@ mod signed_in;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, response::Response};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
@@ -20,7 +25,6 @@ use crate::{
     config::EdgeSettings,
     random::Random,
 };
-use axum::response::IntoResponse;
 
 /// What the layers keep from request to request.
 #[derive(Clone)]

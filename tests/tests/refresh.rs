@@ -226,6 +226,10 @@ async fn a_disabled_user_can_not_refresh(state: SharedState) {
     let tokens = world.log_in("alice").await;
     world.disable(&tokens.user_id()).await;
     world.api.refresh(&tokens.refresh).await.fails(403, "user_disabled");
+    // Nothing was used up: once enabled again, the token is still the current one.
+    world.enable(&tokens.user_id()).await;
+    world.clock.advance_seconds(3600);
+    world.api.refresh(&tokens.refresh).await.ok(200);
 }
 
 async fn a_refresh_racing_a_logout_leaves_no_living_token(state: SharedState) {

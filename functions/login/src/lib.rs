@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use axum::{Router, extract::State, routing::post};
 use http::{HeaderMap, header::USER_AGENT};
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use shared::{
     api::{ApiError, Json, Reason, Rule, Success, Violation},
+    auth::TokenPair,
     instance::Instance,
     telemetry::Scope,
     users::User,
@@ -31,12 +31,9 @@ pub fn routes(instance: &Instance) -> Router {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LoggedIn {
-    token: String,
-    token_type: &'static str,
-    expires_in: i64,
-    refresh_token: String,
-    refresh_expires_in: i64,
+struct LoginAnswer {
+    #[serde(flatten)]
+    tokens: TokenPair,
     user: User,
     is_new_user: bool,
 }
@@ -45,22 +42,14 @@ async fn login(
     State(login): State<Arc<Login>>,
     headers: HeaderMap,
     Json(input): Json<LoginInput>,
-) -> Result<Success<LoggedIn>, ApiError> {
+) -> Result<Success<LoginAnswer>, ApiError> {
     let app_id = login.app(input.app_id.as_deref());
     let app_id = app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
     Scope::note(|scope| scope.app_id = Some(app_id.to_string()));
     let opened = login.once(app_id, input.code, user_agent(&headers)).await?;
     Scope::note(|scope| scope.user_id = Some(opened.user.id.to_string()));
-    let pair = login.tokens.issue(&opened.session, opened.user.role).ok_or(Reason::Internal)?;
-    Ok(Success(LoggedIn {
-        token: pair.access.expose_secret().to_owned(),
-        token_type: "Bearer",
-        expires_in: pair.expires_in,
-        refresh_token: pair.refresh.expose_secret().to_owned(),
-        refresh_expires_in: pair.refresh_expires_in,
-        user: opened.user,
-        is_new_user: opened.is_new,
-    }))
+    let tokens = login.tokens.issue(&opened.session, opened.user.role).ok_or(Reason::Internal)?;
+    Ok(Success(LoginAnswer { tokens, user: opened.user, is_new_user: opened.is_new }))
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<String> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::{
     api::{ApiError, Checks, Input, Json, Reason, Rule, Success},
-    auth::{RotateError, Sessions, Tokens},
+    auth::{RotateError, Sessions, TokenPair, Tokens},
     telemetry::Scope,
     users::{Status, UserError, Users},
 };
@@ -31,22 +31,12 @@ impl Input for RefreshInput {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Refreshed {
-    token: String,
-    token_type: &'static str,
-    expires_in: i64,
-    refresh_token: String,
-    refresh_expires_in: i64,
-}
-
 pub async fn refresh(
     State(tokens): State<Arc<Tokens>>,
     State(sessions): State<Sessions>,
     State(users): State<Users>,
     Json(RefreshInput(token)): Json<RefreshInput>,
-) -> Result<Success<Refreshed>, ApiError> {
+) -> Result<Success<TokenPair>, ApiError> {
     let token = tokens.verify_refresh(token.expose_secret())?;
     Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
     // The user first: a token that was moved on without an answer would look stolen at its next use.
@@ -58,14 +48,7 @@ pub async fn refresh(
     };
     let session = sessions.rotate(&token).await.inspect_err(audit)?;
     Scope::note(|scope| scope.app_id = Some(session.app_id.to_string()));
-    let pair = tokens.issue(&session, user.role).ok_or(Reason::Internal)?;
-    Ok(Success(Refreshed {
-        token: pair.access.expose_secret().to_owned(),
-        token_type: "Bearer",
-        expires_in: pair.expires_in,
-        refresh_token: pair.refresh.expose_secret().to_owned(),
-        refresh_expires_in: pair.refresh_expires_in,
-    }))
+    Ok(Success(tokens.issue(&session, user.role).ok_or(Reason::Internal)?))
 }
 
 /// Somebody holds a copy of this user's refresh token: an operator has to be able to find that.

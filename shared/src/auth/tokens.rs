@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
 
 use super::{
     Session,
@@ -11,16 +12,26 @@ use super::{
 };
 use crate::{clock::Clock, config::TokenSettings, users::Role};
 
-/// What a client gets at login and refresh.
+/// What a client gets at login and refresh. Serialising is where the tokens are told; `Debug` hides them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TokenPair {
     /// The JWT.
+    #[serde(rename = "token", serialize_with = "exposed")]
     pub access: SecretString,
-    /// Seconds that it is still valid.
+    /// `Bearer` (RFC 6750).
+    pub token_type: &'static str,
+    /// Seconds that the access token is still valid.
     pub expires_in: i64,
     /// The refresh token.
+    #[serde(rename = "refreshToken", serialize_with = "exposed")]
     pub refresh: SecretString,
-    /// Seconds that it is still valid.
+    /// Seconds that the refresh token is still valid.
     pub refresh_expires_in: i64,
+}
+
+fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
 }
 
 /// Makes and checks tokens.
@@ -65,6 +76,7 @@ impl Tokens {
         let refresh = RefreshToken { user: session.user, session: session.id, counter: session.counter };
         Some(TokenPair {
             access: self.access.sign(&claims)?,
+            token_type: "Bearer",
             expires_in: exp - now,
             refresh: self.refresh.sign(&refresh)?,
             refresh_expires_in: session.ttl - now,

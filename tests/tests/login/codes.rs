@@ -23,7 +23,18 @@ both_ways!(
     a_code_of_another_mini_program_is_invalid,
     a_code_that_was_used_elsewhere_is_used,
     a_refused_code_is_not_sent_again,
+    a_caller_who_hangs_up_finds_the_session_at_the_next_try,
 );
+
+async fn a_caller_who_hangs_up_finds_the_session_at_the_next_try(state: SharedState) {
+    let world = World::start(state).await;
+    world.wechat_fails(Fault { latency_ms: Some(600), ..Fault::default() });
+    let code = world.code("alice");
+    let hung_up = tokio::time::timeout(Duration::from_millis(200), world.api.login(&code)).await;
+    assert!(hung_up.is_err(), "WeChat has not answered yet");
+    world.api.login(&code).await.ok(200);
+    assert_eq!((world.code_calls(), world.count("SESSION#").await), (1, 1));
+}
 
 async fn a_repeated_code_gets_the_identical_answer_and_is_sent_once(state: SharedState) {
     let world = World::start(state).await;

@@ -122,7 +122,9 @@ async fn a_disabled_user_gets_no_session(state: SharedState) {
     let world = World::start(state).await;
     let user_id = world.log_in("alice").await.user_id();
     world.disable(&user_id).await;
-    world.api.login(&world.code("alice")).await.fails(403, "user_disabled");
+    let code = world.code("alice");
+    world.api.login(&code).await.fails(403, "user_disabled");
+    world.api.login(&code).await.fails(403, "user_disabled");
     let living = world.table.partition(&format!("USER#{user_id}")).await;
     let living = living.iter().filter(|row| row["sk"].as_s().unwrap().starts_with("SESSION#"));
     assert_eq!(living.filter(|row| !row.contains_key("revokedAt")).count(), 1, "the one from before");

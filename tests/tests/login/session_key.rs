@@ -11,7 +11,11 @@ use wechat_simulator::UserChange;
 
 use crate::code2session;
 
-both_ways!(the_session_key_is_stored_encrypted_for_its_row, the_previous_session_key_is_kept,);
+both_ways!(
+    the_session_key_is_stored_encrypted_for_its_row,
+    the_previous_session_key_is_kept,
+    a_session_key_that_wechat_repeats_does_not_push_out_the_previous_one,
+);
 
 async fn the_session_key_is_stored_encrypted_for_its_row(state: SharedState) {
     let world = World::start(state).await;
@@ -34,6 +38,19 @@ async fn the_previous_session_key_is_kept(state: SharedState) {
     let second = world.identity_row(APP_ID, "alice").await;
     assert_eq!(second["prevSessionKey"], first["sessionKey"]);
     assert_ne!(second["sessionKey"], first["sessionKey"]);
+}
+
+async fn a_session_key_that_wechat_repeats_does_not_push_out_the_previous_one(state: SharedState) {
+    let world = World::start(state).await;
+    world.log_in("alice").await;
+    world.log_in("alice").await;
+    let before = world.identity_row(APP_ID, "alice").await;
+    world.wechat.change_user("alice", UserChange { keep_session_key: Some(true), ..UserChange::default() }).unwrap();
+    world.log_in("alice").await;
+    let after = world.identity_row(APP_ID, "alice").await;
+    assert_eq!(after["prevSessionKey"], before["prevSessionKey"]);
+    assert_eq!(after["sessionKeyTag"], before["sessionKeyTag"]);
+    assert_eq!(after["loginCount"].as_n().unwrap(), "3");
 }
 
 /// Makes WeChat keep this person's `session_key` and finds out what it is.
