@@ -12,7 +12,7 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## serve every function on 127.0.0.1:9000 (PORT, REDIS_URL, DATA_DIR, WECHAT_BASE_URL change it)
-	@cargo run --quiet --bin local
+	@cargo run --bin local
 
 test: ## all tests; installs redis-server, the Lambda emulator and cargo-lambda when they are missing
 	@scripts/test.sh

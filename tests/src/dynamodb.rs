@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use dynoxide::Database;
-use serde_json::{Value, json};
+use shared::dynamo::Dynamo;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::background;
@@ -33,14 +33,16 @@ impl DynamoDb {
     /// Starts an empty database with the project's table.
     pub async fn start() -> Self {
         let database = Database::memory().unwrap();
-        create_table(&database);
         let listener = background().spawn(TcpListener::bind(("127.0.0.1", 0))).await.unwrap().unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = oneshot::channel::<()>();
         background().spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
             let _ = stopped.await;
         }));
-        Self { port, client: client(&url(port)), _stop: stop }
+        let client = client(&url(port));
+        let table = Dynamo { client: client.clone(), table: TABLE.to_owned() };
+        local::create_table(&table).await.unwrap();
+        Self { port, client, _stop: stop }
     }
 
     /// The value of `AWS_ENDPOINT_URL_DYNAMODB`.
@@ -100,26 +102,6 @@ pub fn client(url: &str) -> Client {
 
 fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
-}
-
-/// The table of state.md.
-pub fn create_table(database: &Database) {
-    let attribute = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
-    let keys = |hash: &str, range: &str| json!([{"AttributeName": hash, "KeyType": "HASH"}, {"AttributeName": range, "KeyType": "RANGE"}]);
-    let table = json!({
-        "TableName": TABLE,
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": (["pk", "sk", "gsi1pk", "gsi1sk"].map(attribute)),
-        "KeySchema": keys("pk", "sk"),
-        "GlobalSecondaryIndexes": [{
-            "IndexName": "gsi1",
-            "KeySchema": keys("gsi1pk", "gsi1sk"),
-            "Projection": {"ProjectionType": "ALL"},
-        }],
-    });
-    let ttl: Value = json!({"TableName": TABLE, "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": true}});
-    database.create_table(serde_json::from_value(table).unwrap()).unwrap();
-    database.update_time_to_live(serde_json::from_value(ttl).unwrap()).unwrap();
 }
 
 #[cfg(test)]
