@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::http1::{Message, response};
 use serde_json::json;
 
@@ -28,11 +29,11 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
     let mut output = stream;
     while let Some(request) = Message::read(&mut input)? {
         let (_, target) = request.route();
-        let user = target.split_once("js_code=").and_then(|(_, rest)| rest.split(['.', '&']).next());
-        let body = json!({
-            "openid": format!("bench-{}", user.unwrap_or_default()),
-            "session_key": "dGhlLWJlbmNoLXVzZXIhIQ==",
-        });
+        let code = target.split_once("js_code=").and_then(|(_, rest)| rest.split('&').next()).unwrap_or_default();
+        let (user, number) = code.split_once('.').unwrap_or((code, ""));
+        // A new session_key at each login, as after a while at WeChat.
+        let session_key = STANDARD.encode(format!("{number:>16.16}"));
+        let body = json!({ "openid": format!("bench-{user}"), "session_key": session_key });
         // WeChat says text/plain although it is JSON.
         output.write_all(&response("200 OK", &[("content-type", "text/plain")], body.to_string().as_bytes()))?;
     }
