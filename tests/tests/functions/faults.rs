@@ -1,6 +1,12 @@
 //! An instance whose surroundings break, or that was frozen meanwhile.
 
-use e2e::{http::Answer, runtime_api::FunctionUnderTest, wire_proxy::Fault, world::Tokens};
+use e2e::{
+    events::HttpApi,
+    http::Answer,
+    runtime_api::FunctionUnderTest,
+    wire_proxy::{Fault, WireProxy},
+    world::Tokens,
+};
 use serde_json::Value;
 
 use crate::stage::{Stage, answer, info_event, log_line, login_event, logout_event, refresh_event, with_id};
@@ -71,6 +77,22 @@ async fn redis_is_used_again_when_it_is_back() {
     // The first one may still find the attempt to connect that failed.
     observed(&user_info, info_event(&tokens), "back").await.0.ok(200);
     assert!(!observed(&user_info, info_event(&tokens), "well").await.1);
+}
+
+/// The connection of init can die before the first event comes, and nobody tells: then it has to be given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_connection_that_died_silently_before_its_first_use_is_replaced() {
+    let mut stage = Stage::start().await;
+    let wire = WireProxy::redis(stage.redis.port()).await;
+    stage.settings = stage.settings.redis(&stage.redis.url_via(wire.port())).with("REDIS_TIMEOUT_MS", "500");
+    let health = stage.function("health");
+    health.time_to_first_next().await;
+    let deep = HttpApi::new("GET", "/health?deep=1").event();
+    wire.set(Fault::BlackHole).await;
+    assert_eq!(answer(&health, &deep).await.ok(200)["status"], "degraded");
+    // What was swallowed stays lost: only a new connection is in step with the server.
+    wire.heal().await;
+    assert_eq!(answer(&health, &deep).await.ok(200)["status"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
