@@ -8,4 +8,5 @@
 scripts/tools/redis.sh
 for function in $(functions); do cargo build --release -p "$function"; done
 cargo build --release -p local
+cargo build --release -p bench
 cargo run --release -p bench -- "$@"

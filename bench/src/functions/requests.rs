@@ -8,6 +8,8 @@ use crate::{traffic::Codes, world::World};
 /// A source of valid requests for one function.
 #[derive(Debug)]
 pub enum Requests {
+    /// `GET /health`, of a function that answers everything the same.
+    HelloWorld,
     /// `GET /health`.
     Health,
     /// `GET /api/v1/user/info` with this access token.
@@ -25,13 +27,15 @@ impl Requests {
             "user-info" => Self::UserInfo(text(&log_in(world).await, "token")),
             "token" => Self::Refresh(text(&log_in(world).await, "refreshToken")),
             "login" => Self::Login(Codes::default()),
-            _ => Self::Health,
+            "health" => Self::Health,
+            _ => Self::HelloWorld,
         }
     }
 
     /// What is measured, in words.
     pub fn title(&self) -> &'static str {
         match self {
+            Self::HelloWorld => "a bare `lambda_http` function",
             Self::Health => "`GET /health`",
             Self::UserInfo(_) => "`GET /api/v1/user/info`, cached",
             Self::Login(_) => "`POST /api/v1/user/login`, known user, fresh code",
@@ -42,7 +46,7 @@ impl Requests {
     /// The next event.
     pub fn event(&mut self) -> Vec<u8> {
         let request = match self {
-            Self::Health => HttpApi::new("GET", "/health"),
+            Self::HelloWorld | Self::Health => HttpApi::new("GET", "/health"),
             Self::UserInfo(token) => HttpApi::new("GET", "/api/v1/user/info").bearer(token),
             Self::Login(codes) => HttpApi::new("POST", "/api/v1/user/login").json(&codes.login()),
             Self::Refresh(token) => HttpApi::new("POST", "/api/v1/user/refresh").json(&json!({"refreshToken": token})),
