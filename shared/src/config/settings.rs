@@ -40,7 +40,7 @@ pub struct TokenSettings {
     /// Default 2592000 (30 d).
     pub refresh_life: Duration,
     /// `REFRESH_GRACE_SECONDS`: how long the refresh token one step behind still gets its successor, 0 s to 5 min.
-    /// Default 60.
+    /// Default 60. With 0 nobody gets a second chance, not even after an answer that we lost ourselves.
     pub refresh_grace: Duration,
 }
 
