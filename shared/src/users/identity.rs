@@ -66,12 +66,6 @@ struct IdentityRow {
     union_id: Option<UnionId>,
 }
 
-/// A transaction met a row that another login had just written.
-enum Linked {
-    Done,
-    Raced,
-}
-
 impl Identities {
     /// Identities of `users`, their session keys encrypted by `at_rest`.
     #[must_use]
@@ -89,19 +83,18 @@ impl Identities {
     pub async fn resolve(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
         for pause in PAUSES {
             match self.attempt(login).await {
-                Ok(Some(resolved)) => return Ok(resolved),
-                Ok(None) | Err(DynamoError::Conflict) => self.pause(pause).await,
-                Err(error) => return Err(error),
+                Err(DynamoError::Conflict) => self.pause(pause).await,
+                resolved => return resolved,
             }
         }
-        self.attempt(login).await?.ok_or(DynamoError::Conflict)
+        self.attempt(login).await
     }
 
-    /// The user, or nothing when another login was being written at the same time.
-    async fn attempt(&self, login: &WeChatLogin) -> Result<Option<Resolved>, DynamoError> {
+    /// The user, or [`DynamoError::Conflict`] when another login of the same person was faster.
+    async fn attempt(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
         if let Some(row) = self.returning(login).await? {
             self.link_union_later(login, &row).await?;
-            return Ok(Some(Resolved::Known(row.uid)));
+            return Ok(Resolved::Known(row.uid));
         }
         let (writes, resolved) = if let Some(owner) = self.union_owner(login).await? {
             (self.link_writes(login, owner)?, Resolved::Known(owner))
@@ -110,10 +103,8 @@ impl Identities {
             let user = User::new(id, self.users.clock.now());
             (self.first_writes(login, &user)?, Resolved::New(user))
         };
-        Ok(match self.transact(writes).await? {
-            Linked::Done => Some(resolved),
-            Linked::Raced => None,
-        })
+        self.transact(writes).await?;
+        Ok(resolved)
     }
 
     /// Waits half of `milliseconds` to all of them, so that those who raced don't race again.
@@ -217,13 +208,15 @@ impl Identities {
         Ok(())
     }
 
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Linked, DynamoError> {
+    /// Writes all or nothing. Rows that another login has written, or is writing, are a conflict: a look at them is the
+    /// next step.
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), DynamoError> {
         let sent = self.users.dynamo.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         match sent {
-            Ok(_) => Ok(Linked::Done),
+            Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(canceled)) if raced(canceled) => {
-                    Ok(Linked::Raced)
+                    Err(DynamoError::Conflict)
                 }
                 _ => Err(error.into()),
             },
