@@ -1,13 +1,21 @@
 //! Reads a JSON body: parse, don't validate. A handler gets a value that is right, or is not called.
 
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
-};
-use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
-use serde::de::DeserializeOwned;
+use std::time::Duration;
 
-use super::{ApiError, Checks, Reason, Rule, Violation};
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+};
+use http::{HeaderMap, header::CONTENT_TYPE};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::{ApiError, Checks, MAX_BODY, Reason, Rule, Violation};
+
+/// How much of a body that is too large is read, for how long, before the answer.
+const DISCARD: usize = 4 * 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// A body that a handler takes.
 pub trait Input: Sized {
@@ -27,9 +35,9 @@ pub struct Json<T>(pub T);
 impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+        let body = read(request.into_body()).await?;
         if body.is_empty() && T::MAY_BE_EMPTY {
             return parse(b"{}").map(Self);
         }
@@ -48,12 +56,36 @@ fn parse<T: Input>(body: &[u8]) -> Result<T, ApiError> {
     parsed.ok_or_else(|| Reason::InvalidRequest.into())
 }
 
-fn unreadable(rejection: &BytesRejection) -> ApiError {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Reason::BodyTooLarge.into()
-    } else {
-        ApiError::new(Reason::InvalidRequest).because(rejection)
+/// Reads at most [`MAX_BODY`] bytes.
+async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::new(Reason::InvalidRequest).because(&error))?;
+        // Trailers are no data.
+        let data = frame.into_data().unwrap_or_default();
+        if bytes.len() + data.len() > MAX_BODY {
+            discard(body).await;
+            return Err(Reason::BodyTooLarge.into());
+        }
+        bytes.extend_from_slice(&data);
     }
+    Ok(bytes)
+}
+
+/// Reads the rest of a body that is too large, within bounds: a connection that is closed on unread bytes is reset, and
+/// the client would see that instead of the answer.
+async fn discard(mut body: Body) {
+    let rest = async {
+        let mut seen = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.into_data().unwrap_or_default().len();
+            if seen > DISCARD {
+                break;
+            }
+        }
+    };
+    // Whoever takes longer than this sees the reset.
+    let _ = timeout(DISCARD_TIME, rest).await;
 }
 
 /// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters.

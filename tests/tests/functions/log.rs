@@ -84,7 +84,7 @@ async fn nothing_secret_is_logged_at_any_level() {
     answer(&user_info, &info_event(&tokens)).await.ok(200);
     answer(&token, &crate::stage::refresh_event(&tokens.refresh)).await.ok(200);
     stage.wechat_wire.set(e2e::wire_proxy::Fault::Refuse).await;
-    stage.wechat_wire.cut();
+    stage.wechat_wire.cut_and_wait().await;
     answer(&login, &with_id(login_event(&stage.code("bob")), "last")).await.fails(503, "unavailable");
     log_line(&login, "last").await;
     let open_id = stage.wechat.open_id("alice", None).unwrap();

@@ -1,10 +1,9 @@
-use http_body_util::BodyExt;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::*;
-use axum::{body::Body, response::IntoResponse};
+use axum::response::IntoResponse;
 
 #[derive(Debug)]
 struct Sample(String);
