@@ -1,5 +1,7 @@
+use secrecy::ExposeSecret;
+
 use super::*;
-use crate::config::Problem;
+use crate::config::{Env, Problem};
 
 const GOOD_SECRET: &str = "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6";
 

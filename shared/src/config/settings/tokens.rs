@@ -1,0 +1,75 @@
+//! Access and refresh tokens.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{app_ids, seconds};
+use crate::{config::Env, ids::AppId};
+
+/// The default of `JWT_SECRETS` on a developer's machine. It is public, so it is refused on Lambda.
+pub const LOCAL_JWT_SECRET: &str = "local-development-only-do-not-deploy";
+
+/// Secrets that stand in tutorials and get deployed.
+const WEAK_SECRETS: [&str; 5] = [
+    LOCAL_JWT_SECRET,
+    "your-256-bit-secret",
+    "a-string-secret-at-least-256-bits-long",
+    "your-secret-key-change-in-production",
+    "qwertyuiopasdfghjklzxcvbnm123456",
+];
+
+/// How tokens are made and checked.
+pub struct TokenSettings {
+    /// `JWT_SECRETS`: comma list, each at least 32 bytes. The first signs, all verify, so a new one goes in front
+    /// and the old one leaves when its last token has expired.
+    pub secrets: Vec<SecretString>,
+    /// `JWT_ISSUER`: the `iss` claim. Default `weapp-serverless`.
+    pub issuer: String,
+    /// `WECHAT_APPIDS`: tokens for other audiences are refused.
+    pub audiences: Vec<AppId>,
+    /// `ACCESS_TOKEN_SECONDS`: life of an access token, 10 min to 1 day. Default 7200 (2 h). A repeated login or refresh
+    /// gets the first one's token again for up to 5 min, so it must live longer than that.
+    pub access_life: Duration,
+    /// `REFRESH_TOKEN_SECONDS`: a session ends when it is not refreshed for this long, 1 h to 1 year.
+    /// Default 2592000 (30 d).
+    pub refresh_life: Duration,
+    /// `REFRESH_GRACE_SECONDS`: how long the refresh token one step behind still gets its successor, 0 s to 5 min.
+    /// Default 60. With 0 nobody gets a second chance, not even after an answer that we lost ourselves.
+    pub refresh_grace: Duration,
+}
+
+impl TokenSettings {
+    /// Reads the settings; problems are recorded in `env`.
+    #[must_use]
+    pub fn read(env: &Env) -> Self {
+        Self {
+            secrets: jwt_secrets(env),
+            issuer: env.get("JWT_ISSUER").unwrap_or("weapp-serverless").to_owned(),
+            audiences: app_ids(env),
+            access_life: seconds(env.number("ACCESS_TOKEN_SECONDS", 7200, 600..=86_400)),
+            refresh_life: seconds(env.number("REFRESH_TOKEN_SECONDS", 2_592_000, 3600..=31_536_000)),
+            refresh_grace: seconds(env.number("REFRESH_GRACE_SECONDS", 60, 0..=300)),
+        }
+    }
+}
+
+fn jwt_secrets(env: &Env) -> Vec<SecretString> {
+    const NAME: &str = "JWT_SECRETS";
+    let secrets = env.required_list(NAME, "one or more secrets of at least 32 random bytes, separated by commas");
+    for (index, secret) in secrets.iter().copied().enumerate() {
+        if secret.len() < 32 {
+            env.problem(NAME, format!("secret {} is shorter than 32 bytes", index + 1));
+        } else if is_weak(secret) && !(env.is_local() && secret == LOCAL_JWT_SECRET) {
+            env.problem(NAME, format!("secret {} is a known or guessable one", index + 1));
+        }
+    }
+    secrets.into_iter().map(SecretString::from).collect()
+}
+
+fn is_weak(secret: &str) -> bool {
+    let mut bytes = secret.as_bytes().to_vec();
+    bytes.sort_unstable();
+    bytes.dedup();
+    bytes.len() < 8 || WEAK_SECRETS.contains(&secret)
+}
