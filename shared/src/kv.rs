@@ -5,13 +5,18 @@
 
 mod memory;
 mod redis;
+mod step;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
 
-pub use self::{memory::MemoryStore, redis::RedisStore};
+pub use self::{
+    memory::MemoryStore,
+    redis::RedisStore,
+    step::{Applied, Micros, Script, Step, Write},
+};
 
 /// The store did not answer in time, or answered with an error. The text never holds a key or a value.
 #[derive(Debug, Error)]
@@ -38,16 +43,48 @@ pub enum Kv {
     Memory(MemoryStore),
 }
 
+/// What [`Kv::ask`] answers.
+pub struct Answers<const S: usize, const N: usize> {
+    /// Each step's reply. A step that failed alone (its script met a value that is none of its own) does not take the
+    /// others along.
+    pub replies: [Result<Vec<i64>, KvError>; S],
+    /// The values of the keys.
+    pub values: [Option<Bytes>; N],
+}
+
 impl Kv {
+    /// Takes `steps` and reads `keys`, all in one round trip.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget. The steps may have been taken all the same.
+    pub async fn ask<const S: usize, const N: usize>(
+        &self,
+        steps: [&dyn Step; S],
+        keys: [&str; N],
+    ) -> Result<Answers<S, N>, KvError> {
+        match self {
+            Self::Redis(redis) => redis.ask(steps, keys).await,
+            Self::Memory(memory) => {
+                Ok(Answers { replies: steps.map(|step| Ok(memory.step(step))), values: memory.get(keys) })
+            }
+        }
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget. The step may have been taken all the same.
+    pub async fn step(&self, step: &dyn Step) -> Result<Vec<i64>, KvError> {
+        let Answers { replies: [reply], .. } = self.ask([step], []).await?;
+        reply
+    }
+
     /// The values of `keys`, in one round trip.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
     pub async fn get<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Bytes>; N], KvError> {
-        match self {
-            Self::Redis(redis) => redis.get(keys).await,
-            Self::Memory(memory) => Ok(memory.get(keys)),
-        }
+        Ok(self.ask([], keys).await?.values)
     }
 
     /// Stores the record, whatever was there.

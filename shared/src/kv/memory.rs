@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use lru::LruCache;
 
-use super::Record;
+use super::{Record, Step, Write};
 use crate::clock::Clock;
 
 /// Records kept at the most; the one not used for longest leaves first.
@@ -61,6 +61,23 @@ impl MemoryStore {
             store(&mut entries, record, now);
         }
         matches
+    }
+
+    /// Takes a step; nobody else takes one meanwhile.
+    #[must_use]
+    pub fn step(&self, step: &dyn Step) -> Vec<i64> {
+        let (mut entries, now) = self.lock();
+        let keys = step.keys();
+        let values: Vec<_> = keys.iter().map(|key| living(&mut entries, key, now)).collect();
+        let applied = step.apply(now * 1000, &values);
+        for (key, write) in keys.iter().zip(applied.writes) {
+            match write {
+                Write::Keep => {}
+                Write::Put(value, life) => store(&mut entries, &Record { key, value: &value, life }, now),
+                Write::Delete => drop(entries.pop(key)),
+            }
+        }
+        applied.reply
     }
 
     /// Removes `key`.

@@ -10,14 +10,15 @@ use std::{
 
 use bytes::Bytes;
 use redis::{
-    Client, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, Script, ScriptInvocation, Value,
+    Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, Script,
+    ScriptInvocation, ServerErrorKind, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
     io::tcp::TcpSettings,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
-use super::{KvError, Record};
+use super::{Answers, KvError, Record, Step};
 
 /// What one operation may take where nothing else is said, connecting and retrying included.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -75,13 +76,38 @@ impl RedisStore {
         Self(Arc::new(Server { client: info.and_then(Client::open).ok(), budget, connection: Mutex::default() }))
     }
 
-    pub(super) async fn get<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Bytes>; N], KvError> {
-        let mut pipeline = Pipeline::with_capacity(N);
-        for key in keys {
-            pipeline.get(key);
+    /// Steps and reads in one pipeline. A server that does not know a script yet is told its text in a second one.
+    pub(super) async fn ask<const S: usize, const N: usize>(
+        &self,
+        steps: [&dyn Step; S],
+        keys: [&str; N],
+    ) -> Result<Answers<S, N>, KvError> {
+        let calls = steps.iter().map(|step| invocation("EVALSHA", step.script().hash(), *step));
+        let reads = keys.iter().map(|key| get(key));
+        let mut outcomes = self.send(calls.chain(reads).collect()).await?;
+        let unknown: Vec<usize> = (0..S).filter(|at| is_unknown_script(&outcomes[*at])).collect();
+        if !unknown.is_empty() {
+            let calls = unknown.iter().map(|at| invocation("EVAL", steps[*at].script().source(), steps[*at]));
+            let again = self.send(calls.collect()).await?;
+            for (at, outcome) in unknown.into_iter().zip(again) {
+                outcomes[at] = outcome;
+            }
         }
-        let values: Vec<Option<Bytes>> = self.run(&pipeline).await?;
-        values.try_into().map_err(|_| KvError("Redis sent another number of answers than commands".into()))
+        let read = outcomes.split_off(S).into_iter().map(decoded).collect::<Result<Vec<Option<Bytes>>, _>>()?;
+        let replies: Vec<_> = outcomes.into_iter().map(decoded).collect();
+        let (Ok(replies), Ok(values)) = (replies.try_into(), read.try_into()) else { return Err(miscounted()) };
+        Ok(Answers { replies, values })
+    }
+
+    /// Sends commands in one round trip; each has its own outcome.
+    async fn send(&self, commands: Vec<Cmd>) -> Result<Vec<RedisResult<Value>>, KvError> {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        let count = commands.len();
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let outcomes: Vec<_> = self.run(pipeline.ignore_errors()).await?;
+        if outcomes.len() == count { Ok(outcomes) } else { Err(miscounted()) }
     }
 
     pub(super) async fn put(&self, record: Record<'_>) -> Result<(), KvError> {
@@ -194,6 +220,31 @@ impl RedisStore {
     fn current(&self) -> MutexGuard<'_, Option<Connection>> {
         self.0.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn get(key: &str) -> Cmd {
+    let mut get = redis::cmd("GET");
+    get.arg(key);
+    get
+}
+
+/// `EVALSHA` with a script's hash, or `EVAL` with its text.
+fn invocation(command: &str, script: &str, step: &dyn Step) -> Cmd {
+    let mut call = redis::cmd(command);
+    call.arg(script).arg(step.keys().len()).arg(step.keys()).arg(step.arguments());
+    call
+}
+
+fn is_unknown_script(outcome: &RedisResult<Value>) -> bool {
+    matches!(outcome, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
+fn decoded<T: FromRedisValue>(outcome: RedisResult<Value>) -> Result<T, KvError> {
+    outcome.and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)).map_err(unavailable)
+}
+
+fn miscounted() -> KvError {
+    KvError("Redis sent another number of answers than commands".into())
 }
 
 fn out_of_time() -> KvError {
