@@ -44,10 +44,10 @@ pub enum Kv {
 }
 
 /// What [`Kv::ask`] answers.
-pub struct Answers<const S: usize, const N: usize> {
-    /// Each step's reply. A step that failed alone (its script met a value that is none of its own) does not take the
-    /// others along.
-    pub replies: [Result<Vec<i64>, KvError>; S],
+pub struct Answers<const N: usize> {
+    /// Each step's reply, in their order. A step that failed alone (its script met a value that is none of its own) does
+    /// not take the others along.
+    pub replies: Vec<Result<Vec<i64>, KvError>>,
     /// The values of the keys.
     pub values: [Option<Bytes>; N],
 }
@@ -57,15 +57,12 @@ impl Kv {
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget. The steps may have been taken all the same.
-    pub async fn ask<const S: usize, const N: usize>(
-        &self,
-        steps: [&dyn Step; S],
-        keys: [&str; N],
-    ) -> Result<Answers<S, N>, KvError> {
+    pub async fn ask<const N: usize>(&self, steps: &[&dyn Step], keys: [&str; N]) -> Result<Answers<N>, KvError> {
         match self {
             Self::Redis(redis) => redis.ask(steps, keys).await,
             Self::Memory(memory) => {
-                Ok(Answers { replies: steps.map(|step| Ok(memory.step(step))), values: memory.get(keys) })
+                let replies = steps.iter().map(|step| Ok(memory.step(*step))).collect();
+                Ok(Answers { replies, values: memory.get(keys) })
             }
         }
     }
@@ -75,8 +72,8 @@ impl Kv {
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget. The step may have been taken all the same.
     pub async fn step(&self, step: &dyn Step) -> Result<Vec<i64>, KvError> {
-        let Answers { replies: [reply], .. } = self.ask([step], []).await?;
-        reply
+        let Answers { mut replies, .. } = self.ask(&[step], []).await?;
+        replies.pop().unwrap_or_else(|| Err(KvError("no reply".into())))
     }
 
     /// The values of `keys`, in one round trip.
@@ -84,7 +81,7 @@ impl Kv {
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
     pub async fn get<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Bytes>; N], KvError> {
-        Ok(self.ask([], keys).await?.values)
+        Ok(self.ask(&[], keys).await?.values)
     }
 
     /// Stores the record, whatever was there.

@@ -77,15 +77,15 @@ impl RedisStore {
     }
 
     /// Steps and reads in one pipeline. A server that does not know a script yet is told its text in a second one.
-    pub(super) async fn ask<const S: usize, const N: usize>(
+    pub(super) async fn ask<const N: usize>(
         &self,
-        steps: [&dyn Step; S],
+        steps: &[&dyn Step],
         keys: [&str; N],
-    ) -> Result<Answers<S, N>, KvError> {
+    ) -> Result<Answers<N>, KvError> {
         let calls = steps.iter().map(|step| invocation("EVALSHA", step.script().hash(), *step));
         let reads = keys.iter().map(|key| get(key));
         let mut outcomes = self.send(calls.chain(reads).collect()).await?;
-        let unknown: Vec<usize> = (0..S).filter(|at| is_unknown_script(&outcomes[*at])).collect();
+        let unknown: Vec<usize> = (0..steps.len()).filter(|at| is_unknown_script(&outcomes[*at])).collect();
         if !unknown.is_empty() {
             let calls = unknown.iter().map(|at| invocation("EVAL", steps[*at].script().source(), steps[*at]));
             let again = self.send(calls.collect()).await?;
@@ -93,10 +93,10 @@ impl RedisStore {
                 outcomes[at] = outcome;
             }
         }
-        let read = outcomes.split_off(S).into_iter().map(decoded).collect::<Result<Vec<Option<Bytes>>, _>>()?;
-        let replies: Vec<_> = outcomes.into_iter().map(decoded).collect();
-        let (Ok(replies), Ok(values)) = (replies.try_into(), read.try_into()) else { return Err(miscounted()) };
-        Ok(Answers { replies, values })
+        let read =
+            outcomes.split_off(steps.len()).into_iter().map(decoded).collect::<Result<Vec<Option<Bytes>>, _>>()?;
+        let values = read.try_into().map_err(|_| miscounted())?;
+        Ok(Answers { replies: outcomes.into_iter().map(decoded).collect(), values })
     }
 
     /// Sends commands in one round trip; each has its own outcome.
