@@ -1,5 +1,15 @@
 //! Ciphers, as pure functions: no I/O, no clock, randomness handed in.
 
 mod at_rest;
+mod encrypted_data;
 
 pub use at_rest::{AtRest, OpenError};
+pub use encrypted_data::{EncryptedData, WrongKey, is_raw_data_signature, session_signature};
+
+use hmac::{Hmac, KeyInit};
+use sha2::Sha256;
+
+#[allow(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 §2)")]
+fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("a key of any length")
+}

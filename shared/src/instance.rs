@@ -10,8 +10,7 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, DynamoSettings, EdgeSettings, Env, Problems, ProxySettings, SharedStateSettings, TokenSettings,
-        WeChatSettings,
+        CacheSettings, DynamoSettings, EdgeSettings, Env, Problems, SharedStateSettings, TokenSettings, WeChatSettings,
     },
     crypto::AtRest,
     dynamo::Dynamo,
@@ -20,7 +19,7 @@ use crate::{
     random::Random,
     telemetry,
     users::{Identities, Users},
-    wechat::WeChat,
+    wechat::{AccessTokens, Authorized, WeChat},
 };
 
 /// Something to be connected before the first request.
@@ -149,6 +148,14 @@ impl Instance {
         wechat
     }
 
+    /// WeChat's APIs that want an access token.
+    pub fn wechat_authorized(&self) -> Authorized {
+        let settings = WeChatSettings::read(&self.env);
+        let at_rest = AtRest::new(&settings.data_keys);
+        let tokens = AccessTokens::new(self.kv(), at_rest, self.clock(), self.random(), settings.timeout);
+        Authorized::new(self.wechat(), tokens)
+    }
+
     /// Who a WeChat login is.
     pub fn identities(&self) -> Identities {
         let at_rest = AtRest::new(&WeChatSettings::read(&self.env).data_keys);
@@ -161,10 +168,8 @@ impl Instance {
     /// All that is wrong with the settings that were asked for.
     pub fn app(&self, routes: Router) -> Result<Router, Problems> {
         let settings = EdgeSettings::read(&self.env);
-        let trusted_proxies = ProxySettings::read(&self.env).trusted.into();
         self.env.finish()?;
-        let cold = Arc::new(AtomicBool::new(true));
-        let edge = Edge { clock: self.clock(), random: self.random(), cold, trusted_proxies };
+        let edge = Edge { clock: self.clock(), random: self.random(), cold: Arc::new(AtomicBool::new(true)) };
         Ok(edge::stack(routes, edge, &settings))
     }
 

@@ -135,6 +135,20 @@ impl Kv {
         }
     }
 
+    /// Removes `key` if exactly `expected` is there: what somebody else has put there since stays.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn remove(&self, key: &str, expected: &[u8]) -> Result<(), KvError> {
+        match self {
+            Self::Redis(redis) => redis.remove(key, expected).await,
+            Self::Memory(memory) => {
+                memory.remove(key, expected);
+                Ok(())
+            }
+        }
+    }
+
     /// Whether the store answers; connects where there is no connection yet.
     ///
     /// # Errors

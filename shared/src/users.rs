@@ -2,6 +2,7 @@
 
 mod fields;
 mod identity;
+mod phone;
 mod store;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use crate::ids::UserId;
 
 pub use fields::{AvatarUrl, Edit, Nickname};
 pub use identity::{Identities, Resolved, WeChatLogin};
+pub use phone::{CountryCode, Phone};
 pub(crate) use store::user_pk;
 pub use store::{ProfileChange, UserError, Users, profile_cache_key};
 

@@ -1,8 +1,20 @@
-//! The client of `api.weixin.qq.com`.
+//! The client of `api.weixin.qq.com`: `client` makes every call, and each API has a file of its own.
 
+mod access_token;
+mod authorized;
 mod client;
+mod code_to_session;
+mod content_check;
 mod errcode;
 mod error;
+mod phone_number;
+mod session_key;
+mod stable_token;
 
-pub use client::{CodeSession, WeChat};
+pub use access_token::AccessTokens;
+pub use authorized::Authorized;
+pub use client::WeChat;
+pub use code_to_session::CodeSession;
+pub use content_check::{Advice, Scene};
 pub use error::WeChatError;
+pub use session_key::{EncryptKey, KeyOwner};

@@ -25,6 +25,7 @@ enum Operation {
     Add(&'static str),
     Replace(&'static str, &'static str),
     Delete,
+    Remove(&'static str),
 }
 
 fn operation() -> impl Strategy<Value = (&'static str, Operation)> {
@@ -35,6 +36,7 @@ fn operation() -> impl Strategy<Value = (&'static str, Operation)> {
         value().prop_map(Operation::Add),
         (value(), value()).prop_map(|(expected, new)| Operation::Replace(expected, new)),
         Just(Operation::Delete),
+        value().prop_map(Operation::Remove),
     ];
     (prop::sample::select(vec!["{a}:k", "{b}:k"]), operation)
 }
@@ -49,6 +51,10 @@ async fn answer(kv: &Kv, key: &str, operation: &Operation) -> String {
             format!("{:?}", kv.replace(expected.as_bytes(), record(key, value)).await.unwrap())
         }
         Operation::Delete => format!("{:?}", kv.delete(key).await.unwrap()),
+        Operation::Remove(expected) => {
+            kv.remove(key, expected.as_bytes()).await.unwrap();
+            format!("{:?}", kv.get([key]).await.unwrap())
+        }
     }
 }
 
@@ -91,6 +97,19 @@ async fn a_repeated_claim_is_still_ours() {
     assert!(kv.add(record("k", "mine")).await.unwrap());
     assert!(kv.add(record("k", "mine")).await.unwrap(), "the same claim, its first answer lost");
     assert!(!kv.add(record("k", "theirs")).await.unwrap());
+}
+
+#[tokio::test]
+async fn only_the_expected_value_is_removed() {
+    let server = RedisServer::start().await;
+    for kv in [redis(&server), Kv::Memory(MemoryStore::new(Clock::System))] {
+        kv.put(record("k", "newer")).await.unwrap();
+        kv.remove("k", b"older").await.unwrap();
+        assert_eq!(kv.get(["k"]).await.unwrap(), [Some("newer".into())]);
+        kv.remove("k", b"newer").await.unwrap();
+        assert_eq!(kv.get(["k"]).await.unwrap(), [None]);
+        kv.remove("k", b"newer").await.unwrap();
+    }
 }
 
 #[tokio::test]

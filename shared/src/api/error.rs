@@ -55,6 +55,8 @@ reasons! {
     CodeInvalid = BAD_REQUEST "code_invalid" "登录凭证无效或已过期，请重新调用 wx.login" "The code is wrong or expired; call wx.login again";
     /// WeChat 40163.
     CodeUsed = BAD_REQUEST "code_used" "登录凭证已被使用，请重新调用 wx.login" "The code was used before; call wx.login again";
+    /// WeChat 40029 of getPhoneNumber.
+    PhoneCodeInvalid = BAD_REQUEST "phone_code_invalid" "手机号授权凭证无效或已过期，请重新点击按钮授权" "The phone code is wrong or expired; tap the phone number button again";
     /// One answer for every way a ciphertext can be wrong.
     DecryptFailed = BAD_REQUEST "decrypt_failed" "数据解密失败" "The data can't be decrypted";
     /// No access token.

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use thiserror::Error;
 
+use super::hmac_sha256;
 use crate::{config::DataKey, random::Random};
 
 const NONCE: usize = 12;
@@ -35,8 +36,8 @@ impl AtRest {
         let cipher = |key: &DataKey| (key.id.clone(), Aes256Gcm::new(key.key.expose_secret().into()));
         // Not the encryption key itself: one derived from it.
         let first = keys.first().map_or([0; 32], |key| *key.key.expose_secret());
-        let derived = hmac(&first).chain_update(b"weapp-serverless session key tag v1").finalize().into_bytes();
-        Self { keys: keys.iter().map(cipher).collect(), tag_key: hmac(&derived) }
+        let derived = hmac_sha256(&first).chain_update(b"weapp-serverless session key tag v1").finalize().into_bytes();
+        Self { keys: keys.iter().map(cipher).collect(), tag_key: hmac_sha256(&derived) }
     }
 
     /// Encrypts `secret` for the row named `row`. `None` only without keys, or for more than 64 GiB.
@@ -71,11 +72,6 @@ impl AtRest {
         let plain = cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| OpenError)?;
         String::from_utf8(plain).map(SecretString::from).map_err(|_| OpenError)
     }
-}
-
-#[allow(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 §2)")]
-fn hmac(key: &[u8]) -> Hmac<Sha256> {
-    <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("a key of any length")
 }
 
 #[cfg(test)]

@@ -85,6 +85,14 @@ impl MemoryStore {
         self.lock().0.pop(key);
     }
 
+    /// Removes `key` if exactly `expected` is there.
+    pub fn remove(&self, key: &str, expected: &[u8]) {
+        let (mut entries, now) = self.lock();
+        if living(&mut entries, key, now).is_some_and(|value| value == expected) {
+            entries.pop(key);
+        }
+    }
+
     fn lock(&self) -> (MutexGuard<'_, LruCache<String, Entry>>, i64) {
         (self.entries.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now().as_millisecond())
     }

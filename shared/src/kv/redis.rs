@@ -19,7 +19,6 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{Answers, KvError, Record, Step};
-use crate::deadline;
 
 /// What one operation may take where nothing else is said, connecting and retrying included.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -43,6 +42,10 @@ static REPLACE: LazyLock<Script> = LazyLock::new(|| {
          redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1",
     )
 });
+
+/// Compare-and-delete.
+static REMOVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"));
 
 /// A Redis server, reached through one connection that all requests of this instance pipeline on.
 #[derive(Clone)]
@@ -135,6 +138,12 @@ impl RedisStore {
         self.run::<Vec<Value>>(&pipeline).await.map(drop)
     }
 
+    pub(super) async fn remove(&self, key: &str, expected: &[u8]) -> Result<(), KvError> {
+        let mut script = REMOVE.prepare_invoke();
+        script.key(key).arg(expected);
+        self.run_script(&script).await.map(drop)
+    }
+
     pub(super) async fn ping(&self) -> Result<(), KvError> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("PING");
@@ -185,10 +194,8 @@ impl RedisStore {
             // A dropped connection's manager has begun to reconnect; the second try waits for it.
             send(self.connection()?.manager).await.map_err(unavailable)
         };
-        let budget = deadline::cap(self.0.budget);
-        let Ok(answer) = timeout(budget, sending).await else {
-            // A request at its end has waited too short a time to tell.
-            if budget == self.0.budget && connection.answered.load(Ordering::Relaxed) {
+        let Ok(answer) = timeout(self.0.budget, sending).await else {
+            if connection.answered.load(Ordering::Relaxed) {
                 self.abandon(&connection);
             }
             return Err(out_of_time());

@@ -1,34 +1,20 @@
-//! Calls to WeChat, each with a deadline.
+//! The one place from which WeChat is called: connections, deadline, size limit, and what an answer is.
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use reqwest::{Client, redirect};
+use http::header::CONTENT_TYPE;
+use reqwest::{Client, Method, RequestBuilder, redirect};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use super::{WeChatError, errcode};
-use crate::{
-    config::WeChatSettings,
-    ids::{AppId, OpenId, UnionId},
-};
+use super::WeChatError;
+use crate::{config::WeChatSettings, ids::AppId};
 
 /// Larger than any documented answer.
 const MAX_ANSWER: usize = 64 * 1024;
 /// WeChat closes idle connections; one that slept longer (a frozen instance) is not worth a try.
 const POOL_IDLE: Duration = Duration::from_secs(30);
-
-/// What code2Session answers.
-#[derive(Debug)]
-pub struct CodeSession {
-    /// Who, in this mini-program.
-    pub open_id: OpenId,
-    /// Who, across mini-programs.
-    pub union_id: Option<UnionId>,
-    /// 16 bytes as base64.
-    pub session_key: SecretString,
-}
 
 /// The client. Keep one per instance: it holds the connections.
 pub struct WeChat {
@@ -37,17 +23,25 @@ pub struct WeChat {
     apps: Vec<(AppId, SecretString)>,
 }
 
+/// One of WeChat's APIs, as far as calls to it differ.
+pub(super) struct Api {
+    /// Its name in WeChat's documentation.
+    pub(super) name: &'static str,
+    /// Its method.
+    pub(super) method: Method,
+    /// Its path.
+    pub(super) path: &'static str,
+    /// Whether a call whose answer was lost may be sent again.
+    #[allow(dead_code, reason = "for retries, which come next")]
+    pub(super) idempotent: bool,
+    /// What an errcode other than 0 means here.
+    pub(super) refusal: fn(i64) -> WeChatError,
+}
+
 #[derive(Deserialize)]
 struct Errcode {
     #[serde(default)]
     errcode: i64,
-}
-
-#[derive(Deserialize)]
-struct CodeSessionAnswer {
-    openid: OpenId,
-    session_key: SecretString,
-    unionid: Option<String>,
 }
 
 impl WeChat {
@@ -90,43 +84,41 @@ impl WeChat {
         self.http.head(self.base_url.clone()).send().await.map(drop).map_err(WeChatError::transport)
     }
 
-    /// code2Session: who is behind a code of `wx.login`. A code works once, so this is never sent twice.
-    ///
-    /// # Errors
-    /// [`WeChatError`].
-    pub async fn code_to_session(&self, app_id: &AppId, code: &SecretString) -> Result<CodeSession, WeChatError> {
-        let secret = self.apps.iter().find(|(id, _)| id == app_id).map_or("", |(_, secret)| secret.expose_secret());
-        let query = [
-            ("appid", app_id.as_str()),
-            ("secret", secret),
-            ("js_code", code.expose_secret()),
-            ("grant_type", "authorization_code"),
-        ];
-        let request = self.http.get(self.url("/sns/jscode2session")).query(&query);
-        let answer: CodeSessionAnswer = self.call(request).await?;
-        if !is_session_key(&answer.session_key) {
-            return Err(WeChatError::Unreadable("session_key is not 16 bytes as base64".into()));
-        }
-        // A malformed union id is as good as none: it is optional.
-        let union_id = answer.unionid.and_then(|id| UnionId::try_from(id).ok());
-        Ok(CodeSession { open_id: answer.openid, union_id, session_key: answer.session_key })
+    /// A request to `api`, for [`Self::call`].
+    pub(super) fn request(&self, api: &Api) -> RequestBuilder {
+        let url = format!("{}{}", self.base_url.as_str().trim_end_matches('/'), api.path);
+        self.http.request(api.method.clone(), url)
+    }
+
+    /// The same with a body. WeChat wants characters in it as they are, not as `\u` escapes; so `serde_json` writes them.
+    pub(super) fn request_with<B: Serialize>(&self, api: &Api, body: &B) -> RequestBuilder {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.request(api).header(CONTENT_TYPE, "application/json").body(body)
+    }
+
+    /// Sends `request` to `api`. Every call to WeChat goes through here.
+    pub(super) async fn call<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
+        self.attempt(api, request).await
     }
 
     /// WeChat answers errors with HTTP 200, and success mostly without an errcode.
-    async fn call<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, WeChatError> {
+    async fn attempt<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
+        tracing::debug!(api = api.name, "call to WeChat");
         let answer = request.send().await.map_err(WeChatError::transport)?;
         let status = answer.status();
         if !status.is_success() {
             return Err(WeChatError::Status(status.as_u16()));
         }
         let body = read_limited(answer).await?;
-        let Errcode { errcode } = parse(&body)?;
-        errcode::check(errcode)?;
-        parse(&body)
+        match parse(&body)? {
+            Errcode { errcode: 0 } => parse(&body),
+            Errcode { errcode } => Err((api.refusal)(errcode)),
+        }
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base_url.as_str().trim_end_matches('/'))
+    /// The AppSecret; of an app that is not ours an empty one, which WeChat refuses.
+    pub(super) fn secret(&self, app_id: &AppId) -> &str {
+        self.apps.iter().find(|(id, _)| id == app_id).map_or("", |(_, secret)| secret.expose_secret())
     }
 }
 
@@ -141,15 +133,10 @@ async fn read_limited(mut answer: reqwest::Response) -> Result<Vec<u8>, WeChatEr
     Ok(body)
 }
 
-/// An AES-128 key as base64 text.
-fn is_session_key(text: &SecretString) -> bool {
-    STANDARD.decode(text.expose_secret()).is_ok_and(|key| key.len() == 16)
-}
-
 /// Answers are objects; serde would take an array for one, its fields in order.
 ///
 /// `serde_json`'s errors about data quote the value, which can be a session key: only where it stood is told.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(WeChatError::Unreadable("not a JSON object".into()));
     }
@@ -173,30 +160,4 @@ fn tls_config(https: bool) -> rustls::ClientConfig {
         .expect("TLS versions")
         .with_root_certificates(rustls::RootCertStore { roots })
         .with_no_client_auth()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_object_is_an_answer() {
-        assert!(parse::<CodeSessionAnswer>(br#"["o1","tiihtNczf5v6AKRyjwEUhQ==",null]"#).is_err());
-        assert!(parse::<CodeSessionAnswer>(br#" {"openid":"o1","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#).is_ok());
-    }
-
-    #[test]
-    fn a_session_key_is_sixteen_bytes() {
-        assert!(is_session_key(&"tiihtNczf5v6AKRyjwEUhQ==".into()));
-        for bad in ["", "tiihtNczf5v6AKRyjwEU", "not base64", "tiihtNczf5v6AKRyjwEUhQ==tiih"] {
-            assert!(!is_session_key(&bad.into()), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_error_about_an_answer_does_not_quote_it() {
-        let error = parse::<CodeSessionAnswer>(br#"{"openid":"o1","session_key":["hunter2"]}"#).err().unwrap();
-        assert!(!error.to_string().contains("hunter2"), "{error}");
-        assert!(matches!(error, WeChatError::Unreadable(_)));
-    }
 }

@@ -1,28 +1,80 @@
-//! What WeChat's errcodes mean for us.
+//! What WeChat's errcodes mean for us, one function for each family of APIs.
 //!
 //! Source: the errcode tables of each API at developers.weixin.qq.com/miniprogram/dev/OpenApiDoc.
 
 use super::WeChatError;
 
 const CREDENTIALS: &str = "check WECHAT_APPIDS and WECHAT_SECRETS against the mini-program's console";
+// We never send an empty code, so the request was mangled on its way.
+const MANGLED: &str = "a parameter did not arrive; check WECHAT_BASE_URL and what stands in between";
+const WHITELIST: &str =
+    "this egress IP is not on the whitelist; route through a fixed egress IP and enter it in the console";
+const CONFIRM: &str = "the mini-program's administrator has to confirm this egress IP (a message was sent by WeChat)";
 
-/// The error that `errcode` stands for; 0 is success.
-pub(super) fn check(errcode: i64) -> Result<(), WeChatError> {
-    let misconfigured = |remedy| Err(WeChatError::Misconfigured { errcode, remedy });
+/// code2Session.
+pub(super) fn code_to_session(errcode: i64) -> WeChatError {
     match errcode {
-        0 => Ok(()),
-        -1 => Err(WeChatError::Busy),
-        40029 => Err(WeChatError::CodeInvalid),
-        40163 => Err(WeChatError::CodeUsed),
-        40226 => Err(WeChatError::UserBlocked),
-        45011 => Err(WeChatError::Throttled),
+        40029 => WeChatError::CodeInvalid,
+        40163 => WeChatError::CodeUsed,
+        40226 => WeChatError::UserBlocked,
+        errcode => common(errcode),
+    }
+}
+
+/// `getStableAccessToken`.
+pub(super) fn access_token(errcode: i64) -> WeChatError {
+    common(errcode)
+}
+
+/// getPhoneNumber: its codes are not those of `wx.login`.
+pub(super) fn phone_number(errcode: i64) -> WeChatError {
+    match errcode {
+        // 40013: the code belongs to another mini-program. The access token says which one calls, so it can't be ours.
+        // 40003: the code belongs to another user than the openid.
+        40003 | 40013 | 40029 | 40163 => WeChatError::PhoneCodeInvalid,
+        errcode => with_access_token(errcode),
+    }
+}
+
+/// checkSessionKey, resetUserSessionKey, getUserEncryptKey: all prove possession of the `session_key`.
+pub(super) fn session_key(errcode: i64) -> WeChatError {
+    match errcode {
+        // 87007: WeChat has none for this user any more. 87009: the signature is wrong, so our key is not the current one.
+        87007 | 87009 => WeChatError::SessionKeyStale,
+        errcode => with_access_token(errcode),
+    }
+}
+
+/// msgSecCheck.
+pub(super) fn content_check(errcode: i64) -> WeChatError {
+    match errcode {
+        61010 => WeChatError::UserInactive,
+        errcode => with_access_token(errcode),
+    }
+}
+
+/// Calls that carry an access token.
+fn with_access_token(errcode: i64) -> WeChatError {
+    match errcode {
+        40001 | 40014 | 42001 => WeChatError::AccessTokenStale(errcode),
+        errcode => common(errcode),
+    }
+}
+
+/// What means the same everywhere.
+fn common(errcode: i64) -> WeChatError {
+    let misconfigured = |remedy| WeChatError::Misconfigured { errcode, remedy };
+    match errcode {
+        -1 => WeChatError::Busy,
+        // 44991 is msgSecCheck's word for 45011.
+        44991 | 45011 => WeChatError::Throttled,
+        45009 => WeChatError::QuotaSpent,
         40013 | 40125 | 41002 | 41004 => misconfigured(CREDENTIALS),
-        // We never send an empty code, so the request was mangled on its way.
-        41008 => misconfigured("the code did not arrive; check WECHAT_BASE_URL and what stands in between"),
-        40164 => {
-            misconfigured("this egress IP is not on the whitelist; route through a fixed egress IP and enter it there")
-        }
-        other => Err(WeChatError::Unexpected(other)),
+        41001 | 41008 | 41009 => misconfigured(MANGLED),
+        40164 => misconfigured(WHITELIST),
+        89503 | 89506 | 89507 => misconfigured(CONFIRM),
+        48001 => misconfigured("the mini-program has no permission for this API; apply for it in the console"),
+        other => WeChatError::Unexpected(other),
     }
 }
 
@@ -30,17 +82,67 @@ pub(super) fn check(errcode: i64) -> Result<(), WeChatError> {
 mod tests {
     use super::*;
 
+    const FAMILIES: [fn(i64) -> WeChatError; 5] =
+        [code_to_session, access_token, phone_number, session_key, content_check];
+
     #[test]
-    fn each_documented_errcode_has_its_meaning() {
-        assert_eq!(check(0), Ok(()));
-        assert_eq!(check(-1), Err(WeChatError::Busy));
-        assert_eq!(check(40029), Err(WeChatError::CodeInvalid));
-        assert_eq!(check(40163), Err(WeChatError::CodeUsed));
-        assert_eq!(check(40226), Err(WeChatError::UserBlocked));
-        assert_eq!(check(45011), Err(WeChatError::Throttled));
-        for errcode in [40013, 40125, 41002, 41004, 41008, 40164] {
-            assert!(matches!(check(errcode), Err(WeChatError::Misconfigured { .. })), "{errcode}");
+    fn code2session_says_what_is_wrong_with_the_code() {
+        assert_eq!(code_to_session(40029), WeChatError::CodeInvalid);
+        assert_eq!(code_to_session(40163), WeChatError::CodeUsed);
+        assert_eq!(code_to_session(40226), WeChatError::UserBlocked);
+        for errcode in [40013, 40125, 41002, 41004, 41008] {
+            assert!(matches!(code_to_session(errcode), WeChatError::Misconfigured { .. }), "{errcode}");
         }
-        assert_eq!(check(99), Err(WeChatError::Unexpected(99)));
+    }
+
+    #[test]
+    fn a_refused_access_token_request_is_ours_to_repair() {
+        for errcode in [40013, 40125, 40164, 89503, 89506, 89507] {
+            assert!(matches!(access_token(errcode), WeChatError::Misconfigured { .. }), "{errcode}");
+        }
+        // Not asked with a token, so none can be stale.
+        assert_eq!(access_token(40001), WeChatError::Unexpected(40001));
+    }
+
+    #[test]
+    fn a_phone_code_is_not_a_login_code() {
+        for errcode in [40029, 40163, 40013, 40003] {
+            assert_eq!(phone_number(errcode), WeChatError::PhoneCodeInvalid, "{errcode}");
+        }
+    }
+
+    #[test]
+    fn a_signature_that_wechat_refuses_means_a_stale_key() {
+        for errcode in [87007, 87009] {
+            assert_eq!(session_key(errcode), WeChatError::SessionKeyStale);
+        }
+        // A wrong sig_method is our mistake.
+        assert_eq!(session_key(87008), WeChatError::Unexpected(87008));
+    }
+
+    #[test]
+    fn a_text_can_only_be_checked_for_an_active_user() {
+        assert_eq!(content_check(61010), WeChatError::UserInactive);
+        assert_eq!(content_check(44991), WeChatError::Throttled);
+    }
+
+    #[test]
+    fn a_stale_access_token_is_known_by_three_errcodes() {
+        for api in [phone_number, session_key, content_check] {
+            for errcode in [40001, 40014, 42001] {
+                assert_eq!(api(errcode), WeChatError::AccessTokenStale(errcode));
+            }
+        }
+    }
+
+    #[test]
+    fn what_means_the_same_everywhere() {
+        for api in FAMILIES {
+            assert_eq!(api(-1), WeChatError::Busy);
+            assert_eq!(api(45011), WeChatError::Throttled);
+            assert_eq!(api(45009), WeChatError::QuotaSpent);
+            assert!(matches!(api(40164), WeChatError::Misconfigured { .. }));
+            assert_eq!(api(99), WeChatError::Unexpected(99));
+        }
     }
 }

@@ -11,12 +11,27 @@ pub enum WeChatError {
     /// 40163: the code was used.
     #[error("WeChat: the code was used before")]
     CodeUsed,
+    /// 40029 of getPhoneNumber: the code of the phone button is wrong, used, expired or somebody else's.
+    #[error("WeChat: the phone code is wrong, used, expired or of another user")]
+    PhoneCodeInvalid,
     /// 40226: WeChat holds this user for high-risk.
     #[error("WeChat: the user is blocked as high-risk")]
     UserBlocked,
-    /// 45011: too many calls.
+    /// 87007, 87009: WeChat has replaced or ended the `session_key`.
+    #[error("WeChat: the session_key is not the current one")]
+    SessionKeyStale,
+    /// 40001, 40014, 42001: the access token is not good any more.
+    #[error("WeChat: the access token is stale (errcode {0})")]
+    AccessTokenStale(i64),
+    /// 61010: the user was not in the mini-program within the last two hours.
+    #[error("WeChat: the user was not active recently")]
+    UserInactive,
+    /// 45011, 44991: too many calls within a minute.
     #[error("WeChat: called too often")]
     Throttled,
+    /// 45009: the mini-program's calls of the day are spent.
+    #[error("WeChat: the API's quota of the day is spent")]
+    QuotaSpent,
     /// -1: WeChat is busy.
     #[error("WeChat: busy")]
     Busy,

@@ -1,6 +1,6 @@
 //! Instances of the backend, inside the test process.
 
-use axum::Router;
+use axum::{Router, serve::ListenerExt};
 use shared::{
     clock::{Clock, ManualClock},
     config::Env,
@@ -41,7 +41,8 @@ impl Instances {
 pub(super) async fn listen(app: Router) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(local::serve(listener, app, std::future::pending()));
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+    tokio::spawn(axum::serve(listener, app).into_future());
     port
 }
 

@@ -81,19 +81,28 @@ impl From<WeChatError> for ApiError {
         let reason = match error {
             WeChatError::CodeInvalid => Reason::CodeInvalid,
             WeChatError::CodeUsed => Reason::CodeUsed,
+            WeChatError::PhoneCodeInvalid => Reason::PhoneCodeInvalid,
             WeChatError::UserBlocked => Reason::UserBlocked,
+            WeChatError::SessionKeyStale => Reason::SessionKeyStale,
             WeChatError::Throttled => Reason::RateLimited,
-            WeChatError::Busy | WeChatError::Connect(_) => Reason::Unavailable,
+            WeChatError::Busy | WeChatError::QuotaSpent | WeChatError::Connect(_) => Reason::Unavailable,
             // Never the client's fault, so not a 4xx; the log says what to repair.
             WeChatError::Misconfigured { .. } => Reason::Internal,
             WeChatError::Timeout => Reason::UpstreamTimeout,
-            WeChatError::Unexpected(_)
+            WeChatError::AccessTokenStale(_)
+            | WeChatError::UserInactive
+            | WeChatError::Unexpected(_)
             | WeChatError::Broken(_)
             | WeChatError::Status(_)
             | WeChatError::Unreadable(_) => Reason::UpstreamError,
         };
         let answer = Self::new(reason).because(&error);
-        // WeChat counts calls by the minute.
-        if error == WeChatError::Throttled { answer.retry_after(Duration::from_mins(1)) } else { answer }
+        match error {
+            // WeChat counts these by the minute,
+            WeChatError::Throttled => answer.retry_after(Duration::from_mins(1)),
+            // and these by the day, without saying in which time zone it ends.
+            WeChatError::QuotaSpent => answer.retry_after(Duration::from_hours(1)),
+            _ => answer,
+        }
     }
 }

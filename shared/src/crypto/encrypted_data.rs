@@ -1,0 +1,79 @@
+//! What WeChat encrypts and signs with a user's `session_key`.
+//!
+//! Source: developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html
+
+use aes::Aes128;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use cbc::cipher::{BlockModeDecrypt, KeyIvInit, block_padding::Pkcs7};
+use hmac::Mac;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use serde_json::{Map, Value};
+use sha1::{Digest, Sha1};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+use super::hmac_sha256;
+
+/// AES's block, and the length of an AES-128 key.
+const BLOCK: usize = 16;
+
+/// The data does not open with this key. One error for padding, text and form: which of them it was would tell
+/// somebody who sends changed data about the plaintext.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the data does not open with this key")]
+pub struct WrongKey;
+
+/// Data that can be WeChat's by its form: AES-128-CBC in whole blocks.
+pub struct EncryptedData {
+    ciphertext: Vec<u8>,
+    iv: [u8; BLOCK],
+}
+
+impl EncryptedData {
+    /// Parses both texts, base64 with its padding; `None` when one is no base64 or has an impossible length.
+    #[must_use]
+    pub fn parse(encrypted_data: &str, iv: &str) -> Option<Self> {
+        let ciphertext = STANDARD.decode(encrypted_data).ok()?;
+        let iv = STANDARD.decode(iv).ok()?.try_into().ok()?;
+        (!ciphertext.is_empty() && ciphertext.len().is_multiple_of(BLOCK)).then_some(Self { ciphertext, iv })
+    }
+
+    /// The JSON object inside, PKCS#7 padding removed.
+    ///
+    /// # Errors
+    /// [`WrongKey`], one for every cause.
+    pub fn open(&self, session_key: &SecretString) -> Result<Map<String, Value>, WrongKey> {
+        let plain = self.decrypt(session_key, self.iv)?;
+        serde_json::from_slice(&plain).map_err(|_| WrongKey)
+    }
+
+    fn decrypt(&self, key: &SecretString, iv: [u8; BLOCK]) -> Result<Vec<u8>, WrongKey> {
+        let key = Zeroizing::new(STANDARD.decode(key.expose_secret()).map_err(|_| WrongKey)?);
+        let key: &[u8; BLOCK] = key.as_slice().try_into().map_err(|_| WrongKey)?;
+        let cipher = cbc::Decryptor::<Aes128>::new(key.into(), &iv.into());
+        let mut buffer = self.ciphertext.clone();
+        let length = cipher.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| WrongKey)?.len();
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+}
+
+/// Whether `signature` is `hex(sha1(rawData ‖ session_key as its base64 text))`, over exactly the text received. Compared
+/// in constant time.
+#[must_use]
+pub fn is_raw_data_signature(raw_data: &str, session_key: &SecretString, signature: &str) -> bool {
+    let digest = Sha1::new().chain_update(raw_data).chain_update(session_key.expose_secret()).finalize();
+    let mut given = [0; 20];
+    hex::decode_to_slice(signature, &mut given).is_ok() && bool::from(digest.as_slice().ct_eq(&given))
+}
+
+/// `hex(HMAC-SHA256(key = session_key as its base64 text, message))`: the signature of checkSessionKey and its kin. The
+/// key is not decoded; that is the classic mistake.
+#[must_use]
+pub fn session_signature(session_key: &SecretString, message: &[u8]) -> String {
+    let mac = hmac_sha256(session_key.expose_secret().as_bytes());
+    hex::encode(mac.chain_update(message).finalize().into_bytes())
+}
+
+#[cfg(test)]
+mod tests;

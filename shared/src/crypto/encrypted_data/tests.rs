@@ -1,0 +1,142 @@
+use aes::Aes128;
+use cbc::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+/// Samples that WeChat has published, with one signature (of nothing) that follows from its rule.
+fn sample(of: &str) -> Value {
+    let samples: Value = serde_json::from_str(include_str!("../testdata/wechat.json")).unwrap();
+    samples[of].clone()
+}
+
+fn text(sample: &Value, field: &str) -> String {
+    sample[field].as_str().unwrap().to_owned()
+}
+
+fn key(sample: &Value) -> SecretString {
+    text(sample, "sessionKey").into()
+}
+
+fn encrypt(key: [u8; 16], iv: [u8; 16], plain: &[u8]) -> Vec<u8> {
+    let mut buffer = vec![0; plain.len() + 16];
+    let sealed = cbc::Encryptor::<Aes128>::new(&key.into(), &iv.into());
+    sealed.encrypt_padded_b2b::<Pkcs7>(plain, &mut buffer).unwrap().to_vec()
+}
+
+fn data(ciphertext: &[u8], iv: [u8; 16]) -> EncryptedData {
+    EncryptedData::parse(&STANDARD.encode(ciphertext), &STANDARD.encode(iv)).unwrap()
+}
+
+#[test]
+fn wechats_own_sample_opens() {
+    let sample = sample("encryptedData");
+    let data = EncryptedData::parse(&text(&sample, "encryptedData"), &text(&sample, "iv")).unwrap();
+    let expected: Value = serde_json::from_str(&text(&sample, "plaintext")).unwrap();
+    assert_eq!(Value::Object(data.open(&key(&sample)).unwrap()), expected);
+}
+
+#[test]
+fn another_key_does_not_open_it() {
+    let sample = sample("encryptedData");
+    let data = EncryptedData::parse(&text(&sample, "encryptedData"), &text(&sample, "iv")).unwrap();
+    for other in ["HyVFkGl5F5OQWJZZaNzBBg==", "tiihtNczf5v6AKRyjwEUhA==", "", "tiihtNczf5v6AKRyjwEU", "not base64"] {
+        assert_eq!(data.open(&other.into()).unwrap_err(), WrongKey, "{other}");
+    }
+}
+
+#[test]
+fn form_and_length_are_checked_before_anything_is_decrypted() {
+    let (block, iv) = (STANDARD.encode([0; 16]), STANDARD.encode([1; 16]));
+    assert!(EncryptedData::parse(&block, &iv).is_some());
+    let plus = STANDARD.encode([0xfb; 32]);
+    assert!(plus.contains('+') && EncryptedData::parse(&plus, &iv).is_some());
+    // What a form field makes of a plus sign.
+    assert!(EncryptedData::parse(&plus.replace('+', " "), &iv).is_none());
+    for bad in
+        ["", "AA==", &STANDARD.encode([0; 15]), &STANDARD.encode([0; 17]), &block[..22], "!!!!", &format!("{block}\n")]
+    {
+        assert!(EncryptedData::parse(bad, &iv).is_none(), "{bad}");
+        assert!(EncryptedData::parse(&block, bad).is_none(), "{bad}");
+    }
+    assert!(EncryptedData::parse(&block, &STANDARD.encode([0; 32])).is_none());
+}
+
+#[test]
+fn what_is_inside_has_to_be_an_object() {
+    let open = |plain: &[u8]| data(&encrypt([7; 16], [1; 16], plain), [1; 16]).open(&STANDARD.encode([7; 16]).into());
+    assert_eq!(
+        open(br#"{"new":[1,{"deep":null}]}"#).unwrap(),
+        *json!({"new": [1, {"deep": null}]}).as_object().unwrap()
+    );
+    for bad in [&b""[..], b"[]", b"1", b"{", b"{}x", b"\xff{}", b"null"] {
+        assert_eq!(open(bad).unwrap_err(), WrongKey, "{bad:?}");
+    }
+}
+
+#[test]
+fn a_signature_of_raw_data_is_over_exactly_its_text() {
+    let sample = sample("rawData");
+    let (raw, signature) = (text(&sample, "rawData"), text(&sample, "signature"));
+    assert!(is_raw_data_signature(&raw, &key(&sample), &signature));
+    let again = serde_json::from_str::<Value>(&raw).unwrap().to_string();
+    assert_ne!(again, raw, "written anew, the members stand in another order");
+    assert!(!is_raw_data_signature(&again, &key(&sample), &signature));
+    assert!(!is_raw_data_signature(&raw, &"tiihtNczf5v6AKRyjwEUhQ==".into(), &signature));
+    for bad in ["", "75e81c", &signature[..38], &format!("{signature}00"), &signature.replace('7', "g")] {
+        assert!(!is_raw_data_signature(&raw, &key(&sample), bad), "{bad}");
+    }
+}
+
+#[test]
+fn a_session_signature_takes_the_key_as_its_text() {
+    let sample = sample("sessionSignature");
+    let message = text(&sample, "message");
+    assert_eq!(session_signature(&key(&sample), message.as_bytes()), text(&sample, "signature"));
+    assert_eq!(session_signature(&key(&sample), b""), text(&sample, "signatureOfNothing"));
+    let decoded = STANDARD.decode(text(&sample, "sessionKey")).unwrap();
+    let mistake = hex::encode(hmac_sha256(&decoded).chain_update(message).finalize().into_bytes());
+    assert_eq!(mistake, text(&sample, "signatureIfTheKeyIsDecoded"));
+    assert_ne!(mistake, text(&sample, "signature"));
+}
+
+/// CBC does not authenticate, but a changed block comes out as noise, which is no JSON. (A changed IV changes the first
+/// block at will: that is how WeChat's format is, and why watermark and `rawData` are checked as well.)
+#[test]
+fn a_ciphertext_with_one_changed_bit_never_opens() {
+    let sample = sample("encryptedData");
+    let ciphertext = STANDARD.decode(text(&sample, "encryptedData")).unwrap();
+    let iv: [u8; 16] = STANDARD.decode(text(&sample, "iv")).unwrap().try_into().unwrap();
+    for bit in 0..ciphertext.len() * 8 {
+        let mut changed = ciphertext.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(data(&changed, iv).open(&key(&sample)).unwrap_err(), WrongKey, "bit {bit}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_input_is_a_panic(data in any::<String>(), iv in any::<String>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = EncryptedData::parse(&data, &iv);
+        let encoded = STANDARD.encode(bytes);
+        if let Some(data) = EncryptedData::parse(&encoded, &STANDARD.encode([0; 16])) {
+            prop_assert_eq!(data.open(&"tiihtNczf5v6AKRyjwEUhQ==".into()).unwrap_err(), WrongKey);
+        }
+    }
+
+    #[test]
+    fn what_was_encrypted_opens_to_itself(name in any::<String>(), key in any::<[u8; 16]>(), iv in any::<[u8; 16]>()) {
+        let object = json!({"nickName": name, "watermark": {"appid": "wx1", "timestamp": 1}});
+        let opened = data(&encrypt(key, iv, object.to_string().as_bytes()), iv).open(&STANDARD.encode(key).into());
+        prop_assert_eq!(Value::Object(opened.unwrap()), object);
+    }
+
+    #[test]
+    fn a_cut_ciphertext_never_opens(blocks in 1usize..25) {
+        let sample = sample("encryptedData");
+        let ciphertext = STANDARD.decode(text(&sample, "encryptedData")).unwrap();
+        let iv: [u8; 16] = STANDARD.decode(text(&sample, "iv")).unwrap().try_into().unwrap();
+        prop_assert_eq!(data(&ciphertext[..blocks * 16], iv).open(&key(&sample)).unwrap_err(), WrongKey);
+    }
+}

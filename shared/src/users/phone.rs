@@ -1,0 +1,137 @@
+//! A phone number as WeChat tells it, in one spelling.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// What E.164 allows, country code included.
+const MAX_DIGITS: usize = 15;
+/// The shortest national numbers in use.
+const MIN_NATIONAL: usize = 4;
+
+/// A country's calling code. WeChat writes it as a text, and at times as a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountryCode(String);
+
+impl<'de> Deserialize<'de> for CountryCode {
+    fn deserialize<D: Deserializer<'de>>(code: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Text(String),
+            Number(u16),
+        }
+        let text = match Form::deserialize(code)? {
+            Form::Text(text) => text,
+            Form::Number(number) => number.to_string(),
+        };
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a calling code"))
+    }
+}
+
+impl CountryCode {
+    /// One to three digits, the first not 0 (ITU-T E.164), with or without a `+` in front.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        let fits = (1..=3).contains(&digits.len()) && is_digits(digits) && !digits.starts_with('0');
+        fits.then(|| Self(digits.to_owned()))
+    }
+}
+
+/// A number that can be one: `13800138000` in mainland China, `+` with country code and national number (E.164)
+/// elsewhere. `Debug` does not show it.
+#[derive(Clone)]
+pub struct Phone(SecretString);
+
+impl Phone {
+    /// The number, if it can be one: `^1[3-9]\d{9}$` in mainland China, 4 digits to 15 with the country code elsewhere.
+    #[must_use]
+    pub fn parse(country: &CountryCode, national: &str) -> Option<Self> {
+        if !is_digits(national) {
+            return None;
+        }
+        let CountryCode(country) = country;
+        if country == "86" {
+            return is_mainland_mobile(national).then(|| Self(national.into()));
+        }
+        let fits = national.len() >= MIN_NATIONAL && country.len() + national.len() <= MAX_DIGITS;
+        fits.then(|| Self(format!("+{country}{national}").into()))
+    }
+
+    /// The number, for its owner and for the table.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Phone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Phone(…)")
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_mainland_mobile(digits: &str) -> bool {
+    let bytes = digits.as_bytes();
+    bytes.len() == 11 && bytes[0] == b'1' && (b'3'..=b'9').contains(&bytes[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn phone(country: &str, national: &str) -> Option<String> {
+        Phone::parse(&CountryCode::parse(country)?, national).map(|phone| phone.expose().to_owned())
+    }
+
+    #[test]
+    fn a_mainland_number_is_eleven_digits() {
+        assert_eq!(phone("86", "13800138000").as_deref(), Some("13800138000"));
+        for bad in ["1380013800", "138001380000", "12800138000", "23800138000", "+8613800138000", "1380013800a", ""] {
+            assert_eq!(phone("86", bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_from_elsewhere_brings_its_country() {
+        assert_eq!(phone("852", "51234567").as_deref(), Some("+85251234567"));
+        assert_eq!(phone("+1", "2025550123").as_deref(), Some("+12025550123"));
+        for bad in ["123", "1234567890123456", "2025 550", "１２３４５"] {
+            assert_eq!(phone("1", bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_country_code_is_a_text_or_a_number() {
+        for json in [r#""86""#, "86", r#""+86""#] {
+            assert_eq!(serde_json::from_str::<CountryCode>(json).unwrap(), CountryCode("86".into()), "{json}");
+        }
+        for json in [r#""""#, r#""0""#, "0", r#""1234""#, "-86", "8.6", "null", "[]"] {
+            assert!(serde_json::from_str::<CountryCode>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_digit() {
+        let phone = Phone::parse(&CountryCode("86".into()), "13800138000");
+        assert_eq!(format!("{phone:?}"), "Some(Phone(…))");
+    }
+
+    proptest! {
+        #[test]
+        fn two_numbers_never_share_a_spelling(a in "[1-9][0-9]{0,2}", b in "[1-9][0-9]{0,2}", n in "[0-9]{4,12}", m in "[0-9]{4,12}") {
+            if let (Some(left), Some(right)) = (phone(&a, &n), phone(&b, &m)) {
+                // Digits in a row: country and number together say who is called.
+                prop_assert_eq!(left == right, (a == "86") == (b == "86") && format!("{a}{n}") == format!("{b}{m}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! msgSecCheck, version 2: whether a text may be shown to others.
+//!
+//! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/sec-center/sec-check/msgSecCheck.html
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Authorized, WeChatError, client::Api, errcode};
+use crate::ids::{AppId, OpenId};
+
+const API: Api = Api {
+    name: "msgSecCheck",
+    method: Method::POST,
+    path: "/wxa/msg_sec_check",
+    idempotent: true,
+    refusal: errcode::content_check,
+};
+
+/// Where a text is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// In a profile.
+    Profile = 1,
+    /// In a comment.
+    Comment = 2,
+    /// In a forum.
+    Forum = 3,
+    /// Among friends.
+    Social = 4,
+}
+
+/// What WeChat advises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Advice {
+    /// Show it.
+    Pass,
+    /// Let somebody look at it.
+    Review,
+    /// Don't show it.
+    Risky,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    result: Verdict,
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    suggest: Advice,
+}
+
+impl Authorized {
+    /// What WeChat advises about `content` (2,500 characters at the most) of this user, who was in the mini-program
+    /// within the last two hours.
+    ///
+    /// # Errors
+    /// [`WeChatError`].
+    pub async fn check_text(
+        &self,
+        app_id: &AppId,
+        open_id: &OpenId,
+        scene: Scene,
+        content: &str,
+    ) -> Result<Advice, WeChatError> {
+        let body = json!({"version": 2, "scene": scene as u8, "openid": open_id, "content": content});
+        let answer: Answer = self.call(app_id, &API, || self.wechat.request_with(&API, &body)).await?;
+        Ok(answer.result.suggest)
+    }
+}
