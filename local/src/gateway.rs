@@ -2,7 +2,7 @@
 
 use std::{future::Future, io::ErrorKind, net::SocketAddr};
 
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use shared::{clock::Clock, config::Env, instance::Instance, random::Random, runtime::Routes};
 use tokio::net::TcpListener;
 use wechat_simulator::Simulator;
@@ -10,6 +10,7 @@ use wechat_simulator::Simulator;
 use crate::{
     StartError,
     database::{Database, create_table},
+    serve::serve,
     settings::{LOCAL_APP_SECRET, Settings, with_local_defaults},
 };
 
@@ -74,12 +75,7 @@ impl Gateway {
     /// # Errors
     /// When the listener breaks.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let listener = self.listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY");
-            }
-        });
-        axum::serve(listener, self.app).with_graceful_shutdown(stop).await?;
+        serve(self.listener, self.app, stop).await?;
         // The SDK's idle connections would keep the database from ending.
         drop(self.instance);
         if let Some(database) = self.database {

@@ -4,11 +4,13 @@
 mod banner;
 mod database;
 mod gateway;
+mod serve;
 mod settings;
 
 pub use banner::banner;
 pub use database::{Database, create_table};
 pub use gateway::{FUNCTIONS, Gateway, routes};
+pub use serve::serve;
 pub use settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
 
 use thiserror::Error;

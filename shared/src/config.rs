@@ -9,6 +9,6 @@ mod settings;
 
 pub use env::{Env, Problem, Problems};
 pub use settings::{
-    CacheSettings, DataKey, DynamoSettings, EdgeSettings, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, SharedStateSettings,
-    TokenSettings, WeChatSettings, app_ids,
+    CacheSettings, DataKey, DynamoSettings, EdgeSettings, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, ProxySettings,
+    SharedStateSettings, TokenSettings, WeChatSettings, app_ids,
 };

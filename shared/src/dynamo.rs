@@ -1,5 +1,7 @@
 //! The connection to DynamoDB: one client, one table, deadlines on every call.
 
+mod deadline;
+
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
@@ -19,7 +21,13 @@ pub type Item = HashMap<String, AttributeValue>;
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_millis(1500);
+/// Attempts, and the pauses between them, in a request that has so much time left.
 const OPERATION: Duration = Duration::from_secs(4);
+const ATTEMPTS: u32 = 3;
+/// The most that the pause before a second attempt can be; before a third twice that. The SDK's own second is a third of
+/// an operation's time, and DynamoDB's throttling passes within milliseconds as partitions are adapted.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why DynamoDB did not do what was asked.
 #[derive(Debug, Error)]
@@ -105,8 +113,9 @@ impl Dynamo {
             .region(Region::new(settings.region))
             .credentials_provider(credentials)
             .http_client(tls::http_client(plain_http, any_authority))
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .retry_config(retries())
             .timeout_config(timeouts)
+            .interceptor(deadline::InheritDeadline { limit: OPERATION })
             // Answers are small: the attempt's time-out is the guard.
             .stalled_stream_protection(aws_sdk_dynamodb::config::StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint);
@@ -130,6 +139,15 @@ impl Dynamo {
         let got = get.set_key(Some(key(pk, sk))).send().await?;
         Ok(got.item)
     }
+}
+
+/// The SDK's standard mode: full jitter (a pause is anywhere between nothing and its most), and a quota of 500 tokens that
+/// a retry takes 5 of, after a time-out 10, so that a table that fails is not asked three times as much.
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(FIRST_PAUSE)
+        .with_max_backoff(LONGEST_PAUSE)
 }
 
 /// The primary key of a row.

@@ -1,6 +1,8 @@
 //! What every request passes, in one list: see `stack`.
 
+mod client_ip;
 mod cors;
+mod deadline;
 mod fallback;
 mod observe;
 mod signed_in;
@@ -13,9 +15,12 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use http::{HeaderValue, header::CACHE_CONTROL};
+use ipnet::IpNet;
+use tower_http::catch_panic::CatchPanicLayer;
 
+pub use client_ip::{ClientIp, ClientNetwork, Peer};
+pub use deadline::PlatformDeadline;
 pub use observe::RequestId;
 pub use signed_in::{SignedIn, SignedInUser};
 
@@ -33,6 +38,8 @@ pub(crate) struct Edge {
     pub(crate) random: Random,
     /// True until the first request has come.
     pub(crate) cold: Arc<AtomicBool>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
 }
 
 /// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top.
@@ -42,8 +49,8 @@ pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings) -> Rout
         .method_not_allowed_fallback(fallback::method_not_allowed)
         // What a handler reads at the most.
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        // The deadline of the whole request.
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, settings.timeout))
+        // The deadline of the whole request, which its calls inherit.
+        .layer(middleware::from_fn_with_state(settings.timeout, deadline::enforce))
         // A panic is this request's 500.
         .layer(CatchPanicLayer::custom(panicked))
         // 404, 405, 413 and time-outs, which come from the framework, as envelopes.
@@ -52,8 +59,11 @@ pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings) -> Rout
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    // Request id, scope, one log line, the headers of every answer.
-    routes.layer(middleware::from_fn_with_state(edge, observe::observe))
+    routes
+        // Who called.
+        .layer(middleware::from_fn_with_state(edge.clone(), client_ip::resolve))
+        // Request id, scope, one log line, the headers of every answer.
+        .layer(middleware::from_fn_with_state(edge, observe::observe))
 }
 
 /// The panic's text is not used: the hook has logged what may be logged.

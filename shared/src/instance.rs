@@ -10,7 +10,8 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, DynamoSettings, EdgeSettings, Env, Problems, SharedStateSettings, TokenSettings, WeChatSettings,
+        CacheSettings, DynamoSettings, EdgeSettings, Env, Problems, ProxySettings, SharedStateSettings, TokenSettings,
+        WeChatSettings,
     },
     crypto::AtRest,
     dynamo::Dynamo,
@@ -168,8 +169,10 @@ impl Instance {
     /// All that is wrong with the settings that were asked for.
     pub fn app(&self, routes: Router) -> Result<Router, Problems> {
         let settings = EdgeSettings::read(&self.env);
+        let trusted_proxies = ProxySettings::read(&self.env).trusted.into();
         self.env.finish()?;
-        let edge = Edge { clock: self.clock(), random: self.random(), cold: Arc::new(AtomicBool::new(true)) };
+        let cold = Arc::new(AtomicBool::new(true));
+        let edge = Edge { clock: self.clock(), random: self.random(), cold, trusted_proxies };
         Ok(edge::stack(routes, edge, &settings))
     }
 

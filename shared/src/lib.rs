@@ -10,6 +10,7 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod deadline;
 pub mod dynamo;
 pub mod edge;
 pub mod ids;

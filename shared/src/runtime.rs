@@ -1,17 +1,26 @@
 //! Runs a function's routes on Lambda.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use axum::Router;
 use lambda_http::{
-    Adapter, LambdaEvent, Request, RequestExt,
+    Adapter, Context, LambdaEvent, Request, RequestExt,
     request::{LambdaRequest, RequestContext},
     tower::ServiceBuilder,
 };
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::value::RawValue;
 
-use crate::{clock::Clock, config::Env, edge::RequestId, instance::Instance, random::Random, telemetry};
+use tokio::time::Instant;
+
+use crate::{
+    clock::Clock,
+    config::Env,
+    edge::{ClientIp, PlatformDeadline, RequestId},
+    instance::Instance,
+    random::Random,
+    telemetry,
+};
 
 /// A function's `routes`.
 pub type Routes = fn(&Instance) -> Router;
@@ -39,7 +48,8 @@ pub fn run(name: &'static str, routes: Routes) -> ExitCode {
             Err(problems) => return refuse(&problems.to_string()),
         };
         instance.connect().await;
-        let app = ServiceBuilder::new().map_request(unwrap_event).service(app);
+        let clock = instance.clock();
+        let app = ServiceBuilder::new().map_request(move |event| unwrap_event(event, &clock)).service(app);
         let events = ServiceBuilder::new().map_request(Event::into_lambda_event).service(Adapter::from(app));
         match lambda_runtime::run(events).await {
             Ok(()) => ExitCode::SUCCESS,
@@ -90,30 +100,43 @@ fn is_version_2(event: &str) -> bool {
     serde_json::from_str(event).is_ok_and(|Version { version }| version == Some("2.0"))
 }
 
-/// Takes out of the event what the edge needs: the request id, and the path that routes are written for.
-fn unwrap_event(mut request: Request) -> Request {
-    let id = match request.request_context_ref() {
+/// Takes out of the event what the edge needs: the request id, who called, how much time there is, and the path that
+/// routes are written for.
+fn unwrap_event(mut request: Request, clock: &Clock) -> Request {
+    let (id, source) = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => {
             let (id, stage) = (context.request_id.clone(), context.stage.clone());
+            let source = context.http.source_ip.clone();
             if let Some(stage) = stage.filter(|stage| stage != "$default") {
                 strip_stage(&mut request, &stage);
             }
-            id
+            (id, source)
         }
         Some(RequestContext::ApiGatewayV1(context)) => {
-            let id = context.request_id.clone();
+            let (id, source) = (context.request_id.clone(), context.identity.source_ip.clone());
             // A REST event's path has no stage; `lambda_http` puts it in front, unless the path looks as if it stood
             // there (a stage called `api`).
             let path = request.raw_http_path().to_owned();
             set_path(&mut request, &path);
-            id
+            (id, source)
         }
-        _ => None,
+        _ => (None, None),
     };
-    if let Some(id) = id {
-        request.extensions_mut().insert(RequestId(id));
-    }
+    let deadline = request.lambda_context_ref().and_then(|context| deadline(context, clock));
+    let extensions = request.extensions_mut();
+    id.map(|id| extensions.insert(RequestId(id)));
+    // The console's test of a REST API sends a word instead of an address.
+    source.and_then(|source| source.parse().ok()).map(|address| extensions.insert(ClientIp::new(address)));
+    deadline.map(|deadline| extensions.insert(deadline));
     request
+}
+
+/// When Lambda ends the invocation, which it says in milliseconds since the epoch. A time that has passed is none: the
+/// emulators of some tools send a constant.
+fn deadline(context: &Context, clock: &Clock) -> Option<PlatformDeadline> {
+    let now = u64::try_from(clock.now().as_millisecond()).ok()?;
+    let left = context.deadline.checked_sub(now)?;
+    Instant::now().checked_add(Duration::from_millis(left)).map(PlatformDeadline)
 }
 
 /// An HTTP API's event has a named stage in front of its path; routes are written without it.
@@ -153,9 +176,53 @@ mod tests {
         assert_eq!(stripped("https://a.example/health", "prod"), "https://a.example/health");
     }
 
-    fn routed(event: &serde_json::Value) -> String {
+    fn unwrapped(event: &serde_json::Value) -> Request {
         let Event(event) = serde_json::from_str(&event.to_string()).unwrap();
-        unwrap_event(event.into()).uri().path_and_query().unwrap().to_string()
+        unwrap_event(event.into(), &Clock::System)
+    }
+
+    fn routed(event: &serde_json::Value) -> String {
+        unwrapped(event).uri().path_and_query().unwrap().to_string()
+    }
+
+    fn client(event: &serde_json::Value) -> Option<String> {
+        unwrapped(event).extensions().get::<ClientIp>().map(|client| client.address().to_string())
+    }
+
+    #[test]
+    fn the_caller_is_whom_the_platform_names_whatever_headers_say() {
+        let http = |source: &str| {
+            serde_json::json!({
+                "version": "2.0", "rawPath": "/", "headers": {"x-forwarded-for": "192.0.2.66"},
+                "requestContext": {"http": {"method": "GET", "sourceIp": source}},
+            })
+        };
+        assert_eq!(client(&http("203.0.113.7")).as_deref(), Some("203.0.113.7"));
+        assert_eq!(client(&http("2001:db8::1")).as_deref(), Some("2001:db8::1"));
+        let rest = |source: &str| {
+            serde_json::json!({
+                "resource": "/", "path": "/", "httpMethod": "GET", "headers": {"X-Forwarded-For": "192.0.2.66"},
+                "requestContext": {"httpMethod": "GET", "identity": {"sourceIp": source}},
+            })
+        };
+        assert_eq!(client(&rest("203.0.113.7")).as_deref(), Some("203.0.113.7"));
+        assert_eq!(client(&rest("test-invoke-source-ip")), None);
+    }
+
+    #[test]
+    fn the_time_that_is_left_is_lambdas_unless_it_has_passed() {
+        let now = "2026-11-23T08:00:00.123Z".parse().unwrap();
+        let clock = Clock::Manual(crate::clock::ManualClock::new(now));
+        let left = |deadline: i64| {
+            let mut context = Context::default();
+            context.deadline = u64::try_from(deadline).unwrap();
+            super::deadline(&context, &clock).map(|PlatformDeadline(end)| end - Instant::now())
+        };
+        let milliseconds = |number| Duration::from_millis(number);
+        let in_time = left(now.as_millisecond() + 5000).unwrap();
+        assert!(in_time <= milliseconds(5000) && in_time > milliseconds(4000), "{in_time:?}");
+        assert_eq!(left(now.as_millisecond() - 1), None);
+        assert_eq!(left(600_000), None);
     }
 
     #[test]

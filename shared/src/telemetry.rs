@@ -13,6 +13,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use crate::deadline;
+
 task_local! {
     static SCOPE: RefCell<Scope>;
 }
@@ -57,8 +59,9 @@ impl Scope {
             .await
     }
 
-    /// Runs `work` in a task of its own, which goes on when the request is dropped, under the id and the language of the
-    /// request at hand.
+    /// Runs `work` in a task of its own, which goes on when the request is dropped, under the id, the language and the
+    /// deadline of the request at hand. What has to be written even after the deadline asks for
+    /// [`deadline::at_least`] so much time.
     ///
     /// # Errors
     /// When `work` panics.
@@ -70,7 +73,8 @@ impl Scope {
             let scope = scope.borrow();
             Self { request_id: scope.request_id.clone(), language: scope.language, ..Self::default() }
         });
-        let (scope, output) = tokio::spawn(inherited.unwrap_or_default().enter(work)).await?;
+        let (scope, output) =
+            tokio::spawn(deadline::scope(deadline::current(), inherited.unwrap_or_default().enter(work))).await?;
         Self::note(|request| request.degraded |= scope.degraded);
         Ok(output)
     }

@@ -1,11 +1,12 @@
 //! One login, step by step: code2Session → identity and user → session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use shared::{
     api::{ApiError, Reason},
     auth::{Session, SessionError, Sessions, Tokens},
+    deadline,
     dynamo::DynamoError,
     ids::AppId,
     instance::Instance,
@@ -15,6 +16,10 @@ use shared::{
 };
 
 use crate::once::{Claim, Failure, Once, Opened, Record, Turn};
+
+/// What is given to writing down a login that WeChat has accepted, even when the request has less: its code is used up,
+/// and the caller's next try with it finds the session.
+const FINISH: Duration = Duration::from_secs(4);
 
 /// A login that worked.
 pub struct LoggedIn {
@@ -78,10 +83,13 @@ impl Login {
         agent: Option<String>,
     ) -> Result<LoggedIn, ApiError> {
         let (outcome, record) = self.first(app_id, code, agent).await;
-        match record {
-            Some(record) => claim.settle(&record).await,
-            None => claim.release().await,
-        }
+        let tell = async {
+            match record {
+                Some(record) => claim.settle(&record).await,
+                None => claim.release().await,
+            }
+        };
+        deadline::at_least(FINISH, tell).await;
         outcome
     }
 
@@ -105,7 +113,7 @@ impl Login {
             union_id: identity.union_id,
             session_key: identity.session_key,
         };
-        match self.open(&login, agent).await {
+        match deadline::at_least(FINISH, self.open(&login, agent)).await {
             Ok(opened) => {
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
                 (Ok(opened), Some(Record::Opened(Opened { user, session, is_new })))

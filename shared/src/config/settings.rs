@@ -3,6 +3,7 @@
 mod data_keys;
 mod dynamo;
 mod edge;
+mod proxies;
 mod shared_state;
 mod tokens;
 mod wechat;
@@ -15,6 +16,7 @@ pub use self::{
     data_keys::{DataKey, LOCAL_DATA_KEYS},
     dynamo::DynamoSettings,
     edge::EdgeSettings,
+    proxies::ProxySettings,
     shared_state::{CacheSettings, SharedStateSettings},
     tokens::{LOCAL_JWT_SECRET, TokenSettings},
     wechat::{WeChatSettings, app_ids},

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
     body::Body,
     http::Request,
     routing::{get, post},
@@ -11,6 +12,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{api::Success, config::Env};
+use http::StatusCode;
 
 fn app(vars: &[(&str, &str)]) -> Router {
     let routes = Router::new()
@@ -18,8 +20,13 @@ fn app(vars: &[(&str, &str)]) -> Router {
         .route("/panic", get(panics))
         .route("/slow", get(async || tokio::time::sleep(Duration::from_mins(1)).await))
         .route("/read", post(async |body: axum::body::Bytes| body.len().to_string()));
-    let edge = Edge { clock: Clock::System, random: Random::seeded(1), cold: Arc::new(AtomicBool::new(true)) };
-    stack(routes, edge, &EdgeSettings::read(&Env::new(vars.to_vec())))
+    stack(routes, edge(), &EdgeSettings::read(&Env::new(vars.to_vec())))
+}
+
+fn edge() -> Edge {
+    let cold = Arc::new(AtomicBool::new(true));
+    let trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into();
+    Edge { clock: Clock::System, random: Random::seeded(1), cold, trusted_proxies }
 }
 
 async fn panics() -> StatusCode {
@@ -58,6 +65,53 @@ async fn answers_that_no_handler_wrote_are_envelopes_too() {
 async fn a_request_past_its_deadline_is_a_504() {
     let (parts, body) = send(app(&[]), request("GET", "/slow", "")).await;
     assert_eq!((parts.status.as_u16(), &body["reason"]), (504, &json!("upstream_timeout")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_ends_the_request_sooner_is_answered_in_time() {
+    for (platform, answered) in [(Some(5000), 4800), (Some(60_000), 8000), (Some(100), 0), (None, 8000)] {
+        let start = tokio::time::Instant::now();
+        let mut request = request("GET", "/slow", "");
+        if let Some(milliseconds) = platform {
+            request.extensions_mut().insert(PlatformDeadline(start + Duration::from_millis(milliseconds)));
+        }
+        let (parts, body) = send(app(&[]), request).await;
+        assert_eq!((parts.status.as_u16(), &body["reason"]), (504, &json!("upstream_timeout")));
+        assert_eq!(start.elapsed().as_millis(), answered, "{platform:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_inherit_the_deadline_of_their_request() {
+    let route = get(async || Success(json!(crate::deadline::remaining().map(|left| left.as_millis()))));
+    let routes = Router::new().route("/left", route);
+    let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("REQUEST_TIMEOUT_MS", "3000")])));
+    let (_, body) = send(app, request("GET", "/left", "")).await;
+    assert_eq!(body["data"], 3000);
+}
+
+#[tokio::test]
+async fn the_caller_is_the_peer_or_whom_our_proxy_saw() {
+    let whoami = async |client: Option<Extension<ClientIp>>| match client {
+        Some(Extension(client)) => client.address().to_string(),
+        None => "nobody".to_owned(),
+    };
+    let cases = [
+        (Some("203.0.113.7"), "192.0.2.1", "203.0.113.7"),
+        (Some("10.0.0.1"), "192.0.2.1", "192.0.2.1"),
+        (None, "192.0.2.1", "nobody"),
+    ];
+    for (peer, header, expected) in cases {
+        let routes = Router::new().route("/", get(whoami));
+        let mut request = request("GET", "/", "");
+        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static(header));
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+        }
+        let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("", "")])));
+        let body = app.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, expected);
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{Answers, KvError, Record, Step};
+use crate::deadline;
 
 /// What one operation may take where nothing else is said, connecting and retrying included.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -194,8 +195,10 @@ impl RedisStore {
             // A dropped connection's manager has begun to reconnect; the second try waits for it.
             send(self.connection()?.manager).await.map_err(unavailable)
         };
-        let Ok(answer) = timeout(self.0.budget, sending).await else {
-            if connection.answered.load(Ordering::Relaxed) {
+        let budget = deadline::cap(self.0.budget);
+        let Ok(answer) = timeout(budget, sending).await else {
+            // A request at its end has waited too short a time to tell.
+            if budget == self.0.budget && connection.answered.load(Ordering::Relaxed) {
                 self.abandon(&connection);
             }
             return Err(out_of_time());

@@ -7,8 +7,9 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::sync::oneshot;
 
-use super::host::{Answer, Reply, RuntimeApi};
+use super::host::{Answer, INVOCATION_DEADLINE, Reply, RuntimeApi};
 use crate::{
     logs::Logs,
     process::{Process, Spawn},
@@ -78,7 +79,12 @@ impl FunctionUnderTest {
     /// Invokes the function and returns what it answered. Invocations queue, as on an instance.
     /// Fails when the function posts an error, ends, or takes too long.
     pub async fn invoke(&self, event: &Value) -> Value {
-        let answer = self.measure(&serde_json::to_vec(event).unwrap()).await;
+        self.invoke_within(event, INVOCATION_DEADLINE).await
+    }
+
+    /// The same, and the function is told that it has so much time.
+    pub async fn invoke_within(&self, event: &Value, time: Duration) -> Value {
+        let answer = self.answer(self.host.enqueue_within(&serde_json::to_vec(event).unwrap(), time)).await;
         match &answer.reply {
             Reply::Response(body) => serde_json::from_slice(body).unwrap_or_else(|e| {
                 panic!("{} answered no JSON ({e}): {}", self.name, String::from_utf8_lossy(body));
@@ -91,7 +97,10 @@ impl FunctionUnderTest {
 
     /// Like [`Self::invoke`], but from bytes that need not be JSON, to the raw reply and its moments.
     pub async fn measure(&self, event: &[u8]) -> Answer {
-        let answer = self.host.enqueue(event);
+        self.answer(self.host.enqueue(event)).await
+    }
+
+    async fn answer(&self, answer: oneshot::Receiver<Answer>) -> Answer {
         let what = format!("the answer of {}", self.name);
         within_patience(&what, async {
             tokio::select! {

@@ -16,8 +16,8 @@ use tokio::sync::{oneshot, watch};
 use crate::http1::{Message, response};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
-/// What Lambda would give the function for one invocation.
-const INVOCATION_DEADLINE: Duration = Duration::from_secs(30);
+/// What Lambda would give the function for one invocation, where nothing else is said.
+pub(super) const INVOCATION_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a function said to an invocation.
 #[derive(Debug)]
@@ -97,11 +97,16 @@ impl RuntimeApi {
 
     /// Queues an event; the receiver gets the answer. A dropped receiver loses only the answer.
     pub fn enqueue(&self, event: &[u8]) -> oneshot::Receiver<Answer> {
+        self.enqueue_within(event, INVOCATION_DEADLINE)
+    }
+
+    /// The same, and the function is told that it has so much time from now on.
+    pub fn enqueue_within(&self, event: &[u8], time: Duration) -> oneshot::Receiver<Answer> {
         let (reply_to, receiver) = oneshot::channel();
         let mut desk = self.shared.lock();
         desk.count += 1;
         let id = format!("00000000-0000-4000-8000-{:012x}", desk.count);
-        let bytes = next_response(&id, event);
+        let bytes = next_response(&id, event, time);
         desk.waiting.push_back(Invocation { id, bytes, reply_to });
         drop(desk);
         self.shared.changed.notify_one();
@@ -199,8 +204,8 @@ fn dispatch(request: &Message, read_at: Instant, shared: &Shared) -> Option<Vec<
     })
 }
 
-fn next_response(id: &str, event: &[u8]) -> Vec<u8> {
-    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + INVOCATION_DEADLINE;
+fn next_response(id: &str, event: &[u8], time: Duration) -> Vec<u8> {
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;
     response(
         "200 OK",
         &[

@@ -1,6 +1,6 @@
 //! Instances of the backend, inside the test process.
 
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use shared::{
     clock::{Clock, ManualClock},
     config::Env,
@@ -41,8 +41,7 @@ impl Instances {
 pub(super) async fn listen(app: Router) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
-    tokio::spawn(axum::serve(listener, app).into_future());
+    tokio::spawn(local::serve(listener, app, std::future::pending()));
     port
 }
 

@@ -1,0 +1,181 @@
+//! Who a request came from: by the platform's word or the TCP connection's, never by a stranger's header.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::HeaderMap;
+use ipnet::IpNet;
+
+use super::Edge;
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// What one household or one server is given of IPv6 (RFC 6177 §2): whoever has one address has them all.
+const PREFIX: u8 = 64;
+
+/// The other end of the TCP connection; a request extension that a server of ours sets. A request from Lambda has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// Who a request came from; a request extension. None where the platform did not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientIp(IpAddr);
+
+impl ClientIp {
+    /// A client with this address. An IPv4 address in the form of an IPv6 one counts as what it is.
+    #[must_use]
+    pub fn new(address: IpAddr) -> Self {
+        Self(address.to_canonical())
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
+    /// What is counted as one caller: an IPv4 address, a /64 of IPv6.
+    #[must_use]
+    pub fn network(self) -> ClientNetwork {
+        ClientNetwork(match self.0 {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << (128 - PREFIX))).into(),
+        })
+    }
+}
+
+/// The network that is counted as one caller: `192.0.2.1`, `2001:db8:1:2::/64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientNetwork(IpAddr);
+
+impl fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(f, "{address}"),
+            IpAddr::V6(address) => write!(f, "{address}/{PREFIX}"),
+        }
+    }
+}
+
+/// Adds the [`ClientIp`] of a request that came over TCP. One from Lambda has it already.
+pub(super) async fn resolve(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    if let Some(Peer(peer)) = request.extensions().get().copied() {
+        let client = client_of(peer, request.headers(), &edge.trusted_proxies);
+        request.extensions_mut().insert(client);
+    }
+    next.run(request).await
+}
+
+/// The peer, or behind proxies of ours who it was that the last of them saw: each appends to the header whom it speaks
+/// with, so from the right the first address that is not one of ours is the client's, and all left of it is hearsay.
+fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientIp {
+    let is_ours = |client: ClientIp| trusted.iter().any(|network| network.contains(&client.address()));
+    let mut client = ClientIp::new(peer);
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    // By bytes: what a client sent before it must not make our proxy's part unreadable.
+    for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+        if !is_ours(client) {
+            break;
+        }
+        // What a proxy of ours can't have written ends the chain that can be believed.
+        let Some(address) = parse(entry) else { break };
+        client = ClientIp::new(address);
+    }
+    client
+}
+
+/// An address, with a port (as some proxies write) or without.
+fn parse(entry: &[u8]) -> Option<IpAddr> {
+    let entry = str::from_utf8(entry.trim_ascii()).ok()?;
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    bare.parse().ok().or_else(|| entry.parse().ok().map(|address: SocketAddr| address.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        client_of(ip(peer), &headers, &trusted).address().to_string()
+    }
+
+    #[test]
+    fn a_strangers_header_says_nothing() {
+        assert_eq!(client("203.0.113.7", &["192.0.2.1"], &[]), "203.0.113.7");
+        assert_eq!(client("203.0.113.7", &["192.0.2.1"], &["10.0.0.0/8"]), "203.0.113.7");
+    }
+
+    #[test]
+    fn behind_our_proxies_the_client_is_the_rightmost_address_that_is_not_ours() {
+        let ours = ["10.0.0.0/8", "fd00::/8"];
+        assert_eq!(client("10.0.0.1", &["203.0.113.7"], &ours), "203.0.113.7");
+        assert_eq!(client("10.0.0.1", &["192.0.2.1, 203.0.113.7"], &ours), "203.0.113.7");
+        assert_eq!(client("10.0.0.1", &["192.0.2.1, 203.0.113.7, 10.9.9.9"], &ours), "203.0.113.7");
+        assert_eq!(client("::ffff:10.0.0.1", &["2001:db8::1 , fd00::2"], &ours), "2001:db8::1");
+        // Several lines are one list (RFC 9110 §5.3).
+        assert_eq!(client("10.0.0.1", &["192.0.2.1", "203.0.113.7", "10.9.9.9"], &ours), "203.0.113.7");
+        // A caller from inside.
+        assert_eq!(client("10.0.0.1", &["10.1.1.1, 10.2.2.2"], &ours), "10.1.1.1");
+        assert_eq!(client("10.0.0.1", &[], &ours), "10.0.0.1");
+    }
+
+    #[test]
+    fn ports_and_brackets_are_understood() {
+        for entry in ["203.0.113.7:4711", "203.0.113.7"] {
+            assert_eq!(client("10.0.0.1", &[entry], &["10.0.0.1/32"]), "203.0.113.7");
+        }
+        for entry in ["[2001:db8::1]:4711", "[2001:db8::1]", "2001:db8::1"] {
+            assert_eq!(client("10.0.0.1", &[entry], &["10.0.0.1/32"]), "2001:db8::1");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_chain() {
+        for line in ["192.0.2.1, unknown", "192.0.2.1,", "192.0.2.1, 999.1.1.1", "é"] {
+            assert_eq!(client("10.0.0.1", &[line], &["10.0.0.0/8"]), "10.0.0.1", "{line}");
+        }
+        assert_eq!(client("10.0.0.1", &["192.0.2.1, junk, 10.0.0.2"], &["10.0.0.0/8"]), "10.0.0.2");
+    }
+
+    #[test]
+    fn a_caller_is_an_ipv4_address_or_a_64_of_ipv6() {
+        let network = |text: &str| ClientIp::new(ip(text)).network().to_string();
+        assert_eq!(network("192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(network("2001:db8:1:2::"), "2001:db8:1:2::/64");
+        assert_ne!(network("2001:db8:1:3::"), network("2001:db8:1:2::"));
+    }
+
+    proptest! {
+        /// Whatever a client sends, it can't become somebody else: our proxy appends whom it saw.
+        #[test]
+        fn no_header_of_a_client_hides_it(sent in "[ -~é]{0,60}", client_ip: [u8; 4]) {
+            prop_assume!(client_ip[0] != 10);
+            let seen = IpAddr::from(client_ip);
+            let mut headers = HeaderMap::new();
+            let line = HeaderValue::from_bytes(format!("{sent}, {seen}").as_bytes()).unwrap();
+            headers.insert(X_FORWARDED_FOR, line);
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            prop_assert_eq!(client_of(ip("10.0.0.1"), &headers, &trusted), ClientIp::new(seen));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What every request passes: who called, how long it may take.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client_ip;
+mod deadline;
