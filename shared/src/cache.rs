@@ -11,7 +11,7 @@ use std::{pin::Pin, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    kv::{Kv, KvError, Record},
+    kv::{Kv, KvError, Record, Step},
     random::Random,
     telemetry,
 };
@@ -63,12 +63,26 @@ impl Cache {
 
     /// What is known of `keys`, in one round trip. Never fails: a store that is down knows nothing.
     pub async fn read<const N: usize>(&self, keys: [&str; N]) -> [Entry; N] {
-        let Some(kv) = &self.kv else { return [const { Entry::Unavailable }; N] };
-        match kv.get(keys).await {
-            Ok(values) => values.map(entry),
+        self.read_and_step(&[], keys).await.1
+    }
+
+    /// The same, and `steps` taken on the way. A step without a reply was not taken where others could know of it: its
+    /// caller has to decide alone.
+    pub async fn read_and_step<const N: usize>(
+        &self,
+        steps: &[&dyn Step],
+        keys: [&str; N],
+    ) -> (Vec<Option<Vec<i64>>>, [Entry; N]) {
+        let nothing = || (vec![None; steps.len()], [const { Entry::Unavailable }; N]);
+        let Some(kv) = &self.kv else { return nothing() };
+        if steps.is_empty() && N == 0 {
+            return nothing();
+        }
+        match kv.ask(steps, keys).await {
+            Ok(answers) => (answers.replies.into_iter().map(reply).collect(), answers.values.map(entry)),
             Err(error) => {
-                telemetry::degraded("cache", &error);
-                [const { Entry::Unavailable }; N]
+                telemetry::degraded("shared state", &error);
+                nothing()
             }
         }
     }
@@ -137,6 +151,11 @@ fn warn_if_failed<T>(what: &'static str, outcome: Result<T, KvError>) {
     if let Err(error) = outcome {
         telemetry::degraded(what, &error);
     }
+}
+
+/// A step that failed alone.
+fn reply(outcome: Result<Vec<i64>, KvError>) -> Option<Vec<i64>> {
+    outcome.inspect_err(|error| telemetry::degraded("shared state", error)).ok()
 }
 
 fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {

@@ -8,7 +8,4 @@ mod env;
 mod settings;
 
 pub use env::{Env, Problem, Problems};
-pub use settings::{
-    CacheSettings, DataKey, DynamoSettings, EdgeSettings, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, ProxySettings,
-    SharedStateSettings, TokenSettings, WeChatSettings, app_ids,
-};
+pub use settings::*;

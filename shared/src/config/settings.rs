@@ -1,8 +1,10 @@
 //! The settings, each documented beside its variable; one file for each part that has some.
 
+mod breaker;
 mod data_keys;
 mod dynamo;
 mod edge;
+mod limits;
 mod proxies;
 mod shared_state;
 mod tokens;
@@ -13,9 +15,11 @@ use std::time::Duration;
 use data_keys::data_keys;
 
 pub use self::{
+    breaker::BreakerSettings,
     data_keys::{DataKey, LOCAL_DATA_KEYS},
     dynamo::DynamoSettings,
     edge::EdgeSettings,
+    limits::{Limit, LimitSettings},
     proxies::ProxySettings,
     shared_state::{CacheSettings, SharedStateSettings},
     tokens::{LOCAL_JWT_SECRET, TokenSettings},
