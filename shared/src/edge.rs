@@ -5,6 +5,7 @@ mod cors;
 mod deadline;
 mod fallback;
 mod observe;
+mod shed;
 mod signed_in;
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -29,6 +30,7 @@ use crate::{
     clock::Clock,
     config::EdgeSettings,
     random::Random,
+    resilience::bulkhead::Bulkhead,
 };
 
 /// What the layers keep from request to request.
@@ -44,6 +46,7 @@ pub(crate) struct Edge {
 
 /// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top.
 pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings) -> Router {
+    let requests = Arc::new(Bulkhead::new("requests", settings.max_concurrency));
     let routes = routes
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
@@ -54,7 +57,9 @@ pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings) -> Rout
         // A panic is this request's 500.
         .layer(CatchPanicLayer::custom(panicked))
         // 404, 405, 413 and time-outs, which come from the framework, as envelopes.
-        .layer(middleware::map_response(fallback::envelope));
+        .layer(middleware::map_response(fallback::envelope))
+        // A request too many is refused, before it costs anything.
+        .layer(middleware::from_fn_with_state(requests, shed::shed));
     let routes = match cors::layer(&settings.cors_origins) {
         Some(cors) => routes.layer(cors),
         None => routes,

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod instance;
 pub mod kv;
 pub mod random;
+pub mod resilience;
 pub mod runtime;
 pub mod telemetry;
 pub mod users;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
 use super::WeChatError;
-use crate::{config::WeChatSettings, ids::AppId};
+use crate::{config::WeChatSettings, deadline, ids::AppId, resilience::bulkhead::Bulkhead};
 
 /// Larger than any documented answer.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -21,6 +21,9 @@ pub struct WeChat {
     http: Client,
     base_url: Url,
     apps: Vec<(AppId, SecretString)>,
+    timeout: Duration,
+    /// Those under way.
+    calls: Bulkhead,
 }
 
 /// One of WeChat's APIs, as far as calls to it differ.
@@ -63,7 +66,8 @@ impl WeChat {
             .build()
             .expect("an HTTP client");
         let apps = settings.apps.iter().map(|(id, secret)| (id.clone(), secret.clone())).collect();
-        Self { http, base_url: settings.base_url.clone(), apps }
+        let calls = Bulkhead::new("calls to WeChat", settings.max_concurrency);
+        Self { http, base_url: settings.base_url.clone(), apps, timeout: settings.timeout, calls }
     }
 
     /// The mini-program that a client means: the named one if it is ours, the first where none is named.
@@ -98,12 +102,15 @@ impl WeChat {
 
     /// Sends `request` to `api`. Every call to WeChat goes through here.
     pub(super) async fn call<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
+        let _place = self.calls.enter()?;
         self.attempt(api, request).await
     }
 
     /// WeChat answers errors with HTTP 200, and success mostly without an errcode.
     async fn attempt<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
         tracing::debug!(api = api.name, "call to WeChat");
+        // No longer than the request that wants to know.
+        let request = request.timeout(deadline::cap(self.timeout));
         let answer = request.send().await.map_err(WeChatError::transport)?;
         let status = answer.status();
         if !status.is_success() {

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::resilience::bulkhead::Full;
+
 /// Why WeChat did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WeChatError {
@@ -35,6 +37,9 @@ pub enum WeChatError {
     /// -1: WeChat is busy.
     #[error("WeChat: busy")]
     Busy,
+    /// Too many calls of ours are under way: the request was not sent.
+    #[error(transparent)]
+    Crowded(#[from] Full),
     /// AppID or AppSecret is wrong, or the like: ours to repair.
     #[error("WeChat refuses our configuration (errcode {errcode}): {remedy}")]
     Misconfigured {

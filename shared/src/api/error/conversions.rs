@@ -6,6 +6,7 @@ use super::{ApiError, Reason};
 use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
+    resilience::bulkhead::Full,
     users::UserError,
     wechat::WeChatError,
 };
@@ -17,6 +18,12 @@ impl From<DynamoError> for ApiError {
             DynamoError::Refused(_) => Reason::Internal,
         };
         Self::new(reason).because(&error)
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(error: Full) -> Self {
+        Self::new(Reason::Unavailable).because(&error)
     }
 }
 
@@ -85,7 +92,9 @@ impl From<WeChatError> for ApiError {
             WeChatError::UserBlocked => Reason::UserBlocked,
             WeChatError::SessionKeyStale => Reason::SessionKeyStale,
             WeChatError::Throttled => Reason::RateLimited,
-            WeChatError::Busy | WeChatError::QuotaSpent | WeChatError::Connect(_) => Reason::Unavailable,
+            WeChatError::Busy | WeChatError::Crowded(_) | WeChatError::QuotaSpent | WeChatError::Connect(_) => {
+                Reason::Unavailable
+            }
             // Never the client's fault, so not a 4xx; the log says what to repair.
             WeChatError::Misconfigured { .. } => Reason::Internal,
             WeChatError::Timeout => Reason::UpstreamTimeout,

@@ -33,6 +33,9 @@ pub struct WeChatSettings {
     pub connect_timeout: Duration,
     /// `WECHAT_TIMEOUT_MS`: for a whole call, 50 ms to 20 s. Default 3000.
     pub timeout: Duration,
+    /// `WECHAT_MAX_CONCURRENCY`: calls that an instance makes at the same time, 1 to 65535; what needs one more is
+    /// answered 503 at once. Default 64. A slow WeChat then holds up so many requests and no others.
+    pub max_concurrency: u32,
     /// `DATA_KEYS`: comma list of `id:key`, the key 32 bytes as base64 or 64 hexadecimal digits. The first encrypts
     /// session keys at rest, all decrypt.
     pub data_keys: Vec<DataKey>,
@@ -47,6 +50,7 @@ impl WeChatSettings {
             base_url: base_url(env),
             connect_timeout: milliseconds(env.number("WECHAT_CONNECT_TIMEOUT_MS", 1000, 10..=10_000)),
             timeout: milliseconds(env.number("WECHAT_TIMEOUT_MS", 3000, 50..=20_000)),
+            max_concurrency: env.number("WECHAT_MAX_CONCURRENCY", 64, 1..=65_535),
             data_keys: data_keys(env),
         }
     }

@@ -1,0 +1,4 @@
+//! What keeps the backend standing when too much is asked of it, or when what it depends on fails.
+
+pub mod bulkhead;
+pub mod retry;

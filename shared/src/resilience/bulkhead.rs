@@ -1,0 +1,78 @@
+//! A limit on what goes on at the same time. What is above it is refused at once: a queue would only make everybody late.
+
+use thiserror::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// All places are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("too much at once: {0}")]
+pub struct Full(pub &'static str);
+
+/// So many places and no more. Keep one for each thing that is limited, per instance.
+pub struct Bulkhead {
+    name: &'static str,
+    places: Semaphore,
+}
+
+impl Bulkhead {
+    /// A limit on what `name` says.
+    #[must_use]
+    pub fn new(name: &'static str, places: u32) -> Self {
+        Self { name, places: Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS)) }
+    }
+
+    /// Takes a place, which is free again when the value is dropped.
+    ///
+    /// # Errors
+    /// [`Full`] when there is none. Nobody waits.
+    pub fn enter(&self) -> Result<Place<'_>, Full> {
+        self.places.try_acquire().map(Place).map_err(|_| Full(self.name))
+    }
+
+    /// Runs `work` in a place of its own.
+    ///
+    /// # Errors
+    /// [`Full`] when there is none; `work` has then not begun.
+    pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Full> {
+        let _place = self.enter()?;
+        Ok(work.await)
+    }
+}
+
+/// A place that is taken.
+#[derive(Debug)]
+#[must_use = "dropped, the place is free again"]
+pub struct Place<'a>(#[allow(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn what_is_above_the_limit_is_refused_and_a_place_that_was_left_is_free() {
+        let bulkhead = Bulkhead::new("calls", 2);
+        let (first, _second) = (bulkhead.enter().unwrap(), bulkhead.enter().unwrap());
+        assert_eq!(bulkhead.enter().unwrap_err(), Full("calls"));
+        drop(first);
+        assert!(bulkhead.enter().is_ok());
+    }
+
+    #[test]
+    fn work_leaves_its_place_when_it_ends_and_when_it_is_dropped() {
+        let bulkhead = Bulkhead::new("calls", 1);
+        let (send, receive) = oneshot::channel::<u8>();
+        let mut work = Box::pin(bulkhead.run(receive));
+        assert!(work.as_mut().now_or_never().is_none());
+        assert_eq!(bulkhead.run(std::future::ready(())).now_or_never(), Some(Err(Full("calls"))));
+        send.send(7).unwrap();
+        assert_eq!(work.now_or_never(), Some(Ok(Ok(7))));
+
+        let mut dropped = Box::pin(bulkhead.run(std::future::pending::<()>()));
+        assert!(dropped.as_mut().now_or_never().is_none());
+        drop(dropped);
+        assert!(bulkhead.enter().is_ok());
+    }
+}

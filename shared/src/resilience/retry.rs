@@ -1,0 +1,100 @@
+//! Second tries of calls that may be carried out twice: few, at random moments, and only while most calls need none.
+//!
+//! A budget keeps retries a fraction of the calls (<https://sre.google/sre-book/handling-overload/>): an upstream that is
+//! down is not asked three times as much as one that is up. Full jitter keeps those who failed together from coming back
+//! together (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tower::retry::budget::{Budget, TpsBudget};
+
+use crate::{deadline, random::Random};
+
+/// How long a call earns its share of retries.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// Retries that need not be earned, a second: an instance that calls rarely has some, too.
+const BUDGET_FLOOR: u32 = 1;
+/// The share of calls that may be repeated.
+const BUDGET_SHARE: f32 = 0.2;
+
+/// How often, and after which pauses.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// Calls at the most, the first one included.
+    pub attempts: u32,
+    /// The most that the pause before the second call can be; each later one can be twice as long as the one before it.
+    pub first_pause: Duration,
+    /// The most that any pause can be.
+    pub longest_pause: Duration,
+}
+
+impl RetryPolicy {
+    /// For calls that take a fraction of a second.
+    pub const DEFAULT: Self =
+        Self { attempts: 3, first_pause: Duration::from_millis(50), longest_pause: Duration::from_millis(500) };
+
+    /// The most that the pause after `failures` calls can be.
+    fn ceiling(&self, failures: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first_pause.saturating_mul(doubled).min(self.longest_pause)
+    }
+}
+
+/// Retries of calls to one upstream; keep one for each, per instance: they share the budget.
+pub struct Retries {
+    policy: RetryPolicy,
+    budget: TpsBudget,
+    random: Random,
+}
+
+impl Retries {
+    /// Retries as `policy` says.
+    #[must_use]
+    pub fn new(policy: RetryPolicy, random: Random) -> Self {
+        Self { policy, budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE), random }
+    }
+
+    /// Calls, and calls again while it fails with an error that `is_transient`, attempts and budget are left, and the
+    /// pause ends before the request's deadline does. For calls that may be carried out twice only: one whose answer was
+    /// lost has been carried out once.
+    ///
+    /// # Errors
+    /// That of the last call.
+    pub async fn idempotent<T, E, F>(
+        &self,
+        mut call: impl FnMut() -> F,
+        is_transient: impl Fn(&E) -> bool,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.budget.deposit();
+        let mut failures = 0;
+        loop {
+            let error = match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failures += 1;
+            if failures >= self.policy.attempts || !is_transient(&error) {
+                return Err(error);
+            }
+            let pause = self.pause(failures);
+            // The budget last: what is not repeated must not cost it anything.
+            if deadline::remaining().is_some_and(|left| left <= pause) || !self.budget.withdraw() {
+                return Err(error);
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Anything from nothing to the ceiling.
+    fn pause(&self, failures: u32) -> Duration {
+        let share = f64::from(u32::from_le_bytes(self.random.bytes())) / f64::from(u32::MAX);
+        self.policy.ceiling(failures).mul_f64(share)
+    }
+}
+
+#[cfg(test)]
+mod tests;
