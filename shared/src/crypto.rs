@@ -1,10 +1,14 @@
 //! Ciphers, as pure functions: no I/O, no clock, randomness handed in.
 
+mod aes_cbc;
 mod at_rest;
 mod encrypted_data;
+pub mod jwe;
+mod rsa;
 
 pub use at_rest::{AtRest, OpenError};
 pub use encrypted_data::{EncryptedData, WrongKey, is_raw_data_signature, session_signature};
+pub use rsa::{KeyError, PublicKey, RsaJwk, TransportKey, TransportKeys};
 
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
@@ -13,3 +17,6 @@ use sha2::Sha256;
 fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("a key of any length")
 }
+
+#[cfg(test)]
+mod wycheproof_tests;

@@ -4,7 +4,6 @@
 
 use aes::Aes128;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use cbc::cipher::{BlockModeDecrypt, KeyIvInit, block_padding::Pkcs7};
 use hmac::Mac;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde_json::{Map, Value};
@@ -12,7 +11,7 @@ use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use super::hmac_sha256;
+use super::{aes_cbc, hmac_sha256};
 
 /// AES's block, and the length of an AES-128 key.
 const BLOCK: usize = 16;
@@ -49,12 +48,7 @@ impl EncryptedData {
 
     fn decrypt(&self, key: &SecretString, iv: [u8; BLOCK]) -> Result<Vec<u8>, WrongKey> {
         let key = Zeroizing::new(STANDARD.decode(key.expose_secret()).map_err(|_| WrongKey)?);
-        let key: &[u8; BLOCK] = key.as_slice().try_into().map_err(|_| WrongKey)?;
-        let cipher = cbc::Decryptor::<Aes128>::new(key.into(), &iv.into());
-        let mut buffer = self.ciphertext.clone();
-        let length = cipher.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| WrongKey)?.len();
-        buffer.truncate(length);
-        Ok(buffer)
+        aes_cbc::decrypt::<Aes128>(&key, &iv, &self.ciphertext).ok_or(WrongKey)
     }
 }
 
