@@ -19,7 +19,7 @@ pub use self::{
 };
 
 /// The store did not answer in time, or answered with an error. The text never holds a key or a value.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("shared state unavailable: {0}")]
 pub struct KvError(pub(crate) String);
 
@@ -149,7 +149,7 @@ impl Kv {
         }
     }
 
-    /// Whether the store answers; connects where there is no connection yet.
+    /// Whether the store answers right now, whatever happened before; connects where there is no connection.
     ///
     /// # Errors
     /// [`KvError`] when it does not within its budget.

@@ -3,7 +3,7 @@
 //! A request's own line is written by [`crate::edge`]; what deeper code has to add to it (who called,
 //! that something was degraded, why it failed) it notes in the request's [`Scope`].
 
-use std::{cell::RefCell, future::Future, panic::PanicHookInfo};
+use std::{cell::RefCell, future::Future, panic::PanicHookInfo, time::Duration};
 
 use tokio::{task::JoinError, task_local};
 use tracing_subscriber::{
@@ -46,6 +46,10 @@ pub struct Scope {
     pub cause: Option<String>,
     /// A store was down and the request was served without it.
     pub degraded: bool,
+    /// How long the request has waited for Redis so far.
+    pub redis_waited: Duration,
+    /// The part of it that is not held against the request any more ([`Scope::renew_redis_budget`]).
+    pub redis_forgiven: Duration,
 }
 
 impl Scope {
@@ -71,11 +75,21 @@ impl Scope {
     {
         let inherited = SCOPE.try_with(|scope| {
             let scope = scope.borrow();
-            Self { request_id: scope.request_id.clone(), language: scope.language, ..Self::default() }
+            Self {
+                request_id: scope.request_id.clone(),
+                language: scope.language,
+                degraded: scope.degraded,
+                redis_waited: scope.redis_waited,
+                redis_forgiven: scope.redis_forgiven,
+                ..Self::default()
+            }
         });
         let (scope, output) =
             tokio::spawn(deadline::scope(deadline::current(), inherited.unwrap_or_default().enter(work))).await?;
-        Self::note(|request| request.degraded |= scope.degraded);
+        Self::note(|request| {
+            request.degraded |= scope.degraded;
+            request.redis_waited = scope.redis_waited;
+        });
         Ok(output)
     }
 
@@ -91,6 +105,18 @@ impl Scope {
         SCOPE.try_with(|scope| scope.borrow().language).unwrap_or_default()
     }
 
+    /// What the request at hand has used of its time for Redis; outside a request, nothing.
+    pub(crate) fn redis_spent() -> Duration {
+        let spent = |scope: &Self| scope.redis_waited.saturating_sub(scope.redis_forgiven);
+        SCOPE.try_with(|scope| spent(&scope.borrow())).unwrap_or_default()
+    }
+
+    /// Gives the request at hand its whole time for Redis once more: for one that waits for another request and looks
+    /// there from time to time how far that is.
+    pub fn renew_redis_budget() {
+        Self::note(|scope| scope.redis_forgiven = scope.redis_waited);
+    }
+
     /// The id of the request at hand, empty outside a request.
     #[must_use]
     pub fn request_id() -> String {
@@ -98,9 +124,13 @@ impl Scope {
     }
 }
 
-/// Notes that `what` did not answer and that the request goes on without it.
+/// Notes that `what` did not answer and that the request goes on without it. Logged once for each request.
 pub fn degraded(what: &'static str, error: &dyn std::error::Error) {
-    Scope::note(|scope| scope.degraded = true);
+    let mut known = false;
+    Scope::note(|scope| known = std::mem::replace(&mut scope.degraded, true));
+    if known {
+        return;
+    }
     tracing::warn!(request_id = Scope::request_id(), what, error = %describe(error), "degraded");
 }
 

@@ -14,7 +14,7 @@ use shared::{
     ids::{AppId, SessionId, UserId},
     kv::{Kv, KvError, MemoryStore, Record as Stored},
     random::Random,
-    telemetry,
+    telemetry::{self, Scope},
 };
 use tokio::time::{Instant, sleep};
 
@@ -187,6 +187,7 @@ async fn take_turn(kv: &Kv, key: &str, pending: &Record, give_up: Instant) -> Re
             return Ok(Some(pending.clone()));
         }
         sleep(pause).await;
+        Scope::renew_redis_budget();
         pause = (pause * 2).min(LAST_LOOK);
     }
 }

@@ -1,6 +1,6 @@
 //! One request seen from outside: its id, its scope, its log line.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -52,7 +52,8 @@ struct Line {
 
 impl Line {
     fn write(&self, scope: &Scope, status: StatusCode, start: Instant) {
-        let latency_ms = (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let latency_ms = milliseconds(start.elapsed());
+        let redis_ms = milliseconds(scope.redis_waited);
         let Self { cold_start, method, route } = self;
         let (method, status) = (method.as_str(), status.as_u16());
         let route = route.as_ref().map(MatchedPath::as_str);
@@ -62,10 +63,15 @@ impl Line {
             ($level:ident) => {
                 tracing::$level!(
                     request_id, method, route, status, latency_ms, cold_start, app_id, user_id, reason, cause,
-                    degraded, "request"
+                    degraded, redis_ms, "request"
                 )
             };
         }
         if status >= 500 { write_at!(error) } else { write_at!(info) }
     }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,68 +1,67 @@
-//! The store in Redis: one multiplexed connection per instance, short time-outs, one retry after a dead connection.
+//! The store in Redis: commands of a request go out together, within the request's budget.
 
-use std::{
-    sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+mod budget;
+mod condition;
+mod gate;
+mod moment;
+mod node;
+
+use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, Script,
-    ScriptInvocation, ServerErrorKind, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::TcpSettings,
+    Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, ServerErrorKind,
+    Value, io::tcp::TcpSettings,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use super::{Answers, KvError, Record, Step};
-use crate::deadline;
+use self::{
+    budget::Question,
+    node::{CONNECT, Node},
+};
+use super::{Answers, KvError, Record, Script, Step};
+use crate::clock::Clock;
 
-/// What one operation may take where nothing else is said, connecting and retrying included.
+/// What a request may wait for Redis where nothing else is said.
 const BUDGET: Duration = Duration::from_millis(50);
-/// What connecting may take. Requests wait for it no longer than their budget, but the next ones find it further on.
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// Set if nothing is there. What is there already may be ours, from a try whose answer was lost. Returns 1 when ours is
 /// there.
 static ADD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::timeless(
         "local value = redis.call('GET', KEYS[1]) \
          if value then return value == ARGV[1] and 1 or 0 end \
-         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1",
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1"
+            .to_owned(),
     )
 });
 
 /// Compare-and-set with an expiry. Returns 1 when it stored.
 static REPLACE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::timeless(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
-         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1",
+         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1"
+            .to_owned(),
     )
 });
 
 /// Compare-and-delete.
-static REMOVE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"));
+static REMOVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::timeless("return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0".to_owned())
+});
 
-/// A Redis server, reached through one connection that all requests of this instance pipeline on.
+/// Redis, behind a gate that spares requests a server that does not answer. Cheap to clone.
 #[derive(Clone)]
-pub struct RedisStore(Arc<Server>);
-
-struct Server {
-    client: Option<Client>,
+pub struct RedisStore {
+    node: Option<Node>,
     budget: Duration,
-    connection: Mutex<Option<Connection>>,
 }
 
-/// The connection of all requests, and whether it has answered since it was made.
-#[derive(Clone)]
-struct Connection {
-    manager: ConnectionManager,
-    answered: Arc<AtomicBool>,
+/// A command, and what to send instead when the server does not know its script yet.
+struct Call<'a> {
+    command: Cmd,
+    with_text: Option<Box<dyn Fn() -> Cmd + Send + Sync + 'a>>,
 }
 
 impl RedisStore {
@@ -72,180 +71,146 @@ impl RedisStore {
         Self::with_budget(url, BUDGET)
     }
 
-    /// The same with another budget for each operation.
+    /// The same with another budget for each request.
     #[must_use]
     pub fn with_budget(url: &SecretString, budget: Duration) -> Self {
         // Without NODELAY a command waits for the acknowledgement of the one before it.
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = url.expose_secret().into_connection_info().map(|info| info.set_tcp_settings(tcp));
-        Self(Arc::new(Server { client: info.and_then(Client::open).ok(), budget, connection: Mutex::default() }))
+        let client = info.and_then(Client::open).ok();
+        Self { node: client.map(|client| Node::new(client, Clock::System, budget, true)), budget }
     }
 
-    /// Steps and reads in one pipeline. A server that does not know a script yet is told its text in a second one.
+    /// Steps and reads in one round trip. A server that does not know a script yet is told its text in a second one.
     pub(super) async fn ask<const N: usize>(
         &self,
         steps: &[&dyn Step],
         keys: [&str; N],
     ) -> Result<Answers<N>, KvError> {
-        let calls = steps.iter().map(|step| invocation("EVALSHA", step.script().hash(), *step));
-        let reads = keys.iter().map(|key| get(key));
+        let calls = steps.iter().map(|step| {
+            let step = *step;
+            Call::script(step.script(), move |call| {
+                call.arg(step.keys().len()).arg(step.keys()).arg(step.arguments());
+            })
+        });
+        let reads = keys.iter().map(|key| {
+            let mut get = redis::cmd("GET");
+            get.arg(*key);
+            Call::from(get)
+        });
         let mut outcomes = self.send(calls.chain(reads).collect()).await?;
-        let unknown: Vec<usize> = (0..steps.len()).filter(|at| is_unknown_script(&outcomes[*at])).collect();
-        if !unknown.is_empty() {
-            let calls = unknown.iter().map(|at| invocation("EVAL", steps[*at].script().source(), steps[*at]));
-            let again = self.send(calls.collect()).await?;
-            for (at, outcome) in unknown.into_iter().zip(again) {
-                outcomes[at] = outcome;
-            }
-        }
         let read =
             outcomes.split_off(steps.len()).into_iter().map(decoded).collect::<Result<Vec<Option<Bytes>>, _>>()?;
         let values = read.try_into().map_err(|_| miscounted())?;
         Ok(Answers { replies: outcomes.into_iter().map(decoded).collect(), values })
     }
 
-    /// Sends commands in one round trip; each has its own outcome.
-    async fn send(&self, commands: Vec<Cmd>) -> Result<Vec<RedisResult<Value>>, KvError> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        let count = commands.len();
-        for command in commands {
-            pipeline.add_command(command);
-        }
-        let outcomes: Vec<_> = self.run(pipeline.ignore_errors()).await?;
-        if outcomes.len() == count { Ok(outcomes) } else { Err(miscounted()) }
-    }
-
     pub(super) async fn put(&self, record: Record<'_>) -> Result<(), KvError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.pset_ex(record.key, record.value, milliseconds(record.life));
-        self.run::<Vec<Value>>(&pipeline).await.map(drop)
+        let mut set = redis::cmd("PSETEX");
+        set.arg(record.key).arg(milliseconds(record.life)).arg(record.value);
+        self.one::<Value>(set.into()).await.map(drop)
     }
 
     pub(super) async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
-        let mut script = ADD.prepare_invoke();
-        script.key(record.key).arg(record.value).arg(milliseconds(record.life));
-        self.run_script(&script).await
+        let Record { key, value, life } = record;
+        let add = Call::script(&ADD, move |call| {
+            call.arg(1).arg(key).arg(value).arg(milliseconds(life));
+        });
+        self.one(add).await
     }
 
     pub(super) async fn replace(&self, expected: &[u8], record: Record<'_>) -> Result<bool, KvError> {
-        let mut script = REPLACE.prepare_invoke();
-        script.key(record.key).arg(expected).arg(record.value).arg(milliseconds(record.life));
-        self.run_script(&script).await
+        let Record { key, value, life } = record;
+        let replace = Call::script(&REPLACE, move |call| {
+            call.arg(1).arg(key).arg(expected).arg(value).arg(milliseconds(life));
+        });
+        self.one(replace).await
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), KvError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.del(key);
-        self.run::<Vec<Value>>(&pipeline).await.map(drop)
+        let mut delete = redis::cmd("DEL");
+        delete.arg(key);
+        self.one::<Value>(delete.into()).await.map(drop)
     }
 
     pub(super) async fn remove(&self, key: &str, expected: &[u8]) -> Result<(), KvError> {
-        let mut script = REMOVE.prepare_invoke();
-        script.key(key).arg(expected);
-        self.run_script(&script).await.map(drop)
+        let remove = Call::script(&REMOVE, move |call| {
+            call.arg(1).arg(key).arg(expected);
+        });
+        self.one::<Value>(remove).await.map(drop)
     }
 
+    /// Whether the gate is shut makes no difference: who asks wants to know.
     pub(super) async fn ping(&self) -> Result<(), KvError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("PING");
-        self.run::<Vec<Value>>(&pipeline).await.map(drop)
+        self.node()?.reach(Question::start(self.budget)?.deadline()).await?;
+        self.one::<Value>(redis::cmd("PING").into()).await.map(drop)
     }
 
     /// Connects, with more patience than a request has. For init.
     pub(crate) async fn connect(&self) -> Result<(), KvError> {
-        let mut connection = self.connection()?;
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("PING");
-        let ping = pipeline.query_async::<Vec<Value>>(&mut connection.manager);
-        timeout(CONNECT, ping).await.map_err(|_| out_of_time())?.map_err(unavailable)?;
-        connection.answered.store(true, Ordering::Relaxed);
-        Ok(())
+        self.node()?.reach(Instant::now() + CONNECT).await
     }
 
-    /// Sends `pipeline` in one round trip.
-    async fn run<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, KvError> {
-        self.within_budget(|mut connection| async move { pipeline.query_async(&mut connection).await }).await
+    async fn one<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, KvError> {
+        let outcomes = self.send(vec![call]).await?;
+        outcomes.into_iter().next().ok_or_else(miscounted).and_then(decoded)
     }
 
-    /// Runs a script by its hash, and by its text where the server does not know it.
-    async fn run_script(&self, script: &ScriptInvocation<'_>) -> Result<bool, KvError> {
-        self.within_budget(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+    /// Sends commands in one round trip; each has its own outcome.
+    async fn send(&self, calls: Vec<Call<'_>>) -> Result<Vec<RedisResult<Value>>, KvError> {
+        let question = Question::start(self.budget)?;
+        let commands = calls.iter().map(|call| call.command.clone());
+        let mut outcomes = self.pipelined(commands, &question).await?;
+        let unknown = |at: &usize| is_unknown_script(&outcomes[*at]);
+        let (places, again): (Vec<_>, Vec<_>) =
+            (0..calls.len()).filter(unknown).filter_map(|at| Some((at, calls[at].with_text.as_ref()?()))).unzip();
+        if !again.is_empty() {
+            let answers = self.pipelined(again, &question).await?;
+            for (at, outcome) in places.into_iter().zip(answers) {
+                outcomes[at] = outcome;
+            }
+        }
+        Ok(outcomes)
     }
 
-    /// Sends something within the budget, once more if the connection turned out to be dead (an instance that was frozen
-    /// wakes up with one) or to lead to a server that has become a replica. So everything sent here may run twice.
-    ///
-    /// A connection that has answered before and now lets the budget pass may be dead without having been told (its
-    /// other end is gone since a freeze), so the next request gets a new one.
-    async fn within_budget<T, F: Future<Output = RedisResult<T>>>(
+    async fn pipelined(
         &self,
-        send: impl Fn(ConnectionManager) -> F,
-    ) -> Result<T, KvError> {
-        let connection = self.connection()?;
-        let sending = async {
-            let error = match send(connection.manager.clone()).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if error.code() == Some("READONLY") {
-                self.abandon(&connection);
-            } else if !error.is_connection_dropped() {
-                return Err(unavailable(error));
-            }
-            // A dropped connection's manager has begun to reconnect; the second try waits for it.
-            send(self.connection()?.manager).await.map_err(unavailable)
-        };
-        let budget = deadline::cap(self.0.budget);
-        let Ok(answer) = timeout(budget, sending).await else {
-            // A request at its end has waited too short a time to tell.
-            if budget == self.0.budget && connection.answered.load(Ordering::Relaxed) {
-                self.abandon(&connection);
-            }
-            return Err(out_of_time());
-        };
-        if answer.is_ok() {
-            connection.answered.store(true, Ordering::Relaxed);
+        commands: impl IntoIterator<Item = Cmd>,
+        question: &Question,
+    ) -> Result<Vec<RedisResult<Value>>, KvError> {
+        let mut pipeline = Pipeline::new();
+        for command in commands {
+            pipeline.add_command(command);
         }
-        answer
+        let count = pipeline.len();
+        let outcomes = self.node()?.ask(pipeline.ignore_errors(), question.deadline()).await?;
+        if outcomes.len() == count { Ok(outcomes) } else { Err(miscounted()) }
     }
 
-    /// The connection; made lazily, because the manager needs a running Tokio.
-    fn connection(&self) -> Result<Connection, KvError> {
-        let mut current = self.current();
-        if let Some(connection) = &*current {
-            return Ok(connection.clone());
-        }
-        let client = self.0.client.clone().ok_or_else(|| KvError("no usable REDIS_URL".into()))?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(CONNECT))
-            // The budget ends a wait, sooner than this.
-            .set_response_timeout(Some(CONNECT.max(self.0.budget)));
-        let manager = ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
-        Ok(current.insert(Connection { manager, answered: Arc::default() }).clone())
-    }
-
-    /// Lets the next request connect anew, unless another one has done so already.
-    fn abandon(&self, connection: &Connection) {
-        self.current().take_if(|current| Arc::ptr_eq(&current.answered, &connection.answered));
-    }
-
-    fn current(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.0.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn node(&self) -> Result<&Node, KvError> {
+        self.node.as_ref().ok_or_else(|| KvError("no usable REDIS_URL".into()))
     }
 }
 
-fn get(key: &str) -> Cmd {
-    let mut get = redis::cmd("GET");
-    get.arg(key);
-    get
+impl<'a> Call<'a> {
+    /// A call of a script by its hash. `arguments` adds what comes after the script.
+    fn script(script: &'a Script, arguments: impl Fn(&mut Cmd) + Send + Sync + 'a) -> Self {
+        let call = move |command: &str, script: &str| {
+            let mut call = redis::cmd(command);
+            arguments(call.arg(script));
+            call
+        };
+        Self {
+            command: call("EVALSHA", script.hash()),
+            with_text: Some(Box::new(move || call("EVAL", script.source()))),
+        }
+    }
 }
 
-/// `EVALSHA` with a script's hash, or `EVAL` with its text.
-fn invocation(command: &str, script: &str, step: &dyn Step) -> Cmd {
-    let mut call = redis::cmd(command);
-    call.arg(script).arg(step.keys().len()).arg(step.keys()).arg(step.arguments());
-    call
+impl From<Cmd> for Call<'_> {
+    fn from(command: Cmd) -> Self {
+        Self { command, with_text: None }
+    }
 }
 
 fn is_unknown_script(outcome: &RedisResult<Value>) -> bool {
@@ -258,10 +223,6 @@ fn decoded<T: FromRedisValue>(outcome: RedisResult<Value>) -> Result<T, KvError>
 
 fn miscounted() -> KvError {
     KvError("Redis sent another number of answers than commands".into())
-}
-
-fn out_of_time() -> KvError {
-    KvError("no answer in time".into())
 }
 
 /// Only the kind and the server's code: a server's text can quote the command, and with it a value.

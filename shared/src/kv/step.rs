@@ -22,7 +22,11 @@ impl Script {
     /// A script whose `now` is the server's time.
     #[must_use]
     pub fn new(body: &str) -> Self {
-        let source = format!("{NOW}{body}");
+        Self::timeless(format!("{NOW}{body}"))
+    }
+
+    /// A script without a `now`.
+    pub(super) fn timeless(source: String) -> Self {
         let hash = redis::Script::new(&source).get_hash().to_owned();
         Self { source, hash }
     }

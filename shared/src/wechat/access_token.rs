@@ -24,7 +24,7 @@ use crate::{
     ids::AppId,
     kv::{Kv, KvError, Record},
     random::Random,
-    telemetry,
+    telemetry::{self, Scope},
 };
 
 /// WeChat has a successor ready this long before a token's end.
@@ -148,6 +148,7 @@ impl AccessTokens {
                 return Ok(self.fetch(wechat, app_id).await.map(|token| token.text));
             }
             sleep(pause).await;
+            Scope::renew_redis_budget();
             pause = (pause * 2).min(LAST_LOOK);
         }
     }

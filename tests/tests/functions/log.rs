@@ -22,6 +22,7 @@ async fn each_request_is_one_line_with_all_that_an_operator_asks_for() {
         "level",
         "message",
         "method",
+        "redis_ms",
         "request_id",
         "route",
         "status",
@@ -37,7 +38,8 @@ async fn each_request_is_one_line_with_all_that_an_operator_asks_for() {
     );
     assert_eq!((&line["app_id"], &line["user_id"]), (&APP_ID.into(), &tokens.user_id().into()));
     assert_eq!(line["degraded"], false);
-    assert!(line["latency_ms"].as_f64().unwrap() > 0.0, "{line}");
+    let [latency, redis] = ["latency_ms", "redis_ms"].map(|name| line[name].as_f64().unwrap());
+    assert!(redis > 0.0 && latency > redis, "{line}");
     assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
     assert_eq!(user_info.logs().json_where("message", &"request".into()).len(), 1);
 }

@@ -12,8 +12,8 @@ pub struct SharedStateSettings {
     /// `REDIS_URL`: `redis://` or `rediss://` with user and password where needed. Not set: nothing is cached between
     /// requests (DynamoDB is asked each time), and a login is idempotent within one instance only.
     pub redis_url: Option<SecretString>,
-    /// `REDIS_TIMEOUT_MS`: what one question to Redis may take before the request goes on without it, 5 ms to 5 s.
-    /// Default 50.
+    /// `REDIS_TIMEOUT_MS`: how long a request may wait for Redis, all its questions together, before it goes on without,
+    /// 5 ms to 5 s. Default 50.
     pub redis_timeout: Duration,
 }
 

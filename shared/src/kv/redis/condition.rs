@@ -1,0 +1,97 @@
+//! What a server's answers say about the server, as opposed to the one command.
+
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+
+/// How a server is.
+pub(super) enum Condition {
+    /// It does its work. A command may have failed all the same: that is between it and its key.
+    Well,
+    /// It takes no writes, because it is a replica now: the primary is somewhere else.
+    Replica(RedisError),
+    /// It can't serve anybody at the moment.
+    Unwell(RedisError),
+}
+
+/// Codes without a kind of their own.
+const UNWELL: [&str; 3] = ["BUSY", "NOAUTH", "WRONGPASS"];
+
+/// The condition that a pipeline's outcomes show.
+pub(super) fn condition(outcomes: &[RedisResult<Value>]) -> Condition {
+    let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    errors.map(of_one).find(|condition| !matches!(condition, Condition::Well)).unwrap_or(Condition::Well)
+}
+
+fn of_one(error: &RedisError) -> Condition {
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => Condition::Replica(error.clone()),
+        // Before Redis 7, a script's own error is wrapped in another one.
+        ErrorKind::Server(ServerErrorKind::ResponseError)
+            if error.detail().is_some_and(|it| it.contains("-READONLY")) =>
+        {
+            Condition::Replica(error.clone())
+        }
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading | ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown,
+        ) => Condition::Unwell(error.clone()),
+        _ if error.code().is_some_and(|code| UNWELL.contains(&code)) => Condition::Unwell(error.clone()),
+        _ => Condition::Well,
+    }
+}
+
+/// Whether this is a replica's answer to ROLE.
+pub(super) fn is_replica(role: &Value) -> bool {
+    let Value::Array(parts) = role else { return false };
+    match parts.first() {
+        Some(Value::BulkString(name)) => name == b"slave",
+        Some(Value::SimpleString(name)) => name == "slave",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(answer: &str) -> &'static str {
+        let error = redis::parse_redis_value(answer.as_bytes()).unwrap().extract_error().unwrap_err();
+        match condition(&[Ok(Value::Okay), Err(error)]) {
+            Condition::Well => "well",
+            Condition::Replica(_) => "replica",
+            Condition::Unwell(_) => "unwell",
+        }
+    }
+
+    #[test]
+    fn a_command_that_failed_for_reasons_of_its_own_says_nothing_about_the_server() {
+        assert_eq!(after("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"), "well");
+        assert_eq!(after("-ERR Error running script (call to f_0): @user_script:1: no number\r\n"), "well");
+        assert_eq!(after("-NOSCRIPT No matching script. Please use EVAL.\r\n"), "well");
+        assert_eq!(after("-OOM command not allowed when used memory > 'maxmemory'.\r\n"), "well");
+        assert_eq!(after("-NOPERM this user has no permissions to run the 'get' command\r\n"), "well");
+    }
+
+    #[test]
+    fn a_replica_is_known_by_its_refusal_to_write() {
+        assert_eq!(after("-READONLY You can't write against a read only replica.\r\n"), "replica");
+        let wrapped = "-ERR Error running script (call to f_0): @user_script:3: @user_script: 3: -READONLY You can't \
+                       write against a read only replica.\r\n";
+        assert_eq!(after(wrapped), "replica");
+    }
+
+    #[test]
+    fn a_server_that_can_serve_nobody_is_unwell() {
+        assert_eq!(after("-LOADING Redis is loading the dataset in memory\r\n"), "unwell");
+        assert_eq!(after("-CLUSTERDOWN The cluster is down\r\n"), "unwell");
+        assert_eq!(after("-MASTERDOWN Link with MASTER is down\r\n"), "unwell");
+        assert_eq!(after("-NOAUTH Authentication required.\r\n"), "unwell");
+        assert_eq!(after("-BUSY Redis is busy running a script.\r\n"), "unwell");
+    }
+
+    #[test]
+    fn roles() {
+        let role = |name: &str| Value::Array(vec![Value::BulkString(name.as_bytes().to_vec()), Value::Int(0)]);
+        assert!(is_replica(&role("slave")));
+        assert!(!is_replica(&role("master")));
+        assert!(!is_replica(&Value::Okay));
+    }
+}
