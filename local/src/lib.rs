@@ -4,12 +4,14 @@
 mod banner;
 mod database;
 mod gateway;
+mod keys;
 mod serve;
 mod settings;
 
 pub use banner::banner;
 pub use database::{Database, create_table};
 pub use gateway::{FUNCTIONS, Gateway, routes};
+pub use keys::KeySet;
 pub use serve::serve;
 pub use settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
 

@@ -1,19 +1,38 @@
-//! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C.
+//! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C. `make keys`: makes keys.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
-use local::{FUNCTIONS, Gateway, banner};
-use shared::{config::Env, telemetry};
+use local::{FUNCTIONS, Gateway, KeySet, banner};
+use shared::{config::Env, random::Random, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    match start() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        [] => start().map_err(|error| format!("weapp-serverless does not start: {error}")),
+        ["keys"] => keys(None),
+        ["keys", folder] => keys(Some(Path::new(folder))),
+        _ => Err("usage: local [keys [FOLDER]]".to_owned()),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("weapp-serverless does not start: {error}");
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints new keys, or writes them to a folder and prints how to store them.
+fn keys(folder: Option<&Path>) -> Result<(), String> {
+    let keys = KeySet::generate(&Random::System).map_err(|error| error.to_string())?;
+    let text = match folder {
+        Some(folder) => keys.store(folder).map_err(|error| format!("{}: {error}", folder.display()))?,
+        None => keys.lines(),
+    };
+    print!("{text}");
+    Ok(())
 }
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,8 +2,10 @@
 
 mod access_token;
 mod admission;
+mod key_source;
 mod refresh_token;
 mod session;
+mod signing_key;
 mod tokens;
 
 pub use access_token::{Claims, TokenError};

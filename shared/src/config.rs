@@ -5,7 +5,9 @@
 //! [`Env::finish`] refuses the start with the whole list before anything is served.
 
 mod env;
+mod references;
 mod settings;
 
 pub use env::{Env, Problem, Problems};
+pub use references::{FollowError, Patience, References, SECRET_SETTINGS};
 pub use settings::*;

@@ -4,10 +4,12 @@ mod aes_cbc;
 mod at_rest;
 mod encrypted_data;
 pub mod jwe;
+mod key_pair;
 mod rsa;
 
 pub use at_rest::{AtRest, OpenError};
 pub use encrypted_data::{EncryptedData, WrongKey, is_raw_data_signature, session_signature};
+pub use key_pair::{KeyKind, KeyPair, KeyPairError};
 pub use rsa::{KeyError, PublicKey, RsaJwk, TransportKey, TransportKeys};
 
 use hmac::{Hmac, KeyInit};

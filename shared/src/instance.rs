@@ -105,10 +105,16 @@ impl Instance {
         dynamo
     }
 
+    /// Checks tokens. Public keys are enough for that.
+    pub fn verifier(&self) -> Arc<Tokens> {
+        let build = || Arc::new(Tokens::new(&self.env, self.clock()));
+        self.tokens.get_or_init(build).clone()
+    }
+
     /// Makes and checks tokens.
     pub fn tokens(&self) -> Arc<Tokens> {
-        let build = || Arc::new(Tokens::new(&TokenSettings::read(&self.env), self.clock()));
-        self.tokens.get_or_init(build).clone()
+        TokenSettings::require_to_issue(&self.env);
+        self.verifier()
     }
 
     /// The cache in front of DynamoDB. None where instances share no state: one could not tell the others what it
@@ -134,7 +140,7 @@ impl Instance {
 
     /// Checks callers.
     pub fn admission(&self) -> Admission {
-        Admission::new(self.tokens(), self.sessions(), self.users(), self.cache())
+        Admission::new(self.verifier(), self.sessions(), self.users(), self.cache())
     }
 
     /// The client of WeChat, connected before the first request.

@@ -1,26 +1,32 @@
 //! Runs a function's routes on Lambda.
 
-use std::{process::ExitCode, time::Duration};
+mod late;
+
+use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use axum::Router;
 use lambda_http::{
     Adapter, Context, LambdaEvent, Request, RequestExt,
     request::{LambdaRequest, RequestContext},
-    tower::ServiceBuilder,
+    tower::{Service, ServiceBuilder, service_fn},
 };
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::value::RawValue;
 
 use tokio::time::Instant;
 
+use self::late::Late;
 use crate::{
     clock::Clock,
-    config::Env,
+    config::{Env, FollowError, Patience, Problems, References},
     edge::{ClientIp, PlatformDeadline, RequestId},
     instance::Instance,
     random::Random,
     telemetry,
 };
+
+/// Before the first event. An extension that is not ready soon will be only after it, see [`late`].
+const AT_START: Patience = Patience { ready: Duration::from_millis(100), whole: Duration::from_secs(5) };
 
 /// A function's `routes`.
 pub type Routes = fn(&Instance) -> Router;
@@ -41,21 +47,56 @@ pub fn run(name: &'static str, routes: Routes) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.to_string()),
     };
-    runtime.block_on(async {
-        let instance = Instance::new(env, Clock::System, Random::System);
-        let app = match instance.app(routes(&instance)) {
-            Ok(app) => app,
-            Err(problems) => return refuse(&problems.to_string()),
-        };
-        instance.connect().await;
-        let clock = instance.clock();
-        let app = ServiceBuilder::new().map_request(move |event| unwrap_event(event, &clock)).service(app);
-        let events = ServiceBuilder::new().map_request(Event::into_lambda_event).service(Adapter::from(app));
-        match lambda_runtime::run(events).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => refuse(&error.to_string()),
-        }
-    })
+    runtime.block_on(run_with(env, routes))
+}
+
+async fn run_with(env: Env, routes: Routes) -> ExitCode {
+    let env = match References::of(&env) {
+        None => env,
+        Some(references) => match references.follow(AT_START).await {
+            Ok(env) => env,
+            Err(FollowError::Failed(problems)) => return refuse(&problems.to_string()),
+            Err(FollowError::NotReady(_)) => return run_late(references, routes).await,
+        },
+    };
+    match start(env, routes).await {
+        Ok(app) => serve(app).await,
+        Err(problems) => refuse(&problems.to_string()),
+    }
+}
+
+async fn run_late(references: References, routes: Routes) -> ExitCode {
+    let late = match Late::new(references, routes) {
+        Ok(late) => late,
+        Err(problems) => return refuse(&problems.to_string()),
+    };
+    serve(service_fn(move |request| {
+        let late = late.clone();
+        async move { Ok::<_, Infallible>(late.answer(request).await) }
+    }))
+    .await
+}
+
+/// Builds the parts and connects them.
+async fn start(env: Env, routes: Routes) -> Result<Router, Problems> {
+    let instance = Instance::new(env, Clock::System, Random::System);
+    let app = instance.app(routes(&instance))?;
+    instance.connect().await;
+    Ok(app)
+}
+
+/// Answers events until Lambda ends the process.
+async fn serve<S>(app: S) -> ExitCode
+where
+    S: Service<Request, Response = axum::response::Response, Error = Infallible> + Send,
+    S::Future: Send + 'static,
+{
+    let app = ServiceBuilder::new().map_request(|event| unwrap_event(event, &Clock::System)).service(app);
+    let events = ServiceBuilder::new().map_request(Event::into_lambda_event).service(Adapter::from(app));
+    match lambda_runtime::run(events).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error.to_string()),
+    }
 }
 
 /// Says why the function does not start, as one JSON line whatever the state of logging.

@@ -1,5 +1,6 @@
-//! Tokens and sessions: refresh, logout, and a user's own sessions.
+//! Tokens and sessions: refresh, logout, a user's own sessions, and the keys to verify access tokens with.
 
+mod jwks;
 mod refresh;
 mod sessions;
 
@@ -38,5 +39,6 @@ pub fn routes(instance: &Instance) -> Router {
         .route("/api/v1/user/logout", post(sessions::logout))
         .route("/api/v1/user/sessions", get(sessions::list))
         .route("/api/v1/user/sessions/{id}", delete(sessions::end))
+        .route("/.well-known/jwks.json", get(jwks::keys))
         .with_state(state)
 }

@@ -37,7 +37,7 @@ pub async fn refresh(
     State(users): State<Users>,
     Json(RefreshInput(token)): Json<RefreshInput>,
 ) -> Result<Success<TokenPair>, ApiError> {
-    let token = tokens.verify_refresh(token.expose_secret())?;
+    let token = tokens.verify_refresh(token.expose_secret()).await?;
     Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
     // The user first: a token that was moved on without an answer would look stolen at its next use.
     let user = match users.get(token.user).await {

@@ -1,16 +1,18 @@
 //! Access tokens: JWT (RFC 7519) with the header `typ` of RFC 9068.
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Header, Validation, jwk::JwkSet};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::refresh_token::keyed_hash;
+use super::{refresh_token::keyed_hash, signing_key::SigningKey};
 use crate::{
+    config::{Env, KeyDocument, TokenSettings},
     ids::{AppId, SessionId, UserId},
     users::Role,
 };
 
+const JWT_KEYS: &str = "JWT_KEYS";
 /// RFC 9068 §2.1: tells access tokens from all other JWTs.
 const TYP: &str = "at+jwt";
 /// Clocks of issuer and verifier may differ by this many seconds.
@@ -48,48 +50,60 @@ pub enum TokenError {
     /// Not made by us, or not for this.
     #[error("not a token of ours")]
     Invalid,
+    /// Signed by a key that is none of ours, as far as we know.
+    #[error("signed by an unknown key")]
+    UnknownKey,
     /// Was ours, once.
     #[error("token expired")]
     Expired,
 }
 
 struct Key {
-    id: String,
-    algorithm: Algorithm,
-    verify: DecodingKey,
+    key: SigningKey,
     validation: Validation,
 }
 
-/// Signs and verifies access tokens: the first key signs, all verify.
+/// Signs and verifies access tokens: the first key that can sign does, all verify.
 pub(super) struct AccessTokens {
     keys: Vec<Key>,
-    sign: Option<EncodingKey>,
 }
 
 impl AccessTokens {
-    pub(super) fn new(secrets: &[SecretString], issuer: &str, audiences: &[AppId]) -> Self {
-        let key = |secret: &SecretString| {
-            let algorithm = Algorithm::HS256;
-            let mut validation = Validation::new(algorithm);
-            validation.set_issuer(&[issuer]);
-            validation.set_audience(audiences);
-            // By the injected clock, below.
-            validation.validate_exp = false;
-            validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    /// Keys as `settings` say; problems are recorded in `env`.
+    pub(super) fn new(settings: &TokenSettings, env: &Env) -> Self {
+        let mut keys: Vec<SigningKey> = Vec::new();
+        for KeyDocument { position, id, der } in &settings.keys {
+            match SigningKey::from_der(der.expose_secret(), id.as_deref()) {
+                Ok(key) if is_known(&keys, &key) => {
+                    env.problem(JWT_KEYS, format!("key {position} has the kid of an earlier one"));
+                }
+                Ok(key) => keys.push(key),
+                Err(error) => env.problem(JWT_KEYS, format!("key {position} {error}")),
+            }
+        }
+        for secret in &settings.secrets {
             let id = hex::encode(&keyed_hash(secret, b"weapp-serverless key id v1")[..8]);
-            Key { id, algorithm, verify: DecodingKey::from_secret(secret.expose_secret().as_bytes()), validation }
-        };
-        let sign = secrets.first().map(|secret| EncodingKey::from_secret(secret.expose_secret().as_bytes()));
-        Self { keys: secrets.iter().map(key).collect(), sign }
+            let key = SigningKey::hs256(id, secret);
+            // The same secret twice is the same key.
+            if !is_known(&keys, &key) {
+                keys.push(key);
+            }
+        }
+        Self { keys: keys.into_iter().map(|key| Key { validation: validation(&key, settings), key }).collect() }
     }
 
-    /// `None` only without keys, which settings refuse.
+    /// `None` only without a key that can sign, which settings refuse.
     pub(super) fn sign(&self, claims: &Claims) -> Option<SecretString> {
-        let (key, sign) = (self.keys.first()?, self.sign.as_ref()?);
+        let (key, sign) = self.keys.iter().find_map(|key| Some((&key.key, key.key.sign.as_ref()?)))?;
         let mut header = Header::new(key.algorithm);
         header.typ = Some(TYP.to_owned());
         header.kid = Some(key.id.clone());
         jsonwebtoken::encode(&header, claims, sign).ok().map(SecretString::from)
+    }
+
+    /// The public halves of the asymmetric keys (RFC 7517 §5).
+    pub(super) fn public_keys(&self) -> JwkSet {
+        JwkSet { keys: self.keys.iter().filter_map(|key| key.key.jwk().cloned()).collect() }
     }
 
     pub(super) fn verify(&self, token: &str, now: i64) -> Result<Claims, TokenError> {
@@ -98,13 +112,27 @@ impl AccessTokens {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let kid = header.kid.as_deref().unwrap_or_default();
-        let key = self.keys.iter().find(|key| key.id == kid).ok_or(TokenError::Invalid)?;
+        let key = self.keys.iter().find(|key| key.key.id == kid).ok_or(TokenError::UnknownKey)?;
         // The key decides the algorithm, never the header alone (RFC 8725 §3.1).
-        if header.alg != key.algorithm || header.typ.as_deref() != Some(TYP) {
+        if header.alg != key.key.algorithm || header.typ.as_deref() != Some(TYP) {
             return Err(TokenError::Invalid);
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.verify, &key.validation);
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.key.verify, &key.validation);
         let claims = claims.map_err(|_| TokenError::Invalid)?.claims;
         if claims.exp + LEEWAY < now { Err(TokenError::Expired) } else { Ok(claims) }
     }
+}
+
+fn is_known(keys: &[SigningKey], key: &SigningKey) -> bool {
+    keys.iter().any(|known| known.id == key.id)
+}
+
+fn validation(key: &SigningKey, settings: &TokenSettings) -> Validation {
+    let mut validation = Validation::new(key.algorithm);
+    validation.set_issuer(&[&settings.issuer]);
+    validation.set_audience(&settings.audiences);
+    // By the injected clock, in `verify`.
+    validation.validate_exp = false;
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation
 }

@@ -62,7 +62,7 @@ impl Admission {
     /// # Errors
     /// [`AdmissionError`].
     pub async fn admit(&self, token: Option<&str>) -> Result<Claims, AdmissionError> {
-        let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?)?;
+        let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?).await?;
         let [session] = self.cache.read([&session_cache_key(claims.sid)]).await;
         self.sessions.check(claims.sub, claims.sid, session).await?;
         Ok(claims)
@@ -73,7 +73,7 @@ impl Admission {
     /// # Errors
     /// [`AdmissionError`]; a user who does not exist any more counts as an ended session.
     pub async fn admit_with_user(&self, token: Option<&str>) -> Result<(Claims, User), AdmissionError> {
-        let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?)?;
+        let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?).await?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
         let [session, profile] = self.cache.read([&keys[0], &keys[1]]).await;
         let session = self.sessions.check(claims.sub, claims.sid, session);

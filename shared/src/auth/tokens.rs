@@ -1,16 +1,25 @@
 //! Both tokens of a session, made from its row and nothing else.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
+use jsonwebtoken::jwk::JwkSet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 
 use super::{
     Session,
     access_token::{AccessTokens, Claims, TokenError},
+    key_source::KeySource,
     refresh_token::{RefreshToken, RefreshTokenError, RefreshTokens},
 };
-use crate::{clock::Clock, config::TokenSettings, users::Role};
+use crate::{
+    clock::Clock,
+    config::{Env, TokenSettings},
+    users::Role,
+};
 
 /// What a client gets at login and refresh. Serialising is where the tokens are told; `Debug` hides them.
 #[derive(Debug, Serialize)]
@@ -34,26 +43,53 @@ fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok,
     serializer.serialize_str(secret.expose_secret())
 }
 
-/// Makes and checks tokens.
-pub struct Tokens {
+/// The keys of both kinds of token.
+struct Ring {
     access: AccessTokens,
     refresh: RefreshTokens,
+}
+
+impl Ring {
+    fn new(env: &Env, settings: &TokenSettings) -> Arc<Self> {
+        Arc::new(Self { access: AccessTokens::new(settings, env), refresh: RefreshTokens::new(&settings.secrets) })
+    }
+}
+
+/// Makes and checks tokens.
+pub struct Tokens {
+    ring: RwLock<Arc<Ring>>,
+    source: Option<KeySource>,
     issuer: String,
     access_life: Duration,
     clock: Clock,
 }
 
 impl Tokens {
-    /// Keys and lives as `settings` say.
+    /// Keys and lives as `env` says; problems are recorded in it.
     #[must_use]
-    pub fn new(settings: &TokenSettings, clock: Clock) -> Self {
+    pub fn new(env: &Env, clock: Clock) -> Self {
+        let settings = TokenSettings::read(env);
         Self {
-            access: AccessTokens::new(&settings.secrets, &settings.issuer, &settings.audiences),
-            refresh: RefreshTokens::new(&settings.secrets),
-            issuer: settings.issuer.clone(),
+            ring: RwLock::new(Ring::new(env, &settings)),
+            source: KeySource::of(env, clock.clone()),
+            issuer: settings.issuer,
             access_life: settings.access_life,
             clock,
         }
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Somebody came with a key that we don't know: looks whether it is new. `false` where keys can't change.
+    async fn look_for_new_keys(&self) -> bool {
+        let Some(source) = &self.source else { return false };
+        if let Some(ring) = source.fetch_again(|env| Ring::new(env, &TokenSettings::read(env))).await {
+            *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        }
+        // Also when another request has just fetched them.
+        true
     }
 
     /// The tokens of `session` as it stands: the same ones each time until it is refreshed, so a repeated request gets
@@ -73,30 +109,45 @@ impl Tokens {
             exp,
             jti: format!("{}.{}", session.id, session.counter),
         };
+        let ring = self.ring();
         let refresh = RefreshToken { user: session.user, session: session.id, counter: session.counter };
         Some(TokenPair {
-            access: self.access.sign(&claims)?,
+            access: ring.access.sign(&claims)?,
             token_type: "Bearer",
             expires_in: exp - now,
-            refresh: self.refresh.sign(&refresh)?,
+            refresh: ring.refresh.sign(&refresh)?,
             refresh_expires_in: session.ttl - now,
         })
     }
 
-    /// What the access token says, by CPU alone.
+    /// What the access token says: by CPU alone, unless its key is unknown and may be new.
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        self.access.verify(token, self.clock.now_seconds())
+    pub async fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        let verify = || self.ring().access.verify(token, self.clock.now_seconds());
+        match verify() {
+            Err(TokenError::UnknownKey) if self.look_for_new_keys().await => verify(),
+            outcome => outcome,
+        }
     }
 
-    /// What the refresh token says, by CPU alone.
+    /// What the refresh token says: by CPU alone, unless its key is unknown and may be new.
     ///
     /// # Errors
     /// [`RefreshTokenError`] when it is not ours.
-    pub fn verify_refresh(&self, token: &str) -> Result<RefreshToken, RefreshTokenError> {
-        self.refresh.verify(token)
+    pub async fn verify_refresh(&self, token: &str) -> Result<RefreshToken, RefreshTokenError> {
+        let verify = || self.ring().refresh.verify(token);
+        match verify() {
+            Err(RefreshTokenError) if self.look_for_new_keys().await => verify(),
+            outcome => outcome,
+        }
+    }
+
+    /// The public halves of the asymmetric access token keys, for others to verify with (RFC 7517 §5).
+    #[must_use]
+    pub fn public_keys(&self) -> JwkSet {
+        self.ring().access.public_keys()
     }
 }
 

@@ -4,11 +4,13 @@ use std::{
     collections::BTreeMap,
     fmt,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
+
+use super::references::{References, SECRET_SETTINGS, names_a_place};
 
 /// One setting that can't be used. Never holds the value: it can be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +39,10 @@ impl fmt::Display for Problems {
 
 /// The environment variables at start, and the problems found in them so far.
 pub struct Env {
-    values: BTreeMap<String, SecretString>,
+    values: Arc<BTreeMap<String, SecretString>>,
     local: bool,
     problems: Mutex<Vec<Problem>>,
+    references: Option<References>,
 }
 
 impl Env {
@@ -54,11 +57,42 @@ impl Env {
     /// A snapshot of the given variables. An empty value counts as not set.
     pub fn new<N: Into<String>, V: Into<String>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
-        let values = values
+        let values: BTreeMap<_, _> = values
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name, SecretString::from(value)))
             .collect();
-        Self { values, local: false, problems: Mutex::default() }
+        Self { values: Arc::new(values), local: false, problems: Mutex::default(), references: None }
+    }
+
+    /// The same values, and no problem yet.
+    pub(super) fn snapshot(&self) -> Self {
+        Self { values: Arc::clone(&self.values), local: self.local, problems: Mutex::default(), references: None }
+    }
+
+    /// Sets `name`, in place of the value it had.
+    pub(super) fn set(&mut self, name: &str, value: SecretString) {
+        Arc::make_mut(&mut self.values).insert(name.to_owned(), value);
+    }
+
+    /// Takes `name` away.
+    pub(super) fn remove(&mut self, name: &str) {
+        Arc::make_mut(&mut self.values).remove(name);
+    }
+
+    /// Remembers where the values came from.
+    pub(super) fn with_references(mut self, references: References) -> Self {
+        self.references = Some(references);
+        self
+    }
+
+    /// Where the value of one of `names` came from, if it did not stand in the environment itself.
+    pub(crate) fn references(&self, names: &[&str]) -> Option<&References> {
+        self.references.as_ref().filter(|references| references.stand_for(names))
+    }
+
+    /// Whether the value of `name`, or a part of it, is a reference to where it is kept.
+    pub(super) fn names_a_place(&self, name: &str) -> bool {
+        self.get(name).is_some_and(names_a_place)
     }
 
     /// For development and tests in one process: only here are the embedded default secrets allowed, and only here may
@@ -72,7 +106,8 @@ impl Env {
     /// Sets `name` where it is not set.
     #[must_use]
     pub fn or(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.values.entry(name.to_owned()).or_insert_with(|| SecretString::from(value.into()));
+        let values = Arc::make_mut(&mut self.values);
+        values.entry(name.to_owned()).or_insert_with(|| SecretString::from(value.into()));
         self
     }
 
@@ -143,6 +178,10 @@ impl Env {
     /// # Errors
     /// The list of all problems.
     pub fn finish(&self) -> Result<(), Problems> {
+        // Taken for a value, a reference would make a key that stands in every template.
+        for name in SECRET_SETTINGS.into_iter().filter(|name| self.names_a_place(name)) {
+            self.problem(name, "is a reference to where its value is kept, which only a function on Lambda can follow");
+        }
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         if problems.is_empty() { Ok(()) } else { Err(Problems(problems.clone())) }
     }

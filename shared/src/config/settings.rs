@@ -7,12 +7,14 @@ mod edge;
 mod limits;
 mod proxies;
 mod shared_state;
+mod signing_keys;
 mod tokens;
 mod wechat;
 
 use std::time::Duration;
 
 use data_keys::data_keys;
+use signing_keys::signing_keys;
 
 pub use self::{
     breaker::BreakerSettings,
@@ -22,6 +24,7 @@ pub use self::{
     limits::{Limit, LimitSettings},
     proxies::ProxySettings,
     shared_state::{CacheSettings, SharedStateSettings},
+    signing_keys::KeyDocument,
     tokens::{LOCAL_JWT_SECRET, TokenSettings},
     wechat::{WeChatSettings, app_ids},
 };

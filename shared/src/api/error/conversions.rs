@@ -31,7 +31,7 @@ impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
         Self::new(match error {
             TokenError::Missing => Reason::TokenMissing,
-            TokenError::Invalid => Reason::TokenInvalid,
+            TokenError::Invalid | TokenError::UnknownKey => Reason::TokenInvalid,
             TokenError::Expired => Reason::TokenExpired,
         })
     }

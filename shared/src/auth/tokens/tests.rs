@@ -1,6 +1,10 @@
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use futures_util::FutureExt;
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::JwkSet};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,6 +13,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     config::Env,
+    crypto::{KeyKind, KeyPair},
     ids::{SessionId, UserId},
 };
 
@@ -19,7 +24,12 @@ const NOW: i64 = 1_800_000_000;
 fn tokens(secrets: &str) -> (Tokens, ManualClock) {
     let clock = ManualClock::new(Timestamp::from_second(NOW).unwrap());
     let env = Env::new([("JWT_SECRETS", secrets), ("WECHAT_APPIDS", "wx1,wx2")]);
-    (Tokens::new(&TokenSettings::read(&env), Clock::Manual(clock.clone())), clock)
+    (Tokens::new(&env, Clock::Manual(clock.clone())), clock)
+}
+
+/// Keys that stand in the environment: nothing is waited for.
+fn check(tokens: &Tokens, token: &str) -> Result<Claims, TokenError> {
+    tokens.verify(token).now_or_never().expect("an answer at once")
 }
 
 fn session() -> Session {
@@ -54,7 +64,7 @@ fn forged(secret: &str, header: impl Fn(&mut Header), claims: impl Fn(&mut Value
 }
 
 fn verify(token: &str) -> Result<Claims, TokenError> {
-    tokens(SECRET).0.verify(token)
+    check(&tokens(SECRET).0, token)
 }
 
 #[test]
@@ -84,8 +94,6 @@ fn a_forged_token_is_invalid() {
         forged(OTHER, |_| {}, |_| {}),
         forged(SECRET, |header| header.typ = Some("JWT".into()), |_| {}),
         forged(SECRET, |header| header.typ = None, |_| {}),
-        forged(SECRET, |header| header.kid = None, |_| {}),
-        forged(SECRET, |header| header.kid = Some("other".into()), |_| {}),
         forged(SECRET, |header| header.alg = Algorithm::HS512, |_| {}),
         forged(SECRET, |_| {}, |claims| claims["iss"] = "someone".into()),
         forged(SECRET, |_| {}, |claims| claims["aud"] = "wx3".into()),
@@ -96,6 +104,11 @@ fn a_forged_token_is_invalid() {
     ];
     for (number, token) in cases.iter().enumerate() {
         assert_eq!(verify(token).err(), Some(TokenError::Invalid), "case {number}");
+    }
+    let unnamed = forged(SECRET, |header| header.kid = None, |_| {});
+    let unknown = forged(SECRET, |header| header.kid = Some("other".into()), |_| {});
+    for token in [unnamed, unknown] {
+        assert_eq!(verify(&token).err(), Some(TokenError::UnknownKey));
     }
 }
 
@@ -115,19 +128,19 @@ fn a_token_expires_after_its_life_and_the_leeway() {
     let (tokens, clock) = tokens(SECRET);
     let token = issued(&tokens);
     clock.advance_seconds(7230);
-    assert!(tokens.verify(&token).is_ok());
+    assert!(check(&tokens, &token).is_ok());
     clock.advance_seconds(1);
-    assert_eq!(tokens.verify(&token).err(), Some(TokenError::Expired));
+    assert_eq!(check(&tokens, &token).err(), Some(TokenError::Expired));
 }
 
 #[test]
 fn a_rotated_secret_still_verifies() {
     let old = issued(&tokens(SECRET).0);
     let (rotated, _) = tokens(&format!("{OTHER},{SECRET}"));
-    assert!(rotated.verify(&old).is_ok());
+    assert!(check(&rotated, &old).is_ok());
     let new = issued(&rotated);
-    assert!(tokens(OTHER).0.verify(&new).is_ok());
-    assert_eq!(verify(&new).err(), Some(TokenError::Invalid));
+    assert!(check(&tokens(OTHER).0, &new).is_ok());
+    assert_eq!(verify(&new).err(), Some(TokenError::UnknownKey));
 }
 
 #[test]
@@ -139,4 +152,128 @@ fn the_tokens_of_a_session_are_the_same_until_it_is_refreshed() {
     assert_eq!(first.access.expose_secret(), again.access.expose_secret());
     assert_eq!(first.refresh.expose_secret(), again.refresh.expose_secret());
     assert_eq!((first.expires_in, again.expires_in), (7200, 7190));
+}
+
+/// A private key and its public half, as they stand in `JWT_KEYS`.
+fn key_pair(algorithm: Algorithm) -> (String, String) {
+    let kind = match algorithm {
+        Algorithm::ES256 => KeyKind::P256,
+        Algorithm::EdDSA => KeyKind::Ed25519,
+        _ => KeyKind::Rsa2048,
+    };
+    let pair = KeyPair::generate(kind).unwrap();
+    (pair.private.expose_secret().to_owned(), pair.public)
+}
+
+fn tokens_of(keys: &[&str], secrets: &str) -> Tokens {
+    let env = Env::new([("JWT_KEYS", &*keys.join(",")), ("JWT_SECRETS", secrets), ("WECHAT_APPIDS", "wx1")]);
+    let tokens = Tokens::new(&env, Clock::Manual(ManualClock::new(Timestamp::from_second(NOW).unwrap())));
+    env.finish().unwrap();
+    tokens
+}
+
+fn header(token: &str) -> Header {
+    jsonwebtoken::decode_header(token).unwrap()
+}
+
+/// RFC 8410 §10.3, §10.1.
+const PRIVATE: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+const PUBLIC: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+
+fn problems_of(keys: &str) -> String {
+    let env = Env::new([("JWT_KEYS", keys), ("JWT_SECRETS", SECRET), ("WECHAT_APPIDS", "wx1")]);
+    let _ = Tokens::new(&env, Clock::System);
+    env.finish().err().map(|problems| problems.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn keys_that_are_no_good_are_told_by_their_place() {
+    assert_eq!(problems_of(&format!("{PRIVATE},other:{PUBLIC}")), "");
+    for twice in [format!("{PRIVATE},{PUBLIC}"), format!("a:{PRIVATE},a:{PUBLIC}")] {
+        assert_eq!(problems_of(&twice), "JWT_KEYS: key 2 has the kid of an earlier one");
+    }
+    let problems = problems_of(&format!("{PRIVATE},not base64,k:aHVudGVyMg=="));
+    assert!(problems.contains("JWT_KEYS: key 2 is not kid:key"), "{problems}");
+    assert!(
+        problems.contains("JWT_KEYS: key 3 is neither a private key (PKCS#8) nor a public one (SPKI)"),
+        "{problems}"
+    );
+}
+
+const ASYMMETRIC: [Algorithm; 3] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
+
+#[test]
+fn the_first_key_that_can_sign_does_and_all_verify() {
+    for algorithm in ASYMMETRIC {
+        let (private, public) = key_pair(algorithm);
+        let (other, _) = key_pair(Algorithm::EdDSA);
+        let signer = tokens_of(&[&format!("new:{private}"), &other], SECRET);
+        let token = issued(&signer);
+        assert_eq!((header(&token).alg, header(&token).kid.as_deref()), (algorithm, Some("new")));
+        for keys in [[&*other, &format!("new:{private}")], [&*other, &format!("new:{public}")]] {
+            assert!(check(&tokens_of(&keys, SECRET), &token).is_ok(), "{algorithm:?}");
+        }
+        // Public keys verify without any secret.
+        assert!(check(&tokens_of(&[&format!("new:{public}")], ""), &token).is_ok(), "{algorithm:?}");
+        // A public key in front signs nothing; the secrets come after the keys.
+        let verifying = tokens_of(&[&format!("new:{public}")], SECRET);
+        assert_eq!(header(&issued(&verifying)).alg, Algorithm::HS256);
+        assert!(check(&signer, &issued(&verifying)).is_ok());
+    }
+}
+
+#[test]
+fn the_key_decides_the_algorithm() {
+    // The classic: a public key taken for an HMAC secret.
+    let (private, public) = key_pair(Algorithm::RS256);
+    let tokens = tokens_of(&[&format!("k:{private}")], SECRET);
+    let good = issued(&tokens);
+    let claims: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(good.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    for secret in [public.as_bytes(), &STANDARD.decode(&public).unwrap()] {
+        let mut header = header(&good);
+        header.alg = Algorithm::HS256;
+        let forged = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap();
+        assert_eq!(check(&tokens, &forged).err(), Some(TokenError::Invalid));
+    }
+}
+
+#[test]
+fn a_signature_of_another_key_of_the_same_kind_is_invalid() {
+    for algorithm in ASYMMETRIC {
+        let token = issued(&tokens_of(&[&format!("k:{}", key_pair(algorithm).0)], SECRET));
+        let other = tokens_of(&[&format!("k:{}", key_pair(algorithm).0)], SECRET);
+        assert_eq!(check(&other, &token).err(), Some(TokenError::Invalid), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn the_key_set_shows_public_halves_only_and_verifies_alone() {
+    let (ec, ed, rsa) = (key_pair(Algorithm::ES256).0, key_pair(Algorithm::EdDSA).0, key_pair(Algorithm::RS256).0);
+    let tokens = tokens_of(&[&ec, &format!("ed:{ed}"), &format!("rsa:{rsa}")], SECRET);
+    let text = serde_json::to_string(&tokens.public_keys()).unwrap();
+    let set: Value = serde_json::from_str(&text).unwrap();
+    let members = |key: &Value| key.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let keys = set["keys"].as_array().unwrap();
+    assert_eq!(
+        keys.iter().map(members).collect::<Vec<_>>(),
+        [
+            vec!["alg", "crv", "kid", "kty", "use", "x", "y"],
+            vec!["alg", "crv", "kid", "kty", "use", "x"],
+            vec!["alg", "e", "kid", "kty", "n", "use"],
+        ]
+    );
+    assert_eq!(keys.iter().map(|key| &key["alg"]).collect::<Vec<_>>(), ["ES256", "EdDSA", "RS256"]);
+    assert!(keys.iter().all(|key| key["use"] == "sig"));
+    // A key without a name is called by its thumbprint (RFC 7638).
+    assert_eq!(keys[0]["kid"].as_str().unwrap().len(), 43);
+    let set: JwkSet = serde_json::from_str(&text).unwrap();
+    for only in [&ec, &format!("ed:{ed}"), &format!("rsa:{rsa}")] {
+        let token = issued(&tokens_of(&[only], SECRET));
+        let jwk = set.find(header(&token).kid.as_deref().unwrap()).unwrap();
+        let mut validation = Validation::new(header(&token).alg);
+        validation.set_audience(&["wx1"]);
+        validation.validate_exp = false;
+        jsonwebtoken::decode::<Value>(&token, &DecodingKey::from_jwk(jwk).unwrap(), &validation).unwrap();
+    }
 }

@@ -31,6 +31,7 @@ fn all_problems_are_reported_at_once() {
 fn a_problem_never_shows_the_value() {
     let env = Env::new([
         ("JWT_SECRETS", "hunter2"),
+        ("JWT_KEYS", "hunter2,hunter2:hunter2,k:aHVudGVyMg=="),
         ("WECHAT_SECRETS", "hunter2"),
         ("DATA_KEYS", "hunter2"),
         ("REDIS_URL", "hunter2"),
@@ -42,6 +43,38 @@ fn a_problem_never_shows_the_value() {
     let _ = EdgeSettings::read(&env);
     let text = env.finish().unwrap_err().to_string();
     assert!(!text.contains("hunter2"), "{text}");
+    assert!(text.contains("JWT_KEYS: key 1 is not kid:key"), "{text}");
+}
+
+/// RFC 8410 §10.3, §10.1.
+const PRIVATE: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+const PUBLIC: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+
+fn token_settings(keys: &str, secrets: &str) -> (TokenSettings, Vec<&'static str>) {
+    let env = Env::new([("JWT_KEYS", keys), ("JWT_SECRETS", secrets), ("WECHAT_APPIDS", "wx1")]);
+    let settings = TokenSettings::read(&env);
+    (settings, problems(&env))
+}
+
+#[test]
+fn a_key_may_have_a_name() {
+    let (settings, problems) = token_settings(&format!("a:{PRIVATE}, b-1_Z:{PUBLIC}, {PUBLIC}"), GOOD_SECRET);
+    assert_eq!(problems, [""; 0]);
+    let ids: Vec<_> = settings.keys.iter().map(|key| key.id.as_deref()).collect();
+    assert_eq!(ids, [Some("a"), Some("b-1_Z"), None]);
+    for id in ["", "a b", "a.b", "ä", &"x".repeat(65)] {
+        assert_eq!(token_settings(&format!("{id}:{PRIVATE}"), GOOD_SECRET).1, ["JWT_KEYS"], "{id}");
+    }
+}
+
+#[test]
+fn who_only_verifies_needs_no_secret_and_who_issues_does() {
+    assert_eq!(token_settings(PUBLIC, "").1, [""; 0]);
+    assert_eq!(token_settings("", "").1, ["JWT_SECRETS"]);
+    let env = Env::new([("JWT_KEYS", PRIVATE), ("WECHAT_APPIDS", "wx1")]);
+    let _ = TokenSettings::read(&env);
+    TokenSettings::require_to_issue(&env);
+    assert_eq!(problems(&env), ["JWT_SECRETS"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{app_ids, seconds};
+use super::{KeyDocument, app_ids, seconds, signing_keys};
 use crate::{config::Env, ids::AppId};
 
 /// The default of `JWT_SECRETS` on a developer's machine. It is public, so it is refused on Lambda.
@@ -21,9 +21,14 @@ const WEAK_SECRETS: [&str; 5] = [
 
 /// How tokens are made and checked.
 pub struct TokenSettings {
-    /// `JWT_SECRETS`: comma list, each at least 32 bytes. The first signs, all verify, so a new one goes in front
-    /// and the old one leaves when its last token has expired.
+    /// `JWT_SECRETS`: comma list, each at least 32 bytes: HS256 for access tokens, and the keys of refresh tokens. The
+    /// first signs, all verify, so a new one goes in front and the old one leaves when its last token has expired. A
+    /// function that only verifies can do without where `JWT_KEYS` is set.
     pub secrets: Vec<SecretString>,
+    /// `JWT_KEYS`: comma list of `kid:key` or `key`, in front of those of `JWT_SECRETS`; the key a private one as PKCS#8
+    /// or a public one as SPKI, DER in base64: ES256 (P-256), `EdDSA` (Ed25519), RS256 (2048 bits or more). Of all access
+    /// token keys the first that can sign does, all verify; a public one verifies only. Default none.
+    pub keys: Vec<KeyDocument>,
     /// `JWT_ISSUER`: the `iss` claim. Default `weapp-serverless`.
     pub issuer: String,
     /// `WECHAT_APPIDS`: tokens for other audiences are refused.
@@ -45,6 +50,7 @@ impl TokenSettings {
     pub fn read(env: &Env) -> Self {
         Self {
             secrets: jwt_secrets(env),
+            keys: signing_keys(env),
             issuer: env.get("JWT_ISSUER").unwrap_or("weapp-serverless").to_owned(),
             audiences: app_ids(env),
             access_life: seconds(env.number("ACCESS_TOKEN_SECONDS", 7200, 600..=86_400)),
@@ -52,11 +58,22 @@ impl TokenSettings {
             refresh_grace: seconds(env.number("REFRESH_GRACE_SECONDS", 60, 0..=300)),
         }
     }
+
+    /// What a function needs that makes tokens, beyond what it takes to verify them.
+    pub fn require_to_issue(env: &Env) {
+        env.required_list(SECRETS, WANTED);
+    }
 }
 
+const SECRETS: &str = "JWT_SECRETS";
+const WANTED: &str = "one or more secrets of at least 32 random bytes, separated by commas";
+
 fn jwt_secrets(env: &Env) -> Vec<SecretString> {
-    const NAME: &str = "JWT_SECRETS";
-    let secrets = env.required_list(NAME, "one or more secrets of at least 32 random bytes, separated by commas");
+    const NAME: &str = SECRETS;
+    let secrets = match env.get("JWT_KEYS") {
+        Some(_) => env.list(NAME).collect(),
+        None => env.required_list(NAME, WANTED),
+    };
     for (index, secret) in secrets.iter().copied().enumerate() {
         if secret.len() < 32 {
             env.problem(NAME, format!("secret {} is shorter than 32 bytes", index + 1));

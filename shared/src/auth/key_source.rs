@@ -1,0 +1,51 @@
+//! Keys that may have changed since the start: fetched again when somebody comes with one that is unknown.
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::{
+    clock::Clock,
+    config::{Env, Patience, References},
+    telemetry,
+};
+
+/// Unknown keys cost at most one fetch in this many seconds, however many come.
+const PAUSE: i64 = 60;
+/// The request that brought the unknown key waits for this.
+const PATIENCE: Patience = Patience { ready: Duration::ZERO, whole: Duration::from_secs(2) };
+
+/// Where the keys of tokens come from, where that is not the environment itself.
+pub(super) struct KeySource {
+    references: References,
+    clock: Clock,
+    /// When the last fetch began. Locked while it runs, so that whoever comes meanwhile waits for its outcome.
+    last: Mutex<Option<i64>>,
+}
+
+impl KeySource {
+    /// `None` where the keys stand in the environment.
+    pub(super) fn of(env: &Env, clock: Clock) -> Option<Self> {
+        let references = env.references(&["JWT_KEYS", "JWT_SECRETS"])?.clone();
+        Some(Self { references, clock, last: Mutex::default() })
+    }
+
+    /// Fetches the settings, builds what the caller makes of them, and returns that; `None` when that was done a short
+    /// time ago. What can't be fetched or used is logged, and is `None` too.
+    pub(super) async fn fetch_again<T>(&self, build: impl FnOnce(&Env) -> T) -> Option<T> {
+        let mut last = self.last.lock().await;
+        let now = self.clock.now_seconds();
+        if last.is_some_and(|last| (0..PAUSE).contains(&(now - last))) {
+            return None;
+        }
+        *last = Some(now);
+        let outcome = match self.references.follow(PATIENCE).await {
+            Ok(env) => {
+                let made = build(&env);
+                env.finish().map(|()| made)
+            }
+            Err(error) => Err(error.into_problems()),
+        };
+        outcome.inspect_err(|problems| telemetry::degraded("keys", problems)).ok()
+    }
+}

@@ -1,0 +1,171 @@
+//! Secrets that are kept elsewhere: a setting names where, `ssm:/name` or `secretsmanager:name`.
+
+mod extension;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::{join_all, try_join_all};
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+
+use self::extension::{Extension, FetchError};
+use super::{Env, Problem, Problems};
+
+/// The settings that may name a place instead of a value; in a comma list, each part may.
+pub const SECRET_SETTINGS: [&str; 6] =
+    ["JWT_SECRETS", "JWT_KEYS", "DATA_KEYS", "TRANSPORT_KEYS", "WECHAT_SECRETS", "REDIS_URL"];
+
+/// How long to wait for what is kept elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the extension, which starts beside this process.
+    pub ready: Duration,
+    /// For everything together.
+    pub whole: Duration,
+}
+
+/// Why there are no settings yet.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    /// The extension does not serve yet.
+    #[error("{0}")]
+    NotReady(Problems),
+    /// A place that does not exist, or may not be read, or whose service fails.
+    #[error("{0}")]
+    Failed(Problems),
+}
+
+impl FollowError {
+    /// A problem for each setting without a value.
+    #[must_use]
+    pub fn into_problems(self) -> Problems {
+        match self {
+            Self::NotReady(problems) | Self::Failed(problems) => problems,
+        }
+    }
+}
+
+/// Where a value is kept.
+#[derive(Debug, PartialEq, Eq)]
+enum Reference<'a> {
+    /// A parameter of SSM Parameter Store, decrypted.
+    Parameter(&'a str),
+    /// A secret of Secrets Manager, by name or ARN.
+    Secret(&'a str),
+}
+
+impl<'a> Reference<'a> {
+    fn parse(part: &'a str) -> Option<Self> {
+        let name = |prefix| part.strip_prefix(prefix).filter(|name| !name.is_empty());
+        name("ssm:").map(Self::Parameter).or_else(|| name("secretsmanager:").map(Self::Secret))
+    }
+}
+
+/// The parts of a comma list.
+fn parts(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim)
+}
+
+/// Whether `value`, or a part of it, names a place.
+pub(super) fn names_a_place(value: &str) -> bool {
+    parts(value).any(|part| Reference::parse(part).is_some())
+}
+
+/// Settings as they were given, to be followed to their values: at start, and again when keys may have changed. Cheap to
+/// clone.
+#[derive(Clone)]
+pub struct References {
+    given: Arc<Env>,
+    extension: Extension,
+}
+
+impl References {
+    /// `None` where every value stands in the environment itself: nothing is built then.
+    #[must_use]
+    pub fn of(env: &Env) -> Option<Self> {
+        let any = SECRET_SETTINGS.iter().any(|name| env.names_a_place(name));
+        any.then(|| Self { given: Arc::new(env.snapshot()), extension: Extension::new(env) })
+    }
+
+    /// Whether the value of one of `names` is kept elsewhere.
+    #[must_use]
+    pub fn stand_for(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.given.names_a_place(name))
+    }
+
+    /// The settings without those whose value is kept elsewhere.
+    #[must_use]
+    pub fn without(&self) -> Env {
+        let mut env = self.given.snapshot();
+        SECRET_SETTINGS.into_iter().filter(|name| self.given.names_a_place(name)).for_each(|name| env.remove(name));
+        env
+    }
+
+    /// The settings with the values of today, all fetched at the same time.
+    ///
+    /// # Errors
+    /// [`FollowError`], with a problem for each setting whose value could not be had.
+    pub async fn follow(&self, patience: Patience) -> Result<Env, FollowError> {
+        let names = SECRET_SETTINGS.into_iter().filter(|name| self.given.names_a_place(name));
+        let fetched = join_all(names.map(|name| async move { (name, self.value(name, patience).await) })).await;
+        let (mut env, mut problems, mut not_ready) = (self.given.snapshot(), Vec::new(), false);
+        for (name, value) in fetched {
+            match value {
+                Ok(value) => env.set(name, value),
+                Err((part, error)) => {
+                    not_ready |= error == FetchError::NotReady;
+                    problems.push(Problem { name, what: format!("part {part} could not be fetched: {error}") });
+                }
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(env.with_references(self.clone())),
+            false if not_ready => Err(FollowError::NotReady(Problems(problems))),
+            false => Err(FollowError::Failed(Problems(problems))),
+        }
+    }
+
+    /// The value of one setting; on failure, which part of it failed.
+    async fn value(&self, name: &str, patience: Patience) -> Result<SecretString, (usize, FetchError)> {
+        let fetch = |(index, part)| async move {
+            match Reference::parse(part) {
+                Some(reference) => self.extension.get(&reference, patience).await.map_err(|error| (index + 1, error)),
+                None => Ok(SecretString::from(part)),
+            }
+        };
+        let values = try_join_all(parts(self.given.get(name).unwrap_or_default()).enumerate().map(fetch)).await?;
+        let values: Vec<&str> = values.iter().map(|value| value.expose_secret().trim()).collect();
+        Ok(values.join(",").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_known_by_its_prefix() {
+        assert_eq!(Reference::parse("ssm:/weapp/jwt"), Some(Reference::Parameter("/weapp/jwt")));
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:weapp-AbCdEf";
+        assert_eq!(Reference::parse(&format!("secretsmanager:{arn}")), Some(Reference::Secret(arn)));
+        for value in ["", "ssm:", "secretsmanager:", "SSM:/x", "wx1:ssm:/x", "redis://:p@h/0"] {
+            assert_eq!(Reference::parse(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn settings_without_a_reference_build_nothing() {
+        assert!(References::of(&Env::new([("JWT_SECRETS", "a,b"), ("REDIS_URL", "redis://h")])).is_none());
+        // Only settings that are secrets are followed.
+        assert!(References::of(&Env::new([("TABLE_NAME", "ssm:/table")])).is_none());
+        assert!(References::of(&Env::new([("JWT_SECRETS", "a, ssm:/b")])).is_some());
+    }
+
+    #[test]
+    fn a_reference_that_nobody_followed_is_no_value() {
+        let env = Env::new([("JWT_SECRETS", "ssm:/weapp/a-name-of-more-than-32-bytes-and-no-secret")]);
+        let problems = env.finish().unwrap_err();
+        assert_eq!(problems.0[0].name, "JWT_SECRETS");
+        assert!(!problems.to_string().contains("/weapp"), "{problems}");
+    }
+}
