@@ -81,14 +81,14 @@ impl KeySet {
         for (name, _) in &self.settings {
             let _ = writeln!(
                 text,
-                "aws ssm put-parameter --type SecureString --name {PARAMETERS}/{name} --value file://{folder}/{name}"
+                "aws ssm put-parameter --type SecureString --name {PARAMETERS}/{name} --value \"file://{folder}/{name}\""
             );
         }
         text.push_str("# or Secrets Manager:\n");
         for (name, _) in &self.settings {
             let _ = writeln!(
                 text,
-                "aws secretsmanager create-secret --name {PARAMETERS}/{name} --secret-string file://{folder}/{name}"
+                "aws secretsmanager create-secret --name {PARAMETERS}/{name} --secret-string \"file://{folder}/{name}\""
             );
         }
         text.push_str("# What the functions are told, or secretsmanager: in place of ssm:\n");

@@ -61,15 +61,14 @@ impl TokenSettings {
 
     /// What a function needs that makes tokens, beyond what it takes to verify them.
     pub fn require_to_issue(env: &Env) {
-        env.required_list(SECRETS, WANTED);
+        env.required_list(NAME, WANTED);
     }
 }
 
-const SECRETS: &str = "JWT_SECRETS";
+const NAME: &str = "JWT_SECRETS";
 const WANTED: &str = "one or more secrets of at least 32 random bytes, separated by commas";
 
 fn jwt_secrets(env: &Env) -> Vec<SecretString> {
-    const NAME: &str = SECRETS;
     let secrets = match env.get("JWT_KEYS") {
         Some(_) => env.list(NAME).collect(),
         None => env.required_list(NAME, WANTED),
