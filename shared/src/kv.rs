@@ -15,13 +15,21 @@ use thiserror::Error;
 pub use self::{
     memory::MemoryStore,
     redis::RedisStore,
-    step::{Applied, Micros, Script, Step, Write},
+    step::{Applied, MAX_WHOLE, Micros, Script, Step, Write, whole_number},
 };
 
 /// The store did not answer in time, or answered with an error. The text never holds a key or a value.
 #[derive(Debug, Clone, Error)]
 #[error("shared state unavailable: {0}")]
 pub struct KvError(pub(crate) String);
+
+impl KvError {
+    /// The reply to a step was none that it has.
+    #[must_use]
+    pub fn unexpected(what: &str) -> Self {
+        Self(format!("the store's answer does not fit {what}"))
+    }
+}
 
 /// A value to be stored for a while.
 #[derive(Debug, Clone)]

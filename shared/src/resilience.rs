@@ -1,4 +1,5 @@
 //! What keeps the backend standing when too much is asked of it, or when what it depends on fails.
 
 pub mod bulkhead;
+pub mod rate_limit;
 pub mod retry;

@@ -74,3 +74,42 @@ pub enum Write {
     /// It is gone.
     Delete,
 }
+
+/// The largest number that Lua, whose numbers are doubles, holds exactly along with all below it.
+pub const MAX_WHOLE: i64 = (1 << 53) - 1;
+
+/// The whole number that a stored text is: decimal digits only, at most [`MAX_WHOLE`]. The scripts read numbers by the
+/// same rule.
+#[must_use]
+pub fn whole_number(text: &[u8]) -> Option<i64> {
+    if text.is_empty() || text.len() > 16 || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+    (number <= MAX_WHOLE).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_digits_that_a_double_holds() {
+        assert_eq!(whole_number(b"0012"), Some(12));
+        assert_eq!(whole_number(b"9007199254740991"), Some(MAX_WHOLE));
+        for bad in [
+            "",
+            "9007199254740992",
+            "9999999999999999",
+            "00000000000000001",
+            "-1",
+            "1e3",
+            "0x1",
+            "1.0",
+            " 1",
+            "\u{661}",
+        ] {
+            assert_eq!(whole_number(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::ids::UserId;
+
+const NOW: Micros = 1_800_000_000_000_000;
+
+fn identity() -> Identity {
+    Identity::User(UserId(uuid::Uuid::nil()))
+}
+
+/// A policy that holds `burst` units of `interval` microseconds.
+fn policy(name: &'static str, burst: u32, interval: u64) -> Policy {
+    Policy::new(name, burst, 1, Duration::from_micros(interval)).unwrap()
+}
+
+/// The store of one machine.
+struct Buckets(Vec<Option<Bytes>>);
+
+impl Buckets {
+    fn new<const N: usize>(stored: [Option<&str>; N]) -> Self {
+        Self(stored.map(|value| value.map(|text| Bytes::copy_from_slice(text.as_bytes()))).into())
+    }
+
+    fn take(&mut self, now: Micros, charge: &Charge) -> (Decision, Vec<Write>) {
+        let applied = charge.apply(now, &self.0);
+        for (value, write) in zip(&mut self.0, &applied.writes) {
+            match write {
+                Write::Keep => {}
+                Write::Put(bytes, _) => *value = Some(bytes.clone()),
+                Write::Delete => *value = None,
+            }
+        }
+        (charge.decision(&applied.reply).unwrap(), applied.writes)
+    }
+
+    fn admits(&mut self, now: Micros, charge: &Charge) -> bool {
+        self.take(now, charge).0.is_admitted()
+    }
+
+    fn text(&self, at: usize) -> Option<&str> {
+        self.0[at].as_deref().map(|bytes| str::from_utf8(bytes).unwrap())
+    }
+}
+
+fn micros(number: u64) -> Duration {
+    Duration::from_micros(number)
+}
+
+#[test]
+fn the_keys_share_the_identitys_slot() {
+    let charge = Charge::new(identity(), vec![policy("user", 1, 1).price(1).unwrap()]);
+    assert_eq!(charge.keys(), ["{u:00000000-0000-0000-0000-000000000000}:rl:user"]);
+}
+
+#[test]
+fn what_is_stored_is_the_moment_at_which_the_bucket_is_full() {
+    let charge = Charge::new(identity(), vec![policy("a", 10, 1_500).price(3).unwrap()]);
+    let mut buckets = Buckets::new([None]);
+    let (decision, writes) = buckets.take(NOW, &charge);
+    assert_eq!(writes, [Write::Put(Bytes::from("1800000000004500"), Duration::from_millis(5))]);
+    let [verdict] = decision.verdicts[..] else { panic!("{decision:?}") };
+    assert_eq!((verdict.remaining(), verdict.reset_after, verdict.retry_after), (7, micros(4500), Duration::ZERO));
+    assert_eq!(verdict.grows_after(), micros(1500));
+}
+
+#[test]
+fn a_denial_costs_nothing_and_says_how_long_to_wait() {
+    let policy = policy("a", 10, 1000);
+    let (seven, five) = (policy.price(7).unwrap(), policy.price(5).unwrap());
+    let mut buckets = Buckets::new([None]);
+    assert!(buckets.admits(NOW, &Charge::new(identity(), vec![seven])));
+    let (decision, writes) = buckets.take(NOW + 500, &Charge::new(identity(), vec![five]));
+    assert_eq!(writes, [Write::Keep]);
+    let [verdict] = decision.verdicts[..] else { panic!("{decision:?}") };
+    assert_eq!((verdict.remaining(), verdict.reset_after, verdict.retry_after), (3, micros(6500), micros(1500)));
+    assert_eq!(verdict.grows_after(), micros(500));
+    assert_eq!(decision.retry_after(), micros(1500));
+}
+
+#[test]
+fn one_denial_keeps_the_other_buckets_untouched() {
+    let charge = Charge::new(
+        identity(),
+        vec![policy("wide", 10, 1000).price(1).unwrap(), policy("narrow", 1, 1000).price(1).unwrap()],
+    );
+    let mut buckets = Buckets::new([None, None]);
+    assert!(buckets.admits(NOW, &charge));
+    let before = buckets.0.clone();
+    let (decision, _) = buckets.take(NOW, &charge);
+    assert!(!decision.is_admitted());
+    assert_eq!(decision.denials().map(|verdict| verdict.policy().name()).collect::<Vec<_>>(), ["narrow"]);
+    assert_eq!(buckets.0, before);
+}
+
+#[test]
+fn a_shadow_denies_nothing_and_pays_nothing_when_it_would_have_denied() {
+    let narrow = policy("narrow", 1, 1000).price(1).unwrap().with_mode(Mode::Shadow);
+    let charge = Charge::new(identity(), vec![narrow, policy("wide", 10, 1000).price(1).unwrap()]);
+    let mut buckets = Buckets::new([None, None]);
+    assert!(buckets.admits(NOW, &charge));
+    let (decision, writes) = buckets.take(NOW, &charge);
+    assert!(decision.is_admitted());
+    assert_eq!(decision.retry_after(), Duration::ZERO);
+    assert_eq!(decision.shadow_denials().map(|verdict| verdict.policy().name()).collect::<Vec<_>>(), ["narrow"]);
+    assert_eq!(writes[0], Write::Keep);
+    assert_eq!(buckets.text(1), Some("1800000000002000"));
+}
+
+#[test]
+fn a_debit_takes_what_is_there_and_no_more() {
+    let price = policy("a", 10, 1000).price(7).unwrap();
+    let debit = Charge::new(identity(), vec![price.with_mode(Mode::Debit)]);
+    let mut buckets = Buckets::new([None]);
+    for left in [3, 0, 0] {
+        let (decision, _) = buckets.take(NOW, &debit);
+        assert!(decision.is_admitted());
+        assert_eq!(decision.verdicts[0].remaining(), left);
+    }
+    assert_eq!(buckets.text(0), Some("1800000000010000"));
+}
+
+#[test]
+fn what_is_no_number_counts_as_a_full_bucket() {
+    let charge = Charge::new(identity(), vec![policy("a", 10, 1000).price(1).unwrap()]);
+    for garbage in ["", "x", "-1", "1e300", "99999999999999999", "9007199254740992", "1800000000000000.5"] {
+        let mut buckets = Buckets::new([Some(garbage)]);
+        assert_eq!(buckets.take(NOW, &charge).0.verdicts[0].remaining(), 9, "{garbage}");
+    }
+}
+
+#[test]
+fn after_the_clock_was_set_back_nobody_waits_longer_than_an_empty_bucket_takes() {
+    let charge = Charge::new(identity(), vec![policy("a", 10, 1000).price(1).unwrap()]);
+    let mut buckets = Buckets::new([Some("1900000000000000")]);
+    let (decision, _) = buckets.take(NOW, &charge);
+    assert_eq!(decision.retry_after(), micros(1000));
+    assert_eq!(buckets.text(0), Some("1800000000010000"), "the denial has put the bucket right");
+    assert!(buckets.admits(NOW + 1000, &charge));
+}
+
+#[test]
+fn a_reply_of_another_shape_is_an_error() {
+    let charge = Charge::new(identity(), vec![policy("a", 1, 1).price(1).unwrap()]);
+    for reply in [&[][..], &[1], &[1, 2, 3], &[1, 2, 3, 4]] {
+        assert!(charge.decision(reply).is_err(), "{reply:?}");
+    }
+}
+
+/// A random bucket, and requests to it: microseconds after the one before, and what each costs.
+fn requests() -> impl Strategy<Value = (u32, u64, Vec<(i64, u32)>)> {
+    (1u32..20, 1u64..2000).prop_flat_map(|(burst, interval)| {
+        let pause = prop_oneof![3 => Just(0i64), 5 => 0..2000i64, 1 => 0..100_000i64];
+        (Just(burst), Just(interval), vec((pause, 1..=burst), 1..120))
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_interval_admits_more_than_the_burst_and_what_came_back((burst, interval, requests) in requests()) {
+        let policy = policy("a", burst, interval);
+        let (mut buckets, mut now, mut admitted) = (Buckets::new([None]), NOW, Vec::<(Micros, i64)>::new());
+        for (pause, cost) in requests {
+            now += pause;
+            if !buckets.admits(now, &Charge::new(identity(), vec![policy.price(cost).unwrap()])) { continue }
+            admitted.push((now, cost.into()));
+            let mut units = 0;
+            for (since, cost) in admitted.iter().rev() {
+                units += cost;
+                prop_assert!(units <= i64::from(burst) + (now - since) / i64::try_from(interval).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_denied_request_is_admitted_exactly_when_it_was_told((burst, interval, requests) in requests()) {
+        let policy = policy("a", burst, interval);
+        let (mut buckets, mut now) = (Buckets::new([None]), NOW);
+        for (pause, cost) in requests {
+            now += pause;
+            let charge = Charge::new(identity(), vec![policy.price(cost).unwrap()]);
+            let (decision, writes) = buckets.take(now, &charge);
+            if decision.is_admitted() { continue }
+            prop_assert_eq!(&writes, &[Write::Keep]);
+            let then = now + i64::try_from(decision.retry_after().as_micros()).unwrap();
+            prop_assert!(!Buckets(buckets.0.clone()).admits(then - 1, &charge));
+            prop_assert!(Buckets(buckets.0.clone()).admits(then, &charge));
+        }
+    }
+
+    #[test]
+    fn the_standing_grows_exactly_when_it_was_told((burst, interval, requests) in requests()) {
+        let policy = policy("a", burst, interval);
+        let (mut buckets, mut now) = (Buckets::new([None]), NOW);
+        for (pause, cost) in requests {
+            now += pause;
+            let (decision, _) = buckets.take(now, &Charge::new(identity(), vec![policy.price(cost).unwrap()]));
+            let verdict = decision.verdicts[0];
+            if verdict.remaining() == burst { continue }
+            prop_assert_eq!(verdict.after(verdict.grows_after()).remaining(), verdict.remaining() + 1);
+            prop_assert_eq!(verdict.after(verdict.grows_after() - micros(1)).remaining(), verdict.remaining());
+        }
+    }
+
+    #[test]
+    fn a_bucket_forgotten_at_its_expiry_was_full(burst in 1u32..20, interval in 1u64..2000, cost in 1u32..20) {
+        let charge = Charge::new(identity(), vec![policy("a", burst, interval).price(cost.min(burst)).unwrap()]);
+        let [Write::Put(value, life)] = &charge.apply(NOW, &[None]).writes[..] else { panic!() };
+        let full_at = whole_number(value).unwrap();
+        let gone_at = NOW + i64::try_from(life.as_micros()).unwrap();
+        prop_assert!((full_at..full_at + 1000).contains(&gone_at));
+    }
+}

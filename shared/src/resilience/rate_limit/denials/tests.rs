@@ -1,0 +1,114 @@
+use jiff::{SignedDuration, Timestamp};
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    ids::UserId,
+    kv::Micros,
+    resilience::rate_limit::{Identity, Policy},
+};
+
+const NOW: Micros = 1_800_000_000_000_000;
+const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+fn charge(user: u128, cost: u32) -> Charge {
+    let policy = Policy::new("a", 10, 1, Duration::from_secs(1)).unwrap();
+    Charge::new(Identity::User(UserId(uuid::Uuid::from_u128(user))), vec![policy.price(cost).unwrap()])
+}
+
+/// The decision that the store gives when the bucket is full again `full_in` milliseconds from now.
+fn decision(charge: &Charge, full_in: i64) -> Decision {
+    charge.decision(&charge.apply(NOW, &[Some((NOW + full_in * 1000).to_string().into())]).reply).unwrap()
+}
+
+/// A moment so many milliseconds from the start, by each of the two clocks.
+fn moment(origin: Instant, wall: i64, steady: u64) -> Moment {
+    Moment { wall: START + SignedDuration::from_millis(wall), steady: origin + Duration::from_millis(steady) }
+}
+
+#[test]
+fn a_denial_is_repeated_until_its_time_is_over() {
+    let (denials, charge, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
+    denials.remember_at(moment(origin, 0, 0), &charge, &decision(&charge, 10_000));
+    let recalled = denials.recall_at(moment(origin, 400, 400), &charge).unwrap();
+    assert!(!recalled.is_admitted());
+    assert_eq!(recalled.retry_after(), Duration::from_millis(600));
+    assert_eq!(recalled.verdicts[0].reset_after, Duration::from_millis(9600));
+    assert_eq!(denials.recall_at(moment(origin, 1000, 1000), &charge), None);
+    assert!(denials.lock().is_empty());
+}
+
+#[test]
+fn an_admission_is_not_remembered() {
+    let (denials, charge, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
+    denials.remember(&charge, &decision(&charge, 9000));
+    assert_eq!(denials.recall_at(moment(origin, 0, 0), &charge), None);
+}
+
+#[test]
+fn a_denied_price_says_nothing_of_a_lower_one() {
+    let (denials, origin) = (Denials::new(Clock::System), Instant::now());
+    let (dear, cheap) = (charge(1, 5), charge(1, 1));
+    denials.remember_at(moment(origin, 0, 0), &dear, &decision(&dear, 8000));
+    assert_eq!(denials.recall_at(moment(origin, 0, 0), &cheap), None);
+    assert!(denials.recall_at(moment(origin, 0, 0), &charge(1, 6)).is_some());
+}
+
+#[test]
+fn another_identity_is_not_denied() {
+    let (denials, charge_1, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
+    denials.remember_at(moment(origin, 0, 0), &charge_1, &decision(&charge_1, 10_000));
+    assert_eq!(denials.recall_at(moment(origin, 0, 0), &charge(2, 1)), None);
+}
+
+#[test]
+fn the_one_not_met_for_longest_is_forgotten_first() {
+    let (denials, origin) = (Denials::new(Clock::System), Instant::now());
+    let now = moment(origin, 0, 0);
+    for user in 0..=CAPACITY.get() as u128 {
+        denials.remember_at(now, &charge(user, 1), &decision(&charge(user, 1), 10_000));
+        assert!(denials.recall_at(now, &charge(0, 1)).is_some(), "met again and again");
+    }
+    assert_eq!(denials.lock().len(), CAPACITY.get());
+    assert_eq!(denials.recall_at(now, &charge(1, 1)), None);
+}
+
+/// What happens to the clocks between two requests.
+#[derive(Debug, Clone)]
+enum Pause {
+    /// Nothing.
+    Fair,
+    /// The instance was frozen: its steady clock stood still.
+    Frozen,
+    /// The wall clock was set, by so many milliseconds.
+    Set(i64),
+}
+
+fn pauses() -> impl Strategy<Value = Vec<(u64, Pause)>> {
+    // Both in one life would leave no clock to go by.
+    let unfair =
+        prop_oneof![Just(Just(Pause::Frozen).boxed()), Just((-100_000..100_000i64).prop_map(Pause::Set).boxed()),];
+    unfair.prop_flat_map(|unfair| vec((0u64..400, prop_oneof![Just(Pause::Fair), unfair]), 1..20))
+}
+
+proptest! {
+    #[test]
+    fn nobody_is_denied_for_longer_than_was_said(full_in in 9001i64..=10_000, pauses in pauses()) {
+        let (denials, charge, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
+        let denied = decision(&charge, full_in);
+        denials.remember_at(moment(origin, 0, 0), &charge, &denied);
+        let (mut truth, mut wall, mut steady) = (0, 0, 0);
+        for (time, pause) in pauses {
+            truth += time;
+            wall += i64::try_from(time).unwrap();
+            match pause {
+                Pause::Fair => steady += time,
+                Pause::Frozen => {}
+                Pause::Set(by) => { steady += time; wall += by; }
+            }
+            let recalled = denials.recall_at(moment(origin, wall, steady), &charge);
+            let left = denied.retry_after().saturating_sub(Duration::from_millis(truth));
+            prop_assert!(recalled.map_or(Duration::ZERO, |decision| decision.retry_after()) <= left);
+        }
+    }
+}
