@@ -73,7 +73,7 @@ impl Step for Charge {
 
     fn apply(&self, now: Micros, values: &[Option<Bytes>]) -> Applied {
         let buckets: Vec<_> =
-            zip(&self.prices, values).map(|(price, value)| Bucket::find(*price, value, now)).collect();
+            zip(&self.prices, values).map(|(price, value)| Bucket::find(*price, value.as_ref(), now)).collect();
         let admitted = buckets.iter().all(|bucket| bucket.price.mode() != Mode::Enforced || bucket.wait == 0);
         let mut applied =
             Applied { writes: Vec::with_capacity(buckets.len()), reply: Vec::with_capacity(2 * buckets.len()) };
@@ -100,9 +100,9 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn find(price: Price, stored: &Option<Bytes>, now: Micros) -> Self {
+    fn find(price: Price, stored: Option<&Bytes>, now: Micros) -> Self {
         let full = price.policy().refill_micros();
-        let owed = stored.as_deref().and_then(whole_number).unwrap_or(now) - now;
+        let owed = stored.and_then(|text| whole_number(text)).unwrap_or(now) - now;
         let debt = owed.clamp(0, full);
         Self { price, debt, wait: (debt + price.cost_micros() - full).max(0), stray: owed > full }
     }

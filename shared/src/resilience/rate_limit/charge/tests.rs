@@ -198,7 +198,7 @@ proptest! {
             let verdict = decision.verdicts[0];
             if verdict.remaining() == burst { continue }
             prop_assert_eq!(verdict.after(verdict.grows_after()).remaining(), verdict.remaining() + 1);
-            prop_assert_eq!(verdict.after(verdict.grows_after() - micros(1)).remaining(), verdict.remaining());
+            prop_assert_eq!(verdict.after(verdict.grows_after().saturating_sub(micros(1))).remaining(), verdict.remaining());
         }
     }
 

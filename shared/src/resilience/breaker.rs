@@ -1,0 +1,167 @@
+//! A circuit breaker whose state all instances share, by the Redis server's time.
+//!
+//! ```text
+//!            enough calls, enough of them bad,
+//!            on enough instances                     the open time is over
+//!   closed ───────────────────────────────▶ open ────────────────────────▶ half-open
+//!      ▲                                     ▲                               │   │
+//!      │                                     └── the probe was bad ──────────┘   │
+//!      │                                         (twice the open time)           │
+//!      └── the probe was good ───────────────────────────────────────────────────┘
+//! ```
+//!
+//! An instance [looks](Breaker::look) before it calls, [acquires](Breaker::acquire) the one probe when the breaker is
+//! half-open, and [reports](Breaker::report) a failure at once; good calls ride along with the next look. Every state
+//! has a generation: an answer to a call that began in another one changes nothing.
+//!
+//! The same machine with a quorum of one over [`Kv::Memory`](crate::kv::Kv::Memory) guards one instance alone.
+
+mod machine;
+mod rules;
+mod state;
+mod step;
+mod window;
+
+use std::time::Duration;
+
+pub use self::{
+    rules::{BreakerError, BreakerSettings},
+    state::Snapshot,
+    step::{Breaker, BreakerStep, LUA},
+};
+use crate::{kv::KvError, random::Random};
+
+/// Which state a call began in. It grows with every change from one state to another; 0 when nothing is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(i64);
+
+/// One instance, for as long as it lives: 48 random bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstanceId(i64);
+
+impl InstanceId {
+    /// A new one.
+    #[must_use]
+    pub fn draw(random: &Random) -> Self {
+        Self(draw_48_bits(random))
+    }
+}
+
+/// What the holder of the probe's lease shows: 48 random bits, drawn for one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeToken(i64);
+
+impl ProbeToken {
+    /// A new one.
+    #[must_use]
+    pub fn draw(random: &Random) -> Self {
+        Self(draw_48_bits(random))
+    }
+}
+
+/// Never 0, which stands for none.
+fn draw_48_bits(random: &Random) -> i64 {
+    random.bytes::<6>().iter().fold(0, |number, byte| number << 8 | i64::from(*byte)) + 1
+}
+
+/// How calls ended that began in one generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// The generation that the calls began in.
+    pub generation: Generation,
+    /// Good ones, in good time.
+    pub good: u32,
+    /// Good ones that took too long.
+    pub slow: u32,
+    /// Failures.
+    pub failed: u32,
+}
+
+/// What an administrator can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// No calls for so long, whatever they would bring. At most [`Breaker::LONGEST_FORCE`].
+    Open(Duration),
+    /// All calls for so long, whatever they bring. At most [`Breaker::LONGEST_FORCE`].
+    Closed(Duration),
+    /// Closed, with nothing remembered.
+    Reset,
+}
+
+/// What the breaker says after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The generation that calls now begin in.
+    pub generation: Generation,
+    /// Whether they may.
+    pub standing: Standing,
+    /// What this step has changed.
+    pub transition: Option<Transition>,
+}
+
+/// Whether calls may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They may.
+    Closed,
+    /// They may not.
+    Open {
+        /// For so long.
+        retry_after: Duration,
+    },
+    /// One may: whoever acquires the probe.
+    HalfOpen(Probe),
+}
+
+/// The one call of a half-open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Nobody makes it yet.
+    Free,
+    /// The one who asked makes it, and has so long to report.
+    Yours(Duration),
+    /// Somebody else does. If nothing is heard from them, it is free after so long.
+    Taken(Duration),
+}
+
+/// A change from one state to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// Closed, and now open.
+    Opened,
+    /// The probe was bad, and it is open again.
+    Reopened,
+    /// The probe was good, and it is closed.
+    Recovered,
+}
+
+impl Answer {
+    /// What the store's reply to a [`BreakerStep`] means.
+    ///
+    /// # Errors
+    /// [`KvError`] when it is none of its replies.
+    pub fn read(reply: &[i64]) -> Result<Self, KvError> {
+        let unexpected = || KvError::unexpected("a breaker");
+        let &[standing, generation, wait, transition] = reply else { return Err(unexpected()) };
+        let wait = Duration::from_micros(u64::try_from(wait).map_err(|_| unexpected())?);
+        let standing = match standing {
+            machine::CLOSED => Standing::Closed,
+            machine::OPEN => Standing::Open { retry_after: wait },
+            machine::PROBE_FREE => Standing::HalfOpen(Probe::Free),
+            machine::PROBE_TAKEN => Standing::HalfOpen(Probe::Taken(wait)),
+            machine::PROBE_YOURS => Standing::HalfOpen(Probe::Yours(wait)),
+            _ => return Err(unexpected()),
+        };
+        let transition = match transition {
+            0 => None,
+            machine::OPENED => Some(Transition::Opened),
+            machine::REOPENED => Some(Transition::Reopened),
+            machine::RECOVERED => Some(Transition::Recovered),
+            _ => return Err(unexpected()),
+        };
+        Ok(Self { generation: Generation(generation), standing, transition })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! When a breaker opens, and for how long.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{Breaker, window::FAILING};
+use crate::kv::Micros;
+
+/// The longest open time and the longest lease. Keeps every product exact in Lua (below 2^53).
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Why a breaker can't work like this. Found when settings are read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BreakerError {
+    /// No call is too few, and more than all can't be bad.
+    #[error("breaker {0}: at least one call, and a ratio of 1 to 100 %")]
+    Threshold(&'static str),
+    /// Only so many failing instances are remembered.
+    #[error("breaker {0}: a quorum of 1 to {FAILING} instances")]
+    Quorum(&'static str),
+    /// Times that are no times.
+    #[error(
+        "breaker {0}: open times and lease above zero and up to an hour, the longest open time not the shorter one"
+    )]
+    Times(&'static str),
+}
+
+/// When a breaker opens, and for how long. Its window is ten buckets of one second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// With fewer calls in the window, it does not open.
+    pub min_calls: u32,
+    /// Opens when so many of a hundred calls in the window failed or were slow.
+    pub ratio_percent: u32,
+    /// Opens when so many instances had such calls. One sick instance is its own problem.
+    pub quorum: u32,
+    /// Calls that take this long count as slow. The caller's to measure.
+    pub slow_call: Duration,
+    /// How long it stays open at first. Doubles with each opening that follows.
+    pub open_min: Duration,
+    /// How long it stays open at the most. Jitter adds up to a fifth to either.
+    pub open_max: Duration,
+    /// A probe that was not reported after this is taken for dead.
+    pub lease: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            min_calls: 20,
+            ratio_percent: 50,
+            quorum: 2,
+            slow_call: Duration::from_secs(2),
+            open_min: Duration::from_secs(5),
+            open_max: Duration::from_mins(1),
+            lease: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The settings that decide, as the machine counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) min_calls: i64,
+    pub(super) ratio_percent: i64,
+    pub(super) quorum: i64,
+    pub(super) open_min: Micros,
+    pub(super) open_max: Micros,
+    pub(super) lease: Micros,
+}
+
+impl Rules {
+    pub(super) fn new(name: &'static str, settings: &BreakerSettings) -> Result<Self, BreakerError> {
+        let quorum = i64::from(settings.quorum);
+        if settings.min_calls == 0 || !(1..=100).contains(&settings.ratio_percent) {
+            return Err(BreakerError::Threshold(name));
+        }
+        if usize::try_from(quorum).is_ok_and(|quorum| !(1..=FAILING).contains(&quorum)) {
+            return Err(BreakerError::Quorum(name));
+        }
+        let time = |time: Duration| Some(micros(time)).filter(|micros| *micros > 0 && time <= LONGEST);
+        let times = (time(settings.open_min), time(settings.open_max), time(settings.lease));
+        let (Some(open_min), Some(open_max), Some(lease)) = times else { return Err(BreakerError::Times(name)) };
+        if open_min > open_max {
+            return Err(BreakerError::Times(name));
+        }
+        let (min_calls, ratio_percent) = (settings.min_calls.into(), settings.ratio_percent.into());
+        Ok(Self { min_calls, ratio_percent, quorum, open_min, open_max, lease })
+    }
+}
+
+/// Whole microseconds, at most what a forced state may take.
+pub(super) fn micros(time: Duration) -> Micros {
+    Micros::try_from(time.min(Breaker::LONGEST_FORCE).as_micros()).unwrap_or(Micros::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(change: impl FnOnce(&mut BreakerSettings)) -> Option<BreakerError> {
+        let mut settings = BreakerSettings::default();
+        change(&mut settings);
+        Rules::new("wechat", &settings).err()
+    }
+
+    #[test]
+    fn the_defaults_are_possible() {
+        assert_eq!(rules(|_| {}), None);
+    }
+
+    #[test]
+    fn what_could_never_open_or_never_close_is_refused() {
+        assert_eq!(rules(|settings| settings.min_calls = 0), Some(BreakerError::Threshold("wechat")));
+        for ratio in [0, 101] {
+            assert_eq!(rules(|settings| settings.ratio_percent = ratio), Some(BreakerError::Threshold("wechat")));
+        }
+        for quorum in [0, 9, u32::MAX] {
+            assert_eq!(rules(|settings| settings.quorum = quorum), Some(BreakerError::Quorum("wechat")));
+        }
+        for time in [Duration::ZERO, Duration::from_nanos(999), Duration::from_secs(3601), Duration::MAX] {
+            assert_eq!(rules(|settings| settings.open_max = time), Some(BreakerError::Times("wechat")));
+            assert_eq!(rules(|settings| settings.lease = time), Some(BreakerError::Times("wechat")));
+        }
+        assert_eq!(rules(|settings| settings.open_min = Duration::from_secs(61)), Some(BreakerError::Times("wechat")));
+    }
+}

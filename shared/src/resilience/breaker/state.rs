@@ -1,0 +1,155 @@
+//! A breaker's state, and the text that it is stored as: whole numbers between blanks.
+
+use std::{fmt::Write as _, iter};
+
+use super::{
+    Generation,
+    window::{Calls, FAILING, Failing, MAX_COUNT, SECONDS, Window},
+};
+use crate::kv::{Micros, whole_number};
+
+/// Of the text's form. Another one is not understood, and counts as no state.
+const VERSION: i64 = 1;
+/// Numbers before those of the window's buckets.
+const HEAD: usize = 8;
+/// Numbers before those of the failing instances.
+const FIXED: usize = HEAD + 3 * SECONDS;
+/// A text longer than this is none of ours.
+const MAX_LENGTH: usize = 1024;
+/// Generations and times beyond this are none of ours: sums with them would not be exact in Lua.
+const MAX: i64 = 1 << 52;
+/// Openings in a row that are told apart; the open time has long reached its end by then.
+pub(super) const MAX_STREAK: i64 = 16;
+
+/// Where a breaker stands. A half-open one is an open one whose time is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Closed = 0,
+    Open = 1,
+    ForcedOpen = 2,
+    ForcedClosed = 3,
+}
+
+/// The right to make the one call of a half-open breaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lease {
+    /// 0: nobody has it.
+    pub(super) token: i64,
+    pub(super) until: Micros,
+}
+
+/// All that is stored. The default is what a missing key means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) generation: i64,
+    /// Openings in a row.
+    pub(super) streak: i64,
+    /// Closed: since when. Else: until when.
+    pub(super) at: Micros,
+    pub(super) lease: Lease,
+    pub(super) window: Window,
+}
+
+impl State {
+    /// The state of a stored text; the default for anything that is not one.
+    pub(super) fn parse(text: Option<&[u8]>) -> Self {
+        text.and_then(Self::read).unwrap_or_default()
+    }
+
+    fn read(text: &[u8]) -> Option<Self> {
+        let numbers = numbers(text)?;
+        let (head, rest) = numbers.split_first_chunk::<HEAD>()?;
+        let &[VERSION, phase, generation, streak, at, token, until, newest] = head else { return None };
+        let phase = match phase {
+            0 => Phase::Closed,
+            1 => Phase::Open,
+            2 => Phase::ForcedOpen,
+            3 => Phase::ForcedClosed,
+            _ => return None,
+        };
+        let fits = streak <= MAX_STREAK && [generation, at, until, newest].iter().all(|number| *number <= MAX);
+        let state =
+            Self { phase, generation, streak, at, lease: Lease { token, until }, window: window(newest, rest)? };
+        fits.then_some(state)
+    }
+
+    /// The text of this state.
+    pub(super) fn print(&self) -> String {
+        let Self { phase, generation, streak, at, lease, window } = self;
+        let head = [VERSION, *phase as i64, *generation, *streak, *at, lease.token, lease.until, window.newest];
+        let buckets = window.buckets.iter().flat_map(|calls| [calls.total, calls.failed, calls.slow]);
+        let failing = window.failing.iter().flat_map(|one| [one.instance, one.second]);
+        let mut text = String::with_capacity(256);
+        for number in head.into_iter().chain(buckets).chain(failing) {
+            let separator = if text.is_empty() { "" } else { " " };
+            // Writing to a String can't fail.
+            let _ = write!(text, "{separator}{number}");
+        }
+        text
+    }
+}
+
+/// What a stored text tells a person: for a health report and the admin command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The generation.
+    pub generation: Generation,
+    /// Held open (`true`) or closed by an administrator.
+    pub forced_open: Option<bool>,
+    /// Openings in a row: the next open time doubles with each.
+    pub streak: u32,
+    /// Calls in the window when the last one was counted, or none while it is open.
+    pub calls: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that took too long.
+    pub slow: u64,
+    /// Instances that are remembered for bad calls.
+    pub failing_instances: usize,
+}
+
+impl Snapshot {
+    /// Of what is stored under [`Breaker::key`](super::Breaker::key).
+    #[must_use]
+    pub fn read(stored: Option<&[u8]>) -> Self {
+        let state = State::parse(stored);
+        let sum = |count: fn(&Calls) -> i64| state.window.buckets.iter().map(count).sum::<i64>().unsigned_abs();
+        Self {
+            generation: Generation(state.generation),
+            forced_open: match state.phase {
+                Phase::Closed | Phase::Open => None,
+                Phase::ForcedOpen => Some(true),
+                Phase::ForcedClosed => Some(false),
+            },
+            streak: u32::try_from(state.streak).unwrap_or_default(),
+            calls: sum(|calls| calls.total),
+            failed: sum(|calls| calls.failed),
+            slow: sum(|calls| calls.slow),
+            failing_instances: state.window.failing.len(),
+        }
+    }
+}
+
+fn numbers(text: &[u8]) -> Option<Vec<i64>> {
+    if text.len() > MAX_LENGTH {
+        return None;
+    }
+    let words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    words.map(whole_number).collect()
+}
+
+fn window(newest: i64, numbers: &[i64]) -> Option<Window> {
+    let (counts, failing) = numbers.split_at_checked(FIXED - HEAD)?;
+    let (failing, []) = failing.as_chunks() else { return None };
+    if failing.len() > FAILING || counts.iter().any(|count| *count > MAX_COUNT) {
+        return None;
+    }
+    let mut window = Window { newest, ..Window::default() };
+    for (bucket, [total, failed, slow]) in iter::zip(&mut window.buckets, counts.as_chunks().0) {
+        *bucket = Calls { total: *total, failed: *failed, slow: *slow };
+    }
+    window.failing = failing.iter().map(|&[instance, second]| Failing { instance, second }).collect();
+    Some(window)
+}

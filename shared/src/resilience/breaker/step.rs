@@ -1,0 +1,162 @@
+//! The steps of a breaker, for the store.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    BreakerError, BreakerSettings, Force, InstanceId, Outcomes, ProbeToken,
+    machine::{self, Call, Effect, Input},
+    rules::{Rules, micros},
+    state::State,
+    window::Calls,
+};
+use crate::{
+    kv::{Applied, Micros, Script, Step, Write},
+    random::Random,
+};
+
+/// The same machine in Lua, without the line that tells it the time.
+pub const LUA: &str = include_str!("breaker.lua");
+
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(LUA));
+
+/// One breaker, and who uses it. Cheap to clone.
+#[derive(Clone)]
+pub struct Breaker {
+    key: Arc<[String; 1]>,
+    rules: Rules,
+    instance: InstanceId,
+    random: Random,
+}
+
+impl Breaker {
+    /// The longest time for which a state can be forced: a forgotten one ends by itself.
+    pub const LONGEST_FORCE: Duration = Duration::from_micros(machine::FORCED.unsigned_abs());
+
+    /// The breaker of this name, as this instance sees it.
+    ///
+    /// # Errors
+    /// [`BreakerError`] for settings that can't work.
+    pub fn new(
+        name: &'static str,
+        settings: &BreakerSettings,
+        instance: InstanceId,
+        random: Random,
+    ) -> Result<Self, BreakerError> {
+        let rules = Rules::new(name, settings)?;
+        Ok(Self { key: Arc::new([format!("{{brk:{name}}}")]), rules, instance, random })
+    }
+
+    /// Where its state is stored.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key[0]
+    }
+
+    /// Asks where the breaker stands, and tells it how calls ended since the last look. With none, nothing is written.
+    #[must_use]
+    pub fn look(&self, outcomes: Outcomes) -> BreakerStep {
+        self.step(Call::Look, outcomes, None)
+    }
+
+    /// Takes the probe if the breaker is half-open and the probe is free; taken twice, it is still the caller's. Else
+    /// as [`Self::look`].
+    #[must_use]
+    pub fn acquire(&self, token: ProbeToken, outcomes: Outcomes) -> BreakerStep {
+        self.step(Call::Acquire, outcomes, Some(token))
+    }
+
+    /// Tells how calls ended: those of the probe, if there is a token, or others. A probe that reports no outcome at all
+    /// gives its lease back.
+    #[must_use]
+    pub fn report(&self, outcomes: Outcomes, token: Option<ProbeToken>) -> BreakerStep {
+        self.step(Call::Report, outcomes, token)
+    }
+
+    /// Decides in the breaker's place.
+    #[must_use]
+    pub fn force(&self, force: Force) -> BreakerStep {
+        let (call, life) = match force {
+            Force::Open(life) => (Call::ForceOpen, life),
+            Force::Closed(life) => (Call::ForceClosed, life),
+            Force::Reset => (Call::Reset, Duration::ZERO),
+        };
+        let mut step = self.step(call, Outcomes::default(), None);
+        // A state that ends at once can't be stored.
+        step.input.life = micros(life).max(1);
+        step
+    }
+
+    fn step(&self, call: Call, outcomes: Outcomes, token: Option<ProbeToken>) -> BreakerStep {
+        let [good, slow, failed] = [outcomes.good, outcomes.slow, outcomes.failed].map(i64::from);
+        let input = Input {
+            call,
+            instance: self.instance.0,
+            jitter: i64::from(u32::from_le_bytes(self.random.bytes())) % (machine::MAX_JITTER + 1),
+            generation: outcomes.generation.0,
+            calls: Calls { total: good + slow + failed, failed, slow },
+            token: token.map_or(0, |token| token.0),
+            life: 1,
+        };
+        BreakerStep { key: self.key.clone(), rules: self.rules, input }
+    }
+}
+
+/// One step of a breaker. [`Answer::read`](super::Answer::read) understands its reply.
+#[derive(Clone, Debug)]
+pub struct BreakerStep {
+    key: Arc<[String; 1]>,
+    rules: Rules,
+    input: Input,
+}
+
+impl Step for BreakerStep {
+    fn script(&self) -> &'static Script {
+        &SCRIPT
+    }
+
+    fn keys(&self) -> &[String] {
+        &*self.key
+    }
+
+    fn arguments(&self) -> Vec<i64> {
+        let Rules { min_calls, ratio_percent, quorum, open_min, open_max, lease } = self.rules;
+        let Input { call, instance, jitter, generation, calls, token, life } = self.input;
+        vec![
+            call as i64,
+            instance,
+            jitter,
+            generation,
+            calls.total,
+            calls.failed,
+            calls.slow,
+            token,
+            life,
+            min_calls,
+            ratio_percent,
+            quorum,
+            open_min,
+            open_max,
+            lease,
+        ]
+    }
+
+    fn apply(&self, now: Micros, values: &[Option<Bytes>]) -> Applied {
+        let mut state = State::parse(values.first().and_then(Option::as_deref));
+        let effect = state.step(now, &self.rules, &self.input);
+        let write = match effect {
+            Effect::Nothing => Write::Keep,
+            Effect::Changed | Effect::Moved(_) => {
+                let life = state.life(now, &self.rules).unsigned_abs().div_ceil(1000);
+                Write::Put(state.print().into(), Duration::from_millis(life))
+            }
+        };
+        let transition = if let Effect::Moved(transition) = effect { transition } else { 0 };
+        let (standing, wait) = state.standing(now, &self.rules, self.input.token);
+        Applied { writes: vec![write], reply: vec![standing, state.generation, wait, transition] }
+    }
+}

@@ -1,0 +1,404 @@
+use bytes::Bytes;
+use proptest::{collection::vec, prelude::*};
+
+use super::{rules::Rules, state::State, *};
+use crate::kv::{Micros, Step, Write};
+
+const START: Micros = 1_800_000_000_000_000;
+const SECOND: Micros = 1_000_000;
+
+/// A breaker as one of its instances sees it, and the text that all of them share.
+struct Fleet {
+    now: Micros,
+    stored: Option<(Bytes, Micros)>,
+    instances: Vec<Breaker>,
+}
+
+impl Fleet {
+    fn new(instances: usize, settings: &BreakerSettings) -> Self {
+        let random = Random::seeded(7);
+        let breaker = |_| Breaker::new("wechat", settings, InstanceId::draw(&random), random.clone()).unwrap();
+        Self { now: START, stored: None, instances: (0..instances).map(breaker).collect() }
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.now += seconds * SECOND;
+        self.stored.take_if(|(_, gone_at)| *gone_at <= self.now);
+    }
+
+    /// Takes a step; the answer, and whether anything was written.
+    fn step(&mut self, step: &BreakerStep) -> (Answer, bool) {
+        let value = self.stored.as_ref().map(|(value, _)| value.clone());
+        let applied = step.apply(self.now, &[value]);
+        let [write] = &applied.writes[..] else { panic!() };
+        if let Write::Put(value, life) = write {
+            self.stored = Some((value.clone(), self.now + i64::try_from(life.as_micros()).unwrap()));
+        }
+        (Answer::read(&applied.reply).unwrap(), *write != Write::Keep)
+    }
+
+    fn look(&mut self) -> Answer {
+        self.step(&self.instances[0].look(Outcomes::default())).0
+    }
+
+    fn report(&mut self, instance: usize, outcomes: Outcomes) -> Answer {
+        self.step(&self.instances[instance].report(outcomes, None)).0
+    }
+
+    fn acquire(&mut self, instance: usize, token: i64) -> Answer {
+        self.step(&self.instances[instance].acquire(ProbeToken(token), Outcomes::default())).0
+    }
+
+    fn settle(&mut self, instance: usize, token: i64, outcomes: Outcomes) -> Answer {
+        self.step(&self.instances[instance].report(outcomes, Some(ProbeToken(token)))).0
+    }
+
+    /// Opens it for the first time, and says for how long.
+    fn open(&mut self) -> Duration {
+        let generation = self.look().generation;
+        self.report(0, Outcomes { generation, failed: 10, ..Outcomes::default() });
+        let answer = self.report(1, Outcomes { generation, failed: 10, ..Outcomes::default() });
+        assert_eq!(answer.transition, Some(Transition::Opened));
+        let Standing::Open { retry_after } = answer.standing else { panic!("{answer:?}") };
+        retry_after
+    }
+
+    /// Waits until it is half-open; the generation then.
+    fn half_open(&mut self) -> Generation {
+        if let Standing::Open { retry_after } = self.look().standing {
+            self.now += i64::try_from(retry_after.as_micros()).unwrap();
+        }
+        let answer = self.look();
+        assert_eq!(answer.standing, Standing::HalfOpen(Probe::Free));
+        answer.generation
+    }
+
+    fn text(&self) -> &str {
+        str::from_utf8(&self.stored.as_ref().unwrap().0).unwrap()
+    }
+}
+
+fn fleet() -> Fleet {
+    Fleet::new(3, &BreakerSettings::default())
+}
+
+fn good(generation: Generation) -> Outcomes {
+    Outcomes { generation, good: 1, ..Outcomes::default() }
+}
+
+fn bad(generation: Generation) -> Outcomes {
+    Outcomes { generation, failed: 1, ..Outcomes::default() }
+}
+
+/// Seconds, with up to a fifth of jitter on top.
+fn about(seconds: u64) -> std::ops::RangeInclusive<Duration> {
+    Duration::from_secs(seconds)..=Duration::from_millis(seconds * 1200)
+}
+
+#[test]
+fn a_cold_start_writes_nothing() {
+    let mut fleet = fleet();
+    let (answer, wrote) = fleet.step(&fleet.instances[0].look(Outcomes::default()));
+    assert_eq!(answer, Answer { generation: Generation(0), standing: Standing::Closed, transition: None });
+    assert!(!wrote);
+}
+
+#[test]
+fn the_stored_text_is_numbers_between_blanks() {
+    let mut fleet = Fleet { instances: vec![], ..fleet() };
+    let breaker = Breaker::new("wechat", &BreakerSettings::default(), InstanceId(42), Random::seeded(1)).unwrap();
+    fleet.step(&breaker.report(Outcomes { good: 3, slow: 1, failed: 2, ..Outcomes::default() }, None));
+    let empty = " 0 0 0".repeat(9);
+    assert_eq!(fleet.text(), format!("1 0 0 0 0 0 0 1800000000 6 2 1{empty} 42 1800000000"));
+    assert_eq!(State::parse(Some(fleet.text().as_bytes())).print(), fleet.text());
+}
+
+#[test]
+fn half_of_twenty_calls_bad_on_two_instances_opens_it() {
+    let mut fleet = fleet();
+    fleet.report(0, Outcomes { good: 10, failed: 5, ..Outcomes::default() });
+    let answer = fleet.report(1, Outcomes { slow: 4, ..Outcomes::default() });
+    assert_eq!(answer.standing, Standing::Closed, "19 calls");
+    let answer = fleet.report(1, Outcomes { slow: 1, ..Outcomes::default() });
+    assert_eq!((answer.generation, answer.transition), (Generation(1), Some(Transition::Opened)));
+    assert!(matches!(answer.standing, Standing::Open { retry_after } if about(5).contains(&retry_after)));
+}
+
+#[test]
+fn one_sick_instance_opens_nothing() {
+    let mut fleet = fleet();
+    let answer = fleet.report(0, Outcomes { failed: 1000, ..Outcomes::default() });
+    assert_eq!(answer.standing, Standing::Closed);
+}
+
+#[test]
+fn a_single_instance_opens_its_own_breaker_with_a_quorum_of_one() {
+    let mut fleet = Fleet::new(1, &BreakerSettings { quorum: 1, ..BreakerSettings::default() });
+    let answer = fleet.report(0, Outcomes { failed: 20, ..Outcomes::default() });
+    assert!(matches!(answer.standing, Standing::Open { .. }));
+}
+
+#[test]
+fn calls_count_for_ten_seconds() {
+    for (seconds, opens) in [(9, true), (10, false)] {
+        let mut fleet = fleet();
+        fleet.report(0, Outcomes { failed: 19, ..Outcomes::default() });
+        fleet.pass(seconds);
+        let answer = fleet.report(1, bad(Generation(0)));
+        assert_eq!(answer.standing != Standing::Closed, opens, "after {seconds} s");
+    }
+}
+
+#[test]
+fn the_open_time_doubles_up_to_its_end() {
+    let mut fleet = fleet();
+    assert!(about(5).contains(&fleet.open()));
+    for seconds in [10, 20, 40, 60, 60] {
+        let generation = fleet.half_open();
+        fleet.acquire(0, 1);
+        let answer = fleet.settle(0, 1, bad(generation));
+        assert_eq!(answer.transition, Some(Transition::Reopened));
+        let Standing::Open { retry_after } = answer.standing else { panic!("{answer:?}") };
+        assert!(about(seconds).contains(&retry_after), "{retry_after:?} for {seconds}");
+    }
+}
+
+#[test]
+fn a_good_probe_closes_it() {
+    let mut fleet = fleet();
+    fleet.open();
+    let generation = fleet.half_open();
+    assert_eq!(fleet.acquire(2, 1).standing, Standing::HalfOpen(Probe::Yours(Duration::from_secs(10))));
+    let answer = fleet.settle(2, 1, good(generation));
+    assert_eq!((answer.standing, answer.transition), (Standing::Closed, Some(Transition::Recovered)));
+    assert!(answer.generation > generation);
+}
+
+#[test]
+fn the_doubling_is_forgotten_after_the_longest_open_time_in_good_health() {
+    for (pause, seconds) in [(59, 10), (61, 5)] {
+        let mut fleet = fleet();
+        fleet.open();
+        let generation = fleet.half_open();
+        fleet.acquire(0, 1);
+        fleet.settle(0, 1, good(generation));
+        fleet.pass(pause);
+        assert!(about(seconds).contains(&fleet.open()), "after {pause} s");
+    }
+}
+
+#[test]
+fn a_dead_prober_blocks_nobody_for_longer_than_its_lease() {
+    let mut fleet = fleet();
+    fleet.open();
+    fleet.half_open();
+    fleet.acquire(0, 1);
+    fleet.pass(9);
+    assert_eq!(fleet.acquire(1, 2).standing, Standing::HalfOpen(Probe::Taken(Duration::from_secs(1))));
+    fleet.pass(1);
+    assert_eq!(fleet.acquire(1, 2).standing, Standing::HalfOpen(Probe::Yours(Duration::from_secs(10))));
+}
+
+#[test]
+fn the_probe_is_still_ours_when_its_answer_was_lost() {
+    let mut fleet = fleet();
+    fleet.open();
+    fleet.half_open();
+    fleet.acquire(0, 1);
+    fleet.pass(3);
+    assert_eq!(fleet.acquire(0, 1).standing, Standing::HalfOpen(Probe::Yours(Duration::from_secs(7))));
+}
+
+#[test]
+fn a_probe_without_an_outcome_gives_its_lease_back() {
+    let mut fleet = fleet();
+    fleet.open();
+    let generation = fleet.half_open();
+    fleet.acquire(0, 1);
+    let answer = fleet.settle(0, 1, Outcomes { generation, ..Outcomes::default() });
+    assert_eq!(answer.standing, Standing::HalfOpen(Probe::Free));
+}
+
+#[test]
+fn a_late_answer_changes_nothing() {
+    let mut fleet = fleet();
+    fleet.open();
+    let generation = fleet.half_open();
+    fleet.acquire(0, 1);
+    fleet.pass(10);
+    fleet.acquire(1, 2);
+    let unchanged = |fleet: &mut Fleet, instance: usize, outcomes: Outcomes, token: Option<i64>| {
+        let before = fleet.stored.clone();
+        let step = fleet.instances[instance].report(outcomes, token.map(ProbeToken));
+        assert!(!fleet.step(&step).1, "{step:?}");
+        assert_eq!(fleet.stored, before);
+    };
+    // Of a prober that has lost its lease; of a call that began while it was closed; of the probe, but of another time.
+    unchanged(&mut fleet, 0, good(generation), Some(1));
+    unchanged(&mut fleet, 0, bad(Generation(0)), None);
+    unchanged(&mut fleet, 1, bad(Generation(0)), Some(2));
+    let closed = fleet.settle(1, 2, good(generation)).generation;
+    // Of the same probe again, and of calls from before it opened.
+    unchanged(&mut fleet, 1, bad(generation), Some(2));
+    unchanged(&mut fleet, 0, bad(Generation(0)), None);
+    assert!(fleet.step(&fleet.instances[0].report(bad(closed), None)).1, "while an answer in time counts");
+}
+
+#[test]
+fn a_forced_state_holds_until_its_time_is_over() {
+    let mut fleet = fleet();
+    fleet.step(&fleet.instances[0].force(Force::Open(Duration::from_mins(1))));
+    fleet.pass(30);
+    assert_eq!(fleet.look().standing, Standing::Open { retry_after: Duration::from_secs(30) });
+    assert_eq!(Snapshot::read(Some(fleet.text().as_bytes())).forced_open, Some(true));
+    fleet.pass(30);
+    assert_eq!(fleet.look().standing, Standing::Closed);
+}
+
+#[test]
+fn what_is_forced_closed_is_not_opened_by_failures() {
+    let mut fleet = fleet();
+    let (answer, _) = fleet.step(&fleet.instances[0].force(Force::Closed(Duration::from_mins(1))));
+    for instance in 0..3 {
+        fleet.report(instance, Outcomes { generation: answer.generation, failed: 100, ..Outcomes::default() });
+    }
+    assert_eq!(fleet.look().standing, Standing::Closed);
+}
+
+#[test]
+fn a_reset_closes_and_forgets() {
+    let mut fleet = fleet();
+    fleet.open();
+    let (answer, _) = fleet.step(&fleet.instances[0].force(Force::Reset));
+    assert_eq!((answer.standing, answer.generation), (Standing::Closed, Generation(2)));
+    assert!(about(5).contains(&fleet.open()));
+}
+
+#[test]
+fn what_is_no_state_counts_as_closed() {
+    let mut fleet = fleet();
+    fleet.open();
+    let text = fleet.text().to_owned();
+    let of_another_version = format!("2{}", &text[1..]);
+    let too_long = format!("{text}{}", " ".repeat(1024));
+    for garbage in
+        ["", "x", "1", &text[..20], &of_another_version, &too_long, &format!("{text} 7"), &format!("{text}x")]
+    {
+        fleet.stored = Some((Bytes::copy_from_slice(garbage.as_bytes()), Micros::MAX));
+        assert_eq!(fleet.look().standing, Standing::Closed, "{garbage}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_holds_nothing_for_ever() {
+    let mut fleet = fleet();
+    fleet.open();
+    fleet.now -= 24 * 3600 * SECOND;
+    assert_eq!(fleet.look().standing, Standing::HalfOpen(Probe::Free));
+    let mut fleet = self::fleet();
+    fleet.report(0, Outcomes { failed: 19, ..Outcomes::default() });
+    fleet.now -= 24 * 3600 * SECOND;
+    assert_eq!(fleet.report(1, bad(Generation(0))).standing, Standing::Closed, "the old window is gone");
+    fleet.now -= 9 * SECOND;
+    let answer = fleet.report(2, Outcomes { failed: 19, ..Outcomes::default() });
+    assert_eq!(answer.transition, Some(Transition::Opened), "while a small step back loses nothing");
+}
+
+#[test]
+fn a_snapshot_shows_the_window() {
+    let mut fleet = fleet();
+    assert_eq!(Snapshot::read(None), Snapshot::default());
+    fleet.report(0, Outcomes { good: 3, failed: 2, ..Outcomes::default() });
+    fleet.pass(1);
+    fleet.report(1, Outcomes { slow: 1, ..Outcomes::default() });
+    let expected = Snapshot { calls: 6, failed: 2, slow: 1, failing_instances: 2, ..Snapshot::default() };
+    assert_eq!(Snapshot::read(Some(fleet.text().as_bytes())), expected);
+}
+
+#[test]
+fn a_reply_of_another_shape_is_an_error() {
+    for reply in [&[][..], &[0, 0, 0], &[5, 0, 0, 0], &[0, 0, 0, 4], &[1, 0, -1, 0], &[0, 0, 0, 0, 0]] {
+        assert!(Answer::read(reply).is_err(), "{reply:?}");
+    }
+}
+
+/// What one of five instances does next, after some milliseconds.
+#[derive(Debug, Clone)]
+enum Act {
+    Calls { good: u32, slow: u32, failed: u32 },
+    Probe,
+    Answer { good: bool },
+}
+
+fn acts() -> impl Strategy<Value = Vec<(i64, usize, Act)>> {
+    let act = prop_oneof![
+        3 => (0..4u32, 0..2u32, 0..6u32).prop_map(|(good, slow, failed)| Act::Calls { good, slow, failed }),
+        3 => Just(Act::Probe),
+        2 => any::<bool>().prop_map(|good| Act::Answer { good }),
+    ];
+    let pause = prop_oneof![6 => 0..500i64, 2 => 0..20_000i64, 1 => Just(10_000)];
+    vec((pause, 0..5usize, act), 1..150)
+}
+
+proptest! {
+    #[test]
+    fn there_is_one_prober_at_a_time_and_an_open_time_has_its_bounds(acts in acts()) {
+        let settings = BreakerSettings::default();
+        let mut fleet = Fleet::new(5, &settings);
+        let (mut holder, mut token) = (None::<(i64, usize, Micros)>, 0);
+        for (pause, who, act) in acts {
+            fleet.now += pause * 1000;
+            let generation = fleet.look().generation;
+            let answer = match act {
+                Act::Calls { good, slow, failed } => fleet.report(who, Outcomes { generation, good, slow, failed }),
+                Act::Probe => {
+                    token += 1;
+                    let answer = fleet.acquire(who, token);
+                    if let Standing::HalfOpen(Probe::Yours(_)) = answer.standing {
+                        let lease = Micros::try_from(settings.lease.as_micros()).unwrap();
+                        prop_assert!(holder.is_none_or(|(.., until)| until <= fleet.now), "two probers");
+                        holder = Some((token, who, fleet.now + lease));
+                    }
+                    answer
+                }
+                Act::Answer { good: is_good } => {
+                    let Some((token, who, _)) = holder.take() else { continue };
+                    fleet.settle(who, token, if is_good { good(generation) } else { bad(generation) })
+                }
+            };
+            if let (Standing::Open { retry_after }, Some(_)) = (answer.standing, answer.transition) {
+                prop_assert!(retry_after >= settings.open_min && retry_after <= settings.open_max * 6 / 5);
+                holder = None;
+            }
+        }
+    }
+
+    #[test]
+    fn it_opens_exactly_when_the_last_ten_seconds_were_bad_enough(
+        calls in vec((0..2000i64, 0..4usize, 0..4u32, 0..3u32, 0..4u32), 1..60),
+    ) {
+        let mut fleet = Fleet::new(4, &BreakerSettings::default());
+        let mut log: Vec<(i64, usize, u32, u32)> = vec![];
+        for (pause, who, good, slow, failed) in calls {
+            fleet.now += pause * 1000;
+            let second = fleet.now / SECOND;
+            let answer = fleet.report(who, Outcomes { good, slow, failed, ..Outcomes::default() });
+            log.push((second, who, good + slow + failed, slow + failed));
+            log.retain(|(then, ..)| second - then < 10);
+            let total: u32 = log.iter().map(|(_, _, total, _)| total).sum();
+            let bad: u32 = log.iter().map(|(.., bad)| bad).sum();
+            let failing = (0..4).filter(|one| log.iter().any(|(_, who, _, bad)| who == one && *bad > 0)).count();
+            let sick = total >= 20 && bad * 2 >= total && failing >= 2 && good + slow + failed > 0;
+            prop_assert_eq!(answer.standing != Standing::Closed, sick);
+            if sick { break }
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic_and_printed_as_it_was(text in "[0-9 ]{0,200}|1 [0-3]( [0-9]{1,4}){36,60}") {
+        let rules = Rules::new("wechat", &BreakerSettings::default()).unwrap();
+        let state = State::parse(Some(text.as_bytes()));
+        prop_assert_eq!(State::parse(Some(state.print().as_bytes())), state.clone());
+        state.standing(START, &rules, 0);
+    }
+}

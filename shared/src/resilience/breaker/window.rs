@@ -1,0 +1,90 @@
+//! The last ten seconds of calls.
+
+use super::rules::Rules;
+
+/// Seconds in the window.
+pub(super) const LENGTH: i64 = 10;
+/// The same, as a number of buckets.
+pub(super) const SECONDS: usize = 10;
+/// Failing instances remembered at the most; enough for any quorum.
+pub(super) const FAILING: usize = 8;
+/// What one counter holds at the most: sums of ten, times a hundred, stay exact in Lua.
+pub(super) const MAX_COUNT: i64 = 1_000_000_000;
+
+/// The calls of one second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Calls {
+    pub(super) total: i64,
+    pub(super) failed: i64,
+    pub(super) slow: i64,
+}
+
+impl Calls {
+    pub(super) fn bad(self) -> i64 {
+        self.failed + self.slow
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let sum = |a: i64, b: i64| (a + b).min(MAX_COUNT);
+        Self {
+            total: sum(self.total, other.total),
+            failed: sum(self.failed, other.failed),
+            slow: sum(self.slow, other.slow),
+        }
+    }
+}
+
+/// An instance with a failed or slow call, and the second of the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failing {
+    pub(super) instance: i64,
+    pub(super) second: i64,
+}
+
+/// Ten seconds, and who had bad calls in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    /// The second (since the epoch) of the first bucket; each one behind it is a second older.
+    pub(super) newest: i64,
+    pub(super) buckets: [Calls; SECONDS],
+    /// The last one that failed comes first.
+    pub(super) failing: Vec<Failing>,
+}
+
+impl Window {
+    /// Counts calls that an instance reports now.
+    pub(super) fn count(&mut self, second: i64, calls: Calls, instance: i64) {
+        self.advance(second);
+        self.buckets[0] = self.buckets[0].plus(calls);
+        if calls.bad() > 0 {
+            let newest = self.newest;
+            self.failing.retain(|one| one.instance != instance && newest - one.second < LENGTH);
+            self.failing.insert(0, Failing { instance, second: newest });
+            self.failing.truncate(FAILING);
+        }
+    }
+
+    /// Drops what is too old. When the clock was set back by less than the window, its newest second lasts until the
+    /// clock has caught up; by more, everything is dropped.
+    fn advance(&mut self, second: i64) {
+        let passed = second - self.newest;
+        if passed < -LENGTH {
+            *self = Self { newest: second, ..Self::default() };
+        } else if let Ok(passed @ 1..) = usize::try_from(passed) {
+            let passed = passed.min(SECONDS);
+            self.buckets.rotate_right(passed);
+            self.buckets[..passed].fill(Calls::default());
+            self.newest = second;
+        }
+    }
+
+    /// Whether so many calls of so many instances were bad.
+    pub(super) fn is_sick(&self, rules: &Rules) -> bool {
+        let sum = |count: fn(&Calls) -> i64| self.buckets.iter().map(count).sum::<i64>();
+        let (total, bad) = (sum(|calls| calls.total), sum(|calls| calls.bad()));
+        let instances = self.failing.iter().filter(|one| self.newest - one.second < LENGTH).count();
+        total >= rules.min_calls
+            && bad * 100 >= rules.ratio_percent * total
+            && i64::try_from(instances).is_ok_and(|instances| instances >= rules.quorum)
+    }
+}

@@ -1,0 +1,248 @@
+//! The breaker.
+
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
+use proptest::{collection::vec, prelude::*};
+use shared::{
+    kv::{Micros, Step},
+    random::Random,
+    resilience::breaker::{
+        Answer, Breaker, BreakerSettings, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe, ProbeToken,
+        Standing,
+    },
+};
+
+use crate::twin::{Lua, Twin};
+
+const INSTANCES: usize = 12;
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Event {
+    Pass(Micros),
+    /// The time that the last answer said to wait, and this much more.
+    Wait(Micros),
+    /// An instance looks, acquires or reports.
+    Call(usize, Call, [u32; 3], Began),
+    /// The last step again: its answer was lost.
+    Again,
+    Force(Force),
+    Garbage(Vec<u8>),
+    /// One number of what is stored becomes another.
+    Corrupt(usize, i64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Look,
+    Acquire,
+    Report,
+    /// Whoever got the probe last reports it.
+    Probed,
+    /// With another instance's token.
+    Impostor,
+}
+
+/// Which generation the calls began in.
+#[derive(Debug, Clone, Copy)]
+enum Began {
+    /// That of the last answer that anybody got.
+    Now,
+    /// That of the last answer that this instance got.
+    Known,
+    /// None that ever was.
+    Never,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let call = prop_oneof![
+        2 => Just(Call::Look),
+        4 => Just(Call::Acquire),
+        3 => Just(Call::Report),
+        6 => Just(Call::Probed),
+        1 => Just(Call::Impostor),
+    ];
+    let count = || prop_oneof![3 => Just(0u32), 3 => 1..5u32, 1 => Just(u32::MAX)];
+    let calls = prop_oneof![3 => [count(), count(), count()], 2 => count().prop_map(|good| [good, 0, 0])];
+    let began = prop_oneof![6 => Just(Began::Now), 3 => Just(Began::Known), 1 => Just(Began::Never)];
+    let time = prop_oneof![
+        Just(1i64),
+        0..1_000_000i64,
+        Just(1_000_000),
+        Just(10_000_000),
+        Just(10_000_001),
+        Just(11_000_000),
+        0..100_000_000i64,
+        Just(86_400_000_000),
+    ];
+    let force = prop_oneof![
+        (0u64..20).prop_map(|seconds| Force::Open(Duration::from_secs(seconds))),
+        (0u64..20).prop_map(|seconds| Force::Closed(Duration::from_secs(seconds))),
+        Just(Force::Open(Duration::MAX)),
+        Just(Force::Reset),
+    ];
+    let number = prop_oneof![0..5i64, Just(1_000_000_001), Just(1 << 52), Just((1 << 52) + 1), any::<i64>()];
+    prop_oneof![
+        30 => (0..INSTANCES, call, calls, began).prop_map(|(who, call, calls, began)| Event::Call(who, call, calls, began)),
+        2 => Just(Event::Again),
+        5 => time.clone().prop_map(Event::Pass),
+        2 => time.prop_map(|time| Event::Pass(-time)),
+        10 => prop::sample::select(vec![-1i64, 0, 0, 1]).prop_map(Event::Wait),
+        1 => force.prop_map(Event::Force),
+        1 => (0..60usize, number).prop_map(|(at, number)| Event::Corrupt(at, number)),
+        1 => prop_oneof![vec(any::<u8>(), 0..60), "[0-9 ]{0,120}".prop_map(Vec::from)].prop_map(Event::Garbage),
+    ]
+}
+
+fn settings() -> impl Strategy<Value = BreakerSettings> {
+    let times = (1u64..10_000_000, 1u64..100_000_000, 1u64..20_000_000);
+    (1u32..12, 1u32..=100, 1u32..=8, times).prop_map(|(min_calls, ratio_percent, quorum, (min, more, lease))| {
+        let [open_min, open_max, lease] = [min, min + more, lease].map(Duration::from_micros);
+        BreakerSettings {
+            min_calls,
+            ratio_percent,
+            quorum: quorum.div_ceil(3),
+            open_min,
+            open_max,
+            lease,
+            ..BreakerSettings::default()
+        }
+    })
+}
+
+/// One of the instances: its view of the breaker, and what it knows.
+struct Instance {
+    breaker: Breaker,
+    token: ProbeToken,
+    known: Generation,
+}
+
+fn fleet(settings: &BreakerSettings, random: &Random) -> Vec<Instance> {
+    let instance = |_| {
+        let breaker = Breaker::new("wechat", settings, InstanceId::draw(random), random.clone()).unwrap();
+        Instance { breaker, token: ProbeToken::draw(random), known: Generation::default() }
+    };
+    (0..INSTANCES).map(instance).collect()
+}
+
+struct Play<'a> {
+    twin: &'a mut Twin,
+    fleet: Vec<Instance>,
+    random: Random,
+    /// Who got the probe last.
+    prober: usize,
+    last: Option<BreakerStep>,
+    answer: Option<Answer>,
+    seen: &'a RefCell<BTreeMap<String, u32>>,
+}
+
+impl Play<'_> {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Pass(time) => self.twin.pass(time),
+            Event::Wait(more) => self.twin.pass(self.wait() + more),
+            Event::Call(who, call, calls, began) => self.call(who, call, calls, began),
+            Event::Again => {
+                if let Some(step) = self.last.clone() {
+                    self.step(step);
+                }
+            }
+            Event::Force(force) => self.step(self.fleet[0].breaker.force(force)),
+            Event::Garbage(value) => self.twin.put(&self.key(), value),
+            Event::Corrupt(at, number) => self.corrupt(at, number),
+        }
+    }
+
+    fn key(&self) -> String {
+        self.fleet[0].breaker.key().to_owned()
+    }
+
+    fn wait(&self) -> Micros {
+        let time = match self.answer.map(|answer| answer.standing) {
+            Some(
+                Standing::Open { retry_after: time } | Standing::HalfOpen(Probe::Taken(time) | Probe::Yours(time)),
+            ) => time,
+            Some(Standing::Closed | Standing::HalfOpen(Probe::Free)) | None => Duration::ZERO,
+        };
+        i64::try_from(time.as_micros()).unwrap()
+    }
+
+    fn call(&mut self, who: usize, call: Call, [good, slow, failed]: [u32; 3], began: Began) {
+        let generation = match began {
+            Began::Now => self.answer.map_or(Generation::default(), |answer| answer.generation),
+            Began::Known => self.fleet[who].known,
+            Began::Never => Answer::read(&[0, 77_777, 0, 0]).unwrap().generation,
+        };
+        let outcomes = Outcomes { generation, good, slow, failed };
+        let who = if matches!(call, Call::Probed) { self.prober } else { who };
+        if matches!(call, Call::Acquire) {
+            self.fleet[who].token = ProbeToken::draw(&self.random);
+        }
+        let Instance { breaker, token, .. } = &self.fleet[who];
+        let step = match call {
+            Call::Look => breaker.look(outcomes),
+            Call::Acquire => breaker.acquire(*token, outcomes),
+            Call::Report => breaker.report(outcomes, None),
+            Call::Probed => breaker.report(outcomes, Some(*token)),
+            Call::Impostor => breaker.report(outcomes, Some(self.fleet[(who + 1) % INSTANCES].token)),
+        };
+        self.step(step);
+        let answer = self.answer.unwrap();
+        self.fleet[who].known = answer.generation;
+        if matches!(answer.standing, Standing::HalfOpen(Probe::Yours(_))) {
+            self.prober = who;
+        }
+    }
+
+    fn step(&mut self, step: BreakerStep) {
+        let reply = self.twin.step(&step);
+        let answer = Answer::read(&reply).unwrap();
+        let mut seen = self.seen.borrow_mut();
+        *seen.entry(format!("standing {}", reply[0])).or_default() += 1;
+        *seen.entry(format!("{:?}", answer.transition)).or_default() += 1;
+        self.answer = Some(answer);
+        self.last = Some(step);
+    }
+
+    fn corrupt(&mut self, at: usize, number: i64) {
+        let key = self.key();
+        let Some(text) = self.twin.value(&key).and_then(|value| str::from_utf8(value).ok()) else { return };
+        let number = number.to_string();
+        let mut words: Vec<&str> = text.split(' ').collect();
+        let at = at % (words.len() + 1);
+        if at < words.len() {
+            words[at] = &number;
+        } else {
+            words.push(&number);
+        }
+        let text = words.join(" ").into_bytes();
+        self.twin.put(&key, text);
+    }
+}
+
+#[test]
+fn the_breaker_is_the_same_in_rust_and_in_lua() {
+    let lua = Lua::load(LUA);
+    let seen = RefCell::default();
+    let histories = (settings(), any::<u64>(), vec(event(), 1..150));
+    lua.compare(&histories, |twin, (settings, seed, events)| {
+        let random = Random::seeded(seed);
+        let fleet = fleet(&settings, &random);
+        let mut play = Play { twin, fleet, random, prober: 0, last: None, answer: None, seen: &seen };
+        for event in events {
+            play.event(event);
+        }
+    });
+    let seen = seen.into_inner();
+    let all = ["Some(Opened)", "Some(Reopened)", "Some(Recovered)"].map(str::to_owned);
+    for what in all.into_iter().chain((0..5).map(|standing| format!("standing {standing}"))) {
+        assert!(seen.get(&what).is_some_and(|count| *count > 40), "{what} was seen too seldom: {seen:?}");
+    }
+}
+
+#[test]
+fn the_step_says_which_key_it_needs() {
+    let random = Random::seeded(1);
+    let [instance, ..] = &fleet(&BreakerSettings::default(), &random)[..] else { panic!() };
+    assert_eq!(instance.breaker.look(Outcomes::default()).keys(), ["{brk:wechat}"]);
+}
