@@ -5,6 +5,7 @@ mod cors;
 mod deadline;
 mod fallback;
 mod observe;
+mod sealed;
 mod shed;
 mod signed_in;
 
@@ -23,6 +24,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub use client_ip::{ClientIp, ClientNetwork, Peer};
 pub use deadline::PlatformDeadline;
 pub use observe::RequestId;
+pub(crate) use sealed::Sealing;
+pub use sealed::key_routes;
 pub use signed_in::{SignedIn, SignedInUser};
 
 use crate::{
@@ -44,8 +47,16 @@ pub(crate) struct Edge {
     pub(crate) trusted_proxies: Arc<[IpNet]>,
 }
 
-/// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top.
-pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings) -> Router {
+/// The path that a client called, where routes are written for a part of it; a request extension.
+#[derive(Clone, Debug)]
+pub struct CalledAs(pub String);
+
+/// A layer that only functions which want it are built with.
+pub(crate) type Layer = Box<dyn Fn(Router) -> Router + Send + Sync>;
+
+/// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top. `sealed` opens sealed
+/// bodies, for functions that take them.
+pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings, sealed: Option<&Layer>) -> Router {
     let requests = Arc::new(Bulkhead::new("requests", settings.max_concurrency));
     let routes = routes
         .fallback(fallback::not_found)
@@ -57,9 +68,14 @@ pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings) -> Rout
         // A panic is this request's 500.
         .layer(CatchPanicLayer::custom(panicked))
         // 404, 405, 413 and time-outs, which come from the framework, as envelopes.
-        .layer(middleware::map_response(fallback::envelope))
-        // A request too many is refused, before it costs anything.
-        .layer(middleware::from_fn_with_state(requests, shed::shed));
+        .layer(middleware::map_response(fallback::envelope));
+    let routes = match sealed {
+        // Bodies are opened and whatever was answered is sealed.
+        Some(layer) => layer(routes),
+        None => routes,
+    };
+    // A request too many is refused, before it costs anything.
+    let routes = routes.layer(middleware::from_fn_with_state(requests, shed::shed));
     let routes = match cors::layer(&settings.cors_origins) {
         Some(cors) => routes.layer(cors),
         None => routes,

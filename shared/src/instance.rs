@@ -4,18 +4,19 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool};
 
 use axum::Router;
 use futures_util::future::{BoxFuture, join_all};
+use secrecy::ExposeSecret;
 
 use crate::{
     auth::{Admission, Sessions, Tokens},
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, DynamoSettings, EdgeSettings, Env, Problems, ProxySettings, SharedStateSettings, TokenSettings,
-        WeChatSettings,
+        CacheSettings, DynamoSettings, EdgeSettings, Env, Pkcs8Key, Problems, ProxySettings, SharedStateSettings,
+        TokenSettings, TransportSettings, WeChatSettings,
     },
-    crypto::AtRest,
+    crypto::{AtRest, TransportKey, TransportKeys},
     dynamo::Dynamo,
-    edge::{self, Edge},
+    edge::{self, Edge, Sealing},
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
     telemetry,
@@ -36,7 +37,11 @@ pub struct Instance {
     kv: OnceLock<Kv>,
     dynamo: OnceLock<Dynamo>,
     tokens: OnceLock<Arc<Tokens>>,
+    sealed_bodies: OnceLock<Option<SealedBodies>>,
 }
+
+/// The keys, and the layer that opens bodies with them.
+type SealedBodies = (Arc<TransportKeys>, edge::Layer);
 
 impl Instance {
     /// An instance with these settings, time and randomness.
@@ -50,6 +55,7 @@ impl Instance {
             kv: OnceLock::new(),
             dynamo: OnceLock::new(),
             tokens: OnceLock::new(),
+            sealed_bodies: OnceLock::new(),
         }
     }
 
@@ -169,6 +175,36 @@ impl Instance {
         Identities::new(self.users(), at_rest, self.random())
     }
 
+    /// Lets bodies come sealed, for functions that read some. The keys, where there are any.
+    pub fn sealed_bodies(&self) -> Option<Arc<TransportKeys>> {
+        let build = || {
+            let keys = self.transport_keys();
+            keys.first()?;
+            let keys = Arc::new(keys);
+            let timeout = EdgeSettings::read(&self.env).timeout;
+            let sealing = Sealing::new(Arc::clone(&keys), self.kv(), (self.clock(), self.random()), timeout);
+            let sealing = Arc::new(sealing);
+            let layer: edge::Layer = Box::new(move |routes| sealing.layer(routes));
+            Some((keys, layer))
+        };
+        self.sealed_bodies.get_or_init(build).as_ref().map(|(keys, _)| Arc::clone(keys))
+    }
+
+    /// The configured keys; local development has one without being told.
+    fn transport_keys(&self) -> TransportKeys {
+        let parse = |key: Pkcs8Key| {
+            let parsed = TransportKey::from_pkcs8(&key.kid, key.der.expose_secret());
+            parsed.inspect_err(|error| key.problem(&self.env, error)).ok()
+        };
+        let mut keys: Vec<_> = TransportSettings::read(&self.env).keys.into_iter().filter_map(parse).collect();
+        if keys.is_empty() && self.env.is_local() {
+            // Another name at each start, so that a client which kept the old key sees that it is gone.
+            let kid = format!("local-{}", hex::encode(self.random.bytes::<4>()));
+            keys.extend(TransportKey::generate(&kid));
+        }
+        TransportKeys(keys)
+    }
+
     /// `routes` behind the layers that every request passes.
     ///
     /// # Errors
@@ -179,7 +215,8 @@ impl Instance {
         self.env.finish()?;
         let cold = Arc::new(AtomicBool::new(true));
         let edge = Edge { clock: self.clock(), random: self.random(), cold, trusted_proxies };
-        Ok(edge::stack(routes, edge, &settings))
+        let sealed = self.sealed_bodies.get().and_then(Option::as_ref).map(|(_, layer)| layer);
+        Ok(edge::stack(routes, edge, &settings, sealed))
     }
 
     /// Connects what the parts want connected before the first request, all at the same time. What does not connect is

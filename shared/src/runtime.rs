@@ -19,7 +19,7 @@ use self::late::Late;
 use crate::{
     clock::Clock,
     config::{Env, FollowError, Patience, Problems, References},
-    edge::{ClientIp, PlatformDeadline, RequestId},
+    edge::{CalledAs, ClientIp, PlatformDeadline, RequestId},
     instance::Instance,
     random::Random,
     telemetry,
@@ -157,8 +157,9 @@ fn unwrap_event(mut request: Request, clock: &Clock) -> Request {
             let (id, source) = (context.request_id.clone(), context.identity.source_ip.clone());
             // A REST event's path has no stage; `lambda_http` puts it in front, unless the path looks as if it stood
             // there (a stage called `api`).
-            let path = request.raw_http_path().to_owned();
+            let (path, called) = (request.raw_http_path().to_owned(), context.path.clone());
             set_path(&mut request, &path);
+            called.map(|path| request.extensions_mut().insert(CalledAs(path)));
             (id, source)
         }
         _ => (None, None),
@@ -184,7 +185,9 @@ fn deadline(context: &Context, clock: &Clock) -> Option<PlatformDeadline> {
 fn strip_stage(request: &mut Request, stage: &str) {
     let rest = request.uri().path().strip_prefix('/').and_then(|path| path.strip_prefix(stage));
     if let Some(rest) = rest.filter(|rest| rest.starts_with('/')).map(str::to_owned) {
+        let called = CalledAs(request.uri().path().to_owned());
         set_path(request, &rest);
+        request.extensions_mut().insert(called);
     }
 }
 

@@ -26,6 +26,7 @@ const MAX_USER_AGENT: usize = 256;
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     instance.dynamo_at_start();
+    instance.sealed_bodies();
     Router::new().route("/api/v1/user/login", post(login)).with_state(Arc::new(Login::new(instance)))
 }
 

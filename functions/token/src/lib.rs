@@ -28,6 +28,7 @@ struct Token {
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     instance.dynamo_at_start();
+    instance.sealed_bodies();
     let state = Token {
         admission: instance.admission(),
         sessions: instance.sessions(),

@@ -27,6 +27,7 @@ struct UserInfo {
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
+    instance.sealed_bodies();
     let state = UserInfo { admission: instance.admission(), users: instance.users() };
     Router::new().route("/api/v1/user/info", get(read).patch(change).put(change)).with_state(state)
 }

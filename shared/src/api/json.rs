@@ -37,7 +37,7 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
-        let body = read(request.into_body()).await?;
+        let body = read_body(request.into_body()).await?;
         if body.is_empty() && T::MAY_BE_EMPTY {
             return parse(b"{}").map(Self);
         }
@@ -57,7 +57,7 @@ fn parse<T: Input>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 /// Reads at most [`MAX_BODY`] bytes.
-async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ApiError::new(Reason::InvalidRequest).because(&error))?;
@@ -88,11 +88,12 @@ async fn discard(mut body: Body) {
     let _ = timeout(DISCARD_TIME, rest).await;
 }
 
-/// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters.
+/// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters; but not a sealed body that nothing opened.
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    is_json && essence != "application/jose+json"
 }
 
 /// serde's texts about data quote the value, which can be a secret: the client is told field and rule instead.

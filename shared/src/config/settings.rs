@@ -9,6 +9,7 @@ mod proxies;
 mod shared_state;
 mod signing_keys;
 mod tokens;
+mod transport_keys;
 mod wechat;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use self::{
     shared_state::{CacheSettings, SharedStateSettings},
     signing_keys::KeyDocument,
     tokens::{LOCAL_JWT_SECRET, TokenSettings},
+    transport_keys::{Pkcs8Key, TransportSettings},
     wechat::{WeChatSettings, app_ids},
 };
 

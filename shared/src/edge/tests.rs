@@ -20,7 +20,7 @@ fn app(vars: &[(&str, &str)]) -> Router {
         .route("/panic", get(panics))
         .route("/slow", get(async || tokio::time::sleep(Duration::from_mins(1)).await))
         .route("/read", post(async |body: axum::body::Bytes| body.len().to_string()));
-    stack(routes, edge(), &EdgeSettings::read(&Env::new(vars.to_vec())))
+    stack(routes, edge(), &EdgeSettings::read(&Env::new(vars.to_vec())), None)
 }
 
 fn edge() -> Edge {
@@ -85,7 +85,7 @@ async fn a_platform_that_ends_the_request_sooner_is_answered_in_time() {
 async fn calls_inherit_the_deadline_of_their_request() {
     let route = get(async || Success(json!(crate::deadline::remaining().map(|left| left.as_millis()))));
     let routes = Router::new().route("/left", route);
-    let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("REQUEST_TIMEOUT_MS", "3000")])));
+    let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("REQUEST_TIMEOUT_MS", "3000")])), None);
     let (_, body) = send(app, request("GET", "/left", "")).await;
     assert_eq!(body["data"], 3000);
 }
@@ -108,7 +108,7 @@ async fn the_caller_is_the_peer_or_whom_our_proxy_saw() {
         if let Some(peer) = peer {
             request.extensions_mut().insert(Peer(peer.parse().unwrap()));
         }
-        let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("", "")])));
+        let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("", "")])), None);
         let body = app.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, expected);
     }

@@ -1,0 +1,153 @@
+//! Sealed bodies: a request's JSON comes as a JWE, and its answer, whatever it says, leaves as one under the same key.
+//!
+//! Order matters: what costs nothing is checked first (form, lengths, key, time, method, path), then whether this client
+//! may have one more RSA operation, then the ciphertext, and only of a request that is authentic whether it was seen
+//! before. Anything wrong with it is one `decrypt_failed`; the log knows more.
+
+mod allowance;
+mod claims;
+mod key;
+mod replays;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use http_body_util::BodyExt;
+use thiserror::Error;
+use tokio::time::{Duration, timeout_at};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use key::key_routes;
+
+use self::{allowance::Allowance, replays::Replays};
+use super::{ClientIp, deadline, panicked};
+use crate::{
+    api::{ApiError, Reason, read_body},
+    clock::Clock,
+    crypto::{
+        TransportKeys,
+        jwe::{ContentKey, Form, JweError, SealedRequest},
+    },
+    kv::Kv,
+    random::Random,
+};
+
+/// Why a sealed body is refused. Told to the log only.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Refusal {
+    #[error("sealed body: {0}")]
+    Jwe(#[from] JweError),
+    #[error("sealed body: no such key")]
+    Key,
+    #[error("sealed body: too old, or from the future")]
+    Time,
+    #[error("sealed body: made for another method or path")]
+    Target,
+    #[error("sealed body: no usable jti")]
+    Id,
+    #[error("sealed body: seen before")]
+    Replay,
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(Reason::DecryptFailed).because(&refusal)
+    }
+}
+
+/// What opens sealed bodies.
+pub(crate) struct Sealing {
+    keys: Arc<TransportKeys>,
+    clock: Clock,
+    random: Random,
+    replays: Replays,
+    allowance: Allowance,
+    timeout: Duration,
+}
+
+impl Sealing {
+    pub(crate) fn new(keys: Arc<TransportKeys>, kv: Kv, (clock, random): (Clock, Random), timeout: Duration) -> Self {
+        let replays = Replays::new(kv, clock.clone(), random.clone());
+        Self { keys, clock, random, replays, allowance: Allowance::unlimited(), timeout }
+    }
+
+    /// Puts this in front of `routes`. What panics here is a 500 like any other.
+    pub(crate) fn layer(self: &Arc<Self>, routes: Router) -> Router {
+        routes.layer(from_fn_with_state(Arc::clone(self), sealed)).layer(CatchPanicLayer::custom(panicked))
+    }
+
+    /// The request as its handler shall see it, and the key for the answer.
+    async fn open(&self, form: Form, request: Request) -> Result<(Request, ContentKey), ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let body = read_body(body).await?;
+        let sealed = SealedRequest::parse(&body, form).map_err(Refusal::from)?;
+        let key = sealed.key(&self.keys).ok_or(Refusal::Key)?;
+        claims::check(&sealed.header, &parts, self.clock.now_seconds())?;
+        self.allowance.take(parts.extensions.get::<ClientIp>().copied()).await?;
+        let (content, answer) = sealed.open(key, &self.random).map_err(Refusal::from)?;
+        if !self.replays.is_first(&sealed.header.jti).await {
+            return Err(Refusal::Replay.into());
+        }
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        parts.headers.insert(CONTENT_LENGTH, content.len().into());
+        Ok((Request::from_parts(parts, Body::from(content)), answer))
+    }
+
+    /// The answer as the client gets it: status and headers as they are, the body sealed.
+    async fn seal(&self, answer: &ContentKey, response: Response) -> Response {
+        let (mut parts, body) = response.into_parts();
+        let content = match body.collect().await {
+            Ok(content) => content.to_bytes(),
+            Err(error) => return ApiError::new(Reason::Internal).because(&error).into_response(),
+        };
+        let cty = content_type(&parts.headers).map(|name| name.strip_prefix("application/").unwrap_or(name).to_owned());
+        let Some(jwe) = answer.seal(&content, cty, self.clock.now_seconds(), &self.random) else {
+            return ApiError::new(Reason::Internal).into_response();
+        };
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(answer.form())));
+        parts.headers.insert(CONTENT_LENGTH, jwe.len().into());
+        Response::from_parts(parts, Body::from(jwe))
+    }
+}
+
+async fn sealed(State(sealing): State<Arc<Sealing>>, mut request: Request, next: Next) -> Response {
+    let form = content_type(request.headers()).and_then(form_of);
+    let Some(form) = form else { return next.run(request).await };
+    let end = deadline::end_of(&mut request, sealing.timeout);
+    let opening = crate::deadline::scope(Some(end), sealing.open(form, request));
+    match timeout_at(end, opening).await {
+        Ok(Ok((request, answer))) => sealing.seal(&answer, next.run(request).await).await,
+        Ok(Err(refused)) => refused.into_response(),
+        Err(_) => ApiError::new(Reason::UpstreamTimeout).into_response(),
+    }
+}
+
+/// The media type without its parameters.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(str::trim)
+}
+
+fn form_of(media_type: &str) -> Option<Form> {
+    [Form::Compact, Form::Flattened].into_iter().find(|form| media_type.eq_ignore_ascii_case(self::media_type(*form)))
+}
+
+fn media_type(form: Form) -> &'static str {
+    match form {
+        Form::Compact => "application/jose",
+        Form::Flattened => "application/jose+json",
+    }
+}
+
+#[cfg(test)]
+mod tests;
