@@ -11,8 +11,8 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, DynamoSettings, EdgeSettings, Env, Pkcs8Key, Problems, ProxySettings, SharedStateSettings,
-        TokenSettings, TransportSettings, WeChatSettings,
+        CacheSettings, DynamoSettings, EdgeSettings, Env, Pkcs8Key, Problems, ProxySettings, SessionSettings,
+        SharedStateSettings, TokenSettings, TransportSettings, WeChatSettings,
     },
     crypto::{AtRest, TransportKey, TransportKeys},
     dynamo::Dynamo,
@@ -140,7 +140,7 @@ impl Instance {
 
     /// The sessions.
     pub fn sessions(&self) -> Sessions {
-        let (settings, cached) = (TokenSettings::read(&self.env), CacheSettings::read(&self.env));
+        let (settings, cached) = (SessionSettings::read(&self.env), CacheSettings::read(&self.env));
         Sessions::new((self.dynamo(), self.cache()), (self.clock(), self.random()), &settings, &cached)
     }
 

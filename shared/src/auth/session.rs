@@ -16,7 +16,7 @@ use super::refresh_token::RefreshToken;
 use crate::{
     cache::{Cache, Entry, Loading},
     clock::Clock,
-    config::{CacheSettings, TokenSettings},
+    config::{CacheSettings, SessionSettings},
     dynamo::{self, Dynamo, DynamoError},
     ids::{AppId, SessionId, UserId},
     random::Random,
@@ -86,7 +86,7 @@ impl Sessions {
     pub fn new(
         (dynamo, cache): (Dynamo, Cache),
         (clock, random): (Clock, Random),
-        settings: &TokenSettings,
+        settings: &SessionSettings,
         cached: &CacheSettings,
     ) -> Self {
         let cache_life = cached.session.min(settings.access_life);

@@ -6,6 +6,7 @@ mod dynamo;
 mod edge;
 mod limits;
 mod proxies;
+mod sessions;
 mod shared_state;
 mod signing_keys;
 mod tokens;
@@ -24,6 +25,7 @@ pub use self::{
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
     proxies::ProxySettings,
+    sessions::SessionSettings,
     shared_state::{CacheSettings, SharedStateSettings},
     signing_keys::KeyDocument,
     tokens::{LOCAL_JWT_SECRET, TokenSettings},

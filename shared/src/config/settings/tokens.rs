@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{KeyDocument, app_ids, seconds, signing_keys};
+use super::{KeyDocument, SessionSettings, app_ids, signing_keys};
 use crate::{config::Env, ids::AppId};
 
 /// The default of `JWT_SECRETS` on a developer's machine. It is public, so it is refused on Lambda.
@@ -33,15 +33,8 @@ pub struct TokenSettings {
     pub issuer: String,
     /// `WECHAT_APPIDS`: tokens for other audiences are refused.
     pub audiences: Vec<AppId>,
-    /// `ACCESS_TOKEN_SECONDS`: life of an access token, 10 min to 1 day. Default 7200 (2 h). A repeated login or refresh
-    /// gets the first one's token again for up to 5 min, so it must live longer than that.
+    /// [`SessionSettings::access_life`].
     pub access_life: Duration,
-    /// `REFRESH_TOKEN_SECONDS`: a session ends when it is not refreshed for this long, 1 h to 1 year.
-    /// Default 2592000 (30 d).
-    pub refresh_life: Duration,
-    /// `REFRESH_GRACE_SECONDS`: how long the refresh token one step behind still gets its successor, 0 s to 5 min.
-    /// Default 60. With 0 nobody gets a second chance, not even after an answer that we lost ourselves.
-    pub refresh_grace: Duration,
 }
 
 impl TokenSettings {
@@ -53,9 +46,7 @@ impl TokenSettings {
             keys: signing_keys(env),
             issuer: env.get("JWT_ISSUER").unwrap_or("weapp-serverless").to_owned(),
             audiences: app_ids(env),
-            access_life: seconds(env.number("ACCESS_TOKEN_SECONDS", 7200, 600..=86_400)),
-            refresh_life: seconds(env.number("REFRESH_TOKEN_SECONDS", 2_592_000, 3600..=31_536_000)),
-            refresh_grace: seconds(env.number("REFRESH_GRACE_SECONDS", 60, 0..=300)),
+            access_life: SessionSettings::read(env).access_life,
         }
     }
 
