@@ -5,6 +5,7 @@ mod data_keys;
 mod dynamo;
 mod edge;
 mod limits;
+mod message_push;
 mod proxies;
 mod sessions;
 mod shared_state;
@@ -24,6 +25,7 @@ pub use self::{
     dynamo::DynamoSettings,
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
+    message_push::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MessagePushSettings, PushApp, push_key},
     proxies::ProxySettings,
     sessions::SessionSettings,
     shared_state::{CacheSettings, SharedStateSettings},

@@ -1,0 +1,149 @@
+//! What protects a message that WeChat pushes: a signature over the query and, in the secure mode, AES around the
+//! message.
+//!
+//! `signature = hex(sha1(concat(sort([token, timestamp, nonce]))))` does not cover the body; `msg_signature` has the
+//! ciphertext among what is sorted. Cipher: AES-256-CBC, IV = first 16 bytes of the key, PKCS#7 to **32**, plaintext =
+//! 16 random bytes ‖ length of the message (4, big-endian) ‖ message ‖ `AppID`.
+//!
+//! Source: developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
+
+use aes::Aes256;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use cbc::{
+    Decryptor, Encryptor,
+    cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::NoPadding},
+};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use sha1::{Digest, Sha1};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+/// What PKCS#7 fills up to: twice the block of AES.
+const PAD: usize = 32;
+
+/// Not from WeChat, or not for this mini-program: one error for every way in which that shows.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("signature or ciphertext of a pushed message is wrong")]
+pub struct PushError;
+
+/// What the query says beside the signature; as text, because that is what is signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// Seconds since the epoch.
+    pub timestamp: &'a str,
+    /// A random number.
+    pub nonce: &'a str,
+}
+
+/// A decrypted message.
+pub struct Opened {
+    /// JSON or XML.
+    pub message: String,
+    /// The mini-program that it was encrypted for.
+    pub receiver: String,
+}
+
+/// An encrypted reply.
+pub struct Sealed {
+    /// The ciphertext as base64.
+    pub encrypt: String,
+    /// Its signature.
+    pub signature: String,
+}
+
+/// What a mini-program and WeChat share for messages.
+pub struct PushSecrets {
+    token: SecretString,
+    key: Option<SecretBox<[u8; 32]>>,
+}
+
+impl PushSecrets {
+    /// With a `key` (the 256 bits of an `EncodingAESKey`), messages are encrypted.
+    #[must_use]
+    pub fn new(token: SecretString, key: Option<SecretBox<[u8; 32]>>) -> Self {
+        Self { token, key }
+    }
+
+    /// Whether messages are encrypted.
+    #[must_use]
+    pub fn encrypts(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Whether `signature` is that of the query. It says nothing of the body.
+    #[must_use]
+    pub fn has_signed(&self, stamp: Stamp<'_>, signature: &str) -> bool {
+        equal(&self.sign(&[stamp.timestamp, stamp.nonce]), signature)
+    }
+
+    /// Opens `encrypt`, once `msg_signature` has proved where it comes from: the cipher itself would not notice a change.
+    ///
+    /// # Errors
+    /// [`PushError`], one for every cause.
+    pub fn open(&self, stamp: Stamp<'_>, msg_signature: &str, encrypt: &str) -> Result<Opened, PushError> {
+        if !equal(&self.sign(&[stamp.timestamp, stamp.nonce, encrypt]), msg_signature) {
+            return Err(PushError);
+        }
+        let key = self.key.as_ref().ok_or(PushError)?.expose_secret();
+        let mut bytes = STANDARD.decode(encrypt).map_err(|_| PushError)?;
+        let cipher = Decryptor::<Aes256>::new(key.into(), &iv(key).into());
+        let padded = cipher.decrypt_padded::<NoPadding>(&mut bytes).map_err(|_| PushError)?;
+        take_apart(unpad(padded).ok_or(PushError)?).ok_or(PushError)
+    }
+
+    /// Encrypts and signs a reply; `random` makes equal replies look different. Nothing without a key.
+    #[must_use]
+    pub fn seal(&self, reply: &str, app_id: &str, stamp: Stamp<'_>, random: [u8; 16]) -> Option<Sealed> {
+        let key = self.key.as_ref()?.expose_secret();
+        let length = u32::try_from(reply.len()).ok()?;
+        let mut bytes = [&random[..], &length.to_be_bytes(), reply.as_bytes(), app_id.as_bytes()].concat();
+        pad(&mut bytes);
+        let filled = bytes.len();
+        let cipher = Encryptor::<Aes256>::new(key.into(), &iv(key).into());
+        let encrypt = STANDARD.encode(cipher.encrypt_padded::<NoPadding>(&mut bytes, filled).ok()?);
+        let signature = self.sign(&[stamp.timestamp, stamp.nonce, &encrypt]);
+        Some(Sealed { encrypt, signature })
+    }
+
+    fn sign(&self, parts: &[&str]) -> String {
+        let mut sorted = [&[self.token.expose_secret()], parts].concat();
+        sorted.sort_unstable();
+        hex::encode(Sha1::digest(sorted.concat()))
+    }
+}
+
+/// In constant time, so that a signature can't be guessed digit by digit.
+fn equal(expected: &str, claimed: &str) -> bool {
+    expected.as_bytes().ct_eq(claimed.as_bytes()).into()
+}
+
+fn iv(key: &[u8; 32]) -> [u8; 16] {
+    std::array::from_fn(|at| key[at])
+}
+
+/// PKCS#7 to [`PAD`]; what is full already gets another 32.
+fn pad(bytes: &mut Vec<u8>) {
+    let missing = PAD - bytes.len() % PAD;
+    // 1 to 32.
+    bytes.resize(bytes.len() + missing, u8::try_from(missing).unwrap_or_default());
+}
+
+fn unpad(padded: &[u8]) -> Option<&[u8]> {
+    let last = usize::from(*padded.last()?);
+    if padded.len() % PAD != 0 || !(1..=PAD).contains(&last) {
+        return None;
+    }
+    let (content, padding) = padded.split_at_checked(padded.len() - last)?;
+    padding.iter().all(|byte| usize::from(*byte) == last).then_some(content)
+}
+
+fn take_apart(plaintext: &[u8]) -> Option<Opened> {
+    let (_random, rest) = plaintext.split_first_chunk::<16>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (message, receiver) = rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)?;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    Some(Opened { message: text(message)?, receiver: text(receiver)? })
+}
+
+#[cfg(test)]
+mod tests;
