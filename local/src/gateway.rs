@@ -18,8 +18,13 @@ use crate::{
 const WECHAT: &str = "/_wechat";
 
 /// The functions: the name of each crate, and its routes.
-pub const FUNCTIONS: [(&str, Routes); 4] =
-    [("health", health::routes), ("login", login::routes), ("token", token::routes), ("user_info", user_info::routes)];
+pub const FUNCTIONS: [(&str, Routes); 5] = [
+    ("health", health::routes),
+    ("login", login::routes),
+    ("token", token::routes),
+    ("user_info", user_info::routes),
+    ("callback", callback::routes),
+];
 
 /// The routes of all functions, as API Gateway would route them.
 pub fn routes(instance: &Instance) -> Router {

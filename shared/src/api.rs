@@ -11,7 +11,7 @@ pub use bearer::bearer_token;
 pub use envelope::Success;
 pub use error::{ApiError, Reason};
 pub(crate) use json::read_body;
-pub use json::{Input, Json};
+pub use json::{Input, Json, Raw};
 pub use language::preferred_language;
 pub use validation::{Checks, Rule, Violation};
 

@@ -1,6 +1,7 @@
 //! Users, and the WeChat identities that lead to them.
 
 mod fields;
+mod forget;
 mod identity;
 mod phone;
 mod store;
@@ -12,6 +13,7 @@ use serde_repr::{Deserialize_repr, Serialize_repr};
 use crate::ids::UserId;
 
 pub use fields::{AvatarUrl, Edit, Nickname};
+pub use forget::{Identity, PersonalField};
 pub use identity::{Identities, Resolved, WeChatLogin};
 pub use phone::{CountryCode, Phone};
 pub(crate) use store::user_pk;

@@ -8,6 +8,7 @@ mod content_check;
 mod errcode;
 mod error;
 mod phone_number;
+pub mod push;
 mod session_key;
 mod stable_token;
 

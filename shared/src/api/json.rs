@@ -1,4 +1,4 @@
-//! Reads a JSON body: parse, don't validate. A handler gets a value that is right, or is not called.
+//! Reads a body, mostly JSON: parse, don't validate. A handler gets a value that is right, or is not called.
 
 use std::time::Duration;
 
@@ -45,6 +45,17 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
             return Err(Reason::UnsupportedMediaType.into());
         }
         parse(&body).map(Self)
+    }
+}
+
+/// The body of a request as it came, whatever its content type says. Answers 413 itself.
+pub struct Raw(pub Vec<u8>);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        read_body(request.into_body()).await.map(Self)
     }
 }
 

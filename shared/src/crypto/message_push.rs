@@ -130,7 +130,7 @@ fn pad(bytes: &mut Vec<u8>) {
 
 fn unpad(padded: &[u8]) -> Option<&[u8]> {
     let last = usize::from(*padded.last()?);
-    if padded.len() % PAD != 0 || !(1..=PAD).contains(&last) {
+    if !padded.len().is_multiple_of(PAD) || !(1..=PAD).contains(&last) {
         return None;
     }
     let (content, padding) = padded.split_at_checked(padded.len() - last)?;

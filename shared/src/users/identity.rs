@@ -28,7 +28,7 @@ use crate::{
     telemetry::Scope,
 };
 
-const IDENTITY: &str = "IDENTITY";
+pub(super) const IDENTITY: &str = "IDENTITY";
 /// The pauses between attempts while another first login of the same person is being written, in milliseconds.
 const PAUSES: [u64; 5] = [5, 10, 20, 40, 80];
 
@@ -61,9 +61,9 @@ pub struct Identities {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct IdentityRow {
-    uid: UserId,
-    union_id: Option<UnionId>,
+pub(super) struct IdentityRow {
+    pub(super) uid: UserId,
+    pub(super) union_id: Option<UnionId>,
 }
 
 impl Identities {
@@ -290,9 +290,14 @@ fn union_row(union_id: &UnionId, uid: UserId) -> Item {
 }
 
 fn identity_pk(login: &WeChatLogin) -> String {
-    format!("WX#{}#{}", login.app_id, login.open_id)
+    pk_of(&login.app_id, &login.open_id)
 }
 
-fn union_pk(union_id: &UnionId) -> String {
+/// Where an identity is.
+pub(super) fn pk_of(app_id: &AppId, open_id: &OpenId) -> String {
+    format!("WX#{app_id}#{open_id}")
+}
+
+pub(super) fn union_pk(union_id: &UnionId) -> String {
     format!("UNION#{union_id}")
 }

@@ -63,7 +63,7 @@ impl ProfileChange {
 pub struct Users {
     pub(super) dynamo: Dynamo,
     pub(super) clock: Clock,
-    cache: Cache,
+    pub(super) cache: Cache,
     cache_life: Duration,
 }
 

@@ -1,0 +1,11 @@
+//! A reply as a response. Not the envelope: WeChat reads it.
+
+use axum::{body::Body, response::Response};
+use http::{HeaderValue, header::CONTENT_TYPE};
+use shared::wechat::push::Format;
+
+pub fn written(format: Format, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    response
+}

@@ -1,0 +1,115 @@
+//! Deletes what users took back, as WeChat's terms and the law ask for.
+//!
+//! Source: `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes`
+
+use futures_util::future::BoxFuture;
+use shared::{
+    auth::Sessions,
+    dynamo::DynamoError,
+    ids::{AppId, OpenId, UserId},
+    instance::Instance,
+    telemetry::Scope,
+    users::{Identity, PersonalField, Users},
+    wechat::push::{Event, Grant, Push},
+};
+
+use crate::{Handled, Handler};
+
+pub struct Forget {
+    users: Users,
+    sessions: Sessions,
+}
+
+impl Forget {
+    pub fn new(instance: &Instance) -> Self {
+        Self { users: instance.users(), sessions: instance.sessions() }
+    }
+
+    async fn on(&self, app_id: &AppId, event: &Event) -> Result<(), DynamoError> {
+        match event {
+            Event::AuthorizationRevoked { open_id, grants } => self.clear(app_id, open_id, &fields_of(grants)).await,
+            Event::UserInfoModified { open_id } => self.clear(app_id, open_id, SHOWN_TO_OTHERS).await,
+            Event::AuthorizationCancelled { open_id } => self.cancel(app_id, open_id).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn clear(&self, app_id: &AppId, open_id: &OpenId, fields: &[PersonalField]) -> Result<(), DynamoError> {
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let Some(identity) = self.known(app_id, open_id).await? else { return Ok(()) };
+        self.users.clear(identity.user, fields).await?;
+        told(identity.user, "fields of a profile were cleared as WeChat asked");
+        Ok(())
+    }
+
+    /// The account is gone at WeChat. The identity goes last: while it is there, a repeated delivery finds the rest.
+    async fn cancel(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), DynamoError> {
+        let Some(identity) = self.known(app_id, open_id).await? else { return Ok(()) };
+        self.sessions.revoke_all(identity.user).await?;
+        self.users.clear(identity.user, &PersonalField::ALL).await?;
+        self.users.unlink(&identity).await?;
+        // A login that found the identity just before can have opened a session since.
+        self.sessions.revoke_all(identity.user).await?;
+        told(identity.user, "a user was forgotten whose account is gone at WeChat");
+        Ok(())
+    }
+
+    async fn known(&self, app_id: &AppId, open_id: &OpenId) -> Result<Option<Identity>, DynamoError> {
+        let identity = self.users.identity(app_id, open_id).await?;
+        if let Some(identity) = &identity {
+            Scope::note(|scope| scope.user_id = Some(identity.user.to_string()));
+        }
+        Ok(identity)
+    }
+}
+
+impl Handler for Forget {
+    fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
+        Box::pin(async {
+            self.on(&push.app_id, &push.event).await?;
+            Ok(None)
+        })
+    }
+}
+
+const SHOWN_TO_OTHERS: &[PersonalField] = &[PersonalField::Nickname, PersonalField::AvatarUrl];
+
+/// What is stored here of what was granted. All else (places, pictures, invoices…) is stored nowhere.
+fn fields_of(grants: &[Grant]) -> Vec<PersonalField> {
+    let fields = |grant: &Grant| match *grant {
+        Grant::NICKNAME_AND_AVATAR => &[PersonalField::Nickname, PersonalField::AvatarUrl, PersonalField::Gender][..],
+        Grant::PHONE => &[PersonalField::Phone],
+        Grant::CHOSEN_NICKNAME => &[PersonalField::Nickname],
+        Grant::CHOSEN_AVATAR => &[PersonalField::AvatarUrl],
+        _ => &[],
+    };
+    PersonalField::ALL.into_iter().filter(|field| grants.iter().any(|grant| fields(grant).contains(field))).collect()
+}
+
+fn told(user: UserId, what: &'static str) {
+    tracing::info!(audit = "user_forgotten", user_id = %user, request_id = Scope::request_id(), "{what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_granted_is_what_goes() {
+        use PersonalField::{AvatarUrl, Gender, Nickname, Phone};
+        let cases: [(&[u32], &[PersonalField]); 6] = [
+            (&[6], &[Nickname, AvatarUrl, Gender]),
+            (&[8], &[Phone]),
+            (&[19], &[Nickname]),
+            (&[20], &[AvatarUrl]),
+            (&[20, 8, 20], &[AvatarUrl, Phone]),
+            (&[1, 2, 3, 4, 5, 7, 12, 13, 14, 15, 16, 18, 99], &[]),
+        ];
+        for (grants, fields) in cases {
+            let grants: Vec<_> = grants.iter().copied().map(Grant).collect();
+            assert_eq!(fields_of(&grants), fields, "{grants:?}");
+        }
+    }
+}

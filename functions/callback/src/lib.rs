@@ -1,0 +1,117 @@
+//! `GET` and `POST /api/v1/wechat/callback`: messages and events that WeChat pushes.
+//!
+//! A function of this project's user adds its own [`Handler`] in `handlers.rs`.
+
+mod answer;
+mod handler;
+mod handlers;
+mod inbox;
+mod once;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use shared::{
+    api::{ApiError, Raw, Reason},
+    instance::Instance,
+    random::Random,
+    telemetry::Scope,
+};
+use tokio::time::timeout;
+
+pub use handler::{Handled, Handler, Reply};
+use inbox::{Inbox, PushQuery, Received};
+use once::{Once, Turn};
+
+/// WeChat hangs up after 5 s, and comes again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+struct Callback {
+    inbox: Inbox,
+    once: Once,
+    handlers: Vec<Box<dyn Handler>>,
+    random: Random,
+}
+
+/// The routes of this function.
+pub fn routes(instance: &Instance) -> Router {
+    let inbox = Inbox::new(instance);
+    let once = Once::new(instance, inbox.max_age());
+    let callback = Callback { inbox, once, handlers: handlers::all(instance), random: instance.random() };
+    Router::new().route("/api/v1/wechat/callback", get(verify).post(receive)).with_state(Arc::new(callback))
+}
+
+#[derive(Deserialize)]
+struct Verification {
+    #[serde(flatten)]
+    query: PushQuery,
+    echostr: String,
+}
+
+/// WeChat asks whether this URL knows the token. It wants the text back and nothing around it.
+async fn verify(
+    State(callback): State<Arc<Callback>>,
+    query: Result<Query<Verification>, QueryRejection>,
+) -> Result<String, ApiError> {
+    let Query(Verification { query, echostr }) = query.map_err(|_| Reason::InvalidRequest)?;
+    callback.inbox.verify(&query)?;
+    Ok(echostr)
+}
+
+async fn receive(
+    State(callback): State<Arc<Callback>>,
+    query: Result<Query<PushQuery>, QueryRejection>,
+    Raw(body): Raw,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|_| Reason::InvalidRequest)?;
+    let received = callback.inbox.open(&query, &body)?;
+    Scope::note(|scope| scope.app_id = Some(received.push.app_id.to_string()));
+    let handled = timeout(ANSWER_WITHIN, callback.once(&received, &query));
+    let reply = handled.await.map_err(|_| Reason::UpstreamTimeout)??;
+    callback.answer(&received, reply)
+}
+
+impl Callback {
+    /// Lets the message be handled, unless another delivery of it was or is.
+    async fn once(&self, received: &Received, query: &PushQuery) -> Handled {
+        let id = received.push.id();
+        if !received.encrypted && !self.once.is_only_message_of(&query.signature, &id).await {
+            return Err(inbox::Refused::SignatureUsed.into());
+        }
+        let claim = match self.once.begin(&id).await {
+            Turn::Ours(claim) => claim,
+            Turn::Done(reply) => return Ok(reply),
+            // Not handled yet, and perhaps never by whoever is at it: WeChat is to come again.
+            Turn::Taken => return Err(Reason::Unavailable.into()),
+        };
+        let outcome = self.handle(received).await;
+        match &outcome {
+            Ok(reply) => self.once.settle(claim, reply.as_ref()).await,
+            Err(_) => self.once.release(claim).await,
+        }
+        outcome
+    }
+
+    /// All handlers, one after the other; the first reply is the answer.
+    async fn handle(&self, received: &Received) -> Handled {
+        let mut answer = None;
+        for handler in &self.handlers {
+            let reply = handler.handle(&received.push).await?;
+            answer = answer.or(reply);
+        }
+        Ok(answer)
+    }
+
+    fn answer(&self, received: &Received, reply: Option<Reply>) -> Result<Response, ApiError> {
+        match reply {
+            Some(reply) => self.inbox.seal(received, &reply, &self.random),
+            None => Ok("success".into_response()),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What a pushed message says.
+//!
+//! Source: `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes` and
+//! `developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html`
+
+use std::fmt;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Fields, Format, FormatError};
+use crate::ids::{AppId, OpenId};
+
+/// A message or an event, known to come from WeChat and to be for this mini-program.
+///
+/// `Debug` shows no content: it is personal.
+pub struct Push {
+    /// For which mini-program.
+    pub app_id: AppId,
+    /// How it was written, and a reply has to be.
+    pub format: Format,
+    /// What it says.
+    pub event: Event,
+    /// All fields as they came, for what `event` does not tell.
+    pub fields: Fields,
+}
+
+/// What a pushed message says.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Event {
+    /// `user_authorization_revoke`: a user took back what the mini-program was allowed to know. It has to be deleted.
+    AuthorizationRevoked {
+        /// Whose.
+        open_id: OpenId,
+        /// What.
+        grants: Vec<Grant>,
+    },
+    /// `user_info_modified`: WeChat removed name and picture of a user for being a risk, and asks for the same here.
+    UserInfoModified {
+        /// Whose.
+        open_id: OpenId,
+    },
+    /// `user_authorization_cancellation`: a user's account is gone, and all that is known of the user has to go.
+    AuthorizationCancelled {
+        /// Whose.
+        open_id: OpenId,
+    },
+    /// `wxa_media_check`: the outcome of `mediaCheckAsync`.
+    MediaChecked(MediaCheck),
+    /// A text that a user sent to the mini-program's customer service.
+    Text {
+        /// Who.
+        open_id: OpenId,
+        /// What.
+        content: String,
+    },
+    /// A picture that a user sent to the mini-program's customer service.
+    Image {
+        /// Who.
+        open_id: OpenId,
+        /// Where it is, for a while.
+        pic_url: String,
+        /// Its id at WeChat, for three days.
+        media_id: String,
+    },
+    /// `debug_demo`: what the console's debugging tool sends.
+    DebugDemo {
+        /// Its text.
+        text: String,
+    },
+    /// Anything else, or one of the above without what it should say.
+    Unknown,
+}
+
+/// Something that a user had allowed a mini-program to know or use, by WeChat's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant(pub u32);
+
+impl Grant {
+    /// Nickname, picture and gender, through `wx.getUserProfile`.
+    pub const NICKNAME_AND_AVATAR: Self = Self(6);
+    /// The phone number.
+    pub const PHONE: Self = Self(8);
+    /// The nickname of the keyboard for nicknames.
+    pub const CHOSEN_NICKNAME: Self = Self(19);
+    /// The picture of the component for pictures.
+    pub const CHOSEN_AVATAR: Self = Self(20);
+}
+
+/// How a picture or sound was judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaCheck {
+    /// As `mediaCheckAsync` answered it.
+    pub trace_id: String,
+    /// 0, unless the check failed.
+    pub errcode: i64,
+    /// `pass`, `review` or `risky`; nothing when the check failed.
+    pub suggest: Option<String>,
+    /// Why, by WeChat's number.
+    pub label: Option<i64>,
+}
+
+impl Push {
+    /// Reads a message, in whichever form it is.
+    ///
+    /// # Errors
+    /// [`FormatError`] when it is in none.
+    pub fn read(app_id: AppId, message: &str) -> Result<Self, FormatError> {
+        let (format, fields) = Format::read(message)?;
+        let event = Event::read(&fields).unwrap_or(Event::Unknown);
+        Ok(Self { app_id, format, event, fields })
+    }
+
+    /// A field as text; numbers too, which XML does not have.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        text(&self.fields, name)
+    }
+
+    /// What kind of message it is, by WeChat's word for it, for logs. No content.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let named = self.text("Event").or_else(|| self.text("MsgType")).unwrap_or_default();
+        let is_word = |text: &str| {
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if is_word(&named) { named } else { "unknown".to_owned() }
+    }
+
+    /// The same for each delivery of one message, another one for every other message: SHA-256 as hexadecimal digits.
+    ///
+    /// Messages have an id. Events have none; WeChat's advice to go by sender and second would take the revocations of
+    /// two users for one, as the sender of those is WeChat itself: so all that an event says counts.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let hash = Sha256::new().chain_update(self.app_id.as_str()).chain_update([0]);
+        let hash = match self.text("MsgId").filter(|id| !id.is_empty() && self.text("Event").is_none()) {
+            Some(id) => hash.chain_update("message").chain_update([0]).chain_update(id),
+            None => hash.chain_update(serde_json::to_vec(&self.fields).unwrap_or_default()),
+        };
+        hex::encode(hash.finalize())
+    }
+}
+
+impl Event {
+    fn read(fields: &Fields) -> Option<Self> {
+        let field = |name: &str| text(fields, name);
+        let open_id = |name: &str| field(name).and_then(|id| id.parse::<OpenId>().ok());
+        let kind = field("MsgType")?.to_ascii_lowercase();
+        let kind = if kind == "event" { field("Event")? } else { kind };
+        Some(match kind.as_str() {
+            "user_authorization_revoke" => {
+                Self::AuthorizationRevoked { open_id: open_id("OpenID")?, grants: grants(&field("RevokeInfo")?) }
+            }
+            "user_info_modified" => Self::UserInfoModified { open_id: open_id("OpenID")? },
+            "user_authorization_cancellation" => Self::AuthorizationCancelled { open_id: open_id("OpenID")? },
+            "wxa_media_check" => Self::MediaChecked(MediaCheck::read(fields)?),
+            "debug_demo" => Self::DebugDemo { text: field("debug_str")? },
+            "text" => Self::Text { open_id: open_id("FromUserName")?, content: field("Content")? },
+            "image" => Self::Image {
+                open_id: open_id("FromUserName")?,
+                pic_url: field("PicUrl")?,
+                media_id: field("MediaId").unwrap_or_default(),
+            },
+            _ => return None,
+        })
+    }
+}
+
+impl MediaCheck {
+    fn read(fields: &Fields) -> Option<Self> {
+        let result = fields.get("result").and_then(Value::as_object);
+        let told = |name: &str| result.and_then(|result| text(result, name));
+        Some(Self {
+            trace_id: text(fields, "trace_id")?,
+            errcode: text(fields, "errcode").and_then(|code| code.parse().ok()).unwrap_or_default(),
+            suggest: told("suggest"),
+            label: told("label").and_then(|label| label.parse().ok()),
+        })
+    }
+}
+
+/// WeChat documents one number; should it ever send several, none may be overlooked.
+fn grants(numbers: &str) -> Vec<Grant> {
+    numbers.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok().map(Grant)).collect()
+}
+
+fn text(fields: &Fields, name: &str) -> Option<String> {
+    match fields.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push").field("app_id", &self.app_id).field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AuthorizationRevoked { .. } => "AuthorizationRevoked",
+            Self::UserInfoModified { .. } => "UserInfoModified",
+            Self::AuthorizationCancelled { .. } => "AuthorizationCancelled",
+            Self::MediaChecked(_) => "MediaChecked",
+            Self::Text { .. } => "Text",
+            Self::Image { .. } => "Image",
+            Self::DebugDemo { .. } => "DebugDemo",
+            Self::Unknown => "Unknown",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(message: &str) -> Push {
+        Push::read("wx1".parse().unwrap(), message).unwrap()
+    }
+
+    fn open_id(text: &str) -> OpenId {
+        text.parse().unwrap()
+    }
+
+    /// As in WeChat's page "授权用户信息变更".
+    const REVOKED: &str = "<xml>\n<ToUserName><![CDATA[gh_870882ca4b1]]></ToUserName>\n<FromUserName><![CDATA[owAqB1v0ahK_Xlc7GshIDdf2yf7E]]></FromUserName>\n<CreateTime>1626857200</CreateTime>\n<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[user_authorization_revoke]]></Event>\n<OpenID><![CDATA[owAqB1nqaOYYWl0Ng484G2z5NIwU]]></OpenID>\n<AppID><![CDATA[wx13974bf780d3dc89]]></AppID>\n<RevokeInfo><![CDATA[8]]></RevokeInfo>\n</xml>";
+
+    #[test]
+    fn a_revocation_says_whose_and_what() {
+        let expected = Event::AuthorizationRevoked {
+            open_id: open_id("owAqB1nqaOYYWl0Ng484G2z5NIwU"),
+            grants: vec![Grant::PHONE],
+        };
+        assert!(push(REVOKED).event == expected);
+        let json = r#"{"MsgType":"Event","Event":"user_authorization_revoke"," OpenID":"owAqB1nqaOYYWl0Ng484G2z5NIwU","RevokeInfo":8}"#;
+        assert!(push(json).event == expected);
+        assert_eq!(grants("6,19|20"), [Grant::NICKNAME_AND_AVATAR, Grant::CHOSEN_NICKNAME, Grant::CHOSEN_AVATAR]);
+    }
+
+    #[test]
+    fn each_documented_kind_is_a_value_of_its_own() {
+        let event = |rest: &str| push(&format!(r#"{{"FromUserName":"o1",{rest}}}"#)).event;
+        let named = |name: &str, rest: &str| event(&format!(r#""MsgType":"event","Event":"{name}",{rest}"#));
+        let o2 = open_id("o2");
+        assert!(named("user_info_modified", r#""OpenID":"o2""#) == Event::UserInfoModified { open_id: o2.clone() });
+        let cancelled = named("user_authorization_cancellation", r#""OpenID":"o2""#);
+        assert!(cancelled == Event::AuthorizationCancelled { open_id: o2 });
+        assert!(named("debug_demo", r#""debug_str":"hi""#) == Event::DebugDemo { text: "hi".into() });
+        let text = event(r#""MsgType":"text","Content":"hi","MsgId":1"#);
+        assert!(text == Event::Text { open_id: open_id("o1"), content: "hi".into() });
+        let image = event(r#""MsgType":"image","PicUrl":"http://p","MediaId":"m","MsgId":1"#);
+        let expected = Event::Image { open_id: open_id("o1"), pic_url: "http://p".into(), media_id: "m".into() };
+        assert!(image == expected);
+    }
+
+    #[test]
+    fn a_media_check_tells_its_outcome_or_that_it_failed() {
+        let check = |rest: &str| match push(&format!(
+            r#"{{"MsgType":"event","Event":"wxa_media_check","trace_id":"t1",{rest}}}"#
+        ))
+        .event
+        {
+            Event::MediaChecked(check) => check,
+            other => panic!("{other:?}"),
+        };
+        let risky = check(r#""result":{"suggest":"risky","label":20001},"errcode":0"#);
+        let expected =
+            MediaCheck { trace_id: "t1".into(), errcode: 0, suggest: Some("risky".into()), label: Some(20001) };
+        assert_eq!(risky, expected);
+        let failed = check(r#""detail":[],"errcode":43104,"errmsg":"no permission""#);
+        assert_eq!((failed.errcode, failed.suggest), (43104, None));
+    }
+
+    #[test]
+    fn what_says_too_little_is_unknown_and_keeps_its_fields() {
+        for message in [
+            r#"{"MsgType":"event","Event":"user_info_modified"}"#,
+            r#"{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"a#b"}"#,
+            r#"{"MsgType":"event","Event":"something_new","x":1}"#,
+            r#"{"MsgType":"event"}"#,
+            r#"{"MsgType":["event"]}"#,
+            "{}",
+        ] {
+            let push = push(message);
+            assert!(push.event == Event::Unknown, "{message}");
+            assert_eq!(Value::Object(push.fields), serde_json::from_str::<Value>(message).unwrap());
+        }
+    }
+
+    #[test]
+    fn deliveries_of_one_message_have_one_id() {
+        let id = |message: &str| push(message).id();
+        let text = |content: &str, id: &str| {
+            format!(r#"{{"FromUserName":"o1","CreateTime":1,"MsgType":"text","Content":"{content}","MsgId":{id}}}"#)
+        };
+        assert_eq!(id(&text("a", "1")), id(&text("a ", "1")));
+        assert_ne!(id(&text("a", "1")), id(&text("a", "2")));
+        assert_eq!(id(&text("a", "1")), id("<xml><MsgType>text</MsgType><MsgId>1</MsgId></xml>"));
+        let event = |user: &str| {
+            format!(r#"{{"FromUserName":"o1","CreateTime":1,"MsgType":"event","Event":"e","OpenID":"{user}"}}"#)
+        };
+        assert_eq!(id(&event("o2")), id(&event("o2")));
+        assert_ne!(id(&event("o2")), id(&event("o3")), "one second, one sender, two users");
+        let other_app = Push::read("wx2".parse().unwrap(), &event("o2")).unwrap();
+        assert_ne!(id(&event("o2")), other_app.id());
+    }
+
+    #[test]
+    fn debug_and_kind_show_no_content() {
+        let push = push(r#"{"FromUserName":"o1","MsgType":"text","Content":"my secret"}"#);
+        let shown = format!("{push:?} {}", push.kind());
+        assert!(shown.contains("Text") && !shown.contains("secret") && !shown.contains("o1"), "{shown}");
+        assert_eq!(super::tests::push(r#"{"MsgType":"event","Event":"a\nb"}"#).kind(), "unknown");
+    }
+}

@@ -1,0 +1,250 @@
+//! The little of XML that WeChat uses. A document type, with it every entity, and processing instructions are refused;
+//! depth and number of elements are bounded.
+
+use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
+use serde_json::Value;
+
+use super::{Fields, FormatError};
+
+const ROOT: &str = "xml";
+/// Deeper and longer than any documented message.
+const MAX_DEPTH: usize = 8;
+const MAX_ELEMENTS: usize = 1000;
+
+/// An element that is being read.
+struct Element {
+    name: String,
+    text: String,
+    children: Fields,
+}
+
+impl Element {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), text: String::new(), children: Fields::new() }
+    }
+
+    /// Its text, or what is in it. Text between elements is only there to look good.
+    fn into_value(self) -> Value {
+        if self.children.is_empty() { Value::String(self.text) } else { Value::Object(self.children) }
+    }
+
+    /// A name that comes again makes a list.
+    fn add(&mut self, child: Self) {
+        let (name, value) = (child.name.clone(), child.into_value());
+        match self.children.get_mut(&name) {
+            None => {
+                self.children.insert(name, value);
+            }
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Document {
+    open: Vec<Element>,
+    elements: usize,
+    root: Option<Element>,
+}
+
+impl Document {
+    fn start(&mut self, name: &str) -> Result<(), FormatError> {
+        self.elements += 1;
+        let fits = self.open.len() < MAX_DEPTH && self.elements <= MAX_ELEMENTS && self.root.is_none();
+        let is_root = self.open.is_empty();
+        if !fits || (is_root && name != ROOT) {
+            return Err(FormatError);
+        }
+        self.open.push(Element::new(name));
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), FormatError> {
+        let element = self.open.pop().ok_or(FormatError)?;
+        match self.open.last_mut() {
+            Some(parent) => parent.add(element),
+            None => self.root = Some(element),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), FormatError> {
+        match self.open.last_mut() {
+            Some(element) => element.text.push_str(text),
+            None if text.trim_ascii().is_empty() => {}
+            None => return Err(FormatError),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Fields, FormatError> {
+        if !self.open.is_empty() {
+            return Err(FormatError);
+        }
+        self.root.map(|root| root.children).ok_or(FormatError)
+    }
+}
+
+/// The fields of `<xml>…</xml>`. Attributes are not looked at.
+pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
+    let mut reader = Reader::from_str(body);
+    let mut document = Document::default();
+    loop {
+        match reader.read_event().map_err(|_| FormatError)? {
+            Event::Start(tag) => document.start(tag.name().into_inner())?,
+            Event::Empty(tag) => {
+                document.start(tag.name().into_inner())?;
+                document.end()?;
+            }
+            Event::End(_) => document.end()?,
+            Event::Text(text) => document.text(&text.xml10_content())?,
+            Event::CData(text) => document.text(&text.xml10_content())?,
+            Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(|_| FormatError)? {
+                Some(character) => document.text(character.encode_utf8(&mut [0; 4]))?,
+                None => document.text(resolve_predefined_entity(&reference).ok_or(FormatError)?)?,
+            },
+            Event::Comment(_) | Event::Decl(_) => {}
+            Event::DocType(_) | Event::PI(_) => return Err(FormatError),
+            Event::Eof => return document.finish(),
+        }
+    }
+}
+
+/// `<xml>` around the fields, texts as CDATA, as WeChat does.
+pub(super) fn write(fields: &Fields) -> Result<String, FormatError> {
+    let mut text = String::from("<xml>");
+    write_fields(fields, &mut text)?;
+    text.push_str("</xml>");
+    Ok(text)
+}
+
+fn write_fields(fields: &Fields, out: &mut String) -> Result<(), FormatError> {
+    for (name, value) in fields {
+        let one = std::slice::from_ref(value);
+        for value in if let Value::Array(values) = value { values } else { one } {
+            write_element(name, value, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), FormatError> {
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if !is_name {
+        return Err(FormatError);
+    }
+    out.extend(["<", name, ">"]);
+    match value {
+        Value::Null => {}
+        Value::String(text) => write_cdata(text, out),
+        Value::Object(fields) => write_fields(fields, out)?,
+        // A list in a list has no form in XML.
+        Value::Array(_) => return Err(FormatError),
+        Value::Number(_) | Value::Bool(_) => out.push_str(&value.to_string()),
+    }
+    out.extend(["</", name, ">"]);
+    Ok(())
+}
+
+/// A section can't hold its own end, and a document can't hold most control characters (XML 1.0 §2.2).
+fn write_cdata(text: &str, out: &mut String) {
+    let allowed = |character: &char| match character {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        other => *other >= ' ',
+    };
+    let text: String = text.chars().filter(allowed).collect();
+    out.push_str("<![CDATA[");
+    out.push_str(&text.replace("]]>", "]]]]><![CDATA[>"));
+    out.push_str("]]>");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn value(body: &str) -> Value {
+        Value::Object(read(body).unwrap())
+    }
+
+    #[test]
+    fn texts_cdata_and_references_are_read_as_one() {
+        let body = "<?xml version=\"1.0\"?>\n<!-- no -->\n<xml>\n <a><![CDATA[<b>&amp;]]> c</a>\n <d>&lt;&#x4f60;&#22909;&amp;</d><e/>\n</xml>\n";
+        assert_eq!(value(body), json!({"a": "<b>&amp; c", "d": "<你好&", "e": ""}));
+    }
+
+    #[test]
+    fn elements_in_elements_are_objects_and_a_name_that_comes_again_makes_a_list() {
+        let body =
+            "<xml><result><suggest>risky</suggest><label>20001</label></result><d>1</d><d>2</d><d><x>3</x></d></xml>";
+        assert_eq!(value(body), json!({"result": {"suggest": "risky", "label": "20001"}, "d": ["1", "2", {"x": "3"}]}));
+    }
+
+    #[test]
+    fn what_is_not_whole_is_refused() {
+        for body in [
+            "<xml>",
+            "<xml><a></xml>",
+            "<xml><a></b></xml>",
+            "</xml>",
+            "<xml></xml><xml></xml>",
+            "<xml></xml>more",
+            "more<xml></xml>",
+            "<json></json>",
+            "<xml><a>&</a></xml>",
+            "<xml><a><![CDATA[</a></xml>",
+            "<xml",
+            "<?xml version=\"1.0\"?>",
+        ] {
+            assert_eq!(read(body), Err(FormatError), "{body}");
+        }
+    }
+
+    #[test]
+    fn no_entity_is_ever_declared_expanded_or_fetched() {
+        let laughs = "<!DOCTYPE xml [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\">]><xml><c>&b;</c></xml>";
+        let file = "<!DOCTYPE xml [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><xml><c>&f;</c></xml>";
+        for body in [laughs, file, "<!DOCTYPE xml><xml></xml>", "<xml><c>&b;</c></xml>", "<xml><?php x ?></xml>"] {
+            assert_eq!(read(body), Err(FormatError), "{body}");
+        }
+    }
+
+    #[test]
+    fn depth_and_number_of_elements_are_bounded() {
+        let deep = |depth: usize| format!("<xml>{}{}</xml>", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+        assert!(read(&deep(MAX_DEPTH)).is_ok());
+        assert_eq!(read(&deep(MAX_DEPTH + 1)), Err(FormatError));
+        assert_eq!(read(&deep(10_000)), Err(FormatError));
+        let wide = |elements: usize| format!("<xml>{}</xml>", "<a/>".repeat(elements - 1));
+        assert!(read(&wide(MAX_ELEMENTS)).is_ok());
+        assert_eq!(read(&wide(MAX_ELEMENTS + 1)), Err(FormatError));
+    }
+
+    #[test]
+    fn a_reply_looks_like_wechats_own() {
+        let Value::Object(fields) =
+            json!({"Content": "a]]>b\u{0}<", "CreateTime": 7, "d": ["x", "y"], "o": {"p": true}})
+        else {
+            unreachable!()
+        };
+        let written = write(&fields).unwrap();
+        assert_eq!(
+            written,
+            "<xml><Content><![CDATA[a]]]]><![CDATA[>b<]]></Content><CreateTime>7</CreateTime><d><![CDATA[x]]></d><d><![CDATA[y]]></d><o><p>true</p></o></xml>"
+        );
+        assert_eq!(read(&written).unwrap()["Content"], "a]]>b<");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_written() {
+        for name in ["", "1a", "a b", "a><b", "a/"] {
+            let fields = Fields::from_iter([(name.to_owned(), Value::Null)]);
+            assert_eq!(write(&fields), Err(FormatError), "{name}");
+        }
+    }
+}
