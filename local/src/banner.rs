@@ -28,7 +28,7 @@ pub fn banner(gateway: &Gateway) -> String {
     text
 }
 
-/// From a simulated `wx.login` to the profile.
+/// From a simulated `wx.login` to the profile, and to a push of WeChat's that clears a part of it.
 fn calls(base: &str) -> String {
     format!(
         r#"  CODE=$(curl -s {base}/_wechat/_control/code -d '{{"user":"alice"}}' | sed 's/.*"code":"\([^"]*\)".*/\1/')
@@ -36,6 +36,7 @@ fn calls(base: &str) -> String {
   TOKEN=$(echo "$LOGIN" | sed 's/.*"token":"\([^"]*\)".*/\1/')
   curl -s {base}/api/v1/user/info -H "Authorization: Bearer $TOKEN"; echo
   curl -s -X PATCH {base}/api/v1/user/info -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"nickname":"小明"}}'; echo
+  curl -s {base}/_wechat/_control/push -d '{{"user":"alice","event":"user_authorization_revoke","fields":{{"RevokeInfo":"19"}}}}'; echo
 
 "#
     )

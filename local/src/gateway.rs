@@ -10,6 +10,7 @@ use wechat_simulator::Simulator;
 use crate::{
     StartError,
     database::{Database, create_table},
+    push,
     serve::serve,
     settings::{LOCAL_APP_SECRET, Settings, with_local_defaults},
 };
@@ -62,8 +63,9 @@ impl Gateway {
             create_table(&instance.dynamo()).await?;
         }
         let mut app = instance.app(routes)?;
-        let simulator = settings.simulate_wechat.then(|| simulator(instance.env()));
+        let simulator = settings.simulate_wechat.then(|| simulator(instance.env())).transpose()?;
         if let Some(simulator) = &simulator {
+            simulator.deliver_by(push::courier(app.clone()));
             app = app.nest(WECHAT, simulator.router());
         }
         Ok(Self { address, instance, simulator, database, listener, app })
@@ -112,6 +114,8 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// A WeChat that knows the configured mini-programs.
-fn simulator(env: &Env) -> Simulator {
-    Simulator::new(env.list("WECHAT_APPIDS").map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())))
+fn simulator(env: &Env) -> Result<Simulator, StartError> {
+    let simulator = Simulator::new(env.list("WECHAT_APPIDS").map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())));
+    simulator.configure_push(push::configs(env))?;
+    Ok(simulator)
 }

@@ -5,6 +5,7 @@ mod banner;
 mod database;
 mod gateway;
 mod keys;
+mod push;
 mod serve;
 mod settings;
 
@@ -29,6 +30,9 @@ pub enum StartError {
     /// The embedded DynamoDB does not start.
     #[error("the embedded DynamoDB does not start: {0}")]
     Database(String),
+    /// The simulated WeChat can't be set up.
+    #[error("the simulated WeChat: {0}")]
+    Simulator(#[from] wechat_simulator::ControlError),
     /// Settings that can't be used.
     #[error("settings: {0}")]
     Settings(#[from] shared::config::Problems),

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use shared::config::{Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Problems};
+use shared::config::{Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, Problems};
 
 /// The mini-program that the simulator knows when no real one is configured.
 pub const LOCAL_APP_ID: &str = "wx0000000000000001";
@@ -62,5 +62,7 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, dynamodb: &str,
 fn with_local_apps(env: Env) -> Env {
     let env = env.or("WECHAT_APPIDS", LOCAL_APP_ID);
     let secrets: Vec<_> = env.list("WECHAT_APPIDS").map(|id| format!("{id}:{LOCAL_APP_SECRET}")).collect();
-    env.or("WECHAT_SECRETS", secrets.join(","))
+    let pushes = env.list("WECHAT_APPIDS").enumerate();
+    let pushes: Vec<_> = pushes.map(|(at, id)| format!("{id}:{LOCAL_PUSH_TOKEN}{at}:{LOCAL_PUSH_KEY}")).collect();
+    env.or("WECHAT_SECRETS", secrets.join(",")).or("MESSAGE_PUSH", pushes.join(","))
 }

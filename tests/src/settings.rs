@@ -1,5 +1,7 @@
 //! The environment variables of a function under test, with secrets that a search can find again.
 
+use wechat_simulator::PushConfig;
+
 /// The default mini-program.
 pub const APP_ID: &str = "wx0123456789abcdef";
 /// A second mini-program on the same backend.
@@ -9,8 +11,22 @@ const APP_SECRET: &str = "5e1f0a7c93b24d68a1c0e7f2b4d69835";
 const OTHER_APP_SECRET: &str = "9c3d7e5b1a8f46029d4b6c8e0f2a7135";
 const JWT_SECRET: &str = "kit-jwt-secret-Q7vX2mN9pL4sT8wZ1cR6yB3fH5";
 const DATA_KEY: &str = "8f1d3c5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c";
+const PUSH_TOKEN: &str = "kitPushToken7Jq2Vx9Lm4Tn8Rb";
+const OTHER_PUSH_TOKEN: &str = "kitPushToken3Zw6Kd1Hs5Gf0Yc";
+/// Its last digit says more than 256 bits have room for.
+const PUSH_KEY: &str = "kitEncodingAesKey4Xr8Wt2Bn6Mq0Pz3Lv7Jc1Hs9G";
 const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const AWS_SESSION: &str = "session-token-of-the-test-kit";
+
+/// What the consoles hold for message push: the first mini-program has the secure mode, the other one the plain mode.
+pub fn push_configs() -> [PushConfig; 2] {
+    let config = |app_id: &str, token: &str, key: Option<&str>| PushConfig {
+        app_id: app_id.to_owned(),
+        token: token.to_owned(),
+        encoding_aes_key: key.map(str::to_owned),
+    };
+    [config(APP_ID, PUSH_TOKEN, Some(PUSH_KEY)), config(OTHER_APP_ID, OTHER_PUSH_TOKEN, None)]
+}
 
 /// The mini-programs and their secrets, for a WeChat simulator to know.
 pub const APPS: [(&str, &str); 2] = [(APP_ID, APP_SECRET), (OTHER_APP_ID, OTHER_APP_SECRET)];
@@ -42,6 +58,7 @@ impl Settings {
             .with("DATA_KEYS", &format!("k1:{DATA_KEY}"))
             .with("WECHAT_APPIDS", &format!("{APP_ID},{OTHER_APP_ID}"))
             .with("WECHAT_SECRETS", &format!("{APP_ID}:{APP_SECRET},{OTHER_APP_ID}:{OTHER_APP_SECRET}"))
+            .with("MESSAGE_PUSH", &format!("{APP_ID}:{PUSH_TOKEN}:{PUSH_KEY},{OTHER_APP_ID}:{OTHER_PUSH_TOKEN}"))
     }
 
     /// Shares state in this Redis instead of in the process.
@@ -71,7 +88,7 @@ impl Settings {
     }
 
     /// What must never be in a log, by name.
-    pub fn secrets() -> [(&'static str, &'static str); 6] {
+    pub fn secrets() -> [(&'static str, &'static str); 9] {
         [
             ("the app secret", APP_SECRET),
             ("the other app secret", OTHER_APP_SECRET),
@@ -79,6 +96,9 @@ impl Settings {
             ("the data key", DATA_KEY),
             ("the AWS secret key", AWS_SECRET),
             ("the AWS session token", AWS_SESSION),
+            ("the token of message push", PUSH_TOKEN),
+            ("the other token of message push", OTHER_PUSH_TOKEN),
+            ("the key of message push", PUSH_KEY),
         ]
     }
 }

@@ -115,11 +115,14 @@ async fn the_printed_lines_work_one_after_another() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let answers: Vec<Value> = Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>().unwrap();
-    let [health, login, info, change] = answers.as_slice() else { panic!("{answers:?}\n{errors}") };
+    let [health, login, info, change, push] = answers.as_slice() else { panic!("{answers:?}\n{errors}") };
     assert_eq!(health["data"]["status"], "ok");
     assert_eq!(login["data"]["isNewUser"], true);
     assert_eq!(info["data"], login["data"]["user"]);
     assert_eq!((&change["data"]["id"], &change["data"]["nickname"]), (&info["data"]["id"], &"小明".into()));
+    assert_eq!((&push["status"], &push["answer"]), (&200.into(), &"success".into()));
+    let tokens = Tokens { access: login["data"]["token"].as_str().unwrap().to_owned(), refresh: String::new() };
+    assert_eq!(gateway.api.info(&tokens.access).await.ok(200)["nickname"], Value::Null, "taken back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

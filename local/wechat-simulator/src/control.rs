@@ -112,7 +112,7 @@ fn present(world: &mut World, now: u64, user: &str, app_id: Option<&str>) -> Res
     Ok(owner)
 }
 
-fn owner(world: &World, user: &str, app_id: Option<&str>) -> Result<Owner, ControlError> {
+pub(crate) fn owner(world: &World, user: &str, app_id: Option<&str>) -> Result<Owner, ControlError> {
     check_name(user)?;
     let app_id = world.apps.find(app_id).ok_or(ControlError::UnknownApp)?;
     Ok(Owner { app_id: app_id.to_owned(), user: user.to_owned() })

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::Simulator;
 use crate::control::{ControlError, SessionKeyAction};
 use crate::faults::Fault;
+use crate::push::PushOrder;
 use crate::sealed_data::DataKind;
 use crate::users::UserChange;
 
@@ -25,6 +26,7 @@ pub(crate) fn router(simulator: &Simulator) -> Router {
         .route("/encrypted-data", post(encrypted_data))
         .route("/users", put(users))
         .route("/session-key", post(session_key))
+        .route("/push", post(push))
         .route("/faults", get(faults).put(set_faults).delete(clear_faults))
         .route("/calls", get(calls))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such control call") })
@@ -108,6 +110,17 @@ async fn session_key(State(simulator): State<Simulator>, body: Bytes) -> Answer 
     let SessionKeyRequest { user, action, app_id } = parse(&body)?;
     simulator.session_key(&user, action, app_id.as_deref())?;
     Ok(Json(json!({"user": user})))
+}
+
+async fn push(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    let order: PushOrder = parse(&body)?;
+    let request = simulator.push(&order)?;
+    let mut told = json!({"request": request});
+    if let Some(courier) = simulator.courier() {
+        let delivered = courier(request).await;
+        (told["status"], told["answer"]) = (delivered.status.into(), delivered.answer.into());
+    }
+    Ok(Json(told))
 }
 
 async fn faults(State(simulator): State<Simulator>) -> Json<Value> {

@@ -37,6 +37,7 @@
 //! | `POST /_control/encrypted-data` `{user, kind, appId?}` | `kind` is `userinfo`, `phone` or `werun`: answers `{encryptedData, iv, rawData?, signature?}`; 409 before the user's first login |
 //! | `PUT /_control/users` [`UserChange`] and `user` | what WeChat knows of a user |
 //! | `POST /_control/session-key` `{user, action, appId?}` | `action` is `rotate` or `expire` |
+//! | `POST /_control/push` [`PushOrder`] | signs and encrypts what WeChat would push, and delivers it where [`Simulator::deliver_by`] says: answers `{request, status?, answer?}` |
 //! | `GET` · `PUT` · `DELETE /_control/faults` | [`Fault`]: one, or a list of them; a `PUT` replaces those before |
 //! | `GET /_control/calls` | how many calls each path of WeChat's received |
 //!
@@ -69,6 +70,7 @@ mod faults;
 mod ids;
 mod limits;
 mod phone;
+mod push;
 mod sealed_data;
 mod sec_check;
 mod session_keys;
@@ -79,13 +81,14 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 
 pub use control::{ControlError, SessionKeyAction};
 pub use faults::{Fault, Garbage};
+pub use push::{Courier, PushAnswer, PushConfig, PushFormat, PushMode, PushOrder, PushRequest};
 pub use sealed_data::{DataKind, EncryptedData};
 pub use sec_check::{REVIEW_KEYWORD, RISKY_KEYWORD};
 pub use users::{UnionId, UserChange};
@@ -100,6 +103,7 @@ pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 pub struct Simulator {
     clock: Clock,
     world: Arc<Mutex<World>>,
+    courier: Arc<OnceLock<Courier>>,
 }
 
 impl Simulator {
@@ -118,7 +122,7 @@ impl Simulator {
     #[must_use]
     pub fn with_clock(apps: impl IntoIterator<Item = (String, String)>, clock: Clock, seed: Option<u64>) -> Self {
         let world = World::new(apps, seed);
-        Self { clock, world: Arc::new(Mutex::new(world)) }
+        Self { clock, world: Arc::new(Mutex::new(world)), courier: Arc::default() }
     }
 
     /// WeChat's paths and `/_control/*`. Can be nested below any prefix.
@@ -170,6 +174,36 @@ impl Simulator {
     /// As [`Simulator::encrypted_data`].
     pub fn session_key(&self, user: &str, action: SessionKeyAction, app_id: Option<&str>) -> Result<(), ControlError> {
         self.with(|world, now| control::session_key(world, now, user, action, app_id))
+    }
+
+    /// What the consoles of these mini-programs hold for message push, in place of what was said before.
+    ///
+    /// # Errors
+    /// [`ControlError::Invalid`] for a key that can't be one.
+    pub fn configure_push(&self, configs: impl IntoIterator<Item = PushConfig>) -> Result<(), ControlError> {
+        let configs: Vec<_> = configs.into_iter().collect();
+        configs.iter().try_for_each(push::check)?;
+        self.with(|world, _| world.pushes = configs);
+        Ok(())
+    }
+
+    /// A request as WeChat would push it.
+    ///
+    /// # Errors
+    /// As [`Simulator::mint_code`], and [`ControlError::Invalid`] for an order that makes no sense.
+    pub fn push(&self, order: &PushOrder) -> Result<PushRequest, ControlError> {
+        self.with(|world, now| push::request(world, now, order))
+    }
+
+    /// Brings what the control side pushes to the server. The first one that is given stays.
+    pub fn deliver_by(&self, courier: Courier) {
+        // One is enough, and who came first is as good.
+        let _ = self.courier.set(courier);
+    }
+
+    /// The courier, if there is one.
+    pub(crate) fn courier(&self) -> Option<Courier> {
+        self.courier.get().cloned()
     }
 
     /// The user's openid in an app: 28 characters that begin with `o`, the same in every run.

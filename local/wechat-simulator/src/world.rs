@@ -12,6 +12,7 @@ use crate::calls::Calls;
 use crate::codes::Codes;
 use crate::faults::Faults;
 use crate::limits::Window;
+use crate::push::PushConfig;
 use crate::sessions::Sessions;
 use crate::users::Users;
 
@@ -27,6 +28,7 @@ pub(crate) struct World {
     pub(crate) login_rate: Bounded<String, Window>,
     /// `msg_sec_check`'s limit, by app.
     pub(crate) sec_check_rate: HashMap<String, Window>,
+    pub(crate) pushes: Vec<PushConfig>,
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
 }
@@ -43,6 +45,7 @@ impl World {
             access_tokens: AccessTokens::new(),
             login_rate: Bounded::new(MOST),
             sec_check_rate: HashMap::new(),
+            pushes: Vec::new(),
             faults: Faults::default(),
             calls: Calls::default(),
         }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     dynamodb::DynamoDb,
     redis_server::RedisServer,
-    settings::{APPS, Settings},
+    settings::{APPS, Settings, push_configs},
     wire_proxy::WireProxy,
 };
 
@@ -148,7 +148,9 @@ fn simulator(clock: &ManualClock) -> Simulator {
     let clock = Clock::Manual(clock.clone());
     let now = move || UNIX_EPOCH + Duration::from_millis(clock.now().as_millisecond().try_into().unwrap());
     let apps = APPS.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
-    Simulator::with_clock(apps, Arc::new(now), None)
+    let simulator = Simulator::with_clock(apps, Arc::new(now), None);
+    simulator.configure_push(push_configs()).unwrap();
+    simulator
 }
 
 async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16) -> Proxies {
