@@ -41,9 +41,14 @@ struct Callback {
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
+    routes_with(instance, handlers::all(instance))
+}
+
+/// The same with these handlers only.
+pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Router {
     let inbox = Inbox::new(instance);
     let once = Once::new(instance, inbox.max_age());
-    let callback = Callback { inbox, once, handlers: handlers::all(instance), random: instance.random() };
+    let callback = Callback { inbox, once, handlers, random: instance.random() };
     Router::new().route("/api/v1/wechat/callback", get(verify).post(receive)).with_state(Arc::new(callback))
 }
 
