@@ -19,7 +19,7 @@ use shared::{
     instance::Instance,
     random::Random,
 };
-use wechat_simulator::{Fault, Garbage, UserChange};
+use wechat_simulator::{Fault, Garbage, PushFormat, PushMode, PushOrder, UserChange};
 
 const REDIS_PASSWORD: &str = "redis-password-of-the-story-8Kd2";
 const WRONG_PASSWORD: &str = "wrong-redis-password-of-the-story-3Mz7";
@@ -74,6 +74,7 @@ async fn no_secret_is_logged_or_told_or_stored(state: SharedState) {
     story.secret("a session key", &session_key);
     hostile_tokens(&world, &mut story).await;
     bad_bodies(&world, &mut story).await;
+    pushes(&world, &mut story).await;
     trouble_with_wechat(&world, &mut story).await;
     nothing_is_stored(&world, &story).await;
     trouble_with_the_stores(&mut world, &mut story).await;
@@ -181,6 +182,37 @@ async fn bad_bodies(world: &World, story: &mut Story) {
     }
 }
 
+/// What WeChat pushes, and what others would have it have pushed.
+async fn pushes(world: &World, story: &mut Story) {
+    story.secret("what a user wrote", "a-word-of-alice-9Tz4");
+    story.secret("a user's openid", &world.wechat.open_id("pushed", None).unwrap());
+    let order = |name: &str, value: &str| PushOrder {
+        user: "pushed".into(),
+        message: Some("text".into()),
+        fields: [(name.to_owned(), value.into())].into_iter().collect(),
+        ..PushOrder::default()
+    };
+    let modes = [None, Some(PushMode::Plain), Some(PushMode::Compatible)];
+    for (mode, format) in modes.into_iter().flat_map(|mode| [(mode, PushFormat::Json), (mode, PushFormat::Xml)]) {
+        for order in [order("Content", "a-word-of-alice-9Tz4"), order("MsgType", "a-word-of-alice-9Tz4")] {
+            let push = world.wechat.push(&PushOrder { mode, format, ..order }).unwrap();
+            let send = |query: &str, body: &str| {
+                let path = format!("/api/v1/wechat/callback?{query}");
+                world.api.request("POST", &path).body(body.as_bytes())
+            };
+            if mode == Some(PushMode::Plain) {
+                story.answers.push(send(&push.query, &push.body).send().await);
+            } else {
+                assert_eq!(send(&push.query, &push.body).send_raw().await.0, 200);
+            }
+            story.answers.push(send(&push.query.replace("nonce=", "nonce=1"), &push.body).send().await);
+            story.answers.push(send(&push.query, &push.body[..push.body.len() - 9]).send().await);
+            let token = Settings::secrets()[6].1;
+            story.answers.push(send(&push.query.replace("timestamp=", &format!("timestamp={token}")), "").send().await);
+        }
+    }
+}
+
 async fn trouble_with_wechat(world: &World, story: &mut Story) {
     let faults = [
         Fault { reset: true, ..Fault::default() },
@@ -273,7 +305,15 @@ async fn trouble_with_the_stores(world: &mut World, story: &mut Story) {
 /// What is wrong with settings is told by name: a start that is refused must not show them.
 async fn settings_that_are_refused_are_not_quoted(state: SharedState) {
     let world = World::start(state).await;
-    let names = ["JWT_SECRETS", "DATA_KEYS", "WECHAT_SECRETS", "REDIS_URL", "WECHAT_BASE_URL", "REFRESH_GRACE_SECONDS"];
+    let names = [
+        "JWT_SECRETS",
+        "DATA_KEYS",
+        "WECHAT_SECRETS",
+        "REDIS_URL",
+        "WECHAT_BASE_URL",
+        "REFRESH_GRACE_SECONDS",
+        "MESSAGE_PUSH",
+    ];
     let env = Env::new(names.map(|name| (name, "hunter2-hunter2")));
     let instance = Instance::new(env, Clock::System, Random::System);
     let refused = instance.app(local::routes(&instance)).unwrap_err().to_string();

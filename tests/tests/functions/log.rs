@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use e2e::settings::{APP_ID, Settings};
 
-use crate::stage::{Stage, answer, info_event, log_line, login_event, with_id};
+use crate::stage::{Stage, answer, info_event, log_line, login_event, push_sample, with_id};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_request_is_one_line_with_all_that_an_operator_asks_for() {
@@ -89,6 +89,10 @@ async fn nothing_secret_is_logged_at_any_level() {
     stage.wechat_wire.cut_and_wait().await;
     answer(&login, &with_id(login_event(&stage.code("bob")), "last")).await.fails(503, "unavailable");
     log_line(&login, "last").await;
+    let callback = stage.function("callback");
+    for name in ["plain-json", "secure-json", "secure-xml"] {
+        assert_eq!(callback.invoke(&push_sample(&stage, name)).await["body"], "success");
+    }
     let open_id = stage.wechat.open_id("alice", None).unwrap();
     let own = [
         ("the code", code.as_str()),
@@ -96,7 +100,7 @@ async fn nothing_secret_is_logged_at_any_level() {
         ("the access token", &tokens.access),
         ("the refresh token", &tokens.refresh),
     ];
-    for function in [&login, &token, &user_info] {
+    for function in [&login, &token, &user_info, &callback] {
         let logs = function.logs();
         logs.assert_all_json();
         logs.assert_without_secrets(Settings::secrets().into_iter().chain(own));

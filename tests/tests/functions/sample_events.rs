@@ -9,7 +9,7 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::stage::{FUNCTIONS, Stage};
+use crate::stage::{FUNCTIONS, Stage, push_sample};
 
 /// What events/README.md says: function, file, status, reason.
 const EVENTS: [(&str, &str, u16, Option<&str>); 16] = [
@@ -31,10 +31,19 @@ const EVENTS: [(&str, &str, u16, Option<&str>); 16] = [
     ("user-info", "function-url", 200, None),
 ];
 
+/// The same for pushes, which are not answered in the envelope.
+const PUSHES: [(&str, &str); 4] = [
+    ("verify", "4375120948345356249"),
+    ("plain-json", "success"),
+    ("secure-json", "success"),
+    ("secure-xml", "success"),
+];
+
 #[test]
 fn every_sample_event_is_known_here() {
-    let known: BTreeSet<_> =
-        EVENTS.iter().map(|(function, name, ..)| ((*function).to_owned(), (*name).to_owned())).collect();
+    let pushes = PUSHES.iter().map(|(name, _)| ("callback", *name));
+    let known = EVENTS.iter().map(|(function, name, ..)| (*function, *name)).chain(pushes);
+    let known: BTreeSet<_> = known.map(|(function, name)| (function.to_owned(), name.to_owned())).collect();
     let folders = fs::read_dir(workspace().join("events")).unwrap().map(|entry| entry.unwrap());
     let functions = folders.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().into_string().unwrap());
     let found = functions.flat_map(|function| names(&function).into_iter().map(move |name| (function.clone(), name)));
@@ -59,6 +68,43 @@ async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
         }
         function.logs().assert_all_json();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_push_gets_the_text_that_wechat_wants() {
+    let stage = Stage::start().await;
+    let callback = stage.function("callback");
+    for (name, body) in PUSHES {
+        let event = push_sample(&stage, name);
+        let response = callback.invoke(&event).await;
+        assert_eq!((&response["statusCode"], &response["body"]), (&json!(200), &json!(body)), "{name}: {response}");
+        assert_eq!(response["headers"]["content-type"], "text/plain; charset=utf-8", "{name}");
+        assert_eq!(response["headers"]["x-request-id"], event["requestContext"]["requestId"], "{name}");
+    }
+    callback.logs().assert_all_json();
+}
+
+/// API Gateway encodes bodies whose type it does not take for text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_may_come_in_base64_and_under_any_type() {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let stage = Stage::start().await;
+    let callback = stage.function("callback");
+    for (name, content_type) in [("secure-xml", "application/octet-stream"), ("secure-json", "text/plain")] {
+        let mut event = push_sample(&stage, name);
+        event["body"] = BASE64_STANDARD.encode(event["body"].as_str().unwrap()).into();
+        event["isBase64Encoded"] = true.into();
+        event["headers"]["content-type"] = content_type.into();
+        assert_eq!(callback.invoke(&event).await["body"], "success", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_is_not_wechats_is_refused_in_the_envelope() {
+    let stage = Stage::start().await;
+    let mut event = push_sample(&stage, "secure-json");
+    event["body"] = r#"{"Encrypt":"AAAA"}"#.into();
+    Answer::from_lambda(&stage.function("callback").invoke(&event).await).fails(400, "decrypt_failed");
 }
 
 /// One function of the stage, and its answer to a sample event.

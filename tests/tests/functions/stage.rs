@@ -8,16 +8,16 @@ use e2e::{
     http::Answer,
     redis_server::RedisServer,
     runtime_api::FunctionUnderTest,
-    settings::{APPS, Settings},
+    settings::{APPS, OTHER_APP_ID, Settings, push_configs},
     wire_proxy::WireProxy,
     world::{CODE2SESSION, Tokens},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use wechat_simulator::Simulator;
+use wechat_simulator::{PushOrder, PushRequest, Simulator};
 
 /// The deployed functions.
-pub const FUNCTIONS: [&str; 4] = ["health", "login", "token", "user-info"];
+pub const FUNCTIONS: [&str; 5] = ["health", "login", "token", "user-info", "callback"];
 
 /// A stage with nobody on it yet.
 pub struct Stage {
@@ -33,6 +33,7 @@ impl Stage {
     pub async fn start() -> Self {
         let (redis, table) = (RedisServer::start().await, DynamoDb::start().await);
         let wechat = Simulator::new(APPS.map(|(id, secret)| (id.to_owned(), secret.to_owned())));
+        wechat.configure_push(push_configs()).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let wechat_port = listener.local_addr().unwrap().port();
         tokio::spawn(serve(listener, wechat.router()).into_future());
@@ -51,6 +52,11 @@ impl Stage {
     /// What `wx.login` gives this person.
     pub fn code(&self, person: &str) -> String {
         self.wechat.mint_code(person, None).unwrap()
+    }
+
+    /// A request as WeChat pushes it.
+    pub fn push(&self, order: &PushOrder) -> PushRequest {
+        self.wechat.push(order).unwrap()
     }
 
     /// How often code2Session was called.
@@ -75,6 +81,25 @@ impl Stage {
         ];
         (load(function, name, &values), tokens)
     }
+}
+
+/// The sample event of a push, its placeholders filled with what WeChat says now.
+pub fn push_sample(stage: &Stage, name: &str) -> Value {
+    let app_id = name.starts_with("plain").then(|| OTHER_APP_ID.to_owned());
+    let push = stage.push(&PushOrder { app_id, ..debug_demo() });
+    let body: Value = serde_json::from_str(&push.body).unwrap();
+    let parameters = push.query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| match name {
+        "msg_signature" => ("msgSignature", value),
+        name => (name, value),
+    });
+    let values: Vec<_> = parameters.chain([("encrypt", body["Encrypt"].as_str().unwrap_or_default())]).collect();
+    load("callback", name, &values)
+}
+
+/// What the console's debugging tool sends.
+pub fn debug_demo() -> PushOrder {
+    let fields = [("debug_str".to_owned(), "hello world".into())].into_iter().collect();
+    PushOrder { user: "alice".into(), event: Some("debug_demo".into()), fields, ..PushOrder::default() }
 }
 
 /// Invokes the function for an answer with an envelope.

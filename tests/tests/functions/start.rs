@@ -2,7 +2,7 @@
 
 use e2e::{
     binaries,
-    events::load,
+    events::{HttpApi, load},
     runtime_api::{FunctionUnderTest, Refusal},
     settings::Settings,
 };
@@ -49,6 +49,18 @@ async fn a_function_asks_only_for_what_it_uses() {
         names.sort_unstable();
         assert_eq!(names, ["JWT_SECRETS", "WECHAT_APPIDS"], "{function}");
     }
+}
+
+/// The callback ends sessions and makes none.
+#[tokio::test]
+async fn the_callback_needs_no_secret_of_ours() {
+    let nothing: [(&str, &str); 0] = [];
+    let callback = FunctionUnderTest::spawn(binaries::path("callback"), &nothing);
+    let event = HttpApi::new("POST", "/api/v1/wechat/callback").event();
+    answer(&callback, &event).await.fails(400, "decrypt_failed");
+    let (refusal, why) = refusal("callback", &owned(&[("MESSAGE_PUSH", "wx1:hunter2")])).await;
+    assert_eq!(names_in(&why), ["MESSAGE_PUSH"]);
+    assert!(!refusal.logs.contain("hunter2"), "{}", refusal.logs);
 }
 
 #[tokio::test]
