@@ -12,8 +12,8 @@ use self::extension::{Extension, FetchError};
 use super::{Env, Problem, Problems};
 
 /// The settings that may name a place instead of a value; in a comma list, each part may.
-pub const SECRET_SETTINGS: [&str; 6] =
-    ["JWT_SECRETS", "JWT_KEYS", "DATA_KEYS", "TRANSPORT_KEYS", "WECHAT_SECRETS", "REDIS_URL"];
+pub const SECRET_SETTINGS: [&str; 7] =
+    ["JWT_SECRETS", "JWT_KEYS", "DATA_KEYS", "TRANSPORT_KEYS", "WECHAT_SECRETS", "MESSAGE_PUSH", "REDIS_URL"];
 
 /// How long to wait for what is kept elsewhere.
 #[derive(Debug, Clone, Copy)]
