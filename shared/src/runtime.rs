@@ -2,17 +2,18 @@
 
 mod late;
 
-use std::{convert::Infallible, process::ExitCode, time::Duration};
+use std::{convert::Infallible, pin::Pin, process::ExitCode, time::Duration};
 
-use axum::Router;
+use axum::{Router, response::Response};
 use lambda_http::{
-    Adapter, Context, LambdaEvent, Request, RequestExt,
+    Adapter, Body, Context, IntoResponse, LambdaEvent, Request, RequestExt,
     request::{LambdaRequest, RequestContext},
     tower::{Service, ServiceBuilder, service_fn},
 };
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::value::RawValue;
 
+use sync_wrapper::SyncWrapper;
 use tokio::time::Instant;
 
 use self::late::Late;
@@ -34,7 +35,8 @@ pub type Routes = fn(&Instance) -> Router;
 /// Builds the parts, connects them, and answers events until Lambda ends the process. `name` is the function's crate,
 /// whose log lines are written at `LOG_LEVEL`.
 ///
-/// One thread: an instance handles one event at a time. Nothing is flushed at the end, because everything was awaited
+/// An instance is given one event at a time, and one thread is enough; where Lambda gives it several
+/// (`AWS_LAMBDA_MAX_CONCURRENCY`, on managed instances), all its processors work. Nothing is flushed at the end, because everything was awaited
 /// before its answer; so no extension is registered for a SIGTERM, which would cost each cold start a call.
 #[must_use]
 pub fn run(name: &'static str, routes: Routes) -> ExitCode {
@@ -43,7 +45,7 @@ pub fn run(name: &'static str, routes: Routes) -> ExitCode {
     if let Err(error) = telemetry::init(level, [name], std::io::stdout) {
         return refuse(&format!("LOG_LEVEL: {error}"));
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match executor(&env).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.to_string()),
     };
@@ -88,14 +90,26 @@ async fn start(env: Env, routes: Routes) -> Result<Router, Problems> {
 /// Answers events until Lambda ends the process.
 async fn serve<S>(app: S) -> ExitCode
 where
-    S: Service<Request, Response = axum::response::Response, Error = Infallible> + Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let app = ServiceBuilder::new().map_request(|event| unwrap_event(event, &Clock::System)).service(app);
+    let app = ServiceBuilder::new()
+        .map_request(|event| unwrap_event(event, &Clock::System))
+        .map_response(|answer| Answer(SyncWrapper::new(answer)))
+        .service(app);
     let events = ServiceBuilder::new().map_request(Event::into_lambda_event).service(Adapter::from(app));
-    match lambda_runtime::run(events).await {
+    match lambda_runtime::run_concurrent(events).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error.to_string()),
+    }
+}
+
+fn executor(env: &Env) -> tokio::runtime::Builder {
+    let at_once = env.get("AWS_LAMBDA_MAX_CONCURRENCY").and_then(|number| number.parse().ok()).unwrap_or(1_u32);
+    if at_once > 1 {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
     }
 }
 
@@ -106,6 +120,16 @@ fn refuse(why: &str) -> ExitCode {
         println!("{}", serde_json::json!({ "level": "ERROR", "message": "start refused", "why": why }));
     }
     ExitCode::FAILURE
+}
+
+/// An answer that can be shared between threads, as `lambda_http` wants it where events come several at once; axum's
+/// bodies can only be sent.
+struct Answer(SyncWrapper<Response>);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        self.0.into_inner().into_response()
+    }
 }
 
 /// An HTTP event. `lambda_http` tries the kinds one after the other, and a failed try costs as much as a good one; here

@@ -1,6 +1,7 @@
 //! Each function's binary, as it is deployed, over the Lambda Runtime API.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod concurrency;
 mod contents;
 mod emulator;
 mod faults;
