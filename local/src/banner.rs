@@ -19,8 +19,12 @@ pub fn banner(gateway: &Gateway) -> String {
     } else {
         env.get("WECHAT_BASE_URL").unwrap_or("https://api.weixin.qq.com").to_owned()
     };
+    let metrics = gateway.metrics().map_or_else(
+        || "off (set METRICS_PORT)".to_owned(),
+        |address| format!("http://{}/metrics", reachable(address)),
+    );
     let mut text = format!(
-        "\nweapp-serverless on {base}\n  DynamoDB      {database}\n  shared state  {state}\n  WeChat        {wechat}\n\nTry (Ctrl-C ends):\n  curl {base}/health; echo\n"
+        "\nweapp-serverless on {base}\n  DynamoDB      {database}\n  shared state  {state}\n  WeChat        {wechat}\n  metrics       {metrics}\n\nTry (Ctrl-C ends):\n  curl {base}/health; echo\n"
     );
     if simulated {
         text.push_str(&calls(&base));

@@ -1,6 +1,6 @@
 //! All functions on one port.
 
-use std::{future::Future, io::ErrorKind, net::SocketAddr};
+use std::{future::Future, net::SocketAddr};
 
 use axum::Router;
 use shared::{clock::Clock, config::Env, instance::Instance, random::Random, runtime::Routes};
@@ -10,6 +10,8 @@ use wechat_simulator::Simulator;
 use crate::{
     StartError,
     database::{Database, create_table},
+    listen::listen,
+    metrics::MetricsServer,
     push,
     serve::serve,
     settings::{LOCAL_APP_SECRET, Settings, with_local_defaults},
@@ -41,6 +43,7 @@ pub struct Gateway {
     /// The simulated WeChat, if it is one.
     pub simulator: Option<Simulator>,
     database: Option<Database>,
+    metrics: Option<MetricsServer>,
     listener: TcpListener,
     app: Router,
 }
@@ -52,8 +55,12 @@ impl Gateway {
     /// [`StartError`].
     pub async fn start(env: Env) -> Result<Self, StartError> {
         let settings = Settings::read(&env)?;
-        let listener = listen(&settings).await?;
+        let listener = listen("PORT", SocketAddr::new(settings.host, settings.port)).await?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(settings.host.to_string(), error))?;
+        let metrics = match settings.metrics_port {
+            Some(port) => Some(MetricsServer::start(settings.host, port).await?),
+            None => None,
+        };
         let database = start_database(&settings).await?;
         let endpoint = database.as_ref().map(|database| database.endpoint.clone()).unwrap_or_default();
         let env = with_local_defaults(env, &settings, &endpoint, &format!("http://{}{WECHAT}", reachable(address)));
@@ -68,7 +75,7 @@ impl Gateway {
             simulator.deliver_by(push::courier(app.clone()));
             app = app.nest(WECHAT, simulator.router());
         }
-        Ok(Self { address, instance, simulator, database, listener, app })
+        Ok(Self { address, instance, simulator, database, metrics, listener, app })
     }
 
     /// Where the embedded DynamoDB listens, if there is one.
@@ -77,12 +84,22 @@ impl Gateway {
         self.database.as_ref().map(|database| database.endpoint.as_str())
     }
 
+    /// Where metrics are read, if they are recorded.
+    #[must_use]
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
+    }
+
     /// Serves until `stop` is done; requests that are running then get their answers.
     ///
     /// # Errors
     /// When the listener breaks.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let metrics = self.metrics.map(|metrics| tokio::spawn(metrics.serve()));
         serve(self.listener, self.app, stop).await?;
+        if let Some(metrics) = metrics {
+            metrics.abort();
+        }
         // The SDK's idle connections would keep the database from ending.
         drop(self.instance);
         if let Some(database) = self.database {
@@ -90,14 +107,6 @@ impl Gateway {
         }
         Ok(())
     }
-}
-
-async fn listen(settings: &Settings) -> Result<TcpListener, StartError> {
-    let address = SocketAddr::new(settings.host, settings.port);
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => StartError::PortTaken(address),
-        _ => StartError::Listen(address.to_string(), error),
-    })
 }
 
 async fn start_database(settings: &Settings) -> Result<Option<Database>, StartError> {

@@ -5,6 +5,8 @@ mod banner;
 mod database;
 mod gateway;
 mod keys;
+mod listen;
+mod metrics;
 mod push;
 mod serve;
 mod settings;
@@ -22,8 +24,8 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The port can't be had.
-    #[error("{0} is in use by another program; choose another port: PORT=9001 make run")]
-    PortTaken(std::net::SocketAddr),
+    #[error("{0} is in use by another program; choose another port: {1}=9001 make run")]
+    PortTaken(std::net::SocketAddr, &'static str),
     /// The address can't be listened on for another reason.
     #[error("can't listen on {0}: {1}")]
     Listen(String, std::io::Error),
@@ -33,6 +35,9 @@ pub enum StartError {
     /// The simulated WeChat can't be set up.
     #[error("the simulated WeChat: {0}")]
     Simulator(#[from] wechat_simulator::ControlError),
+    /// Metrics can't be recorded.
+    #[error("metrics: {0}")]
+    Metrics(String),
     /// Settings that can't be used.
     #[error("settings: {0}")]
     Settings(#[from] shared::config::Problems),

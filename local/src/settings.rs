@@ -19,6 +19,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `DYNAMODB_PORT`: where the embedded DynamoDB can be reached by other programs. Default: any free port.
     pub dynamodb_port: u16,
+    /// `METRICS_PORT`: where Prometheus reads `/metrics`, on the same address; 0 takes any free one. Default: off.
+    pub metrics_port: Option<u16>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: use this DynamoDB instead of the embedded one.
     pub dynamodb_endpoint: Option<String>,
     /// Whether WeChat is simulated: when `WECHAT_SECRETS` is not set, so that no real mini-program can be meant, and
@@ -37,6 +39,7 @@ impl Settings {
             port: env.parse("PORT", 9000, "a port number"),
             data_dir: env.get("DATA_DIR").unwrap_or(".data").into(),
             dynamodb_port: env.parse("DYNAMODB_PORT", 0, "a port number"),
+            metrics_port: env.get("METRICS_PORT").map(|_| env.parse("METRICS_PORT", 0, "a port number")),
             dynamodb_endpoint: env.get("AWS_ENDPOINT_URL_DYNAMODB").map(str::to_owned),
             simulate_wechat: env.get("WECHAT_SECRETS").is_none() && env.get("WECHAT_BASE_URL").is_none(),
         };

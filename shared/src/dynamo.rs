@@ -1,6 +1,7 @@
 //! The connection to DynamoDB: one client, one table, deadlines on every call.
 
 mod deadline;
+mod measure;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,6 +19,9 @@ use crate::{config::DynamoSettings, telemetry};
 
 /// One row.
 pub type Item = HashMap<String, AttributeValue>;
+
+/// What metrics call it.
+const UPSTREAM: &str = "dynamodb";
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_millis(1500);
@@ -66,19 +70,29 @@ where
             "TransactionCanceledException",
         ];
         let text = telemetry::describe(&error);
+        let failed = |errcode: &str| telemetry::metrics::upstream_error(UPSTREAM, errcode.to_owned());
         match &error {
             SdkError::ServiceError(context) => {
                 let code = context.err().code().unwrap_or_default();
                 if CONFLICTS.contains(&code) {
-                    Self::Conflict
-                } else if TRANSIENT.contains(&code) || context.raw().status().is_server_error() {
+                    return Self::Conflict;
+                }
+                failed(code);
+                if TRANSIENT.contains(&code) || context.raw().status().is_server_error() {
                     Self::Unavailable(code.to_owned())
                 } else {
                     Self::Refused(text)
                 }
             }
             SdkError::ConstructionFailure(_) => Self::Refused(text),
-            _ => Self::Unavailable(text),
+            SdkError::TimeoutError(_) => {
+                failed("timeout");
+                Self::Unavailable(text)
+            }
+            _ => {
+                failed("connection");
+                Self::Unavailable(text)
+            }
         }
     }
 }
@@ -116,6 +130,7 @@ impl Dynamo {
             .retry_config(retries())
             .timeout_config(timeouts)
             .interceptor(deadline::InheritDeadline { limit: OPERATION })
+            .interceptor(measure::Measure)
             // Answers are small: the attempt's time-out is the guard.
             .stalled_stream_protection(aws_sdk_dynamodb::config::StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint);

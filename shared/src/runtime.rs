@@ -1,6 +1,7 @@
 //! Runs a function's routes on Lambda.
 
 mod late;
+mod metrics;
 
 use std::{convert::Infallible, pin::Pin, process::ExitCode, time::Duration};
 
@@ -81,6 +82,7 @@ async fn run_late(references: References, routes: Routes) -> ExitCode {
 
 /// Builds the parts and connects them.
 async fn start(env: Env, routes: Routes) -> Result<Router, Problems> {
+    metrics::record(&env);
     let instance = Instance::new(env, Clock::System, Random::System);
     let app = instance.app(routes(&instance))?;
     instance.connect().await;
@@ -95,7 +97,10 @@ where
 {
     let app = ServiceBuilder::new()
         .map_request(|event| unwrap_event(event, &Clock::System))
-        .map_response(|answer| Answer(SyncWrapper::new(answer)))
+        .map_response(|answer| {
+            metrics::flush();
+            Answer(SyncWrapper::new(answer))
+        })
         .service(app);
     let events = ServiceBuilder::new().map_request(Event::into_lambda_event).service(Adapter::from(app));
     match lambda_runtime::run_concurrent(events).await {

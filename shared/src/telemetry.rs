@@ -3,6 +3,9 @@
 //! A request's own line is written by [`crate::edge`]; what deeper code has to add to it (who called,
 //! that something was degraded, why it failed) it notes in the request's [`Scope`].
 
+mod emf;
+pub mod metrics;
+
 use std::{cell::RefCell, future::Future, panic::PanicHookInfo, time::Duration};
 
 use tokio::{task::JoinError, task_local};
@@ -14,6 +17,8 @@ use tracing_subscriber::{
 };
 
 use crate::deadline;
+
+pub use emf::Emf;
 
 task_local! {
     static SCOPE: RefCell<Scope>;
@@ -126,6 +131,7 @@ impl Scope {
 
 /// Notes that `what` did not answer and that the request goes on without it. Logged once for each request.
 pub fn degraded(what: &'static str, error: &dyn std::error::Error) {
+    metrics::degradation(what);
     let mut known = false;
     Scope::note(|scope| known = std::mem::replace(&mut scope.degraded, true));
     if known {

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use shared::api::Reason;
+use shared::{
+    api::Reason,
+    telemetry::metrics::{self, Kind},
+};
 
 const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
 /// Where settings are read.
@@ -107,7 +110,7 @@ fn the_defaults_of_numbers_are_those_of_the_code() {
             default.parse::<u32>().is_ok().then_some((name, default))
         })
         // 0 stands for "any free one" there, in words.
-        .filter(|(name, _)| *name != "DYNAMODB_PORT")
+        .filter(|(name, _)| !["DYNAMODB_PORT", "METRICS_PORT"].contains(name))
         .collect();
     assert!(numbers.len() >= 9, "the search finds only {numbers:?}");
     let (sample, tables) = (document(".env.example"), READMES.map(|readme| (readme, rows(readme))));
@@ -131,6 +134,25 @@ fn the_table_of_reasons_is_that_of_the_code() {
     let documented: Vec<_> = text.lines().filter_map(row).collect();
     let known: Vec<_> =
         Reason::ALL.iter().map(|reason| (reason.status().as_u16(), reason.as_str().to_owned())).collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn the_table_of_metrics_is_that_of_the_code() {
+    let text = document("docs/operations.md");
+    let cells = |line: &str| line.split('|').skip(1).map(|cell| cell.trim().replace('`', "")).collect::<Vec<_>>();
+    let is_metric =
+        |cells: &Vec<String>| matches!(cells.get(1).map(String::as_str), Some("counter" | "gauge" | "histogram"));
+    let documented: Vec<_> =
+        text.lines().map(cells).filter(is_metric).map(|mut cells| cells.drain(..5).collect::<Vec<_>>()).collect();
+    let known = metrics::ALL.map(|metrics::Metric { name, kind, labels, what }| {
+        let (kind, unit) = match kind {
+            Kind::Counter => ("counter", "count"),
+            Kind::Gauge => ("gauge", "none"),
+            Kind::Histogram => ("histogram", "seconds"),
+        };
+        [name, kind, unit, &labels.join(", "), what].map(str::to_owned).to_vec()
+    });
     assert_eq!(documented, known);
 }
 

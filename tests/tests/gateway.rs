@@ -259,6 +259,40 @@ async fn another_program_reaches_the_database_where_the_banner_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_reads_metrics_on_a_port_of_their_own() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT, ("METRICS_PORT", "0")]).await;
+    let code = gateway.code("alice").await;
+    let tokens = Tokens::of(&gateway.api.login(&code).await);
+    gateway.api.info(&tokens.access).await.ok(200);
+    gateway.api.info("no-token-of-ours").await.fails(401, "token_invalid");
+    gateway.api.request("BREW", "/pot/of/coffee").send().await.fails(404, "not_found");
+    // Not where everybody can ask.
+    gateway.api.request("GET", "/metrics").send().await.fails(404, "not_found");
+    let url = gateway.part("metrics");
+    let (status, headers, text) = Client::new(url.strip_suffix("/metrics").unwrap()).get("/metrics").send_raw().await;
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(status, 200);
+    assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain"), "{headers:?}");
+    for line in [
+        "# TYPE requests_total counter",
+        r#"requests_total{route="/api/v1/user/info",method="GET",status="200"} 1"#,
+        r#"requests_total{route="/api/v1/user/info",method="GET",status="401"} 1"#,
+        r#"requests_total{route="unmatched",method="other",status="404"} 1"#,
+        "# TYPE request_latency_seconds histogram",
+        r#"request_latency_seconds_count{route="/api/v1/user/login"} 1"#,
+        r#"request_latency_seconds_bucket{route="/api/v1/user/login",le="+Inf"} 1"#,
+        r#"upstream_latency_seconds_count{upstream="wechat"} 1"#,
+    ] {
+        assert!(text.lines().any(|known| known == line), "no {line} in:\n{text}");
+    }
+    assert!(text.contains(r#"upstream_latency_seconds_count{upstream="dynamodb"}"#), "{text}");
+    let own = [("the code", code.as_str()), ("an access token", &tokens.access), ("the user", &tokens.user_id())];
+    Logs::new(vec![text]).assert_without_secrets(own);
+    gateway.end(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_start_takes_less_than_three_seconds() {
     let folder = folder();
     Running::start(folder.path(), &[ANY_PORT]).await.end(Signal::INT).await;

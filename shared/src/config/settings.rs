@@ -6,6 +6,7 @@ mod dynamo;
 mod edge;
 mod limits;
 mod message_push;
+mod metrics;
 mod proxies;
 mod sessions;
 mod shared_state;
@@ -26,6 +27,7 @@ pub use self::{
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
     message_push::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MessagePushSettings, PushApp, push_key},
+    metrics::MetricsSettings,
     proxies::ProxySettings,
     sessions::SessionSettings,
     shared_state::{CacheSettings, SharedStateSettings},

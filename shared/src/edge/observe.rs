@@ -11,7 +11,10 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
 use super::{Edge, no_store};
-use crate::{api::preferred_language, telemetry::Scope};
+use crate::{
+    api::preferred_language,
+    telemetry::{Scope, metrics},
+};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -40,6 +43,7 @@ pub(super) async fn observe(State(edge): State<Edge>, request: Request, next: Ne
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
     line.write(&scope, response.status(), start);
+    line.count(&scope, response.status(), start);
     response
 }
 
@@ -68,6 +72,17 @@ impl Line {
             };
         }
         if status >= 500 { write_at!(error) } else { write_at!(info) }
+    }
+
+    fn count(&self, scope: &Scope, status: StatusCode, start: Instant) {
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        metrics::request(route, &self.method, status, start.elapsed());
+        if self.cold_start {
+            metrics::cold_start(route);
+        }
+        if scope.degraded {
+            metrics::degraded_request(route);
+        }
     }
 }
 

@@ -17,10 +17,11 @@ const HEALTH: &str = "/health";
 /// busy makes the others busier.
 pub(super) async fn shed(State(requests): State<Arc<Bulkhead>>, request: Request, next: Next) -> Response {
     let is_health = request.uri().path() == HEALTH && request.uri().query().is_none();
-    let _place = match requests.enter() {
-        Ok(place) => Some(place),
-        Err(_) if is_health => None,
-        Err(full) => return ApiError::from(full).into_response(),
-    };
-    next.run(request).await
+    if is_health {
+        return next.run(request).await;
+    }
+    match requests.enter() {
+        Ok(_place) => next.run(request).await,
+        Err(full) => ApiError::from(full).into_response(),
+    }
 }

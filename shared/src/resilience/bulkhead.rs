@@ -3,6 +3,8 @@
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::telemetry::metrics;
+
 /// All places are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("too much at once: {0}")]
@@ -15,7 +17,7 @@ pub struct Bulkhead {
 }
 
 impl Bulkhead {
-    /// A limit on what `name` says.
+    /// A limit on what `name` says, in errors and metrics.
     #[must_use]
     pub fn new(name: &'static str, places: u32) -> Self {
         Self { name, places: Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS)) }
@@ -26,7 +28,10 @@ impl Bulkhead {
     /// # Errors
     /// [`Full`] when there is none. Nobody waits.
     pub fn enter(&self) -> Result<Place<'_>, Full> {
-        self.places.try_acquire().map(Place).map_err(|_| Full(self.name))
+        self.places.try_acquire().map(Place).map_err(|_| {
+            metrics::shed(self.name);
+            Full(self.name)
+        })
     }
 
     /// Runs `work` in a place of its own.

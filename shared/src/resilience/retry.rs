@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tower::retry::budget::{Budget, TpsBudget};
 
-use crate::{deadline, random::Random};
+use crate::{deadline, random::Random, telemetry::metrics};
 
 /// How long a call earns its share of retries.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
@@ -43,16 +43,17 @@ impl RetryPolicy {
 
 /// Retries of calls to one upstream; keep one for each, per instance: they share the budget.
 pub struct Retries {
+    upstream: &'static str,
     policy: RetryPolicy,
     budget: TpsBudget,
     random: Random,
 }
 
 impl Retries {
-    /// Retries as `policy` says.
+    /// Retries of calls to `upstream` (its name in metrics) as `policy` says.
     #[must_use]
-    pub fn new(policy: RetryPolicy, random: Random) -> Self {
-        Self { policy, budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE), random }
+    pub fn new(upstream: &'static str, policy: RetryPolicy, random: Random) -> Self {
+        Self { upstream, policy, budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE), random }
     }
 
     /// Calls, and calls again while it fails with an error that `is_transient`, attempts and budget are left, and the
@@ -85,6 +86,7 @@ impl Retries {
             if deadline::remaining().is_some_and(|left| left <= pause) || !self.budget.withdraw() {
                 return Err(error);
             }
+            metrics::retry(self.upstream);
             sleep(pause).await;
         }
     }

@@ -10,7 +10,7 @@ use axum::{Router, response::Response, routing::any};
 use lambda_http::{Request, tower::ServiceExt};
 use tokio::sync::OnceCell;
 
-use super::{Routes, start};
+use super::{Routes, metrics, start};
 use crate::{
     api::{ApiError, Reason},
     clock::Clock,
@@ -37,7 +37,9 @@ impl Late {
     pub(super) fn new(references: References, routes: Routes) -> Result<Self, Problems> {
         let unavailable = || async { ApiError::new(Reason::Unavailable) };
         let meanwhile = Router::new().route("/", any(unavailable)).route("/{*rest}", any(unavailable));
-        let meanwhile = Instance::new(references.without(), Clock::System, Random::System).app(meanwhile)?;
+        let env = references.without();
+        metrics::record(&env);
+        let meanwhile = Instance::new(env, Clock::System, Random::System).app(meanwhile)?;
         Ok(Self { references, routes, app: Arc::default(), meanwhile })
     }
 

@@ -6,11 +6,14 @@ use http::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
 use url::Url;
 
 use super::WeChatError;
-use crate::{config::WeChatSettings, deadline, ids::AppId, resilience::bulkhead::Bulkhead};
+use crate::{config::WeChatSettings, deadline, ids::AppId, resilience::bulkhead::Bulkhead, telemetry::metrics};
 
+/// What metrics call it.
+const UPSTREAM: &str = "wechat";
 /// Larger than any documented answer.
 const MAX_ANSWER: usize = 64 * 1024;
 /// WeChat closes idle connections; one that slept longer (a frozen instance) is not worth a try.
@@ -66,7 +69,7 @@ impl WeChat {
             .build()
             .expect("an HTTP client");
         let apps = settings.apps.iter().map(|(id, secret)| (id.clone(), secret.clone())).collect();
-        let calls = Bulkhead::new("calls to WeChat", settings.max_concurrency);
+        let calls = Bulkhead::new(UPSTREAM, settings.max_concurrency);
         Self { http, base_url: settings.base_url.clone(), apps, timeout: settings.timeout, calls }
     }
 
@@ -109,6 +112,22 @@ impl WeChat {
     /// WeChat answers errors with HTTP 200, and success mostly without an errcode.
     async fn attempt<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
         tracing::debug!(api = api.name, "call to WeChat");
+        let start = Instant::now();
+        let answer = self.exchange(request).await;
+        let errcode = match &answer {
+            Ok((_, 0)) => None,
+            Ok((_, errcode)) => Some(errcode.to_string()),
+            Err(error) => Some(error.word()),
+        };
+        metrics::upstream(UPSTREAM, errcode, start.elapsed());
+        match answer? {
+            (body, 0) => parse(&body),
+            (_, errcode) => Err((api.refusal)(errcode)),
+        }
+    }
+
+    /// The answer's body and errcode.
+    async fn exchange(&self, request: RequestBuilder) -> Result<(Vec<u8>, i64), WeChatError> {
         // No longer than the request that wants to know.
         let request = request.timeout(deadline::cap(self.timeout));
         let answer = request.send().await.map_err(WeChatError::transport)?;
@@ -117,10 +136,8 @@ impl WeChat {
             return Err(WeChatError::Status(status.as_u16()));
         }
         let body = read_limited(answer).await?;
-        match parse(&body)? {
-            Errcode { errcode: 0 } => parse(&body),
-            Errcode { errcode } => Err((api.refusal)(errcode)),
-        }
+        let Errcode { errcode } = parse(&body)?;
+        Ok((body, errcode))
     }
 
     /// The AppSecret; of an app that is not ours an empty one, which WeChat refuses.

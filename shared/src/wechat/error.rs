@@ -75,6 +75,18 @@ impl WeChatError {
         matches!(self, Self::Timeout | Self::Broken(_) | Self::Status(_) | Self::Unreadable(_) | Self::Unexpected(_))
     }
 
+    /// What metrics say where WeChat gave no errcode.
+    pub(super) fn word(&self) -> String {
+        match self {
+            Self::Connect(_) => "connect".to_owned(),
+            Self::Timeout => "timeout".to_owned(),
+            Self::Broken(_) => "broken".to_owned(),
+            Self::Status(status) => format!("http_{status}"),
+            Self::Unreadable(_) => "unreadable".to_owned(),
+            _ => "other".to_owned(),
+        }
+    }
+
     /// A transport error, without the URL.
     pub(super) fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();

@@ -6,6 +6,7 @@ mod contents;
 mod emulator;
 mod faults;
 mod log;
+mod metrics;
 mod sample_events;
 mod several_instances;
 mod stage;

@@ -74,6 +74,8 @@ async fn all_that_is_wrong_is_told_at_once_and_no_value_with_it() {
         ("REDIS_URL", "hunter2-no-url"),
         ("CORS_ORIGINS", "hunter2-no-origin"),
         ("REQUEST_TIMEOUT_MS", "1"),
+        ("METRICS", "hunter2"),
+        ("METRICS_NAMESPACE", "hunter2 has blanks"),
         ("ACCESS_TOKEN_SECONDS", "soon"),
     ];
     let (refusal, why) = refusal("login", &owned(&wrong)).await;

@@ -21,7 +21,11 @@ use super::{
     moment::Moment,
     unavailable,
 };
-use crate::{clock::Clock, kv::KvError, telemetry::describe};
+use crate::{
+    clock::Clock,
+    kv::KvError,
+    telemetry::{describe, metrics},
+};
 
 /// What connecting may take. Requests wait for it no longer than their budget, but the next ones find it further on.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
@@ -66,7 +70,9 @@ impl Node {
                 outcome => outcome,
             }
         };
-        match timeout_at(deadline, asking).await {
+        let outcome = timeout_at(deadline, asking).await;
+        using.measure(&outcome, start);
+        match outcome {
             Ok(Ok(outcomes)) => Ok(outcomes),
             Ok(Err(Trouble::Refused(error))) => Err(error),
             Ok(Err(Trouble::Lost(error))) => {
@@ -220,6 +226,18 @@ impl Using {
 
     fn connected(&self) {
         self.connected.store(true, Ordering::Relaxed);
+    }
+
+    /// Where nothing was sent, because the gate is shut, there is nothing to measure.
+    fn measure<T>(&self, outcome: &Result<Result<T, Trouble>, Elapsed>, start: Instant) {
+        let errcode = match outcome {
+            _ if self.number() == 0 => return,
+            Ok(Ok(_)) => None,
+            Ok(Err(Trouble::Lost(_))) => Some("connection"),
+            Ok(Err(Trouble::Refused(_))) => Some("refused"),
+            Err(_) => Some("timeout"),
+        };
+        metrics::upstream("redis", errcode.map(str::to_owned), start.elapsed());
     }
 
     fn number(&self) -> Number {

@@ -17,7 +17,7 @@ const POLICY: RetryPolicy =
     RetryPolicy { attempts: 4, first_pause: Duration::from_millis(100), longest_pause: Duration::from_millis(150) };
 
 fn retries(seed: u64) -> Retries {
-    Retries::new(POLICY, Random::seeded(seed))
+    Retries::new("upstream", POLICY, Random::seeded(seed))
 }
 
 /// Calls something that gives these outcomes, each after `took`; returns how it ended and the moments of the calls.

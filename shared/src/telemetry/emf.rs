@@ -1,0 +1,300 @@
+//! Metrics as lines on stdout that CloudWatch takes for what they are: its embedded metric format. No call, no agent,
+//! nothing in the background: what an invocation recorded is written before its answer leaves.
+//!
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//!
+//! The crate for this, `metrics_cloudwatch_embedded`, writes one line for each set of labels, and all gauges each time;
+//! lines are paid for. Here an invocation is one line where its labels allow that.
+
+mod document;
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
+
+use self::document::{Document, Values};
+use crate::clock::Clock;
+
+/// What one metric may have in one line.
+const MAX_VALUES: usize = 100;
+
+/// The recorder. Cheap to clone.
+#[derive(Clone)]
+pub struct Emf(Arc<Registry>);
+
+struct Registry {
+    namespace: String,
+    clock: Clock,
+    series: Mutex<HashMap<Key, Arc<Series>>>,
+    units: Mutex<HashMap<KeyName, &'static str>>,
+}
+
+/// One name with one set of labels.
+struct Series {
+    key: Key,
+    recorded: Recorded,
+}
+
+/// What was recorded since the last line.
+enum Recorded {
+    Counter(AtomicU64),
+    /// The value, and whether it was set since.
+    Gauge(Mutex<(f64, bool)>),
+    Histogram(Mutex<Vec<f64>>),
+}
+
+impl Emf {
+    /// A recorder of metrics in this namespace.
+    #[must_use]
+    pub fn new(namespace: &str, clock: Clock) -> Self {
+        let namespace = namespace.to_owned();
+        Self(Arc::new(Registry { namespace, clock, series: Mutex::default(), units: Mutex::default() }))
+    }
+
+    /// Writes what was recorded since the last time.
+    ///
+    /// # Errors
+    /// Those of `out`; what could not be written is lost.
+    pub fn flush(&self, out: &mut impl Write) -> io::Result<()> {
+        let (series, units) = (lock(&self.0.series), lock(&self.0.units));
+        let (mut documents, timestamp) = (Vec::<Document<'_>>::new(), self.0.clock.now().as_millisecond());
+        for Series { key, recorded } in series.values().map(|series| &**series) {
+            for values in recorded.take() {
+                let unit = units.get(key.name()).copied();
+                if let Some(document) = documents.iter_mut().find(|document| document.has_room_for(key)) {
+                    document.add(key, unit, values);
+                } else {
+                    let mut document = Document::new(&self.0.namespace, timestamp);
+                    document.add(key, unit, values);
+                    documents.push(document);
+                }
+            }
+        }
+        let mut lines = Vec::new();
+        for document in documents {
+            serde_json::to_writer(&mut lines, &document)?;
+            lines.push(b'\n');
+        }
+        // All at once: lines of others stay between lines.
+        out.write_all(&lines)
+    }
+
+    /// Names and labels of all that was ever recorded.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> Vec<(String, Vec<String>)> {
+        let names = |key: &Key| key.labels().map(|label| label.key().to_owned()).collect();
+        lock(&self.0.series).keys().map(|key| (key.name().to_owned(), names(key))).collect()
+    }
+
+    fn series(&self, key: &Key, kind: impl FnOnce() -> Recorded) -> Arc<Series> {
+        let mut all = lock(&self.0.series);
+        if let Some(series) = all.get(key) {
+            return Arc::clone(series);
+        }
+        let series = Arc::new(Series { key: key.to_retained(), recorded: kind() });
+        all.insert(series.key.clone(), Arc::clone(&series));
+        series
+    }
+
+    fn unit(&self, name: KeyName, unit: Option<Unit>) {
+        let unit = match unit {
+            Some(Unit::Count) => "Count",
+            Some(Unit::Seconds) => "Seconds",
+            _ => return,
+        };
+        lock(&self.0.units).insert(name, unit);
+    }
+}
+
+impl Recorded {
+    fn take(&self) -> Vec<Values> {
+        match self {
+            Self::Counter(sum) => {
+                let sum = sum.swap(0, Ordering::Relaxed);
+                if sum == 0 { Vec::new() } else { vec![Values::Count(sum)] }
+            }
+            Self::Gauge(value) => {
+                let (value, set) = &mut *lock(value);
+                if std::mem::take(set) { vec![Values::Level(*value)] } else { Vec::new() }
+            }
+            Self::Histogram(values) => {
+                let values = std::mem::take(&mut *lock(values));
+                values.chunks(MAX_VALUES).map(|chunk| Values::Each(chunk.to_vec())).collect()
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Recorder for Emf {
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.unit(name, unit);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.unit(name, unit);
+    }
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.unit(name, unit);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.series(key, || Recorded::Counter(AtomicU64::default())))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.series(key, || Recorded::Gauge(Mutex::default())))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.series(key, || Recorded::Histogram(Mutex::default())))
+    }
+}
+
+impl CounterFn for Series {
+    fn increment(&self, by: u64) {
+        if let Recorded::Counter(sum) = &self.recorded {
+            sum.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    fn absolute(&self, value: u64) {
+        if let Recorded::Counter(sum) = &self.recorded {
+            sum.fetch_max(value, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Series {
+    fn change(&self, change: impl FnOnce(f64) -> f64) {
+        if let Recorded::Gauge(value) = &self.recorded {
+            let (value, set) = &mut *lock(value);
+            (*value, *set) = (change(*value), true);
+        }
+    }
+}
+
+impl GaugeFn for Series {
+    fn increment(&self, by: f64) {
+        self.change(|value| value + by);
+    }
+
+    fn decrement(&self, by: f64) {
+        self.change(|value| value - by);
+    }
+
+    fn set(&self, value: f64) {
+        self.change(|_| value);
+    }
+}
+
+impl HistogramFn for Series {
+    fn record(&self, value: f64) {
+        if let Recorded::Histogram(values) = &self.recorded {
+            lock(values).push(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::{Recorder, counter, gauge, histogram, with_local_recorder};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn emf() -> Emf {
+        let emf = Emf::new("weapp", Clock::Manual(ManualClock::new("2026-11-23T08:00:00.123Z".parse().unwrap())));
+        emf.describe_counter("requests".into(), Some(Unit::Count), "".into());
+        emf.describe_histogram("latency".into(), Some(Unit::Seconds), "".into());
+        emf
+    }
+
+    fn flushed(emf: &Emf) -> Vec<Value> {
+        let mut lines = Vec::new();
+        emf.flush(&mut lines).unwrap();
+        String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_is_what_the_specification_says() {
+        let emf = emf();
+        with_local_recorder(&emf, || counter!("requests", "route" => "/a", "status" => "200").increment(2));
+        let mut line = Vec::new();
+        emf.flush(&mut line).unwrap();
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            concat!(
+                r#"{"_aws":{"Timestamp":1795420800123,"CloudWatchMetrics":[{"Namespace":"weapp","#,
+                r#""Dimensions":[["route","status"]],"Metrics":[{"Name":"requests","Unit":"Count"}]}]},"#,
+                r#""route":"/a","status":"200","requests":2}"#,
+                "\n"
+            )
+        );
+        assert_eq!(flushed(&emf), Vec::<Value>::new(), "nothing is told twice");
+    }
+
+    #[test]
+    fn metrics_whose_labels_agree_share_a_line() {
+        let emf = emf();
+        with_local_recorder(&emf, || {
+            counter!("requests", "route" => "/a", "status" => "200").increment(1);
+            histogram!("latency", "route" => "/a").record(0.25);
+            gauge!("breaker", "name" => "wechat").set(2.0);
+        });
+        let lines = flushed(&emf);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line = &lines[0];
+        assert_eq!((&line["requests"], &line["latency"], &line["breaker"]), (&json!(1), &json!([0.25]), &json!(2.0)));
+        assert_eq!((&line["route"], &line["status"], &line["name"]), (&json!("/a"), &json!("200"), &json!("wechat")));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn metrics_whose_labels_contradict_each_other_do_not() {
+        let emf = emf();
+        with_local_recorder(&emf, || {
+            counter!("requests", "route" => "/a").increment(1);
+            counter!("requests", "route" => "/b").increment(2);
+            histogram!("latency", "route" => "/b").record(0.5);
+        });
+        let mut lines = flushed(&emf);
+        lines.sort_by_key(|line| line["requests"].as_u64());
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!((&lines[0]["route"], &lines[0]["latency"]), (&json!("/a"), &Value::Null));
+        assert_eq!((&lines[1]["route"], &lines[1]["latency"]), (&json!("/b"), &json!([0.5])));
+    }
+
+    #[test]
+    fn a_line_has_a_hundred_values_of_a_metric_at_the_most() {
+        let emf = emf();
+        with_local_recorder(&emf, || (0..250).for_each(|_| histogram!("latency").record(1.0)));
+        let counts: Vec<_> = flushed(&emf).iter().map(|line| line["latency"].as_array().unwrap().len()).collect();
+        assert_eq!(counts, [100, 100, 50]);
+    }
+
+    #[test]
+    fn a_gauge_is_told_when_it_was_set_and_keeps_its_value() {
+        let emf = emf();
+        let change = |by: f64| with_local_recorder(&emf, || gauge!("breaker").increment(by));
+        change(2.0);
+        assert_eq!(flushed(&emf)[0]["breaker"], json!(2.0));
+        assert_eq!(flushed(&emf), Vec::<Value>::new());
+        change(-1.0);
+        assert_eq!(flushed(&emf)[0]["breaker"], json!(1.0));
+    }
+}

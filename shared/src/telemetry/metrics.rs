@@ -1,0 +1,235 @@
+//! What is counted and measured, through one facade: the `metrics` crate. Where it goes is for the server to say: on
+//! Lambda CloudWatch's embedded metric format ([`super::emf`]), on a server of our own Prometheus. Without a recorder
+//! nothing is done.
+//!
+//! Labels have few values (a route's template, not a path; nobody's id): each combination is a series that is paid for.
+
+use std::time::Duration;
+
+use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use http::{Method, StatusCode};
+
+/// What a metric tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// How often something happened.
+    Counter,
+    /// How something is.
+    Gauge,
+    /// How many seconds something took, each time.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind, and with it its unit.
+    pub kind: Kind,
+    /// Its labels; CloudWatch calls them dimensions.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub what: &'static str,
+}
+
+const fn metric(name: &'static str, kind: Kind, labels: &'static [&'static str], what: &'static str) -> Metric {
+    Metric { name, kind, labels, what }
+}
+
+/// All there are.
+pub const ALL: [Metric; 13] = [
+    metric("requests", Kind::Counter, &["route", "method", "status"], "requests answered"),
+    metric("request_latency", Kind::Histogram, &["route"], "from the request to its answer"),
+    metric("cold_starts", Kind::Counter, &["route"], "first requests of an instance"),
+    metric("degraded_requests", Kind::Counter, &["route"], "requests served without a store that was down"),
+    metric("degradations", Kind::Counter, &["what"], "times that something was down and gone without"),
+    metric("shed_requests", Kind::Counter, &["limit"], "requests refused because of too many at once"),
+    metric("admissions", Kind::Counter, &["policy"], "requests that a rate limit let pass"),
+    metric("denials", Kind::Counter, &["policy"], "requests above a rate limit"),
+    metric("breaker_state", Kind::Gauge, &["breaker"], "0 closed, 1 half-open, 2 open"),
+    metric("breaker_transitions", Kind::Counter, &["breaker", "from", "to"], "changes of that state"),
+    metric("upstream_latency", Kind::Histogram, &["upstream"], "of a call to another service"),
+    metric("upstream_errors", Kind::Counter, &["upstream", "errcode"], "calls that failed, and how"),
+    metric("retries", Kind::Counter, &["upstream"], "calls made once more after a failure"),
+];
+
+/// Tells the recorder all metrics, with their units. Once, after it was installed.
+pub fn describe() {
+    for Metric { name, kind, what, .. } in ALL {
+        match kind {
+            Kind::Counter => describe_counter!(name, Unit::Count, what),
+            Kind::Gauge => describe_gauge!(name, what),
+            Kind::Histogram => describe_histogram!(name, Unit::Seconds, what),
+        }
+    }
+}
+
+/// A request was answered. `route` is the template, if one matched.
+pub fn request(route: Option<&str>, method: &Method, status: StatusCode, took: Duration) {
+    let route = label(route);
+    histogram!("request_latency", "route" => route.clone()).record(took);
+    counter!("requests", "route" => route, "method" => known(method), "status" => status.as_str().to_owned())
+        .increment(1);
+}
+
+/// It was the first one of its instance.
+pub fn cold_start(route: Option<&str>) {
+    counter!("cold_starts", "route" => label(route)).increment(1);
+}
+
+/// It was served without a store that was down.
+pub fn degraded_request(route: Option<&str>) {
+    counter!("degraded_requests", "route" => label(route)).increment(1);
+}
+
+/// `what` did not answer, and work went on without it.
+pub fn degradation(what: &'static str) {
+    counter!("degradations", "what" => what).increment(1);
+}
+
+/// A request was refused because `limit` is reached.
+pub fn shed(limit: &'static str) {
+    counter!("shed_requests", "limit" => limit).increment(1);
+}
+
+/// A request was within the rate limit of `policy`.
+pub fn admitted(policy: &'static str) {
+    counter!("admissions", "policy" => policy).increment(1);
+}
+
+/// A request was above the rate limit of `policy`.
+pub fn denied(policy: &'static str) {
+    counter!("denials", "policy" => policy).increment(1);
+}
+
+/// What a circuit breaker does with calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Lets them pass.
+    Closed,
+    /// Lets one pass, to see.
+    HalfOpen,
+    /// Refuses them.
+    Open,
+}
+
+impl BreakerState {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A circuit breaker was seen in this state.
+pub fn breaker_state(breaker: &'static str, state: BreakerState) {
+    let number = match state {
+        BreakerState::Closed => 0.0,
+        BreakerState::HalfOpen => 1.0,
+        BreakerState::Open => 2.0,
+    };
+    gauge!("breaker_state", "breaker" => breaker).set(number);
+}
+
+/// A circuit breaker went from one state to another; the new one is also [`breaker_state`].
+pub fn breaker_transition(breaker: &'static str, from: BreakerState, to: BreakerState) {
+    counter!("breaker_transitions", "breaker" => breaker, "from" => from.word(), "to" => to.word()).increment(1);
+    breaker_state(breaker, to);
+}
+
+/// A call to another service ended, well (`None`) or with this errcode ([`upstream_error`]).
+pub fn upstream(upstream: &'static str, errcode: Option<String>, took: Duration) {
+    upstream_latency(upstream, took);
+    if let Some(errcode) = errcode {
+        upstream_error(upstream, errcode);
+    }
+}
+
+/// A call to another service ended, well or not.
+pub fn upstream_latency(upstream: &'static str, took: Duration) {
+    histogram!("upstream_latency", "upstream" => upstream).record(took);
+}
+
+/// A call to another service failed: with its own code, or with what a word of ours says.
+pub fn upstream_error(upstream: &'static str, errcode: String) {
+    counter!("upstream_errors", "upstream" => upstream, "errcode" => errcode).increment(1);
+}
+
+/// A call to another service is made once more.
+pub fn retry(upstream: &'static str) {
+    counter!("retries", "upstream" => upstream).increment(1);
+}
+
+fn label(route: Option<&str>) -> String {
+    route.unwrap_or("unmatched").to_owned()
+}
+
+/// A method as a label: clients can make up any number of them.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ::metrics::with_local_recorder;
+
+    use super::*;
+    use crate::{clock::Clock, telemetry::Emf};
+
+    /// Calls every function of this module.
+    fn everything() {
+        let (route, took) = (Some("/a/{id}"), Duration::from_millis(3));
+        describe();
+        request(route, &Method::GET, StatusCode::OK, took);
+        cold_start(route);
+        degraded_request(route);
+        degradation("Redis");
+        shed("requests");
+        admitted("login");
+        denied("login");
+        breaker_transition("wechat", BreakerState::Closed, BreakerState::Open);
+        upstream("wechat", Some("-1".to_owned()), took);
+        retry("wechat");
+    }
+
+    #[test]
+    fn each_metric_has_its_labels_and_no_other_is_recorded() {
+        let emf = Emf::new("test", Clock::System);
+        with_local_recorder(&emf, everything);
+        let recorded: BTreeSet<_> = emf.keys().into_iter().collect();
+        let text = |text: &str| text.to_owned();
+        let documented = ALL.map(|metric| (text(metric.name), metric.labels.iter().copied().map(text).collect()));
+        assert_eq!(recorded, BTreeSet::from(documented));
+    }
+
+    #[test]
+    fn what_clients_make_up_is_no_label() {
+        let emf = Emf::new("test", Clock::System);
+        with_local_recorder(&emf, || {
+            for method in ["BREW", "WHEN", "X-9"] {
+                request(None, &Method::from_bytes(method.as_bytes()).unwrap(), StatusCode::NOT_FOUND, Duration::ZERO);
+            }
+        });
+        let mut lines = Vec::new();
+        emf.flush(&mut lines).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&lines).unwrap();
+        assert_eq!(
+            (&document["requests"], &document["method"], &document["route"]),
+            (&3.into(), &"other".into(), &"unmatched".into())
+        );
+    }
+}
