@@ -1,5 +1,5 @@
 //! What is counted and measured, through one facade: the `metrics` crate. Where it goes is for the server to say: on
-//! Lambda CloudWatch's embedded metric format ([`super::emf`]), on a server of our own Prometheus. Without a recorder
+//! Lambda CloudWatch's embedded metric format ([`super::Emf`]), on a server of our own Prometheus. Without a recorder
 //! nothing is done.
 //!
 //! Labels have few values (a route's template, not a path; nobody's id): each combination is a series that is paid for.
