@@ -42,10 +42,10 @@ bench: ## measure cold start, latency, memory and throughput of the release buil
 	@scripts/bench.sh $(ARGS)
 
 tools-test: ## install what the tests need
-	@scripts/tools/redis.sh && scripts/tools/install.sh test
+	@scripts/tools/redis.sh && scripts/tools/install.sh test clients
 
 tools-check: ## install what the checks need
 	@scripts/tools/install.sh check
 
 clean: ## remove everything built, the tools and the local data
-	@cargo clean && rm -rf .aws-sam .tools .data
+	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules

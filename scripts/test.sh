@@ -5,6 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/tools/redis.sh
-scripts/tools/install.sh test
+scripts/tools/install.sh test clients
 cargo build --workspace --bins --tests
 cargo test --workspace --no-fail-fast

@@ -31,7 +31,8 @@ pub const FUNCTIONS: [(&str, Routes); 5] = [
 
 /// The routes of all functions, as API Gateway would route them.
 pub fn routes(instance: &Instance) -> Router {
-    FUNCTIONS.into_iter().fold(Router::new(), |router, (_, routes)| router.merge(routes(instance)))
+    let all = FUNCTIONS.into_iter().fold(Router::new(), |router, (_, routes)| router.merge(routes(instance)));
+    all.merge(shared::edge::key_routes(instance))
 }
 
 /// The backend, listening and not yet serving.

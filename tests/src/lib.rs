@@ -5,6 +5,7 @@
 //! | [`binaries`] | the workspace's binaries, built once per test process |
 //! | [`process`] | a child process with captured output that never outlives the test |
 //! | [`runtime_api`] | the Lambda Runtime API, and a function binary running against it |
+//! | [`sealed`] | a client that seals bodies and opens answers |
 //! | [`rie`] | a function binary under AWS's own Runtime Interface Emulator |
 //! | [`redis_server`] | a real Redis on a port of its own, to stop, freeze and restart |
 //! | [`dynamodb`] | DynamoDB in memory, and a client to look at its rows |
@@ -31,6 +32,7 @@ pub mod process;
 pub mod redis_server;
 pub mod rie;
 pub mod runtime_api;
+pub mod sealed;
 pub mod settings;
 pub mod wire_proxy;
 pub mod world;

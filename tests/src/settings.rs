@@ -15,6 +15,8 @@ const PUSH_TOKEN: &str = "kitPushToken7Jq2Vx9Lm4Tn8Rb";
 const OTHER_PUSH_TOKEN: &str = "kitPushToken3Zw6Kd1Hs5Gf0Yc";
 /// Its last digit says more than 256 bits have room for.
 const PUSH_KEY: &str = "kitEncodingAesKey4Xr8Wt2Bn6Mq0Pz3Lv7Jc1Hs9G";
+/// An RSA key, PKCS#8 DER as base64.
+pub(crate) const TRANSPORT_KEY: &str = include_str!("../data/transport-key.b64").trim_ascii();
 const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const AWS_SESSION: &str = "session-token-of-the-test-kit";
 
@@ -56,6 +58,7 @@ impl Settings {
             .with("LOG_LEVEL", "info")
             .with("JWT_SECRETS", JWT_SECRET)
             .with("DATA_KEYS", &format!("k1:{DATA_KEY}"))
+            .with("TRANSPORT_KEYS", &format!("t1:{TRANSPORT_KEY}"))
             .with("WECHAT_APPIDS", &format!("{APP_ID},{OTHER_APP_ID}"))
             .with("WECHAT_SECRETS", &format!("{APP_ID}:{APP_SECRET},{OTHER_APP_ID}:{OTHER_APP_SECRET}"))
             .with("MESSAGE_PUSH", &format!("{APP_ID}:{PUSH_TOKEN}:{PUSH_KEY},{OTHER_APP_ID}:{OTHER_PUSH_TOKEN}"))
@@ -88,7 +91,7 @@ impl Settings {
     }
 
     /// What must never be in a log, by name.
-    pub fn secrets() -> [(&'static str, &'static str); 9] {
+    pub fn secrets() -> [(&'static str, &'static str); 10] {
         [
             ("the app secret", APP_SECRET),
             ("the other app secret", OTHER_APP_SECRET),
@@ -99,6 +102,7 @@ impl Settings {
             ("the token of message push", PUSH_TOKEN),
             ("the other token of message push", OTHER_PUSH_TOKEN),
             ("the key of message push", PUSH_KEY),
+            ("the transport key", TRANSPORT_KEY),
         ]
     }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod log;
 mod metrics;
 mod sample_events;
+mod sealed;
 mod several_instances;
 mod stage;
 mod start;
