@@ -1,7 +1,7 @@
 # What a person does with this project; the logic lives in scripts/ and .ci/.
 # `make` alone lists the targets. Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys test check audit fmt build deploy invoke-login bench tools-test tools-check clean
+.PHONY: help run keys seal test check audit fmt build deploy invoke-login bench tools-test tools-check clean
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
@@ -16,6 +16,9 @@ run: ## serve every function on 127.0.0.1:9000 (PORT, REDIS_URL, DATA_DIR, WECHA
 
 keys: ## print a new set of keys (FOLDER=keys.new writes files and prints the commands for AWS)
 	@cargo run --quiet --bin local -- keys $(FOLDER)
+
+seal: ## send standard input sealed: echo '{"code":"…"}' | make seal ARGS="POST http://127.0.0.1:9000/api/v1/user/login"
+	@cargo run --quiet --bin local -- seal $(ARGS)
 
 test: ## all tests; installs redis-server, the Lambda emulator and cargo-lambda when they are missing
 	@scripts/test.sh

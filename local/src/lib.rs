@@ -8,6 +8,7 @@ mod keys;
 mod listen;
 mod metrics;
 mod push;
+mod seal;
 mod serve;
 mod settings;
 
@@ -15,6 +16,7 @@ pub use banner::banner;
 pub use database::{Database, create_table};
 pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
+pub use seal::seal;
 pub use serve::serve;
 pub use settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
 

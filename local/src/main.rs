@@ -1,4 +1,5 @@
 //! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C. `make keys`: makes keys.
+//! `make seal`: a sealed call.
 
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
@@ -13,7 +14,9 @@ fn main() -> ExitCode {
         [] => start().map_err(|error| format!("weapp-serverless does not start: {error}")),
         ["keys"] => keys(None),
         ["keys", folder] => keys(Some(Path::new(folder))),
-        _ => Err("usage: local [keys [FOLDER]]".to_owned()),
+        ["seal", method, url] => seal(method, url, None),
+        ["seal", method, url, token] => seal(method, url, Some(token)),
+        _ => Err("usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY]".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,6 +36,14 @@ fn keys(folder: Option<&Path>) -> Result<(), String> {
     };
     print!("{text}");
     Ok(())
+}
+
+/// Sends what standard input says, sealed.
+fn seal(method: &str, url: &str, token: Option<&str>) -> Result<(), String> {
+    let content = std::io::read_to_string(std::io::stdin()).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(local::seal(method, url, token, &content)).map_err(|error| error.to_string())
 }
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,10 +2,12 @@
 //! goes wrong in it, logged at `trace`, and then a search.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use e2e::{
     both_ways,
     http::{Answer, Client},
     logs::Logs,
+    sealed::Sealer,
     settings::{APP_ID, Settings},
     wire_proxy,
     world::{Api, CODE2SESSION, SharedState, Tokens, World, capture, captured},
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use shared::{
     clock::Clock,
     config::{Env, WeChatSettings},
-    crypto::AtRest,
+    crypto::{AtRest, jwe::Enc},
     instance::Instance,
     random::Random,
 };
@@ -75,6 +77,7 @@ async fn no_secret_is_logged_or_told_or_stored(state: SharedState) {
     hostile_tokens(&world, &mut story).await;
     bad_bodies(&world, &mut story).await;
     pushes(&world, &mut story).await;
+    sealed_bodies(&world, &mut story).await;
     trouble_with_wechat(&world, &mut story).await;
     nothing_is_stored(&world, &story).await;
     trouble_with_the_stores(&mut world, &mut story).await;
@@ -213,6 +216,56 @@ async fn pushes(world: &World, story: &mut Story) {
     }
 }
 
+/// A sealed login, and all ways in which one is refused.
+async fn sealed_bodies(world: &World, story: &mut Story) {
+    let mut client = Sealer::of(&world.api).await;
+    let now = Clock::Manual(world.clock.clone()).now_seconds();
+    let path = "/api/v1/user/login";
+    for (seed, enc) in (1..).zip(Enc::ALL) {
+        (client.enc, client.random) = (enc, Random::seeded(seed));
+        let cek = content_key(enc, &Random::seeded(seed));
+        story.secret("a content key", &hex(&cek));
+        story.secret("a content key in base64", &BASE64_URL_SAFE_NO_PAD.encode(&cek));
+        story.secret("a content key as Debug prints bytes", &format!("{:?}", &cek[..16]));
+        let body = json!({"code": story.code(world, "alice")});
+        story.secret("a sealed plaintext", &body.to_string());
+        let sealed = client.seal(&client.header(now, "POST", path), &body);
+        let post = |path: &str, body: &str| {
+            world.api.request("POST", path).header("content-type", client.media_type()).body(body)
+        };
+        let (status, headers, answer) = post(path, &sealed.jwe).send_raw().await;
+        let opened = client.open(&sealed, status, headers, &answer);
+        story.tokens(&Tokens::of(&opened));
+        let fresh = client.seal(&client.header(now, "POST", path), &body);
+        let old = client.seal(&client.header(0, "POST", path), &body);
+        let half = &fresh.jwe[..fresh.jwe.len() / 2];
+        let changed = fresh.jwe.replace('A', "B");
+        for (path, jwe) in [
+            (path, &*sealed.jwe),
+            (path, &old.jwe),
+            ("/api/v1/user/refresh", &fresh.jwe),
+            (path, half),
+            (path, &changed),
+        ] {
+            let answer = post(path, jwe).send().await;
+            answer.fails(400, "decrypt_failed");
+            story.answers.push(answer);
+        }
+        let refused = client.send(&world.api, now, ("POST", path), &json!({"code": [body.to_string()]})).await;
+        refused.fails(400, "invalid_request");
+        story.answers.push(refused);
+    }
+}
+
+/// What the client draws first.
+fn content_key(enc: Enc, random: &Random) -> Vec<u8> {
+    (0..enc.key_len() / 32).flat_map(|_| random.bytes::<32>()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 async fn trouble_with_wechat(world: &World, story: &mut Story) {
     let faults = [
         Fault { reset: true, ..Fault::default() },
@@ -308,6 +361,7 @@ async fn settings_that_are_refused_are_not_quoted(state: SharedState) {
     let names = [
         "JWT_SECRETS",
         "DATA_KEYS",
+        "TRANSPORT_KEYS",
         "WECHAT_SECRETS",
         "REDIS_URL",
         "WECHAT_BASE_URL",

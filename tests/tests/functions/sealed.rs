@@ -1,7 +1,5 @@
 //! Sealed bodies, as API Gateway hands them over and takes them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::{Engine, prelude::BASE64_STANDARD};
 use e2e::{
     events::HttpApi,
@@ -11,19 +9,19 @@ use e2e::{
     world::Tokens,
 };
 use serde_json::{Value, json};
-use shared::crypto::jwe::Form;
+use shared::{clock::Clock, crypto::jwe::Form};
 
 use crate::stage::Stage;
 
 const LOGIN: (&str, &str) = ("POST", "/api/v1/user/login");
 
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+    Clock::System.now_seconds()
 }
 
 /// API Gateway encodes a body whose type it does not know as text, and decodes an answer that says so.
-async fn invoke(function: &FunctionUnderTest, sealer: &Sealer, sealed: &Sealed, encoded: bool) -> Answer {
-    let mut event = HttpApi::new(LOGIN.0, LOGIN.1).header("content-type", sealer.media_type()).event();
+async fn invoke(function: &FunctionUnderTest, client: &Sealer, sealed: &Sealed, encoded: bool) -> Answer {
+    let mut event = HttpApi::new(LOGIN.0, LOGIN.1).header("content-type", client.media_type()).event();
     let body = if encoded { BASE64_STANDARD.encode(&sealed.jwe) } else { sealed.jwe.clone() };
     (event["body"], event["isBase64Encoded"]) = (body.into(), encoded.into());
     let response = function.invoke(&event).await;
@@ -31,7 +29,7 @@ async fn invoke(function: &FunctionUnderTest, sealer: &Sealer, sealed: &Sealed, 
     let is_encoded = response["isBase64Encoded"].as_bool().unwrap();
     let body = if is_encoded { BASE64_STANDARD.decode(text).unwrap() } else { text.as_bytes().to_vec() };
     let status = response["statusCode"].as_u64().unwrap().try_into().unwrap();
-    sealer.open(sealed, status, headers(&response), &body)
+    client.open(sealed, status, headers(&response), &body)
 }
 
 fn headers(response: &Value) -> reqwest::header::HeaderMap {
@@ -47,11 +45,11 @@ fn headers(response: &Value) -> reqwest::header::HeaderMap {
 async fn a_login_is_sealed_on_both_ways_through_api_gateway() {
     let stage = Stage::start().await;
     let login = stage.function("login");
-    let mut sealer = Sealer::of_the_kit();
+    let mut client = Sealer::of_the_kit();
     for (form, encoded) in [(Form::Compact, true), (Form::Compact, false), (Form::Flattened, false)] {
-        sealer.form = form;
-        let sealed = sealer.seal(&sealer.header(now(), LOGIN.0, LOGIN.1), &json!({"code": stage.code("alice")}));
-        Tokens::of(&invoke(&login, &sealer, &sealed, encoded).await);
+        client.form = form;
+        let sealed = client.seal(&client.header(now(), LOGIN.0, LOGIN.1), &json!({"code": stage.code("alice")}));
+        Tokens::of(&invoke(&login, &client, &sealed, encoded).await);
     }
 }
 
@@ -59,11 +57,11 @@ async fn a_login_is_sealed_on_both_ways_through_api_gateway() {
 async fn a_named_stage_may_be_part_of_what_was_sealed_for() {
     let stage = Stage::start().await;
     let login = stage.function("login");
-    let sealer = Sealer::of_the_kit();
+    let client = Sealer::of_the_kit();
     for (htu, status) in
         [("/prod/api/v1/user/login", 200), ("/api/v1/user/login", 200), ("/test/api/v1/user/login", 400)]
     {
-        let sealed = sealer.seal(&sealer.header(now(), "POST", htu), &json!({"code": stage.code("alice")}));
+        let sealed = client.seal(&client.header(now(), "POST", htu), &json!({"code": stage.code("alice")}));
         let mut event =
             HttpApi::new("POST", "/prod/api/v1/user/login").header("content-type", "application/jose").event();
         event["requestContext"]["stage"] = "prod".into();

@@ -26,40 +26,40 @@ fn now(world: &World) -> i64 {
     Clock::Manual(world.clock.clone()).now_seconds()
 }
 
-async fn post(api: &Api, path: &str, sealer: &Sealer, jwe: &str) -> e2e::http::Answer {
-    api.request("POST", path).header("content-type", sealer.media_type()).body(jwe).send().await
+async fn post(api: &Api, path: &str, client: &Sealer, jwe: &str) -> e2e::http::Answer {
+    api.request("POST", path).header("content-type", client.media_type()).body(jwe).send().await
 }
 
 async fn every_endpoint_takes_sealed_bodies(state: SharedState) {
     let world = World::start(state).await;
-    let mut sealer = Sealer::of(&world.api).await;
+    let mut client = Sealer::of(&world.api).await;
     for enc in Enc::ALL {
         for form in [Form::Compact, Form::Flattened] {
-            (sealer.enc, sealer.form) = (enc, form);
+            (client.enc, client.form) = (enc, form);
             let body = json!({"code": world.code("alice")});
-            let tokens = Tokens::of(&sealer.send(&world.api, now(&world), LOGIN, &body).await);
+            let tokens = Tokens::of(&client.send(&world.api, now(&world), LOGIN, &body).await);
             let body = json!({"refreshToken": tokens.refresh});
-            let tokens = Tokens::of(&sealer.send(&world.api, now(&world), REFRESH, &body).await);
+            let tokens = Tokens::of(&client.send(&world.api, now(&world), REFRESH, &body).await);
             let sealed =
-                sealer.seal(&sealer.header(now(&world), "PATCH", "/api/v1/user/info"), &json!({"nickname": "小明"}));
+                client.seal(&client.header(now(&world), "PATCH", "/api/v1/user/info"), &json!({"nickname": "小明"}));
             let request = world.api.request("PATCH", "/api/v1/user/info").bearer(&tokens.access);
-            let request = request.header("content-type", sealer.media_type()).body(sealed.jwe.as_str());
+            let request = request.header("content-type", client.media_type()).body(sealed.jwe.as_str());
             let (status, headers, body) = request.send_raw().await;
-            assert_eq!(sealer.open(&sealed, status, headers, &body).ok(200)["nickname"], "小明");
+            assert_eq!(client.open(&sealed, status, headers, &body).ok(200)["nickname"], "小明");
         }
     }
 }
 
 async fn failures_are_sealed_and_not_repeatable(state: SharedState) {
     let world = World::start(state).await;
-    let sealer = Sealer::of(&world.api).await;
-    sealer.send(&world.api, now(&world), LOGIN, &json!({"code": 1})).await.fails_at(&["code"]);
-    sealer.send(&world.api, now(&world), LOGIN, &json!({"code": "unknown"})).await.fails(400, "code_invalid");
-    sealer.send(&world.api, now(&world), REFRESH, &json!({"refreshToken": "x"})).await.fails(401, "refresh_invalid");
-    sealer.send(&world.api, now(&world), ("POST", "/nowhere"), &json!({})).await.fails(404, "not_found");
+    let client = Sealer::of(&world.api).await;
+    client.send(&world.api, now(&world), LOGIN, &json!({"code": 1})).await.fails_at(&["code"]);
+    client.send(&world.api, now(&world), LOGIN, &json!({"code": "unknown"})).await.fails(400, "code_invalid");
+    client.send(&world.api, now(&world), REFRESH, &json!({"refreshToken": "x"})).await.fails(401, "refresh_invalid");
+    client.send(&world.api, now(&world), ("POST", "/nowhere"), &json!({})).await.fails(404, "not_found");
     // The same code sealed again is the same login; the same body again is refused before anybody looks at the code.
     let body = json!({"code": world.code("alice")});
-    let sealed = sealer.seal(&sealer.header(now(&world), LOGIN.0, LOGIN.1), &body);
+    let sealed = client.seal(&client.header(now(&world), LOGIN.0, LOGIN.1), &body);
     let (status, headers, answer) = world
         .api
         .request("POST", LOGIN.1)
@@ -67,21 +67,21 @@ async fn failures_are_sealed_and_not_repeatable(state: SharedState) {
         .body(sealed.jwe.as_str())
         .send_raw()
         .await;
-    let first = Tokens::of(&sealer.open(&sealed, status, headers, &answer));
-    post(&world.api, LOGIN.1, &sealer, &sealed.jwe).await.fails(400, "decrypt_failed");
-    assert_eq!(Tokens::of(&sealer.send(&world.api, now(&world), LOGIN, &body).await), first);
+    let first = Tokens::of(&client.open(&sealed, status, headers, &answer));
+    post(&world.api, LOGIN.1, &client, &sealed.jwe).await.fails(400, "decrypt_failed");
+    assert_eq!(Tokens::of(&client.send(&world.api, now(&world), LOGIN, &body).await), first);
     // Nor can it be used for something else, or later.
-    let other = sealer.seal(&sealer.header(now(&world), LOGIN.0, LOGIN.1), &body);
-    post(&world.api, REFRESH.1, &sealer, &other.jwe).await.fails(400, "decrypt_failed");
+    let other = client.seal(&client.header(now(&world), LOGIN.0, LOGIN.1), &body);
+    post(&world.api, REFRESH.1, &client, &other.jwe).await.fails(400, "decrypt_failed");
     world.clock.advance_seconds(301);
-    post(&world.api, LOGIN.1, &sealer, &other.jwe).await.fails(400, "decrypt_failed");
+    post(&world.api, LOGIN.1, &client, &other.jwe).await.fails(400, "decrypt_failed");
 }
 
 async fn a_copy_is_refused_by_every_instance(state: SharedState) {
     let world = World::start(state).await;
     let other = world.another_instance().await;
-    let sealer = Sealer::of(&world.api).await;
-    let sealed = sealer.seal(&sealer.header(now(&world), "POST", "/nowhere"), &json!({}));
+    let client = Sealer::of(&world.api).await;
+    let sealed = client.seal(&client.header(now(&world), "POST", "/nowhere"), &json!({}));
     assert_eq!([status(&world.api, &sealed).await, status(&world.api, &sealed).await], [404, 400]);
     // Without shared state another instance can't know.
     let expected = if state == SharedState::Redis { 400 } else { 404 };
@@ -93,8 +93,8 @@ async fn an_outage_of_redis_is_no_outage_of_sealed_bodies(state: SharedState) {
     if state == SharedState::InProcess {
         return;
     }
-    let sealer = Sealer::of(&world.api).await;
-    let [before, during] = [(); 2].map(|()| sealer.seal(&sealer.header(now(&world), "POST", "/nowhere"), &json!({})));
+    let client = Sealer::of(&world.api).await;
+    let [before, during] = [(); 2].map(|()| client.seal(&client.header(now(&world), "POST", "/nowhere"), &json!({})));
     assert_eq!(status(&world.api, &before).await, 404);
     world.redis().kill();
     let during = [status(&world.api, &during).await, status(&world.api, &during).await];
@@ -109,11 +109,11 @@ async fn status(api: &Api, sealed: &Sealed) -> u16 {
 }
 
 async fn without_a_key_sealed_bodies_are_off(state: SharedState) {
-    let sealer = Sealer::of(&World::start(state).await.api).await;
+    let client = Sealer::of(&World::start(state).await.api).await;
     let world = World::with(state).deployed().set("TRANSPORT_KEYS", "").start().await;
     world.api.request("GET", "/api/v1/crypto/key").send().await.fails(404, "not_found");
     for media_type in ["application/jose", "application/jose+json"] {
-        let sealed = sealer.seal(&sealer.header(now(&world), LOGIN.0, LOGIN.1), &json!({}));
+        let sealed = client.seal(&client.header(now(&world), LOGIN.0, LOGIN.1), &json!({}));
         let request = world.api.request("POST", LOGIN.1).header("content-type", media_type).body(sealed.jwe);
         request.send().await.fails(415, "unsupported_media_type");
     }
