@@ -10,3 +10,5 @@ for function in $(functions); do cargo build --release -p "$function"; done
 cargo build --release -p local
 cargo build --release -p bench
 cargo run --release -p bench -- "$@"
+# What pure functions cost.
+[ $# -gt 0 ] || cargo bench -p bench --bench '*'

@@ -16,6 +16,15 @@ fn holds(binary: &str, text: &str) -> bool {
     status.success()
 }
 
+/// What only the code that opens sealed bodies says.
+const SEALED: &str = "sealed body: made for another method or path";
+
+#[test]
+fn a_function_without_bodies_does_not_link_what_opens_them() {
+    assert!(holds("login", SEALED), "this test searches for nothing");
+    assert!(!holds("health", SEALED));
+}
+
 #[test]
 fn what_is_deployed_holds_nothing_that_is_only_for_local_use() {
     for text in LOCAL_ONLY {

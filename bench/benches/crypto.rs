@@ -1,0 +1,41 @@
+//! What cryptography costs one request: pure functions, one core. One function for each subject, listed at the end.
+#![allow(missing_docs, clippy::unwrap_used, reason = "made by macros; a bench fails by panicking")]
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use shared::{
+    crypto::{
+        TransportKey, TransportKeys,
+        jwe::{Enc, Form, RequestHeader, SealedRequest, seal_request},
+    },
+    random::Random,
+};
+
+/// The server's side of a sealed request with 1 KiB of content: parse and open it, seal an answer of the same length.
+fn sealed_bodies(criterion: &mut Criterion) {
+    let keys = TransportKeys(vec![TransportKey::generate("k").unwrap()]);
+    let public = keys.first().unwrap().public();
+    let (random, content) = (Random::System, [b'x'; 1024]);
+    let mut group = criterion.benchmark_group("sealed body, 1 KiB, RSA-2048");
+    for enc in Enc::ALL {
+        let header = RequestHeader::new(enc, "k", (1_800_000_000, "request"), ("POST", "/api/v1/user/login"));
+        let (jwe, _) = seal_request(public, &header, &content, Form::Compact, &random).unwrap();
+        group.bench_function(BenchmarkId::new("open and seal", format!("{enc:?}")), |bench| {
+            bench.iter(|| {
+                let request = SealedRequest::parse(black_box(jwe.as_bytes()), Form::Compact).unwrap();
+                let (content, answer) = request.open(request.key(&keys).unwrap(), &random).unwrap();
+                answer.seal(&content, None, 1_800_000_001, &random).unwrap()
+            });
+        });
+        let request = SealedRequest::parse(jwe.as_bytes(), Form::Compact).unwrap();
+        let (_, answer) = request.open(request.key(&keys).unwrap(), &random).unwrap();
+        group.bench_function(BenchmarkId::new("seal", format!("{enc:?}")), |bench| {
+            bench.iter(|| answer.seal(black_box(&content), None, 1_800_000_001, &random).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, sealed_bodies);
+criterion_main!(benches);
