@@ -19,11 +19,12 @@ use axum::{
 use serde::Deserialize;
 use shared::{
     api::{ApiError, Raw, Reason},
+    deadline,
     instance::Instance,
     random::Random,
     telemetry::Scope,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 pub use handler::{Handled, Handler, Reply};
 use inbox::{Inbox, PushQuery, Received};
@@ -77,7 +78,9 @@ async fn receive(
     let Query(query) = query.map_err(|_| Reason::InvalidRequest)?;
     let received = callback.inbox.open(&query, &body)?;
     Scope::note(|scope| scope.app_id = Some(received.push.app_id.to_string()));
-    let handled = timeout(ANSWER_WITHIN, callback.once(&received, &query));
+    // What the handlers call is told how long it may take.
+    let end = Instant::now() + deadline::cap(ANSWER_WITHIN);
+    let handled = timeout_at(end, deadline::scope(Some(end), callback.once(&received, &query)));
     let reply = handled.await.map_err(|_| Reason::UpstreamTimeout)??;
     callback.answer(&received, reply)
 }

@@ -12,7 +12,7 @@ use shared::{
     instance::Instance,
     kv::{Kv, KvError, MemoryStore, Record},
     random::Random,
-    telemetry,
+    telemetry::{self, Scope},
 };
 use tokio::time::{Instant, sleep};
 
@@ -49,10 +49,11 @@ pub struct Claim {
     key: String,
 }
 
+/// The claims: of the requests of this instance, then of all instances. So what this instance handled it does not handle
+/// again, though shared state be out of reach.
 pub struct Once {
-    shared: Kv,
-    /// Where shared state is out of reach.
     here: Kv,
+    shared: Kv,
     random: Random,
     life: Duration,
 }
@@ -64,7 +65,7 @@ impl Once {
     }
 
     fn with(shared: Kv, clock: Clock, random: Random, max_age: Duration) -> Self {
-        Self { shared, here: Kv::Memory(MemoryStore::new(clock)), random, life: max_age * 2 + CLAIM }
+        Self { here: Kv::Memory(MemoryStore::new(clock)), shared, random, life: max_age * 2 + CLAIM }
     }
 
     /// Claims the message, or waits for whoever has.
@@ -72,15 +73,25 @@ impl Once {
         let key = format!("{{push:{id}}}");
         let pending = encode(&State::Pending(hex::encode(self.random.bytes::<16>())));
         let give_up = Instant::now() + WAIT;
-        let mut pause = FIRST_LOOK;
-        loop {
-            match self.look(&key, &pending).await {
-                None => return Turn::Ours(Claim { key }),
-                Some(State::Done(reply)) => return Turn::Done(reply),
-                Some(State::Pending(_)) if Instant::now() >= give_up => return Turn::Taken,
-                Some(State::Pending(_)) => sleep(pause).await,
+        // Memory does not fail.
+        if let Ok(Some(state)) = take_turn(&self.here, &key, &pending, give_up).await {
+            return state.into();
+        }
+        match take_turn(&self.shared, &key, &pending, give_up).await {
+            Ok(None) => Turn::Ours(Claim { key }),
+            Ok(Some(State::Done(reply))) => {
+                let value = encode(&State::Done(reply.clone()));
+                tell(self.here.put(Record { key: &key, value: &value, life: self.life }).await);
+                Turn::Done(reply)
             }
-            pause = (pause * 2).min(LAST_LOOK);
+            Ok(Some(State::Pending(_))) => {
+                tell(self.here.delete(&key).await);
+                Turn::Taken
+            }
+            Err(error) => {
+                degraded(&error);
+                Turn::Ours(Claim { key })
+            }
         }
     }
 
@@ -88,56 +99,86 @@ impl Once {
     pub async fn settle(&self, claim: Claim, reply: Option<&Reply>) {
         let value = encode(&State::Done(reply.cloned()));
         let record = Record { key: &claim.key, value: &value, life: self.life };
-        if let Err(error) = self.shared.put(record.clone()).await {
-            degraded(&error);
-            // Memory does not fail.
-            let _ = self.here.put(record).await;
-        }
+        // However long the handlers waited for Redis: the others have to hear of it.
+        Scope::renew_redis_budget();
+        // The shared one first: who waits at this instance looks there next.
+        tell(self.shared.put(record.clone()).await);
+        tell(self.here.put(record).await);
     }
 
     /// The message was not handled: the next delivery may try.
     pub async fn release(&self, claim: Claim) {
-        if let Err(error) = self.shared.delete(&claim.key).await {
-            degraded(&error);
-        }
-        let _ = self.here.delete(&claim.key).await;
+        Scope::renew_redis_budget();
+        tell(self.shared.delete(&claim.key).await);
+        tell(self.here.delete(&claim.key).await);
     }
 
     /// Whether no other message came with this signature, which covers none: `{push-signature:sha256}` holds the first
     /// one's id. Who reads a plain message on its way can then repeat it, but not write another one.
     pub async fn is_only_message_of(&self, signature: &str, id: &str) -> bool {
         let key = format!("{{push-signature:{}}}", hex::encode(Sha256::digest(signature)));
-        self.add(Record { key: &key, value: id.as_bytes(), life: self.life }).await
-    }
-
-    /// Claims the message if it is free (nothing is told then), else tells what stands there.
-    async fn look(&self, key: &str, pending: &[u8]) -> Option<State> {
-        if self.add(Record { key, value: pending, life: CLAIM }).await {
-            return None;
-        }
-        let value = match self.shared.get([key]).await {
-            Ok([Some(value)]) => Some(value),
-            _ => self.here.get([key]).await.ok().and_then(|[value]| value),
-        };
-        // Nothing there any more: released in between, so the next look may claim it.
-        let state = value.and_then(|value| serde_json::from_slice(&value).ok());
-        Some(state.unwrap_or_else(|| State::Pending(String::new())))
-    }
-
-    /// [`Kv::add`] to shared state, or to this instance's where that is out of reach.
-    async fn add(&self, record: Record<'_>) -> bool {
-        match self.shared.add(record.clone()).await {
-            Ok(added) => added,
-            Err(error) => {
-                degraded(&error);
-                self.here.add(record).await.unwrap_or(true)
+        let record = Record { key: &key, value: id.as_bytes(), life: self.life };
+        for store in [&self.here, &self.shared] {
+            match store.add(record.clone()).await {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => degraded(&error),
             }
+        }
+        true
+    }
+}
+
+impl From<State> for Turn {
+    fn from(state: State) -> Self {
+        match state {
+            State::Done(reply) => Self::Done(reply),
+            State::Pending(_) => Self::Taken,
         }
     }
 }
 
+/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in time. Fails only
+/// while it is not known whether somebody else is at it.
+async fn take_turn(kv: &Kv, key: &str, pending: &[u8], give_up: Instant) -> Result<Option<State>, KvError> {
+    let mut pause = FIRST_LOOK;
+    let mut taken = false;
+    loop {
+        match look(kv, key, pending).await {
+            Ok(Some(State::Pending(_))) => taken = true,
+            Err(error) if !taken => return Err(error),
+            // Somebody else was at it a moment ago.
+            Err(_) => {}
+            ended => return ended,
+        }
+        if Instant::now() >= give_up {
+            return Ok(Some(State::Pending(String::new())));
+        }
+        sleep(pause).await;
+        Scope::renew_redis_budget();
+        pause = (pause * 2).min(LAST_LOOK);
+    }
+}
+
+/// Claims the message if it is free (nothing is told then), else tells what stands there.
+async fn look(kv: &Kv, key: &str, pending: &[u8]) -> Result<Option<State>, KvError> {
+    if kv.add(Record { key, value: pending, life: CLAIM }).await? {
+        return Ok(None);
+    }
+    let [value] = kv.get([key]).await?;
+    // Nothing there any more: released in between, so the next look may claim it.
+    let state = value.and_then(|value| serde_json::from_slice(&value).ok());
+    Ok(Some(state.unwrap_or_else(|| State::Pending(String::new()))))
+}
+
 fn encode(state: &State) -> Vec<u8> {
     serde_json::to_vec(state).unwrap_or_default()
+}
+
+fn tell(outcome: Result<(), KvError>) {
+    if let Err(error) = outcome {
+        degraded(&error);
+    }
 }
 
 fn degraded(error: &KvError) {

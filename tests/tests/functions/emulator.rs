@@ -2,7 +2,7 @@
 
 use e2e::{binaries, http::Answer, rie::Emulator};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, push_sample};
 
 async fn answers(function: &str, event: &str) {
     let stage = Stage::start().await;
@@ -31,4 +31,11 @@ async fn token_answers_under_the_emulator() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn user_info_answers_under_the_emulator() {
     answers("user-info", "get").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callback_answers_under_the_emulator() {
+    let stage = Stage::start().await;
+    let emulator = Emulator::start(binaries::path("callback"), stage.settings.variables()).await;
+    assert_eq!(emulator.invoke(&push_sample(&stage, "secure-xml")).await["body"], "success");
 }

@@ -1,6 +1,9 @@
 //! A message is handled once, whatever WeChat and the network do.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use e2e::{
     both_ways, wire_proxy,
@@ -102,6 +105,53 @@ async fn a_delivery_after_its_timestamp_is_refused_and_not_handled_again(state: 
     world.clock.advance_seconds(1);
     refusal(&own.api, &push).await.fails(400, "decrypt_failed");
     assert_eq!(own.calls(), 1);
+}
+
+/// WeChat hangs up after 5 s; it has to have heard before that it is to come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_takes_too_long_is_a_504_in_time() {
+    let world = world(SharedState::InProcess).await;
+    let (own, permits) = Own::waiting(&world).await;
+    let push = world.wechat.push(&debug_demo()).unwrap();
+    let start = Instant::now();
+    refusal(&own.api, &push).await.fails(504, "upstream_timeout");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // By the time it comes again, nobody is held to be at it any more.
+    world.clock.advance_seconds(6);
+    permits.add_permits(1);
+    deliver(&own.api, &push).await.is_success();
+    assert_eq!(own.calls(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_does_not_take_over_because_redis_goes_away() {
+    let world = World::with(SharedState::Redis).own_redis().proxied().start().await;
+    let ((one, permits), other) = (Own::waiting(&world).await, Own::start(&world, None, 0).await);
+    let push = world.wechat.push(&debug_demo()).unwrap();
+    let redis = world.proxies().redis.as_ref().unwrap();
+    let (first, second, ()) = futures_util::join!(
+        deliver(&one.api, &push),
+        async {
+            one.is_called().await;
+            redis.take_traffic();
+            deliver(&other.api, &push).await
+        },
+        async {
+            one.is_called().await;
+            let looked = async {
+                while redis.take_traffic().commands.iter().filter(|command| *command == "GET").count() == 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            e2e::within_patience("a look at who is at it", looked).await;
+            redis.set(wire_proxy::Fault::Refuse).await;
+            redis.reset();
+            permits.add_permits(1);
+        }
+    );
+    first.is_success();
+    // It is told to come again, because what happened can't be known.
+    assert_eq!((second.status, one.calls(), other.calls()), (503, 1, 0), "{second:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

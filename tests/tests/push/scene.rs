@@ -21,7 +21,7 @@ use shared::{
     random::Random,
     wechat::push::Push,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use wechat_simulator::{PushConfig, PushFormat, PushMode, PushOrder, PushRequest, Simulator};
 
 pub const PATH: &str = "/api/v1/wechat/callback";
@@ -116,9 +116,29 @@ impl Own {
 
     /// An instance with a handler that answers with `reply` after it has failed so many times.
     pub async fn start(world: &World, reply: Option<Value>, failures: usize) -> Self {
+        Self::behind(world, reply, failures, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))).await
+    }
+
+    /// An instance whose handler waits for a permit each time, and the permits.
+    pub async fn waiting(world: &World) -> (Self, Arc<Semaphore>) {
+        let permits = Arc::new(Semaphore::new(0));
+        (Self::behind(world, None, 0, Arc::clone(&permits)).await, permits)
+    }
+
+    /// Waits until the handler is at it for the first time.
+    pub async fn is_called(&self) {
+        let called = async {
+            while self.calls() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        e2e::within_patience("a call of the handler", called).await;
+    }
+
+    async fn behind(world: &World, reply: Option<Value>, failures: usize, permits: Arc<Semaphore>) -> Self {
         let calls = Arc::new(AtomicUsize::new(0));
         let instance = Instance::new(world.env(), Clock::Manual(world.clock.clone()), Random::System);
-        let handler = Counting { reply: reply.map(own_reply), failures, calls: Arc::clone(&calls) };
+        let handler = Counting { reply: reply.map(own_reply), failures, permits, calls: Arc::clone(&calls) };
         let app = instance.app(callback::routes_with(&instance, vec![Box::new(handler)])).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -135,6 +155,7 @@ fn own_reply(fields: Value) -> Reply {
 struct Counting {
     reply: Option<Reply>,
     failures: usize,
+    permits: Arc<Semaphore>,
     calls: Arc<AtomicUsize>,
 }
 
@@ -143,6 +164,7 @@ impl Handler for Counting {
         async move {
             assert!([APP_ID, OTHER_APP_ID].contains(&push.app_id.as_str()));
             let before = self.calls.fetch_add(1, Ordering::SeqCst);
+            self.permits.acquire().await.unwrap().forget();
             // Long enough for others to come meanwhile.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             if before < self.failures { Err(ApiError::new(Reason::Unavailable)) } else { Ok(self.reply.clone()) }

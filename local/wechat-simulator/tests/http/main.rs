@@ -6,6 +6,7 @@ mod control;
 mod faults;
 mod login;
 mod phone;
+mod push;
 mod robustness;
 mod sec_check;
 mod session_keys;
