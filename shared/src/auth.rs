@@ -9,7 +9,7 @@ mod signing_key;
 mod tokens;
 
 pub use access_token::{Claims, TokenError};
-pub use admission::{Admission, AdmissionError};
+pub use admission::{Admission, AdmissionError, Caller};
 pub use refresh_token::{RefreshToken, RefreshTokenError};
 pub use session::{RotateError, Session, SessionError, Sessions};
 pub use tokens::{TokenPair, Tokens};

@@ -21,7 +21,7 @@ use http::{HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use client_ip::{ClientIp, ClientNetwork, Peer};
+pub use client_ip::{ClientAddress, ClientIp, Peer};
 pub use deadline::PlatformDeadline;
 pub use observe::RequestId;
 pub(crate) use sealed::Sealing;

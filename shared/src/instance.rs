@@ -11,7 +11,7 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, DynamoSettings, EdgeSettings, Env, Pkcs8Key, Problems, ProxySettings, SessionSettings,
+        CacheSettings, DynamoSettings, EdgeSettings, Env, LimitSettings, Pkcs8Key, Problems, ProxySettings, SessionSettings,
         SharedStateSettings, TokenSettings, TransportSettings, WeChatSettings,
     },
     crypto::{AtRest, TransportKey, TransportKeys},
@@ -19,6 +19,7 @@ use crate::{
     edge::{self, Edge, Sealing},
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
+    resilience::{Limiter, Limits},
     telemetry,
     users::{Identities, Users},
     wechat::{AccessTokens, Authorized, WeChat},
@@ -38,6 +39,7 @@ pub struct Instance {
     dynamo: OnceLock<Dynamo>,
     tokens: OnceLock<Arc<Tokens>>,
     sealed_bodies: OnceLock<Option<SealedBodies>>,
+    limiter: OnceLock<Limiter>,
 }
 
 /// The keys, and the layer that opens bodies with them.
@@ -56,6 +58,7 @@ impl Instance {
             dynamo: OnceLock::new(),
             tokens: OnceLock::new(),
             sealed_bodies: OnceLock::new(),
+            limiter: OnceLock::new(),
         }
     }
 
@@ -146,7 +149,22 @@ impl Instance {
 
     /// Checks callers.
     pub fn admission(&self) -> Admission {
-        Admission::new(self.verifier(), self.sessions(), self.users(), self.cache())
+        let stores = (self.sessions(), self.users(), self.cache());
+        Admission::new(self.verifier(), stores, (self.limiter(), self.limits()))
+    }
+
+    /// Charges who asks. Where instances share nothing, each limits by itself.
+    pub fn limiter(&self) -> Limiter {
+        let build = || {
+            let shared = matches!(self.kv(), Kv::Redis(_)) || self.env.is_local();
+            Limiter::new(shared.then(|| self.kv()), self.clock())
+        };
+        self.limiter.get_or_init(build).clone()
+    }
+
+    /// What requests cost.
+    pub fn limits(&self) -> Limits {
+        Limits::new(&LimitSettings::read(&self.env), &self.env)
     }
 
     /// The client of WeChat, connected before the first request.

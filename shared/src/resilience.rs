@@ -2,5 +2,8 @@
 
 pub mod breaker;
 pub mod bulkhead;
+mod limiter;
 pub mod rate_limit;
 pub mod retry;
+
+pub use limiter::{Denied, Limiter, Limits, Ticket};

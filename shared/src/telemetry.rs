@@ -34,6 +34,15 @@ pub enum Language {
     English,
 }
 
+/// What a client is told of its rate limits: the values of `RateLimit-Policy` and `RateLimit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitFields {
+    /// What holds.
+    pub policies: String,
+    /// What is left.
+    pub standings: String,
+}
+
 /// What is known of the request at hand.
 #[derive(Debug, Default)]
 pub struct Scope {
@@ -49,6 +58,8 @@ pub struct Scope {
     pub reason: Option<&'static str>,
     /// Why it failed, for the log only.
     pub cause: Option<String>,
+    /// How the limits that the request was charged for stand.
+    pub rate_limit: Option<RateLimitFields>,
     /// A store was down and the request was served without it.
     pub degraded: bool,
     /// How long the request has waited for Redis so far.

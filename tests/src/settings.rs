@@ -56,6 +56,11 @@ impl Settings {
             .with("WECHAT_BASE_URL", wechat_url)
             .with("TABLE_NAME", crate::dynamodb::TABLE)
             .with("LOG_LEVEL", "info")
+            // Tests ask more often than people do.
+            .with("RATE_LIMIT_LOGIN", "1000000/s burst 1000000")
+            .with("RATE_LIMIT_USER", "1000000/s burst 1000000")
+            .with("RATE_LIMIT_REFRESH", "1000000/s burst 1000000")
+            .with("RATE_LIMIT_GUEST", "1000000/s burst 1000000")
             .with("JWT_SECRETS", JWT_SECRET)
             .with("DATA_KEYS", &format!("k1:{DATA_KEY}"))
             .with("TRANSPORT_KEYS", &format!("t1:{TRANSPORT_KEY}"))

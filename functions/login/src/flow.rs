@@ -10,6 +10,7 @@ use shared::{
     dynamo::DynamoError,
     ids::AppId,
     instance::Instance,
+    resilience::{Limiter, Limits},
     telemetry::Scope,
     users::{Identities, Resolved, Status, User, UserError, Users, WeChatLogin},
     wechat::{WeChat, WeChatError},
@@ -31,6 +32,8 @@ pub struct LoggedIn {
 /// The parts that a login needs.
 pub struct Login {
     pub tokens: Arc<Tokens>,
+    pub limiter: Limiter,
+    pub limits: Limits,
     wechat: Arc<WeChat>,
     identities: Identities,
     users: Users,
@@ -42,6 +45,8 @@ impl Login {
     pub fn new(instance: &Instance) -> Self {
         Self {
             tokens: instance.tokens(),
+            limiter: instance.limiter(),
+            limits: instance.limits(),
             wechat: instance.wechat(),
             identities: instance.identities(),
             users: instance.users(),

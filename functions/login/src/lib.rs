@@ -1,5 +1,6 @@
 //! `POST /api/v1/user/login`: from a `wx.login` code to a session.
 
+mod admit;
 mod flow;
 mod input;
 mod once;
@@ -17,6 +18,7 @@ use shared::{
     users::User,
 };
 
+use admit::Admitted;
 use flow::Login;
 use input::LoginInput;
 
@@ -41,13 +43,20 @@ struct LoginAnswer {
 
 async fn login(
     State(login): State<Arc<Login>>,
+    admitted: Admitted,
     headers: HeaderMap,
     Json(input): Json<LoginInput>,
 ) -> Result<Success<LoginAnswer>, ApiError> {
     let app_id = login.app(input.app_id.as_deref());
     let app_id = app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
     Scope::note(|scope| scope.app_id = Some(app_id.to_string()));
-    let opened = login.once(app_id, input.code, user_agent(&headers)).await?;
+    let opened = match login.once(app_id, input.code, user_agent(&headers)).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            admitted.failed(&login, &error).await;
+            return Err(error);
+        }
+    };
     Scope::note(|scope| scope.user_id = Some(opened.user.id.to_string()));
     let tokens = login.tokens.issue(&opened.session, opened.user.role).ok_or(Reason::Internal)?;
     Ok(Success(LoginAnswer { tokens, user: opened.user, is_new_user: opened.is_new }))

@@ -14,7 +14,6 @@ use axum::{
 use shared::{
     auth::{Admission, Sessions, Tokens},
     instance::Instance,
-    users::Users,
 };
 
 #[derive(Clone, FromRef)]
@@ -22,19 +21,13 @@ struct Token {
     admission: Admission,
     sessions: Sessions,
     tokens: Arc<Tokens>,
-    users: Users,
 }
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     instance.dynamo_at_start();
     instance.sealed_bodies();
-    let state = Token {
-        admission: instance.admission(),
-        sessions: instance.sessions(),
-        tokens: instance.tokens(),
-        users: instance.users(),
-    };
+    let state = Token { admission: instance.admission(), sessions: instance.sessions(), tokens: instance.tokens() };
     Router::new()
         .route("/api/v1/user/refresh", post(refresh::refresh))
         .route("/api/v1/user/logout", post(sessions::logout))

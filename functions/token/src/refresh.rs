@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use shared::{
     api::{ApiError, Checks, Input, Json, Reason, Rule, Success},
-    auth::{RotateError, Sessions, TokenPair, Tokens},
+    auth::{Admission, RotateError, Sessions, TokenPair, Tokens},
+    edge::ClientAddress,
     telemetry::Scope,
-    users::{Status, UserError, Users},
 };
 
 /// The body.
@@ -32,20 +32,14 @@ impl Input for RefreshInput {
 }
 
 pub async fn refresh(
+    State(admission): State<Admission>,
     State(tokens): State<Arc<Tokens>>,
     State(sessions): State<Sessions>,
-    State(users): State<Users>,
+    ClientAddress(address): ClientAddress,
     Json(RefreshInput(token)): Json<RefreshInput>,
 ) -> Result<Success<TokenPair>, ApiError> {
-    let token = tokens.verify_refresh(token.expose_secret()).await?;
-    Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
     // The user first: a token that was moved on without an answer would look stolen at its next use.
-    let user = match users.get(token.user).await {
-        Ok(user) if user.status == Status::Disabled => return Err(Reason::UserDisabled.into()),
-        Ok(user) => user,
-        Err(UserError::NotFound) => return Err(Reason::RefreshInvalid.into()),
-        Err(UserError::Dynamo(error)) => return Err(error.into()),
-    };
+    let (token, user) = admission.admit_refresh(token.expose_secret(), address).await?;
     let session = sessions.rotate(&token).await.inspect_err(audit)?;
     Scope::note(|scope| scope.app_id = Some(session.app_id.to_string()));
     Ok(Success(tokens.issue(&session, user.role).ok_or(Reason::Internal)?))

@@ -1,17 +1,20 @@
 //! Who may pass: the token by CPU alone, then one round trip to the cache for all that the request needs.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 
 use super::{
     access_token::{Claims, TokenError},
+    refresh_token::{RefreshToken, RefreshTokenError},
     session::{SessionError, Sessions, session_cache_key},
     tokens::Tokens,
 };
 use crate::{
-    cache::Cache,
+    cache::{Cache, Entry},
     dynamo::DynamoError,
+    resilience::{Denied, Limiter, Limits, Ticket, rate_limit::Identity},
+    telemetry::Scope,
     users::{Status, User, UserError, Users, profile_cache_key},
 };
 
@@ -27,6 +30,12 @@ pub enum AdmissionError {
     /// The user may do nothing.
     #[error("the user is disabled")]
     UserDisabled,
+    /// The refresh token.
+    #[error(transparent)]
+    RefreshToken(#[from] RefreshTokenError),
+    /// Too many requests.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The table can't be used.
     #[error(transparent)]
     Dynamo(#[from] DynamoError),
@@ -41,6 +50,15 @@ impl From<SessionError> for AdmissionError {
     }
 }
 
+/// Who asks, as far as the request tells.
+#[derive(Clone, Copy, Default)]
+pub struct Caller<'a> {
+    /// The bearer token, if one was sent.
+    pub token: Option<&'a str>,
+    /// Where from, if the platform says so.
+    pub address: Option<IpAddr>,
+}
+
 /// Checks callers. Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
@@ -48,42 +66,99 @@ pub struct Admission {
     sessions: Sessions,
     users: Users,
     cache: Cache,
+    limiter: Limiter,
+    limits: Limits,
 }
 
 impl Admission {
-    /// Checks by `tokens`, then by `sessions`; profiles come from `users`.
+    /// Checks by `tokens`, then by `sessions`; profiles come from `users`; everybody is held to `limits`.
     #[must_use]
-    pub fn new(tokens: Arc<Tokens>, sessions: Sessions, users: Users, cache: Cache) -> Self {
-        Self { tokens, sessions, users, cache }
+    pub fn new(
+        tokens: Arc<Tokens>,
+        (sessions, users, cache): (Sessions, Users, Cache),
+        (limiter, limits): (Limiter, Limits),
+    ) -> Self {
+        Self { tokens, sessions, users, cache, limiter, limits }
     }
 
-    /// Admits the bearer of `token` (`None`: no token was sent).
+    /// Admits a signed-in caller.
     ///
     /// # Errors
     /// [`AdmissionError`].
-    pub async fn admit(&self, token: Option<&str>) -> Result<Claims, AdmissionError> {
-        let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?).await?;
-        let [session] = self.cache.read([&session_cache_key(claims.sid)]).await;
+    pub async fn admit(&self, caller: Caller<'_>) -> Result<Claims, AdmissionError> {
+        let claims = self.identify(caller).await?;
+        let ticket = self.limiter.ticket(Identity::User(claims.sub), self.limits.user)?;
+        let [session] = self.ask(ticket, [&session_cache_key(claims.sid)]).await?;
         self.sessions.check(claims.sub, claims.sid, session).await?;
         Ok(claims)
     }
 
-    /// Admits the bearer of `token` and brings the profile along, in the same round trip.
+    /// Admits a signed-in caller and brings the profile along, in the same round trip.
     ///
     /// # Errors
     /// [`AdmissionError`]; a user who does not exist any more counts as an ended session.
-    pub async fn admit_with_user(&self, token: Option<&str>) -> Result<(Claims, User), AdmissionError> {
-        let claims = self.tokens.verify(token.ok_or(TokenError::Missing)?).await?;
+    pub async fn admit_with_user(&self, caller: Caller<'_>) -> Result<(Claims, User), AdmissionError> {
+        let claims = self.identify(caller).await?;
+        let ticket = self.limiter.ticket(Identity::User(claims.sub), self.limits.user)?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
-        let [session, profile] = self.cache.read([&keys[0], &keys[1]]).await;
+        let [session, profile] = self.ask(ticket, [&keys[0], &keys[1]]).await?;
         let session = self.sessions.check(claims.sub, claims.sid, session);
         let (session, user) = futures_util::join!(session, self.users.complete(claims.sub, profile));
         session?;
-        match user {
+        let user = user.map_err(|error| match error {
+            UserError::NotFound => AdmissionError::SessionEnded,
+            UserError::Dynamo(error) => error.into(),
+        })?;
+        if user.status == Status::Disabled { Err(AdmissionError::UserDisabled) } else { Ok((claims, user)) }
+    }
+
+    /// Admits the bearer of a refresh token, with the user whose session it is of.
+    ///
+    /// # Errors
+    /// [`AdmissionError`]; a user who does not exist any more has no refresh tokens.
+    pub async fn admit_refresh(
+        &self,
+        token: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(RefreshToken, User), AdmissionError> {
+        let token = match self.tokens.verify_refresh(token).await {
+            Ok(token) => token,
+            Err(error) => {
+                self.limiter.charge_address(address, self.limits.guest).await?;
+                return Err(error.into());
+            }
+        };
+        Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
+        let ticket = self.limiter.ticket(Identity::Session(token.session), self.limits.refresh)?;
+        let [profile] = self.ask(ticket, [&profile_cache_key(token.user)]).await?;
+        match self.users.complete(token.user, profile).await {
             Ok(user) if user.status == Status::Disabled => Err(AdmissionError::UserDisabled),
-            Ok(user) => Ok((claims, user)),
-            Err(UserError::NotFound) => Err(AdmissionError::SessionEnded),
+            Ok(user) => Ok((token, user)),
+            Err(UserError::NotFound) => Err(RefreshTokenError.into()),
             Err(UserError::Dynamo(error)) => Err(error.into()),
         }
+    }
+
+    /// Who the caller is, by CPU alone. Whoever can't tell pays as a guest.
+    async fn identify(&self, Caller { token, address }: Caller<'_>) -> Result<Claims, AdmissionError> {
+        let verified = match token {
+            Some(token) => self.tokens.verify(token).await,
+            None => Err(TokenError::Missing),
+        };
+        match verified {
+            Ok(claims) => Ok(claims),
+            Err(error) => {
+                self.limiter.charge_address(address, self.limits.guest).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Lets the ticket be paid and reads `keys`, in one round trip.
+    async fn ask<const N: usize>(&self, ticket: Ticket, keys: [&str; N]) -> Result<[Entry; N], Denied> {
+        let step = ticket.step();
+        let (mut replies, entries) = self.cache.read_and_step(step.as_slice(), keys).await;
+        ticket.settle(replies.pop().flatten())?;
+        Ok(entries)
     }
 }

@@ -1,23 +1,21 @@
 //! Who a request came from: by the platform's word or the TCP connection's, never by a stranger's header.
 
 use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
 };
 
 use axum::{
-    extract::{Request, State},
+    extract::{FromRequestParts, Request, State},
     middleware::Next,
     response::Response,
 };
-use http::HeaderMap;
+use http::{Extensions, HeaderMap, request::Parts};
 use ipnet::IpNet;
 
 use super::Edge;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
-/// What one household or one server is given of IPv6 (RFC 6177 §2): whoever has one address has them all.
-const PREFIX: u8 = 64;
 
 /// The other end of the TCP connection; a request extension that a server of ours sets. A request from Lambda has none.
 #[derive(Clone, Copy, Debug)]
@@ -40,26 +38,21 @@ impl ClientIp {
         self.0
     }
 
-    /// What is counted as one caller: an IPv4 address, a /64 of IPv6.
+    /// The address in a request's extensions.
     #[must_use]
-    pub fn network(self) -> ClientNetwork {
-        ClientNetwork(match self.0 {
-            IpAddr::V4(address) => address.into(),
-            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << (128 - PREFIX))).into(),
-        })
+    pub fn of(extensions: &Extensions) -> Option<IpAddr> {
+        extensions.get().map(|client: &Self| client.address())
     }
 }
 
-/// The network that is counted as one caller: `192.0.2.1`, `2001:db8:1:2::/64`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientNetwork(IpAddr);
+/// The address of the client, for handlers. None where the platform did not say.
+pub struct ClientAddress(pub Option<IpAddr>);
 
-impl fmt::Display for ClientNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(address) => write!(f, "{address}"),
-            IpAddr::V6(address) => write!(f, "{address}/{PREFIX}"),
-        }
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(ClientIp::of(&parts.extensions)))
     }
 }
 
@@ -153,16 +146,6 @@ mod tests {
             assert_eq!(client("10.0.0.1", &[line], &["10.0.0.0/8"]), "10.0.0.1", "{line}");
         }
         assert_eq!(client("10.0.0.1", &["192.0.2.1, junk, 10.0.0.2"], &["10.0.0.0/8"]), "10.0.0.2");
-    }
-
-    #[test]
-    fn a_caller_is_an_ipv4_address_or_a_64_of_ipv6() {
-        let network = |text: &str| ClientIp::new(ip(text)).network().to_string();
-        assert_eq!(network("192.0.2.1"), "192.0.2.1");
-        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
-        assert_eq!(network("2001:db8:1:2::"), "2001:db8:1:2::/64");
-        assert_ne!(network("2001:db8:1:3::"), network("2001:db8:1:2::"));
     }
 
     proptest! {

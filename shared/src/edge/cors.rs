@@ -20,7 +20,12 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
             .allow_origin(origin)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT_LANGUAGE])
-            .expose_headers([HeaderName::from_static("x-request-id"), RETRY_AFTER])
+            .expose_headers([
+                HeaderName::from_static("x-request-id"),
+                HeaderName::from_static("ratelimit-policy"),
+                HeaderName::from_static("ratelimit"),
+                RETRY_AFTER,
+            ])
             .max_age(std::time::Duration::from_mins(10)),
     )
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Edge, no_store};
 use crate::{
     api::preferred_language,
-    telemetry::{Scope, metrics},
+    telemetry::{RateLimitFields, Scope, metrics},
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,9 +42,22 @@ pub(super) async fn observe(State(edge): State<Edge>, request: Request, next: Ne
     if let Ok(id) = HeaderValue::from_str(&scope.request_id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
+    if let Some(fields) = &scope.rate_limit {
+        tell_limits(&mut response, fields);
+    }
     line.write(&scope, response.status(), start);
     line.count(&scope, response.status(), start);
     response
+}
+
+/// draft-ietf-httpapi-ratelimit-headers: on every answer that was charged for, so that clients can slow down in time.
+fn tell_limits(response: &mut Response, fields: &RateLimitFields) {
+    let fields = [("ratelimit-policy", &fields.policies), ("ratelimit", &fields.standings)];
+    for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
 }
 
 /// What the log line says beside the scope.

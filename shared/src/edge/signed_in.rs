@@ -3,9 +3,10 @@
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 
+use super::ClientIp;
 use crate::{
     api::{ApiError, bearer_token},
-    auth::{Admission, Claims},
+    auth::{Admission, Caller, Claims},
     telemetry::Scope,
     users::User,
 };
@@ -21,7 +22,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let claims = Admission::from_ref(state).admit(bearer_token(&parts.headers)).await?;
+        let claims = Admission::from_ref(state).admit(caller(parts)).await?;
         note_caller(&claims);
         Ok(Self(claims))
     }
@@ -43,10 +44,14 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let (claims, user) = Admission::from_ref(state).admit_with_user(bearer_token(&parts.headers)).await?;
+        let (claims, user) = Admission::from_ref(state).admit_with_user(caller(parts)).await?;
         note_caller(&claims);
         Ok(Self { claims, user })
     }
+}
+
+fn caller(parts: &Parts) -> Caller<'_> {
+    Caller { token: bearer_token(&parts.headers), address: ClientIp::of(&parts.extensions) }
 }
 
 fn note_caller(claims: &Claims) {

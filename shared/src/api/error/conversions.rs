@@ -6,7 +6,7 @@ use super::{ApiError, Reason};
 use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
-    resilience::bulkhead::Full,
+    resilience::{Denied, bulkhead::Full},
     users::UserError,
     wechat::WeChatError,
 };
@@ -43,8 +43,16 @@ impl From<AdmissionError> for ApiError {
             AdmissionError::Token(error) => error.into(),
             AdmissionError::SessionEnded => Reason::SessionRevoked.into(),
             AdmissionError::UserDisabled => Reason::UserDisabled.into(),
+            AdmissionError::RefreshToken(error) => error.into(),
+            AdmissionError::Denied(error) => error.into(),
             AdmissionError::Dynamo(error) => error.into(),
         }
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        Self::new(Reason::RateLimited).because(&denied).retry_after(denied.retry_after)
     }
 }
 
