@@ -17,7 +17,7 @@ both_ways!(
     a_refresh_is_one_conditional_update,
     a_logout_is_one_update,
     a_change_is_one_update,
-    a_request_that_is_refused_by_cpu_alone_asks_nobody,
+    a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else,
 );
 
 /// A world behind proxies, in which somebody has logged in and everything that is loaded once is loaded.
@@ -55,8 +55,8 @@ fn assert_redis(world: &World, commands: &[&str]) {
 async fn a_warm_read_of_the_profile_is_one_round_trip_to_redis() {
     let (world, tokens) = warm(SharedState::Redis).await;
     world.api.info(&tokens.access).await.ok(200);
-    let expected = Traffic { commands: vec!["GET".to_owned(), "GET".to_owned()], round_trips: 1, connections: 0 };
-    assert_eq!(to_redis(&world), expected);
+    let commands = ["EVALSHA", "GET", "GET"].map(str::to_owned).to_vec();
+    assert_eq!(to_redis(&world), Traffic { commands, round_trips: 1, connections: 0 });
     assert_eq!(to_dynamodb(&world), [""; 0]);
 }
 
@@ -67,8 +67,8 @@ async fn concurrent_reads_share_one_connection() {
         answer.ok(200);
     }
     let traffic = to_redis(&world);
-    assert_eq!((traffic.connections, traffic.commands.len()), (0, 128));
-    assert!(traffic.commands.iter().all(|command| command == "GET"), "{traffic:?}");
+    assert_eq!((traffic.connections, traffic.commands.len()), (0, 192));
+    assert_eq!(traffic.commands.iter().filter(|command| *command == "GET").count(), 128);
     assert!(traffic.round_trips <= 64, "{traffic:?}");
 }
 
@@ -83,15 +83,15 @@ async fn a_warm_read_asks_dynamodb_nothing(state: SharedState) {
 async fn a_first_login_is_one_transaction(state: SharedState) {
     let (world, _) = warm(state).await;
     world.log_in("bob").await;
-    // The claim, and how it ended.
-    assert_redis(&world, &["EVALSHA", "PSETEX"]);
+    // The limit, the claim, and how it ended.
+    assert_redis(&world, &["EVALSHA", "EVALSHA", "PSETEX"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem", "TransactWriteItems", "PutItem"]);
 }
 
 async fn a_returning_login_is_one_update_and_one_put(state: SharedState) {
     let (world, _) = warm(state).await;
     world.log_in("alice").await;
-    assert_redis(&world, &["EVALSHA", "GET", "PSETEX"]);
+    assert_redis(&world, &["EVALSHA", "EVALSHA", "GET", "PSETEX"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem", "PutItem"]);
 }
 
@@ -108,30 +108,31 @@ async fn a_refresh_is_one_conditional_update(state: SharedState) {
     let (world, tokens) = warm(state).await;
     world.api.refresh(&tokens.refresh).await.ok(200);
     // The user's role goes into the new token.
-    assert_redis(&world, &["GET"]);
+    assert_redis(&world, &["EVALSHA", "GET"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem"]);
 }
 
 async fn a_logout_is_one_update(state: SharedState) {
     let (world, tokens) = warm(state).await;
     world.api.logout(&tokens.access).await.ok(200);
-    assert_redis(&world, &["GET", "PSETEX"]);
+    assert_redis(&world, &["EVALSHA", "GET", "PSETEX"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem"]);
 }
 
 async fn a_change_is_one_update(state: SharedState) {
     let (world, tokens) = warm(state).await;
     world.api.change(&tokens.access, &json!({"nickname": "小明"})).await.ok(200);
-    assert_redis(&world, &["GET", "GET", "DEL"]);
+    assert_redis(&world, &["EVALSHA", "GET", "GET", "DEL"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem"]);
 }
 
-async fn a_request_that_is_refused_by_cpu_alone_asks_nobody(state: SharedState) {
+async fn a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else(state: SharedState) {
     let (world, tokens) = warm(state).await;
     world.api.info("x").await.fails(401, "token_invalid");
     world.api.info(&format!("{}x", tokens.access)).await.fails(401, "token_invalid");
     world.api.refresh("x").await.fails(401, "refresh_invalid");
     world.api.login("").await.fails_at(&["code"]);
+    assert_redis(&world, &["EVALSHA"; 4]);
     world.api.request("GET", "/health").send().await.ok(200);
     world.api.request("GET", "/nowhere").send().await.fails(404, "not_found");
     assert_eq!(to_redis(&world), Traffic::default());
