@@ -11,8 +11,8 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, DynamoSettings, EdgeSettings, Env, LimitSettings, Pkcs8Key, Problems, ProxySettings, SessionSettings,
-        SharedStateSettings, TokenSettings, TransportSettings, WeChatSettings,
+        CacheSettings, DynamoSettings, EdgeSettings, Env, LimitSettings, Pkcs8Key, Problems, ProxySettings,
+        SessionSettings, SharedStateSettings, TokenSettings, TransportSettings, WeChatSettings,
     },
     crypto::{AtRest, TransportKey, TransportKeys},
     dynamo::Dynamo,
