@@ -1,11 +1,14 @@
 //! The time, injected: production reads the system's clock, tests set their own.
 
+mod moment;
+
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
 
 use jiff::Timestamp;
+pub(crate) use moment::Moment;
 
 /// Where the current time comes from. Cheap to clone.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,6 @@
 mod budget;
 mod condition;
 mod gate;
-mod moment;
 mod node;
 
 use std::{sync::LazyLock, time::Duration};

@@ -28,8 +28,8 @@ enum Event {
     Again,
     Force(Force),
     Garbage(Vec<u8>),
-    /// One number of what is stored becomes another.
-    Corrupt(usize, i64),
+    /// One number of what is stored becomes another, or something else.
+    Corrupt(usize, String),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,11 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Force::Open(Duration::MAX)),
         Just(Force::Reset),
     ];
-    let number = prop_oneof![0..5i64, Just(1_000_000_001), Just(1 << 52), Just((1 << 52) + 1), any::<i64>()];
+    let number = prop_oneof![
+        4 => prop_oneof![0..20i64, Just(1_000_000_001), Just(1 << 52), Just((1 << 52) + 1), any::<i64>()]
+            .prop_map(|number| number.to_string()),
+        1 => prop::sample::select(vec![String::new(), "x".into(), "00000000000000001".into(), " ".repeat(1000), "7 ".repeat(18)]),
+    ];
     prop_oneof![
         30 => (0..INSTANCES, call, calls, began).prop_map(|(who, call, calls, began)| Event::Call(who, call, calls, began)),
         2 => Just(Event::Again),
@@ -89,14 +93,15 @@ fn event() -> impl Strategy<Value = Event> {
         2 => time.prop_map(|time| Event::Pass(-time)),
         10 => prop::sample::select(vec![-1i64, 0, 0, 1]).prop_map(Event::Wait),
         1 => force.prop_map(Event::Force),
-        1 => (0..60usize, number).prop_map(|(at, number)| Event::Corrupt(at, number)),
+        2 => (0..60usize, number).prop_map(|(at, number)| Event::Corrupt(at, number)),
         1 => prop_oneof![vec(any::<u8>(), 0..60), "[0-9 ]{0,120}".prop_map(Vec::from)].prop_map(Event::Garbage),
     ]
 }
 
 fn settings() -> impl Strategy<Value = BreakerSettings> {
     let times = (1u64..10_000_000, 1u64..100_000_000, 1u64..20_000_000);
-    (1u32..12, 1u32..=100, 1u32..=8, times).prop_map(|(min_calls, ratio_percent, quorum, (min, more, lease))| {
+    let min_calls = prop_oneof![3 => 1u32..12, 1 => 12..100u32];
+    (min_calls, 1u32..=100, 1u32..=8, times).prop_map(|(min_calls, ratio_percent, quorum, (min, more, lease))| {
         let [open_min, open_max, lease] = [min, min + more, lease].map(Duration::from_micros);
         BreakerSettings {
             min_calls,
@@ -149,7 +154,7 @@ impl Play<'_> {
             }
             Event::Force(force) => self.step(self.fleet[0].breaker.force(force)),
             Event::Garbage(value) => self.twin.put(&self.key(), value),
-            Event::Corrupt(at, number) => self.corrupt(at, number),
+            Event::Corrupt(at, number) => self.corrupt(at, &number),
         }
     }
 
@@ -204,16 +209,15 @@ impl Play<'_> {
         self.last = Some(step);
     }
 
-    fn corrupt(&mut self, at: usize, number: i64) {
+    fn corrupt(&mut self, at: usize, number: &str) {
         let key = self.key();
         let Some(text) = self.twin.value(&key).and_then(|value| str::from_utf8(value).ok()) else { return };
-        let number = number.to_string();
         let mut words: Vec<&str> = text.split(' ').collect();
         let at = at % (words.len() + 1);
         if at < words.len() {
-            words[at] = &number;
+            words[at] = number;
         } else {
-            words.push(&number);
+            words.push(number);
         }
         let text = words.join(" ").into_bytes();
         self.twin.put(&key, text);
@@ -238,6 +242,61 @@ fn the_breaker_is_the_same_in_rust_and_in_lua() {
     for what in all.into_iter().chain((0..5).map(|standing| format!("standing {standing}"))) {
         assert!(seen.get(&what).is_some_and(|count| *count > 40), "{what} was seen too seldom: {seen:?}");
     }
+}
+
+/// A closed breaker's text, and that of one whose probe `token` has the lease; `failing` at the end of either.
+fn texts(now: Micros, token: i64, failing: &str) -> [String; 2] {
+    let (second, ago, soon) = (now / 1_000_000, now - 1, now + 1);
+    let counts = " 5 2 1".repeat(10);
+    [format!("1 0 7 1 {ago} 0 0 {second}{counts}{failing}"), format!("1 1 7 1 {ago} {token} {soon} 0{counts}{failing}")]
+}
+
+/// The text, with one word after the other at its limits and beyond, and with more behind it.
+fn edges(text: &str) -> Vec<String> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let limits = [0, 1, 3, 4, 16, 17, 1_000_000_000, 1_000_000_001, 1 << 52, (1 << 52) + 1, (1 << 53) - 1, 1i64 << 53];
+    let mut edges: Vec<String> =
+        ["", " ", " 7", " 7 7", " 7 7 7 7", "x", "\0"].map(|tail| format!("{text}{tail}")).into();
+    edges.extend([1024, 1025].map(|length| format!("{text:length$}")));
+    for at in 0..words.len() {
+        edges.extend(limits.iter().map(|limit| {
+            let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            words[at] = limit.to_string();
+            words.join(" ")
+        }));
+    }
+    edges
+}
+
+#[test]
+fn the_edges_of_what_can_be_stored_are_the_same() {
+    let random = Random::seeded(1);
+    let fleet = fleet(&BreakerSettings { min_calls: 100, ..BreakerSettings::default() }, &random);
+    let Instance { breaker, token, .. } = &fleet[0];
+    let generation = Answer::read(&[0, 7, 0, 0]).unwrap().generation;
+    let [good, bad] = [(1, 0), (0, 1)].map(|(good, failed)| Outcomes { generation, good, failed, slow: 0 });
+    let steps = [
+        breaker.look(good),
+        breaker.report(bad, None),
+        breaker.report(bad, Some(*token)),
+        breaker.acquire(*token, Outcomes::default()),
+    ];
+    let token = steps[3].arguments()[7];
+    Lua::load(LUA)
+        .compare_one(|twin| {
+            let second = twin.now / 1_000_000;
+            for failing in [1, 7, 8] {
+                let failing: Vec<_> = (0..failing).map(|one| format!(" {one} {second}")).collect();
+                let texts = texts(twin.now, token, &failing.concat());
+                for text in texts.iter().flat_map(|text| edges(text)) {
+                    for step in &steps {
+                        twin.put(breaker.key(), text.clone().into_bytes());
+                        twin.step(step);
+                    }
+                }
+            }
+        })
+        .unwrap();
 }
 
 #[test]

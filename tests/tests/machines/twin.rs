@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, iter::zip};
 
-use e2e::redis_server::RedisServer;
+use e2e::{PATIENCE, redis_server::RedisServer};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use redis::{Pipeline, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Pipeline, aio::MultiplexedConnection};
 use shared::kv::{Micros, Step, Write};
 use tokio::runtime::Runtime;
 
@@ -43,7 +43,10 @@ impl Lua {
         let runtime = Runtime::new().unwrap();
         let (server, connection, hash) = runtime.block_on(async {
             let server = RedisServer::start().await;
-            let mut connection = server.connection().await;
+            // A whole history is one pipeline.
+            let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+            let client = Client::open(server.url()).unwrap();
+            let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
             let mut load = redis::cmd("SCRIPT");
             load.arg("LOAD").arg(format!("{HEAD}{body}{TAIL}"));
             let hash = load.query_async(&mut connection).await.expect("the script compiles");
@@ -55,12 +58,15 @@ impl Lua {
     /// Runs the test for many random histories.
     pub fn compare<S: proptest::strategy::Strategy>(&self, histories: &S, play: impl Fn(&mut Twin, S::Value)) {
         let mut runner = TestRunner::new(Config { cases: 400, ..Config::default() });
-        let outcome = runner.run(histories, |history| {
-            let mut twin = Twin::new(&self.hash);
-            play(&mut twin, history);
-            self.runtime.block_on(twin.check(self.connection.clone()))
-        });
+        let outcome = runner.run(histories, |history| self.compare_one(|twin| play(twin, history)));
         outcome.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Runs it for one history.
+    pub fn compare_one(&self, play: impl FnOnce(&mut Twin)) -> Result<(), TestCaseError> {
+        let mut twin = Twin::new(&self.hash);
+        play(&mut twin);
+        self.runtime.block_on(twin.check(self.connection.clone()))
     }
 }
 

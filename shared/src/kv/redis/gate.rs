@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use super::moment::Moment;
+use crate::clock::Moment;
 
 /// The first rest, and the longest.
 pub(super) const RESTS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];

@@ -18,11 +18,10 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 use super::{
     condition::{Condition, condition, is_replica},
     gate::{Gate, Number, Pass, Turn},
-    moment::Moment,
     unavailable,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     kv::KvError,
     telemetry::{describe, metrics},
 };

@@ -3,39 +3,21 @@
 use std::{
     num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use lru::LruCache;
-use tokio::time::Instant;
 
 use super::{Charge, Decision, Mode, Verdict};
-use crate::{clock::Clock, kv::Step};
+use crate::{
+    clock::{Clock, Moment},
+    kv::Step,
+};
 
 /// Denials remembered at the most; the one not met for longest leaves first.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).expect("above zero");
 
-/// A moment by both clocks. The wall clock may be set; the other one may stand still while the instance is frozen. A
-/// time is over as soon as one of them says so: a denial then ends too early, which costs a question to the store, and
-/// never too late.
-#[derive(Clone, Copy, Debug)]
-struct Moment {
-    wall: jiff::Timestamp,
-    steady: Instant,
-}
-
-impl Moment {
-    fn now(clock: &Clock) -> Self {
-        Self { wall: clock.now(), steady: Instant::now() }
-    }
-
-    fn since(self, earlier: Self) -> Duration {
-        let wall = Duration::try_from(self.wall.duration_since(earlier.wall)).unwrap_or_default();
-        wall.max(self.steady.saturating_duration_since(earlier.steady))
-    }
-}
-
-/// The last denials, by bucket. Bounded.
+/// The last denials, by bucket. Bounded. One that ends too early, because a clock was set, costs a question to the store;
+/// none ends too late.
 pub struct Denials {
     clock: Clock,
     entries: Mutex<LruCache<String, (Moment, Verdict)>>,

@@ -1,4 +1,6 @@
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -9,7 +11,6 @@ use crate::{
 };
 
 const NOW: Micros = 1_800_000_000_000_000;
-const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
 fn charge(user: u128, cost: u32) -> Charge {
     let policy = Policy::new("a", 10, 1, Duration::from_secs(1)).unwrap();
@@ -21,56 +22,55 @@ fn decision(charge: &Charge, full_in: i64) -> Decision {
     charge.decision(&charge.apply(NOW, &[Some((NOW + full_in * 1000).to_string().into())]).reply).unwrap()
 }
 
-/// A moment so many milliseconds from the start, by each of the two clocks.
-fn moment(origin: Instant, wall: i64, steady: u64) -> Moment {
-    Moment { wall: START + SignedDuration::from_millis(wall), steady: origin + Duration::from_millis(steady) }
+/// The same time after `start`, in milliseconds, on both clocks.
+fn after(start: Moment, time: u64) -> Moment {
+    start.after(Duration::from_millis(time), SignedDuration::from_millis(time.cast_signed()))
 }
 
 #[test]
 fn a_denial_is_repeated_until_its_time_is_over() {
-    let (denials, charge, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
-    denials.remember_at(moment(origin, 0, 0), &charge, &decision(&charge, 10_000));
-    let recalled = denials.recall_at(moment(origin, 400, 400), &charge).unwrap();
+    let (denials, charge, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
+    denials.remember_at(start, &charge, &decision(&charge, 10_000));
+    let recalled = denials.recall_at(after(start, 400), &charge).unwrap();
     assert!(!recalled.is_admitted());
     assert_eq!(recalled.retry_after(), Duration::from_millis(600));
     assert_eq!(recalled.verdicts[0].reset_after, Duration::from_millis(9600));
-    assert_eq!(denials.recall_at(moment(origin, 1000, 1000), &charge), None);
+    assert_eq!(denials.recall_at(after(start, 1000), &charge), None);
     assert!(denials.lock().is_empty());
 }
 
 #[test]
 fn an_admission_is_not_remembered() {
-    let (denials, charge, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
+    let (denials, charge, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
     denials.remember(&charge, &decision(&charge, 9000));
-    assert_eq!(denials.recall_at(moment(origin, 0, 0), &charge), None);
+    assert_eq!(denials.recall_at(start, &charge), None);
 }
 
 #[test]
 fn a_denied_price_says_nothing_of_a_lower_one() {
-    let (denials, origin) = (Denials::new(Clock::System), Instant::now());
+    let (denials, start) = (Denials::new(Clock::System), Moment::now(&Clock::System));
     let (dear, cheap) = (charge(1, 5), charge(1, 1));
-    denials.remember_at(moment(origin, 0, 0), &dear, &decision(&dear, 8000));
-    assert_eq!(denials.recall_at(moment(origin, 0, 0), &cheap), None);
-    assert!(denials.recall_at(moment(origin, 0, 0), &charge(1, 6)).is_some());
+    denials.remember_at(start, &dear, &decision(&dear, 8000));
+    assert_eq!(denials.recall_at(start, &cheap), None);
+    assert!(denials.recall_at(start, &charge(1, 6)).is_some());
 }
 
 #[test]
 fn another_identity_is_not_denied() {
-    let (denials, charge_1, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
-    denials.remember_at(moment(origin, 0, 0), &charge_1, &decision(&charge_1, 10_000));
-    assert_eq!(denials.recall_at(moment(origin, 0, 0), &charge(2, 1)), None);
+    let (denials, charge_1, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
+    denials.remember_at(start, &charge_1, &decision(&charge_1, 10_000));
+    assert_eq!(denials.recall_at(start, &charge(2, 1)), None);
 }
 
 #[test]
 fn the_one_not_met_for_longest_is_forgotten_first() {
-    let (denials, origin) = (Denials::new(Clock::System), Instant::now());
-    let now = moment(origin, 0, 0);
+    let (denials, start) = (Denials::new(Clock::System), Moment::now(&Clock::System));
     for user in 0..=CAPACITY.get() as u128 {
-        denials.remember_at(now, &charge(user, 1), &decision(&charge(user, 1), 10_000));
-        assert!(denials.recall_at(now, &charge(0, 1)).is_some(), "met again and again");
+        denials.remember_at(start, &charge(user, 1), &decision(&charge(user, 1), 10_000));
+        assert!(denials.recall_at(start, &charge(0, 1)).is_some(), "met again and again");
     }
     assert_eq!(denials.lock().len(), CAPACITY.get());
-    assert_eq!(denials.recall_at(now, &charge(1, 1)), None);
+    assert_eq!(denials.recall_at(start, &charge(1, 1)), None);
 }
 
 /// What happens to the clocks between two requests.
@@ -94,19 +94,19 @@ fn pauses() -> impl Strategy<Value = Vec<(u64, Pause)>> {
 proptest! {
     #[test]
     fn nobody_is_denied_for_longer_than_was_said(full_in in 9001i64..=10_000, pauses in pauses()) {
-        let (denials, charge, origin) = (Denials::new(Clock::System), charge(1, 1), Instant::now());
+        let (denials, charge, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
         let denied = decision(&charge, full_in);
-        denials.remember_at(moment(origin, 0, 0), &charge, &denied);
+        denials.remember_at(start, &charge, &denied);
         let (mut truth, mut wall, mut steady) = (0, 0, 0);
         for (time, pause) in pauses {
             truth += time;
-            wall += i64::try_from(time).unwrap();
+            wall += time.cast_signed();
             match pause {
                 Pause::Fair => steady += time,
                 Pause::Frozen => {}
                 Pause::Set(by) => { steady += time; wall += by; }
             }
-            let recalled = denials.recall_at(moment(origin, wall, steady), &charge);
+            let recalled = denials.recall_at(start.after(Duration::from_millis(steady), SignedDuration::from_millis(wall)), &charge);
             let left = denied.retry_after().saturating_sub(Duration::from_millis(truth));
             prop_assert!(recalled.map_or(Duration::ZERO, |decision| decision.retry_after()) <= left);
         }
