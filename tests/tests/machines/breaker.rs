@@ -2,9 +2,11 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
+use e2e::{PATIENCE, redis_server::RedisServer};
 use proptest::{collection::vec, prelude::*};
 use shared::{
-    kv::{Micros, Step},
+    clock::Clock,
+    kv::{Kv, MemoryStore, Micros, RedisStore, Step},
     random::Random,
     resilience::breaker::{
         Answer, Breaker, BreakerSettings, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe, ProbeToken,
@@ -297,6 +299,21 @@ fn the_edges_of_what_can_be_stored_are_the_same() {
             }
         })
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_one_instance_sees_open_is_open_for_all() {
+    let server = RedisServer::start().await;
+    let redis = Kv::Redis(RedisStore::with_budget(&server.url().into(), PATIENCE));
+    for kv in [redis, Kv::Memory(MemoryStore::new(Clock::System))] {
+        let fleet = fleet(&BreakerSettings::default(), &Random::System);
+        for Instance { breaker, .. } in &fleet[..2] {
+            kv.step(&breaker.report(Outcomes { failed: 10, ..Outcomes::default() }, None)).await.unwrap();
+        }
+        let reply = kv.step(&fleet[2].breaker.look(Outcomes::default())).await.unwrap();
+        let Standing::Open { retry_after } = Answer::read(&reply).unwrap().standing else { panic!("{reply:?}") };
+        assert!(retry_after > Duration::from_secs(1) && retry_after <= Duration::from_secs(6), "{retry_after:?}");
+    }
 }
 
 #[test]
