@@ -32,7 +32,8 @@ pub fn banner(gateway: &Gateway) -> String {
     text
 }
 
-/// From a simulated `wx.login` to the profile, and to a push of WeChat's that clears a part of it.
+/// From a simulated `wx.login` to the profile, to what only WeChat knows, and to a push of WeChat's that clears a part
+/// of the profile.
 fn calls(base: &str) -> String {
     format!(
         r#"  CODE=$(curl -s {base}/_wechat/_control/code -d '{{"user":"alice"}}' | sed 's/.*"code":"\([^"]*\)".*/\1/')
@@ -40,6 +41,10 @@ fn calls(base: &str) -> String {
   TOKEN=$(echo "$LOGIN" | sed 's/.*"token":"\([^"]*\)".*/\1/')
   curl -s {base}/api/v1/user/info -H "Authorization: Bearer $TOKEN"; echo
   curl -s -X PATCH {base}/api/v1/user/info -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"nickname":"小明"}}'; echo
+  DATA=$(curl -s {base}/_wechat/_control/encrypted-data -d '{{"user":"alice","kind":"userinfo"}}')
+  curl -s {base}/api/v1/user/decrypt -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d "$DATA"; echo
+  PHONE=$(curl -s {base}/_wechat/_control/phone-code -d '{{"user":"alice"}}')
+  curl -s {base}/api/v1/user/phone -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d "$PHONE"; echo
   curl -s {base}/_wechat/_control/push -d '{{"user":"alice","event":"user_authorization_revoke","fields":{{"RevokeInfo":"19"}}}}'; echo
 
 "#

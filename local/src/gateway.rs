@@ -21,18 +21,18 @@ use crate::{
 const WECHAT: &str = "/_wechat";
 
 /// The functions: the name of each crate, and its routes.
-pub const FUNCTIONS: [(&str, Routes); 5] = [
+pub const FUNCTIONS: [(&str, Routes); 6] = [
     ("health", health::routes),
     ("login", login::routes),
     ("token", token::routes),
+    ("user_data", user_data::routes),
     ("user_info", user_info::routes),
     ("callback", callback::routes),
 ];
 
 /// The routes of all functions, as API Gateway would route them.
 pub fn routes(instance: &Instance) -> Router {
-    let all = FUNCTIONS.into_iter().fold(Router::new(), |router, (_, routes)| router.merge(routes(instance)));
-    all.merge(shared::edge::key_routes(instance))
+    FUNCTIONS.into_iter().fold(Router::new(), |router, (_, routes)| router.merge(routes(instance)))
 }
 
 /// The backend, listening and not yet serving.

@@ -11,9 +11,10 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, DynamoSettings, EdgeSettings, Env, LimitSettings, Pkcs8Key, Problems, ProxySettings,
-        SessionSettings, SharedStateSettings, TokenSettings, TransportSettings, WeChatSettings,
+        CacheSettings, ContentCheckSettings, DynamoSettings, EdgeSettings, Env, LimitSettings, Pkcs8Key, Problems,
+        ProxySettings, SessionSettings, SharedStateSettings, TokenSettings, TransportSettings, WeChatSettings,
     },
+    content_check::ContentCheck,
     crypto::{AtRest, TransportKey, TransportKeys},
     dynamo::Dynamo,
     edge::{self, Edge, Sealing},
@@ -21,7 +22,7 @@ use crate::{
     random::Random,
     resilience::{Limiter, Limits},
     telemetry,
-    users::{Identities, Users},
+    users::{Identities, PhoneBook, Users},
     wechat::{AccessTokens, Authorized, WeChat},
 };
 
@@ -181,16 +182,31 @@ impl Instance {
 
     /// WeChat's APIs that want an access token.
     pub fn wechat_authorized(&self) -> Authorized {
-        let settings = WeChatSettings::read(&self.env);
-        let at_rest = AtRest::new(&settings.data_keys);
-        let tokens = AccessTokens::new(self.kv(), at_rest, self.clock(), self.random(), settings.timeout);
+        let call = WeChatSettings::read(&self.env).timeout;
+        let tokens = AccessTokens::new(self.kv(), self.at_rest(), self.clock(), self.random(), call);
         Authorized::new(self.wechat(), tokens)
     }
 
     /// Who a WeChat login is.
     pub fn identities(&self) -> Identities {
-        let at_rest = AtRest::new(&WeChatSettings::read(&self.env).data_keys);
-        Identities::new(self.users(), at_rest, self.random())
+        Identities::new(self.users(), self.at_rest(), self.random())
+    }
+
+    /// Which phone number is whose.
+    pub fn phone_book(&self) -> PhoneBook {
+        PhoneBook::new(self.users(), &WeChatSettings::read(&self.env).data_keys, self.random())
+    }
+
+    /// Small secrets for shared state and rows.
+    pub fn at_rest(&self) -> AtRest {
+        AtRest::new(&WeChatSettings::read(&self.env).data_keys)
+    }
+
+    /// Asks WeChat about what users write, where that is wanted. Only then are WeChat's secrets needed.
+    pub fn content_check(&self) -> Option<ContentCheck> {
+        let settings = ContentCheckSettings::read(&self.env);
+        let build = || ContentCheck::new(self.wechat_authorized(), self.users(), settings.on_failure);
+        settings.on.then(build)
     }
 
     /// Lets bodies come sealed, for functions that read some. The keys, where there are any.

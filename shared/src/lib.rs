@@ -9,6 +9,7 @@ pub mod auth;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod content_check;
 pub mod crypto;
 pub mod deadline;
 pub mod dynamo;

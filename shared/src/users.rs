@@ -4,6 +4,8 @@ mod fields;
 mod forget;
 mod identity;
 mod phone;
+mod phone_book;
+mod session_keys;
 mod store;
 
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ pub use fields::{AvatarUrl, Edit, Nickname};
 pub use forget::{Identity, PersonalField};
 pub use identity::{Identities, Resolved, WeChatLogin};
 pub use phone::{CountryCode, Phone};
+pub use phone_book::{BindError, PhoneBook};
+pub use session_keys::{IdentityError, IdentityKeys};
 pub(crate) use store::user_pk;
 pub use store::{ProfileChange, UserError, Users, profile_cache_key};
 

@@ -142,9 +142,10 @@ mod tests {
     #[test]
     fn every_sample_event_loads() {
         let tokens = ["code", "accessToken", "refreshToken", "sessionId"];
+        let data = ["phoneCode", "encryptedData", "iv", "message", "messageVersion"];
         let push = ["timestamp", "nonce", "signature", "msgSignature", "encrypt"];
-        let values: Vec<_> = tokens.into_iter().chain(push).map(|name| (name, "value")).collect();
-        for function in ["health", "login", "token", "user-info", "callback"] {
+        let values: Vec<_> = tokens.into_iter().chain(data).chain(push).map(|name| (name, "value")).collect();
+        for function in ["health", "login", "token", "user-data", "user-info", "callback"] {
             let names = names(function);
             assert!(!names.is_empty(), "events/{function} is empty");
             for name in names {

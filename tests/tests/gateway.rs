@@ -103,7 +103,7 @@ fn folder() -> TempDir {
 async fn the_printed_lines_work_one_after_another() {
     let folder = folder();
     let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
-    gateway.process.wait_for_line("PATCH").await;
+    gateway.process.wait_for_line("/api/v1/user/phone").await;
     let logs = gateway.process.logs();
     let printed = logs.lines().iter().skip_while(|line| *line != TRY).skip(1);
     let script: Vec<_> = printed.take_while(|line| line.starts_with("  ")).map(String::as_str).collect();
@@ -115,11 +115,14 @@ async fn the_printed_lines_work_one_after_another() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let answers: Vec<Value> = Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>().unwrap();
-    let [health, login, info, change, push] = answers.as_slice() else { panic!("{answers:?}\n{errors}") };
+    let [health, login, info, change, data, phone, push] = answers.as_slice() else { panic!("{answers:?}\n{errors}") };
     assert_eq!(health["data"]["status"], "ok");
     assert_eq!(login["data"]["isNewUser"], true);
     assert_eq!(info["data"], login["data"]["user"]);
     assert_eq!((&change["data"]["id"], &change["data"]["nickname"]), (&info["data"]["id"], &"小明".into()));
+    assert_eq!((&data["code"], &data["data"]["nickName"]), (&200.into(), &"alice".into()));
+    assert_eq!(phone["data"]["id"], info["data"]["id"]);
+    assert!(phone["data"]["phone"].as_str().unwrap().starts_with("138"), "{phone}");
     assert_eq!((&push["status"], &push["answer"]), (&200.into(), &"success".into()));
     let tokens = Tokens { access: login["data"]["token"].as_str().unwrap().to_owned(), refresh: String::new() };
     assert_eq!(gateway.api.info(&tokens.access).await.ok(200)["nickname"], Value::Null, "taken back");

@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use shared::{
     clock::Clock,
     config::{Env, WeChatSettings},
-    crypto::{AtRest, jwe::Enc},
+    crypto::{AtRest, jwe::Enc, session_signature},
     instance::Instance,
     random::Random,
 };
-use wechat_simulator::{Fault, Garbage, PushFormat, PushMode, PushOrder, UserChange};
+use wechat_simulator::{DataKind, Fault, Garbage, PushFormat, PushMode, PushOrder, UserChange};
 
 const REDIS_PASSWORD: &str = "redis-password-of-the-story-8Kd2";
 const WRONG_PASSWORD: &str = "wrong-redis-password-of-the-story-3Mz7";
@@ -52,6 +52,12 @@ impl Story {
         code
     }
 
+    fn phone_code(&mut self, world: &World) -> String {
+        let code = world.wechat.phone_code("alice", Some(APP_ID)).unwrap();
+        self.secret("a phone code", &code);
+        code
+    }
+
     async fn log_in(&mut self, world: &World, api: &Api, person: &str) -> Tokens {
         let code = self.code(world, person);
         let tokens = Tokens::of(&api.login(&code).await);
@@ -79,7 +85,10 @@ async fn no_secret_is_logged_or_told_or_stored(state: SharedState) {
     pushes(&world, &mut story).await;
     sealed_bodies(&world, &mut story).await;
     trouble_with_wechat(&world, &mut story).await;
+    let phone = wechat_data(&world, &mut story).await;
     nothing_is_stored(&world, &story).await;
+    // The one thing here that is stored in clear: in its owner's profile.
+    story.secret("a phone number", &phone);
     trouble_with_the_stores(&mut world, &mut story).await;
 
     let log = captured();
@@ -306,6 +315,87 @@ async fn trouble_with_wechat(world: &World, story: &mut Story) {
     let answer = world.api.login(&code).await;
     answer.fails(400, "code_used");
     story.answers.push(answer);
+}
+
+/// What WeChat encrypts and knows, with all that goes wrong with it. Returns the phone number.
+async fn wechat_data(world: &World, story: &mut Story) -> String {
+    const PHONE: &str = "13912345678";
+    let change = UserChange { phone: Some(PHONE.into()), ..UserChange::default() };
+    world.wechat.change_user("alice", change).unwrap();
+    let tokens = story.log_in(world, &world.api, "alice").await;
+    let session_key = stored_session_key(world).await;
+    story.secret("a session key", &session_key);
+    let (data, sealed) = (wechat_body(world, DataKind::Phone), wechat_body(world, DataKind::UserInfo));
+    let message = json!(world.wechat.encrypted_message("alice", r#"{"order":7}"#, Some(APP_ID)).unwrap());
+    let code = story.phone_code(world);
+    for answer in [
+        world.api.decrypt(&tokens.access, &sealed).await,
+        world.api.decrypt(&tokens.access, &data).await,
+        world.api.bind_phone(&tokens.access, &code).await,
+        world.api.message(&tokens.access, &message).await,
+    ] {
+        answer.ok(200);
+    }
+    told_by_wechat(world, story, &session_key).await;
+    for (path, errcode) in [
+        ("/wxa/business/getuserphonenumber", 40001),
+        ("/wxa/business/getuserphonenumber", 40029),
+        ("/wxa/business/getuserphonenumber", 45009),
+        ("/wxa/checksession", 87009),
+        ("/wxa/resetusersessionkey", -1),
+    ] {
+        let fault = Fault { path: Some(path.into()), errcode: Some(errcode), ..Fault::default() };
+        world.wechat.set_faults([fault]).unwrap();
+        let code = story.phone_code(world);
+        story.answers.push(world.api.bind_phone(&tokens.access, &code).await);
+        let mut checked = data.clone();
+        checked["checkSession"] = true.into();
+        story.answers.push(world.api.decrypt(&tokens.access, &checked).await);
+        story.answers.push(world.api.reset_session_key(&tokens.access).await);
+    }
+    world.wechat.set_faults([Fault { garbage: Garbage::Truncated, ..Fault::default() }]).unwrap();
+    let code = story.phone_code(world);
+    story.answers.push(world.api.bind_phone(&tokens.access, &code).await);
+    world.wechat.clear_faults();
+    // Secrets where they don't belong.
+    for body in [
+        json!({"encryptedData": session_key, "iv": session_key}),
+        json!({"encryptedData": session_key, "iv": session_key, "sessionKey": session_key}),
+        json!({"encryptedData": [session_key], "iv": session_key}),
+        json!({"code": [code]}),
+    ] {
+        for path in ["/api/v1/user/decrypt", "/api/v1/user/phone", "/api/v1/user/message"] {
+            let answer = world.api.request("POST", path).bearer(&tokens.access).json(&body).send().await;
+            assert!(answer.status >= 400, "{answer:?}");
+            story.answers.push(answer);
+        }
+    }
+    story.secret("a session key", &stored_session_key(world).await);
+    PHONE.to_owned()
+}
+
+fn wechat_body(world: &World, kind: DataKind) -> Value {
+    json!(world.wechat.encrypted_data("alice", kind, Some(APP_ID)).unwrap())
+}
+
+/// What the backend got from WeChat, asked for by another server: the access token and the encryption keys.
+async fn told_by_wechat(world: &World, story: &mut Story, session_key: &str) {
+    let wechat = Client::new(world.env().get("WECHAT_BASE_URL").unwrap());
+    let secret = Settings::secrets()[0].1;
+    let body = json!({"grant_type": "client_credential", "appid": APP_ID, "secret": secret});
+    let (_, _, answer) = wechat.post("/cgi-bin/stable_token", &body).send_raw().await;
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    story.secret("WeChat's access token", token);
+    let signature = session_signature(&session_key.into(), b"");
+    story.secret("a session signature", &signature);
+    let open_id = world.wechat.open_id("alice", Some(APP_ID)).unwrap();
+    let query = format!("access_token={token}&openid={open_id}&signature={signature}&sig_method=hmac_sha256");
+    let keys = wechat.get(&format!("/wxa/business/getuserencryptkey?{query}")).send_raw().await.2;
+    let keys: Value = serde_json::from_slice(&keys).unwrap();
+    for key in keys["key_info_list"].as_array().unwrap() {
+        story.secret("an encryption key", key["encrypt_key"].as_str().unwrap());
+    }
 }
 
 async fn used_elsewhere(world: &World, code: &str) {

@@ -12,9 +12,10 @@ use axum::{
 use shared::{
     api::{ApiError, Json, Success},
     auth::Admission,
+    content_check::ContentCheck,
     edge::SignedInUser,
     instance::Instance,
-    users::{User, Users},
+    users::{Edit, User, Users},
 };
 
 use change::ProfileInput;
@@ -23,12 +24,14 @@ use change::ProfileInput;
 struct UserInfo {
     admission: Admission,
     users: Users,
+    content_check: Option<ContentCheck>,
 }
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     instance.sealed_bodies();
-    let state = UserInfo { admission: instance.admission(), users: instance.users() };
+    let state =
+        UserInfo { admission: instance.admission(), users: instance.users(), content_check: instance.content_check() };
     Router::new().route("/api/v1/user/info", get(read).patch(change).put(change)).with_state(state)
 }
 
@@ -39,7 +42,11 @@ async fn read(caller: SignedInUser) -> Success<User> {
 async fn change(
     caller: SignedInUser,
     State(users): State<Users>,
-    Json(input): Json<ProfileInput>,
+    State(content_check): State<Option<ContentCheck>>,
+    Json(ProfileInput(change)): Json<ProfileInput>,
 ) -> Result<Success<User>, ApiError> {
-    Ok(Success(users.change(caller.claims.sub, &input.0).await?))
+    if let (Some(check), Edit::Set(nickname)) = (content_check, &change.nickname) {
+        check.nickname(&caller.claims, nickname).await?;
+    }
+    Ok(Success(users.change(caller.claims.sub, &change).await?))
 }

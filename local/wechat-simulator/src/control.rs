@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::codes::Owner;
 use crate::ids;
-use crate::sealed_data::{self, DataKind, EncryptedData};
+use crate::sealed_data::{self, DataKind, EncryptedData, EncryptedMessage};
 use crate::sessions::Session;
 use crate::users::UserChange;
 use crate::world::World;
@@ -73,6 +73,19 @@ pub(crate) fn encrypted_data(
     let key = session(world, &owner)?.key.clone();
     let user = world.users.find(user);
     Ok(sealed_data::seal(kind, &key, &user, &owner, &mut world.rng, now))
+}
+
+pub(crate) fn encrypted_message(
+    world: &mut World,
+    now: u64,
+    user: &str,
+    text: &str,
+    app_id: Option<&str>,
+) -> Result<EncryptedMessage, ControlError> {
+    let owner = owner(world, user, app_id)?;
+    let open_id = ids::open_id(&owner.app_id, &owner.user);
+    let session = world.sessions.find_mut(&open_id).ok_or(ControlError::NotLoggedIn)?;
+    sealed_data::seal_message(session, text, &mut world.rng, now).ok_or(ControlError::NotLoggedIn)
 }
 
 pub(crate) fn change_user(world: &mut World, user: &str, change: UserChange) -> Result<(), ControlError> {

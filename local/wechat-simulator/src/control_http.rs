@@ -24,6 +24,7 @@ pub(crate) fn router(simulator: &Simulator) -> Router {
         .route("/code", post(code))
         .route("/phone-code", post(phone_code))
         .route("/encrypted-data", post(encrypted_data))
+        .route("/encrypted-message", post(encrypted_message))
         .route("/users", put(users))
         .route("/session-key", post(session_key))
         .route("/push", post(push))
@@ -84,6 +85,20 @@ async fn encrypted_data(State(simulator): State<Simulator>, body: Bytes) -> Answ
     let DataRequest { user, kind, app_id } = parse(&body)?;
     let data = simulator.encrypted_data(&user, kind, app_id.as_deref())?;
     Ok(Json(json!(data)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MessageRequest {
+    user: String,
+    text: String,
+    app_id: Option<String>,
+}
+
+async fn encrypted_message(State(simulator): State<Simulator>, body: Bytes) -> Answer {
+    let MessageRequest { user, text, app_id } = parse(&body)?;
+    let message = simulator.encrypted_message(&user, &text, app_id.as_deref())?;
+    Ok(Json(json!(message)))
 }
 
 async fn users(State(simulator): State<Simulator>, body: Bytes) -> Answer {

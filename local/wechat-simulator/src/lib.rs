@@ -35,6 +35,7 @@
 //! | `POST /_control/code` `{user, appId?}` | `wx.login`: answers `{code}` |
 //! | `POST /_control/phone-code` `{user, appId?}` | the button that shares a phone number: answers `{code}` |
 //! | `POST /_control/encrypted-data` `{user, kind, appId?}` | `kind` is `userinfo`, `phone` or `werun`: answers `{encryptedData, iv, rawData?, signature?}`; 409 before the user's first login |
+//! | `POST /_control/encrypted-message` `{user, text, appId?}` | what a mini-program encrypts with `wx.getUserCryptoManager()`: answers `{encryptedData, version}`; 409 before the user's first login |
 //! | `PUT /_control/users` [`UserChange`] and `user` | what WeChat knows of a user |
 //! | `POST /_control/session-key` `{user, action, appId?}` | `action` is `rotate` or `expire` |
 //! | `POST /_control/push` [`PushOrder`] | signs and encrypts what WeChat would push, and delivers it where [`Simulator::deliver_by`] says: answers `{request, status?, answer?}` |
@@ -89,7 +90,7 @@ use axum::Router;
 pub use control::{ControlError, SessionKeyAction};
 pub use faults::{Fault, Garbage};
 pub use push::{Courier, PushAnswer, PushConfig, PushFormat, PushMode, PushOrder, PushRequest};
-pub use sealed_data::{DataKind, EncryptedData};
+pub use sealed_data::{DataKind, EncryptedData, EncryptedMessage};
 pub use sec_check::{REVIEW_KEYWORD, RISKY_KEYWORD};
 pub use users::{UnionId, UserChange};
 
@@ -158,6 +159,19 @@ impl Simulator {
         app_id: Option<&str>,
     ) -> Result<EncryptedData, ControlError> {
         self.with(|world, now| control::encrypted_data(world, now, user, kind, app_id))
+    }
+
+    /// What the mini-program itself encrypts, with the user's latest encryption key.
+    ///
+    /// # Errors
+    /// As [`Simulator::encrypted_data`].
+    pub fn encrypted_message(
+        &self,
+        user: &str,
+        text: &str,
+        app_id: Option<&str>,
+    ) -> Result<EncryptedMessage, ControlError> {
+        self.with(|world, now| control::encrypted_message(world, now, user, text, app_id))
     }
 
     /// Changes what WeChat knows of a user.

@@ -46,9 +46,12 @@ fn owner_of(world: &World, request: &Request, app_id: &str, now: u64) -> Result<
 /// What getPhoneNumber answers and what phone data holds when it is decrypted.
 pub(crate) fn phone_info(user: &User, owner: &Owner, now: u64) -> Value {
     let number = user.phone.clone().unwrap_or_else(|| ids::phone_number(&owner.user));
-    let country = if user.numeric_country_code { json!(86) } else { json!("86") };
+    let code = user.country_code.unwrap_or(86);
+    let country = if user.numeric_country_code { json!(code) } else { json!(code.to_string()) };
+    // Only a number from abroad has its country in front.
+    let whole = if code == 86 { number.clone() } else { format!("+{code}{number}") };
     json!({
-        "phoneNumber": number,
+        "phoneNumber": whole,
         "purePhoneNumber": number,
         "countryCode": country,
         "watermark": {"timestamp": now / SECOND, "appid": owner.app_id},

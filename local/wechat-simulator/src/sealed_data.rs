@@ -13,6 +13,7 @@ use crate::crypto::SessionKey;
 use crate::ids;
 use crate::limits::{DAY, SECOND};
 use crate::phone::phone_info;
+use crate::sessions::Session;
 use crate::users::User;
 
 /// Which data.
@@ -41,6 +42,22 @@ pub struct EncryptedData {
     /// hex(sha1(rawData ‖ `session_key` as text)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+}
+
+/// What a mini-program makes with `wx.getUserCryptoManager().getLatestUserKey()`: AES-128-CBC under that key and its IV.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EncryptedMessage {
+    /// The ciphertext, base64.
+    pub encrypted_data: String,
+    /// Which key it was.
+    pub version: u32,
+}
+
+pub(crate) fn seal_message(session: &mut Session, text: &str, rng: &mut StdRng, now: u64) -> Option<EncryptedMessage> {
+    let key = session.encrypt_keys(rng, now).first()?;
+    let iv = key.iv.as_bytes().try_into().ok()?;
+    Some(EncryptedMessage { encrypted_data: key.key.seal(iv, text.as_bytes()), version: key.version })
 }
 
 pub(crate) fn seal(

@@ -18,6 +18,8 @@ pub struct UserChange {
     pub keep_session_key: Option<bool>,
     /// The phone number, digits only. Without this it is derived from the name.
     pub phone: Option<String>,
+    /// The number's country calling code. Without this it is 86.
+    pub country_code: Option<u16>,
     /// Makes getPhoneNumber and phone data give `countryCode` as a number, which WeChat does at times.
     pub numeric_country_code: Option<bool>,
 }
@@ -68,6 +70,7 @@ pub(crate) struct User {
     pub(crate) high_risk: bool,
     pub(crate) keep_session_key: bool,
     pub(crate) phone: Option<String>,
+    pub(crate) country_code: Option<u16>,
     pub(crate) numeric_country_code: bool,
 }
 
@@ -82,6 +85,7 @@ impl User {
         self.high_risk = change.high_risk.unwrap_or(self.high_risk);
         self.keep_session_key = change.keep_session_key.unwrap_or(self.keep_session_key);
         self.phone = change.phone.or_else(|| self.phone.take());
+        self.country_code = change.country_code.or(self.country_code);
         self.numeric_country_code = change.numeric_country_code.unwrap_or(self.numeric_country_code);
     }
 }
@@ -117,6 +121,9 @@ fn check(change: &UserChange) -> Result<(), ControlError> {
         && !((5..=15).contains(&phone.len()) && phone.chars().all(|c| c.is_ascii_digit()))
     {
         return Err(ControlError::invalid("phone: 5 to 15 digits"));
+    }
+    if change.country_code.is_some_and(|code| !(1..=999).contains(&code)) {
+        return Err(ControlError::invalid("countryCode: 1 to 999"));
     }
     Ok(())
 }

@@ -57,6 +57,8 @@ reasons! {
     CodeUsed = BAD_REQUEST "code_used" "登录凭证已被使用，请重新调用 wx.login" "The code was used before; call wx.login again";
     /// WeChat 40029 of getPhoneNumber.
     PhoneCodeInvalid = BAD_REQUEST "phone_code_invalid" "手机号授权凭证无效或已过期，请重新点击按钮授权" "The phone code is wrong or expired; tap the phone number button again";
+    /// `msg_sec_check` said `risky`.
+    ContentRisky = BAD_REQUEST "content_risky" "内容含有违规信息，请修改后重试" "The content is not acceptable; change it and try again";
     /// One answer for every way a ciphertext can be wrong.
     DecryptFailed = BAD_REQUEST "decrypt_failed" "数据解密失败" "The data can't be decrypted";
     /// No access token.
@@ -83,6 +85,8 @@ reasons! {
     MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed" "请求方法不被允许" "Method not allowed";
     /// Another version was written first.
     Conflict = CONFLICT "conflict" "数据已被修改，请刷新后重试" "Changed by someone else; reload and try again";
+    /// The phone number is another user's.
+    PhoneTaken = CONFLICT "phone_taken" "该手机号已绑定其他账号" "The phone number is bound to another account";
     /// WeChat replaced the `session_key`.
     SessionKeyStale = CONFLICT "session_key_stale" "微信会话已更新，请重新登录后重试" "WeChat replaced the session key; log in again, then retry";
     /// More than [`super::MAX_BODY`].

@@ -40,6 +40,8 @@ rules! {
     Duplicate = "duplicate_field" "字段重复" "given twice";
     /// A `wx.login` code.
     Code = "code" "长度 1 到 256 的登录凭证，不含空白" "a code of 1 to 256 characters without blanks";
+    /// A code of the phone number button.
+    PhoneCode = "phone_code" "长度 1 到 256 的手机号授权凭证，不含空白" "a phone code of 1 to 256 characters without blanks";
     /// A mini-program of ours.
     AppId = "app_id" "未配置的小程序 AppID" "not an AppID of this service";
     /// A refresh token.

@@ -1,6 +1,7 @@
 //! The settings, each documented beside its variable; one file for each part that has some.
 
 mod breaker;
+mod content_check;
 mod data_keys;
 mod dynamo;
 mod edge;
@@ -13,6 +14,7 @@ mod shared_state;
 mod signing_keys;
 mod tokens;
 mod transport_keys;
+mod user_data;
 mod wechat;
 
 use std::time::Duration;
@@ -22,6 +24,7 @@ use signing_keys::signing_keys;
 
 pub use self::{
     breaker::BreakerSettings,
+    content_check::{ContentCheckSettings, OnFailure},
     data_keys::{DataKey, LOCAL_DATA_KEYS},
     dynamo::DynamoSettings,
     edge::EdgeSettings,
@@ -34,6 +37,7 @@ pub use self::{
     signing_keys::KeyDocument,
     tokens::{LOCAL_JWT_SECRET, TokenSettings},
     transport_keys::{Pkcs8Key, TransportSettings},
+    user_data::UserDataSettings,
     wechat::{WeChatSettings, app_ids},
 };
 

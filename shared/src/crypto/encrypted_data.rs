@@ -37,18 +37,20 @@ impl EncryptedData {
         (!ciphertext.is_empty() && ciphertext.len().is_multiple_of(BLOCK)).then_some(Self { ciphertext, iv })
     }
 
+    /// The same data with another IV.
+    #[must_use]
+    pub fn with_iv(self, iv: [u8; BLOCK]) -> Self {
+        Self { iv, ..self }
+    }
+
     /// The JSON object inside, PKCS#7 padding removed.
     ///
     /// # Errors
     /// [`WrongKey`], one for every cause.
     pub fn open(&self, session_key: &SecretString) -> Result<Map<String, Value>, WrongKey> {
-        let plain = self.decrypt(session_key, self.iv)?;
+        let key = Zeroizing::new(STANDARD.decode(session_key.expose_secret()).map_err(|_| WrongKey)?);
+        let plain = aes_cbc::decrypt::<Aes128>(&key, &self.iv, &self.ciphertext).ok_or(WrongKey)?;
         serde_json::from_slice(&plain).map_err(|_| WrongKey)
-    }
-
-    fn decrypt(&self, key: &SecretString, iv: [u8; BLOCK]) -> Result<Vec<u8>, WrongKey> {
-        let key = Zeroizing::new(STANDARD.decode(key.expose_secret()).map_err(|_| WrongKey)?);
-        aes_cbc::decrypt::<Aes128>(&key, &iv, &self.ciphertext).ok_or(WrongKey)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
-    types::{AttributeValue, Delete, TransactWriteItem, Update},
+    types::{AttributeValue, Delete, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use serde::Deserialize;
 
@@ -69,34 +69,70 @@ impl Users {
         Ok(Some(Identity { user: row.uid, pk, union_id: row.union_id }))
     }
 
-    /// Removes these fields from a profile. Where none of them is set, nothing is written.
+    /// Removes these fields from a profile, and with a phone number the row that says whose it is. Where none of them is
+    /// set, nothing is written.
     ///
     /// # Errors
-    /// DynamoDB's.
+    /// [`DynamoError::Conflict`] when a number is being bound; DynamoDB's.
     pub async fn clear(&self, id: UserId, fields: &[PersonalField]) -> Result<(), DynamoError> {
         if fields.is_empty() {
             return Ok(());
         }
+        let claim = if fields.contains(&PersonalField::Phone) { self.phone_claim(id).await? } else { None };
+        let written = match claim {
+            Some(claim) => self.clear_with_claim(id, fields, &claim).await,
+            None => self.clear_fields(id, fields).await,
+        };
+        // Also after a failure: a write whose answer was lost may have happened.
+        self.forget_cached(id).await;
+        written
+    }
+
+    async fn clear_fields(&self, id: UserId, fields: &[PersonalField]) -> Result<(), DynamoError> {
         let names: Vec<_> = fields.iter().map(|field| field.attribute()).collect();
         let any: Vec<_> = names.iter().map(|name| format!("attribute_exists({name})")).collect();
+        let mut condition = any.join(" OR ");
+        if fields.contains(&PersonalField::Phone) {
+            condition = format!("attribute_not_exists(phoneClaim) AND ({condition})");
+        }
         let update = self.dynamo.client.update_item().table_name(&self.dynamo.table);
         let written = update
             .set_key(Some(dynamo::key(&user_pk(id), PROFILE)))
             .update_expression(format!("SET updatedAt = :now REMOVE {} ADD version :one", names.join(", ")))
-            .condition_expression(any.join(" OR "))
+            .condition_expression(condition)
             .expression_attribute_values(":now", dynamo::string(self.clock.now().to_string()))
             .expression_attribute_values(":one", dynamo::number(1))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        // Also after a failure: a write whose answer was lost may have happened.
-        self.cache.invalidate(&super::profile_cache_key(id)).await;
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(error.into()),
-            },
+        let Err(error) = written else { return Ok(()) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let bound_meanwhile = failed.item().is_some_and(|row| row.contains_key("phoneClaim"));
+                if bound_meanwhile && fields.contains(&PersonalField::Phone) {
+                    return Err(DynamoError::Conflict);
+                }
+                Ok(())
+            }
+            _ => Err(error.into()),
         }
+    }
+
+    /// The fields and the number's row, all or nothing.
+    #[allow(clippy::expect_used, reason = "the builder fails only without what is set here")]
+    async fn clear_with_claim(&self, id: UserId, fields: &[PersonalField], claim: &str) -> Result<(), DynamoError> {
+        let names: Vec<_> = fields.iter().map(|field| field.attribute()).collect();
+        let profile = Update::builder()
+            .table_name(&self.dynamo.table)
+            .set_key(Some(dynamo::key(&user_pk(id), PROFILE)))
+            .update_expression(format!("SET updatedAt = :now REMOVE {}, phoneClaim ADD version :one", names.join(", ")))
+            .condition_expression("phoneClaim = :claim")
+            .expression_attribute_values(":now", dynamo::string(self.clock.now().to_string()))
+            .expression_attribute_values(":one", dynamo::number(1))
+            .expression_attribute_values(":claim", dynamo::string(claim));
+        let profile = profile.build().expect("table, key and expression");
+        let writes = vec![TransactWriteItem::builder().update(profile).build(), self.release_claim(claim, id)];
+        self.transact_or_conflict(writes).await
     }
 
     /// Removes the identity with all that it holds (the session keys too), and the link by union id when it was the
@@ -115,6 +151,10 @@ impl Users {
                 writes.push(self.delete_if_of(&union_pk(union_id), identity.user));
             }
         }
+        self.transact_or_conflict(writes).await
+    }
+
+    async fn transact_or_conflict(&self, writes: Vec<TransactWriteItem>) -> Result<(), DynamoError> {
         let sent = self.dynamo.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         sent.map(drop).map_err(|error| match error.as_service_error() {
             Some(refused) if refused.is_transaction_canceled_exception() => DynamoError::Conflict,

@@ -54,9 +54,9 @@ pub enum Resolved {
 
 /// The identities. Cheap to clone but for its keys: keep one per instance.
 pub struct Identities {
-    users: Users,
-    at_rest: AtRest,
-    random: Random,
+    pub(super) users: Users,
+    pub(super) at_rest: AtRest,
+    pub(super) random: Random,
 }
 
 #[derive(Deserialize)]

@@ -60,6 +60,18 @@ impl Phone {
         fits.then(|| Self(format!("+{country}{national}").into()))
     }
 
+    /// One that was parsed before.
+    #[must_use]
+    pub fn from_stored(number: SecretString) -> Self {
+        Self(number)
+    }
+
+    /// The number, to be encrypted.
+    #[must_use]
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+
     /// The number, for its owner and for the table.
     #[must_use]
     pub fn expose(&self) -> &str {

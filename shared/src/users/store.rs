@@ -123,12 +123,17 @@ impl Users {
             .send()
             .await;
         // Also after a failure: a write whose answer was lost may have happened.
-        self.cache.invalidate(&profile_cache_key(id)).await;
+        self.forget_cached(id).await;
         let written = written.map_err(|error| match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(_)) => UserError::NotFound,
             _ => DynamoError::from(error).into(),
         })?;
         Ok(dynamo::from_item(written.attributes.unwrap_or_default())?)
+    }
+
+    /// Forgets the cached profile after its row was written.
+    pub(super) async fn forget_cached(&self, id: UserId) {
+        self.cache.invalidate(&profile_cache_key(id)).await;
     }
 
     /// The profile as JSON, as it is cached and sent to its owner.

@@ -21,6 +21,7 @@ use super::{WeChat, WeChatError, stable_token::Granted};
 use crate::{
     clock::Clock,
     crypto::AtRest,
+    deadline,
     ids::AppId,
     kv::{Kv, KvError, Record},
     random::Random,
@@ -127,7 +128,7 @@ impl AccessTokens {
 
     /// Fails only while Redis does not answer.
     async fn get_shared(&self, wechat: &WeChat, app_id: &AppId) -> Result<Result<SecretString, WeChatError>, KvError> {
-        let give_up = Instant::now() + self.lock_life;
+        let give_up = Instant::now() + deadline::cap(self.lock_life);
         let mut pause = FIRST_LOOK;
         loop {
             let ending = match self.look(app_id).await? {

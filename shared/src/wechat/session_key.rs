@@ -3,6 +3,8 @@
 //! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-login/checkSessionKey.html,
 //! …/user-login/ResetUserSessionKey.html, …/user-info/internet/getUserEncryptKey.html
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
@@ -59,6 +61,8 @@ pub struct EncryptKey {
     pub iv: String,
     /// Counts up with each new key.
     pub version: u32,
+    /// What it has left, an hour at the most; nothing for the ones before the newest.
+    pub life: Duration,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +80,7 @@ struct KeyInfo {
     encrypt_key: SecretString,
     iv: String,
     version: u32,
+    expire_in: i64,
 }
 
 impl Authorized {
@@ -102,8 +107,10 @@ impl Authorized {
     /// [`WeChatError`].
     pub async fn user_encrypt_keys(&self, owner: KeyOwner<'_>) -> Result<Vec<EncryptKey>, WeChatError> {
         let answer: KeysAnswer = self.call(owner.app_id, &ENCRYPT_KEYS, || self.signed(&ENCRYPT_KEYS, owner)).await?;
-        let key =
-            |info: KeyInfo| Ok(EncryptKey { key: check_form(info.encrypt_key)?, iv: info.iv, version: info.version });
+        let key = |info: KeyInfo| {
+            let life = Duration::from_secs(info.expire_in.try_into().unwrap_or_default());
+            Ok(EncryptKey { key: check_form(info.encrypt_key)?, iv: info.iv, version: info.version, life })
+        };
         answer.key_info_list.into_iter().map(key).collect()
     }
 

@@ -68,6 +68,26 @@ impl Api {
         self.client.request("DELETE", &format!("/api/v1/user/sessions/{id}")).bearer(access_token).send().await
     }
 
+    /// Opens WeChat's data.
+    pub async fn decrypt(&self, access_token: &str, body: &Value) -> Answer {
+        self.client.post("/api/v1/user/decrypt", body).bearer(access_token).send().await
+    }
+
+    /// Binds the number behind a code of the phone button.
+    pub async fn bind_phone(&self, access_token: &str, code: &str) -> Answer {
+        self.client.post("/api/v1/user/phone", &json!({"code": code})).bearer(access_token).send().await
+    }
+
+    /// Opens what the mini-program encrypted.
+    pub async fn message(&self, access_token: &str, body: &Value) -> Answer {
+        self.client.post("/api/v1/user/message", body).bearer(access_token).send().await
+    }
+
+    /// Replaces the `session_key`.
+    pub async fn reset_session_key(&self, access_token: &str) -> Answer {
+        self.client.request("POST", "/api/v1/user/session-key/reset").bearer(access_token).send().await
+    }
+
     /// Reads the profile.
     pub async fn info(&self, access_token: &str) -> Answer {
         self.client.get("/api/v1/user/info").bearer(access_token).send().await

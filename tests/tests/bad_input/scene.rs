@@ -21,19 +21,24 @@ pub struct Route {
 }
 
 /// All routes that read a body.
-pub const ROUTES: [Route; 4] = [
+pub const ROUTES: [Route; 5] = [
     Route { method: "POST", path: "/api/v1/user/login", field: "code", value: r#""ab""#, signed_in: false },
     Route { method: "POST", path: "/api/v1/user/refresh", field: "refreshToken", value: r#""ab""#, signed_in: false },
     Route { method: "POST", path: "/api/v1/user/logout", field: "all", value: "false", signed_in: true },
     Route { method: "PATCH", path: "/api/v1/user/info", field: "nickname", value: r#""ab""#, signed_in: true },
+    Route { method: "POST", path: "/api/v1/user/phone", field: "code", value: r#""ab""#, signed_in: true },
 ];
 
 /// All routes that want an access token.
-pub const SIGNED_IN: [(&str, &str); 6] = [
+pub const SIGNED_IN: [(&str, &str); 10] = [
     ("GET", "/api/v1/user/info"),
     ("PATCH", "/api/v1/user/info"),
     ("PUT", "/api/v1/user/info"),
     ("POST", "/api/v1/user/logout"),
+    ("POST", "/api/v1/user/decrypt"),
+    ("POST", "/api/v1/user/phone"),
+    ("POST", "/api/v1/user/message"),
+    ("POST", "/api/v1/user/session-key/reset"),
     ("GET", "/api/v1/user/sessions"),
     ("DELETE", "/api/v1/user/sessions/0193c0de-0000-7000-8000-00000000abcd"),
 ];

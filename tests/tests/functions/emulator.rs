@@ -29,6 +29,11 @@ async fn token_answers_under_the_emulator() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn user_data_answers_under_the_emulator() {
+    answers("user-data", "decrypt").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn user_info_answers_under_the_emulator() {
     answers("user-info", "get").await;
 }

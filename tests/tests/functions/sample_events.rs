@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::stage::{FUNCTIONS, Stage, push_sample};
 
 /// What events/README.md says: function, file, status, reason.
-const EVENTS: [(&str, &str, u16, Option<&str>); 16] = [
+const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("health", "health", 200, None),
     ("health", "deep", 200, None),
     ("health", "not-found", 404, Some("not_found")),
@@ -26,6 +26,13 @@ const EVENTS: [(&str, &str, u16, Option<&str>); 16] = [
     ("token", "sessions-named-stage", 200, None),
     ("token", "delete-session", 200, None),
     ("token", "jwks", 200, None),
+    ("user-data", "decrypt", 200, None),
+    ("user-data", "decrypt-checked", 200, None),
+    ("user-data", "decrypt-not-base64", 400, Some("decrypt_failed")),
+    ("user-data", "phone", 200, None),
+    ("user-data", "phone-login-code", 400, Some("phone_code_invalid")),
+    ("user-data", "message", 200, None),
+    ("user-data", "reset-session-key", 200, None),
     ("user-info", "get", 200, None),
     ("user-info", "update", 200, None),
     ("user-info", "function-url", 200, None),
@@ -184,6 +191,18 @@ async fn a_key_set_is_what_libraries_read() {
         "body": r#"{"keys":[]}"#,
     });
     assert_eq!(response, shape);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_encrypted_is_in_the_answer() {
+    let (profile, _) = answer_to("user-data", "decrypt").await;
+    assert_eq!(Answer::from_lambda(&profile).ok(200)["nickName"], "alice");
+    let (message, _) = answer_to("user-data", "message").await;
+    assert_eq!(*Answer::from_lambda(&message).ok(200), json!({"order": 7}));
+    let (phone, tokens) = answer_to("user-data", "phone").await;
+    let phone = Answer::from_lambda(&phone);
+    assert_eq!(phone.ok(200)["id"], tokens.user_id());
+    assert!(phone.data()["phone"].as_str().unwrap().starts_with("138"), "{phone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

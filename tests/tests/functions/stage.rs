@@ -14,10 +14,10 @@ use e2e::{
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use wechat_simulator::{PushOrder, PushRequest, Simulator};
+use wechat_simulator::{DataKind, PushOrder, PushRequest, Simulator};
 
 /// The deployed functions.
-pub const FUNCTIONS: [&str; 5] = ["health", "login", "token", "user-info", "callback"];
+pub const FUNCTIONS: [&str; 6] = ["health", "login", "token", "user-data", "user-info", "callback"];
 
 /// A stage with nobody on it yet.
 pub struct Stage {
@@ -73,7 +73,15 @@ impl Stage {
     pub async fn sample(&self, login: &FunctionUnderTest, function: &str, name: &str) -> (Value, Tokens) {
         let tokens = self.log_in(login, "alice").await;
         let (code, session_id) = (self.code("alice"), tokens.session_id());
+        let phone_code = self.wechat.phone_code("alice", None).unwrap();
+        let data = self.wechat.encrypted_data("alice", DataKind::UserInfo, None).unwrap();
+        let message = self.wechat.encrypted_message("alice", r#"{"order":7}"#, None).unwrap();
         let values = [
+            ("phoneCode", phone_code.as_str()),
+            ("encryptedData", &data.encrypted_data),
+            ("iv", &data.iv),
+            ("message", &message.encrypted_data),
+            ("messageVersion", &message.version.to_string()),
             ("code", code.as_str()),
             ("accessToken", &tokens.access),
             ("refreshToken", &tokens.refresh),

@@ -35,10 +35,12 @@ fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn all_that_is_missing_is_told_at_once() {
-    let (_, why) = refusal("login", &[]).await;
-    let mut names = names_in(&why);
-    names.sort_unstable();
-    assert_eq!(names, ["DATA_KEYS", "JWT_SECRETS", "WECHAT_APPIDS", "WECHAT_SECRETS"]);
+    for function in ["login", "user-data"] {
+        let (_, why) = refusal(function, &[]).await;
+        let mut names = names_in(&why);
+        names.sort_unstable();
+        assert_eq!(names, ["DATA_KEYS", "JWT_SECRETS", "WECHAT_APPIDS", "WECHAT_SECRETS"], "{function}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::scene::{deliver, event, every_way, refusal, world, xml};
 both_ways!(
     what_is_revoked_is_cleared_and_the_rest_stays,
     a_revocation_of_what_is_not_stored_changes_nothing,
+    a_number_that_is_taken_back_is_free_for_others,
     a_profile_that_wechat_holds_for_a_risk_is_cleared,
     a_cancelled_account_is_forgotten,
     a_cancelled_account_comes_back_as_somebody_new,
@@ -98,6 +99,29 @@ async fn a_revocation_of_what_is_not_stored_changes_nothing(state: SharedState) 
     push(&world, &revoked("8")).await;
     assert_eq!(world.rows().await, before);
     world.api.info(&tokens.access).await.ok(200);
+}
+
+async fn a_number_that_is_taken_back_is_free_for_others(state: SharedState) {
+    let world = world(state).await;
+    for person in ["alice", "bob"] {
+        let change = UserChange { phone: Some("13900139000".into()), ..UserChange::default() };
+        world.wechat.change_user(person, change).unwrap();
+    }
+    let bind = async |person: &str, tokens: &Tokens| {
+        world.api.bind_phone(&tokens.access, &world.wechat.phone_code(person, Some(APP_ID)).unwrap()).await
+    };
+    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
+    for order in [revoked("8"), cancelled()] {
+        let alice = if order == revoked("8") { alice.clone() } else { world.log_in("alice").await };
+        bind("alice", &alice).await.ok(200);
+        bind("bob", &bob).await.fails(409, "phone_taken");
+        push(&world, &order).await;
+        assert_eq!(world.count("OWNER").await, 0);
+        let rows = world.rows().await;
+        let row = &rows[&(format!("USER#{}", alice.user_id()), "PROFILE".to_owned())];
+        assert!(!row.contains_key("phone") && !row.contains_key("phoneClaim"), "{row:?}");
+    }
+    bind("bob", &bob).await.ok(200);
 }
 
 async fn a_profile_that_wechat_holds_for_a_risk_is_cleared(state: SharedState) {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::{ApiError, Reason};
 use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
+    content_check::ContentError,
     dynamo::DynamoError,
     resilience::{Denied, bulkhead::Full},
-    users::UserError,
+    users::{BindError, IdentityError, UserError},
     wechat::WeChatError,
 };
 
@@ -91,6 +92,36 @@ impl From<UserError> for ApiError {
     }
 }
 
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            // Another login makes the identity again.
+            IdentityError::NotFound => Self::new(Reason::SessionRevoked).because(&error),
+            IdentityError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<BindError> for ApiError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Taken => Reason::PhoneTaken.into(),
+            BindError::NotFound => Reason::SessionRevoked.into(),
+            BindError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<ContentError> for ApiError {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Risky => Reason::ContentRisky.into(),
+            ContentError::WeChat(error) => error.into(),
+            ContentError::Identity(error) => error.into(),
+        }
+    }
+}
+
 impl From<WeChatError> for ApiError {
     fn from(error: WeChatError) -> Self {
         let reason = match error {
@@ -100,14 +131,15 @@ impl From<WeChatError> for ApiError {
             WeChatError::UserBlocked => Reason::UserBlocked,
             WeChatError::SessionKeyStale => Reason::SessionKeyStale,
             WeChatError::Throttled => Reason::RateLimited,
-            WeChatError::Busy | WeChatError::Crowded(_) | WeChatError::QuotaSpent | WeChatError::Connect(_) => {
-                Reason::Unavailable
-            }
+            WeChatError::Busy
+            | WeChatError::Crowded(_)
+            | WeChatError::QuotaSpent
+            | WeChatError::UserInactive
+            | WeChatError::Connect(_) => Reason::Unavailable,
             // Never the client's fault, so not a 4xx; the log says what to repair.
             WeChatError::Misconfigured { .. } => Reason::Internal,
             WeChatError::Timeout => Reason::UpstreamTimeout,
             WeChatError::AccessTokenStale(_)
-            | WeChatError::UserInactive
             | WeChatError::Unexpected(_)
             | WeChatError::Broken(_)
             | WeChatError::Status(_)

@@ -1,0 +1,46 @@
+//! What WeChat knows of a user and encrypts for this server: `POST /api/v1/user/decrypt`, `/user/phone`,
+//! `/user/session-key/reset`, `/user/message`; and the key of sealed bodies, `GET /api/v1/crypto/key`.
+
+mod decrypt;
+mod encrypt_keys;
+mod message;
+mod phone;
+mod session_key;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::FromRef, routing::post};
+use shared::{auth::Admission, edge::key_routes, instance::Instance};
+
+use decrypt::Decryption;
+use message::Messages;
+use phone::Phones;
+use session_key::SessionKeys;
+
+#[derive(Clone, FromRef)]
+struct UserData {
+    admission: Admission,
+    decryption: Arc<Decryption>,
+    phones: Arc<Phones>,
+    messages: Arc<Messages>,
+}
+
+/// The routes of this function.
+pub fn routes(instance: &Instance) -> Router {
+    instance.dynamo_at_start();
+    instance.sealed_bodies();
+    let keys = SessionKeys::new(instance.identities(), instance.wechat_authorized());
+    let state = UserData {
+        admission: instance.admission(),
+        decryption: Arc::new(Decryption::new(instance, keys.clone())),
+        phones: Arc::new(Phones::new(instance, keys.clone())),
+        messages: Arc::new(Messages::new(instance, keys)),
+    };
+    Router::new()
+        .route("/api/v1/user/decrypt", post(decrypt::decrypt))
+        .route("/api/v1/user/phone", post(phone::bind))
+        .route("/api/v1/user/message", post(message::open))
+        .route("/api/v1/user/session-key/reset", post(session_key::reset))
+        .with_state(state)
+        .merge(key_routes(instance))
+}

@@ -1,0 +1,69 @@
+//! `POST /api/v1/user/message`: opens what the mini-program itself encrypted with a key of
+//! `wx.getUserCryptoManager().getLatestUserKey()`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use shared::{
+    api::{ApiError, Checks, Input, Json, Reason, Success},
+    auth::Claims,
+    crypto::EncryptedData,
+    edge::SignedInUser,
+    instance::Instance,
+};
+
+use crate::{encrypt_keys::EncryptKeys, session_key::SessionKeys};
+
+/// Stands in for an IV until the key has told its own: 16 zeros as base64.
+const NO_IV: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RawMessage {
+    encrypted_data: String,
+    version: u32,
+    iv: Option<String>,
+}
+
+/// A message, the version of its key, and its IV as base64 where it is not the key's own.
+pub struct MessageInput(RawMessage);
+
+impl Input for MessageInput {
+    type Raw = RawMessage;
+
+    fn parse(raw: RawMessage, _: &mut Checks) -> Option<Self> {
+        Some(Self(raw))
+    }
+}
+
+/// Opens messages.
+pub struct Messages(EncryptKeys);
+
+impl Messages {
+    pub fn new(instance: &Instance, keys: SessionKeys) -> Self {
+        Self(EncryptKeys::new(instance, keys))
+    }
+
+    /// One answer for every way in which a message can be wrong: its form, the version of its key, padding and text.
+    async fn open(&self, caller: &Claims, message: RawMessage) -> Result<Map<String, Value>, ApiError> {
+        let RawMessage { encrypted_data, version, iv } = message;
+        let data = EncryptedData::parse(&encrypted_data, iv.as_deref().unwrap_or(NO_IV));
+        let data = data.ok_or(Reason::DecryptFailed)?;
+        let key = self.0.get(caller, version).await?.ok_or(Reason::DecryptFailed)?;
+        let data = match iv {
+            Some(_) => data,
+            None => data.with_iv(key.iv.as_bytes().try_into().map_err(|_| Reason::DecryptFailed)?),
+        };
+        data.open(&key.key).map_err(|_| Reason::DecryptFailed.into())
+    }
+}
+
+pub async fn open(
+    caller: SignedInUser,
+    State(messages): State<Arc<Messages>>,
+    Json(MessageInput(message)): Json<MessageInput>,
+) -> Result<Success<Map<String, Value>>, ApiError> {
+    Ok(Success(messages.open(&caller.claims, message).await?))
+}
