@@ -1,7 +1,7 @@
 # What a person does with this project; the logic lives in scripts/ and .ci/.
 # `make` alone lists the targets. Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys seal test check audit fmt build deploy invoke-login bench tools-test tools-check clean
+.PHONY: help run keys seal test soak check audit fmt build deploy invoke-login bench tools-test tools-check clean
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
@@ -22,6 +22,9 @@ seal: ## send standard input sealed: echo '{"code":"…"}' | make seal ARGS="POS
 
 test: ## all tests; installs redis-server, the Lambda emulator and cargo-lambda when they are missing
 	@scripts/test.sh
+
+soak: ## the tests of faults in their long form, with figures (some minutes)
+	@scripts/soak.sh
 
 check: ## format, lints, licences, docs, spelling, template, scripts: everything that is not a test
 	@scripts/check.sh
@@ -45,7 +48,7 @@ bench: ## measure cold start, latency, memory and throughput of the release buil
 	@scripts/bench.sh $(ARGS)
 
 tools-test: ## install what the tests need
-	@scripts/tools/redis.sh && scripts/tools/install.sh test clients
+	@scripts/tools/redis.sh && scripts/tools/install.sh test clients valkey
 
 tools-check: ## install what the checks need
 	@scripts/tools/install.sh check

@@ -2,8 +2,8 @@
 # deploy.sh ARCH [ARGS of `sam deploy`]: deploys what `make build` made. The AWS account and region
 # come from the environment as for any AWS tool; the stack's parameters from these variables:
 #   WECHAT_APPIDS   needed: comma list of AppIDs          WECHAT_SECRETS  needed: comma list appid:secret
-#   MESSAGE_PUSH  REDIS_URL  CORS_ORIGINS  CONTENT_CHECK  LOG_LEVEL  METRICS  DOMAIN_NAME  CERTIFICATE_ARN  SUBNET_IDS
-#   SECURITY_GROUP_IDS
+#   MESSAGE_PUSH  REDIS_URL  REDIS_MODE  CORS_ORIGINS  CONTENT_CHECK  LOG_LEVEL  METRICS  DOMAIN_NAME  CERTIFICATE_ARN
+#   SUBNET_IDS  SECURITY_GROUP_IDS
 # A variable that is not set keeps what the stack has (its default, at the first deployment).
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
@@ -25,6 +25,7 @@ parameter WeChatAppIds WECHAT_APPIDS
 parameter WeChatSecrets WECHAT_SECRETS
 parameter MessagePush MESSAGE_PUSH
 parameter RedisUrl REDIS_URL
+parameter RedisMode REDIS_MODE
 parameter CorsOrigins CORS_ORIGINS
 parameter ContentCheck CONTENT_CHECK
 parameter LogLevel LOG_LEVEL

@@ -6,5 +6,6 @@
 
 scripts/tools/redis.sh
 scripts/tools/install.sh test clients
+scripts/tools/install.sh valkey || say "no Valkey for this machine: its test is skipped"
 cargo build --workspace --bins --tests
 cargo test --workspace --no-fail-fast

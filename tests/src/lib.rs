@@ -8,6 +8,7 @@
 //! | [`sealed`] | a client that seals bodies and opens answers |
 //! | [`rie`] | a function binary under AWS's own Runtime Interface Emulator |
 //! | [`redis_server`] | a real Redis on a port of its own, to stop, freeze and restart |
+//! | [`redis_cluster`] | a real Redis cluster, whose slots move and whose nodes die |
 //! | [`dynamodb`] | DynamoDB in memory, and a client to look at its rows |
 //! | [`wire_proxy`] | a proxy that counts commands and round trips, and breaks on request |
 //! | [`settings`] | the environment variables of a function |
@@ -29,6 +30,7 @@ pub mod http;
 pub mod http1;
 pub mod logs;
 pub mod process;
+pub mod redis_cluster;
 pub mod redis_server;
 pub mod rie;
 pub mod runtime_api;
@@ -41,6 +43,11 @@ use std::{future::Future, net::TcpListener, sync::OnceLock, time::Duration};
 
 /// How long anything may take before a test gives up. Generous: two busy cores, debug builds.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether tests that take turns with time take their long form (`make soak`).
+pub fn is_soak() -> bool {
+    std::env::var_os("SOAK").is_some()
+}
 
 /// Awaits `future` for at most [`PATIENCE`], and names `what` was missing when it takes longer.
 pub async fn within_patience<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -1,17 +1,26 @@
 //! A real Redis (or Valkey) server on a port of its own.
 
-use std::{env, fs, path::PathBuf, process::Command};
+mod tls;
 
-use redis::aio::MultiplexedConnection;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use redis::{Client, TlsCertificates, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
 use crate::{
+    binaries::workspace,
     free_port,
     process::{Process, Spawn},
 };
 
 /// Programs that will do, in the order of preference.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
+/// What the backend needs.
+const RIGHTS: [&str; 9] = ["~*", "+ping", "+get", "+set", "+psetex", "+del", "+time", "+eval", "+evalsha"];
 /// How often another process may take the port first.
 const ATTEMPTS: u32 = 5;
 
@@ -21,24 +30,58 @@ pub struct RedisServer {
     // Before the folder it works in.
     process: Option<Process>,
     port: u16,
-    password: Option<String>,
+    plan: RedisPlan,
     folder: TempDir,
 }
 
-impl RedisServer {
+/// A server to be started.
+#[derive(Debug)]
+pub struct RedisPlan {
+    program: PathBuf,
+    arguments: Vec<String>,
+    login: Option<(String, String)>,
+    /// The certificate that signed the server's, as PEM.
+    ca: Option<String>,
+}
+
+impl RedisPlan {
+    /// Wants this password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.login = Some(("default".to_owned(), password.to_owned()));
+        self.with(&["--requirepass", password])
+    }
+
+    /// Knows this user, who may do what the backend does with its keys and no more, and nobody else.
+    #[must_use]
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        self.login = Some((name.to_owned(), password.to_owned()));
+        let password = format!(">{password}");
+        let user = ["--user", "default", "off", "--user", name, "on", &password];
+        self.with(&user).with(&RIGHTS)
+    }
+
+    /// Speaks TLS, with a certificate of an authority that nobody else knows.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.ca = Some(String::new());
+        self
+    }
+
+    /// Further arguments of the program.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
     /// Starts a server and returns when it answers.
-    pub async fn start() -> Self {
-        Self::start_with(None).await
-    }
-
-    /// Starts a server that wants this password.
-    pub async fn start_with_password(password: &str) -> Self {
-        Self::start_with(Some(password.to_owned())).await
-    }
-
-    async fn start_with(password: Option<String>) -> Self {
+    pub async fn start(mut self) -> RedisServer {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self { process: None, port: 0, password, folder };
+        if self.ca.is_some() {
+            self.ca = Some(tls::certify(folder.path()));
+        }
+        let mut server = RedisServer { process: None, port: 0, plan: self, folder };
         for _ in 0..ATTEMPTS {
             server.port = free_port();
             if server.try_run().await {
@@ -47,16 +90,44 @@ impl RedisServer {
         }
         panic!("Redis found no free port in {ATTEMPTS} attempts");
     }
+}
 
-    /// The URL for `REDIS_URL`, with the password if there is one.
+impl RedisServer {
+    /// A server as every other.
+    pub fn plan() -> RedisPlan {
+        RedisPlan { program: program(), arguments: Vec::new(), login: None, ca: None }
+    }
+
+    /// A Valkey; none where it is not installed.
+    pub fn valkey() -> Option<RedisPlan> {
+        Some(RedisPlan { program: valkey()?, ..Self::plan() })
+    }
+
+    /// Starts a server and returns when it answers.
+    pub async fn start() -> Self {
+        Self::plan().start().await
+    }
+
+    /// Starts a server that wants this password.
+    pub async fn start_with_password(password: &str) -> Self {
+        Self::plan().password(password).start().await
+    }
+
+    /// The URL for `REDIS_URL`, with user and password if there are any.
     pub fn url(&self) -> String {
         self.url_via(self.port)
     }
 
     /// The same URL with another port, for a proxy in front.
     pub fn url_via(&self, port: u16) -> String {
-        let login = self.password.as_ref().map(|password| format!("default:{password}@")).unwrap_or_default();
-        format!("redis://{login}127.0.0.1:{port}/")
+        let login = self.plan.login.as_ref().map(|(user, password)| format!("{user}:{password}@")).unwrap_or_default();
+        let scheme = if self.plan.ca.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{login}127.0.0.1:{port}/")
+    }
+
+    /// The certificate for `REDIS_CA_CERT`.
+    pub fn ca(&self) -> Option<&str> {
+        self.plan.ca.as_deref()
     }
 
     /// The port it listens on.
@@ -66,13 +137,26 @@ impl RedisServer {
 
     /// A connection, to look at keys.
     pub async fn connection(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.url()).unwrap();
-        client.get_multiplexed_async_connection().await.expect("Redis takes connections")
+        let client = match &self.plan.ca {
+            Some(ca) => {
+                let root_cert = Some(ca.clone().into_bytes());
+                Client::build_with_tls(self.url(), TlsCertificates { client_tls: None, root_cert })
+            }
+            None => Client::open(self.url()),
+        };
+        client.unwrap().get_multiplexed_async_connection().await.expect("Redis takes connections")
+    }
+
+    /// Asks something that has to succeed: `["CONFIG", "SET", …]`.
+    pub async fn command(&self, words: &[&str]) -> redis::Value {
+        let (name, arguments) = words.split_first().unwrap();
+        let answer = redis::cmd(name).arg(arguments).query_async(&mut self.connection().await).await;
+        answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
     /// Forgets everything, as after a fail-over without a replica.
     pub async fn flushall(&self) {
-        redis::cmd("FLUSHALL").exec_async(&mut self.connection().await).await.expect("FLUSHALL");
+        self.command(&["FLUSHALL"]).await;
     }
 
     /// Freezes the server: connections stay open, nothing answers.
@@ -102,7 +186,7 @@ impl RedisServer {
 
     /// Whether it runs now; `false` when the port is taken.
     async fn try_run(&mut self) -> bool {
-        let process = Spawn::new(self.command()).guarded().spawn();
+        let process = Spawn::new(self.program()).guarded().spawn();
         if process.line_before_end("eady to accept connections").await.is_none() {
             let logs = process.logs();
             assert!(logs.contain("ddress already in use"), "Redis does not start:\n{logs}");
@@ -114,26 +198,43 @@ impl RedisServer {
         true
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(program());
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        command.args(["--loglevel", "notice", "--logfile", ""]).arg("--dir").arg(self.folder.path());
-        if let Some(password) = &self.password {
-            command.args(["--requirepass", password]);
+    fn program(&self) -> Command {
+        let mut command = Command::new(&self.plan.program);
+        let port = self.port.to_string();
+        command.current_dir(self.folder.path());
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "notice"]);
+        command.args(["--logfile", ""]).arg("--dir").arg(self.folder.path());
+        if self.plan.ca.is_some() {
+            command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+            command.args(["--tls-cert-file", tls::CERTIFICATE, "--tls-key-file", tls::KEY]);
+        } else {
+            command.args(["--port", &port]);
         }
+        command.args(&self.plan.arguments);
         command
     }
 }
 
 fn program() -> PathBuf {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    let found = PROGRAMS.iter().find_map(|name| {
-        folders.iter().map(|folder| folder.join(name)).find(|file| fs::metadata(file).is_ok_and(|meta| meta.is_file()))
-    });
-    found.unwrap_or_else(|| {
+    in_path(&PROGRAMS).unwrap_or_else(|| {
         panic!("neither {} is installed: `make test` installs it before it runs the tests", PROGRAMS.join(" nor "))
     })
+}
+
+/// Where `VALKEY_SERVER` says, where `make test` puts it, or in the path.
+fn valkey() -> Option<PathBuf> {
+    let installed = || Some(workspace().join(".tools/valkey-server")).filter(|file| is_file(file));
+    env::var_os("VALKEY_SERVER").map(PathBuf::from).or_else(installed).or_else(|| in_path(&["valkey-server"]))
+}
+
+fn in_path(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
+    names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|file| is_file(file)))
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file())
 }
 
 #[cfg(test)]

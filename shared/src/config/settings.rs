@@ -9,6 +9,7 @@ mod limits;
 mod message_push;
 mod metrics;
 mod proxies;
+mod redis;
 mod sessions;
 mod shared_state;
 mod signing_keys;
@@ -32,8 +33,9 @@ pub use self::{
     message_push::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MessagePushSettings, PushApp, push_key},
     metrics::MetricsSettings,
     proxies::ProxySettings,
+    redis::{RedisMode, RedisSettings},
     sessions::SessionSettings,
-    shared_state::{CacheSettings, SharedStateSettings},
+    shared_state::CacheSettings,
     signing_keys::KeyDocument,
     tokens::{LOCAL_JWT_SECRET, TokenSettings},
     transport_keys::{Pkcs8Key, TransportSettings},

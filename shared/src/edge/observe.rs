@@ -70,7 +70,7 @@ struct Line {
 impl Line {
     fn write(&self, scope: &Scope, status: StatusCode, start: Instant) {
         let latency_ms = milliseconds(start.elapsed());
-        let redis_ms = milliseconds(scope.redis_waited);
+        let redis_ms = milliseconds(scope.redis.total());
         let Self { cold_start, method, route } = self;
         let (method, status) = (method.as_str(), status.as_u16());
         let route = route.as_ref().map(MatchedPath::as_str);

@@ -1,26 +1,29 @@
 //! The store in Redis: commands of a request go out together, within the request's budget.
 
 mod budget;
+mod cluster;
 mod condition;
 mod gate;
 mod node;
+mod target;
 
 use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
-use redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, ServerErrorKind,
-    Value, io::tcp::TcpSettings,
-};
-use secrecy::{ExposeSecret, SecretString};
+use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use self::{
     budget::Question,
+    cluster::{Cluster, Routed},
     node::{CONNECT, Node},
 };
 use super::{Answers, KvError, Record, Script, Step};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    config::{RedisMode, RedisSettings},
+};
 
 /// What a request may wait for Redis where nothing else is said.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -53,18 +56,39 @@ static REMOVE: LazyLock<Script> = LazyLock::new(|| {
 /// Redis, behind a gate that spares requests a server that does not answer. Cheap to clone.
 #[derive(Clone)]
 pub struct RedisStore {
-    node: Option<Node>,
+    servers: Servers,
     budget: Duration,
 }
 
-/// A command, and what to send instead when the server does not know its script yet.
+#[derive(Clone)]
+enum Servers {
+    One(Node),
+    Many(Cluster),
+    /// The target can't be used. Settings that say so refuse the start before.
+    None,
+}
+
+/// What became of a command.
+type Outcome = Result<Value, Fault>;
+
+/// Why a command has no answer.
+enum Fault {
+    /// It failed on its own.
+    Command(RedisError),
+    /// The node that has its key can't be reached.
+    Node(KvError),
+}
+
+/// A command, the key that decides which node it goes to, and what to send instead when that node does not know its
+/// script yet.
 struct Call<'a> {
+    key: &'a str,
     command: Cmd,
     with_text: Option<Box<dyn Fn() -> Cmd + Send + Sync + 'a>>,
 }
 
 impl RedisStore {
-    /// A store that connects at its first use. The URL was checked when settings were read.
+    /// A store in one server that connects at its first use.
     #[must_use]
     pub fn new(url: &SecretString) -> Self {
         Self::with_budget(url, BUDGET)
@@ -73,11 +97,21 @@ impl RedisStore {
     /// The same with another budget for each request.
     #[must_use]
     pub fn with_budget(url: &SecretString, budget: Duration) -> Self {
-        // Without NODELAY a command waits for the acknowledgement of the one before it.
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let info = url.expose_secret().into_connection_info().map(|info| info.set_tcp_settings(tcp));
-        let client = info.and_then(Client::open).ok();
-        Self { node: client.map(|client| Node::new(client, Clock::System, budget, true)), budget }
+        let settings = RedisSettings { url: url.clone(), mode: RedisMode::Standalone, ca: None, timeout: budget };
+        Self::open(&settings, Clock::System)
+    }
+
+    /// A store that connects at its first use. The settings were checked when they were read.
+    #[must_use]
+    pub fn open(settings: &RedisSettings, clock: Clock) -> Self {
+        let budget = settings.timeout;
+        let servers = match settings.mode {
+            RedisMode::Standalone => target::parse(settings)
+                .and_then(|(info, _)| Client::open(info))
+                .map(|client| Servers::One(Node::new(client, clock, budget, true))),
+            RedisMode::Cluster => Cluster::new(settings, clock).map(Servers::Many),
+        };
+        Self { servers: servers.unwrap_or(Servers::None), budget }
     }
 
     /// Steps and reads in one round trip. A server that does not know a script yet is told its text in a second one.
@@ -88,14 +122,15 @@ impl RedisStore {
     ) -> Result<Answers<N>, KvError> {
         let calls = steps.iter().map(|step| {
             let step = *step;
-            Call::script(step.script(), move |call| {
+            let key = step.keys().first().map_or("", String::as_str);
+            Call::script(key, step.script(), move |call| {
                 call.arg(step.keys().len()).arg(step.keys()).arg(step.arguments());
             })
         });
         let reads = keys.iter().map(|key| {
             let mut get = redis::cmd("GET");
             get.arg(*key);
-            Call::from(get)
+            Call::plain(key, get)
         });
         let mut outcomes = self.send(calls.chain(reads).collect()).await?;
         let read =
@@ -107,12 +142,12 @@ impl RedisStore {
     pub(super) async fn put(&self, record: Record<'_>) -> Result<(), KvError> {
         let mut set = redis::cmd("PSETEX");
         set.arg(record.key).arg(milliseconds(record.life)).arg(record.value);
-        self.one::<Value>(set.into()).await.map(drop)
+        self.one::<Value>(Call::plain(record.key, set)).await.map(drop)
     }
 
     pub(super) async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
         let Record { key, value, life } = record;
-        let add = Call::script(&ADD, move |call| {
+        let add = Call::script(key, &ADD, move |call| {
             call.arg(1).arg(key).arg(value).arg(milliseconds(life));
         });
         self.one(add).await
@@ -120,7 +155,7 @@ impl RedisStore {
 
     pub(super) async fn replace(&self, expected: &[u8], record: Record<'_>) -> Result<bool, KvError> {
         let Record { key, value, life } = record;
-        let replace = Call::script(&REPLACE, move |call| {
+        let replace = Call::script(key, &REPLACE, move |call| {
             call.arg(1).arg(key).arg(expected).arg(value).arg(milliseconds(life));
         });
         self.one(replace).await
@@ -129,25 +164,37 @@ impl RedisStore {
     pub(super) async fn delete(&self, key: &str) -> Result<(), KvError> {
         let mut delete = redis::cmd("DEL");
         delete.arg(key);
-        self.one::<Value>(delete.into()).await.map(drop)
+        self.one::<Value>(Call::plain(key, delete)).await.map(drop)
     }
 
     pub(super) async fn remove(&self, key: &str, expected: &[u8]) -> Result<(), KvError> {
-        let remove = Call::script(&REMOVE, move |call| {
+        let remove = Call::script(key, &REMOVE, move |call| {
             call.arg(1).arg(key).arg(expected);
         });
         self.one::<Value>(remove).await.map(drop)
     }
 
-    /// Whether the gate is shut makes no difference: who asks wants to know.
+    /// Whether a gate is shut makes no difference: who asks wants to know.
     pub(super) async fn ping(&self) -> Result<(), KvError> {
-        self.node()?.reach(Question::start(self.budget)?.deadline()).await?;
-        self.one::<Value>(redis::cmd("PING").into()).await.map(drop)
+        let deadline = Question::start(self.budget)?.deadline();
+        match &self.servers {
+            Servers::One(node) => {
+                node.reach(deadline).await?;
+                node.ask(&pipelined([redis::cmd("PING")]), deadline).await.map(drop)
+            }
+            Servers::Many(cluster) => cluster.ping(deadline).await,
+            Servers::None => Err(no_target()),
+        }
     }
 
     /// Connects, with more patience than a request has. For init.
     pub(crate) async fn connect(&self) -> Result<(), KvError> {
-        self.node()?.reach(Instant::now() + CONNECT).await
+        let deadline = Instant::now() + CONNECT;
+        match &self.servers {
+            Servers::One(node) => node.reach(deadline).await,
+            Servers::Many(cluster) => cluster.reach(deadline).await,
+            Servers::None => Err(no_target()),
+        }
     }
 
     async fn one<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, KvError> {
@@ -155,16 +202,19 @@ impl RedisStore {
         outcomes.into_iter().next().ok_or_else(miscounted).and_then(decoded)
     }
 
-    /// Sends commands in one round trip; each has its own outcome.
-    async fn send(&self, calls: Vec<Call<'_>>) -> Result<Vec<RedisResult<Value>>, KvError> {
+    /// Sends commands in one round trip, in a cluster in one to each node; each has its own outcome. Those whose script
+    /// a node does not know yet are sent to it once more, with the text.
+    async fn send(&self, calls: Vec<Call<'_>>) -> Result<Vec<Outcome>, KvError> {
         let question = Question::start(self.budget)?;
-        let commands = calls.iter().map(|call| call.command.clone());
-        let mut outcomes = self.pipelined(commands, &question).await?;
+        let commands = calls.iter().map(|call| (call.key, call.command.clone())).collect();
+        let mut outcomes = self.exchange(commands, question.deadline()).await?;
         let unknown = |at: &usize| is_unknown_script(&outcomes[*at]);
-        let (places, again): (Vec<_>, Vec<_>) =
-            (0..calls.len()).filter(unknown).filter_map(|at| Some((at, calls[at].with_text.as_ref()?()))).unzip();
+        let (places, again): (Vec<_>, Vec<_>) = (0..calls.len())
+            .filter(unknown)
+            .filter_map(|at| Some((at, (calls[at].key, calls[at].with_text.as_ref()?()))))
+            .unzip();
         if !again.is_empty() {
-            let answers = self.pipelined(again, &question).await?;
+            let answers = self.exchange(again, question.deadline()).await?;
             for (at, outcome) in places.into_iter().zip(answers) {
                 outcomes[at] = outcome;
             }
@@ -172,52 +222,66 @@ impl RedisStore {
         Ok(outcomes)
     }
 
-    async fn pipelined(
-        &self,
-        commands: impl IntoIterator<Item = Cmd>,
-        question: &Question,
-    ) -> Result<Vec<RedisResult<Value>>, KvError> {
-        let mut pipeline = Pipeline::new();
-        for command in commands {
-            pipeline.add_command(command);
-        }
-        let count = pipeline.len();
-        let outcomes = self.node()?.ask(pipeline.ignore_errors(), question.deadline()).await?;
+    async fn exchange(&self, commands: Vec<(&str, Cmd)>, deadline: Instant) -> Result<Vec<Outcome>, KvError> {
+        let count = commands.len();
+        let outcomes: Vec<Outcome> = match &self.servers {
+            Servers::One(node) => {
+                let pipeline = pipelined(commands.into_iter().map(|(_, command)| command));
+                let outcomes = node.ask(&pipeline, deadline).await?;
+                outcomes.into_iter().map(|outcome| outcome.map_err(Fault::Command)).collect()
+            }
+            Servers::Many(cluster) => {
+                let routed = |(key, command): (&str, Cmd)| Routed { key: key.as_bytes().to_vec(), command };
+                cluster.ask(commands.into_iter().map(routed).collect(), deadline).await?
+            }
+            Servers::None => return Err(no_target()),
+        };
         if outcomes.len() == count { Ok(outcomes) } else { Err(miscounted()) }
-    }
-
-    fn node(&self) -> Result<&Node, KvError> {
-        self.node.as_ref().ok_or_else(|| KvError("no usable REDIS_URL".into()))
     }
 }
 
 impl<'a> Call<'a> {
+    fn plain(key: &'a str, command: Cmd) -> Self {
+        Self { key, command, with_text: None }
+    }
+
     /// A call of a script by its hash. `arguments` adds what comes after the script.
-    fn script(script: &'a Script, arguments: impl Fn(&mut Cmd) + Send + Sync + 'a) -> Self {
+    fn script(key: &'a str, script: &'a Script, arguments: impl Fn(&mut Cmd) + Send + Sync + 'a) -> Self {
         let call = move |command: &str, script: &str| {
             let mut call = redis::cmd(command);
             arguments(call.arg(script));
             call
         };
-        Self {
-            command: call("EVALSHA", script.hash()),
-            with_text: Some(Box::new(move || call("EVAL", script.source()))),
-        }
+        let command = call("EVALSHA", script.hash());
+        Self { key, command, with_text: Some(Box::new(move || call("EVAL", script.source()))) }
     }
 }
 
-impl From<Cmd> for Call<'_> {
-    fn from(command: Cmd) -> Self {
-        Self { command, with_text: None }
+/// Commands that go out together, each with an outcome of its own.
+fn pipelined(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    pipeline.ignore_errors();
+    pipeline
+}
+
+fn is_unknown_script(outcome: &Outcome) -> bool {
+    let no_script = ErrorKind::Server(ServerErrorKind::NoScript);
+    matches!(outcome, Err(Fault::Command(error)) if error.kind() == no_script)
+}
+
+fn decoded<T: FromRedisValue>(outcome: Outcome) -> Result<T, KvError> {
+    match outcome {
+        Ok(value) => redis::from_redis_value(value).map_err(|error| unavailable(error.into())),
+        Err(Fault::Command(error)) => Err(unavailable(error)),
+        Err(Fault::Node(error)) => Err(error),
     }
 }
 
-fn is_unknown_script(outcome: &RedisResult<Value>) -> bool {
-    matches!(outcome, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
-}
-
-fn decoded<T: FromRedisValue>(outcome: RedisResult<Value>) -> Result<T, KvError> {
-    outcome.and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)).map_err(unavailable)
+fn no_target() -> KvError {
+    KvError("no usable REDIS_URL".into())
 }
 
 fn miscounted() -> KvError {

@@ -49,7 +49,7 @@ pub(super) enum Redis {
     None,
     /// The one of this test binary.
     Shared(&'static RedisServer),
-    Own(RedisServer),
+    Own(Box<RedisServer>),
 }
 
 impl Plan {
@@ -126,9 +126,9 @@ impl Plan {
         match (self.state, &self.own_redis) {
             (SharedState::InProcess, _) => Redis::None,
             (SharedState::Redis, OwnRedis::No) => Redis::Shared(SHARED.get_or_init(RedisServer::start).await),
-            (SharedState::Redis, OwnRedis::Open) => Redis::Own(RedisServer::start().await),
+            (SharedState::Redis, OwnRedis::Open) => Redis::Own(Box::new(RedisServer::start().await)),
             (SharedState::Redis, OwnRedis::WithPassword(password)) => {
-                Redis::Own(RedisServer::start_with_password(password).await)
+                Redis::Own(Box::new(RedisServer::start_with_password(password).await))
             }
         }
     }

@@ -39,7 +39,7 @@ fn a_problem_never_shows_the_value() {
         ("WECHAT_APPIDS", "wx1:hunter2"),
         ("CORS_ORIGINS", "hunter2"),
     ]);
-    let _ = (TokenSettings::read(&env), WeChatSettings::read(&env), SharedStateSettings::read(&env));
+    let _ = (TokenSettings::read(&env), WeChatSettings::read(&env), RedisSettings::read(&env));
     let _ = EdgeSettings::read(&env);
     let text = env.finish().unwrap_err().to_string();
     assert!(!text.contains("hunter2"), "{text}");

@@ -9,10 +9,9 @@ use crate::{deadline, kv::KvError, telemetry::Scope};
 /// Less than this is not worth a question.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// A question at work. What it took is charged to the request when this is dropped, at the latest at its deadline.
+/// A question at work. What it takes is charged to the request, and ends when this is dropped.
 pub(super) struct Question {
-    start: Instant,
-    allowed: Duration,
+    deadline: Instant,
 }
 
 impl Question {
@@ -23,18 +22,19 @@ impl Question {
         if allowed < LEAST {
             return Err(KvError("the request's time for Redis is used up".into()));
         }
-        Ok(Self { start: Instant::now(), allowed })
+        let deadline = Instant::now() + allowed;
+        Scope::note(|scope| scope.redis.start(deadline));
+        Ok(Self { deadline })
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        self.start + self.allowed
+        self.deadline
     }
 }
 
 impl Drop for Question {
     fn drop(&mut self) {
-        let waited = self.start.elapsed().min(self.allowed);
-        Scope::note(|scope| scope.redis_waited += waited);
+        Scope::note(|scope| scope.redis.end());
     }
 }
 
@@ -61,7 +61,22 @@ mod tests {
             assert!(!ask(1).await);
         };
         let (scope, ()) = Scope::default().enter(request).await;
-        assert_eq!(scope.redis_waited, BUDGET);
+        assert_eq!(scope.redis.total(), BUDGET);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_at_the_same_time_are_charged_once() {
+        let request = async {
+            let first = Question::start(BUDGET).unwrap();
+            advance(Duration::from_millis(10)).await;
+            let second = Question::start(BUDGET).unwrap();
+            assert_eq!(first.deadline(), second.deadline());
+            advance(Duration::from_millis(10)).await;
+            drop(first);
+            advance(Duration::from_millis(10)).await;
+            drop(second);
+        };
+        assert_eq!(Scope::default().enter(request).await.0.redis.total(), Duration::from_millis(30));
     }
 
     #[tokio::test(start_paused = true)]
@@ -72,7 +87,7 @@ mod tests {
                 Scope::renew_redis_budget();
             }
         };
-        assert_eq!(Scope::default().enter(request).await.0.redis_waited, 3 * BUDGET);
+        assert_eq!(Scope::default().enter(request).await.0.redis.total(), 3 * BUDGET);
     }
 
     #[tokio::test(start_paused = true)]
@@ -89,7 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_frozen_instance_slept_is_not_charged() {
         let (scope, _) = Scope::default().enter(ask(60_000)).await;
-        assert_eq!(scope.redis_waited, BUDGET);
+        assert_eq!(scope.redis.total(), BUDGET);
     }
 
     #[tokio::test(start_paused = true)]
@@ -103,7 +118,7 @@ mod tests {
             .await
             .unwrap();
         };
-        assert_eq!(Scope::default().enter(request).await.0.redis_waited, Duration::from_millis(30));
+        assert_eq!(Scope::default().enter(request).await.0.redis.total(), Duration::from_millis(30));
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,11 +92,7 @@ impl Node {
         deadline: Instant,
     ) -> Result<Vec<RedisResult<Value>>, Trouble> {
         let pass = self.gate().admit(self.now(), |number| self.connect(number));
-        let Some(Pass { number, connection, idle }) = pass else {
-            // On the one thread of an instance, the attempt gets on only while requests wait for something.
-            tokio::task::yield_now().await;
-            return Err(Trouble::Refused(left_alone()));
-        };
+        let Some(Pass { number, connection, idle }) = pass else { return Err(Trouble::Refused(left_alone())) };
         using.set(number);
         // An attempt that fails has shut the gate itself.
         let mut connection = connection.await.map_err(Trouble::Refused)?;

@@ -1,0 +1,79 @@
+//! Where Redis is, and how it is reached.
+
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsCertificates, io::tcp::TcpSettings,
+};
+use secrecy::ExposeSecret;
+
+use crate::config::{RedisMode, RedisSettings};
+
+/// A node's host and port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Address {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// The connections' common properties, and the addresses in the URL.
+///
+/// # Errors
+/// When a URL or a certificate can't be used. The text can hold a password: it is not for showing.
+pub(super) fn parse(settings: &RedisSettings) -> RedisResult<(ConnectionInfo, Vec<Address>)> {
+    let urls: Vec<_> = match settings.mode {
+        RedisMode::Standalone => vec![settings.url.expose_secret()],
+        RedisMode::Cluster => settings.url.expose_secret().split(',').map(str::trim).collect(),
+    };
+    let ca = settings.ca.as_deref();
+    let infos = urls.into_iter().map(|url| connection_info(url, ca)).collect::<RedisResult<Vec<_>>>()?;
+    let addresses = infos.iter().filter_map(|info| Address::of(info.addr())).collect();
+    let first = infos.into_iter().next().ok_or_else(unusable)?;
+    Ok((first, addresses))
+}
+
+fn connection_info(url: &str, ca: Option<&[u8]>) -> RedisResult<ConnectionInfo> {
+    let info = url.into_connection_info()?;
+    let info = match (ca, info.addr()) {
+        (Some(ca), ConnectionAddr::TcpTls { .. }) => {
+            let certificates = TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) };
+            Client::build_with_tls(info, certificates)?.get_connection_info().clone()
+        }
+        _ => info,
+    };
+    // Without NODELAY a command waits for the acknowledgement of the one before it.
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+impl Address {
+    fn of(address: &ConnectionAddr) -> Option<Self> {
+        match address {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some(Self { host: host.clone(), port: *port })
+            }
+            _ => None,
+        }
+    }
+
+    /// From a redirection, `host:port`. A node that does not know its own name leaves the host out: it is that of the
+    /// one that was asked.
+    pub(super) fn parse(text: &str, asked: &Self) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = if host.is_empty() { &asked.host } else { host };
+        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
+    }
+
+    /// A client of this address that is like `base` in everything else.
+    pub(super) fn client(&self, base: &ConnectionInfo) -> RedisResult<Client> {
+        let (host, port) = (self.host.clone(), self.port);
+        let address = match base.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Client::open(base.clone().set_addr(address))
+    }
+}
+
+pub(super) fn unusable() -> redis::RedisError {
+    (redis::ErrorKind::InvalidClientConfig, "no usable REDIS_URL").into()
+}

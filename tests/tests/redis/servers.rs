@@ -1,0 +1,126 @@
+//! The same operations on every kind of server that the backend may be pointed at.
+
+use std::time::Duration;
+
+use e2e::{
+    redis_cluster::RedisCluster,
+    redis_server::RedisServer,
+    world::{SharedState, World},
+};
+use secrecy::SecretString;
+use shared::{
+    clock::Clock,
+    config::{RedisMode, RedisSettings},
+    kv::{Answers, Kv, Record, RedisStore},
+};
+
+use crate::counter::Count;
+
+/// A client that has time: what a busy machine is slow at is no failure here.
+pub fn client(url: &str, mode: RedisMode, ca: Option<&str>) -> Kv {
+    let ca = ca.map(|ca| ca.as_bytes().to_vec());
+    let settings = RedisSettings { url: SecretString::from(url), mode, ca, timeout: Duration::from_secs(5) };
+    Kv::Redis(RedisStore::open(&settings, Clock::System))
+}
+
+fn standalone(server: &RedisServer) -> Kv {
+    client(&server.url(), RedisMode::Standalone, server.ca())
+}
+
+pub fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
+    Record { key, value: value.as_bytes(), life: Duration::from_mins(1) }
+}
+
+/// Every operation, over keys that are far apart in a cluster.
+async fn every_operation_works(kv: &Kv) {
+    kv.ping().await.unwrap();
+    for key in ["{a}:k", "{b}:k", "{c}:k", "{d}:k"] {
+        kv.put(record(key, "1")).await.unwrap();
+        assert!(!kv.add(record(key, "2")).await.unwrap());
+        assert!(kv.replace(b"1", record(key, "3")).await.unwrap());
+        kv.remove(key, b"something else").await.unwrap();
+        assert_eq!(kv.get([key]).await.unwrap(), [Some("3".into())]);
+        kv.delete(key).await.unwrap();
+        assert!(kv.add(record(key, key)).await.unwrap());
+    }
+    let (a, b) = (Count::new("{a}:count", 2), Count::new("{b}:count", 3));
+    for turn in 1..=2 {
+        let Answers { replies, values } = kv.ask(&[&a, &b], ["{d}:k", "{c}:k", "{x}:none"]).await.unwrap();
+        let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
+        assert_eq!(replies, [[2 * turn], [3 * turn]]);
+        assert_eq!(values, [Some("{d}:k".into()), Some("{c}:k".into()), None]);
+    }
+}
+
+#[tokio::test]
+async fn redis() {
+    every_operation_works(&standalone(&RedisServer::start().await)).await;
+}
+
+#[tokio::test]
+async fn valkey() {
+    let Some(plan) = RedisServer::valkey() else {
+        // `make test` installs it where there is a build for the machine.
+        eprintln!("SKIPPED: no Valkey on this machine (VALKEY_SERVER names one)");
+        return;
+    };
+    every_operation_works(&standalone(&plan.start().await)).await;
+}
+
+#[tokio::test]
+async fn a_user_with_no_more_rights_than_needed_over_tls() {
+    let server = RedisServer::plan().tls().user("weapp", "open-sesame").start().await;
+    every_operation_works(&standalone(&server)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_vouches_for_is_not_believed() {
+    let server = RedisServer::plan().tls().password("open-sesame").start().await;
+    let stranger = client(&server.url(), RedisMode::Standalone, None);
+    stranger.put(record("k", "1")).await.unwrap_err();
+    let wrong_name = client(&server.url().replace("127.0.0.1", "localhost"), RedisMode::Standalone, server.ca());
+    wrong_name.put(record("k", "1")).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_error_that_does_not_show_it() {
+    let server = RedisServer::start_with_password("open-sesame").await;
+    let kv = client(&server.url().replace("open-sesame", "hunter2"), RedisMode::Standalone, None);
+    let error = kv.put(record("k", "1")).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn cluster() {
+    let cluster = RedisCluster::start().await;
+    every_operation_works(&client(&cluster.url(), RedisMode::Cluster, None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_backend_on_a_cluster() {
+    let cluster = RedisCluster::start().await;
+    let world = World::with(SharedState::Redis).set("REDIS_URL", &cluster.url()).set("REDIS_MODE", "cluster");
+    let world = world.start().await;
+    e2e::world::capture();
+    let tokens = world.log_in("alice").await;
+    for _ in 0..2 {
+        let answer = world.api.info(&tokens.access).await;
+        answer.ok(200);
+        assert_eq!(world.log_line(&answer)["degraded"], false);
+    }
+    world.api.logout(&tokens.access).await.ok(200);
+    world.api.info(&tokens.access).await.fails(401, "session_revoked");
+}
+
+#[tokio::test]
+async fn a_step_that_fails_alone_takes_no_other_along() {
+    let server = RedisServer::start().await;
+    let kv = standalone(&server);
+    server.command(&["LPUSH", "{a}:list", "x"]).await;
+    let (broken, well) = (Count::new("{a}:list", 1), Count::new("{b}:count", 1));
+    for turn in 1..=3 {
+        let Answers { replies, .. } = kv.ask(&[&broken, &well], []).await.unwrap();
+        assert!(replies[0].is_err());
+        assert_eq!(*replies[1].as_ref().unwrap(), [turn]);
+    }
+}
