@@ -20,7 +20,7 @@ keys: ## print a new set of keys (FOLDER=keys.new writes files and prints the co
 seal: ## send standard input sealed: echo '{"code":"…"}' | make seal ARGS="POST http://127.0.0.1:9000/api/v1/user/login"
 	@cargo run --quiet --bin local -- seal $(ARGS)
 
-test: ## all tests; installs redis-server, the Lambda emulator and cargo-lambda when they are missing
+test: ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries when they are missing
 	@scripts/test.sh
 
 soak: ## the tests of faults in their long form, with figures (some minutes)

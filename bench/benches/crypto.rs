@@ -3,12 +3,13 @@
 
 use std::hint::black_box;
 
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use shared::{
     crypto::{
-        EncryptedData, TransportKey, TransportKeys, is_raw_data_signature,
+        EncryptedData, KeyKind, KeyPair, TransportKey, TransportKeys, is_raw_data_signature,
         jwe::{Enc, Form, RequestHeader, SealedRequest, seal_request},
         session_signature,
     },
@@ -59,5 +60,14 @@ fn wechat_data(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sealed_bodies, wechat_data);
+/// What a cold start pays for each key of `TRANSPORT_KEYS`.
+fn transport_keys(criterion: &mut Criterion) {
+    let pair = KeyPair::generate(KeyKind::Rsa2048).unwrap();
+    let der = STANDARD.decode(pair.private.expose_secret()).unwrap();
+    criterion.bench_function("transport key, RSA-2048, read at start", |bench| {
+        bench.iter(|| TransportKey::from_pkcs8("k", black_box(&der)).unwrap());
+    });
+}
+
+criterion_group!(benches, sealed_bodies, transport_keys, wechat_data);
 criterion_main!(benches);
