@@ -217,7 +217,8 @@ impl Instance {
             keys.first()?;
             let keys = Arc::new(keys);
             let timeout = EdgeSettings::read(&self.env).timeout;
-            let sealing = Sealing::new(Arc::clone(&keys), self.kv(), (self.clock(), self.random()), timeout);
+            let shared = (self.kv(), (self.limiter(), self.limits().sealed));
+            let sealing = Sealing::new(Arc::clone(&keys), shared, (self.clock(), self.random()), timeout);
             let sealing = Arc::new(sealing);
             let layer: edge::Layer = Box::new(move |routes| sealing.layer(routes));
             Some((keys, layer))

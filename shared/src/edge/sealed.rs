@@ -4,7 +4,6 @@
 //! may have one more RSA operation, then the ciphertext, and only of a request that is authentic whether it was seen
 //! before. Anything wrong with it is one `decrypt_failed`; the log knows more.
 
-mod allowance;
 mod claims;
 mod key;
 mod replays;
@@ -29,7 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use key::key_routes;
 
-use self::{allowance::Allowance, replays::Replays};
+use self::replays::Replays;
 use super::{ClientIp, deadline, panicked};
 use crate::{
     api::{ApiError, Reason, read_body},
@@ -40,6 +39,7 @@ use crate::{
     },
     kv::Kv,
     random::Random,
+    resilience::{Limiter, rate_limit::Price},
 };
 
 /// Why a sealed body is refused. Told to the log only.
@@ -71,14 +71,20 @@ pub(crate) struct Sealing {
     clock: Clock,
     random: Random,
     replays: Replays,
-    allowance: Allowance,
+    /// What each private RSA operation, which is what a sealed body costs, is charged to its client.
+    price: (Limiter, Option<Price>),
     timeout: Duration,
 }
 
 impl Sealing {
-    pub(crate) fn new(keys: Arc<TransportKeys>, kv: Kv, (clock, random): (Clock, Random), timeout: Duration) -> Self {
+    pub(crate) fn new(
+        keys: Arc<TransportKeys>,
+        (kv, price): (Kv, (Limiter, Option<Price>)),
+        (clock, random): (Clock, Random),
+        timeout: Duration,
+    ) -> Self {
         let replays = Replays::new(kv, clock.clone(), random.clone());
-        Self { keys, clock, random, replays, allowance: Allowance::unlimited(), timeout }
+        Self { keys, clock, random, replays, price, timeout }
     }
 
     /// Puts this in front of `routes`. What panics here is a 500 like any other.
@@ -93,7 +99,8 @@ impl Sealing {
         let sealed = SealedRequest::parse(&body, form).map_err(Refusal::from)?;
         let key = sealed.key(&self.keys).ok_or(Refusal::Key)?;
         claims::check(&sealed.header, &parts, self.clock.now_seconds())?;
-        self.allowance.take(parts.extensions.get::<ClientIp>().copied()).await?;
+        let (limiter, price) = &self.price;
+        limiter.charge_address(ClientIp::of(&parts.extensions), *price).await?;
         let (content, answer) = sealed.open(key, &self.random).map_err(Refusal::from)?;
         if !self.replays.is_first(&sealed.header.jti).await {
             return Err(Refusal::Replay.into());

@@ -19,6 +19,7 @@ both_ways!(
     failures_are_sealed_and_not_repeatable,
     a_copy_is_refused_by_every_instance,
     an_outage_of_redis_is_no_outage_of_sealed_bodies,
+    a_client_may_have_so_many_opened,
     without_a_key_sealed_bodies_are_off,
 );
 
@@ -102,9 +103,32 @@ async fn an_outage_of_redis_is_no_outage_of_sealed_bodies(state: SharedState) {
     assert_eq!(status(&world.api, &before).await, 400);
 }
 
+async fn a_client_may_have_so_many_opened(state: SharedState) {
+    let world = World::with(state).own_redis().set("RATE_LIMIT_SEALED", "1/h burst 2").start().await;
+    let client = Sealer::of(&world.api).await;
+    let seal = || client.seal(&client.header(now(&world), LOGIN.0, LOGIN.1), &json!({"code": world.code("alice")}));
+    // What costs nothing to refuse is not charged.
+    for jwe in ["", "a.b.c.d.e", &client.seal(&client.header(0, LOGIN.0, LOGIN.1), &json!({})).jwe] {
+        post(&world.api, LOGIN.1, &client, jwe).await.fails(400, "decrypt_failed");
+    }
+    let (opened, forged) = (seal(), seal());
+    let forged = format!("{}AAAA", &forged.jwe[..forged.jwe.len() - 4]);
+    assert_eq!(status_at(&world.api, LOGIN, &opened).await, 200);
+    post(&world.api, LOGIN.1, &client, &forged).await.fails(400, "decrypt_failed");
+    let denied = post(&world.api, LOGIN.1, &client, &seal().jwe).await;
+    denied.fails(429, "rate_limited");
+    assert!(denied.header("retry-after").is_some() && denied.header("ratelimit").unwrap().contains("sealed"));
+    // In clear it may go on.
+    world.api.login(&world.code("alice")).await.ok(200);
+}
+
 /// The status of the answer to a body for `POST /nowhere`: 404 when it was opened.
 async fn status(api: &Api, sealed: &Sealed) -> u16 {
-    let request = api.request("POST", "/nowhere").header("content-type", "application/jose");
+    status_at(api, ("POST", "/nowhere"), sealed).await
+}
+
+async fn status_at(api: &Api, (method, path): (&str, &str), sealed: &Sealed) -> u16 {
+    let request = api.request(method, path).header("content-type", "application/jose");
     request.body(sealed.jwe.as_str()).send_raw().await.0
 }
 
