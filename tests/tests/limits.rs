@@ -10,7 +10,7 @@ use e2e::{
 
 both_ways!(
     a_user_is_limited_at_all_instances_together,
-    one_users_limit_is_not_anothers,
+    the_limit_of_one_user_is_not_that_of_another,
     an_answer_tells_what_is_left,
     a_stranger_is_limited_by_address_whatever_the_headers_say,
     logins_are_limited_by_address,
@@ -52,7 +52,7 @@ async fn a_user_is_limited_at_all_instances_together(state: SharedState) {
     }
 }
 
-async fn one_users_limit_is_not_anothers(state: SharedState) {
+async fn the_limit_of_one_user_is_not_that_of_another(state: SharedState) {
     let world = with(state, "RATE_LIMIT_USER", TWO).start().await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     for _ in 0..2 {

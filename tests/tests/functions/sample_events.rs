@@ -147,6 +147,8 @@ async fn a_rest_api_gets_lists_of_headers() {
         "content-type": ["application/json"],
         "content-length": [body.len().to_string()],
         "cache-control": ["no-store"],
+        "ratelimit": [r#""login";r=999999;t=1"#],
+        "ratelimit-policy": [r#""login";q=1000000;w=1"#],
         "x-request-id": ["0b1e7c52-3f7d-4a0e-9a55-6f1f0d2c4b8e"],
     });
     let shape = json!({
