@@ -161,6 +161,32 @@ async fn the_first_request_after_a_thaw_succeeds_on_connections_that_died_meanwh
     }
 }
 
+/// In the middle of a request, for longer than the servers keep silent connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_was_frozen_while_it_waited_for_redis_is_well_after_it() {
+    let stage = Stage::start().await;
+    let user_info = stage.function("user-info");
+    let tokens = stage.log_in(&stage.function("login"), "alice").await;
+    answer(&user_info, &info_event(&tokens)).await.ok(200);
+    stage.redis.command(&["CONFIG", "SET", "timeout", "1"]).await;
+
+    stage.redis.pause();
+    let event = with_id(info_event(&tokens), "frozen");
+    let (frozen, ()) = tokio::join!(answer(&user_info, &event), async {
+        // It has asked, and its 2 s have not passed.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        user_info.process().pause();
+        stage.table_wire.cut_and_wait().await;
+        stage.wechat_wire.cut_and_wait().await;
+        stage.redis.resume();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        user_info.process().resume();
+    });
+    frozen.ok(200);
+    let (answer, degraded) = observed(&user_info, info_event(&tokens), "after").await;
+    assert!(answer.status == 200 && !degraded, "{answer:?}\n{}", user_info.logs());
+}
+
 /// Freezes the instances, ends all their connections, and thaws them.
 async fn freeze_while_connections_die(stage: &Stage, instances: &[&FunctionUnderTest]) {
     for instance in instances {

@@ -1,3 +1,4 @@
+use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -156,4 +157,34 @@ fn the_secret_does_not_travel_in_the_clear() {
     assert!(base("http://127.0.0.1:9000/_wechat"));
     assert!(!base("http://proxy.example/wechat"));
     assert!(!base("ftp://proxy.example"));
+}
+
+#[test]
+fn a_redis_can_be_one_server_or_a_cluster() {
+    let read = |url: &str, mode: &str| {
+        let env = Env::new([("REDIS_URL", url), ("REDIS_MODE", mode)]);
+        let settings = RedisSettings::read(&env).unwrap();
+        env.finish().map(|()| settings.mode).map_err(|problems| problems.0[0].name)
+    };
+    assert_eq!(read("rediss://u:p@a:1/3", ""), Ok(RedisMode::Standalone));
+    assert_eq!(read("rediss://u:p@a:1, rediss://b:2/0", "cluster"), Ok(RedisMode::Cluster));
+    assert_eq!(read("redis://a:1,redis://b:2", "standalone"), Err("REDIS_URL"));
+    assert_eq!(read("redis://a:1,", "cluster"), Err("REDIS_URL"));
+    assert_eq!(read("redis://a:1/3", "cluster"), Err("REDIS_URL"), "a cluster has one database");
+    assert_eq!(read("unix:///tmp/redis.sock", "cluster"), Err("REDIS_URL"));
+    assert_eq!(read("redis://a:1", "sentinel"), Err("REDIS_MODE"));
+}
+
+#[test]
+fn a_certificate_authority_is_pem_or_a_file_with_it() {
+    let pem = webpki_root_certs::TLS_SERVER_ROOT_CERTS[0].to_vec();
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(pem));
+    let read = |value: &str| {
+        let env = Env::new([("REDIS_URL", "rediss://a"), ("REDIS_CA_CERT", value)]);
+        (RedisSettings::read(&env).unwrap().ca, problems(&env))
+    };
+    assert_eq!(read(&pem), (Some(pem.clone().into_bytes()), vec![]));
+    assert_eq!(read("-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----"), (None, vec!["REDIS_CA_CERT"]));
+    assert_eq!(read("/no/such/file"), (None, vec!["REDIS_CA_CERT"]));
+    assert_eq!(read(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), (None, vec!["REDIS_CA_CERT"]));
 }

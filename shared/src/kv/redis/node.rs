@@ -28,7 +28,8 @@ use crate::{
 
 /// What connecting may take. Requests wait for it no longer than their budget, but the next ones find it further on.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
-/// How late a timer may be before it says more about this instance (frozen, or short of CPU) than about Redis.
+/// How late a timer may be, at the least, before it says more about this instance (frozen, or short of CPU) than about
+/// Redis.
 const LATE: Duration = Duration::from_millis(50);
 
 /// A connection that has answered a PING, or why there is none.
@@ -176,7 +177,7 @@ impl Node {
 
     fn ran_out_of_time(&self, using: &Using, start: Instant, deadline: Instant) {
         let (allowed, waited) = (deadline - start, start.elapsed());
-        if waited > allowed * 2 + LATE {
+        if waited > allowed + LATE.max(allowed / 2) {
             self.gate().lost(using.number());
         } else if allowed * 2 >= self.0.budget {
             self.shut(using, &out_of_time());
