@@ -75,13 +75,16 @@ fn judge(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, mended: I
         samples.iter().filter(|sample| sample.started >= from && sample.started < to).cloned().collect()
     };
     let end = samples.last().unwrap().started;
-    let (first, later) = (between(broken, broken + FIRST), between(broken + FIRST, mended));
+    let later = between(broken + FIRST, mended);
+    // Those, too, that were under way when it happened.
+    let first = |sample: &&Sample| sample.ended >= broken && sample.started < broken + FIRST;
+    let first: Vec<_> = samples.iter().filter(first).cloned().collect();
     let after = between(mended, end);
     let back = after.iter().find(|sample| !sample.degraded).unwrap_or_else(|| panic!("{name}: used again"));
     let recovery = back.started - mended;
     let failed = samples.iter().filter(|sample| sample.status != 200).count();
     println!(
-        "| {name} | {} | {failed} | {:.1} | {:.3} | {:.3} | {} |",
+        "\n| {name} | {} | {failed} | {:.1} | {:.3} | {:.3} | {} |",
         samples.len(),
         percentile(&first, 100),
         percentile(&later, 50),

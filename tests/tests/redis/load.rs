@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub started: Instant,
+    pub ended: Instant,
     pub status: u16,
     /// As its log line says.
     pub degraded: bool,
@@ -36,7 +37,7 @@ pub async fn under_load(api: &Api, tokens: &Tokens, during: impl Future<Output =
             let started = Instant::now();
             let answer = api.info(&tokens.access).await;
             let id = answer.header("x-request-id").unwrap().to_owned();
-            asked.lock().unwrap().push((started, answer.status, id));
+            asked.lock().unwrap().push((started, Instant::now(), answer.status, id));
             tokio::time::sleep(PAUSE).await;
         }
     };
@@ -48,14 +49,14 @@ pub async fn under_load(api: &Api, tokens: &Tokens, during: impl Future<Output =
     with_log_lines(asked.into_inner().unwrap())
 }
 
-fn with_log_lines(mut asked: Vec<(Instant, u16, String)>) -> Vec<Sample> {
+fn with_log_lines(mut asked: Vec<(Instant, Instant, u16, String)>) -> Vec<Sample> {
     asked.sort_by_key(|(started, ..)| *started);
     let lines = captured().json_where("message", &"request".into());
     let lines: HashMap<_, _> = lines.iter().map(|line| (line["request_id"].as_str().unwrap(), line)).collect();
-    let sample = |(started, status, id): (Instant, u16, String)| {
+    let sample = |(started, ended, status, id): (Instant, Instant, u16, String)| {
         let line = lines[id.as_str()];
         let (degraded, redis_ms) = (line["degraded"].as_bool().unwrap(), line["redis_ms"].as_f64().unwrap());
-        Sample { started, status, degraded, redis_ms }
+        Sample { started, ended, status, degraded, redis_ms }
     };
     asked.into_iter().map(sample).collect()
 }
