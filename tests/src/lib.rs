@@ -11,6 +11,7 @@
 //! | [`redis_cluster`] | a real Redis cluster, whose slots move and whose nodes die |
 //! | [`dynamodb`] | DynamoDB in memory, and a client to look at its rows |
 //! | [`wire_proxy`] | a proxy that counts commands and round trips, and breaks on request |
+//! | [`secrets_extension`] | AWS's Parameters and Secrets extension, which breaks on request |
 //! | [`settings`] | the environment variables of a function |
 //! | [`events`] | sample events from `events/`, and events made from a request |
 //! | [`http`] | requests over HTTP, and the envelope's promises as assertions |
@@ -35,6 +36,7 @@ pub mod redis_server;
 pub mod rie;
 pub mod runtime_api;
 pub mod sealed;
+pub mod secrets_extension;
 pub mod settings;
 pub mod wire_proxy;
 pub mod world;

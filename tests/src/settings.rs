@@ -18,7 +18,8 @@ const PUSH_KEY: &str = "kitEncodingAesKey4Xr8Wt2Bn6Mq0Pz3Lv7Jc1Hs9G";
 /// An RSA key, PKCS#8 DER as base64.
 pub(crate) const TRANSPORT_KEY: &str = include_str!("../data/transport-key.b64").trim_ascii();
 const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-const AWS_SESSION: &str = "session-token-of-the-test-kit";
+/// What Lambda gives a function to prove itself with.
+pub const AWS_SESSION: &str = "session-token-of-the-test-kit";
 
 /// What the consoles hold for message push: the first mini-program has the secure mode, the other one the plain mode.
 pub fn push_configs() -> [PushConfig; 2] {

@@ -14,6 +14,7 @@ use e2e::{
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use shared::crypto::{KeyKind, KeyPair};
 use shared::{
     clock::Clock,
     config::{Env, WeChatSettings},
@@ -24,6 +25,8 @@ use shared::{
 use wechat_simulator::{DataKind, Fault, Garbage, PushFormat, PushMode, PushOrder, UserChange};
 
 const REDIS_PASSWORD: &str = "redis-password-of-the-story-8Kd2";
+/// `{"typ":"at+jwt","alg":"EdDSA","kid":"other"}`
+const UNKNOWN_KEY: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Im90aGVyIn0";
 const WRONG_PASSWORD: &str = "wrong-redis-password-of-the-story-3Mz7";
 
 both_ways!(no_secret_is_logged_or_told_or_stored, settings_that_are_refused_are_not_quoted);
@@ -76,8 +79,11 @@ impl Story {
 async fn no_secret_is_logged_or_told_or_stored(state: SharedState) {
     capture();
     let plan = World::with(state).proxied().redis_password(REDIS_PASSWORD).set("WECHAT_TIMEOUT_MS", "1000");
+    let signing = KeyPair::generate(KeyKind::Ed25519).unwrap();
+    let plan = plan.set("JWT_KEYS", &format!("story:{}", signing.private.expose_secret()));
     let mut world = plan.set("LOG_LEVEL", "trace").start().await;
     let mut story = Story::default();
+    story.secret("the signing key", signing.private.expose_secret());
     let session_key = everyday_life(&world, &mut story).await;
     story.secret("a session key", &session_key);
     hostile_tokens(&world, &mut story).await;
@@ -156,6 +162,8 @@ async fn hostile_tokens(world: &World, story: &mut Story) {
         tokens.access.to_lowercase(),
         tokens.refresh.clone(),
         Settings::secrets()[2].1.to_owned(),
+        // Signed by a key that nobody has: `kid` is `other`.
+        tokens.access.replacen(tokens.access.split('.').next().unwrap(), UNKNOWN_KEY, 1),
     ];
     for token in &changed {
         story.answers.push(world.api.info(token).await);
@@ -451,6 +459,7 @@ async fn settings_that_are_refused_are_not_quoted(state: SharedState) {
     let names = [
         "JWT_SECRETS",
         "DATA_KEYS",
+        "JWT_KEYS",
         "TRANSPORT_KEYS",
         "WECHAT_SECRETS",
         "REDIS_URL",

@@ -19,8 +19,8 @@ use crate::{
     random::Random,
 };
 
-/// Less than a request may take.
-const PATIENCE: Patience = Patience { ready: Duration::from_secs(5), whole: Duration::from_secs(5) };
+/// Less than a request may take; whether it was the extension that was missing is told before time is up.
+const PATIENCE: Patience = Patience { ready: Duration::from_secs(4), whole: Duration::from_secs(5) };
 
 /// The function's app once there is one, and what answers until then. Cheap to clone.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use axum::Router;
 use shared::{
     clock::{Clock, ManualClock},
-    config::Env,
+    config::{Env, Patience, References},
     instance::Instance,
     random::Random,
 };
@@ -11,6 +11,9 @@ use tokio::net::TcpListener;
 
 use super::Api;
 use crate::settings::{AWS_ENVIRONMENT, Settings};
+
+/// For secrets that are kept elsewhere.
+const PATIENCE: Patience = Patience { ready: crate::PATIENCE, whole: crate::PATIENCE };
 
 /// How instances are made.
 #[derive(Clone)]
@@ -31,7 +34,12 @@ impl Instances {
 
     /// Starts an instance of all functions. It ends with the test's runtime.
     pub(super) async fn start(&self, changes: &[(&str, &str)]) -> Api {
-        let instance = Instance::new(self.env(changes), Clock::Manual(self.clock.clone()), Random::System);
+        let env = self.env(changes);
+        let env = match References::of(&env) {
+            Some(references) => references.follow(PATIENCE).await.unwrap_or_else(|error| panic!("{error}")),
+            None => env,
+        };
+        let instance = Instance::new(env, Clock::Manual(self.clock.clone()), Random::System);
         let app = instance.app(local::routes(&instance)).unwrap_or_else(|problems| panic!("{problems}"));
         Api::new(&url(listen(app).await))
     }

@@ -5,6 +5,7 @@ mod concurrency;
 mod contents;
 mod emulator;
 mod faults;
+mod key_sources;
 mod log;
 mod metrics;
 mod sample_events;
