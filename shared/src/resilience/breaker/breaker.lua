@@ -121,7 +121,7 @@ local function is_ahead(moment, longest)
 end
 
 local function is_half_open(state)
-  return state.phase == OPEN and not is_ahead(state.at, 2 * open_max)
+  return state.phase == OPEN and not is_ahead(state.at, open_max + math.floor(open_max / 5))
 end
 
 local function is_leased(state)

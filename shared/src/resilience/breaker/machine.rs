@@ -105,7 +105,7 @@ impl State {
     }
 
     fn is_half_open(&self, now: Micros, rules: &Rules) -> bool {
-        self.phase == Phase::Open && !is_ahead(self.at, now, 2 * rules.open_max)
+        self.phase == Phase::Open && !is_ahead(self.at, now, rules.open_max + rules.open_max / 5)
     }
 
     fn is_leased(&self, now: Micros, rules: &Rules) -> bool {
