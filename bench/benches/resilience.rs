@@ -6,10 +6,11 @@ use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use shared::{
+    config::BreakerSettings,
     kv::{Step, Write},
     random::Random,
     resilience::{
-        breaker::{Breaker, BreakerSettings, InstanceId, Outcomes},
+        breaker::{Breaker, InstanceId, Outcomes},
         rate_limit::{Charge, Identity, Policy},
     },
 };

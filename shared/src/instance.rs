@@ -11,8 +11,9 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        CacheSettings, ContentCheckSettings, DynamoSettings, EdgeSettings, Env, LimitSettings, Pkcs8Key, Problems,
-        ProxySettings, RedisSettings, SessionSettings, TokenSettings, TransportSettings, WeChatSettings,
+        BreakerSettings, CacheSettings, ContentCheckSettings, DynamoSettings, EdgeSettings, Env, LimitSettings,
+        Pkcs8Key, Problems, ProxySettings, RedisSettings, SessionSettings, TokenSettings, TransportSettings,
+        WeChatSettings,
     },
     content_check::ContentCheck,
     crypto::{AtRest, TransportKey, TransportKeys},
@@ -20,10 +21,10 @@ use crate::{
     edge::{self, Edge, Sealing},
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
-    resilience::{Limiter, Limits},
+    resilience::{Limiter, Limits, guard::Guard},
     telemetry,
     users::{Identities, PhoneBook, Users},
-    wechat::{AccessTokens, Authorized, WeChat},
+    wechat::{AccessTokens, Authorized, Protection, WECHAT, WeChat},
 };
 
 /// Something to be connected before the first request.
@@ -41,6 +42,7 @@ pub struct Instance {
     tokens: OnceLock<Arc<Tokens>>,
     sealed_bodies: OnceLock<Option<SealedBodies>>,
     limiter: OnceLock<Limiter>,
+    wechat: OnceLock<Arc<WeChat>>,
 }
 
 /// The keys, and the layer that opens bodies with them.
@@ -60,6 +62,7 @@ impl Instance {
             tokens: OnceLock::new(),
             sealed_bodies: OnceLock::new(),
             limiter: OnceLock::new(),
+            wechat: OnceLock::new(),
         }
     }
 
@@ -131,9 +134,14 @@ impl Instance {
     /// The cache in front of DynamoDB. None where instances share no state: one could not tell the others what it
     /// revoked.
     pub fn cache(&self) -> Cache {
+        self.shared_kv().map_or_else(|| Cache::none(self.random()), |kv| Cache::new(kv, self.random()))
+    }
+
+    /// The state that instances share, where they share any: a process that is alone shares its memory with itself.
+    fn shared_kv(&self) -> Option<Kv> {
         match self.kv() {
-            Kv::Memory(_) if !self.env.is_local() => Cache::none(self.random()),
-            kv => Cache::new(kv, self.random()),
+            Kv::Memory(_) if !self.env.is_local() => None,
+            kv => Some(kv),
         }
     }
 
@@ -157,11 +165,7 @@ impl Instance {
 
     /// Charges who asks. Where instances share nothing, each limits by itself.
     pub fn limiter(&self) -> Limiter {
-        let build = || {
-            let shared = matches!(self.kv(), Kv::Redis(_)) || self.env.is_local();
-            Limiter::new(shared.then(|| self.kv()), self.clock())
-        };
-        self.limiter.get_or_init(build).clone()
+        self.limiter.get_or_init(|| Limiter::new(self.shared_kv(), self.clock())).clone()
     }
 
     /// What requests cost.
@@ -171,7 +175,17 @@ impl Instance {
 
     /// The client of WeChat, connected before the first request.
     pub fn wechat(&self) -> Arc<WeChat> {
-        let wechat = Arc::new(WeChat::new(&WeChatSettings::read(&self.env)));
+        self.wechat.get_or_init(|| self.connect_wechat()).clone()
+    }
+
+    fn connect_wechat(&self) -> Arc<WeChat> {
+        let breaker = BreakerSettings::read(&self.env);
+        // Out of range they are problems already, and in it they fit.
+        let guard = Guard::new(WECHAT, &breaker, self.shared_kv(), (self.clock(), self.random()));
+        #[allow(clippy::expect_used, reason = "start-up, with settings that were checked")]
+        let guard = guard.expect("a circuit breaker");
+        let protection = Protection { guard, slow_call: breaker.slow_call, random: self.random() };
+        let wechat = Arc::new(WeChat::new(&WeChatSettings::read(&self.env), protection));
         let connecting = Arc::clone(&wechat);
         self.connect_at_start(async move {
             if let Err(error) = connecting.connect().await {

@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod bulkhead;
+pub mod guard;
 mod limiter;
 pub mod rate_limit;
 pub mod retry;

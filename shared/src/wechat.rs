@@ -14,7 +14,7 @@ mod stable_token;
 
 pub use access_token::AccessTokens;
 pub use authorized::Authorized;
-pub use client::WeChat;
+pub use client::{Protection, WECHAT, WeChat};
 pub use code_to_session::CodeSession;
 pub use content_check::{Advice, Scene};
 pub use error::WeChatError;

@@ -7,6 +7,8 @@ use http::request::Parts;
 use shared::{
     api::{ApiError, Reason},
     edge::ClientIp,
+    kv::Step,
+    wechat::WeChatError,
 };
 
 use crate::flow::Login;
@@ -21,7 +23,12 @@ impl FromRequestParts<Arc<Login>> for Admitted {
 
     async fn from_request_parts(parts: &mut Parts, login: &Arc<Login>) -> Result<Self, ApiError> {
         let address = ClientIp::of(&parts.extensions);
-        login.limiter.charge_address(address, login.limits.login).await?;
+        // Both in one round trip: whether the address can pay, and whether WeChat can be asked.
+        let guard = login.wechat.guard();
+        let look = guard.look();
+        let look = look.as_ref().map(|look| look as &dyn Step);
+        let reply = login.limiter.charge_address_beside(address, login.limits.login, look).await?;
+        guard.hear(reply.as_deref()).map_err(WeChatError::from)?;
         Ok(Self { address })
     }
 }

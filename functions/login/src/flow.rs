@@ -34,7 +34,7 @@ pub struct Login {
     pub tokens: Arc<Tokens>,
     pub limiter: Limiter,
     pub limits: Limits,
-    wechat: Arc<WeChat>,
+    pub wechat: Arc<WeChat>,
     identities: Identities,
     users: Users,
     sessions: Sessions,

@@ -25,7 +25,7 @@ mod window;
 use std::time::Duration;
 
 pub use self::{
-    rules::{BreakerError, BreakerSettings},
+    rules::BreakerError,
     state::Snapshot,
     step::{Breaker, BreakerStep, LUA},
 };

@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     config::{Env, Limit, LimitSettings},
     kv::{Kv, KvError, MemoryStore, Step},
-    telemetry::{self, RateLimitFields, Scope},
+    telemetry::{self, RateLimitFields, Scope, metrics},
 };
 
 /// What requests cost. `None`: nothing, the limit is switched off.
@@ -105,41 +105,32 @@ impl Limiter {
         Ok(Ticket { limiter: self.clone(), charge })
     }
 
-    /// Lets `identity` pay, in a round trip of its own.
+    /// Lets whoever is at `address` pay, in a round trip of its own; nobody pays where the platform names none.
     ///
     /// # Errors
     /// [`Denied`] when it can't.
-    pub async fn charge(&self, identity: Identity, price: Option<Price>) -> Result<(), Denied> {
-        self.charge_beside(identity, price, None).await.map(drop)
+    pub async fn charge_address(&self, address: Option<IpAddr>, price: Option<Price>) -> Result<(), Denied> {
+        self.charge_address_beside(address, price, None).await.map(drop)
     }
 
     /// The same, and takes the step `beside` in the same round trip. Its reply, unless it could not be taken.
     ///
     /// # Errors
-    /// [`Denied`] when `identity` can't pay. The step is taken all the same, unless that was known before.
-    pub async fn charge_beside(
+    /// [`Denied`] when the address can't pay. The step is taken all the same, unless that was known before.
+    pub async fn charge_address_beside(
         &self,
-        identity: Identity,
+        address: Option<IpAddr>,
         price: Option<Price>,
         beside: Option<&dyn Step>,
     ) -> Result<Option<Vec<i64>>, Denied> {
-        let ticket = self.ticket(identity, price)?;
-        let (paying, steps) = (ticket.step(), ticket.step().into_iter().chain(beside).collect::<Vec<_>>());
-        let mut replies = self.ask(&steps).await.into_iter();
-        let paid = if paying.is_some() { replies.next().flatten() } else { None };
-        ticket.settle(paid)?;
+        let ticket = match address {
+            Some(address) => self.ticket(Identity::Address(address), price)?,
+            None => Ticket { limiter: self.clone(), charge: None },
+        };
+        let pays = ticket.step().is_some();
+        let mut replies = self.ask(&ticket.step().into_iter().chain(beside).collect::<Vec<_>>()).await.into_iter();
+        ticket.settle(if pays { replies.next().flatten() } else { None })?;
         Ok(replies.next().flatten())
-    }
-
-    /// Lets whoever is at `address` pay; nobody pays where the platform names none.
-    ///
-    /// # Errors
-    /// [`Denied`] when it can't.
-    pub async fn charge_address(&self, address: Option<IpAddr>, price: Option<Price>) -> Result<(), Denied> {
-        match address {
-            Some(address) => self.charge(Identity::Address(address), price).await,
-            None => Ok(()),
-        }
     }
 
     async fn ask(&self, steps: &[&dyn Step]) -> Vec<Option<Vec<i64>>> {
@@ -198,6 +189,14 @@ fn announce(charge: &Charge, decision: &Decision) {
             policy = denial.policy().name(),
             "a rate limit in shadow mode"
         );
+    }
+    for price in charge.prices() {
+        let name = price.policy().name();
+        if decision.denials().any(|denial| denial.policy().name() == name) {
+            metrics::denied(name);
+        } else {
+            metrics::admitted(name);
+        }
     }
     let fields = RateLimitFields { policies: policies_field(charge.prices()), standings: standings_field(decision) };
     Scope::note(|scope| scope.rate_limit = Some(fields));

@@ -10,10 +10,24 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::WeChatError;
-use crate::{config::WeChatSettings, deadline, ids::AppId, resilience::bulkhead::Bulkhead, telemetry::metrics};
+use crate::{
+    config::WeChatSettings,
+    deadline,
+    ids::AppId,
+    random::Random,
+    resilience::{
+        bulkhead::Bulkhead,
+        guard::{Guard, Verdict},
+        retry::{Retries, RetryPolicy},
+    },
+    telemetry::metrics,
+};
 
-/// What metrics call it.
-const UPSTREAM: &str = "wechat";
+/// What WeChat is called where it is one upstream among others: in metrics, and as a circuit breaker.
+pub const WECHAT: &str = "wechat";
+/// Once more, soon: people wait for the answer.
+const RETRY: RetryPolicy =
+    RetryPolicy { attempts: 2, first_pause: Duration::from_millis(100), longest_pause: Duration::from_millis(100) };
 /// Larger than any documented answer.
 const MAX_ANSWER: usize = 64 * 1024;
 /// WeChat closes idle connections; one that slept longer (a frozen instance) is not worth a try.
@@ -25,8 +39,21 @@ pub struct WeChat {
     base_url: Url,
     apps: Vec<(AppId, SecretString)>,
     timeout: Duration,
+    slow_call: Duration,
     /// Those under way.
     calls: Bulkhead,
+    guard: Guard,
+    retries: Retries,
+}
+
+/// What keeps calls to WeChat from doing harm, to it and to us.
+pub struct Protection {
+    /// The circuit breaker.
+    pub guard: Guard,
+    /// From this on a call is slow.
+    pub slow_call: Duration,
+    /// For the pauses between two tries.
+    pub random: Random,
 }
 
 /// One of WeChat's APIs, as far as calls to it differ.
@@ -38,7 +65,6 @@ pub(super) struct Api {
     /// Its path.
     pub(super) path: &'static str,
     /// Whether a call whose answer was lost may be sent again.
-    #[allow(dead_code, reason = "for retries, which come next")]
     pub(super) idempotent: bool,
     /// What an errcode other than 0 means here.
     pub(super) refusal: fn(i64) -> WeChatError,
@@ -56,7 +82,7 @@ impl WeChat {
     /// # Panics
     /// At start, when no TLS can be set up.
     #[must_use]
-    pub fn new(settings: &WeChatSettings) -> Self {
+    pub fn new(settings: &WeChatSettings, protection: Protection) -> Self {
         #[allow(clippy::expect_used, reason = "start-up: without TLS nothing can work")]
         let http = Client::builder()
             .tls_backend_preconfigured(tls_config(settings.base_url.scheme() == "https"))
@@ -69,8 +95,23 @@ impl WeChat {
             .build()
             .expect("an HTTP client");
         let apps = settings.apps.iter().map(|(id, secret)| (id.clone(), secret.clone())).collect();
-        let calls = Bulkhead::new(UPSTREAM, settings.max_concurrency);
-        Self { http, base_url: settings.base_url.clone(), apps, timeout: settings.timeout, calls }
+        let Protection { guard, slow_call, random } = protection;
+        Self {
+            http,
+            base_url: settings.base_url.clone(),
+            apps,
+            timeout: settings.timeout,
+            slow_call,
+            calls: Bulkhead::new(WECHAT, settings.max_concurrency),
+            guard,
+            retries: Retries::new(WECHAT, RETRY, random),
+        }
+    }
+
+    /// The circuit breaker in front of WeChat.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// The mini-program that a client means: the named one if it is ours, the first where none is named.
@@ -104,9 +145,35 @@ impl WeChat {
     }
 
     /// Sends `request` to `api`. Every call to WeChat goes through here.
+    ///
+    /// It is sent again when that can do no harm: it never left, or it may be carried out twice.
     pub(super) async fn call<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
         let _place = self.calls.enter()?;
-        self.attempt(api, request).await
+        let attempt = || async {
+            let request = request.try_clone().ok_or_else(|| WeChatError::Broken("the request can't be sent".into()))?;
+            self.guarded(api, request).await
+        };
+        self.retries.idempotent(attempt, |error| error.is_transient(api.idempotent)).await
+    }
+
+    /// Sends it if the circuit breaker lets it pass, and tells the breaker how that went.
+    async fn guarded<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
+        let pass = self.guard.enter().await?;
+        let (start, allowed) = (Instant::now(), deadline::cap(self.timeout));
+        let outcome = self.attempt(api, request).await;
+        pass.end(self.verdict(outcome.as_ref().err(), start.elapsed(), allowed)).await;
+        outcome
+    }
+
+    /// An answer is an answer, whatever it says; but a call that the request's deadline cut short proves nothing.
+    fn verdict(&self, error: Option<&WeChatError>, took: Duration, allowed: Duration) -> Verdict {
+        let cut_short = allowed < self.timeout.min(self.slow_call);
+        match error {
+            Some(WeChatError::Timeout) if cut_short => Verdict::Unknown,
+            Some(error) if error.is_failure() => Verdict::Failed,
+            _ if took >= self.slow_call => Verdict::Slow,
+            _ => Verdict::Good,
+        }
     }
 
     /// WeChat answers errors with HTTP 200, and success mostly without an errcode.
@@ -119,7 +186,7 @@ impl WeChat {
             Ok((_, errcode)) => Some(errcode.to_string()),
             Err(error) => Some(error.word()),
         };
-        metrics::upstream(UPSTREAM, errcode, start.elapsed());
+        metrics::upstream(WECHAT, errcode, start.elapsed());
         match answer? {
             (body, 0) => parse(&body),
             (_, errcode) => Err((api.refusal)(errcode)),

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::resilience::bulkhead::Full;
+use crate::resilience::{bulkhead::Full, guard::Refused};
 
 /// Why WeChat did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,6 +40,9 @@ pub enum WeChatError {
     /// Too many calls of ours are under way: the request was not sent.
     #[error(transparent)]
     Crowded(#[from] Full),
+    /// The circuit breaker is open: the request was not sent.
+    #[error(transparent)]
+    Open(#[from] Refused),
     /// AppID or AppSecret is wrong, or the like: ours to repair.
     #[error("WeChat refuses our configuration (errcode {errcode}): {remedy}")]
     Misconfigured {
@@ -73,6 +76,20 @@ impl WeChatError {
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Timeout | Self::Broken(_) | Self::Status(_) | Self::Unreadable(_) | Self::Unexpected(_))
+    }
+
+    /// Whether WeChat did not answer, or not usably: a failure in the eyes of the circuit breaker.
+    pub(super) fn is_failure(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Timeout | Self::Broken(_) | Self::Unreadable(_) | Self::Busy => true,
+            Self::Status(status) => *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// Whether another try may succeed and does no harm, where a call may be carried out twice or else never left.
+    pub(super) fn is_transient(&self, idempotent: bool) -> bool {
+        matches!(self, Self::Connect(_)) || (idempotent && self.is_failure() && !matches!(self, Self::Timeout))
     }
 
     /// What metrics say where WeChat gave no errcode.

@@ -6,11 +6,11 @@ use e2e::{PATIENCE, redis_server::RedisServer};
 use proptest::{collection::vec, prelude::*};
 use shared::{
     clock::Clock,
+    config::BreakerSettings,
     kv::{Kv, MemoryStore, Micros, RedisStore, Step},
     random::Random,
     resilience::breaker::{
-        Answer, Breaker, BreakerSettings, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe, ProbeToken,
-        Standing,
+        Answer, Breaker, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe, ProbeToken, Standing,
     },
 };
 

@@ -133,6 +133,7 @@ impl From<WeChatError> for ApiError {
             WeChatError::Throttled => Reason::RateLimited,
             WeChatError::Busy
             | WeChatError::Crowded(_)
+            | WeChatError::Open(_)
             | WeChatError::QuotaSpent
             | WeChatError::UserInactive
             | WeChatError::Connect(_) => Reason::Unavailable,
@@ -149,6 +150,7 @@ impl From<WeChatError> for ApiError {
         match error {
             // WeChat counts these by the minute,
             WeChatError::Throttled => answer.retry_after(Duration::from_mins(1)),
+            WeChatError::Open(refused) => answer.retry_after(refused.retry_after),
             // and these by the day, without saying in which time zone it ends.
             WeChatError::QuotaSpent => answer.retry_after(Duration::from_hours(1)),
             _ => answer,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::{Breaker, window::FAILING};
-use crate::kv::Micros;
+use crate::{config::BreakerSettings, kv::Micros};
 
 /// The longest open time and the longest lease. Keeps every product exact in Lua (below 2^53).
 const LONGEST: Duration = Duration::from_hours(1);
@@ -24,39 +24,6 @@ pub enum BreakerError {
         "breaker {0}: open times and lease above zero and up to an hour, the longest open time not the shorter one"
     )]
     Times(&'static str),
-}
-
-/// When a breaker opens, and for how long. Its window is ten buckets of one second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakerSettings {
-    /// With fewer calls in the window, it does not open.
-    pub min_calls: u32,
-    /// Opens when so many of a hundred calls in the window failed or were slow.
-    pub ratio_percent: u32,
-    /// Opens when so many instances had such calls. One sick instance is its own problem.
-    pub quorum: u32,
-    /// Calls that take this long count as slow. The caller's to measure.
-    pub slow_call: Duration,
-    /// How long it stays open at first. Doubles with each opening that follows.
-    pub open_min: Duration,
-    /// How long it stays open at the most. Jitter adds up to a fifth to either.
-    pub open_max: Duration,
-    /// A probe that was not reported after this is taken for dead.
-    pub lease: Duration,
-}
-
-impl Default for BreakerSettings {
-    fn default() -> Self {
-        Self {
-            min_calls: 20,
-            ratio_percent: 50,
-            quorum: 2,
-            slow_call: Duration::from_secs(2),
-            open_min: Duration::from_secs(5),
-            open_max: Duration::from_mins(1),
-            lease: Duration::from_secs(10),
-        }
-    }
 }
 
 /// The settings that decide, as the machine counts.

@@ -8,13 +8,14 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    BreakerError, BreakerSettings, Force, InstanceId, Outcomes, ProbeToken,
+    BreakerError, Force, InstanceId, Outcomes, ProbeToken,
     machine::{self, Call, Effect, Input},
     rules::{Rules, micros},
     state::State,
     window::Calls,
 };
 use crate::{
+    config::BreakerSettings,
     kv::{Applied, Micros, Script, Step, Write},
     random::Random,
 };

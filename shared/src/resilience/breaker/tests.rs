@@ -2,10 +2,17 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
 use super::{rules::Rules, state::State, *};
-use crate::kv::{Micros, Step, Write};
+use crate::{
+    config::BreakerSettings,
+    kv::{Micros, Step, Write},
+};
 
 const START: Micros = 1_800_000_000_000_000;
 const SECOND: Micros = 1_000_000;
+
+fn settings() -> BreakerSettings {
+    BreakerSettings { lease: Duration::from_secs(10), ..BreakerSettings::default() }
+}
 
 /// A breaker as one of its instances sees it, and the text that all of them share.
 struct Fleet {
@@ -79,7 +86,7 @@ impl Fleet {
 }
 
 fn fleet() -> Fleet {
-    Fleet::new(3, &BreakerSettings::default())
+    Fleet::new(3, &settings())
 }
 
 fn good(generation: Generation) -> Outcomes {
@@ -106,7 +113,7 @@ fn a_cold_start_writes_nothing() {
 #[test]
 fn the_stored_text_is_numbers_between_blanks() {
     let mut fleet = Fleet { instances: vec![], ..fleet() };
-    let breaker = Breaker::new("wechat", &BreakerSettings::default(), InstanceId(42), Random::seeded(1)).unwrap();
+    let breaker = Breaker::new("wechat", &settings(), InstanceId(42), Random::seeded(1)).unwrap();
     fleet.step(&breaker.report(Outcomes { good: 3, slow: 1, failed: 2, ..Outcomes::default() }, None));
     let empty = " 0 0 0".repeat(9);
     assert_eq!(fleet.text(), format!("1 0 0 0 0 0 0 1800000000 6 2 1{empty} 42 1800000000"));
@@ -133,7 +140,7 @@ fn one_sick_instance_opens_nothing() {
 
 #[test]
 fn a_single_instance_opens_its_own_breaker_with_a_quorum_of_one() {
-    let mut fleet = Fleet::new(1, &BreakerSettings { quorum: 1, ..BreakerSettings::default() });
+    let mut fleet = Fleet::new(1, &BreakerSettings { quorum: 1, ..settings() });
     let answer = fleet.report(0, Outcomes { failed: 20, ..Outcomes::default() });
     assert!(matches!(answer.standing, Standing::Open { .. }));
 }
@@ -343,7 +350,7 @@ fn acts() -> impl Strategy<Value = Vec<(i64, usize, Act)>> {
 proptest! {
     #[test]
     fn there_is_one_prober_at_a_time_and_an_open_time_has_its_bounds(acts in acts()) {
-        let settings = BreakerSettings::default();
+        let settings = settings();
         let mut fleet = Fleet::new(5, &settings);
         let (mut holder, mut token) = (None::<(i64, usize, Micros)>, 0);
         for (pause, who, act) in acts {
@@ -377,7 +384,7 @@ proptest! {
     fn it_opens_exactly_when_the_last_ten_seconds_were_bad_enough(
         calls in vec((0..2000i64, 0..4usize, 0..4u32, 0..3u32, 0..4u32), 1..60),
     ) {
-        let mut fleet = Fleet::new(4, &BreakerSettings::default());
+        let mut fleet = Fleet::new(4, &settings());
         let mut log: Vec<(i64, usize, u32, u32)> = vec![];
         for (pause, who, good, slow, failed) in calls {
             fleet.now += pause * 1000;
@@ -396,7 +403,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_without_a_panic_and_printed_as_it_was(text in "[0-9 ]{0,200}|1 [0-3]( [0-9]{1,4}){36,60}") {
-        let rules = Rules::new("wechat", &BreakerSettings::default()).unwrap();
+        let rules = Rules::new("wechat", &settings()).unwrap();
         let state = State::parse(Some(text.as_bytes()));
         prop_assert_eq!(State::parse(Some(state.print().as_bytes())), state.clone());
         state.standing(START, &rules, 0);
