@@ -83,15 +83,15 @@ async fn a_warm_read_asks_dynamodb_nothing(state: SharedState) {
 async fn a_first_login_is_one_transaction(state: SharedState) {
     let (world, _) = warm(state).await;
     world.log_in("bob").await;
-    // The limit, the claim, and how it ended.
-    assert_redis(&world, &["EVALSHA", "EVALSHA", "PSETEX"]);
+    // The limit and the breaker together, the claim, and how it ended.
+    assert_redis(&world, &["EVALSHA", "EVALSHA", "EVALSHA", "PSETEX"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem", "TransactWriteItems", "PutItem"]);
 }
 
 async fn a_returning_login_is_one_update_and_one_put(state: SharedState) {
     let (world, _) = warm(state).await;
     world.log_in("alice").await;
-    assert_redis(&world, &["EVALSHA", "EVALSHA", "GET", "PSETEX"]);
+    assert_redis(&world, &["EVALSHA", "EVALSHA", "EVALSHA", "GET", "PSETEX"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem", "PutItem"]);
 }
 
@@ -132,7 +132,8 @@ async fn a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else(s
     world.api.info(&format!("{}x", tokens.access)).await.fails(401, "token_invalid");
     world.api.refresh("x").await.fails(401, "refresh_invalid");
     world.api.login("").await.fails_at(&["code"]);
-    assert_redis(&world, &["EVALSHA"; 4]);
+    // The login also looks at the breaker.
+    assert_redis(&world, &["EVALSHA"; 5]);
     world.api.request("GET", "/health").send().await.ok(200);
     world.api.request("GET", "/nowhere").send().await.fails(404, "not_found");
     assert_eq!(to_redis(&world), Traffic::default());
