@@ -1,7 +1,7 @@
 # What a person does with this project; the logic lives in scripts/ and .ci/.
 # `make` alone lists the targets. Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys seal test soak check audit fmt build deploy invoke-login bench tools-test tools-check clean
+.PHONY: help run keys seal breaker test soak check audit fmt build deploy invoke-login bench tools-test tools-check clean
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
@@ -19,6 +19,9 @@ keys: ## print a new set of keys (FOLDER=keys.new writes files and prints the co
 
 seal: ## send standard input sealed: echo '{"code":"…"}' | make seal ARGS="POST http://127.0.0.1:9000/api/v1/user/login"
 	@cargo run --quiet --bin local -- seal $(ARGS)
+
+breaker: ## the circuit breaker in REDIS_URL: ARGS=show, "open 10" or "close 10" (minutes), or reset
+	@cargo run --quiet --bin local -- breaker $(or $(ARGS),show)
 
 test: ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries when they are missing
 	@scripts/test.sh

@@ -2,6 +2,7 @@
 //! the real SDK, and a simulated WeChat. Never deployed.
 
 mod banner;
+mod breaker;
 mod database;
 mod gateway;
 mod keys;
@@ -13,6 +14,7 @@ mod serve;
 mod settings;
 
 pub use banner::banner;
+pub use breaker::breaker;
 pub use database::{Database, create_table};
 pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;

@@ -1,5 +1,5 @@
 //! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C. `make keys`: makes keys.
-//! `make seal`: a sealed call.
+//! `make seal`: a sealed call. `make breaker`: the circuit breaker.
 
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
@@ -10,14 +10,17 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments[..] {
-        [] => start().map_err(|error| format!("weapp-serverless does not start: {error}")),
-        ["keys"] => keys(None),
-        ["keys", folder] => keys(Some(Path::new(folder))),
-        ["seal", method, url] => seal(method, url, None),
-        ["seal", method, url, token] => seal(method, url, Some(token)),
-        _ => Err("usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY]".to_owned()),
-    };
+    let outcome =
+        match arguments[..] {
+            [] => start().map_err(|error| format!("weapp-serverless does not start: {error}")),
+            ["keys"] => keys(None),
+            ["keys", folder] => keys(Some(Path::new(folder))),
+            ["seal", method, url] => seal(method, url, None),
+            ["seal", method, url, token] => seal(method, url, Some(token)),
+            ["breaker", ..] => breaker(&arguments[1..]),
+            _ => Err("usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset]"
+                .to_owned()),
+        };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -35,6 +38,15 @@ fn keys(folder: Option<&Path>) -> Result<(), String> {
         None => keys.lines(),
     };
     print!("{text}");
+    Ok(())
+}
+
+/// Shows the circuit breaker, or holds it open or closed.
+fn breaker(arguments: &[&str]) -> Result<(), String> {
+    let env = environment().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = runtime.map_err(|error| error.to_string())?.block_on(local::breaker(env, arguments))?;
+    println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?);
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use crate::{
     edge::{self, Edge, Sealing},
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
-    resilience::{Limiter, Limits, guard::Guard},
+    resilience::{Limiter, Limits, breaker::Observer, guard::Guard},
     telemetry,
     users::{Identities, PhoneBook, Users},
     wechat::{AccessTokens, Authorized, Protection, WECHAT, WeChat},
@@ -176,6 +176,16 @@ impl Instance {
     /// The client of WeChat, connected before the first request.
     pub fn wechat(&self) -> Arc<WeChat> {
         self.wechat.get_or_init(|| self.connect_wechat()).clone()
+    }
+
+    /// How the circuit breaker in front of `upstream` stands, for operators.
+    ///
+    /// # Panics
+    /// At start, with settings that were not checked.
+    pub fn observer(&self, upstream: &'static str) -> Observer {
+        let settings = BreakerSettings::read(&self.env);
+        #[allow(clippy::expect_used, reason = "start-up, with settings that were checked")]
+        Observer::new(upstream, &settings, self.kv(), self.random()).expect("a circuit breaker")
     }
 
     fn connect_wechat(&self) -> Arc<WeChat> {

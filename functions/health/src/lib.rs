@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use shared::{
     api::{ApiError, Reason, Success},
     instance::Instance,
+    resilience::breaker::BreakerReport,
 };
 
-use probe::{Part, Probes};
+use probe::{Findings, Part, Probes};
 
 #[derive(Clone)]
 struct Health {
@@ -35,6 +36,8 @@ struct Report {
     region: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<Part>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    breakers: Vec<BreakerReport>,
 }
 
 /// The routes of this function.
@@ -46,7 +49,9 @@ pub fn routes(instance: &Instance) -> Router {
 
 /// Without `deep`, no I/O at all.
 async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth>) -> Response {
-    let parts = if deep.is_some_and(|deep| deep == "1") { health.probes.run().await } else { Vec::new() };
+    let nothing = Findings { parts: Vec::new(), breakers: Vec::new() };
+    let deep = deep.is_some_and(|deep| deep == "1");
+    let Findings { parts, breakers } = if deep { health.probes.run().await } else { nothing };
     let needed_down = parts.iter().any(|part| part.needed && !part.is_ok());
     let any_down = parts.iter().any(|part| !part.is_ok());
     let status = match (needed_down, any_down) {
@@ -54,7 +59,7 @@ async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth
         (false, true) => "degraded",
         (false, false) => "ok",
     };
-    let report = Report { status, version: env!("CARGO_PKG_VERSION"), region: health.region, parts };
+    let report = Report { status, version: env!("CARGO_PKG_VERSION"), region: health.region, parts, breakers };
     if needed_down {
         // The one failure whose `data` tells more: whoever asks is an operator.
         return ApiError::new(Reason::Unavailable).with_data(&report).into_response();

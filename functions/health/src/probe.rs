@@ -1,7 +1,14 @@
 //! Probes of what requests depend on.
 
 use serde::Serialize;
-use shared::{dynamo::Dynamo, instance::Instance, kv::Kv, telemetry};
+use shared::{
+    dynamo::Dynamo,
+    instance::Instance,
+    kv::Kv,
+    resilience::breaker::{BreakerReport, Observer},
+    telemetry,
+    wechat::WECHAT,
+};
 use tokio::time::Instant;
 
 /// How one part is.
@@ -21,24 +28,32 @@ impl Part {
     }
 }
 
+/// What the probes found.
+pub struct Findings {
+    pub parts: Vec<Part>,
+    /// Circuit breakers; none while shared state is out of reach.
+    pub breakers: Vec<BreakerReport>,
+}
+
 /// The parts that are probed.
 #[derive(Clone)]
 pub struct Probes {
     kv: Kv,
     dynamo: Dynamo,
+    breaker: Observer,
 }
 
 impl Probes {
     pub fn new(instance: &Instance) -> Self {
-        Self { kv: instance.kv(), dynamo: instance.dynamo() }
+        Self { kv: instance.kv(), dynamo: instance.dynamo(), breaker: instance.observer(WECHAT) }
     }
 
     /// All probes at the same time.
-    pub async fn run(&self) -> Vec<Part> {
+    pub async fn run(&self) -> Findings {
         let shared_state = part(self.kv.name(), false, self.kv.ping());
         let dynamo = part("dynamodb", true, self.dynamo.probe());
-        let (shared_state, dynamo) = futures_util::join!(shared_state, dynamo);
-        vec![shared_state, dynamo]
+        let (shared_state, dynamo, breaker) = futures_util::join!(shared_state, dynamo, self.breaker.report());
+        Findings { parts: vec![shared_state, dynamo], breakers: breaker.into_iter().collect() }
     }
 }
 

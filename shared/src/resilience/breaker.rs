@@ -17,6 +17,7 @@
 //! The same machine with a quorum of one over [`Kv::Memory`](crate::kv::Kv::Memory) guards one instance alone.
 
 mod machine;
+mod observer;
 mod rules;
 mod state;
 mod step;
@@ -25,6 +26,7 @@ mod window;
 use std::time::Duration;
 
 pub use self::{
+    observer::{BreakerReport, Observer},
     rules::BreakerError,
     state::Snapshot,
     step::{Breaker, BreakerStep, LUA},

@@ -1,0 +1,99 @@
+//! A breaker as an operator sees it: how it stands, and by force otherwise.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Answer, Breaker, BreakerError, Force, InstanceId, Outcomes, Probe, Snapshot, Standing};
+use crate::{
+    config::BreakerSettings,
+    kv::{Kv, KvError},
+    random::Random,
+    telemetry,
+};
+
+/// Looks at a breaker that all instances share, and never changes it by looking. Cheap to clone.
+#[derive(Clone)]
+pub struct Observer {
+    name: &'static str,
+    kv: Kv,
+    breaker: Breaker,
+}
+
+/// How a breaker stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakerReport {
+    /// The upstream that it stands in front of.
+    pub name: &'static str,
+    /// `closed`, `half-open` or `open`.
+    pub state: &'static str,
+    /// Held there by an administrator.
+    pub forced: bool,
+    /// Milliseconds after which it may be different; 0 while it is closed.
+    pub retry_after_ms: u64,
+    /// Calls of the last 10 s that it knows of.
+    pub calls: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that took too long.
+    pub slow: u64,
+    /// Instances with failed or slow calls.
+    pub failing_instances: usize,
+}
+
+impl Observer {
+    /// Of the breaker `name` in `kv`.
+    ///
+    /// # Errors
+    /// [`BreakerError`] for settings that can't work.
+    pub fn new(name: &'static str, settings: &BreakerSettings, kv: Kv, random: Random) -> Result<Self, BreakerError> {
+        let breaker = Breaker::new(name, settings, InstanceId::draw(&random), random)?;
+        Ok(Self { name, kv, breaker })
+    }
+
+    /// How it stands; none while the store is out of reach.
+    pub async fn report(&self) -> Option<BreakerReport> {
+        let report = self.look().await;
+        report.inspect_err(|error| telemetry::degraded("circuit breaker", error)).ok()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached.
+    pub async fn look(&self) -> Result<BreakerReport, KvError> {
+        let look = self.breaker.look(Outcomes::default());
+        let answers = self.kv.ask(&[&look], [self.breaker.key()]).await?;
+        let [stored] = &answers.values;
+        let reply = answers.replies.into_iter().next().unwrap_or_else(|| Err(KvError::unexpected("a breaker")))?;
+        Ok(self.describe(&Answer::read(&reply)?, Snapshot::read(stored.as_deref())))
+    }
+
+    /// Holds it open or closed, or resets it.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached.
+    pub async fn force(&self, force: Force) -> Result<(), KvError> {
+        self.kv.step(&self.breaker.force(force)).await.map(drop)
+    }
+
+    fn describe(&self, answer: &Answer, snapshot: Snapshot) -> BreakerReport {
+        let (state, wait) = match answer.standing {
+            Standing::Closed => ("closed", Duration::ZERO),
+            Standing::Open { retry_after } => ("open", retry_after),
+            Standing::HalfOpen(Probe::Free) => ("half-open", Duration::ZERO),
+            Standing::HalfOpen(Probe::Yours(wait) | Probe::Taken(wait)) => ("half-open", wait),
+        };
+        BreakerReport {
+            name: self.name,
+            state,
+            forced: snapshot.forced_open.is_some(),
+            retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            calls: snapshot.calls,
+            failed: snapshot.failed,
+            slow: snapshot.slow,
+            failing_instances: snapshot.failing_instances,
+        }
+    }
+}
