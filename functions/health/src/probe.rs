@@ -50,9 +50,14 @@ impl Probes {
 
     /// All probes at the same time.
     pub async fn run(&self) -> Findings {
-        let shared_state = part(self.kv.name(), false, self.kv.ping());
+        let shared = async {
+            // The ping first: it also makes the connection that the breaker is then asked through.
+            let part = part(self.kv.name(), false, self.kv.ping()).await;
+            let breaker = if part.is_ok() { self.breaker.report().await } else { None };
+            (part, breaker)
+        };
         let dynamo = part("dynamodb", true, self.dynamo.probe());
-        let (shared_state, dynamo, breaker) = futures_util::join!(shared_state, dynamo, self.breaker.report());
+        let ((shared_state, breaker), dynamo) = futures_util::join!(shared, dynamo);
         Findings { parts: vec![shared_state, dynamo], breakers: breaker.into_iter().collect() }
     }
 }
