@@ -161,7 +161,12 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Ended`] when there is no such session; DynamoDB's.
     pub async fn revoke(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
-        self.mark_revoked(user, id).await?;
+        let marked = self.mark_revoked(user, id).await;
+        if marked.is_err() {
+            // A write whose answer was lost may have happened.
+            self.cache.invalidate(&session_cache_key(id)).await;
+        }
+        marked?;
         self.cache.settle(&session_cache_key(id), REVOKED, self.cache_life).await;
         Ok(())
     }
