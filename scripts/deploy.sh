@@ -3,7 +3,8 @@
 # come from the environment as for any AWS tool; the stack's parameters from these variables:
 #   WECHAT_APPIDS   needed: comma list of AppIDs          WECHAT_SECRETS  needed: comma list appid:secret
 #   MESSAGE_PUSH  REDIS_URL  REDIS_MODE  CORS_ORIGINS  CONTENT_CHECK  LOG_LEVEL  METRICS  DOMAIN_NAME  CERTIFICATE_ARN
-#   SUBNET_IDS  SECURITY_GROUP_IDS
+#   SUBNET_IDS  SECURITY_GROUP_IDS  JWT_SECRETS  JWT_KEYS  JWT_PUBLIC_KEYS  DATA_KEYS  TRANSPORT_KEYS
+#   SECRETS_LAYER  SECRETS_PATH (where a value is a reference such as ssm:/weapp/JWT_KEYS)
 # A variable that is not set keeps what the stack has (its default, at the first deployment).
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
@@ -24,6 +25,13 @@ parameter() {
 parameter WeChatAppIds WECHAT_APPIDS
 parameter WeChatSecrets WECHAT_SECRETS
 parameter MessagePush MESSAGE_PUSH
+parameter JwtSecrets JWT_SECRETS
+parameter JwtKeys JWT_KEYS
+parameter JwtPublicKeys JWT_PUBLIC_KEYS
+parameter DataKeys DATA_KEYS
+parameter TransportKeys TRANSPORT_KEYS
+parameter SecretsLayer SECRETS_LAYER
+parameter SecretsPath SECRETS_PATH
 parameter RedisUrl REDIS_URL
 parameter RedisMode REDIS_MODE
 parameter CorsOrigins CORS_ORIGINS

@@ -5,15 +5,20 @@ use std::hint::black_box;
 
 use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::{
+    auth::{Session, Tokens},
+    clock::{Clock, ManualClock},
+    config::Env,
     crypto::{
         EncryptedData, KeyKind, KeyPair, TransportKey, TransportKeys, is_raw_data_signature,
         jwe::{Enc, Form, RequestHeader, SealedRequest, seal_request},
         session_signature,
     },
     random::Random,
+    users::Role,
 };
 
 /// The server's side of a sealed request with 1 KiB of content: parse and open it, seal an answer of the same length.
@@ -69,5 +74,37 @@ fn transport_keys(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, sealed_bodies, transport_keys, wechat_data);
+/// What a login or refresh pays for both tokens, and each signed-in request for the check of one; what a cold start pays
+/// for the key.
+fn access_tokens(criterion: &mut Criterion) {
+    let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
+    let session: Session = serde_json::from_value(json!({
+        "id": "01a20939-296c-7dce-9b6a-1ab4f3084d8f", "user": "01a20939-2967-7d17-98c2-7448ee036be2",
+        "appId": "wx0123456789abcdef", "counter": 7, "ttl": 1_798_000_000,
+        "createdAt": "2026-11-23T08:00:00Z", "rotatedAt": "2026-11-23T08:00:00Z",
+    }))
+    .unwrap();
+    let kinds = [("EdDSA", KeyKind::Ed25519), ("ES256", KeyKind::P256), ("RS256", KeyKind::Rsa2048)];
+    let keys = kinds.map(|(name, kind)| (name, KeyPair::generate(kind).unwrap().private.expose_secret().to_owned()));
+    let mut group = criterion.benchmark_group("access token");
+    for (algorithm, key) in [("HS256", String::new())].into_iter().chain(keys) {
+        let read = || {
+            let secret = "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6";
+            let env = [("JWT_SECRETS", secret), ("JWT_KEYS", &*key), ("WECHAT_APPIDS", "wx0123456789abcdef")];
+            Tokens::new(&Env::new(env), Clock::Manual(clock.clone()))
+        };
+        let tokens = read();
+        group.bench_function(BenchmarkId::new("both tokens", algorithm), |bench| {
+            bench.iter(|| tokens.issue(black_box(&session), Role::User).unwrap());
+        });
+        let pair = tokens.issue(&session, Role::User).unwrap();
+        group.bench_function(BenchmarkId::new("verify", algorithm), |bench| {
+            bench.iter(|| tokens.verify(black_box(pair.access.expose_secret())).now_or_never().unwrap().unwrap());
+        });
+        group.bench_function(BenchmarkId::new("keys read at start", algorithm), |bench| bench.iter(read));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, access_tokens, sealed_bodies, transport_keys, wechat_data);
 criterion_main!(benches);

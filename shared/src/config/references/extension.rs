@@ -2,19 +2,21 @@
 //!
 //! <https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-integration-lambda-extensions.html>
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use futures_util::future::join;
+use http::{Request, StatusCode, header::HOST};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use thiserror::Error;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
 use url::form_urlencoded::byte_serialize;
 
 use super::{Patience, Reference};
@@ -47,7 +49,6 @@ pub(super) enum FetchError {
 /// A client of the extension. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Extension {
-    http: Client<HttpConnector, Empty<Bytes>>,
     port: u16,
     /// Proves to the extension that the caller is this function.
     token: SecretString,
@@ -74,10 +75,8 @@ struct SecretAnswer {
 impl Extension {
     /// `PARAMETERS_SECRETS_EXTENSION_HTTP_PORT`: default 2773. `AWS_SESSION_TOKEN`: set by Lambda.
     pub(super) fn new(env: &Env) -> Self {
-        // A connection kept through a freeze of the instance is not worth a try.
-        let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
         let port = env.parse("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", 2773, "a port number");
-        Self { http, port, token: env.get("AWS_SESSION_TOKEN").unwrap_or_default().into() }
+        Self { port, token: env.get("AWS_SESSION_TOKEN").unwrap_or_default().into() }
     }
 
     pub(super) async fn get(&self, what: &Reference<'_>, patience: Patience) -> Result<SecretString, FetchError> {
@@ -108,26 +107,33 @@ impl Extension {
         }
     }
 
+    /// On a connection of its own: one that was kept through a freeze of the instance is not worth a try.
     async fn ask(&self, what: &Reference<'_>) -> Result<SecretString, FetchError> {
-        let request = Request::get(self.url(what)).header("X-Aws-Parameters-Secrets-Token", self.token.expose_secret());
-        let request = request.body(Empty::new()).map_err(|_| FetchError::Unreadable)?;
-        let answer = self.http.request(request).await;
-        let answer =
-            answer.map_err(|error| if error.is_connect() { FetchError::NotReady } else { FetchError::Broken })?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|_| FetchError::Broken)?;
-        read(what, status, &body.to_bytes())
+        let request = Request::get(Self::path(what))
+            .header(HOST, format!("localhost:{}", self.port))
+            .header("X-Aws-Parameters-Secrets-Token", self.token.expose_secret())
+            .body(Empty::<Bytes>::new())
+            .map_err(|_| FetchError::Unreadable)?;
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.map_err(|_| FetchError::NotReady)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| FetchError::Broken)?;
+        let exchange = async move {
+            let answer = sender.send_request(request).await.map_err(|_| FetchError::Broken)?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|_| FetchError::Broken)?;
+            read(what, status, &body.to_bytes())
+        };
+        // The connection ends when the exchange has dropped its sender.
+        join(exchange, connection).await.0
     }
 
-    fn url(&self, what: &Reference<'_>) -> String {
+    fn path(what: &Reference<'_>) -> String {
         let encoded = |name: &str| byte_serialize(name.as_bytes()).collect::<String>();
-        let query = match what {
+        match what {
             Reference::Parameter(name) => {
-                format!("systemsmanager/parameters/get?name={}&withDecryption=true", encoded(name))
+                format!("/systemsmanager/parameters/get?name={}&withDecryption=true", encoded(name))
             }
-            Reference::Secret(id) => format!("secretsmanager/get?secretId={}", encoded(id)),
-        };
-        format!("http://127.0.0.1:{}/{query}", self.port)
+            Reference::Secret(id) => format!("/secretsmanager/get?secretId={}", encoded(id)),
+        }
     }
 }
 
@@ -155,14 +161,13 @@ mod tests {
 
     #[test]
     fn names_are_encoded() {
-        let extension = Extension::new(&Env::new([("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "1234")]));
         assert_eq!(
-            extension.url(&PARAMETER),
-            "http://127.0.0.1:1234/systemsmanager/parameters/get?name=%2Fweapp%2Fjwt+key&withDecryption=true"
+            Extension::path(&PARAMETER),
+            "/systemsmanager/parameters/get?name=%2Fweapp%2Fjwt+key&withDecryption=true"
         );
         assert_eq!(
-            extension.url(&SECRET),
-            "http://127.0.0.1:1234/secretsmanager/get?secretId=arn%3Aaws%3Asecretsmanager%3Aeu-west-1%3A1%3Asecret%3Aa"
+            Extension::path(&SECRET),
+            "/secretsmanager/get?secretId=arn%3Aaws%3Asecretsmanager%3Aeu-west-1%3A1%3Asecret%3Aa"
         );
     }
 
