@@ -6,11 +6,14 @@ use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use shared::{
-    config::BreakerSettings,
-    kv::{Step, Write},
+    clock::Clock,
+    config::{BreakerSettings, Env, LimitSettings},
+    kv::{Kv, MemoryStore, Step, Write},
     random::Random,
     resilience::{
+        Limiter, Limits,
         breaker::{Breaker, InstanceId, Outcomes},
+        guard::{Guard, Verdict},
         rate_limit::{Charge, Identity, Policy},
     },
 };
@@ -50,5 +53,32 @@ fn breaker(criterion: &mut Criterion) {
         .bench_function("look applied, one good call", |bench| bench.iter(|| telling.apply(NOW, black_box(&stored))));
 }
 
-criterion_group!(benches, rate_limiter, breaker);
+/// All that a login's admission does beside the round trip that it makes anyway: denials recalled, both steps made, both
+/// replies read, headers and metrics written, the pass given and taken back.
+fn admission(criterion: &mut Criterion) {
+    let env = Env::new::<String, String>([]);
+    let (clock, random) = (Clock::System, Random::System);
+    let limits = Limits::new(&LimitSettings::read(&env), &env);
+    let limiter = Limiter::new(None, clock.clone());
+    let memory = Kv::Memory(MemoryStore::new(clock.clone()));
+    let guard = Guard::new("wechat", &BreakerSettings::default(), Some(memory), (clock, random)).unwrap();
+    let address = Identity::Address(Ipv4Addr::LOCALHOST.into());
+    let reply = Charge::new(address, limits.login.into_iter().collect()).apply(NOW, &[None]).reply;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    criterion.bench_function("limiter and breaker in one request", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async {
+                let ticket = limiter.ticket(black_box(address), limits.login).unwrap();
+                let look = guard.look().unwrap();
+                let arguments = (ticket.step().unwrap().arguments(), look.arguments());
+                ticket.settle(Some(black_box(reply.clone()))).unwrap();
+                guard.hear(Some(&[0, 0, 0, 0])).unwrap();
+                guard.enter().await.unwrap().end(Verdict::Good).await;
+                arguments
+            })
+        });
+    });
+}
+
+criterion_group!(benches, rate_limiter, breaker, admission);
 criterion_main!(benches);
