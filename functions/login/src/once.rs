@@ -197,7 +197,8 @@ async fn look(kv: &Kv, key: &str, pending: &[u8]) -> Result<Option<Record>, KvEr
     if kv.add(Stored { key, value: pending, life: LIFE }).await? {
         return Ok(None);
     }
-    let [value] = kv.get([key]).await?;
+    // Somebody is at it, that much is known even if what stands there can't be read now.
+    let value = kv.get([key]).await.ok().and_then(|[value]| value);
     // Nothing there any more: released in between, so the next look may claim it.
     let record = value.and_then(|value| serde_json::from_slice(&value).ok());
     Ok(Some(record.unwrap_or_else(|| Record::Pending(String::new()))))
