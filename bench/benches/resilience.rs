@@ -1,6 +1,10 @@
-//! What one step of the rate limiter and of the breaker costs an instance, beyond the round trip: making it, as a request
-//! does, and taking it, where the state is in memory.
-#![allow(missing_docs, clippy::unwrap_used, reason = "made by macros; a bench fails by panicking")]
+//! What one step of the rate limiter and of the breaker costs an instance, beyond the round trip:
+//! making it, as a request does, and taking it, where the state is in memory.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "made by macros; a bench fails by panicking"
+)]
 
 use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
@@ -22,49 +26,80 @@ const NOW: i64 = 1_800_000_000_000_000;
 
 fn rate_limiter(criterion: &mut Criterion) {
     let address = Identity::Address(Ipv4Addr::LOCALHOST.into());
-    let prices = ["user", "route"].map(|name| Policy::new(name, 40, 120, Duration::from_mins(1)).unwrap());
+    let prices =
+        ["user", "route"].map(|name| Policy::new(name, 40, 120, Duration::from_mins(1)).unwrap());
     let prices = prices.map(|policy| policy.price(1).unwrap());
     let charge = Charge::new(address, prices.into());
     let stored = [NOW + 1_000_000, NOW + 2_000_000].map(|full_at| Some(full_at.to_string().into()));
     let reply = charge.apply(NOW, &stored).reply;
-    criterion
-        .bench_function("Charge::apply, two policies", |bench| bench.iter(|| charge.apply(NOW, black_box(&stored))));
-    criterion.bench_function("a charge made and its decision read, two policies", |bench| {
-        bench.iter(|| {
-            let charge = Charge::new(address, black_box(prices).into());
-            (charge.arguments(), charge.decision(black_box(&reply)))
-        });
+    criterion.bench_function("Charge::apply, two policies", |bench| {
+        bench.iter(|| charge.apply(NOW, black_box(&stored)))
     });
+    criterion.bench_function(
+        "a charge made and its decision read, two policies",
+        |bench| {
+            bench.iter(|| {
+                let charge = Charge::new(address, black_box(prices).into());
+                (charge.arguments(), charge.decision(black_box(&reply)))
+            });
+        },
+    );
 }
 
 fn breaker(criterion: &mut Criterion) {
     let random = Random::System;
     let settings = BreakerSettings::default();
     let breaker = Breaker::new("wechat", &settings, InstanceId::draw(&random), random).unwrap();
-    let outcomes = Outcomes { good: 3, failed: 1, ..Outcomes::default() };
-    let [Write::Put(stored, _)] = &breaker.report(outcomes, None).apply(NOW, &[None]).writes[..] else { panic!() };
+    let outcomes = Outcomes {
+        good: 3,
+        failed: 1,
+        ..Outcomes::default()
+    };
+    let [Write::Put(stored, _)] = &breaker.report(outcomes, None).apply(NOW, &[None]).writes[..]
+    else {
+        panic!()
+    };
     let stored = [Some(stored.clone())];
-    let (idle, telling) =
-        (breaker.look(Outcomes::default()), breaker.look(Outcomes { good: 1, ..Outcomes::default() }));
-    criterion.bench_function("look made", |bench| bench.iter(|| breaker.look(black_box(outcomes)).arguments()));
-    criterion
-        .bench_function("look applied, nothing to tell", |bench| bench.iter(|| idle.apply(NOW, black_box(&stored))));
-    criterion
-        .bench_function("look applied, one good call", |bench| bench.iter(|| telling.apply(NOW, black_box(&stored))));
+    let (idle, telling) = (
+        breaker.look(Outcomes::default()),
+        breaker.look(Outcomes {
+            good: 1,
+            ..Outcomes::default()
+        }),
+    );
+    criterion.bench_function("look made", |bench| {
+        bench.iter(|| breaker.look(black_box(outcomes)).arguments())
+    });
+    criterion.bench_function("look applied, nothing to tell", |bench| {
+        bench.iter(|| idle.apply(NOW, black_box(&stored)))
+    });
+    criterion.bench_function("look applied, one good call", |bench| {
+        bench.iter(|| telling.apply(NOW, black_box(&stored)))
+    });
 }
 
-/// All that a login's admission does beside the round trip that it makes anyway: denials recalled, both steps made, both
-/// replies read, headers and metrics written, the pass given and taken back.
+/// All that a login's admission does beside the round trip that it makes anyway: denials recalled,
+/// both steps made, both replies read, headers and metrics written, the pass given and taken back.
 fn admission(criterion: &mut Criterion) {
     let env = Env::new::<String, String>([]);
     let (clock, random) = (Clock::System, Random::System);
     let limits = Limits::new(&LimitSettings::read(&env), &env);
     let limiter = Limiter::new(None, clock.clone());
     let memory = Kv::Memory(MemoryStore::new(clock.clone()));
-    let guard = Guard::new("wechat", &BreakerSettings::default(), Some(memory), (clock, random)).unwrap();
+    let guard = Guard::new(
+        "wechat",
+        &BreakerSettings::default(),
+        Some(memory),
+        (clock, random),
+    )
+    .unwrap();
     let address = Identity::Address(Ipv4Addr::LOCALHOST.into());
-    let reply = Charge::new(address, limits.login.into_iter().collect()).apply(NOW, &[None]).reply;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let reply = Charge::new(address, limits.login.into_iter().collect())
+        .apply(NOW, &[None])
+        .reply;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     criterion.bench_function("limiter and breaker in one request", |bench| {
         bench.iter(|| {
             runtime.block_on(async {

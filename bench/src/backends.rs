@@ -31,7 +31,11 @@ impl Backends {
         let process = Spawn::new(command).guarded().spawn();
         let line = process.wait_for_line(READY).await;
         let urls: Vec<&str> = line.split(' ').collect();
-        Self { dynamodb_url: urls[1].to_owned(), wechat_url: urls[2].to_owned(), _process: process }
+        Self {
+            dynamodb_url: urls[1].to_owned(),
+            wechat_url: urls[2].to_owned(),
+            _process: process,
+        }
     }
 }
 

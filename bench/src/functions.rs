@@ -15,7 +15,9 @@ const FUNCTIONS: [&str; 5] = ["hello-world", "health", "user-info", "login", "to
 /// Measures all functions and prints a Markdown table.
 pub async fn run() {
     let world = World::start().await;
-    println!("| function | request | binary | start to first `/next` | start to first answer | warm | memory |");
+    println!(
+        "| function | request | binary | start to first `/next` | start to first answer | warm | memory |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for function in FUNCTIONS {
         let binary = beside_this_program(function);

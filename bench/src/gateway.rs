@@ -32,7 +32,14 @@ pub async fn run(duration: Duration) {
     println!("|---|---|---|---|");
     let info = tokens
         .iter()
-        .map(|token| request("GET", "/api/v1/user/info", &format!("authorization: Bearer {token}\r\n"), ""))
+        .map(|token| {
+            request(
+                "GET",
+                "/api/v1/user/info",
+                &format!("authorization: Bearer {token}\r\n"),
+                "",
+            )
+        })
         .collect();
     let samples = load::run(address, Load::Same(info), duration).await;
     print_row("GET /api/v1/user/info", &samples, duration, &server);
@@ -53,10 +60,19 @@ async fn start(world: &World, folder: &TempDir) -> (Process, SocketAddr) {
         command
             .current_dir(folder)
             .envs(AWS_ENVIRONMENT)
-            .envs(world.settings.variables().iter().map(|(name, value)| (name, value)))
+            .envs(
+                world
+                    .settings
+                    .variables()
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
             .envs([("HOST", "127.0.0.1"), ("PORT", &port.to_string())])
             .env("DATA_DIR", folder.path().join("data"));
-        let process = Spawn::new(command).guarded().log_to(&folder.path().join("log")).spawn();
+        let process = Spawn::new(command)
+            .guarded()
+            .log_to(&folder.path().join("log"))
+            .spawn();
         if process.listens_on(port).await {
             return (process, ([127, 0, 0, 1], port).into());
         }
@@ -71,23 +87,39 @@ async fn log_in(address: SocketAddr) -> Vec<String> {
     for user in 0..CONNECTIONS {
         let body = serde_json::json!({"code": format!("reader{user}.1")});
         let answer = client.post("/api/v1/user/login", &body).send().await;
-        tokens.push(answer.ok(200)["token"].as_str().expect("a token").to_owned());
+        tokens.push(
+            answer.ok(200)["token"]
+                .as_str()
+                .expect("a token")
+                .to_owned(),
+        );
     }
     tokens
 }
 
 fn login(codes: &mut Codes) -> Vec<u8> {
-    request("POST", "/api/v1/user/login", "content-type: application/json\r\n", &codes.login().to_string())
+    request(
+        "POST",
+        "/api/v1/user/login",
+        "content-type: application/json\r\n",
+        &codes.login().to_string(),
+    )
 }
 
 fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate without decimals")]
 fn print_row(route: &str, samples: &Samples, duration: Duration, server: &Process) {
     let rate = samples.len() as f64 / duration.as_secs_f64();
     let memory = server.rss_bytes() / 1_048_576;
-    println!("| `{route}` | {rate:.0} | {} | {memory} MiB |", samples.in_us());
+    println!(
+        "| `{route}` | {rate:.0} | {} | {memory} MiB |",
+        samples.in_us()
+    );
 }

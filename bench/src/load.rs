@@ -53,8 +53,15 @@ pub async fn run(address: SocketAddr, load: Load, duration: Duration) -> Samples
     samples
 }
 
-async fn connection(address: SocketAddr, next: impl Fn() -> Vec<u8>, from: Instant, until: Instant) -> Samples {
-    let mut stream = TcpStream::connect(address).await.expect("the server takes connections");
+async fn connection(
+    address: SocketAddr,
+    next: impl Fn() -> Vec<u8>,
+    from: Instant,
+    until: Instant,
+) -> Samples {
+    let mut stream = TcpStream::connect(address)
+        .await
+        .expect("the server takes connections");
     stream.set_nodelay(true).unwrap();
     let mut samples = Samples::default();
     let mut buffer = Vec::with_capacity(16 * 1024);
@@ -77,9 +84,17 @@ async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
     buffer.clear();
     while !is_whole(buffer) {
         let count = stream.read_buf(buffer).await.expect("the server answers");
-        assert!(count > 0, "the server closed a connection: {}", String::from_utf8_lossy(buffer));
+        assert!(
+            count > 0,
+            "the server closed a connection: {}",
+            String::from_utf8_lossy(buffer)
+        );
     }
-    assert!(buffer.starts_with(b"HTTP/1.1 200 "), "a request of the bench fails: {}", String::from_utf8_lossy(buffer));
+    assert!(
+        buffer.starts_with(b"HTTP/1.1 200 "),
+        "a request of the bench fails: {}",
+        String::from_utf8_lossy(buffer)
+    );
 }
 
 /// Whether a response with a `Content-Length` is complete.
@@ -89,7 +104,8 @@ fn is_whole(bytes: &[u8]) -> bool {
     };
     let length = bytes[..head].split(|byte| *byte == b'\n').find_map(|line| {
         let (name, value) = line.split_at_checked(b"content-length:".len())?;
-        name.eq_ignore_ascii_case(b"content-length:").then(|| std::str::from_utf8(value).ok()?.trim().parse().ok())?
+        name.eq_ignore_ascii_case(b"content-length:")
+            .then(|| std::str::from_utf8(value).ok()?.trim().parse().ok())?
     });
     let length: usize = length.expect("a response with a content-length");
     bytes.len() >= head + 4 + length

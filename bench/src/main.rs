@@ -7,7 +7,11 @@
 //! ```
 //!
 //! Redis, and a process with DynamoDB and a WeChat that answers at once, run on loopback.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that can't be made ends the program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a measurement that can't be made ends the program"
+)]
 
 mod backends;
 mod functions;

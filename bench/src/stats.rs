@@ -50,7 +50,9 @@ mod tests {
     #[test]
     fn quantiles_are_samples() {
         let mut samples = Samples::default();
-        (1..=30).rev().for_each(|ms| samples.push(Duration::from_millis(ms)));
+        (1..=30)
+            .rev()
+            .for_each(|ms| samples.push(Duration::from_millis(ms)));
         assert_eq!(samples.in_ms(), "15.0 / 29.0 ms");
     }
 }

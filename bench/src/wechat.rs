@@ -29,13 +29,20 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
     let mut output = stream;
     while let Some(request) = Message::read(&mut input)? {
         let (_, target) = request.route();
-        let code = target.split_once("js_code=").and_then(|(_, rest)| rest.split('&').next()).unwrap_or_default();
+        let code = target
+            .split_once("js_code=")
+            .and_then(|(_, rest)| rest.split('&').next())
+            .unwrap_or_default();
         let (user, number) = code.split_once('.').unwrap_or((code, ""));
         // A new session_key at each login, as after a while at WeChat.
         let session_key = STANDARD.encode(format!("{number:>16.16}"));
         let body = json!({ "openid": format!("bench-{user}"), "session_key": session_key });
         // WeChat says text/plain although it is JSON.
-        output.write_all(&response("200 OK", &[("content-type", "text/plain")], body.to_string().as_bytes()))?;
+        output.write_all(&response(
+            "200 OK",
+            &[("content-type", "text/plain")],
+            body.to_string().as_bytes(),
+        ))?;
     }
     Ok(())
 }

@@ -18,7 +18,12 @@ impl World {
     pub async fn start() -> Self {
         let redis = RedisServer::start().await;
         let backends = Backends::start().await;
-        let settings = Settings::new(&backends.dynamodb_url, &backends.wechat_url).redis(&redis.url());
-        Self { _redis: redis, _backends: backends, settings }
+        let settings =
+            Settings::new(&backends.dynamodb_url, &backends.wechat_url).redis(&redis.url());
+        Self {
+            _redis: redis,
+            _backends: backends,
+            settings,
+        }
     }
 }

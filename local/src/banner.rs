@@ -8,16 +8,30 @@ pub fn banner(gateway: &Gateway) -> String {
     let base = format!("http://{}", reachable(gateway.address));
     let env = gateway.instance.env();
     let database = gateway.database().map_or_else(
-        || env.get("AWS_ENDPOINT_URL_DYNAMODB").unwrap_or_default().to_owned(),
-        |endpoint| format!("embedded, {endpoint} (data in {})", env.get("DATA_DIR").unwrap_or(".data")),
+        || {
+            env.get("AWS_ENDPOINT_URL_DYNAMODB")
+                .unwrap_or_default()
+                .to_owned()
+        },
+        |endpoint| {
+            format!(
+                "embedded, {endpoint} (data in {})",
+                env.get("DATA_DIR").unwrap_or(".data")
+            )
+        },
     );
-    let state =
-        if env.get("REDIS_URL").is_some() { "Redis (REDIS_URL)" } else { "in this process (set REDIS_URL for Redis)" };
+    let state = if env.get("REDIS_URL").is_some() {
+        "Redis (REDIS_URL)"
+    } else {
+        "in this process (set REDIS_URL for Redis)"
+    };
     let simulated = gateway.simulator.is_some();
     let wechat = if simulated {
         format!("simulated, {base}/_wechat")
     } else {
-        env.get("WECHAT_BASE_URL").unwrap_or("https://api.weixin.qq.com").to_owned()
+        env.get("WECHAT_BASE_URL")
+            .unwrap_or("https://api.weixin.qq.com")
+            .to_owned()
     };
     let metrics = gateway.metrics().map_or_else(
         || "off (set METRICS_PORT)".to_owned(),
@@ -32,8 +46,8 @@ pub fn banner(gateway: &Gateway) -> String {
     text
 }
 
-/// From a simulated `wx.login` to the profile, to what only WeChat knows, and to a push of WeChat's that clears a part
-/// of the profile.
+/// From a simulated `wx.login` to the profile, to what only WeChat knows, and to a push of WeChat's
+/// that clears a part of the profile.
 fn calls(base: &str) -> String {
     format!(
         r#"  CODE=$(curl -s {base}/_wechat/_control/code -d '{{"user":"alice"}}' | sed 's/.*"code":"\([^"]*\)".*/\1/')

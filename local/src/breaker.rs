@@ -1,4 +1,5 @@
-//! `local breaker …`: looks at the circuit breaker that all instances share, and holds it open or closed.
+//! `local breaker …`: looks at the circuit breaker that all instances share, and holds it open or
+//! closed.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use shared::{
 /// How long a forced state holds when nothing else is said.
 const DEFAULT_MINUTES: u64 = 10;
 
-/// Does what `arguments` say: `show`, `open [MINUTES]`, `close [MINUTES]` or `reset`. Answers how the breaker stands then.
+/// Does what `arguments` say: `show`, `open [MINUTES]`, `close [MINUTES]` or `reset`. Answers how
+/// the breaker stands then.
 ///
 /// # Errors
 /// What to do about it.
@@ -29,20 +31,34 @@ pub async fn breaker(env: Env, arguments: &[&str]) -> Result<BreakerReport, Stri
         ["close"] => Some(Force::Closed(minutes(None)?)),
         ["close", number] => Some(Force::Closed(minutes(Some(number))?)),
         ["reset"] => Some(Force::Reset),
-        _ => return Err("usage: local breaker show | open [MINUTES] | close [MINUTES] | reset".to_owned()),
+        _ => {
+            return Err(
+                "usage: local breaker show | open [MINUTES] | close [MINUTES] | reset".to_owned(),
+            );
+        }
     };
     let instance = Instance::new(env, Clock::System, Random::System);
     let observer = instance.observer(WECHAT);
-    instance.env().finish().map_err(|problems| problems.to_string())?;
+    instance
+        .env()
+        .finish()
+        .map_err(|problems| problems.to_string())?;
     instance.connect().await;
     if let Some(force) = force {
-        observer.force(force).await.map_err(|error| error.to_string())?;
+        observer
+            .force(force)
+            .await
+            .map_err(|error| error.to_string())?;
     }
     observer.look().await.map_err(|error| error.to_string())
 }
 
 fn minutes(text: Option<&str>) -> Result<Duration, String> {
     let number = text.map_or(Ok(DEFAULT_MINUTES), str::parse);
-    let number = number.ok().filter(|number| (1..=7 * 24 * 60).contains(number));
-    number.map(Duration::from_mins).ok_or_else(|| "MINUTES is a number from 1 to 10080 (a week)".to_owned())
+    let number = number
+        .ok()
+        .filter(|number| (1..=7 * 24 * 60).contains(number));
+    number
+        .map(Duration::from_mins)
+        .ok_or_else(|| "MINUTES is a number from 1 to 10080 (a week)".to_owned())
 }

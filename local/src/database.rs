@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::{
     error::DisplayErrorContext,
     operation::create_table::CreateTableError,
     types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-        ScalarAttributeType, TimeToLiveSpecification,
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+        Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
     },
 };
 use shared::dynamo::Dynamo;
@@ -25,7 +25,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Serves the database in `file`, or one in memory, on a port of the loopback address (0: any free one).
+    /// Serves the database in `file`, or one in memory, on a port of the loopback address (0: any
+    /// free one).
     ///
     /// # Errors
     /// [`StartError`] when the file can't be opened or the port can't be had.
@@ -42,12 +43,19 @@ impl Database {
         };
         let database = database.map_err(|error| failed(&error))?;
         let listener = TcpListener::bind(("127.0.0.1", port)).await;
-        let listener = listener.map_err(|error| failed(&format!("DYNAMODB_PORT={port}: {error}")))?;
+        let listener =
+            listener.map_err(|error| failed(&format!("DYNAMODB_PORT={port}: {error}")))?;
         let address = listener.local_addr().map_err(|error| failed(&error))?;
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let served = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, stopped));
-        Ok(Self { endpoint: format!("http://{address}"), stop, served })
+        let served = tokio::spawn(dynoxide::server::serve_with_shutdown(
+            listener, database, stopped,
+        ));
+        Ok(Self {
+            endpoint: format!("http://{address}"),
+            stop,
+            served,
+        })
     }
 
     /// Ends it, once running requests have their answers.
@@ -66,7 +74,10 @@ impl Database {
 pub async fn create_table(dynamo: &Dynamo) -> Result<(), StartError> {
     let created = describe(&dynamo.client, &dynamo.table).send().await;
     if let Err(error) = created
-        && !matches!(error.as_service_error(), Some(CreateTableError::ResourceInUseException(_)))
+        && !matches!(
+            error.as_service_error(),
+            Some(CreateTableError::ResourceInUseException(_))
+        )
     {
         return Err(StartError::Database(DisplayErrorContext(error).to_string()));
     }
@@ -77,34 +88,66 @@ fn describe(
     client: &Client,
     table: &str,
 ) -> aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder {
-    let string =
-        |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
+    let string = |name: &str| {
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+    };
     let index = GlobalSecondaryIndex::builder()
         .index_name("gsi1")
         .set_key_schema(Some(keys("gsi1pk", "gsi1sk")))
-        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::All)
+                .build(),
+        )
         .build();
     client
         .create_table()
         .table_name(table)
         .billing_mode(BillingMode::PayPerRequest)
-        .set_attribute_definitions(Some(["pk", "sk", "gsi1pk", "gsi1sk"].into_iter().flat_map(string).collect()))
+        .set_attribute_definitions(Some(
+            ["pk", "sk", "gsi1pk", "gsi1sk"]
+                .into_iter()
+                .flat_map(string)
+                .collect(),
+        ))
         .set_key_schema(Some(keys("pk", "sk")))
         .set_global_secondary_indexes(index.ok().map(|index| vec![index]))
 }
 
 fn keys(hash: &str, range: &str) -> Vec<KeySchemaElement> {
-    let key = |(name, kind): (&str, KeyType)| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-    [(hash, KeyType::Hash), (range, KeyType::Range)].into_iter().flat_map(key).collect()
+    let key = |(name, kind): (&str, KeyType)| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+    };
+    [(hash, KeyType::Hash), (range, KeyType::Range)]
+        .into_iter()
+        .flat_map(key)
+        .collect()
 }
 
 async fn expire_rows(client: &Client, table: &str) -> Result<(), StartError> {
-    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("ttl").build();
-    let update = client.update_time_to_live().table_name(table).set_time_to_live_specification(ttl.ok());
+    let ttl = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name("ttl")
+        .build();
+    let update = client
+        .update_time_to_live()
+        .table_name(table)
+        .set_time_to_live_specification(ttl.ok());
     match update.send().await {
         Ok(_) => Ok(()),
         // Enabled already, since an earlier start.
-        Err(error) if error.as_service_error().and_then(|error| error.meta().code()) == Some("ValidationException") => {
+        Err(error)
+            if error
+                .as_service_error()
+                .and_then(|error| error.meta().code())
+                == Some("ValidationException") =>
+        {
             Ok(())
         }
         Err(error) => Err(StartError::Database(DisplayErrorContext(error).to_string())),

@@ -32,7 +32,11 @@ pub const FUNCTIONS: [(&str, Routes); 6] = [
 
 /// The routes of all functions, as API Gateway would route them.
 pub fn routes(instance: &Instance) -> Router {
-    FUNCTIONS.into_iter().fold(Router::new(), |router, (_, routes)| router.merge(routes(instance)))
+    FUNCTIONS
+        .into_iter()
+        .fold(Router::new(), |router, (_, routes)| {
+            router.merge(routes(instance))
+        })
 }
 
 /// The backend, listening and not yet serving.
@@ -57,32 +61,55 @@ impl Gateway {
     pub async fn start(env: Env) -> Result<Self, StartError> {
         let settings = Settings::read(&env)?;
         let listener = listen("PORT", SocketAddr::new(settings.host, settings.port)).await?;
-        let address = listener.local_addr().map_err(|error| StartError::Listen(settings.host.to_string(), error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen(settings.host.to_string(), error))?;
         let metrics = match settings.metrics_port {
             Some(port) => Some(MetricsServer::start(settings.host, port).await?),
             None => None,
         };
         let database = start_database(&settings).await?;
-        let endpoint = database.as_ref().map(|database| database.endpoint.clone()).unwrap_or_default();
-        let env = with_local_defaults(env, &settings, &endpoint, &format!("http://{}{WECHAT}", reachable(address)));
+        let endpoint = database
+            .as_ref()
+            .map(|database| database.endpoint.clone())
+            .unwrap_or_default();
+        let env = with_local_defaults(
+            env,
+            &settings,
+            &endpoint,
+            &format!("http://{}{WECHAT}", reachable(address)),
+        );
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
         if database.is_some() {
             create_table(&instance.dynamo()).await?;
         }
         let mut app = instance.app(routes)?;
-        let simulator = settings.simulate_wechat.then(|| simulator(instance.env())).transpose()?;
+        let simulator = settings
+            .simulate_wechat
+            .then(|| simulator(instance.env()))
+            .transpose()?;
         if let Some(simulator) = &simulator {
             simulator.deliver_by(push::courier(app.clone()));
             app = app.nest(WECHAT, simulator.router());
         }
-        Ok(Self { address, instance, simulator, database, metrics, listener, app })
+        Ok(Self {
+            address,
+            instance,
+            simulator,
+            database,
+            metrics,
+            listener,
+            app,
+        })
     }
 
     /// Where the embedded DynamoDB listens, if there is one.
     #[must_use]
     pub fn database(&self) -> Option<&str> {
-        self.database.as_ref().map(|database| database.endpoint.as_str())
+        self.database
+            .as_ref()
+            .map(|database| database.endpoint.as_str())
     }
 
     /// Where metrics are read, if they are recorded.
@@ -95,7 +122,10 @@ impl Gateway {
     ///
     /// # Errors
     /// When the listener breaks.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
         let metrics = self.metrics.map(|metrics| tokio::spawn(metrics.serve()));
         serve(self.listener, self.app, stop).await?;
         if let Some(metrics) = metrics {
@@ -115,17 +145,26 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
         return Ok(None);
     }
     let file = settings.data_dir.join("dynamodb.sqlite");
-    Database::start(Some(&file), settings.dynamodb_port).await.map(Some)
+    Database::start(Some(&file), settings.dynamodb_port)
+        .await
+        .map(Some)
 }
 
 /// An address that this process can call itself under.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
+    if address.ip().is_unspecified() {
+        SocketAddr::from(([127, 0, 0, 1], address.port()))
+    } else {
+        address
+    }
 }
 
 /// A WeChat that knows the configured mini-programs.
 fn simulator(env: &Env) -> Result<Simulator, StartError> {
-    let simulator = Simulator::new(env.list("WECHAT_APPIDS").map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())));
+    let simulator = Simulator::new(
+        env.list("WECHAT_APPIDS")
+            .map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())),
+    );
     simulator.configure_push(push::configs(env))?;
     Ok(simulator)
 }

@@ -27,21 +27,32 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Makes one. Ids are random: an id must never stand for two keys. The signing key is Ed25519: its signatures have no
-    /// randomness, so a repeated request gets the identical token.
+    /// Makes one. Ids are random: an id must never stand for two keys. The signing key is Ed25519:
+    /// its signatures have no randomness, so a repeated request gets the identical token.
     ///
     /// # Errors
     /// [`KeyPairError`].
     pub fn generate(random: &Random) -> Result<Self, KeyPairError> {
-        let id = || random.bytes::<4>().map(|byte| format!("{byte:02x}")).concat();
-        let (signing, transport) = (KeyPair::generate(KeyKind::Ed25519)?, KeyPair::generate(KeyKind::Rsa2048)?);
+        let id = || {
+            random
+                .bytes::<4>()
+                .map(|byte| format!("{byte:02x}"))
+                .concat()
+        };
+        let (signing, transport) = (
+            KeyPair::generate(KeyKind::Ed25519)?,
+            KeyPair::generate(KeyKind::Rsa2048)?,
+        );
         let data_key = STANDARD.encode(random.bytes::<32>());
         Ok(Self {
             settings: vec![
                 ("JWT_SECRETS", STANDARD.encode(random.bytes::<48>()).into()),
                 ("JWT_KEYS", signing.private),
                 ("DATA_KEYS", format!("k{}:{data_key}", id()).into()),
-                ("TRANSPORT_KEYS", format!("t{}:{}", id(), transport.private.expose_secret()).into()),
+                (
+                    "TRANSPORT_KEYS",
+                    format!("t{}:{}", id(), transport.private.expose_secret()).into(),
+                ),
             ],
             public: signing.public,
         })
@@ -57,27 +68,35 @@ impl KeySet {
         for (name, value) in &self.settings {
             let _ = writeln!(text, "{name}={}", value.expose_secret());
         }
-        text + &self.public_line() + "#\n# For AWS, write them to files instead: make keys FOLDER=keys.new\n"
+        text + &self.public_line()
+            + "#\n# For AWS, write them to files instead: make keys FOLDER=keys.new\n"
     }
 
-    /// Writes a file for each setting into `folder`, which must not exist, readable by its owner only; returns how to
-    /// store them on AWS.
+    /// Writes a file for each setting into `folder`, which must not exist, readable by its owner
+    /// only; returns how to store them on AWS.
     ///
     /// # Errors
     /// When the folder exists or can't be written.
     pub fn store(&self, folder: &Path) -> io::Result<String> {
         DirBuilder::new().mode(0o700).create(folder)?;
         for (name, value) in &self.settings {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(folder.join(name))?;
             file.write_all(value.expose_secret().as_bytes())?;
         }
         Ok(self.commands(folder))
     }
 
-    /// Values are read from the files: on a command line they would stand in the shell's history and in `ps`.
+    /// Values are read from the files: on a command line they would stand in the shell's history
+    /// and in `ps`.
     fn commands(&self, folder: &Path) -> String {
         let folder = folder.display();
-        let mut text = format!("# New keys, one file for each setting, in {folder}.\n# SSM Parameter Store:\n");
+        let mut text = format!(
+            "# New keys, one file for each setting, in {folder}.\n# SSM Parameter Store:\n"
+        );
         for (name, _) in &self.settings {
             let _ = writeln!(
                 text,
@@ -100,7 +119,10 @@ impl KeySet {
     }
 
     fn public_line(&self) -> String {
-        format!("#\n# No secret; JWT_KEYS of functions that only verify:\n#   JWT_KEYS={}\n", self.public)
+        format!(
+            "#\n# No secret; JWT_KEYS of functions that only verify:\n#   JWT_KEYS={}\n",
+            self.public
+        )
     }
 }
 
@@ -119,13 +141,24 @@ mod tests {
     #[test]
     fn a_new_set_is_taken_by_deployed_functions() {
         let set = KeySet::generate(&Random::System).unwrap();
-        let settings: Vec<_> = set.settings.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
-        let env = Env::new(settings.into_iter().chain([("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s")]));
+        let settings: Vec<_> = set
+            .settings
+            .iter()
+            .map(|(name, value)| (*name, value.expose_secret()))
+            .collect();
+        let env = Env::new(
+            settings
+                .into_iter()
+                .chain([("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s")]),
+        );
         let tokens = Tokens::new(&env, Clock::System);
         assert_eq!(WeChatSettings::read(&env).data_keys.len(), 1);
         assert_eq!(env.finish(), Ok(()));
         let verifying = Env::new([("JWT_KEYS", &*set.public), ("WECHAT_APPIDS", "wx1")]);
-        assert_eq!(Tokens::new(&verifying, Clock::System).public_keys(), tokens.public_keys());
+        assert_eq!(
+            Tokens::new(&verifying, Clock::System).public_keys(),
+            tokens.public_keys()
+        );
         assert_eq!(verifying.finish(), Ok(()));
     }
 
@@ -143,11 +176,17 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("new");
         let commands = set.store(&folder).unwrap();
-        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            folder.metadata().unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         for (name, value) in &set.settings {
             let file = folder.join(name);
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-            assert_eq!(std::fs::read_to_string(file).unwrap(), value.expose_secret());
+            assert_eq!(
+                std::fs::read_to_string(file).unwrap(),
+                value.expose_secret()
+            );
             assert!(!commands.contains(value.expose_secret()), "{name}");
         }
         // Nothing is overwritten.

@@ -1,5 +1,5 @@
-//! The whole backend on one port, for development: the routes of all functions, an embedded DynamoDB reached through
-//! the real SDK, and a simulated WeChat. Never deployed.
+//! The whole backend on one port, for development: the routes of all functions, an embedded
+//! DynamoDB reached through the real SDK, and a simulated WeChat. Never deployed.
 
 mod banner;
 mod breaker;

@@ -1,5 +1,5 @@
-//! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C. `make keys`: makes keys.
-//! `make seal`: a sealed call. `make breaker`: the circuit breaker.
+//! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C. `make
+//! keys`: makes keys. `make seal`: a sealed call. `make breaker`: the circuit breaker.
 
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
@@ -34,7 +34,9 @@ fn main() -> ExitCode {
 fn keys(folder: Option<&Path>) -> Result<(), String> {
     let keys = KeySet::generate(&Random::System).map_err(|error| error.to_string())?;
     let text = match folder {
-        Some(folder) => keys.store(folder).map_err(|error| format!("{}: {error}", folder.display()))?,
+        Some(folder) => keys
+            .store(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?,
         None => keys.lines(),
     };
     print!("{text}");
@@ -44,26 +46,43 @@ fn keys(folder: Option<&Path>) -> Result<(), String> {
 /// Shows the circuit breaker, or holds it open or closed.
 fn breaker(arguments: &[&str]) -> Result<(), String> {
     let env = environment().map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let report = runtime.map_err(|error| error.to_string())?.block_on(local::breaker(env, arguments))?;
-    println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let report = runtime
+        .map_err(|error| error.to_string())?
+        .block_on(local::breaker(env, arguments))?;
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?
+    );
     Ok(())
 }
 
 /// Sends what standard input says, sealed.
 fn seal(method: &str, url: &str, token: Option<&str>) -> Result<(), String> {
     let content = std::io::read_to_string(std::io::stdin()).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(local::seal(method, url, token, &content)).map_err(|error| error.to_string())
+    runtime
+        .block_on(local::seal(method, url, token, &content))
+        .map_err(|error| error.to_string())
 }
 
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
     let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
-    telemetry::init(env.get("LOG_LEVEL").unwrap_or("info"), crates, std::io::stdout)
-        .map_err(|error| format!("LOG_LEVEL: {error}"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    telemetry::init(
+        env.get("LOG_LEVEL").unwrap_or("info"),
+        crates,
+        std::io::stdout,
+    )
+    .map_err(|error| format!("LOG_LEVEL: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let gateway = Gateway::start(env).await?;
         println!("{}", banner(&gateway));
@@ -87,9 +106,16 @@ fn environment() -> Result<Env, Box<dyn std::error::Error>> {
         Err(error) if error.not_found() => {}
         Err(_) => return Err(".env can't be read".into()),
     }
-    #[allow(clippy::disallowed_methods, reason = "this binary's one reading of its environment")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this binary's one reading of its environment"
+    )]
     let process = std::env::vars_os();
-    values.extend(process.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))));
+    values.extend(
+        process.filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    );
     Ok(Env::new(values))
 }
 

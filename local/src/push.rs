@@ -19,7 +19,11 @@ const MAX_ANSWER: usize = 1024 * 1024;
 pub(crate) fn configs(env: &Env) -> impl Iterator<Item = PushConfig> {
     env.list("MESSAGE_PUSH").filter_map(|entry| {
         let mut parts = entry.splitn(3, ':').map(str::to_owned);
-        Some(PushConfig { app_id: parts.next()?, token: parts.next()?, encoding_aes_key: parts.next() })
+        Some(PushConfig {
+            app_id: parts.next()?,
+            token: parts.next()?,
+            encoding_aes_key: parts.next(),
+        })
     })
 }
 
@@ -29,17 +33,29 @@ pub(crate) fn courier(app: Router) -> Courier {
 }
 
 async fn deliver(app: Router, push: PushRequest) -> PushAnswer {
-    let request = Request::builder().method(push.method).uri(format!("{CALLBACK}?{}", push.query));
-    let request = request.header(CONTENT_TYPE, push.content_type).body(Body::from(push.body));
-    let Ok(request) = request else { return not_delivered("the request can't be written") };
+    let request = Request::builder()
+        .method(push.method)
+        .uri(format!("{CALLBACK}?{}", push.query));
+    let request = request
+        .header(CONTENT_TYPE, push.content_type)
+        .body(Body::from(push.body));
+    let Ok(request) = request else {
+        return not_delivered("the request can't be written");
+    };
     let Ok(response) = app.oneshot(request).await;
     let status = response.status().as_u16();
     match to_bytes(response.into_body(), MAX_ANSWER).await {
-        Ok(answer) => PushAnswer { status, answer: String::from_utf8_lossy(&answer).into_owned() },
+        Ok(answer) => PushAnswer {
+            status,
+            answer: String::from_utf8_lossy(&answer).into_owned(),
+        },
         Err(error) => not_delivered(&error.to_string()),
     }
 }
 
 fn not_delivered(why: &str) -> PushAnswer {
-    PushAnswer { status: 0, answer: why.to_owned() }
+    PushAnswer {
+        status: 0,
+        answer: why.to_owned(),
+    }
 }

@@ -11,8 +11,8 @@ use axum::{
 use shared::edge::Peer;
 use tokio::net::TcpListener;
 
-/// Serves `app`, telling it who opened each connection, until `stop` is done; requests that are running then get their
-/// answers.
+/// Serves `app`, telling it who opened each connection, until `stop` is done; requests that are
+/// running then get their answers.
 ///
 /// # Errors
 /// When the listener breaks.
@@ -27,7 +27,12 @@ pub async fn serve(
         }
     });
     let app = app.layer(middleware::map_request(name_peer));
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop).await
+    axum::serve(
+        listener,
+        app.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(stop)
+    .await
 }
 
 async fn name_peer(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request) -> Request {

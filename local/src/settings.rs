@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use shared::config::{Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, Problems};
+use shared::config::{
+    Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, Problems,
+};
 
 /// The mini-program that the simulator knows when no real one is configured.
 pub const LOCAL_APP_ID: &str = "wx0000000000000001";
@@ -17,14 +19,16 @@ pub struct Settings {
     pub port: u16,
     /// `DATA_DIR`: where the embedded DynamoDB keeps its file. Default `.data`.
     pub data_dir: PathBuf,
-    /// `DYNAMODB_PORT`: where the embedded DynamoDB can be reached by other programs. Default: any free port.
+    /// `DYNAMODB_PORT`: where the embedded DynamoDB can be reached by other programs. Default: any
+    /// free port.
     pub dynamodb_port: u16,
-    /// `METRICS_PORT`: where Prometheus reads `/metrics`, on the same address; 0 takes any free one. Default: off.
+    /// `METRICS_PORT`: where Prometheus reads `/metrics`, on the same address; 0 takes any free
+    /// one. Default: off.
     pub metrics_port: Option<u16>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: use this DynamoDB instead of the embedded one.
     pub dynamodb_endpoint: Option<String>,
-    /// Whether WeChat is simulated: when `WECHAT_SECRETS` is not set, so that no real mini-program can be meant, and
-    /// `WECHAT_BASE_URL` names no other simulator.
+    /// Whether WeChat is simulated: when `WECHAT_SECRETS` is not set, so that no real mini-program
+    /// can be meant, and `WECHAT_BASE_URL` names no other simulator.
     pub simulate_wechat: bool,
 }
 
@@ -39,19 +43,36 @@ impl Settings {
             port: env.parse("PORT", 9000, "a port number"),
             data_dir: env.get("DATA_DIR").unwrap_or(".data").into(),
             dynamodb_port: env.parse("DYNAMODB_PORT", 0, "a port number"),
-            metrics_port: env.get("METRICS_PORT").map(|_| env.parse("METRICS_PORT", 0, "a port number")),
+            metrics_port: env
+                .get("METRICS_PORT")
+                .map(|_| env.parse("METRICS_PORT", 0, "a port number")),
             dynamodb_endpoint: env.get("AWS_ENDPOINT_URL_DYNAMODB").map(str::to_owned),
-            simulate_wechat: env.get("WECHAT_SECRETS").is_none() && env.get("WECHAT_BASE_URL").is_none(),
+            simulate_wechat: env.get("WECHAT_SECRETS").is_none()
+                && env.get("WECHAT_BASE_URL").is_none(),
         };
         env.finish()?;
         Ok(settings)
     }
 }
 
-/// What the functions are told where the developer told nothing, once it is known where things listen.
-pub(crate) fn with_local_defaults(env: Env, settings: &Settings, dynamodb: &str, wechat: &str) -> Env {
-    let env = if env.get("WECHAT_SECRETS").is_none() { with_local_apps(env) } else { env };
-    let env = if settings.simulate_wechat { env.or("WECHAT_BASE_URL", wechat) } else { env };
+/// What the functions are told where the developer told nothing, once it is known where things
+/// listen.
+pub(crate) fn with_local_defaults(
+    env: Env,
+    settings: &Settings,
+    dynamodb: &str,
+    wechat: &str,
+) -> Env {
+    let env = if env.get("WECHAT_SECRETS").is_none() {
+        with_local_apps(env)
+    } else {
+        env
+    };
+    let env = if settings.simulate_wechat {
+        env.or("WECHAT_BASE_URL", wechat)
+    } else {
+        env
+    };
     env.or("AWS_REGION", "local")
         .or("AWS_ACCESS_KEY_ID", "local")
         .or("AWS_SECRET_ACCESS_KEY", "local")
@@ -61,11 +82,18 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, dynamodb: &str,
         .local_development()
 }
 
-/// Without secrets no real mini-program can be meant: a simulator takes any AppID, with the local secret.
+/// Without secrets no real mini-program can be meant: a simulator takes any AppID, with the local
+/// secret.
 fn with_local_apps(env: Env) -> Env {
     let env = env.or("WECHAT_APPIDS", LOCAL_APP_ID);
-    let secrets: Vec<_> = env.list("WECHAT_APPIDS").map(|id| format!("{id}:{LOCAL_APP_SECRET}")).collect();
+    let secrets: Vec<_> = env
+        .list("WECHAT_APPIDS")
+        .map(|id| format!("{id}:{LOCAL_APP_SECRET}"))
+        .collect();
     let pushes = env.list("WECHAT_APPIDS").enumerate();
-    let pushes: Vec<_> = pushes.map(|(at, id)| format!("{id}:{LOCAL_PUSH_TOKEN}{at}:{LOCAL_PUSH_KEY}")).collect();
-    env.or("WECHAT_SECRETS", secrets.join(",")).or("MESSAGE_PUSH", pushes.join(","))
+    let pushes: Vec<_> = pushes
+        .map(|(at, id)| format!("{id}:{LOCAL_PUSH_TOKEN}{at}:{LOCAL_PUSH_KEY}"))
+        .collect();
+    env.or("WECHAT_SECRETS", secrets.join(","))
+        .or("MESSAGE_PUSH", pushes.join(","))
 }

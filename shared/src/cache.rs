@@ -1,10 +1,11 @@
 //! Cache-aside over [`Kv`]: what DynamoDB said, remembered for a while.
 //!
-//! A reader that finds nothing takes a *lease* on the key before it asks DynamoDB, and may store the answer only while
-//! its lease is still there. A writer removes or overwrites the key after its write, and the lease with it, so a slow
-//! reader can't put back an old value, not even when everything is flushed in between (Nishtala et al., "Scaling
-//! Memcache at Facebook", §3.2.1). Where no row exists a *tombstone* is stored, so that ids made up by a client don't
-//! reach DynamoDB again and again.
+//! A reader that finds nothing takes a *lease* on the key before it asks DynamoDB, and may store
+//! the answer only while its lease is still there. A writer removes or overwrites the key after its
+//! write, and the lease with it, so a slow reader can't put back an old value, not even when
+//! everything is flushed in between (Nishtala et al., "Scaling Memcache at Facebook", §3.2.1).
+//! Where no row exists a *tombstone* is stored, so that ids made up by a client don't reach
+//! DynamoDB again and again.
 
 use std::{pin::Pin, time::Duration};
 
@@ -49,10 +50,14 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache in `kv`, which all instances have to share: what one of them revokes, no other may remember.
+    /// A cache in `kv`, which all instances have to share: what one of them revokes, no other may
+    /// remember.
     #[must_use]
     pub fn new(kv: Kv, random: Random) -> Self {
-        Self { kv: Some(kv), random }
+        Self {
+            kv: Some(kv),
+            random,
+        }
     }
 
     /// No cache: DynamoDB is asked each time. For instances that share nothing else.
@@ -66,8 +71,8 @@ impl Cache {
         self.read_and_step(&[], keys).await.1
     }
 
-    /// The same, and `steps` taken on the way. A step without a reply was not taken where others could know of it: its
-    /// caller has to decide alone.
+    /// The same, and `steps` taken on the way. A step without a reply was not taken where others
+    /// could know of it: its caller has to decide alone.
     pub async fn read_and_step<const N: usize>(
         &self,
         steps: &[&dyn Step],
@@ -79,7 +84,10 @@ impl Cache {
             return nothing();
         }
         match kv.ask(steps, keys).await {
-            Ok(answers) => (answers.replies.into_iter().map(reply).collect(), answers.values.map(entry)),
+            Ok(answers) => (
+                answers.replies.into_iter().map(reply).collect(),
+                answers.values.map(entry),
+            ),
             Err(error) => {
                 telemetry::degraded("shared state", &error);
                 nothing()
@@ -87,8 +95,8 @@ impl Cache {
         }
     }
 
-    /// Loads what `known` does not tell, and remembers it for `life` (less up to a tenth, so that what was stored
-    /// together does not expire together).
+    /// Loads what `known` does not tell, and remembers it for `life` (less up to a tenth, so that
+    /// what was stored together does not expire together).
     ///
     /// # Errors
     /// Those of `load`.
@@ -107,9 +115,22 @@ impl Cache {
         };
         let loaded = load().await?;
         if let (Some(lease), Some(kv)) = (lease, &self.kv) {
-            let (tag, life) = if loaded.is_some() { (VALUE, self.jittered(life)) } else { (TOMBSTONE, TOMBSTONE_LIFE) };
+            let (tag, life) = if loaded.is_some() {
+                (VALUE, self.jittered(life))
+            } else {
+                (TOMBSTONE, TOMBSTONE_LIFE)
+            };
             let value = tagged(tag, loaded.as_deref().unwrap_or_default());
-            let stored = kv.replace(&lease, Record { key, value: &value, life }).await;
+            let stored = kv
+                .replace(
+                    &lease,
+                    Record {
+                        key,
+                        value: &value,
+                        life,
+                    },
+                )
+                .await;
             warn_if_failed("cache fill", stored);
         }
         Ok(loaded.map(Bytes::from))
@@ -119,7 +140,15 @@ impl Cache {
     pub async fn settle(&self, key: &str, value: &[u8], life: Duration) {
         let Some(kv) = &self.kv else { return };
         let value = tagged(VALUE, value);
-        warn_if_failed("cache settle", kv.put(Record { key, value: &value, life }).await);
+        warn_if_failed(
+            "cache settle",
+            kv.put(Record {
+                key,
+                value: &value,
+                life,
+            })
+            .await,
+        );
     }
 
     /// Forgets `key` after its row was written, and ends the lease of whoever is reading it.
@@ -131,7 +160,16 @@ impl Cache {
     /// The right to fill `key`; none when somebody else has it or the store does not answer.
     async fn lease(&self, key: &str) -> Option<Vec<u8>> {
         let lease = tagged(LEASE, &self.random.bytes::<16>());
-        match self.kv.as_ref()?.add(Record { key, value: &lease, life: LEASE_LIFE }).await {
+        match self
+            .kv
+            .as_ref()?
+            .add(Record {
+                key,
+                value: &lease,
+                life: LEASE_LIFE,
+            })
+            .await
+        {
             Ok(true) => Some(lease),
             Ok(false) => None,
             Err(error) => {
@@ -155,7 +193,9 @@ fn warn_if_failed<T>(what: &'static str, outcome: Result<T, KvError>) {
 
 /// A step that failed alone.
 fn reply(outcome: Result<Vec<i64>, KvError>) -> Option<Vec<i64>> {
-    outcome.inspect_err(|error| telemetry::degraded("shared state", error)).ok()
+    outcome
+        .inspect_err(|error| telemetry::degraded("shared state", error))
+        .ok()
 }
 
 fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {

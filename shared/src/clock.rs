@@ -25,7 +25,10 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let millisecond = match self {
-            #[allow(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "the one place where the clock is read"
+            )]
             Self::System => Timestamp::now().as_millisecond(),
             Self::Manual(clock) => clock.0.load(Ordering::SeqCst),
         };

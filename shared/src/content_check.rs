@@ -36,17 +36,24 @@ impl ContentCheck {
     /// Asks `wechat` in the name of `users`.
     #[must_use]
     pub fn new(wechat: Authorized, users: Users, on_failure: OnFailure) -> Self {
-        Self { wechat, users, on_failure }
+        Self {
+            wechat,
+            users,
+            on_failure,
+        }
     }
 
-    /// Whether the caller may be called `nickname`. What WeChat wants a person to look at passes: the log tells whom to
-    /// look at.
+    /// Whether the caller may be called `nickname`. What WeChat wants a person to look at passes:
+    /// the log tells whom to look at.
     ///
     /// # Errors
     /// [`ContentError`].
     pub async fn nickname(&self, caller: &Claims, nickname: &Nickname) -> Result<(), ContentError> {
         let open_id = self.users.open_id(caller.sub, &caller.aud).await?;
-        let advice = self.wechat.check_text(&caller.aud, &open_id, Scene::Profile, nickname.as_str()).await;
+        let advice = self
+            .wechat
+            .check_text(&caller.aud, &open_id, Scene::Profile, nickname.as_str())
+            .await;
         match advice {
             Ok(Advice::Pass) => Ok(()),
             Ok(Advice::Review) => {

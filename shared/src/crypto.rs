@@ -17,7 +17,10 @@ pub use rsa::{KeyError, PublicKey, RsaJwk, TransportKey, TransportKeys};
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 
-#[allow(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 §2)")]
+#[allow(
+    clippy::expect_used,
+    reason = "HMAC takes keys of every length (RFC 2104 §2)"
+)]
 pub(crate) fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("a key of any length")
 }

@@ -1,7 +1,8 @@
 //! One deadline for each request, which every call that it makes inherits.
 //!
-//! The edge sets it: what `REQUEST_TIMEOUT_MS` allows, or what Lambda still gives the invocation when that is less. A
-//! call asks [`cap`] how long it may take. Outside a request (start-up, tests) there is none.
+//! The edge sets it: what `REQUEST_TIMEOUT_MS` allows, or what Lambda still gives the invocation
+//! when that is less. A call asks [`cap`] how long it may take. Outside a request (start-up, tests)
+//! there is none.
 
 use std::{future::Future, time::Duration};
 
@@ -21,10 +22,13 @@ pub fn scope<F: Future>(deadline: Option<Instant>, work: F) -> Scoped<F> {
     DEADLINE.scope(deadline, work)
 }
 
-/// Runs `work` with `least` from now on, even when less was left: for writes that belong to something that has
-/// happened already.
+/// Runs `work` with `least` from now on, even when less was left: for writes that belong to
+/// something that has happened already.
 pub fn at_least<F: Future>(least: Duration, work: F) -> Scoped<F> {
-    scope(current().map(|deadline| deadline.max(Instant::now() + least)), work)
+    scope(
+        current().map(|deadline| deadline.max(Instant::now() + least)),
+        work,
+    )
 }
 
 /// The deadline of the request at hand.
@@ -68,7 +72,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_has_to_be_finished_is_given_the_time() {
         scope(Some(Instant::now() + SECOND), async {
-            at_least(3 * SECOND, async { assert_eq!(remaining(), Some(3 * SECOND)) }).await;
+            at_least(3 * SECOND, async {
+                assert_eq!(remaining(), Some(3 * SECOND))
+            })
+            .await;
             at_least(SECOND / 2, async { assert_eq!(remaining(), Some(SECOND)) }).await;
             assert_eq!(remaining(), Some(SECOND));
         })

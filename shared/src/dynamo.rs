@@ -28,8 +28,9 @@ const ATTEMPT: Duration = Duration::from_millis(1500);
 /// Attempts, and the pauses between them, in a request that has so much time left.
 const OPERATION: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
-/// The most that the pause before a second attempt can be; before a third twice that. The SDK's own second is a third of
-/// an operation's time, and DynamoDB's throttling passes within milliseconds as partitions are adapted.
+/// The most that the pause before a second attempt can be; before a third twice that. The SDK's own
+/// second is a third of an operation's time, and DynamoDB's throttling passes within milliseconds
+/// as partitions are adapted.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -42,7 +43,8 @@ pub enum DynamoError {
     /// A transaction holds the row at this moment: worth another try at once.
     #[error("DynamoDB: the row is part of a running transaction")]
     Conflict,
-    /// A request that DynamoDB refuses for good, or a row that can't be read: a bug or a wrong table.
+    /// A request that DynamoDB refuses for good, or a row that can't be read: a bug or a wrong
+    /// table.
     #[error("DynamoDB refused: {0}")]
     Refused(String),
 }
@@ -59,7 +61,10 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        const CONFLICTS: [&str; 2] = ["TransactionConflictException", "TransactionInProgressException"];
+        const CONFLICTS: [&str; 2] = [
+            "TransactionConflictException",
+            "TransactionInProgressException",
+        ];
         const TRANSIENT: [&str; 7] = [
             "ProvisionedThroughputExceededException",
             "ThrottlingException",
@@ -70,7 +75,8 @@ where
             "TransactionCanceledException",
         ];
         let text = telemetry::describe(&error);
-        let failed = |errcode: &str| telemetry::metrics::upstream_error(UPSTREAM, errcode.to_owned());
+        let failed =
+            |errcode: &str| telemetry::metrics::upstream_error(UPSTREAM, errcode.to_owned());
         match &error {
             SdkError::ServiceError(context) => {
                 let code = context.err().code().unwrap_or_default();
@@ -107,15 +113,20 @@ pub struct Dynamo {
 }
 
 impl Dynamo {
-    /// A client for `settings`, built from what Lambda sets: looking through profiles and metadata services would cost
-    /// milliseconds of each cold start.
+    /// A client for `settings`, built from what Lambda sets: looking through profiles and metadata
+    /// services would cost milliseconds of each cold start.
     #[must_use]
     pub fn new(settings: DynamoSettings) -> Self {
         let (id, secret, session) = settings.credentials;
         let session = session.map(|token| token.expose_secret().to_owned());
-        let credentials = Credentials::new(id, secret.expose_secret(), session, None, "environment");
-        let plain_http = settings.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-        // Amazon's own authority signs the endpoints of its regions; those in China are run by others.
+        let credentials =
+            Credentials::new(id, secret.expose_secret(), session, None, "environment");
+        let plain_http = settings
+            .endpoint
+            .as_deref()
+            .is_some_and(|endpoint| endpoint.starts_with("http://"));
+        // Amazon's own authority signs the endpoints of its regions; those in China are run by
+        // others.
         let any_authority = settings.region.starts_with("cn-") || settings.endpoint.is_some();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
@@ -132,12 +143,18 @@ impl Dynamo {
             .interceptor(deadline::InheritDeadline { limit: OPERATION })
             .interceptor(measure::Measure)
             // Answers are small: the attempt's time-out is the guard.
-            .stalled_stream_protection(aws_sdk_dynamodb::config::StalledStreamProtectionConfig::disabled());
+            .stalled_stream_protection(
+                aws_sdk_dynamodb::config::StalledStreamProtectionConfig::disabled(),
+            );
         config.set_endpoint_url(settings.endpoint);
-        Self { client: Client::from_conf(config.build()), table: settings.table }
+        Self {
+            client: Client::from_conf(config.build()),
+            table: settings.table,
+        }
     }
 
-    /// Reads one row that is never there: opens the connection, and shows whether table and permissions are right.
+    /// Reads one row that is never there: opens the connection, and shows whether table and
+    /// permissions are right.
     ///
     /// # Errors
     /// [`DynamoError`] when the table can't be read.
@@ -150,14 +167,19 @@ impl Dynamo {
     /// # Errors
     /// [`DynamoError`] when the table can't be read.
     pub async fn get(&self, pk: &str, sk: &str) -> Result<Option<Item>, DynamoError> {
-        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true);
         let got = get.set_key(Some(key(pk, sk))).send().await?;
         Ok(got.item)
     }
 }
 
-/// The SDK's standard mode: full jitter (a pause is anywhere between nothing and its most), and a quota of 500 tokens that
-/// a retry takes 5 of, after a time-out 10, so that a table that fails is not asked three times as much.
+/// The SDK's standard mode: full jitter (a pause is anywhere between nothing and its most), and a
+/// quota of 500 tokens that a retry takes 5 of, after a time-out 10, so that a table that fails is
+/// not asked three times as much.
 fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
@@ -216,25 +238,35 @@ mod tls {
         if plain_http {
             return Builder::new().build_http();
         }
-        let context = TlsContext::builder().with_trust_store(roots(any_authority)).build();
-        #[allow(clippy::expect_used, reason = "start-up, and fails only without a trust store")]
+        let context = TlsContext::builder()
+            .with_trust_store(roots(any_authority))
+            .build();
+        #[allow(
+            clippy::expect_used,
+            reason = "start-up, and fails only without a trust store"
+        )]
         let context = context.expect("a TLS context");
-        Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context).build_https()
+        Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(context)
+            .build_https()
     }
 
-    /// Amazon Trust Services' roots (and Starfield's, which cross-sign them): all that AWS's own endpoints use. Parsing
-    /// five certificates instead of 150 is milliseconds of a cold start.
+    /// Amazon Trust Services' roots (and Starfield's, which cross-sign them): all that AWS's own
+    /// endpoints use. Parsing five certificates instead of 150 is milliseconds of a cold start.
     fn roots(any_authority: bool) -> TrustStore {
         let is_amazon = |der: &[u8]| {
             let names = |name: &str| memchr::memmem::find(der, name.as_bytes()).is_some();
             names("Amazon Root CA") || names("Starfield Services Root")
         };
-        let roots =
-            webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter(|der| any_authority || is_amazon(der.as_ref()));
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter(|der| any_authority || is_amazon(der.as_ref()));
         roots.fold(TrustStore::empty(), |store, der| {
             let body = STANDARD.encode(der.as_ref());
             store.with_pem_certificate(
-                format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n").as_bytes(),
+                format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+                    .as_bytes(),
             )
         })
     }
@@ -243,7 +275,10 @@ mod tls {
     mod tests {
         #[test]
         fn the_https_client_builds() {
-            let _ = (super::http_client(false, false), super::http_client(false, true));
+            let _ = (
+                super::http_client(false, false),
+                super::http_client(false, true),
+            );
         }
     }
 }

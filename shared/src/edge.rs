@@ -54,9 +54,14 @@ pub struct CalledAs(pub String);
 /// A layer that only functions which want it are built with.
 pub(crate) type Layer = Box<dyn Fn(Router) -> Router + Send + Sync>;
 
-/// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top. `sealed` opens sealed
-/// bodies, for functions that take them.
-pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings, sealed: Option<&Layer>) -> Router {
+/// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top.
+/// `sealed` opens sealed bodies, for functions that take them.
+pub(crate) fn stack(
+    routes: Router,
+    edge: Edge,
+    settings: &EdgeSettings,
+    sealed: Option<&Layer>,
+) -> Router {
     let requests = Arc::new(Bulkhead::new("requests", settings.max_concurrency));
     let routes = routes
         .fallback(fallback::not_found)
@@ -64,7 +69,10 @@ pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings, sealed:
         // What a handler reads at the most.
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // The deadline of the whole request, which its calls inherit.
-        .layer(middleware::from_fn_with_state(settings.timeout, deadline::enforce))
+        .layer(middleware::from_fn_with_state(
+            settings.timeout,
+            deadline::enforce,
+        ))
         // A panic is this request's 500.
         .layer(CatchPanicLayer::custom(panicked))
         // 404, 405, 413 and time-outs, which come from the framework, as envelopes.
@@ -82,7 +90,10 @@ pub(crate) fn stack(routes: Router, edge: Edge, settings: &EdgeSettings, sealed:
     };
     routes
         // Who called.
-        .layer(middleware::from_fn_with_state(edge.clone(), client_ip::resolve))
+        .layer(middleware::from_fn_with_state(
+            edge.clone(),
+            client_ip::resolve,
+        ))
         // Request id, scope, one log line, the headers of every answer.
         .layer(middleware::from_fn_with_state(edge, observe::observe))
 }
@@ -95,7 +106,10 @@ fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
 
 /// Answers are about one person and one moment, unless a route says otherwise.
 fn no_store(response: &mut Response) {
-    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
 }
 
 #[cfg(test)]

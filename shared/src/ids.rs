@@ -14,7 +14,9 @@ pub struct InvalidId(&'static str);
 /// WeChat's ids are short and made of these; anything else would also break the keys built from it.
 fn is_wechat_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 macro_rules! wechat_id {

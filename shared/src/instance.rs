@@ -11,9 +11,9 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        BreakerSettings, CacheSettings, ContentCheckSettings, DynamoSettings, EdgeSettings, Env, LimitSettings,
-        Pkcs8Key, Problems, ProxySettings, RedisSettings, SessionSettings, TokenSettings, TransportSettings,
-        WeChatSettings,
+        BreakerSettings, CacheSettings, ContentCheckSettings, DynamoSettings, EdgeSettings, Env,
+        LimitSettings, Pkcs8Key, Problems, ProxySettings, RedisSettings, SessionSettings,
+        TokenSettings, TransportSettings, WeChatSettings,
     },
     content_check::ContentCheck,
     crypto::{AtRest, TransportKey, TransportKeys},
@@ -30,8 +30,9 @@ use crate::{
 /// Something to be connected before the first request.
 type Connecting = BoxFuture<'static, ()>;
 
-/// The parts. A function's `routes(&instance)` takes what it needs; what nobody takes is neither built nor linked.
-/// Wrong settings are recorded in the environment and refuse the start in [`Instance::app`].
+/// The parts. A function's `routes(&instance)` takes what it needs; what nobody takes is neither
+/// built nor linked. Wrong settings are recorded in the environment and refuse the start in
+/// [`Instance::app`].
 pub struct Instance {
     env: Env,
     clock: Clock,
@@ -104,7 +105,9 @@ impl Instance {
 
     /// The table. Connects at the first call.
     pub fn dynamo(&self) -> Dynamo {
-        self.dynamo.get_or_init(|| Dynamo::new(DynamoSettings::read(&self.env))).clone()
+        self.dynamo
+            .get_or_init(|| Dynamo::new(DynamoSettings::read(&self.env)))
+            .clone()
     }
 
     /// The table, connected before the first request: for functions that use it in most of them.
@@ -131,13 +134,17 @@ impl Instance {
         self.verifier()
     }
 
-    /// The cache in front of DynamoDB. None where instances share no state: one could not tell the others what it
-    /// revoked.
+    /// The cache in front of DynamoDB. None where instances share no state: one could not tell the
+    /// others what it revoked.
     pub fn cache(&self) -> Cache {
-        self.shared_kv().map_or_else(|| Cache::none(self.random()), |kv| Cache::new(kv, self.random()))
+        self.shared_kv().map_or_else(
+            || Cache::none(self.random()),
+            |kv| Cache::new(kv, self.random()),
+        )
     }
 
-    /// The state that instances share, where they share any: a process that is alone shares its memory with itself.
+    /// The state that instances share, where they share any: a process that is alone shares its
+    /// memory with itself.
     fn shared_kv(&self) -> Option<Kv> {
         match self.kv() {
             Kv::Memory(_) if !self.env.is_local() => None,
@@ -153,8 +160,16 @@ impl Instance {
 
     /// The sessions.
     pub fn sessions(&self) -> Sessions {
-        let (settings, cached) = (SessionSettings::read(&self.env), CacheSettings::read(&self.env));
-        Sessions::new((self.dynamo(), self.cache()), (self.clock(), self.random()), &settings, &cached)
+        let (settings, cached) = (
+            SessionSettings::read(&self.env),
+            CacheSettings::read(&self.env),
+        );
+        Sessions::new(
+            (self.dynamo(), self.cache()),
+            (self.clock(), self.random()),
+            &settings,
+            &cached,
+        )
     }
 
     /// Checks callers.
@@ -165,7 +180,9 @@ impl Instance {
 
     /// Charges who asks. Where instances share nothing, each limits by itself.
     pub fn limiter(&self) -> Limiter {
-        self.limiter.get_or_init(|| Limiter::new(self.shared_kv(), self.clock())).clone()
+        self.limiter
+            .get_or_init(|| Limiter::new(self.shared_kv(), self.clock()))
+            .clone()
     }
 
     /// What requests cost.
@@ -184,17 +201,32 @@ impl Instance {
     /// At start, with settings that were not checked.
     pub fn observer(&self, upstream: &'static str) -> Observer {
         let settings = BreakerSettings::read(&self.env);
-        #[allow(clippy::expect_used, reason = "start-up, with settings that were checked")]
+        #[allow(
+            clippy::expect_used,
+            reason = "start-up, with settings that were checked"
+        )]
         Observer::new(upstream, &settings, self.kv(), self.random()).expect("a circuit breaker")
     }
 
     fn connect_wechat(&self) -> Arc<WeChat> {
         let breaker = BreakerSettings::read(&self.env);
         // Out of range they are problems already, and in it they fit.
-        let guard = Guard::new(WECHAT, &breaker, self.shared_kv(), (self.clock(), self.random()));
-        #[allow(clippy::expect_used, reason = "start-up, with settings that were checked")]
+        let guard = Guard::new(
+            WECHAT,
+            &breaker,
+            self.shared_kv(),
+            (self.clock(), self.random()),
+        );
+        #[allow(
+            clippy::expect_used,
+            reason = "start-up, with settings that were checked"
+        )]
         let guard = guard.expect("a circuit breaker");
-        let protection = Protection { guard, slow_call: breaker.slow_call, random: self.random() };
+        let protection = Protection {
+            guard,
+            slow_call: breaker.slow_call,
+            random: self.random(),
+        };
         let wechat = Arc::new(WeChat::new(&WeChatSettings::read(&self.env), protection));
         let connecting = Arc::clone(&wechat);
         self.connect_at_start(async move {
@@ -208,7 +240,8 @@ impl Instance {
     /// WeChat's APIs that want an access token.
     pub fn wechat_authorized(&self) -> Authorized {
         let call = WeChatSettings::read(&self.env).timeout;
-        let tokens = AccessTokens::new(self.kv(), self.at_rest(), self.clock(), self.random(), call);
+        let tokens =
+            AccessTokens::new(self.kv(), self.at_rest(), self.clock(), self.random(), call);
         Authorized::new(self.wechat(), tokens)
     }
 
@@ -219,7 +252,11 @@ impl Instance {
 
     /// Which phone number is whose.
     pub fn phone_book(&self) -> PhoneBook {
-        PhoneBook::new(self.users(), &WeChatSettings::read(&self.env).data_keys, self.random())
+        PhoneBook::new(
+            self.users(),
+            &WeChatSettings::read(&self.env).data_keys,
+            self.random(),
+        )
     }
 
     /// Small secrets for shared state and rows.
@@ -227,10 +264,12 @@ impl Instance {
         AtRest::new(&WeChatSettings::read(&self.env).data_keys)
     }
 
-    /// Asks WeChat about what users write, where that is wanted. Only then are WeChat's secrets needed.
+    /// Asks WeChat about what users write, where that is wanted. Only then are WeChat's secrets
+    /// needed.
     pub fn content_check(&self) -> Option<ContentCheck> {
         let settings = ContentCheckSettings::read(&self.env);
-        let build = || ContentCheck::new(self.wechat_authorized(), self.users(), settings.on_failure);
+        let build =
+            || ContentCheck::new(self.wechat_authorized(), self.users(), settings.on_failure);
         settings.on.then(build)
     }
 
@@ -242,23 +281,38 @@ impl Instance {
             let keys = Arc::new(keys);
             let timeout = EdgeSettings::read(&self.env).timeout;
             let shared = (self.kv(), (self.limiter(), self.limits().sealed));
-            let sealing = Sealing::new(Arc::clone(&keys), shared, (self.clock(), self.random()), timeout);
+            let sealing = Sealing::new(
+                Arc::clone(&keys),
+                shared,
+                (self.clock(), self.random()),
+                timeout,
+            );
             let sealing = Arc::new(sealing);
             let layer: edge::Layer = Box::new(move |routes| sealing.layer(routes));
             Some((keys, layer))
         };
-        self.sealed_bodies.get_or_init(build).as_ref().map(|(keys, _)| Arc::clone(keys))
+        self.sealed_bodies
+            .get_or_init(build)
+            .as_ref()
+            .map(|(keys, _)| Arc::clone(keys))
     }
 
     /// The configured keys; local development has one without being told.
     fn transport_keys(&self) -> TransportKeys {
         let parse = |key: Pkcs8Key| {
             let parsed = TransportKey::from_pkcs8(&key.kid, key.der.expose_secret());
-            parsed.inspect_err(|error| key.problem(&self.env, error)).ok()
+            parsed
+                .inspect_err(|error| key.problem(&self.env, error))
+                .ok()
         };
-        let mut keys: Vec<_> = TransportSettings::read(&self.env).keys.into_iter().filter_map(parse).collect();
+        let mut keys: Vec<_> = TransportSettings::read(&self.env)
+            .keys
+            .into_iter()
+            .filter_map(parse)
+            .collect();
         if keys.is_empty() && self.env.is_local() {
-            // Another name at each start, so that a client which kept the old key sees that it is gone.
+            // Another name at each start, so that a client which kept the old key sees that it is
+            // gone.
             let kid = format!("local-{}", hex::encode(self.random.bytes::<4>()));
             keys.extend(TransportKey::generate(&kid));
         }
@@ -274,19 +328,36 @@ impl Instance {
         let trusted_proxies = ProxySettings::read(&self.env).trusted.into();
         self.env.finish()?;
         let cold = Arc::new(AtomicBool::new(true));
-        let edge = Edge { clock: self.clock(), random: self.random(), cold, trusted_proxies };
-        let sealed = self.sealed_bodies.get().and_then(Option::as_ref).map(|(_, layer)| layer);
+        let edge = Edge {
+            clock: self.clock(),
+            random: self.random(),
+            cold,
+            trusted_proxies,
+        };
+        let sealed = self
+            .sealed_bodies
+            .get()
+            .and_then(Option::as_ref)
+            .map(|(_, layer)| layer);
         Ok(edge::stack(routes, edge, &settings, sealed))
     }
 
-    /// Connects what the parts want connected before the first request, all at the same time. What does not connect is
-    /// logged and tried again when it is needed.
+    /// Connects what the parts want connected before the first request, all at the same time. What
+    /// does not connect is logged and tried again when it is needed.
     pub async fn connect(&self) {
-        let connecting = std::mem::take(&mut *self.connecting.lock().unwrap_or_else(PoisonError::into_inner));
+        let connecting = std::mem::take(
+            &mut *self
+                .connecting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         join_all(connecting).await;
     }
 
     fn connect_at_start(&self, connecting: impl Future<Output = ()> + Send + 'static) {
-        self.connecting.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(connecting));
+        self.connecting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::pin(connecting));
     }
 }

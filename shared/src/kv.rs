@@ -1,7 +1,8 @@
-//! The state that instances share and can lose: a small key-value port over Redis, or over this process's memory.
+//! The state that instances share and can lose: a small key-value port over Redis, or over this
+//! process's memory.
 //!
-//! Both answer the same to the same operations (one test drives both). What is lost here costs time, never a user or
-//! a session: DynamoDB is the truth.
+//! Both answer the same to the same operations (one test drives both). What is lost here costs
+//! time, never a user or a session: DynamoDB is the truth.
 
 mod memory;
 mod redis;
@@ -18,7 +19,8 @@ pub use self::{
     step::{Applied, MAX_WHOLE, Micros, Script, Step, Write, whole_number},
 };
 
-/// The store did not answer in time, or answered with an error. The text never holds a key or a value.
+/// The store did not answer in time, or answered with an error. The text never holds a key or a
+/// value.
 #[derive(Debug, Clone, Error)]
 #[error("shared state unavailable: {0}")]
 pub struct KvError(pub(crate) String);
@@ -53,8 +55,8 @@ pub enum Kv {
 
 /// What [`Kv::ask`] answers.
 pub struct Answers<const N: usize> {
-    /// Each step's reply, in their order. A step that failed alone (its script met a value that is none of its own) does
-    /// not take the others along.
+    /// Each step's reply, in their order. A step that failed alone (its script met a value that is
+    /// none of its own) does not take the others along.
     pub replies: Vec<Result<Vec<i64>, KvError>>,
     /// The values of the keys.
     pub values: [Option<Bytes>; N],
@@ -64,13 +66,21 @@ impl Kv {
     /// Takes `steps` and reads `keys`, all in one round trip.
     ///
     /// # Errors
-    /// [`KvError`] when the store can't be reached within its budget. The steps may have been taken all the same.
-    pub async fn ask<const N: usize>(&self, steps: &[&dyn Step], keys: [&str; N]) -> Result<Answers<N>, KvError> {
+    /// [`KvError`] when the store can't be reached within its budget. The steps may have been taken
+    /// all the same.
+    pub async fn ask<const N: usize>(
+        &self,
+        steps: &[&dyn Step],
+        keys: [&str; N],
+    ) -> Result<Answers<N>, KvError> {
         match self {
             Self::Redis(redis) => redis.ask(steps, keys).await,
             Self::Memory(memory) => {
                 let replies = steps.iter().map(|step| Ok(memory.step(*step))).collect();
-                Ok(Answers { replies, values: memory.get(keys) })
+                Ok(Answers {
+                    replies,
+                    values: memory.get(keys),
+                })
             }
         }
     }
@@ -78,17 +88,23 @@ impl Kv {
     /// Takes one step.
     ///
     /// # Errors
-    /// [`KvError`] when the store can't be reached within its budget. The step may have been taken all the same.
+    /// [`KvError`] when the store can't be reached within its budget. The step may have been taken
+    /// all the same.
     pub async fn step(&self, step: &dyn Step) -> Result<Vec<i64>, KvError> {
         let Answers { mut replies, .. } = self.ask(&[step], []).await?;
-        replies.pop().unwrap_or_else(|| Err(KvError("no reply".into())))
+        replies
+            .pop()
+            .unwrap_or_else(|| Err(KvError("no reply".into())))
     }
 
     /// The values of `keys`, in one round trip.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
-    pub async fn get<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Bytes>; N], KvError> {
+    pub async fn get<const N: usize>(
+        &self,
+        keys: [&str; N],
+    ) -> Result<[Option<Bytes>; N], KvError> {
         Ok(self.ask(&[], keys).await?.values)
     }
 
@@ -106,8 +122,8 @@ impl Kv {
         }
     }
 
-    /// Stores the record if nothing is there; says whether it is there now. A value that is unique to the caller makes
-    /// this safe to repeat when an answer was lost.
+    /// Stores the record if nothing is there; says whether it is there now. A value that is unique
+    /// to the caller makes this safe to repeat when an answer was lost.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -157,7 +173,8 @@ impl Kv {
         }
     }
 
-    /// Whether the store answers right now, whatever happened before; connects where there is no connection.
+    /// Whether the store answers right now, whatever happened before; connects where there is no
+    /// connection.
     ///
     /// # Errors
     /// [`KvError`] when it does not within its budget.

@@ -32,9 +32,17 @@ impl Random {
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match self {
-            #[allow(clippy::expect_used, reason = "no key, nonce or id may be made without it")]
-            Self::System => SysRng.try_fill_bytes(&mut bytes).expect("the system's random generator"),
-            Self::Seeded(rng) => rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes),
+            #[allow(
+                clippy::expect_used,
+                reason = "no key, nonce or id may be made without it"
+            )]
+            Self::System => SysRng
+                .try_fill_bytes(&mut bytes)
+                .expect("the system's random generator"),
+            Self::Seeded(rng) => rng
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .fill_bytes(&mut bytes),
         }
         bytes
     }
@@ -53,7 +61,10 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_and_the_system_does_not() {
-        assert_eq!(Random::seeded(1).bytes::<16>(), Random::seeded(1).bytes::<16>());
+        assert_eq!(
+            Random::seeded(1).bytes::<16>(),
+            Random::seeded(1).bytes::<16>()
+        );
         assert_ne!(Random::System.bytes::<16>(), Random::System.bytes::<16>());
     }
 }

@@ -28,17 +28,21 @@ use crate::{
 };
 
 /// Before the first event. An extension that is not ready soon will be only after it, see [`late`].
-const AT_START: Patience = Patience { ready: Duration::from_millis(100), whole: Duration::from_secs(5) };
+const AT_START: Patience = Patience {
+    ready: Duration::from_millis(100),
+    whole: Duration::from_secs(5),
+};
 
 /// A function's `routes`.
 pub type Routes = fn(&Instance) -> Router;
 
-/// Builds the parts, connects them, and answers events until Lambda ends the process. `name` is the function's crate,
-/// whose log lines are written at `LOG_LEVEL`.
+/// Builds the parts, connects them, and answers events until Lambda ends the process. `name` is the
+/// function's crate, whose log lines are written at `LOG_LEVEL`.
 ///
-/// An instance is given one event at a time, and one thread is enough; where Lambda gives it several
-/// (`AWS_LAMBDA_MAX_CONCURRENCY`, on managed instances), all its processors work. Nothing is flushed at the end, because everything was awaited
-/// before its answer; so no extension is registered for a SIGTERM, which would cost each cold start a call.
+/// An instance is given one event at a time, and one thread is enough; where Lambda gives it
+/// several (`AWS_LAMBDA_MAX_CONCURRENCY`, on managed instances), all its processors work. Nothing
+/// is flushed at the end, because everything was awaited before its answer; so no extension is
+/// registered for a SIGTERM, which would cost each cold start a call.
 #[must_use]
 pub fn run(name: &'static str, routes: Routes) -> ExitCode {
     let env = Env::from_process();
@@ -102,7 +106,9 @@ where
             Answer(SyncWrapper::new(answer))
         })
         .service(app);
-    let events = ServiceBuilder::new().map_request(Event::into_lambda_event).service(Adapter::from(app));
+    let events = ServiceBuilder::new()
+        .map_request(Event::into_lambda_event)
+        .service(Adapter::from(app));
     match lambda_runtime::run_concurrent(events).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error.to_string()),
@@ -110,7 +116,10 @@ where
 }
 
 fn executor(env: &Env) -> tokio::runtime::Builder {
-    let at_once = env.get("AWS_LAMBDA_MAX_CONCURRENCY").and_then(|number| number.parse().ok()).unwrap_or(1_u32);
+    let at_once = env
+        .get("AWS_LAMBDA_MAX_CONCURRENCY")
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(1_u32);
     if at_once > 1 {
         tokio::runtime::Builder::new_multi_thread()
     } else {
@@ -122,13 +131,16 @@ fn executor(env: &Env) -> tokio::runtime::Builder {
 fn refuse(why: &str) -> ExitCode {
     tracing::error!(why, "start refused");
     if !tracing::event_enabled!(tracing::Level::ERROR) {
-        println!("{}", serde_json::json!({ "level": "ERROR", "message": "start refused", "why": why }));
+        println!(
+            "{}",
+            serde_json::json!({ "level": "ERROR", "message": "start refused", "why": why })
+        );
     }
     ExitCode::FAILURE
 }
 
-/// An answer that can be shared between threads, as `lambda_http` wants it where events come several at once; axum's
-/// bodies can only be sent.
+/// An answer that can be shared between threads, as `lambda_http` wants it where events come
+/// several at once; axum's bodies can only be sent.
 struct Answer(SyncWrapper<Response>);
 
 impl IntoResponse for Answer {
@@ -137,13 +149,16 @@ impl IntoResponse for Answer {
     }
 }
 
-/// An HTTP event. `lambda_http` tries the kinds one after the other, and a failed try costs as much as a good one; here
-/// the event's own `version` decides.
+/// An HTTP event. `lambda_http` tries the kinds one after the other, and a failed try costs as much
+/// as a good one; here the event's own `version` decides.
 struct Event(LambdaRequest);
 
 impl Event {
     fn into_lambda_event(event: LambdaEvent<Self>) -> LambdaEvent<LambdaRequest> {
-        LambdaEvent { payload: event.payload.0, context: event.context }
+        LambdaEvent {
+            payload: event.payload.0,
+            context: event.context,
+        }
     }
 }
 
@@ -156,7 +171,9 @@ impl<'de> Deserialize<'de> for Event {
             serde_json::from_str(raw).map(LambdaRequest::ApiGatewayV1)
         };
         // The library's text can quote the event, and with it a token.
-        request.map(Self).map_err(|_| D::Error::custom("not an HTTP event of API Gateway or of a function URL"))
+        request
+            .map(Self)
+            .map_err(|_| D::Error::custom("not an HTTP event of API Gateway or of a function URL"))
     }
 }
 
@@ -170,8 +187,8 @@ fn is_version_2(event: &str) -> bool {
     serde_json::from_str(event).is_ok_and(|Version { version }| version == Some("2.0"))
 }
 
-/// Takes out of the event what the edge needs: the request id, who called, how much time there is, and the path that
-/// routes are written for.
+/// Takes out of the event what the edge needs: the request id, who called, how much time there is,
+/// and the path that routes are written for.
 fn unwrap_event(mut request: Request, clock: &Clock) -> Request {
     let (id, source) = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => {
@@ -183,9 +200,12 @@ fn unwrap_event(mut request: Request, clock: &Clock) -> Request {
             (id, source)
         }
         Some(RequestContext::ApiGatewayV1(context)) => {
-            let (id, source) = (context.request_id.clone(), context.identity.source_ip.clone());
-            // A REST event's path has no stage; `lambda_http` puts it in front, unless the path looks as if it stood
-            // there (a stage called `api`).
+            let (id, source) = (
+                context.request_id.clone(),
+                context.identity.source_ip.clone(),
+            );
+            // A REST event's path has no stage; `lambda_http` puts it in front, unless the path
+            // looks as if it stood there (a stage called `api`).
             let (path, called) = (request.raw_http_path().to_owned(), context.path.clone());
             set_path(&mut request, &path);
             called.map(|path| request.extensions_mut().insert(CalledAs(path)));
@@ -193,26 +213,36 @@ fn unwrap_event(mut request: Request, clock: &Clock) -> Request {
         }
         _ => (None, None),
     };
-    let deadline = request.lambda_context_ref().and_then(|context| deadline(context, clock));
+    let deadline = request
+        .lambda_context_ref()
+        .and_then(|context| deadline(context, clock));
     let extensions = request.extensions_mut();
     id.map(|id| extensions.insert(RequestId(id)));
     // The console's test of a REST API sends a word instead of an address.
-    source.and_then(|source| source.parse().ok()).map(|address| extensions.insert(ClientIp::new(address)));
+    source
+        .and_then(|source| source.parse().ok())
+        .map(|address| extensions.insert(ClientIp::new(address)));
     deadline.map(|deadline| extensions.insert(deadline));
     request
 }
 
-/// When Lambda ends the invocation, which it says in milliseconds since the epoch. A time that has passed is none: the
-/// emulators of some tools send a constant.
+/// When Lambda ends the invocation, which it says in milliseconds since the epoch. A time that has
+/// passed is none: the emulators of some tools send a constant.
 fn deadline(context: &Context, clock: &Clock) -> Option<PlatformDeadline> {
     let now = u64::try_from(clock.now().as_millisecond()).ok()?;
     let left = context.deadline.checked_sub(now)?;
-    Instant::now().checked_add(Duration::from_millis(left)).map(PlatformDeadline)
+    Instant::now()
+        .checked_add(Duration::from_millis(left))
+        .map(PlatformDeadline)
 }
 
 /// An HTTP API's event has a named stage in front of its path; routes are written without it.
 fn strip_stage(request: &mut Request, stage: &str) {
-    let rest = request.uri().path().strip_prefix('/').and_then(|path| path.strip_prefix(stage));
+    let rest = request
+        .uri()
+        .path()
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(stage));
     if let Some(rest) = rest.filter(|rest| rest.starts_with('/')).map(str::to_owned) {
         let called = CalledAs(request.uri().path().to_owned());
         set_path(request, &rest);
@@ -223,8 +253,14 @@ fn strip_stage(request: &mut Request, stage: &str) {
 /// Replaces the path and keeps the query.
 fn set_path(request: &mut Request, path: &str) {
     let mut parts = request.uri().clone().into_parts();
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let Ok(path_and_query) = format!("{path}{query}").parse() else { return };
+    let query = request
+        .uri()
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let Ok(path_and_query) = format!("{path}{query}").parse() else {
+        return;
+    };
     parts.path_and_query = Some(path_and_query);
     if let Ok(uri) = parts.try_into() {
         *request.uri_mut() = uri;
@@ -244,9 +280,18 @@ mod tests {
 
     #[test]
     fn a_named_stage_is_not_part_of_the_route() {
-        assert_eq!(stripped("https://a.example/prod/health?deep=1", "prod"), "https://a.example/health?deep=1");
-        assert_eq!(stripped("https://a.example/production/health", "prod"), "https://a.example/production/health");
-        assert_eq!(stripped("https://a.example/health", "prod"), "https://a.example/health");
+        assert_eq!(
+            stripped("https://a.example/prod/health?deep=1", "prod"),
+            "https://a.example/health?deep=1"
+        );
+        assert_eq!(
+            stripped("https://a.example/production/health", "prod"),
+            "https://a.example/production/health"
+        );
+        assert_eq!(
+            stripped("https://a.example/health", "prod"),
+            "https://a.example/health"
+        );
     }
 
     fn unwrapped(event: &serde_json::Value) -> Request {
@@ -259,7 +304,10 @@ mod tests {
     }
 
     fn client(event: &serde_json::Value) -> Option<String> {
-        unwrapped(event).extensions().get::<ClientIp>().map(|client| client.address().to_string())
+        unwrapped(event)
+            .extensions()
+            .get::<ClientIp>()
+            .map(|client| client.address().to_string())
     }
 
     #[test]
@@ -293,7 +341,10 @@ mod tests {
         };
         let milliseconds = |number| Duration::from_millis(number);
         let in_time = left(now.as_millisecond() + 5000).unwrap();
-        assert!(in_time <= milliseconds(5000) && in_time > milliseconds(4000), "{in_time:?}");
+        assert!(
+            in_time <= milliseconds(5000) && in_time > milliseconds(4000),
+            "{in_time:?}"
+        );
         assert_eq!(left(now.as_millisecond() - 1), None);
         assert_eq!(left(600_000), None);
     }

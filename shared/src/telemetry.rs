@@ -1,7 +1,7 @@
 //! What an operator sees: JSON log lines, one of them per request.
 //!
-//! A request's own line is written by [`crate::edge`]; what deeper code has to add to it (who called,
-//! that something was degraded, why it failed) it notes in the request's [`Scope`].
+//! A request's own line is written by [`crate::edge`]; what deeper code has to add to it (who
+//! called, that something was degraded, why it failed) it notes in the request's [`Scope`].
 
 mod emf;
 pub mod metrics;
@@ -79,9 +79,9 @@ impl Scope {
             .await
     }
 
-    /// Runs `work` in a task of its own, which goes on when the request is dropped, under the id, the language and the
-    /// deadline of the request at hand. What has to be written even after the deadline asks for
-    /// [`deadline::at_least`] so much time.
+    /// Runs `work` in a task of its own, which goes on when the request is dropped, under the id,
+    /// the language and the deadline of the request at hand. What has to be written even after the
+    /// deadline asks for [`deadline::at_least`] so much time.
     ///
     /// # Errors
     /// When `work` panics.
@@ -99,8 +99,11 @@ impl Scope {
                 ..Self::default()
             }
         });
-        let (scope, output) =
-            tokio::spawn(deadline::scope(deadline::current(), inherited.unwrap_or_default().enter(work))).await?;
+        let (scope, output) = tokio::spawn(deadline::scope(
+            deadline::current(),
+            inherited.unwrap_or_default().enter(work),
+        ))
+        .await?;
         Self::note(|request| {
             request.degraded |= scope.degraded;
             request.redis = scope.redis;
@@ -110,23 +113,28 @@ impl Scope {
 
     /// Notes something about the request at hand; outside a request it does nothing.
     pub fn note(note: impl FnOnce(&mut Self)) {
-        // `try_with` fails only outside a request (start-up, unit tests), where there is no line to add to.
+        // `try_with` fails only outside a request (start-up, unit tests), where there is no line to
+        // add to.
         let _ = SCOPE.try_with(|scope| note(&mut scope.borrow_mut()));
     }
 
     /// The language of the request at hand.
     #[must_use]
     pub fn language() -> Language {
-        SCOPE.try_with(|scope| scope.borrow().language).unwrap_or_default()
+        SCOPE
+            .try_with(|scope| scope.borrow().language)
+            .unwrap_or_default()
     }
 
     /// What the request at hand has used of its time for Redis; outside a request, nothing.
     pub(crate) fn redis_spent() -> Duration {
-        SCOPE.try_with(|scope| scope.borrow().redis.spent()).unwrap_or_default()
+        SCOPE
+            .try_with(|scope| scope.borrow().redis.spent())
+            .unwrap_or_default()
     }
 
-    /// Gives the request at hand its whole time for Redis once more: for one that waits for another request and looks
-    /// there from time to time how far that is.
+    /// Gives the request at hand its whole time for Redis once more: for one that waits for another
+    /// request and looks there from time to time how far that is.
     pub fn renew_redis_budget() {
         Self::note(|scope| scope.redis.renew());
     }
@@ -134,11 +142,14 @@ impl Scope {
     /// The id of the request at hand, empty outside a request.
     #[must_use]
     pub fn request_id() -> String {
-        SCOPE.try_with(|scope| scope.borrow().request_id.clone()).unwrap_or_default()
+        SCOPE
+            .try_with(|scope| scope.borrow().request_id.clone())
+            .unwrap_or_default()
     }
 }
 
-/// Notes that `what` did not answer and that the request goes on without it. Logged once for each request.
+/// Notes that `what` did not answer and that the request goes on without it. Logged once for each
+/// request.
 pub fn degraded(what: &'static str, error: &dyn std::error::Error) {
     metrics::degradation(what);
     let mut known = false;
@@ -168,8 +179,8 @@ pub fn describe(error: &dyn std::error::Error) -> String {
 
 /// Starts logging as JSON lines to `writer`.
 ///
-/// `level` (`error`, `warn`, `info`, `debug` or `trace`) is for the common crate and for `crates`. Libraries may only warn, whatever it is: at
-/// `debug` an HTTP client would print URLs and headers.
+/// `level` (`error`, `warn`, `info`, `debug` or `trace`) is for the common crate and for `crates`.
+/// Libraries may only warn, whatever it is: at `debug` an HTTP client would print URLs and headers.
 ///
 /// # Errors
 /// When `level` is none, or logging was started before.
@@ -188,16 +199,27 @@ where
         .with_target("dynoxide", LevelFilter::ERROR)
         .with_target("shared", level)
         .with_targets(crates.into_iter().map(|name| (name, level)));
-    let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-    tracing_subscriber::registry().with(lines.with_writer(writer)).with(targets).try_init()?;
+    let lines = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false);
+    tracing_subscriber::registry()
+        .with(lines.with_writer(writer))
+        .with(targets)
+        .try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Logs where a panic happened. Its text only when that is a literal: a formatted one can hold a secret
-/// (the standard library's own do: a failed slice prints the string).
+/// Logs where a panic happened. Its text only when that is a literal: a formatted one can hold a
+/// secret (the standard library's own do: a failed slice prints the string).
 fn log_panic(info: &PanicHookInfo<'_>) {
-    let text = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("(formatted text withheld)");
+    let text = info
+        .payload()
+        .downcast_ref::<&'static str>()
+        .copied()
+        .unwrap_or("(formatted text withheld)");
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(request_id = Scope::request_id(), location, text, "panic");
 }

@@ -76,7 +76,10 @@ impl User {
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User").field("id", &self.id).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +113,8 @@ pub enum Status {
     /// Yes.
     #[default]
     Active,
-    /// No: login, refresh and the profile are answered `403 user_disabled`; sessions can still be ended.
+    /// No: login, refresh and the profile are answered `403 user_disabled`; sessions can still be
+    /// ended.
     Disabled,
 }
 

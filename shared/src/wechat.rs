@@ -1,4 +1,5 @@
-//! The client of `api.weixin.qq.com`: `client` makes every call, and each API has a file of its own.
+//! The client of `api.weixin.qq.com`: `client` makes every call, and each API has a file of its
+//! own.
 
 mod access_token;
 mod authorized;

@@ -11,14 +11,18 @@ use serde_json::Value;
 
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ is in the workspace")
 }
 
 /// The binary called `name`, built with the profile of the running test.
 pub fn path(name: &str) -> &'static Path {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build(&["--workspace", "--bins", "--profile", profile()]));
-    built.get(name).unwrap_or_else(|| panic!("the workspace has no binary called {name}"))
+    built
+        .get(name)
+        .unwrap_or_else(|| panic!("the workspace has no binary called {name}"))
 }
 
 /// The binary called `name` in the folder of the running program, which was built by somebody else.
@@ -29,8 +33,8 @@ pub fn beside_this_program(name: &str) -> PathBuf {
     path
 }
 
-/// Runs `cargo build` with `args` and returns each binary's path by its name. Where the binaries are
-/// is cargo's word, whatever target directory is set.
+/// Runs `cargo build` with `args` and returns each binary's path by its name. Where the binaries
+/// are is cargo's word, whatever target directory is set.
 pub fn build(args: &[&str]) -> HashMap<String, PathBuf> {
     let output = cargo()
         .arg("build")
@@ -39,8 +43,16 @@ pub fn build(args: &[&str]) -> HashMap<String, PathBuf> {
         .args(target_dir().map(|dir| format!("--target-dir={}", dir.display())))
         .output()
         .expect("cargo starts");
-    assert!(output.status.success(), "cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("cargo writes UTF-8").lines().filter_map(executable).collect()
+    assert!(
+        output.status.success(),
+        "cargo build failed:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .expect("cargo writes UTF-8")
+        .lines()
+        .filter_map(executable)
+        .collect()
 }
 
 /// `cargo` in the workspace.
@@ -50,8 +62,8 @@ fn cargo() -> Command {
     command
 }
 
-/// Runs a command in the workspace as a person would from a shell: without the variables that the cargo
-/// above this process sets for it, which build scripts would take for a change.
+/// Runs a command in the workspace as a person would from a shell: without the variables that the
+/// cargo above this process sets for it, which build scripts would take for a change.
 pub fn as_from_a_shell(command: &mut Command) {
     command.current_dir(workspace());
     for (name, _) in std::env::vars_os() {
@@ -69,7 +81,10 @@ pub fn as_from_a_shell(command: &mut Command) {
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
     let executable = message.get("executable")?.as_str()?;
-    Some((message["target"]["name"].as_str()?.to_owned(), executable.into()))
+    Some((
+        message["target"]["name"].as_str()?.to_owned(),
+        executable.into(),
+    ))
 }
 
 /// The profile whose folder the running executable is in.
@@ -78,7 +93,11 @@ fn profile() -> &'static str {
     PROFILE.get_or_init(|| {
         let exe = std::env::current_exe().expect("this process has an executable");
         let folder = exe.parent().expect("in a folder");
-        let folder = if folder.ends_with("deps") { folder.parent().expect("of a profile") } else { folder };
+        let folder = if folder.ends_with("deps") {
+            folder.parent().expect("of a profile")
+        } else {
+            folder
+        };
         match folder.file_name().and_then(|name| name.to_str()) {
             Some("debug") | None => "dev".to_owned(),
             Some(name) => name.to_owned(),
@@ -90,7 +109,9 @@ fn profile() -> &'static str {
 /// marked. `None` leaves the choice to cargo's configuration.
 fn target_dir() -> Option<PathBuf> {
     let exe = std::env::current_exe().ok()?;
-    exe.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists()).map(Path::to_owned)
+    exe.ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists())
+        .map(Path::to_owned)
 }
 
 #[cfg(test)]
@@ -100,8 +121,14 @@ mod tests {
     #[test]
     fn only_messages_of_binaries_name_an_executable() {
         let line = r#"{"reason":"compiler-artifact","target":{"name":"login"},"executable":"/t/debug/login"}"#;
-        assert_eq!(executable(line), Some(("login".to_owned(), "/t/debug/login".into())));
-        assert_eq!(executable(r#"{"target":{"name":"shared"},"executable":null}"#), None);
+        assert_eq!(
+            executable(line),
+            Some(("login".to_owned(), "/t/debug/login".into()))
+        );
+        assert_eq!(
+            executable(r#"{"target":{"name":"shared"},"executable":null}"#),
+            None
+        );
         assert_eq!(executable("noise"), None);
     }
 

@@ -33,16 +33,31 @@ impl DynamoDb {
     /// Starts an empty database with the project's table.
     pub async fn start() -> Self {
         let database = Database::memory().unwrap();
-        let listener = background().spawn(TcpListener::bind(("127.0.0.1", 0))).await.unwrap().unwrap();
+        let listener = background()
+            .spawn(TcpListener::bind(("127.0.0.1", 0)))
+            .await
+            .unwrap()
+            .unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = oneshot::channel::<()>();
-        background().spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
-            let _ = stopped.await;
-        }));
+        background().spawn(dynoxide::server::serve_with_shutdown(
+            listener,
+            database,
+            async {
+                let _ = stopped.await;
+            },
+        ));
         let client = client(&url(port));
-        let table = Dynamo { client: client.clone(), table: TABLE.to_owned() };
+        let table = Dynamo {
+            client: client.clone(),
+            table: TABLE.to_owned(),
+        };
         local::create_table(&table).await.unwrap();
-        Self { port, client, _stop: stop }
+        Self {
+            port,
+            client,
+            _stop: stop,
+        }
     }
 
     /// The value of `AWS_ENDPOINT_URL_DYNAMODB`.
@@ -62,22 +77,43 @@ impl DynamoDb {
 
     /// One row.
     pub async fn item(&self, pk: &str, sk: &str) -> Option<Item> {
-        let get = self.client.get_item().table_name(TABLE).consistent_read(true);
-        let get = get.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
+        let get = self
+            .client
+            .get_item()
+            .table_name(TABLE)
+            .consistent_read(true);
+        let get = get
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(sk.to_owned()));
         get.send().await.expect("GetItem").item
     }
 
     /// The rows with this partition key, in the order of their sort keys.
     pub async fn partition(&self, pk: &str) -> Vec<Item> {
-        let query = self.client.query().table_name(TABLE).key_condition_expression("pk = :pk");
+        let query = self
+            .client
+            .query()
+            .table_name(TABLE)
+            .key_condition_expression("pk = :pk");
         let query = query.expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
-        query.into_paginator().items().send().try_collect().await.expect("Query")
+        query
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .expect("Query")
     }
 
     /// Every row.
     pub async fn items(&self) -> Vec<Item> {
         let scan = self.client.scan().table_name(TABLE).consistent_read(true);
-        scan.into_paginator().items().send().try_collect().await.expect("Scan")
+        scan.into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .expect("Scan")
     }
 
     /// Every row whose partition key begins with `prefix`, e.g. `USER#`.
@@ -113,7 +149,11 @@ mod tests {
         let database = DynamoDb::start().await;
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let put = database.client().put_item().table_name(TABLE);
-        put.item("pk", text("USER#1")).item("sk", text("PROFILE")).send().await.unwrap();
+        put.item("pk", text("USER#1"))
+            .item("sk", text("PROFILE"))
+            .send()
+            .await
+            .unwrap();
         assert!(database.item("USER#1", "PROFILE").await.is_some());
         assert!(database.item("USER#2", "PROFILE").await.is_none());
         assert_eq!(database.partition("USER#1").await.len(), 1);
@@ -124,9 +164,30 @@ mod tests {
     #[tokio::test]
     async fn the_table_has_its_index_and_its_time_to_live() {
         let database = DynamoDb::start().await;
-        let table = database.client().describe_table().table_name(TABLE).send().await.unwrap().table.unwrap();
-        assert_eq!(table.global_secondary_indexes()[0].index_name(), Some("gsi1"));
-        let ttl = database.client().describe_time_to_live().table_name(TABLE).send().await.unwrap();
-        assert_eq!(ttl.time_to_live_description().and_then(|ttl| ttl.attribute_name()), Some("ttl"));
+        let table = database
+            .client()
+            .describe_table()
+            .table_name(TABLE)
+            .send()
+            .await
+            .unwrap()
+            .table
+            .unwrap();
+        assert_eq!(
+            table.global_secondary_indexes()[0].index_name(),
+            Some("gsi1")
+        );
+        let ttl = database
+            .client()
+            .describe_time_to_live()
+            .table_name(TABLE)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            ttl.time_to_live_description()
+                .and_then(|ttl| ttl.attribute_name()),
+            Some("ttl")
+        );
     }
 }

@@ -11,7 +11,8 @@ use crate::binaries::workspace;
 pub fn load(function: &str, name: &str, values: &[(&str, &str)]) -> Value {
     let file = folder(function).join(format!("{name}.json"));
     let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    let mut event = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let mut event =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     fill(&mut event, values);
     event
 }
@@ -21,7 +22,10 @@ pub fn names(function: &str) -> Vec<String> {
     let files = fs::read_dir(folder(function)).unwrap_or_else(|e| panic!("events/{function}: {e}"));
     let mut names: Vec<String> = files
         .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
@@ -66,7 +70,13 @@ impl HttpApi {
             ("host".to_owned(), json!("api.example.com")),
             ("user-agent".to_owned(), json!("test-kit")),
         ]);
-        Self { method: method.to_owned(), path: path.to_owned(), query: query.to_owned(), headers, body: None }
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers,
+            body: None,
+        }
     }
 
     /// Adds a header.
@@ -128,9 +138,13 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_at_any_depth() {
-        let mut event = json!({"headers": {"authorization": "Bearer {{token}}"}, "list": ["{{token}}"]});
+        let mut event =
+            json!({"headers": {"authorization": "Bearer {{token}}"}, "list": ["{{token}}"]});
         fill(&mut event, &[("token", "t1")]);
-        assert_eq!(event, json!({"headers": {"authorization": "Bearer t1"}, "list": ["t1"]}));
+        assert_eq!(
+            event,
+            json!({"headers": {"authorization": "Bearer t1"}, "list": ["t1"]})
+        );
     }
 
     #[test]
@@ -142,10 +156,28 @@ mod tests {
     #[test]
     fn every_sample_event_loads() {
         let tokens = ["code", "accessToken", "refreshToken", "sessionId"];
-        let data = ["phoneCode", "encryptedData", "iv", "message", "messageVersion"];
+        let data = [
+            "phoneCode",
+            "encryptedData",
+            "iv",
+            "message",
+            "messageVersion",
+        ];
         let push = ["timestamp", "nonce", "signature", "msgSignature", "encrypt"];
-        let values: Vec<_> = tokens.into_iter().chain(data).chain(push).map(|name| (name, "value")).collect();
-        for function in ["health", "login", "token", "user-data", "user-info", "callback"] {
+        let values: Vec<_> = tokens
+            .into_iter()
+            .chain(data)
+            .chain(push)
+            .map(|name| (name, "value"))
+            .collect();
+        for function in [
+            "health",
+            "login",
+            "token",
+            "user-data",
+            "user-info",
+            "callback",
+        ] {
             let names = names(function);
             assert!(!names.is_empty(), "events/{function} is empty");
             for name in names {
@@ -156,7 +188,10 @@ mod tests {
 
     #[test]
     fn a_request_becomes_an_event() {
-        let event = HttpApi::new("POST", "/a?b=c").bearer("t").json(&json!({"d": 1})).event();
+        let event = HttpApi::new("POST", "/a?b=c")
+            .bearer("t")
+            .json(&json!({"d": 1}))
+            .event();
         assert_eq!(event["rawPath"], "/a");
         assert_eq!(event["rawQueryString"], "b=c");
         assert_eq!(event["headers"]["authorization"], "Bearer t");

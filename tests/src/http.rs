@@ -19,8 +19,8 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Request(reqwest::RequestBuilder);
 
-/// A response whose body is an envelope; made only from one that keeps all the promises that hold for
-/// every response.
+/// A response whose body is an envelope; made only from one that keeps all the promises that hold
+/// for every response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
@@ -35,8 +35,15 @@ impl Client {
     /// A client of `base`, e.g. `http://127.0.0.1:9000`.
     pub fn new(base: &str) -> Self {
         install_tls();
-        let inner = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        Self { base: base.trim_end_matches('/').to_owned(), inner }
+        let inner = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            inner,
+        }
     }
 
     /// Any request.
@@ -81,7 +88,8 @@ impl Request {
     /// Adds a JSON body and its content type.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
-        self.header("content-type", "application/json").body(body.to_string())
+        self.header("content-type", "application/json")
+            .body(body.to_string())
     }
 
     /// Adds a body as it is.
@@ -98,9 +106,16 @@ impl Request {
 
     /// Sends it, for an answer that need not be an envelope.
     pub async fn send_raw(self) -> (u16, HeaderMap, Vec<u8>) {
-        let response = self.0.send().await.unwrap_or_else(|e| panic!("no answer: {e:?}"));
+        let response = self
+            .0
+            .send()
+            .await
+            .unwrap_or_else(|e| panic!("no answer: {e:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await.unwrap_or_else(|e| panic!("no whole answer: {e:?}"));
+        let body = response
+            .bytes()
+            .await
+            .unwrap_or_else(|e| panic!("no whole answer: {e:?}"));
         (status, headers, body.into())
     }
 }
@@ -109,23 +124,41 @@ impl Answer {
     /// Checks the promises that hold for every response.
     pub fn new(status: u16, headers: HeaderMap, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body).into_owned();
-        let body: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{status} is no JSON ({e}): {text}"));
-        let answer = Self { status, headers, body };
+        let body: Value = serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("{status} is no JSON ({e}): {text}"));
+        let answer = Self {
+            status,
+            headers,
+            body,
+        };
         answer.check();
         answer
     }
 
     /// From what a function answers to API Gateway (HTTP API and REST API alike).
     pub fn from_lambda(response: &Value) -> Self {
-        let status = response["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+        let status = response["statusCode"]
+            .as_u64()
+            .and_then(|status| u16::try_from(status).ok());
         let mut headers = HeaderMap::new();
         for (name, value) in lambda_headers(response) {
-            headers.append(name.parse::<reqwest::header::HeaderName>().unwrap(), value.parse().unwrap());
+            headers.append(
+                name.parse::<reqwest::header::HeaderName>().unwrap(),
+                value.parse().unwrap(),
+            );
         }
         let text = response["body"].as_str().unwrap_or_default();
         let encoded = response["isBase64Encoded"].as_bool().unwrap_or_default();
-        let body = if encoded { BASE64_STANDARD.decode(text).unwrap() } else { text.as_bytes().to_vec() };
-        Self::new(status.unwrap_or_else(|| panic!("no statusCode: {response}")), headers, &body)
+        let body = if encoded {
+            BASE64_STANDARD.decode(text).unwrap()
+        } else {
+            text.as_bytes().to_vec()
+        };
+        Self::new(
+            status.unwrap_or_else(|| panic!("no statusCode: {response}")),
+            headers,
+            &body,
+        )
     }
 
     /// A header's value.
@@ -145,7 +178,11 @@ impl Answer {
     /// body that failed validation.
     #[track_caller]
     pub fn fails(&self, status: u16, reason: &str) -> &Value {
-        assert_eq!((self.status, self.reason()), (status, Some(reason)), "{self:?}");
+        assert_eq!(
+            (self.status, self.reason()),
+            (status, Some(reason)),
+            "{self:?}"
+        );
         self.data()
     }
 
@@ -153,8 +190,13 @@ impl Answer {
     #[track_caller]
     pub fn fails_at(&self, fields: &[&str]) {
         let data = self.fails(400, "invalid_request");
-        let list = data["fields"].as_array().unwrap_or_else(|| panic!("no fields: {self:?}"));
-        let mut found: Vec<&str> = list.iter().filter_map(|field| field["field"].as_str()).collect();
+        let list = data["fields"]
+            .as_array()
+            .unwrap_or_else(|| panic!("no fields: {self:?}"));
+        let mut found: Vec<&str> = list
+            .iter()
+            .filter_map(|field| field["field"].as_str())
+            .collect();
         found.sort_unstable();
         assert_eq!(found, fields, "{self:?}");
     }
@@ -175,18 +217,41 @@ impl Answer {
     }
 
     fn check(&self) {
-        assert_eq!(self.body["code"], self.status, "code is not the status: {self:?}");
+        assert_eq!(
+            self.body["code"], self.status,
+            "code is not the status: {self:?}"
+        );
         assert!(!self.message().is_empty(), "no message: {self:?}");
         assert!(self.body.get("data").is_some(), "no data: {self:?}");
-        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
-        assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()), "no X-Request-Id: {self:?}");
-        assert!(self.header("cache-control").is_some(), "no Cache-Control: {self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/json"),
+            "{self:?}"
+        );
+        assert!(
+            self.header("x-request-id").is_some_and(|id| !id.is_empty()),
+            "no X-Request-Id: {self:?}"
+        );
+        assert!(
+            self.header("cache-control").is_some(),
+            "no Cache-Control: {self:?}"
+        );
         if self.status < 400 {
-            assert_eq!(self.body.get("reason"), None, "a success with a reason: {self:?}");
+            assert_eq!(
+                self.body.get("reason"),
+                None,
+                "a success with a reason: {self:?}"
+            );
         } else {
-            assert!(self.reason().is_some(), "a failure without a reason: {self:?}");
+            assert!(
+                self.reason().is_some(),
+                "a failure without a reason: {self:?}"
+            );
             let fields_allowed = self.reason() == Some("invalid_request");
-            assert!(self.data().is_null() || fields_allowed, "a failure with data: {self:?}");
+            assert!(
+                self.data().is_null() || fields_allowed,
+                "a failure with data: {self:?}"
+            );
             assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
         }
     }
@@ -195,12 +260,24 @@ impl Answer {
 /// `headers` and `multiValueHeaders` of a function's response, without repeating what is in both.
 fn lambda_headers(response: &Value) -> Vec<(&str, &str)> {
     let mut pairs = Vec::new();
-    for (name, values) in response["multiValueHeaders"].as_object().into_iter().flatten() {
-        pairs
-            .extend(values.as_array().into_iter().flatten().filter_map(|value| Some((name.as_str(), value.as_str()?))));
+    for (name, values) in response["multiValueHeaders"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        pairs.extend(
+            values
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|value| Some((name.as_str(), value.as_str()?))),
+        );
     }
     for (name, value) in response["headers"].as_object().into_iter().flatten() {
-        if !pairs.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+        if !pairs
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
             pairs.extend(value.as_str().map(|value| (name.as_str(), value)));
         }
     }
@@ -220,21 +297,28 @@ mod tests {
 
     #[test]
     fn a_success_gives_its_data() {
-        let answer = Answer::from_lambda(&lambda(200, &json!({"code": 200, "message": "ok", "data": {"a": 1}})));
+        let answer = Answer::from_lambda(&lambda(
+            200,
+            &json!({"code": 200, "message": "ok", "data": {"a": 1}}),
+        ));
         assert_eq!(answer.ok(200), &json!({"a": 1}));
     }
 
     #[test]
     fn a_failed_validation_names_its_fields() {
         let data = json!({"fields": [{"field": "phone"}, {"field": "gender"}]});
-        let envelope = json!({"code": 400, "message": "no", "reason": "invalid_request", "data": data});
+        let envelope =
+            json!({"code": 400, "message": "no", "reason": "invalid_request", "data": data});
         Answer::from_lambda(&lambda(400, &envelope)).fails_at(&["gender", "phone"]);
     }
 
     #[test]
     #[should_panic(expected = "code is not the status")]
     fn a_code_that_is_not_the_status_is_refused() {
-        Answer::from_lambda(&lambda(200, &json!({"code": 201, "message": "ok", "data": {}})));
+        Answer::from_lambda(&lambda(
+            200,
+            &json!({"code": 201, "message": "ok", "data": {}}),
+        ));
     }
 
     #[test]

@@ -32,7 +32,11 @@ impl Message {
             }
             headers.push(header);
         }
-        let mut message = Self { start_line, headers, body: Vec::new() };
+        let mut message = Self {
+            start_line,
+            headers,
+            body: Vec::new(),
+        };
         message.body = message.read_body(input)?;
         Ok(Some(message))
     }
@@ -45,11 +49,17 @@ impl Message {
     /// Method and path of a request.
     pub fn route(&self) -> (&str, &str) {
         let mut words = self.start_line.split(' ');
-        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+        (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        )
     }
 
     fn read_body(&self, input: &mut impl BufRead) -> io::Result<Vec<u8>> {
-        if self.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+        if self
+            .header("transfer-encoding")
+            .is_some_and(|v| v.eq_ignore_ascii_case("chunked"))
+        {
             return chunks(input);
         }
         let mut body = vec![0; content_length(&self.headers)?];
@@ -79,7 +89,9 @@ pub(crate) fn header<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
 }
 
 fn content_length(headers: &[String]) -> io::Result<usize> {
-    header(headers, "content-length").map_or(Ok(0), |value| value.parse().map_err(|_| malformed("content-length")))
+    header(headers, "content-length").map_or(Ok(0), |value| {
+        value.parse().map_err(|_| malformed("content-length"))
+    })
 }
 
 fn line(input: &mut impl BufRead) -> io::Result<String> {

@@ -20,9 +20,20 @@
 //!
 //! Everything awaits a notification under [`PATIENCE`]; nothing sleeps and hopes.
 //! Everything panics with the story so far when a promise is broken: it is for tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
-#![allow(clippy::must_use_candidate, reason = "a result that a test doesn't look at is no mistake")]
-#![allow(clippy::disallowed_methods, reason = "tests and measurements are where the real clock is read")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::must_use_candidate,
+    reason = "a result that a test doesn't look at is no mistake"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements are where the real clock is read"
+)]
 
 pub mod binaries;
 pub mod dynamodb;
@@ -60,7 +71,11 @@ pub async fn within_patience<T>(what: &str, future: impl Future<Output = T>) -> 
 /// A loopback port that was free a moment ago, for programs that can't pick one themselves.
 /// Another process may take it first: whoever uses this retries.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// The runtime on which the kit's own servers live, so that a test's blocking code, or the end of

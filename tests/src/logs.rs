@@ -29,12 +29,19 @@ impl Logs {
 
     /// The lines that are JSON objects, parsed.
     pub fn json(&self) -> Vec<Value> {
-        self.lines.iter().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect()
+        self.lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(Value::is_object)
+            .collect()
     }
 
     /// The JSON lines in which the member `key` (at the top level) is `value`.
     pub fn json_where(&self, key: &str, value: &Value) -> Vec<Value> {
-        self.json().into_iter().filter(|line| line.get(key) == Some(value)).collect()
+        self.json()
+            .into_iter()
+            .filter(|line| line.get(key) == Some(value))
+            .collect()
     }
 
     /// Whether some line has `text` in it.
@@ -46,18 +53,28 @@ impl Logs {
     pub fn assert_all_json(&self) {
         for line in &self.lines {
             let value = serde_json::from_str::<Value>(line);
-            assert!(value.is_ok_and(|value| value.is_object()), "not a JSON line: {line}");
+            assert!(
+                value.is_ok_and(|value| value.is_object()),
+                "not a JSON line: {line}"
+            );
         }
     }
 
-    /// Fails when one of the secrets, each a name and its text, is in some line: as it is, as a JSON
-    /// string holds it, percent-encoded, or in base64.
-    pub fn assert_without_secrets<'a>(&self, secrets: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    /// Fails when one of the secrets, each a name and its text, is in some line: as it is, as a
+    /// JSON string holds it, percent-encoded, or in base64.
+    pub fn assert_without_secrets<'a>(
+        &self,
+        secrets: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) {
         for (name, secret) in secrets {
             assert!(secret.len() >= 6, "{name} is too short to search for");
             for disguise in disguises(secret) {
                 let found = self.lines.iter().find(|line| line.contains(&disguise));
-                assert!(found.is_none(), "{name} is in the log: {}", found.map_or("", |line| line));
+                assert!(
+                    found.is_none(),
+                    "{name} is in the log: {}",
+                    found.map_or("", |line| line)
+                );
             }
         }
     }
@@ -65,7 +82,9 @@ impl Logs {
 
 impl fmt::Display for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines.iter().try_for_each(|line| writeln!(f, "  | {line}"))
+        self.lines
+            .iter()
+            .try_for_each(|line| writeln!(f, "  | {line}"))
     }
 }
 
@@ -75,7 +94,10 @@ fn disguises(secret: &str) -> [String; 4] {
         secret.to_owned(),
         json.trim_matches('"').to_owned(),
         url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-        BASE64_STANDARD.encode(secret).trim_end_matches('=').to_owned(),
+        BASE64_STANDARD
+            .encode(secret)
+            .trim_end_matches('=')
+            .to_owned(),
     ]
 }
 
@@ -84,7 +106,10 @@ mod tests {
     use super::*;
 
     fn logs() -> Logs {
-        Logs::new(vec![r#"{"level":"INFO","url":"/a?s=k%2Fey%2B1"}"#.to_owned(), "plain".to_owned()])
+        Logs::new(vec![
+            r#"{"level":"INFO","url":"/a?s=k%2Fey%2B1"}"#.to_owned(),
+            "plain".to_owned(),
+        ])
     }
 
     #[test]

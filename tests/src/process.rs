@@ -51,7 +51,12 @@ struct Output {
 impl Spawn {
     /// Starts from a command. Its output is captured, its standard input is empty.
     pub fn new(command: Command) -> Self {
-        Self { command, log_file: None, guarded: false, group: false }
+        Self {
+            command,
+            log_file: None,
+            guarded: false,
+            group: false,
+        }
     }
 
     /// Sends the output to a file instead of through the test process: for measurements, where a
@@ -80,14 +85,21 @@ impl Spawn {
 
     /// Starts it.
     pub fn spawn(mut self) -> Process {
-        let name = Path::new(self.command.get_program()).file_name().unwrap().to_string_lossy().into_owned();
+        let name = Path::new(self.command.get_program())
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         self.command.stdin(Stdio::null());
         self.redirect_output();
         if self.group {
             self.command.process_group(0);
         }
         let started = Instant::now();
-        let mut child = self.command.spawn().unwrap_or_else(|e| panic!("{name} does not start: {e}"));
+        let mut child = self
+            .command
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name} does not start: {e}"));
         let pid = Pid::from_child(&child);
         let output = follow(&mut child);
         let watchdog = self.guarded.then(|| watchdog(pid, self.group));
@@ -122,7 +134,13 @@ impl Process {
     /// What it has written so far, standard output and error together.
     pub fn logs(&self) -> Logs {
         match &self.log_file {
-            Some(file) => Logs::new(std::fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect()),
+            Some(file) => Logs::new(
+                std::fs::read_to_string(file)
+                    .unwrap()
+                    .lines()
+                    .map(str::to_owned)
+                    .collect(),
+            ),
             None => Logs::new(self.output.borrow().lines.clone()),
         }
     }
@@ -130,20 +148,32 @@ impl Process {
     /// Awaits a line with `text` in it and returns that line.
     pub async fn wait_for_line(&self, text: &str) -> String {
         let line = self.line_before_end(text).await;
-        line.unwrap_or_else(|| panic!("{} ended without a line with {text:?}:\n{}", self.name, self.logs()))
+        line.unwrap_or_else(|| {
+            panic!(
+                "{} ended without a line with {text:?}:\n{}",
+                self.name,
+                self.logs()
+            )
+        })
     }
 
     /// Like [`Self::wait_for_line`]; `None` when the process ends without such a line.
     pub async fn line_before_end(&self, text: &str) -> Option<String> {
-        let found = |output: &Output| output.lines.iter().find(|line| line.contains(text)).cloned();
+        let found = |output: &Output| {
+            output
+                .lines
+                .iter()
+                .find(|line| line.contains(text))
+                .cloned()
+        };
         let mut output = self.output.clone();
         let wait = output.wait_for(|output| found(output).is_some() || output.open_pipes == 0);
         let output = within_patience(&format!("{}: a line with {text:?}", self.name), wait).await;
         found(&output.expect("the last value stays when the readers are gone"))
     }
 
-    /// Awaits that `port` takes connections, for programs that don't say when they are ready; `false`
-    /// when the process ends before.
+    /// Awaits that `port` takes connections, for programs that don't say when they are ready;
+    /// `false` when the process ends before.
     pub async fn listens_on(&self, port: u16) -> bool {
         let knocking = async {
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -164,7 +194,11 @@ impl Process {
         if self.log_file.is_some() {
             std::future::pending::<()>().await;
         }
-        let _ = self.output.clone().wait_for(|output| output.open_pipes == 0).await;
+        let _ = self
+            .output
+            .clone()
+            .wait_for(|output| output.open_pipes == 0)
+            .await;
     }
 
     /// Awaits the end of the process and returns how it ended.
@@ -175,7 +209,8 @@ impl Process {
 
     /// Sends a signal, e.g. `Signal::INT` for Ctrl-C.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid, signal).unwrap_or_else(|e| panic!("{} can't be signalled: {e}", self.name));
+        kill_process(self.pid, signal)
+            .unwrap_or_else(|e| panic!("{} can't be signalled: {e}", self.name));
     }
 
     /// Freezes the process, as Lambda freezes an instance, and returns when it stands still.
@@ -225,8 +260,10 @@ impl Drop for Process {
 /// Reads both pipes on threads of their own, line by line.
 fn follow(child: &mut Child) -> watch::Receiver<Output> {
     let (sender, receiver) = watch::channel(Output::default());
-    let pipes: [Option<Box<dyn Read + Send>>; 2] =
-        [child.stdout.take().map(|pipe| Box::new(pipe) as _), child.stderr.take().map(|pipe| Box::new(pipe) as _)];
+    let pipes: [Option<Box<dyn Read + Send>>; 2] = [
+        child.stdout.take().map(|pipe| Box::new(pipe) as _),
+        child.stderr.take().map(|pipe| Box::new(pipe) as _),
+    ];
     let sender = std::sync::Arc::new(sender);
     for pipe in pipes.into_iter().flatten() {
         sender.send_modify(|output| output.open_pipes += 1);
@@ -239,7 +276,10 @@ fn follow(child: &mut Child) -> watch::Receiver<Output> {
 fn read_lines(pipe: impl Read, sender: &watch::Sender<Output>) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();
-    while pipe.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+    while pipe
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|count| count > 0)
+    {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         sender.send_modify(|output| output.lines.push(text));
         line.clear();
@@ -262,11 +302,20 @@ fn watchdog(pid: Pid, group: bool) -> Child {
 }
 
 fn field(status: &str, name: &str) -> Option<u64> {
-    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn ps(pid: &str) -> Option<u64> {
-    let output = Command::new("ps").args(["-o", "rss=", "-p", pid]).output().ok()?;
+    let output = Command::new("ps")
+        .args(["-o", "rss=", "-p", pid])
+        .output()
+        .ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 

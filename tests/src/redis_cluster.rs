@@ -32,19 +32,31 @@ impl RedisCluster {
         let cluster = Self::form(2 * PRIMARIES).await;
         for at in 0..PRIMARIES {
             let primary = cluster.id(at).await;
-            cluster.nodes[PRIMARIES + at].command(&["CLUSTER", "REPLICATE", &primary]).await;
+            cluster.nodes[PRIMARIES + at]
+                .command(&["CLUSTER", "REPLICATE", &primary])
+                .await;
         }
         for at in 0..PRIMARIES {
-            cluster.wait_for_info(PRIMARIES + at, "REPLICATION", "master_link_status:up").await;
+            cluster
+                .wait_for_info(PRIMARIES + at, "REPLICATION", "master_link_status:up")
+                .await;
             // A primary has to have told the others, too, or they would not vote.
-            cluster.wait_for_text(&["CLUSTER", "NODES"], |nodes| nodes.matches("slave").count() == PRIMARIES).await;
+            cluster
+                .wait_for_text(&["CLUSTER", "NODES"], |nodes| {
+                    nodes.matches("slave").count() == PRIMARIES
+                })
+                .await;
         }
         cluster
     }
 
     /// The URL for `REDIS_URL`: all primaries.
     pub fn url(&self) -> String {
-        self.nodes[..PRIMARIES].iter().map(RedisServer::url).collect::<Vec<_>>().join(",")
+        self.nodes[..PRIMARIES]
+            .iter()
+            .map(RedisServer::url)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     /// A node: 0 to 2 are the primaries, 3 to 5 their replicas.
@@ -57,11 +69,18 @@ impl RedisCluster {
         self.slot(key).await * PRIMARIES / SLOTS
     }
 
-    /// Moves the slot of `key`, which has to be empty, to another node, and tells nobody but the two nodes.
+    /// Moves the slot of `key`, which has to be empty, to another node, and tells nobody but the
+    /// two nodes.
     pub async fn move_slot(&self, key: &str, to: usize) {
-        let (slot, from, id) = (self.slot(key).await.to_string(), self.home(key).await, self.id(to).await);
+        let (slot, from, id) = (
+            self.slot(key).await.to_string(),
+            self.home(key).await,
+            self.id(to).await,
+        );
         for node in [to, from] {
-            self.nodes[node].command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id]).await;
+            self.nodes[node]
+                .command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id])
+                .await;
         }
     }
 
@@ -69,37 +88,64 @@ impl RedisCluster {
     pub async fn start_moving_slot(&self, key: &str, to: usize) {
         let (slot, from) = (self.slot(key).await.to_string(), self.home(key).await);
         let (old, new) = (self.id(from).await, self.id(to).await);
-        self.nodes[to].command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &old]).await;
-        self.nodes[from].command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &new]).await;
+        self.nodes[to]
+            .command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &old])
+            .await;
+        self.nodes[from]
+            .command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &new])
+            .await;
     }
 
     /// Waits until the replica of this primary has taken its place.
     pub async fn replaced(&self, primary: usize) {
-        self.wait_for_info(PRIMARIES + primary, "REPLICATION", "role:master").await;
+        self.wait_for_info(PRIMARIES + primary, "REPLICATION", "role:master")
+            .await;
     }
 
     async fn form(count: usize) -> Self {
         let mut nodes = Vec::new();
         for epoch in 1..=count {
-            let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", NODE_TIMEOUT_MS];
-            let plan = RedisServer::plan().with(&arguments).with(&["--cluster-require-full-coverage", "no"]);
-            let node = plan.with(&["--cluster-port", &free_port().to_string()]).start().await;
-            node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch.to_string()]).await;
+            let arguments = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                NODE_TIMEOUT_MS,
+            ];
+            let plan = RedisServer::plan()
+                .with(&arguments)
+                .with(&["--cluster-require-full-coverage", "no"]);
+            let node = plan
+                .with(&["--cluster-port", &free_port().to_string()])
+                .start()
+                .await;
+            node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch.to_string()])
+                .await;
             nodes.push(node);
         }
         let cluster = Self { nodes };
         for at in 0..PRIMARIES {
             let [first, last] = [at, at + 1].map(|at| (at * SLOTS).div_ceil(PRIMARIES));
-            let range = ["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(last - 1).to_string()];
+            let range = [
+                "CLUSTER",
+                "ADDSLOTSRANGE",
+                &first.to_string(),
+                &(last - 1).to_string(),
+            ];
             cluster.nodes[at].command(&range).await;
         }
         for node in &cluster.nodes[1..] {
             let (port, bus) = (node.port().to_string(), cluster.bus_port(node).await);
-            cluster.nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
+            cluster.nodes[0]
+                .command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])
+                .await;
         }
         for at in 0..count {
-            cluster.wait_for_info(at, "CLUSTER", "cluster_state:ok").await;
-            cluster.wait_for_info(at, "CLUSTER", &format!("cluster_known_nodes:{count}")).await;
+            cluster
+                .wait_for_info(at, "CLUSTER", "cluster_state:ok")
+                .await;
+            cluster
+                .wait_for_info(at, "CLUSTER", &format!("cluster_known_nodes:{count}"))
+                .await;
         }
         cluster
     }
@@ -123,9 +169,16 @@ impl RedisCluster {
     }
 
     async fn wait_for_info(&self, at: usize, section: &str, line: &str) {
-        let question: &[&str] = if section == "CLUSTER" { &["CLUSTER", "INFO"] } else { &["INFO", section] };
+        let question: &[&str] = if section == "CLUSTER" {
+            &["CLUSTER", "INFO"]
+        } else {
+            &["INFO", section]
+        };
         within_patience(&format!("node {at}: {line}"), async {
-            while !text(&self.nodes[at].command(question).await).lines().any(|it| it == line) {
+            while !text(&self.nodes[at].command(question).await)
+                .lines()
+                .any(|it| it == line)
+            {
                 tokio::time::sleep(LOOK).await;
             }
         })
@@ -146,5 +199,6 @@ impl RedisCluster {
 }
 
 fn text(value: &Value) -> String {
-    redis::from_redis_value(value.clone()).unwrap_or_else(|error| panic!("{value:?} is no text: {error}"))
+    redis::from_redis_value(value.clone())
+        .unwrap_or_else(|error| panic!("{value:?} is no text: {error}"))
 }

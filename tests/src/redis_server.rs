@@ -20,7 +20,9 @@ use crate::{
 /// Programs that will do, in the order of preference.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
 /// What the backend needs.
-const RIGHTS: [&str; 9] = ["~*", "+ping", "+get", "+set", "+psetex", "+del", "+time", "+eval", "+evalsha"];
+const RIGHTS: [&str; 9] = [
+    "~*", "+ping", "+get", "+set", "+psetex", "+del", "+time", "+eval", "+evalsha",
+];
 /// How often another process may take the port first.
 const ATTEMPTS: u32 = 5;
 
@@ -52,7 +54,8 @@ impl RedisPlan {
         self.with(&["--requirepass", password])
     }
 
-    /// Knows this user, who may do what the backend does with its keys and no more, and nobody else.
+    /// Knows this user, who may do what the backend does with its keys and no more, and nobody
+    /// else.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.login = Some((name.to_owned(), password.to_owned()));
@@ -71,7 +74,8 @@ impl RedisPlan {
     /// Further arguments of the program.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
@@ -81,7 +85,12 @@ impl RedisPlan {
         if self.ca.is_some() {
             self.ca = Some(tls::certify(folder.path()));
         }
-        let mut server = RedisServer { process: None, port: 0, plan: self, folder };
+        let mut server = RedisServer {
+            process: None,
+            port: 0,
+            plan: self,
+            folder,
+        };
         for _ in 0..ATTEMPTS {
             server.port = free_port();
             if server.try_run().await {
@@ -95,12 +104,20 @@ impl RedisPlan {
 impl RedisServer {
     /// A server as every other.
     pub fn plan() -> RedisPlan {
-        RedisPlan { program: program(), arguments: Vec::new(), login: None, ca: None }
+        RedisPlan {
+            program: program(),
+            arguments: Vec::new(),
+            login: None,
+            ca: None,
+        }
     }
 
     /// A Valkey; none where it is not installed.
     pub fn valkey() -> Option<RedisPlan> {
-        Some(RedisPlan { program: valkey()?, ..Self::plan() })
+        Some(RedisPlan {
+            program: valkey()?,
+            ..Self::plan()
+        })
     }
 
     /// Starts a server and returns when it answers.
@@ -120,8 +137,17 @@ impl RedisServer {
 
     /// The same URL with another port, for a proxy in front.
     pub fn url_via(&self, port: u16) -> String {
-        let login = self.plan.login.as_ref().map(|(user, password)| format!("{user}:{password}@")).unwrap_or_default();
-        let scheme = if self.plan.ca.is_some() { "rediss" } else { "redis" };
+        let login = self
+            .plan
+            .login
+            .as_ref()
+            .map(|(user, password)| format!("{user}:{password}@"))
+            .unwrap_or_default();
+        let scheme = if self.plan.ca.is_some() {
+            "rediss"
+        } else {
+            "redis"
+        };
         format!("{scheme}://{login}127.0.0.1:{port}/")
     }
 
@@ -140,17 +166,30 @@ impl RedisServer {
         let client = match &self.plan.ca {
             Some(ca) => {
                 let root_cert = Some(ca.clone().into_bytes());
-                Client::build_with_tls(self.url(), TlsCertificates { client_tls: None, root_cert })
+                Client::build_with_tls(
+                    self.url(),
+                    TlsCertificates {
+                        client_tls: None,
+                        root_cert,
+                    },
+                )
             }
             None => Client::open(self.url()),
         };
-        client.unwrap().get_multiplexed_async_connection().await.expect("Redis takes connections")
+        client
+            .unwrap()
+            .get_multiplexed_async_connection()
+            .await
+            .expect("Redis takes connections")
     }
 
     /// Asks something that has to succeed: `["CONFIG", "SET", …]`.
     pub async fn command(&self, words: &[&str]) -> redis::Value {
         let (name, arguments) = words.split_first().unwrap();
-        let answer = redis::cmd(name).arg(arguments).query_async(&mut self.connection().await).await;
+        let answer = redis::cmd(name)
+            .arg(arguments)
+            .query_async(&mut self.connection().await)
+            .await;
         answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
@@ -177,7 +216,11 @@ impl RedisServer {
     /// Starts it again, empty, on the same port.
     pub async fn restart(&mut self) {
         self.kill();
-        assert!(self.try_run().await, "port {} was taken by another process", self.port);
+        assert!(
+            self.try_run().await,
+            "port {} was taken by another process",
+            self.port
+        );
     }
 
     fn running(&self) -> &Process {
@@ -187,13 +230,23 @@ impl RedisServer {
     /// Whether it runs now; `false` when the port is taken.
     async fn try_run(&mut self) -> bool {
         let process = Spawn::new(self.program()).guarded().spawn();
-        if process.line_before_end("eady to accept connections").await.is_none() {
+        if process
+            .line_before_end("eady to accept connections")
+            .await
+            .is_none()
+        {
             let logs = process.logs();
-            assert!(logs.contain("ddress already in use"), "Redis does not start:\n{logs}");
+            assert!(
+                logs.contain("ddress already in use"),
+                "Redis does not start:\n{logs}"
+            );
             return false;
         }
         self.process = Some(process);
-        let answer: String = redis::cmd("PING").query_async(&mut self.connection().await).await.expect("PING");
+        let answer: String = redis::cmd("PING")
+            .query_async(&mut self.connection().await)
+            .await
+            .expect("PING");
         assert_eq!(answer, "PONG");
         true
     }
@@ -202,11 +255,35 @@ impl RedisServer {
         let mut command = Command::new(&self.plan.program);
         let port = self.port.to_string();
         command.current_dir(self.folder.path());
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "notice"]);
-        command.args(["--logfile", ""]).arg("--dir").arg(self.folder.path());
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--loglevel",
+            "notice",
+        ]);
+        command
+            .args(["--logfile", ""])
+            .arg("--dir")
+            .arg(self.folder.path());
         if self.plan.ca.is_some() {
-            command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
-            command.args(["--tls-cert-file", tls::CERTIFICATE, "--tls-key-file", tls::KEY]);
+            command.args([
+                "--port",
+                "0",
+                "--tls-port",
+                &port,
+                "--tls-auth-clients",
+                "no",
+            ]);
+            command.args([
+                "--tls-cert-file",
+                tls::CERTIFICATE,
+                "--tls-key-file",
+                tls::KEY,
+            ]);
         } else {
             command.args(["--port", &port]);
         }
@@ -217,20 +294,31 @@ impl RedisServer {
 
 fn program() -> PathBuf {
     in_path(&PROGRAMS).unwrap_or_else(|| {
-        panic!("neither {} is installed: `make test` installs it before it runs the tests", PROGRAMS.join(" nor "))
+        panic!(
+            "neither {} is installed: `make test` installs it before it runs the tests",
+            PROGRAMS.join(" nor ")
+        )
     })
 }
 
 /// Where `VALKEY_SERVER` says, where `make test` puts it, or in the path.
 fn valkey() -> Option<PathBuf> {
     let installed = || Some(workspace().join(".tools/valkey-server")).filter(|file| is_file(file));
-    env::var_os("VALKEY_SERVER").map(PathBuf::from).or_else(installed).or_else(|| in_path(&["valkey-server"]))
+    env::var_os("VALKEY_SERVER")
+        .map(PathBuf::from)
+        .or_else(installed)
+        .or_else(|| in_path(&["valkey-server"]))
 }
 
 fn in_path(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|file| is_file(file)))
+    names.iter().find_map(|name| {
+        folders
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|file| is_file(file))
+    })
 }
 
 fn is_file(path: &Path) -> bool {
@@ -247,18 +335,44 @@ mod tests {
     async fn a_restarted_server_is_empty_and_on_the_same_port() {
         let mut server = RedisServer::start().await;
         let url = server.url();
-        server.connection().await.set::<_, _, ()>("a", 1).await.unwrap();
+        server
+            .connection()
+            .await
+            .set::<_, _, ()>("a", 1)
+            .await
+            .unwrap();
         server.restart().await;
         assert_eq!(server.url(), url);
-        assert_eq!(server.connection().await.get::<_, Option<i32>>("a").await.unwrap(), None);
+        assert_eq!(
+            server
+                .connection()
+                .await
+                .get::<_, Option<i32>>("a")
+                .await
+                .unwrap(),
+            None
+        );
     }
 
     #[tokio::test]
     async fn flushall_forgets() {
         let server = RedisServer::start().await;
-        server.connection().await.set::<_, _, ()>("a", 1).await.unwrap();
+        server
+            .connection()
+            .await
+            .set::<_, _, ()>("a", 1)
+            .await
+            .unwrap();
         server.flushall().await;
-        assert_eq!(server.connection().await.get::<_, Option<i32>>("a").await.unwrap(), None);
+        assert_eq!(
+            server
+                .connection()
+                .await
+                .get::<_, Option<i32>>("a")
+                .await
+                .unwrap(),
+            None
+        );
     }
 
     #[tokio::test]
@@ -279,7 +393,10 @@ mod tests {
         server.flushall().await;
         let without = redis::Client::open(format!("redis://127.0.0.1:{}/", server.port())).unwrap();
         let refused = match without.get_multiplexed_async_connection().await {
-            Ok(mut connection) => redis::cmd("PING").exec_async(&mut connection).await.is_err(),
+            Ok(mut connection) => redis::cmd("PING")
+                .exec_async(&mut connection)
+                .await
+                .is_err(),
             Err(_) => true,
         };
         assert!(refused);

@@ -35,19 +35,31 @@ impl Emulator {
             let port = free_port();
             let mut command = Command::new(&program);
             command
-                .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
-                .args(["--runtime-api-address", &format!("127.0.0.1:{}", free_port())])
+                .args([
+                    "--runtime-interface-emulator-address",
+                    &format!("127.0.0.1:{port}"),
+                ])
+                .args([
+                    "--runtime-api-address",
+                    &format!("127.0.0.1:{}", free_port()),
+                ])
                 .arg(binary)
                 .env_clear()
                 .envs(AWS_ENVIRONMENT)
                 .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-                .envs(env.iter().map(|(key, value)| (key.as_ref(), value.as_ref())));
+                .envs(
+                    env.iter()
+                        .map(|(key, value)| (key.as_ref(), value.as_ref())),
+                );
             let process = Spawn::new(command).guarded().group().spawn();
             if process.listens_on(port).await {
                 return Self { process, port };
             }
             let logs = process.logs();
-            assert!(logs.contain("address already in use"), "the emulator does not start:\n{logs}");
+            assert!(
+                logs.contain("address already in use"),
+                "the emulator does not start:\n{logs}"
+            );
         }
         panic!("the Runtime Interface Emulator found no free ports in {ATTEMPTS} attempts");
     }
@@ -59,7 +71,8 @@ impl Emulator {
         let (status, _, body) = request.send_raw().await;
         let text = String::from_utf8_lossy(&body);
         assert_eq!(status, 200, "{text}\n{}", self.logs());
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("no JSON ({e}): {text}\n{}", self.logs()))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("no JSON ({e}): {text}\n{}", self.logs()))
     }
 
     /// What the emulator and the function have logged so far.

@@ -45,7 +45,8 @@ impl Sealer {
 
     /// A client with the key of [`Settings`](crate::settings::Settings).
     pub fn of_the_kit() -> Self {
-        let key = TransportKey::from_pkcs8("t1", &BASE64_STANDARD.decode(TRANSPORT_KEY).unwrap()).unwrap();
+        let key = TransportKey::from_pkcs8("t1", &BASE64_STANDARD.decode(TRANSPORT_KEY).unwrap())
+            .unwrap();
         Self::with(&serde_json::to_value(key.public().jwk("t1")).unwrap())
     }
 
@@ -53,7 +54,13 @@ impl Sealer {
     pub fn with(data: &Value) -> Self {
         let jwk: RsaJwk = serde_json::from_value(data.clone()).unwrap();
         let key = PublicKey::from_jwk(&jwk).unwrap();
-        Self { key, kid: jwk.kid, enc: Enc::A256Gcm, form: Form::Compact, random: Random::System }
+        Self {
+            key,
+            kid: jwk.kid,
+            enc: Enc::A256Gcm,
+            form: Form::Compact,
+            random: Random::System,
+        }
     }
 
     /// A header for a request made at `now`, in seconds since the epoch, under a name of its own.
@@ -65,7 +72,8 @@ impl Sealer {
     /// Seals a body.
     pub fn seal(&self, header: &RequestHeader, body: &Value) -> Sealed {
         let body = body.to_string();
-        let (jwe, key) = seal_request(&self.key, header, body.as_bytes(), self.form, &self.random).unwrap();
+        let (jwe, key) =
+            seal_request(&self.key, header, body.as_bytes(), self.form, &self.random).unwrap();
         Sealed { jwe, key }
     }
 
@@ -78,16 +86,36 @@ impl Sealer {
     }
 
     /// Sends a sealed body and opens the answer, which has to be sealed too.
-    pub async fn send(&self, api: &Api, now: i64, (method, path): (&str, &str), body: &Value) -> Answer {
+    pub async fn send(
+        &self,
+        api: &Api,
+        now: i64,
+        (method, path): (&str, &str),
+        body: &Value,
+    ) -> Answer {
         let sealed = self.seal(&self.header(now, method, path), body);
-        let request = api.request(method, path).header("content-type", self.media_type()).body(sealed.jwe.as_str());
+        let request = api
+            .request(method, path)
+            .header("content-type", self.media_type())
+            .body(sealed.jwe.as_str());
         let (status, headers, body) = request.send_raw().await;
         self.open(&sealed, status, headers, &body)
     }
 
     /// The answer inside a sealed one.
-    pub fn open(&self, sealed: &Sealed, status: u16, mut headers: HeaderMap, body: &[u8]) -> Answer {
-        assert_eq!(headers[CONTENT_TYPE], self.media_type(), "{status} {}", String::from_utf8_lossy(body));
+    pub fn open(
+        &self,
+        sealed: &Sealed,
+        status: u16,
+        mut headers: HeaderMap,
+        body: &[u8],
+    ) -> Answer {
+        assert_eq!(
+            headers[CONTENT_TYPE],
+            self.media_type(),
+            "{status} {}",
+            String::from_utf8_lossy(body)
+        );
         let (header, content) = sealed.key.open(body).unwrap();
         assert_eq!(header.cty.as_deref(), Some("json"));
         // Inside is an answer like any other.

@@ -1,5 +1,5 @@
-//! AWS's Parameters and Secrets extension: the process beside a function that answers for SSM Parameter Store and
-//! Secrets Manager on loopback.
+//! AWS's Parameters and Secrets extension: the process beside a function that answers for SSM
+//! Parameter Store and Secrets Manager on loopback.
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/userguide/retrieving-secrets_lambda.html>
 
@@ -75,7 +75,10 @@ impl SecretsExtension {
 
     /// Starts one on this port.
     pub async fn start_on(port: u16) -> Self {
-        let inner = Arc::new(Inner { state: Mutex::default(), calls: watch::Sender::default() });
+        let inner = Arc::new(Inner {
+            state: Mutex::default(),
+            calls: watch::Sender::default(),
+        });
         let app = Router::new()
             .route("/systemsmanager/parameters/get", get(parameter))
             .route("/secretsmanager/get", get(secret))
@@ -86,22 +89,38 @@ impl SecretsExtension {
             background().spawn(axum::serve(listener, app).into_future());
             port
         });
-        Self { port: serving.await.unwrap(), inner }
+        Self {
+            port: serving.await.unwrap(),
+            inner,
+        }
     }
 
     /// Stores a parameter, a `SecureString`.
     pub fn put_parameter(&self, name: &str, value: &str) {
-        self.inner.state.lock().unwrap().parameters.insert(name.to_owned(), value.to_owned());
+        self.inner
+            .state
+            .lock()
+            .unwrap()
+            .parameters
+            .insert(name.to_owned(), value.to_owned());
     }
 
     /// Stores a secret.
     pub fn put_secret(&self, id: &str, value: &str) {
-        self.inner.state.lock().unwrap().secrets.insert(id.to_owned(), value.to_owned());
+        self.inner
+            .state
+            .lock()
+            .unwrap()
+            .secrets
+            .insert(id.to_owned(), value.to_owned());
     }
 
     /// Lets `other` know what this one knows.
     pub fn copy_to(&self, other: &Self) {
-        let (known, mut target) = (self.inner.state.lock().unwrap(), other.inner.state.lock().unwrap());
+        let (known, mut target) = (
+            self.inner.state.lock().unwrap(),
+            other.inner.state.lock().unwrap(),
+        );
         target.parameters.clone_from(&known.parameters);
         target.secrets.clone_from(&known.secrets);
     }
@@ -119,7 +138,12 @@ impl SecretsExtension {
     /// Waits until there were more than `total` requests.
     pub async fn asked_again(&self, total: usize) {
         let mut calls = self.inner.calls.subscribe();
-        within_patience("a request to the extension", calls.wait_for(|calls| calls.total > total)).await.unwrap();
+        within_patience(
+            "a request to the extension",
+            calls.wait_for(|calls| calls.total > total),
+        )
+        .await
+        .unwrap();
     }
 }
 
@@ -128,7 +152,11 @@ async fn parameter(
     headers: HeaderMap,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    assert_eq!(query.get("withDecryption").map(String::as_str), Some("true"), "a SecureString is to be decrypted");
+    assert_eq!(
+        query.get("withDecryption").map(String::as_str),
+        Some("true"),
+        "a SecureString is to be decrypted"
+    );
     let name = query["name"].clone();
     let found = |stored: &Stored| {
         let value = stored.parameters.get(&name)?;
@@ -146,12 +174,18 @@ async fn secret(
     let id = query["secretId"].clone();
     let found = |stored: &Stored| {
         let value = stored.secrets.get(&id)?;
-        Some(json!({"ARN": "arn", "Name": id, "SecretString": value, "VersionStages": ["AWSCURRENT"]}))
+        Some(
+            json!({"ARN": "arn", "Name": id, "SecretString": value, "VersionStages": ["AWSCURRENT"]}),
+        )
     };
     answer(&inner, &headers, found).await
 }
 
-async fn answer(inner: &Inner, headers: &HeaderMap, found: impl Fn(&Stored) -> Option<Value>) -> Response {
+async fn answer(
+    inner: &Inner,
+    headers: &HeaderMap,
+    found: impl Fn(&Stored) -> Option<Value>,
+) -> Response {
     inner.calls.send_modify(|calls| {
         calls.total += 1;
         calls.running += 1;
@@ -162,15 +196,26 @@ async fn answer(inner: &Inner, headers: &HeaderMap, found: impl Fn(&Stored) -> O
     response
 }
 
-async fn respond(inner: &Inner, headers: &HeaderMap, found: impl Fn(&Stored) -> Option<Value>) -> Response {
-    if headers.get("X-Aws-Parameters-Secrets-Token").is_none_or(|token| token != AWS_SESSION) {
+async fn respond(
+    inner: &Inner,
+    headers: &HeaderMap,
+    found: impl Fn(&Stored) -> Option<Value>,
+) -> Response {
+    if headers
+        .get("X-Aws-Parameters-Secrets-Token")
+        .is_none_or(|token| token != AWS_SESSION)
+    {
         return (StatusCode::UNAUTHORIZED, "token not valid").into_response();
     }
     let fault = inner.state.lock().unwrap().fault;
     match fault {
         Fault::None => {}
         Fault::NotReady => {
-            return (StatusCode::BAD_REQUEST, "not ready to serve traffic, please wait").into_response();
+            return (
+                StatusCode::BAD_REQUEST,
+                "not ready to serve traffic, please wait",
+            )
+                .into_response();
         }
         Fault::Slow(time) => tokio::time::sleep(time).await,
         Fault::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
@@ -179,6 +224,10 @@ async fn respond(inner: &Inner, headers: &HeaderMap, found: impl Fn(&Stored) -> 
     match found {
         Some(value) => value.to_string().into_response(),
         // Like the real one, for a name that does not exist and for one that may not be read.
-        None => (StatusCode::BAD_REQUEST, "an unexpected error occurred while executing request").into_response(),
+        None => (
+            StatusCode::BAD_REQUEST,
+            "an unexpected error occurred while executing request",
+        )
+            .into_response(),
     }
 }

@@ -21,14 +21,18 @@ const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 /// What Lambda gives a function to prove itself with.
 pub const AWS_SESSION: &str = "session-token-of-the-test-kit";
 
-/// What the consoles hold for message push: the first mini-program has the secure mode, the other one the plain mode.
+/// What the consoles hold for message push: the first mini-program has the secure mode, the other
+/// one the plain mode.
 pub fn push_configs() -> [PushConfig; 2] {
     let config = |app_id: &str, token: &str, key: Option<&str>| PushConfig {
         app_id: app_id.to_owned(),
         token: token.to_owned(),
         encoding_aes_key: key.map(str::to_owned),
     };
-    [config(APP_ID, PUSH_TOKEN, Some(PUSH_KEY)), config(OTHER_APP_ID, OTHER_PUSH_TOKEN, None)]
+    [
+        config(APP_ID, PUSH_TOKEN, Some(PUSH_KEY)),
+        config(OTHER_APP_ID, OTHER_PUSH_TOKEN, None),
+    ]
 }
 
 /// The mini-programs and their secrets, for a WeChat simulator to know.
@@ -52,23 +56,31 @@ pub struct Settings {
 impl Settings {
     /// Everything a function needs, with the stores at these addresses.
     pub fn new(dynamodb_url: &str, wechat_url: &str) -> Self {
-        Self { variables: Vec::new() }
-            .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url)
-            .with("WECHAT_BASE_URL", wechat_url)
-            .with("TABLE_NAME", crate::dynamodb::TABLE)
-            .with("LOG_LEVEL", "info")
-            // Tests ask more often than people do.
-            .with("RATE_LIMIT_LOGIN", "1000000/s burst 1000000")
-            .with("RATE_LIMIT_USER", "1000000/s burst 1000000")
-            .with("RATE_LIMIT_REFRESH", "1000000/s burst 1000000")
-            .with("RATE_LIMIT_GUEST", "1000000/s burst 1000000")
-            .with("RATE_LIMIT_SEALED", "1000000/s burst 1000000")
-            .with("JWT_SECRETS", JWT_SECRET)
-            .with("DATA_KEYS", &format!("k1:{DATA_KEY}"))
-            .with("TRANSPORT_KEYS", &format!("t1:{TRANSPORT_KEY}"))
-            .with("WECHAT_APPIDS", &format!("{APP_ID},{OTHER_APP_ID}"))
-            .with("WECHAT_SECRETS", &format!("{APP_ID}:{APP_SECRET},{OTHER_APP_ID}:{OTHER_APP_SECRET}"))
-            .with("MESSAGE_PUSH", &format!("{APP_ID}:{PUSH_TOKEN}:{PUSH_KEY},{OTHER_APP_ID}:{OTHER_PUSH_TOKEN}"))
+        Self {
+            variables: Vec::new(),
+        }
+        .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url)
+        .with("WECHAT_BASE_URL", wechat_url)
+        .with("TABLE_NAME", crate::dynamodb::TABLE)
+        .with("LOG_LEVEL", "info")
+        // Tests ask more often than people do.
+        .with("RATE_LIMIT_LOGIN", "1000000/s burst 1000000")
+        .with("RATE_LIMIT_USER", "1000000/s burst 1000000")
+        .with("RATE_LIMIT_REFRESH", "1000000/s burst 1000000")
+        .with("RATE_LIMIT_GUEST", "1000000/s burst 1000000")
+        .with("RATE_LIMIT_SEALED", "1000000/s burst 1000000")
+        .with("JWT_SECRETS", JWT_SECRET)
+        .with("DATA_KEYS", &format!("k1:{DATA_KEY}"))
+        .with("TRANSPORT_KEYS", &format!("t1:{TRANSPORT_KEY}"))
+        .with("WECHAT_APPIDS", &format!("{APP_ID},{OTHER_APP_ID}"))
+        .with(
+            "WECHAT_SECRETS",
+            &format!("{APP_ID}:{APP_SECRET},{OTHER_APP_ID}:{OTHER_APP_SECRET}"),
+        )
+        .with(
+            "MESSAGE_PUSH",
+            &format!("{APP_ID}:{PUSH_TOKEN}:{PUSH_KEY},{OTHER_APP_ID}:{OTHER_PUSH_TOKEN}"),
+        )
     }
 
     /// Shares state in this Redis instead of in the process.
@@ -92,7 +104,8 @@ impl Settings {
         self
     }
 
-    /// The variables, for [`FunctionUnderTest::spawn`](crate::runtime_api::FunctionUnderTest::spawn).
+    /// The variables, for
+    /// [`FunctionUnderTest::spawn`](crate::runtime_api::FunctionUnderTest::spawn).
     pub fn variables(&self) -> &[(String, String)] {
         &self.variables
     }

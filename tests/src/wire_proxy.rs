@@ -89,7 +89,11 @@ impl WireProxy {
     }
 
     async fn start(wire: Wire, port: u16) -> Self {
-        let listener = background().spawn(TcpListener::bind(("127.0.0.1", 0))).await.unwrap().unwrap();
+        let listener = background()
+            .spawn(TcpListener::bind(("127.0.0.1", 0)))
+            .await
+            .unwrap()
+            .unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             target: ([127, 0, 0, 1], port).into(),
@@ -99,8 +103,14 @@ impl WireProxy {
             ending: watch::Sender::new(Ending::Close),
             listening: watch::Sender::new(true),
         });
-        let accepting = background().spawn(accept(listener, address, shared.clone())).abort_handle();
-        Self { address, shared, accepting }
+        let accepting = background()
+            .spawn(accept(listener, address, shared.clone()))
+            .abort_handle();
+        Self {
+            address,
+            shared,
+            accepting,
+        }
     }
 
     /// The port it listens on.
@@ -124,7 +134,9 @@ impl WireProxy {
         let mut listening = self.shared.listening.subscribe();
         let wanted = fault != Fault::Refuse;
         let settled = listening.wait_for(|listening| *listening == wanted);
-        within_patience("the proxy's listener", settled).await.unwrap();
+        within_patience("the proxy's listener", settled)
+            .await
+            .unwrap();
     }
 
     /// Forwards everything again.
@@ -137,7 +149,8 @@ impl WireProxy {
         self.shared.ending.send_replace(Ending::Close);
     }
 
-    /// Like [`Self::cut`], and returns when all are closed: for clients that open no new ones meanwhile.
+    /// Like [`Self::cut`], and returns when all are closed: for clients that open no new ones
+    /// meanwhile.
     pub async fn cut_and_wait(&self) {
         self.cut();
         within_patience("the end of all connections", self.shared.ending.closed()).await;
@@ -165,16 +178,23 @@ async fn accept(mut listener: TcpListener, address: SocketAddr, shared: Arc<Shar
         }
         close(listener);
         shared.listening.send_replace(false);
-        if fault.wait_for(|fault| *fault != Fault::Refuse).await.is_err() {
+        if fault
+            .wait_for(|fault| *fault != Fault::Refuse)
+            .await
+            .is_err()
+        {
             return;
         }
-        listener = TcpListener::bind(address).await.expect("the proxy's port is still free");
+        listener = TcpListener::bind(address)
+            .await
+            .expect("the proxy's port is still free");
         shared.listening.send_replace(true);
     }
 }
 
-/// Stops listening at once. Closing alone is not enough: a process that another test is just starting
-/// holds a copy of every socket until it has become its program. (macOS knows only closing.)
+/// Stops listening at once. Closing alone is not enough: a process that another test is just
+/// starting holds a copy of every socket until it has become its program. (macOS knows only
+/// closing.)
 fn close(listener: TcpListener) {
     let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
     drop(listener);
@@ -193,7 +213,11 @@ async fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// `ending` is dropped last, so that a connection without a receiver is a closed one.
-async fn connect(mut ending: watch::Receiver<Ending>, mut client: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
+async fn connect(
+    mut ending: watch::Receiver<Ending>,
+    mut client: TcpStream,
+    shared: Arc<Shared>,
+) -> io::Result<()> {
     let mut server = TcpStream::connect(shared.target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -225,7 +249,10 @@ async fn forward(
         if count == 0 {
             return Ok(());
         }
-        meter.lock().unwrap().client_sent(&buffer[..count], &mut shared.traffic.lock().unwrap());
+        meter
+            .lock()
+            .unwrap()
+            .client_sent(&buffer[..count], &mut shared.traffic.lock().unwrap());
         let fault = *shared.fault.borrow();
         match fault {
             Fault::BlackHole => continue,
@@ -237,7 +264,12 @@ async fn forward(
 }
 
 /// From the server to the client.
-async fn back(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, meter: &Mutex<Meter>) -> io::Result<()> {
+async fn back(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    shared: &Shared,
+    meter: &Mutex<Meter>,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = from.read(&mut buffer).await?;
@@ -259,7 +291,10 @@ mod tests {
     use super::*;
     use crate::{dynamodb::DynamoDb, redis_server::RedisServer};
 
-    async fn connection(server: &RedisServer, proxy: &WireProxy) -> redis::aio::MultiplexedConnection {
+    async fn connection(
+        server: &RedisServer,
+        proxy: &WireProxy,
+    ) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(server.url_via(proxy.port())).unwrap();
         let connection = client.get_multiplexed_async_connection().await.unwrap();
         proxy.take_traffic();
@@ -267,7 +302,11 @@ mod tests {
     }
 
     fn traffic(commands: &[&str], round_trips: usize) -> Traffic {
-        Traffic { commands: commands.iter().map(|&name| name.to_owned()).collect(), round_trips, connections: 0 }
+        Traffic {
+            commands: commands.iter().map(|&name| name.to_owned()).collect(),
+            round_trips,
+            connections: 0,
+        }
     }
 
     #[tokio::test]
@@ -276,7 +315,13 @@ mod tests {
         let proxy = WireProxy::redis(server.port()).await;
         let mut connection = connection(&server, &proxy).await;
         let mut together = redis::pipe();
-        together.set("a", 1).ignore().get("a").exec_async(&mut connection).await.unwrap();
+        together
+            .set("a", 1)
+            .ignore()
+            .get("a")
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
         assert_eq!(proxy.take_traffic(), traffic(&["SET", "GET"], 1));
     }
 
@@ -307,7 +352,11 @@ mod tests {
         let refused = TcpStream::connect(proxy.address).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         proxy.heal().await;
-        connection(&server, &proxy).await.get::<_, Option<i32>>("a").await.unwrap();
+        connection(&server, &proxy)
+            .await
+            .get::<_, Option<i32>>("a")
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -334,6 +383,10 @@ mod tests {
         proxy.reset();
         let broken = stream.read(&mut [0; 1]).await.unwrap_err();
         assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
-        connection(&server, &proxy).await.get::<_, Option<i32>>("a").await.unwrap();
+        connection(&server, &proxy)
+            .await
+            .get::<_, Option<i32>>("a")
+            .await
+            .unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! The whole backend over HTTP, with everything around it that it talks to.
 //!
-//! A [`World`] is the functions' routes on a port of their own, the real SDK on a DynamoDB in memory, the WeChat
-//! simulator, and shared state in the process or in a real Redis; all on one clock that stands still until it is
-//! moved. What holds for every kind of shared state is written once, as `async fn case(state: SharedState)`, and
-//! listed in [`both_ways!`](crate::both_ways).
+//! A [`World`] is the functions' routes on a port of their own, the real SDK on a DynamoDB in
+//! memory, the WeChat simulator, and shared state in the process or in a real Redis; all on one
+//! clock that stands still until it is moved. What holds for every kind of shared state is written
+//! once, as `async fn case(state: SharedState)`, and listed in [`both_ways!`](crate::both_ways).
 
 mod api;
 mod instances;
@@ -43,7 +43,8 @@ pub enum SharedState {
     Redis,
 }
 
-/// Runs every listed case, an `async fn(SharedState)`, with state in the process and with a real Redis.
+/// Runs every listed case, an `async fn(SharedState)`, with state in the process and with a real
+/// Redis.
 #[macro_export]
 macro_rules! both_ways {
     ($($case:ident),+ $(,)?) => {
@@ -109,14 +110,18 @@ impl World {
 
     /// The proxies of a world that was planned with them.
     pub fn proxies(&self) -> &Proxies {
-        self.proxies.as_ref().expect("this world was planned with proxies")
+        self.proxies
+            .as_ref()
+            .expect("this world was planned with proxies")
     }
 
     /// The Redis of a world that was planned with its own.
     pub fn redis(&mut self) -> &mut RedisServer {
         match &mut self.redis {
             Redis::Own(server) => server,
-            Redis::Shared(_) | Redis::None => panic!("this world was planned with a Redis of its own"),
+            Redis::Shared(_) | Redis::None => {
+                panic!("this world was planned with a Redis of its own")
+            }
         }
     }
 
@@ -135,7 +140,11 @@ impl World {
             None => self.clock.advance_seconds(601),
             Some(server) => {
                 let mut connection = server.connection().await;
-                redis::cmd("DEL").arg(format!("{{u:{user_id}}}:profile")).exec_async(&mut connection).await.unwrap();
+                redis::cmd("DEL")
+                    .arg(format!("{{u:{user_id}}}:profile"))
+                    .exec_async(&mut connection)
+                    .await
+                    .unwrap();
             }
         }
     }
@@ -169,24 +178,40 @@ impl World {
     /// Every row, by its key.
     pub async fn rows(&self) -> BTreeMap<(String, String), Item> {
         let key = |row: &Item, name: &str| row[name].as_s().unwrap().clone();
-        self.table.items().await.into_iter().map(|row| ((key(&row, "pk"), key(&row, "sk")), row)).collect()
+        self.table
+            .items()
+            .await
+            .into_iter()
+            .map(|row| ((key(&row, "pk"), key(&row, "sk")), row))
+            .collect()
     }
 
-    /// How many rows of this kind there are, known by their sort key: `PROFILE`, `SESSION#`, `IDENTITY`.
+    /// How many rows of this kind there are, known by their sort key: `PROFILE`, `SESSION#`,
+    /// `IDENTITY`.
     pub async fn count(&self, sort_key: &str) -> usize {
-        self.rows().await.keys().filter(|(_, sk)| sk.starts_with(sort_key)).count()
+        self.rows()
+            .await
+            .keys()
+            .filter(|(_, sk)| sk.starts_with(sort_key))
+            .count()
     }
 
     /// The row of a session.
     pub async fn session_row(&self, tokens: &Tokens) -> Item {
-        let (pk, sk) = (format!("USER#{}", tokens.user_id()), format!("SESSION#{}", tokens.session_id()));
+        let (pk, sk) = (
+            format!("USER#{}", tokens.user_id()),
+            format!("SESSION#{}", tokens.session_id()),
+        );
         self.table.item(&pk, &sk).await.expect("a session's row")
     }
 
     /// The row of a person's identity in a mini-program.
     pub async fn identity_row(&self, app_id: &str, person: &str) -> Item {
         let open_id = self.wechat.open_id(person, Some(app_id)).unwrap();
-        self.table.item(&format!("WX#{app_id}#{open_id}"), "IDENTITY").await.expect("an identity's row")
+        self.table
+            .item(&format!("WX#{app_id}#{open_id}"), "IDENTITY")
+            .await
+            .expect("an identity's row")
     }
 
     /// An administrator disables the account.
@@ -202,17 +227,31 @@ impl World {
     async fn set_status(&self, user_id: &str, status: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let update = self.table.client().update_item().table_name(TABLE);
-        let update = update.key("pk", text(&format!("USER#{user_id}"))).key("sk", text("PROFILE"));
-        let update = update.update_expression("SET #status = :status").condition_expression("attribute_exists(pk)");
+        let update = update
+            .key("pk", text(&format!("USER#{user_id}")))
+            .key("sk", text("PROFILE"));
+        let update = update
+            .update_expression("SET #status = :status")
+            .condition_expression("attribute_exists(pk)");
         let update = update.expression_attribute_names("#status", "status");
-        update.expression_attribute_values(":status", text(status)).send().await.expect("UpdateItem");
+        update
+            .expression_attribute_values(":status", text(status))
+            .send()
+            .await
+            .expect("UpdateItem");
         self.profile_leaves_the_cache(user_id).await;
     }
 
     /// Removes a row behind the backend's back.
     pub async fn remove_row(&self, pk: &str, sk: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let delete = self.table.client().delete_item().table_name(TABLE).key("pk", text(pk)).key("sk", text(sk));
+        let delete = self
+            .table
+            .client()
+            .delete_item()
+            .table_name(TABLE)
+            .key("pk", text(pk))
+            .key("sk", text(sk));
         delete.send().await.expect("DeleteItem");
     }
 

@@ -1,4 +1,5 @@
-//! WeChat's access token: fetched once for all instances, replaced once when it is stale, and never in the way of login.
+//! WeChat's access token: fetched once for all instances, replaced once when it is stale, and never
+//! in the way of login.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
@@ -28,7 +29,12 @@ const RENEWAL: i64 = 300;
 
 /// One instance more, with a memory of its own.
 fn instance(world: &World) -> Authorized {
-    Instance::new(world.env(), Clock::Manual(world.clock.clone()), Random::System).wechat_authorized()
+    Instance::new(
+        world.env(),
+        Clock::Manual(world.clock.clone()),
+        Random::System,
+    )
+    .wechat_authorized()
 }
 
 fn instances(world: &World, count: usize) -> Vec<Authorized> {
@@ -38,8 +44,15 @@ fn instances(world: &World, count: usize) -> Vec<Authorized> {
 /// A call that carries an access token: Alice has just logged in.
 async fn call(wechat: &Authorized, world: &World) -> Result<Advice, WeChatError> {
     let app_id: AppId = APP_ID.parse().unwrap();
-    let open_id: OpenId = world.wechat.open_id("alice", Some(APP_ID)).unwrap().parse().unwrap();
-    wechat.check_text(&app_id, &open_id, Scene::Profile, "小明").await
+    let open_id: OpenId = world
+        .wechat
+        .open_id("alice", Some(APP_ID))
+        .unwrap()
+        .parse()
+        .unwrap();
+    wechat
+        .check_text(&app_id, &open_id, Scene::Profile, "小明")
+        .await
 }
 
 async fn calls(wechats: &[Authorized], world: &World) -> Vec<Result<Advice, WeChatError>> {
@@ -58,12 +71,21 @@ async fn with_redis() -> World {
 /// What stands in Redis under this key.
 async fn stored(world: &mut World, key: &str) -> Option<String> {
     let mut connection = world.redis().connection().await;
-    redis::cmd("GET").arg(key).query_async(&mut connection).await.unwrap()
+    redis::cmd("GET")
+        .arg(key)
+        .query_async(&mut connection)
+        .await
+        .unwrap()
 }
 
 async fn store(world: &mut World, key: &str, value: &str) {
     let mut connection = world.redis().connection().await;
-    redis::cmd("SET").arg(key).arg(value).exec_async(&mut connection).await.unwrap();
+    redis::cmd("SET")
+        .arg(key)
+        .arg(value)
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
 }
 
 fn token_key() -> String {
@@ -87,7 +109,10 @@ async fn twenty_instances_that_start_together_fetch_once() {
     for outcome in calls(&instances(&world, 20), &world).await {
         assert_eq!(outcome, Ok(Advice::Pass));
     }
-    assert_eq!((world.wechat.calls(STABLE_TOKEN), world.wechat.calls(CHECK)), (1, 20));
+    assert_eq!(
+        (world.wechat.calls(STABLE_TOKEN), world.wechat.calls(CHECK)),
+        (1, 20)
+    );
     // One that starts later finds it.
     assert_eq!(call(&instance(&world), &world).await, Ok(Advice::Pass));
     assert_eq!(world.wechat.calls(STABLE_TOKEN), 1);
@@ -98,9 +123,23 @@ async fn each_mini_program_has_its_own() {
     let world = with_redis().await;
     let wechat = instance(&world);
     call(&wechat, &world).await.unwrap();
-    let (app, open_id) = (OTHER_APP_ID, world.wechat.open_id("alice", Some(OTHER_APP_ID)).unwrap());
-    world.api.login_in(app, &world.code_in(app, "alice")).await.ok(200);
-    let advice = wechat.check_text(&app.parse().unwrap(), &open_id.parse().unwrap(), Scene::Profile, "小明").await;
+    let (app, open_id) = (
+        OTHER_APP_ID,
+        world.wechat.open_id("alice", Some(OTHER_APP_ID)).unwrap(),
+    );
+    world
+        .api
+        .login_in(app, &world.code_in(app, "alice"))
+        .await
+        .ok(200);
+    let advice = wechat
+        .check_text(
+            &app.parse().unwrap(),
+            &open_id.parse().unwrap(),
+            Scene::Profile,
+            "小明",
+        )
+        .await;
     assert_eq!(advice, Ok(Advice::Pass));
     assert_eq!(world.wechat.calls(STABLE_TOKEN), 2);
 }
@@ -124,14 +163,22 @@ async fn the_old_token_is_served_while_one_instance_renews_it() {
     calls(&wechats, &world).await;
     world.clock.advance_seconds(LIFE - RENEWAL + 60);
     world.log_in("alice").await;
-    let slow = Fault { path: Some(STABLE_TOKEN.into()), latency_ms: Some(1500), ..Fault::default() };
+    let slow = Fault {
+        path: Some(STABLE_TOKEN.into()),
+        latency_ms: Some(1500),
+        ..Fault::default()
+    };
     world.wechat.set_faults([slow]).unwrap();
     let timed = join_all(wechats.iter().map(async |wechat| {
         let start = Instant::now();
         assert_eq!(call(wechat, &world).await, Ok(Advice::Pass));
         start.elapsed()
     }));
-    let waited = timed.await.into_iter().filter(|took| *took >= Duration::from_millis(1500)).count();
+    let waited = timed
+        .await
+        .into_iter()
+        .filter(|took| *took >= Duration::from_millis(1500))
+        .count();
     assert_eq!((waited, world.wechat.calls(STABLE_TOKEN)), (1, 2));
     // The successor is everybody's.
     calls(&wechats, &world).await;
@@ -145,7 +192,11 @@ async fn a_renewal_that_fails_harms_nobody_while_the_old_token_is_good() {
     calls(&wechats, &world).await;
     world.clock.advance_seconds(LIFE - RENEWAL + 60);
     world.log_in("alice").await;
-    let busy = Fault { path: Some(STABLE_TOKEN.into()), errcode: Some(-1), ..Fault::default() };
+    let busy = Fault {
+        path: Some(STABLE_TOKEN.into()),
+        errcode: Some(-1),
+        ..Fault::default()
+    };
     world.wechat.set_faults([busy]).unwrap();
     for outcome in calls(&wechats, &world).await {
         assert_eq!(outcome, Ok(Advice::Pass));
@@ -166,7 +217,11 @@ async fn a_stale_token_is_replaced_once_for_all_instances() {
         assert_eq!(outcome, Ok(Advice::Pass));
     }
     assert_eq!(world.wechat.calls(STABLE_TOKEN), before + 1);
-    assert_eq!(another_server(&world, false).await, new, "nothing of ours was forced");
+    assert_eq!(
+        another_server(&world, false).await,
+        new,
+        "nothing of ours was forced"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,13 +229,29 @@ async fn each_errcode_of_a_stale_token_costs_one_more_call_and_never_a_loop() {
     for errcode in [40001, 40014, 42001] {
         let world = with_redis().await;
         let wechat = instance(&world);
-        let refused = |times| Fault { path: Some(CHECK.into()), errcode: Some(errcode), times, ..Fault::default() };
+        let refused = |times| Fault {
+            path: Some(CHECK.into()),
+            errcode: Some(errcode),
+            times,
+            ..Fault::default()
+        };
         world.wechat.set_faults([refused(Some(1))]).unwrap();
         assert_eq!(call(&wechat, &world).await, Ok(Advice::Pass));
-        assert_eq!((world.wechat.calls(CHECK), world.wechat.calls(STABLE_TOKEN)), (2, 2), "{errcode}");
+        assert_eq!(
+            (world.wechat.calls(CHECK), world.wechat.calls(STABLE_TOKEN)),
+            (2, 2),
+            "{errcode}"
+        );
         world.wechat.set_faults([refused(None)]).unwrap();
-        assert_eq!(call(&wechat, &world).await, Err(WeChatError::AccessTokenStale(errcode.into())));
-        assert_eq!((world.wechat.calls(CHECK), world.wechat.calls(STABLE_TOKEN)), (4, 3), "{errcode}");
+        assert_eq!(
+            call(&wechat, &world).await,
+            Err(WeChatError::AccessTokenStale(errcode.into()))
+        );
+        assert_eq!(
+            (world.wechat.calls(CHECK), world.wechat.calls(STABLE_TOKEN)),
+            (4, 3),
+            "{errcode}"
+        );
     }
 }
 
@@ -224,7 +295,11 @@ async fn redis_holds_it_encrypted() {
     let token = another_server(&world, false).await;
     let held = stored(&mut world, &token_key()).await.unwrap();
     assert!(held.starts_with("k1.") && !held.contains(&token), "{held}");
-    assert_eq!(stored(&mut world, &format!("{}:lock", token_key())).await, None, "the lock is given back");
+    assert_eq!(
+        stored(&mut world, &format!("{}:lock", token_key())).await,
+        None,
+        "the lock is given back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,10 +307,20 @@ async fn a_record_that_does_not_open_counts_as_none() {
     let mut world = with_redis().await;
     call(&instance(&world), &world).await.unwrap();
     let good = stored(&mut world, &token_key()).await.unwrap();
-    for bad in ["", "noise", "k1.AAAA", &good.replace("k1.", "k9."), &format!("{good}AAAA")] {
+    for bad in [
+        "",
+        "noise",
+        "k1.AAAA",
+        &good.replace("k1.", "k9."),
+        &format!("{good}AAAA"),
+    ] {
         store(&mut world, &token_key(), bad).await;
         let before = world.wechat.calls(STABLE_TOKEN);
-        assert_eq!(call(&instance(&world), &world).await, Ok(Advice::Pass), "{bad}");
+        assert_eq!(
+            call(&instance(&world), &world).await,
+            Ok(Advice::Pass),
+            "{bad}"
+        );
         assert_eq!(world.wechat.calls(STABLE_TOKEN), before + 1, "{bad}");
         assert_ne!(stored(&mut world, &token_key()).await.unwrap(), bad);
     }
@@ -243,21 +328,38 @@ async fn a_record_that_does_not_open_counts_as_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_died_with_the_lock_blocks_nobody_for_longer_than_a_call() {
-    let plan = World::with(SharedState::Redis).own_redis().set("WECHAT_TIMEOUT_MS", "500");
+    let plan = World::with(SharedState::Redis)
+        .own_redis()
+        .set("WECHAT_TIMEOUT_MS", "500");
     let mut world = start(plan.start().await).await;
-    store(&mut world, &format!("{}:lock", token_key()), "the dead one's").await;
+    store(
+        &mut world,
+        &format!("{}:lock", token_key()),
+        "the dead one's",
+    )
+    .await;
     let start = Instant::now();
     assert_eq!(call(&instance(&world), &world).await, Ok(Advice::Pass));
     let waited = start.elapsed();
-    assert!((Duration::from_millis(1500)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
+    assert!(
+        (Duration::from_millis(1500)..Duration::from_secs(4)).contains(&waited),
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trouble_with_the_token_is_no_trouble_for_login() {
     let world = with_redis().await;
-    let down = Fault { path: Some(STABLE_TOKEN.into()), status: Some(503), ..Fault::default() };
+    let down = Fault {
+        path: Some(STABLE_TOKEN.into()),
+        status: Some(503),
+        ..Fault::default()
+    };
     world.wechat.set_faults([down]).unwrap();
-    assert_eq!(call(&instance(&world), &world).await, Err(WeChatError::Status(503)));
+    assert_eq!(
+        call(&instance(&world), &world).await,
+        Err(WeChatError::Status(503))
+    );
     let before = world.wechat.calls(STABLE_TOKEN);
     world.log_in("bob").await;
     assert_eq!(world.wechat.calls(STABLE_TOKEN), before);
@@ -266,18 +368,39 @@ async fn trouble_with_the_token_is_no_trouble_for_login() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_wechat_refuses_for_good_is_ours_to_repair() {
     let world = with_redis().await;
-    for (errcode, remedy) in [(40164, "whitelist"), (89503, "administrator"), (40125, "WECHAT_SECRETS")] {
-        let fault = Fault { path: Some(STABLE_TOKEN.into()), errcode: Some(errcode), ..Fault::default() };
+    for (errcode, remedy) in [
+        (40164, "whitelist"),
+        (89503, "administrator"),
+        (40125, "WECHAT_SECRETS"),
+    ] {
+        let fault = Fault {
+            path: Some(STABLE_TOKEN.into()),
+            errcode: Some(errcode),
+            ..Fault::default()
+        };
         world.wechat.set_faults([fault]).unwrap();
-        let error = call(&instance(&world), &world).await.unwrap_err().to_string();
+        let error = call(&instance(&world), &world)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(remedy), "{error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wechat_that_is_out_of_reach_is_an_error_and_no_hanging() {
-    let world = start(World::with(SharedState::Redis).own_redis().proxied().start().await).await;
+    let world = start(
+        World::with(SharedState::Redis)
+            .own_redis()
+            .proxied()
+            .start()
+            .await,
+    )
+    .await;
     world.proxies().wechat.set(wire_proxy::Fault::Refuse).await;
     world.proxies().wechat.reset();
-    assert!(matches!(call(&instance(&world), &world).await, Err(WeChatError::Connect(_))));
+    assert!(matches!(
+        call(&instance(&world), &world).await,
+        Err(WeChatError::Connect(_))
+    ));
 }

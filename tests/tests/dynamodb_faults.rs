@@ -1,5 +1,5 @@
-//! DynamoDB throttles, fails, or loses answers: retries are bounded, the client gets a 503 with `Retry-After`, and nothing
-//! is half-written.
+//! DynamoDB throttles, fails, or loses answers: retries are bounded, the client gets a 503 with
+//! `Retry-After`, and nothing is half-written.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -68,17 +68,26 @@ impl Front {
     /// An instance of the world whose table is behind this.
     async fn of(world: &World) -> (Self, Api) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let front = Self { target: world.table.url(), client, state: Arc::default() };
+        let front = Self {
+            target: world.table.url(),
+            client,
+            state: Arc::default(),
+        };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = Router::new().fallback(answer).with_state(front.clone());
         tokio::spawn(axum::serve(listener, app).into_future());
-        let api = world.another_instance_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
+        let api = world
+            .another_instance_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)])
+            .await;
         (front, api)
     }
 
     fn breaks(&self, operation: &'static str, fault: Fault, times: usize) {
-        *self.state.lock().unwrap() = Broken { fault: Some((operation, fault, times)), attempts: 0 };
+        *self.state.lock().unwrap() = Broken {
+            fault: Some((operation, fault, times)),
+            attempts: 0,
+        };
     }
 
     /// Mends everything; how often the broken operation came.
@@ -99,13 +108,20 @@ impl Front {
 
     async fn forward(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let mut request = self.client.post(&self.target).body(body);
-        for name in ["content-type", "x-amz-target", "x-amz-date", "authorization"] {
+        for name in [
+            "content-type",
+            "x-amz-target",
+            "x-amz-date",
+            "authorization",
+        ] {
             if let Some(value) = headers.get(name) {
                 request = request.header(name, value);
             }
         }
         let answer = request.send().await.unwrap();
-        let response = Response::builder().status(answer.status()).header("content-type", "application/x-amz-json-1.0");
+        let response = Response::builder()
+            .status(answer.status())
+            .header("content-type", "application/x-amz-json-1.0");
         response.body(answer.bytes().await.unwrap().into()).unwrap()
     }
 }
@@ -117,15 +133,21 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
         Some(Fault::Fails) => refuse(500, "InternalServerError"),
         Some(Fault::Lost) => {
             front.forward(&headers, body).await;
-            let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the wire broke")) });
+            let broken = futures_util::stream::once(async {
+                Err::<Bytes, _>(std::io::Error::other("the wire broke"))
+            });
             Response::new(Body::from_stream(broken))
         }
     }
 }
 
 fn refuse(status: u16, code: &str) -> Response {
-    let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "later"});
-    Response::builder().status(status).body(body.to_string().into()).unwrap()
+    let body =
+        json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "later"});
+    Response::builder()
+        .status(status)
+        .body(body.to_string().into())
+        .unwrap()
 }
 
 #[track_caller]
@@ -144,7 +166,9 @@ async fn a_table_that_throttles_twice_is_asked_three_times(state: SharedState) {
     let tokens = log_in(&world, &api).await;
     for fault in [Fault::Throttled, Fault::Fails] {
         front.breaks("UpdateItem", fault, 2);
-        api.change(&tokens.access, &json!({"nickname": "小明"})).await.ok(200);
+        api.change(&tokens.access, &json!({"nickname": "小明"}))
+            .await
+            .ok(200);
         assert_eq!(front.heal(), 3, "{fault:?}");
     }
 }
@@ -158,8 +182,15 @@ async fn a_first_login_is_written_whole_or_not_at_all(state: SharedState) {
         assert_eq!(front.heal(), 3, "{fault:?}");
         assert!(world.rows().await.is_empty());
     }
-    assert_eq!(api.login(&world.code("alice")).await.ok(200)["isNewUser"], true);
-    assert_eq!(world.rows().await.len(), 3, "an identity, a profile and a session");
+    assert_eq!(
+        api.login(&world.code("alice")).await.ok(200)["isNewUser"],
+        true
+    );
+    assert_eq!(
+        world.rows().await.len(),
+        3,
+        "an identity, a profile and a session"
+    );
 }
 
 async fn a_login_whose_session_is_not_written_leaves_a_whole_user(state: SharedState) {
@@ -170,8 +201,15 @@ async fn a_login_whose_session_is_not_written_leaves_a_whole_user(state: SharedS
     assert_eq!(front.heal(), 3);
     let identity = world.identity_row(APP_ID, "alice").await;
     let user = identity["uid"].as_s().unwrap();
-    let profile = world.table.item(&format!("USER#{user}"), "PROFILE").await.unwrap();
-    assert_eq!(profile["identities"].as_ss().unwrap(), std::slice::from_ref(identity["pk"].as_s().unwrap()));
+    let profile = world
+        .table
+        .item(&format!("USER#{user}"), "PROFILE")
+        .await
+        .unwrap();
+    assert_eq!(
+        profile["identities"].as_ss().unwrap(),
+        std::slice::from_ref(identity["pk"].as_s().unwrap())
+    );
     assert_eq!(world.rows().await.len(), 2);
     assert_eq!(&log_in(&world, &api).await.user_id(), user);
     assert_eq!(world.rows().await.len(), 3);
@@ -199,7 +237,10 @@ async fn a_change_of_the_profile_changes_nothing_when_it_fails(state: SharedStat
     unavailable(&api.change(&tokens.access, &change).await);
     assert_eq!(front.heal(), 3);
     assert_eq!(world.rows().await, before);
-    assert_eq!(api.change(&tokens.access, &change).await.ok(200)["version"], 2);
+    assert_eq!(
+        api.change(&tokens.access, &change).await.ok(200)["version"],
+        2
+    );
 }
 
 async fn a_logout_changes_nothing_when_it_fails(state: SharedState) {
@@ -226,7 +267,11 @@ async fn a_number_is_bound_whole_or_not_at_all(state: SharedState) {
     assert_eq!(front.heal(), 3);
     assert_eq!(world.rows().await, before);
     assert!(api.bind_phone(&tokens.access, &code).await.ok(200)["phone"].is_string());
-    assert_eq!(world.rows().await.len(), before.len() + 1, "the number's row");
+    assert_eq!(
+        world.rows().await.len(),
+        before.len() + 1,
+        "the number's row"
+    );
 }
 
 async fn a_refresh_whose_answer_is_lost_gets_the_one_successor(state: SharedState) {
@@ -236,7 +281,10 @@ async fn a_refresh_whose_answer_is_lost_gets_the_one_successor(state: SharedStat
     front.breaks("UpdateItem", Fault::Lost, 1);
     let successor = Tokens::of(&api.refresh(&tokens.refresh).await);
     assert_eq!(front.heal(), 2);
-    assert_eq!(world.session_row(&tokens).await["counter"].as_n().unwrap(), "1");
+    assert_eq!(
+        world.session_row(&tokens).await["counter"].as_n().unwrap(),
+        "1"
+    );
     assert_eq!(successor.session_id(), tokens.session_id());
     Tokens::of(&api.refresh(&successor.refresh).await);
 }
@@ -252,21 +300,43 @@ async fn a_logout_whose_answers_are_lost_has_ended_the_session_everywhere(state:
     assert_eq!(front.heal(), 3);
     assert!(world.session_row(&tokens).await.contains_key("revokedAt"));
     api.info(&tokens.access).await.fails(401, "session_revoked");
-    api.refresh(&tokens.refresh).await.fails(401, "session_revoked");
+    api.refresh(&tokens.refresh)
+        .await
+        .fails(401, "session_revoked");
 }
 
 async fn a_dead_table_is_told_within_the_deadline(state: SharedState) {
-    let world = World::with(state).proxied().set("REQUEST_TIMEOUT_MS", "1000").start().await;
+    let world = World::with(state)
+        .proxied()
+        .set("REQUEST_TIMEOUT_MS", "1000")
+        .start()
+        .await;
     let tokens = world.log_in("alice").await;
     let before = world.rows().await;
     let change = json!({"nickname": "小明"});
-    world.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    world
+        .proxies()
+        .dynamodb
+        .set(wire_proxy::Fault::Refuse)
+        .await;
     world.proxies().dynamodb.cut_and_wait().await;
     unavailable(&world.api.change(&tokens.access, &change).await);
-    world.proxies().dynamodb.set(wire_proxy::Fault::BlackHole).await;
+    world
+        .proxies()
+        .dynamodb
+        .set(wire_proxy::Fault::BlackHole)
+        .await;
     let start = Instant::now();
-    world.api.change(&tokens.access, &change).await.fails(504, "upstream_timeout");
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    world
+        .api
+        .change(&tokens.access, &change)
+        .await
+        .fails(504, "upstream_timeout");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
     world.proxies().dynamodb.heal().await;
     assert_eq!(world.rows().await, before);
     world.proxies().dynamodb.cut();

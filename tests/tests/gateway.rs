@@ -39,7 +39,10 @@ const SOON: Duration = Duration::from_secs(3);
 /// The gateway in a folder, with nothing in its environment but these variables.
 fn spawn(folder: &Path, variables: &[(&str, &str)]) -> Process {
     let mut command = Command::new(binaries::path("local"));
-    command.current_dir(folder).env_clear().envs(variables.iter().copied());
+    command
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied());
     Spawn::new(command).guarded().spawn()
 }
 
@@ -61,20 +64,36 @@ impl Running {
     /// What the banner says of one part.
     fn part(&self, name: &str) -> String {
         let logs = self.process.logs();
-        let line = logs.lines().iter().find_map(|line| line.trim().strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name} in the banner:\n{logs}")).trim().to_owned()
+        let line = logs
+            .lines()
+            .iter()
+            .find_map(|line| line.trim().strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in the banner:\n{logs}"))
+            .trim()
+            .to_owned()
     }
 
     /// Host and port of the embedded database.
     fn database(&self) -> String {
-        self.part("DynamoDB").split_once("http://").unwrap().1.split(' ').next().unwrap().to_owned()
+        self.part("DynamoDB")
+            .split_once("http://")
+            .unwrap()
+            .1
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned()
     }
 
     async fn code(&self, person: &str) -> String {
-        let control = Client::new(&self.api.url).post("/_wechat/_control/code", &json!({"user": person}));
+        let control =
+            Client::new(&self.api.url).post("/_wechat/_control/code", &json!({"user": person}));
         let (status, _, body) = control.send_raw().await;
         assert_eq!(status, 200);
-        serde_json::from_slice::<Value>(&body).unwrap()["code"].as_str().unwrap().to_owned()
+        serde_json::from_slice::<Value>(&body).unwrap()["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Sends the signal and awaits a clean end.
@@ -106,26 +125,56 @@ async fn the_printed_lines_work_one_after_another() {
     gateway.process.wait_for_line("/api/v1/user/phone").await;
     let logs = gateway.process.logs();
     let printed = logs.lines().iter().skip_while(|line| *line != TRY).skip(1);
-    let script: Vec<_> = printed.take_while(|line| line.starts_with("  ")).map(String::as_str).collect();
+    let script: Vec<_> = printed
+        .take_while(|line| line.starts_with("  "))
+        .map(String::as_str)
+        .collect();
     assert!(script.len() >= 4, "{logs}");
 
     let mut bash = Command::new("bash");
-    bash.args(["-euo", "pipefail", "-c", &script.join("\n")]).current_dir(folder.path());
-    let output = tokio::task::spawn_blocking(move || bash.output().unwrap()).await.unwrap();
+    bash.args(["-euo", "pipefail", "-c", &script.join("\n")])
+        .current_dir(folder.path());
+    let output = tokio::task::spawn_blocking(move || bash.output().unwrap())
+        .await
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let answers: Vec<Value> = Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>().unwrap();
-    let [health, login, info, change, data, phone, push] = answers.as_slice() else { panic!("{answers:?}\n{errors}") };
+    let answers: Vec<Value> = Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let [health, login, info, change, data, phone, push] = answers.as_slice() else {
+        panic!("{answers:?}\n{errors}")
+    };
     assert_eq!(health["data"]["status"], "ok");
     assert_eq!(login["data"]["isNewUser"], true);
     assert_eq!(info["data"], login["data"]["user"]);
-    assert_eq!((&change["data"]["id"], &change["data"]["nickname"]), (&info["data"]["id"], &"小明".into()));
-    assert_eq!((&data["code"], &data["data"]["nickName"]), (&200.into(), &"alice".into()));
+    assert_eq!(
+        (&change["data"]["id"], &change["data"]["nickname"]),
+        (&info["data"]["id"], &"小明".into())
+    );
+    assert_eq!(
+        (&data["code"], &data["data"]["nickName"]),
+        (&200.into(), &"alice".into())
+    );
     assert_eq!(phone["data"]["id"], info["data"]["id"]);
-    assert!(phone["data"]["phone"].as_str().unwrap().starts_with("138"), "{phone}");
-    assert_eq!((&push["status"], &push["answer"]), (&200.into(), &"success".into()));
-    let tokens = Tokens { access: login["data"]["token"].as_str().unwrap().to_owned(), refresh: String::new() };
-    assert_eq!(gateway.api.info(&tokens.access).await.ok(200)["nickname"], Value::Null, "taken back");
+    assert!(
+        phone["data"]["phone"].as_str().unwrap().starts_with("138"),
+        "{phone}"
+    );
+    assert_eq!(
+        (&push["status"], &push["answer"]),
+        (&200.into(), &"success".into())
+    );
+    let tokens = Tokens {
+        access: login["data"]["token"].as_str().unwrap().to_owned(),
+        refresh: String::new(),
+    };
+    assert_eq!(
+        gateway.api.info(&tokens.access).await.ok(200)["nickname"],
+        Value::Null,
+        "taken back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,7 +200,10 @@ async fn ctrl_c_and_sigterm_end_it_at_once_though_connections_are_open() {
         let address = gateway.api.url.strip_prefix("http://").unwrap().to_owned();
         let database = gateway.database();
         let _idle = [answered(&address), answered(&database)];
-        let _silent = [TcpStream::connect(&address).unwrap(), TcpStream::connect(&database).unwrap()];
+        let _silent = [
+            TcpStream::connect(&address).unwrap(),
+            TcpStream::connect(&database).unwrap(),
+        ];
         gateway.end(signal).await;
     }
 }
@@ -171,15 +223,26 @@ async fn a_taken_port_is_named_with_the_way_to_another() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let logs = refusal(folder.path(), &[("PORT", &port)]).await;
-    assert!(logs.contain(&format!("127.0.0.1:{port} is in use")) && logs.contain("PORT="), "{logs}");
+    assert!(
+        logs.contain(&format!("127.0.0.1:{port} is in use")) && logs.contain("PORT="),
+        "{logs}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_come_from_a_dotenv_file_too() {
     let folder = folder();
-    fs::write(folder.path().join(".env"), "# mine\nPORT=0\nDATA_DIR=of-the-file\n").unwrap();
+    fs::write(
+        folder.path().join(".env"),
+        "# mine\nPORT=0\nDATA_DIR=of-the-file\n",
+    )
+    .unwrap();
     let gateway = Running::start(folder.path(), &[]).await;
-    assert!(gateway.part("DynamoDB").ends_with("(data in of-the-file)"), "{}", gateway.part("DynamoDB"));
+    assert!(
+        gateway.part("DynamoDB").ends_with("(data in of-the-file)"),
+        "{}",
+        gateway.part("DynamoDB")
+    );
     assert!(folder.path().join("of-the-file").is_dir());
 }
 
@@ -187,15 +250,29 @@ async fn settings_come_from_a_dotenv_file_too() {
 async fn the_environment_wins_over_the_dotenv_file() {
     let folder = folder();
     fs::write(folder.path().join(".env"), "PORT=1\nDATA_DIR=of-the-file\n").unwrap();
-    let gateway = Running::start(folder.path(), &[ANY_PORT, ("DATA_DIR", "of-the-environment")]).await;
-    assert!(gateway.part("DynamoDB").ends_with("(data in of-the-environment)"), "{}", gateway.part("DynamoDB"));
+    let gateway = Running::start(
+        folder.path(),
+        &[ANY_PORT, ("DATA_DIR", "of-the-environment")],
+    )
+    .await;
+    assert!(
+        gateway
+            .part("DynamoDB")
+            .ends_with("(data in of-the-environment)"),
+        "{}",
+        gateway.part("DynamoDB")
+    );
     assert!(!folder.path().join("of-the-file").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dotenv_file_that_is_none_is_refused_and_not_quoted() {
     let folder = folder();
-    fs::write(folder.path().join(".env"), "JWT_SECRETS hunter2-without-an-equals-sign\n").unwrap();
+    fs::write(
+        folder.path().join(".env"),
+        "JWT_SECRETS hunter2-without-an-equals-sign\n",
+    )
+    .unwrap();
     let logs = refusal(folder.path(), &[ANY_PORT]).await;
     assert!(logs.contain(".env") && !logs.contain("hunter2"), "{logs}");
 }
@@ -203,14 +280,24 @@ async fn a_dotenv_file_that_is_none_is_refused_and_not_quoted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_setting_that_makes_no_sense_is_named_and_not_quoted() {
     let folder = folder();
-    for name in
-        ["PORT", "HOST", "DYNAMODB_PORT", "LOG_LEVEL", "JWT_SECRETS", "DATA_KEYS", "REDIS_URL", "WECHAT_BASE_URL"]
-    {
+    for name in [
+        "PORT",
+        "HOST",
+        "DYNAMODB_PORT",
+        "LOG_LEVEL",
+        "JWT_SECRETS",
+        "DATA_KEYS",
+        "REDIS_URL",
+        "WECHAT_BASE_URL",
+    ] {
         let mut variables = vec![ANY_PORT];
         variables.retain(|(other, _)| *other != name);
         variables.push((name, "hunter2"));
         let logs = refusal(folder.path(), &variables).await;
-        assert!(logs.contain(&format!("{name}: ")) && !logs.contain("hunter2"), "{name}:\n{logs}");
+        assert!(
+            logs.contain(&format!("{name}: ")) && !logs.contain("hunter2"),
+            "{name}:\n{logs}"
+        );
     }
 }
 
@@ -221,27 +308,47 @@ async fn with_a_redis_url_shared_state_is_in_redis() {
     assert!(gateway.part("shared state").starts_with("Redis"));
     let tokens = Tokens::of(&gateway.api.login(&gateway.code("alice").await).await);
     gateway.api.info(&tokens.access).await.ok(200);
-    let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis.connection().await).await.unwrap();
+    let mut keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut redis.connection().await)
+        .await
+        .unwrap();
     // Rate limits are there, too.
     keys.retain(|key| !key.contains("}:rl:"));
     keys.sort();
     let login = keys.remove(0);
     assert!(login.starts_with("{login:"), "{login}");
-    assert_eq!(keys, [format!("{{s:{}}}", tokens.session_id()), format!("{{u:{}}}:profile", tokens.user_id())]);
+    assert_eq!(
+        keys,
+        [
+            format!("{{s:{}}}", tokens.session_id()),
+            format!("{{u:{}}}:profile", tokens.user_id())
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_wechat_base_url_that_wechat_is_asked() {
     let folder = folder();
     let wechat = Simulator::new([(APP_ID.to_owned(), APP_SECRET.to_owned())]);
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, wechat.router()).into_future());
     let secrets = format!("{APP_ID}:{APP_SECRET}");
-    let there = [("WECHAT_BASE_URL", url.as_str()), ("WECHAT_APPIDS", APP_ID), ("WECHAT_SECRETS", &secrets)];
+    let there = [
+        ("WECHAT_BASE_URL", url.as_str()),
+        ("WECHAT_APPIDS", APP_ID),
+        ("WECHAT_SECRETS", &secrets),
+    ];
     let gateway = Running::start(folder.path(), &[&[ANY_PORT], there.as_slice()].concat()).await;
     assert_eq!(gateway.part("WeChat"), url);
-    gateway.api.login(&wechat.mint_code("alice", None).unwrap()).await.ok(200);
+    gateway
+        .api
+        .login(&wechat.mint_code("alice", None).unwrap())
+        .await
+        .ok(200);
     assert_eq!(wechat.calls(CODE2SESSION), 1);
     gateway
         .api
@@ -260,7 +367,12 @@ async fn another_program_reaches_the_database_where_the_banner_says() {
     let table = e2e::dynamodb::client(&format!("http://{}", gateway.database()));
     let users = table.scan().table_name("weapp").send().await.unwrap();
     let key = format!("USER#{}", tokens.user_id());
-    assert!(users.items().iter().any(|row| row["pk"].as_s().is_ok_and(|pk| *pk == key)));
+    assert!(
+        users
+            .items()
+            .iter()
+            .any(|row| row["pk"].as_s().is_ok_and(|pk| *pk == key))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -270,15 +382,38 @@ async fn prometheus_reads_metrics_on_a_port_of_their_own() {
     let code = gateway.code("alice").await;
     let tokens = Tokens::of(&gateway.api.login(&code).await);
     gateway.api.info(&tokens.access).await.ok(200);
-    gateway.api.info("no-token-of-ours").await.fails(401, "token_invalid");
-    gateway.api.request("BREW", "/pot/of/coffee").send().await.fails(404, "not_found");
+    gateway
+        .api
+        .info("no-token-of-ours")
+        .await
+        .fails(401, "token_invalid");
+    gateway
+        .api
+        .request("BREW", "/pot/of/coffee")
+        .send()
+        .await
+        .fails(404, "not_found");
     // Not where everybody can ask.
-    gateway.api.request("GET", "/metrics").send().await.fails(404, "not_found");
+    gateway
+        .api
+        .request("GET", "/metrics")
+        .send()
+        .await
+        .fails(404, "not_found");
     let url = gateway.part("metrics");
-    let (status, headers, text) = Client::new(url.strip_suffix("/metrics").unwrap()).get("/metrics").send_raw().await;
+    let (status, headers, text) = Client::new(url.strip_suffix("/metrics").unwrap())
+        .get("/metrics")
+        .send_raw()
+        .await;
     let text = String::from_utf8(text).unwrap();
     assert_eq!(status, 200);
-    assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain"), "{headers:?}");
+    assert!(
+        headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/plain"),
+        "{headers:?}"
+    );
     for line in [
         "# TYPE requests_total counter",
         r#"requests_total{route="/api/v1/user/info",method="GET",status="200"} 1"#,
@@ -289,10 +424,20 @@ async fn prometheus_reads_metrics_on_a_port_of_their_own() {
         r#"request_latency_seconds_bucket{route="/api/v1/user/login",le="+Inf"} 1"#,
         r#"upstream_latency_seconds_count{upstream="wechat"} 1"#,
     ] {
-        assert!(text.lines().any(|known| known == line), "no {line} in:\n{text}");
+        assert!(
+            text.lines().any(|known| known == line),
+            "no {line} in:\n{text}"
+        );
     }
-    assert!(text.contains(r#"upstream_latency_seconds_count{upstream="dynamodb"}"#), "{text}");
-    let own = [("the code", code.as_str()), ("an access token", &tokens.access), ("the user", &tokens.user_id())];
+    assert!(
+        text.contains(r#"upstream_latency_seconds_count{upstream="dynamodb"}"#),
+        "{text}"
+    );
+    let own = [
+        ("the code", code.as_str()),
+        ("an access token", &tokens.access),
+        ("the user", &tokens.user_id()),
+    ];
     Logs::new(vec![text]).assert_without_secrets(own);
     gateway.end(Signal::TERM).await;
 }
@@ -300,7 +445,10 @@ async fn prometheus_reads_metrics_on_a_port_of_their_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_start_takes_less_than_three_seconds() {
     let folder = folder();
-    Running::start(folder.path(), &[ANY_PORT]).await.end(Signal::INT).await;
+    Running::start(folder.path(), &[ANY_PORT])
+        .await
+        .end(Signal::INT)
+        .await;
     let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
     gateway.api.request("GET", "/health").send().await.ok(200);
     assert!(gateway.process.started().elapsed() < Duration::from_secs(3));

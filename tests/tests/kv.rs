@@ -1,4 +1,5 @@
-//! Shared state: Redis and this process's memory answer the same, and a connection that died is no error.
+//! Shared state: Redis and this process's memory answer the same, and a connection that died is no
+//! error.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
@@ -11,7 +12,11 @@ use shared::{
 };
 
 fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
-    Record { key, value: value.as_bytes(), life: Duration::from_mins(1) }
+    Record {
+        key,
+        value: value.as_bytes(),
+        life: Duration::from_mins(1),
+    }
 }
 
 fn redis(server: &RedisServer) -> Kv {
@@ -48,7 +53,12 @@ async fn answer(kv: &Kv, key: &str, operation: &Operation) -> String {
         Operation::Put(value) => format!("{:?}", kv.put(record(key, value)).await.unwrap()),
         Operation::Add(value) => format!("{:?}", kv.add(record(key, value)).await.unwrap()),
         Operation::Replace(expected, value) => {
-            format!("{:?}", kv.replace(expected.as_bytes(), record(key, value)).await.unwrap())
+            format!(
+                "{:?}",
+                kv.replace(expected.as_bytes(), record(key, value))
+                    .await
+                    .unwrap()
+            )
         }
         Operation::Delete => format!("{:?}", kv.delete(key).await.unwrap()),
         Operation::Remove(expected) => {
@@ -63,14 +73,19 @@ fn redis_and_memory_answer_the_same() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(RedisServer::start());
     let redis = redis(&server);
-    let mut runner = TestRunner::new(ProptestConfig { cases: 64, ..ProptestConfig::default() });
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 64,
+        ..ProptestConfig::default()
+    });
     let outcome = runner.run(&vec(operation(), 1..30), |operations| {
         runtime.block_on(async {
             server.flushall().await;
             let memory = Kv::Memory(MemoryStore::new(Clock::System));
             for (key, operation) in operations {
-                let (expected, answered) =
-                    (answer(&memory, key, &operation).await, answer(&redis, key, &operation).await);
+                let (expected, answered) = (
+                    answer(&memory, key, &operation).await,
+                    answer(&redis, key, &operation).await,
+                );
                 prop_assert_eq!(expected, answered, "{:?} {}", operation, key);
             }
             Ok(())
@@ -95,7 +110,10 @@ async fn a_repeated_claim_is_still_ours() {
     let server = RedisServer::start().await;
     let kv = redis(&server);
     assert!(kv.add(record("k", "mine")).await.unwrap());
-    assert!(kv.add(record("k", "mine")).await.unwrap(), "the same claim, its first answer lost");
+    assert!(
+        kv.add(record("k", "mine")).await.unwrap(),
+        "the same claim, its first answer lost"
+    );
     assert!(!kv.add(record("k", "theirs")).await.unwrap());
 }
 
@@ -121,7 +139,11 @@ async fn a_silent_server_costs_its_budget_and_is_used_again_when_it_answers() {
     let start = Instant::now();
     kv.get(["k"]).await.unwrap_err();
     // The budget is 50 ms; the rest is for two busy cores.
-    assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        start.elapsed()
+    );
     server.resume();
     let deadline = Instant::now() + Duration::from_secs(2);
     while kv.get(["k"]).await.is_err() {

@@ -41,11 +41,20 @@ async fn a_refresh_gives_new_tokens_of_the_same_session(state: SharedState) {
         "token": second.access, "tokenType": "Bearer", "expiresIn": 7200, "refreshToken": second.refresh,
         "refreshExpiresIn": 2_592_000,
     });
-    assert_eq!(answer.body, json!({"code": 200, "message": "操作成功", "data": data}));
+    assert_eq!(
+        answer.body,
+        json!({"code": 200, "message": "操作成功", "data": data})
+    );
     assert_eq!(second.session_id(), first.session_id());
-    assert_ne!((&second.access, &second.refresh), (&first.access, &first.refresh));
+    assert_ne!(
+        (&second.access, &second.refresh),
+        (&first.access, &first.refresh)
+    );
     world.api.info(&second.access).await.ok(200);
-    assert_eq!(world.session_row(&first).await["counter"].as_n().unwrap(), "1");
+    assert_eq!(
+        world.session_row(&first).await["counter"].as_n().unwrap(),
+        "1"
+    );
 }
 
 async fn a_refreshed_session_lives_on_for_its_whole_life(state: SharedState) {
@@ -66,16 +75,24 @@ async fn a_hundred_concurrent_refreshes_get_the_identical_successor(state: Share
     for answer in &answers {
         assert_eq!(Tokens::of(answer), successor);
     }
-    assert_eq!(world.session_row(&first).await["counter"].as_n().unwrap(), "1");
+    assert_eq!(
+        world.session_row(&first).await["counter"].as_n().unwrap(),
+        "1"
+    );
     world.api.refresh(&successor.refresh).await.ok(200);
 }
 
-async fn a_token_one_step_behind_gets_the_identical_successor_within_the_grace_window(state: SharedState) {
+async fn a_token_one_step_behind_gets_the_identical_successor_within_the_grace_window(
+    state: SharedState,
+) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     let successor = Tokens::of(&world.api.refresh(&first.refresh).await);
     world.clock.advance_seconds(60);
-    assert_eq!(Tokens::of(&world.api.refresh(&first.refresh).await), successor);
+    assert_eq!(
+        Tokens::of(&world.api.refresh(&first.refresh).await),
+        successor
+    );
 }
 
 async fn a_token_one_step_behind_is_reuse_after_the_grace_window(state: SharedState) {
@@ -87,7 +104,9 @@ async fn a_token_one_step_behind_is_reuse_after_the_grace_window(state: SharedSt
     answer.fails(401, "refresh_reused");
     assert_eq!(
         answer.header("www-authenticate"),
-        Some(r#"Bearer realm="weapp", error="invalid_token", error_description="the refresh token is not usable""#)
+        Some(
+            r#"Bearer realm="weapp", error="invalid_token", error_description="the refresh token is not usable""#
+        )
     );
 }
 
@@ -96,15 +115,27 @@ async fn a_token_two_steps_behind_is_reuse_at_once(state: SharedState) {
     let first = world.log_in("alice").await;
     let second = Tokens::of(&world.api.refresh(&first.refresh).await);
     world.api.refresh(&second.refresh).await.ok(200);
-    world.api.refresh(&first.refresh).await.fails(401, "refresh_reused");
+    world
+        .api
+        .refresh(&first.refresh)
+        .await
+        .fails(401, "refresh_reused");
 }
 
 async fn reuse_ends_the_session_for_access_tokens_too(state: SharedState) {
     let world = World::start(state).await;
     let (first, successor) = reuse(&world).await;
     for tokens in [&first, &successor] {
-        world.api.info(&tokens.access).await.fails(401, "session_revoked");
-        world.api.refresh(&tokens.refresh).await.fails(401, "session_revoked");
+        world
+            .api
+            .info(&tokens.access)
+            .await
+            .fails(401, "session_revoked");
+        world
+            .api
+            .refresh(&tokens.refresh)
+            .await
+            .fails(401, "session_revoked");
     }
     assert!(world.session_row(&first).await.contains_key("revokedAt"));
 }
@@ -116,7 +147,10 @@ async fn reuse_is_audited_in_the_log(state: SharedState) {
     let mut audits = captured().json_where("audit", &"refresh_reused".into());
     audits.retain(|line| line["session_id"] == first.session_id());
     assert_eq!(audits.len(), 1, "{audits:?}");
-    assert_eq!((&audits[0]["level"], &audits[0]["user_id"]), (&json!("WARN"), &json!(first.user_id())));
+    assert_eq!(
+        (&audits[0]["level"], &audits[0]["user_id"]),
+        (&json!("WARN"), &json!(first.user_id()))
+    );
 }
 
 async fn reuse_ends_no_other_session(state: SharedState) {
@@ -127,22 +161,34 @@ async fn reuse_ends_no_other_session(state: SharedState) {
     world.api.refresh(&other.refresh).await.ok(200);
 }
 
-/// Alice logs in and refreshes, and her first token is used again when it is too late. Her tokens before and after.
+/// Alice logs in and refreshes, and her first token is used again when it is too late. Her tokens
+/// before and after.
 async fn reuse(world: &World) -> (Tokens, Tokens) {
     let first = world.log_in("alice").await;
     let successor = Tokens::of(&world.api.refresh(&first.refresh).await);
     world.api.info(&successor.access).await.ok(200);
     world.clock.advance_seconds(61);
-    world.api.refresh(&first.refresh).await.fails(401, "refresh_reused");
+    world
+        .api
+        .refresh(&first.refresh)
+        .await
+        .fails(401, "refresh_reused");
     (first, successor)
 }
 
 async fn without_a_grace_window_every_second_use_is_reuse(state: SharedState) {
-    let world = World::with(state).set("REFRESH_GRACE_SECONDS", "0").start().await;
+    let world = World::with(state)
+        .set("REFRESH_GRACE_SECONDS", "0")
+        .start()
+        .await;
     let first = world.log_in("alice").await;
     world.api.refresh(&first.refresh).await.ok(200);
     world.clock.advance_seconds(1);
-    world.api.refresh(&first.refresh).await.fails(401, "refresh_reused");
+    world
+        .api
+        .refresh(&first.refresh)
+        .await
+        .fails(401, "refresh_reused");
 }
 
 async fn what_is_no_refresh_token_of_ours_is_invalid(state: SharedState) {
@@ -154,12 +200,31 @@ async fn what_is_no_refresh_token_of_ours_is_invalid(state: SharedState) {
     let padded = format!("{good}=");
     let shorter = &good[..good.len() - 1];
     let other_version = good.replace("rt1.", "rt2.");
-    let garbage =
-        ["x", "rt1.", "rt1.AAAA", "rt1.!!!!", " ", "\u{1F511}", &upper, &longer, &padded, shorter, &other_version];
+    let garbage = [
+        "x",
+        "rt1.",
+        "rt1.AAAA",
+        "rt1.!!!!",
+        " ",
+        "\u{1F511}",
+        &upper,
+        &longer,
+        &padded,
+        shorter,
+        &other_version,
+    ];
     for text in garbage {
         let answer = world.api.refresh(text).await;
-        assert_eq!((answer.status, answer.reason()), (401, Some("refresh_invalid")), "{text:?}");
-        assert!(answer.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer ")));
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (401, Some("refresh_invalid")),
+            "{text:?}"
+        );
+        assert!(
+            answer
+                .header("www-authenticate")
+                .is_some_and(|challenge| challenge.starts_with("Bearer "))
+        );
     }
     // Another kind of token is longer than any refresh token, or not one of ours either.
     let access = world.api.refresh(&tokens.access).await;
@@ -173,7 +238,11 @@ async fn a_refresh_token_with_the_body_of_another_is_invalid(state: SharedState)
     // 36 bytes of body are 48 characters; the rest is the HMAC.
     let cut = "rt1.".len() + 48;
     let forged = format!("{}{}", &alice.refresh[..cut], &bob.refresh[cut..]);
-    world.api.refresh(&forged).await.fails(401, "refresh_invalid");
+    world
+        .api
+        .refresh(&forged)
+        .await
+        .fails(401, "refresh_invalid");
     world.api.refresh(&alice.refresh).await.ok(200);
     world.api.refresh(&bob.refresh).await.ok(200);
 }
@@ -181,8 +250,13 @@ async fn a_refresh_token_with_the_body_of_another_is_invalid(state: SharedState)
 async fn a_refresh_token_of_a_foreign_key_is_invalid(state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
-    let foreign = world.another_instance_with(&[("JWT_SECRETS", OTHER_SECRET)]).await;
-    foreign.refresh(&tokens.refresh).await.fails(401, "refresh_invalid");
+    let foreign = world
+        .another_instance_with(&[("JWT_SECRETS", OTHER_SECRET)])
+        .await;
+    foreign
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
     world.api.refresh(&tokens.refresh).await.ok(200);
 }
 
@@ -203,29 +277,52 @@ async fn an_expired_session_can_not_be_refreshed(state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.clock.advance_seconds(2_592_000);
-    world.api.refresh(&tokens.refresh).await.fails(401, "refresh_invalid");
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
 }
 
 async fn a_session_without_a_row_can_not_be_refreshed(state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
-    world.remove_row(&format!("USER#{}", tokens.user_id()), &format!("SESSION#{}", tokens.session_id())).await;
-    world.api.refresh(&tokens.refresh).await.fails(401, "refresh_invalid");
+    world
+        .remove_row(
+            &format!("USER#{}", tokens.user_id()),
+            &format!("SESSION#{}", tokens.session_id()),
+        )
+        .await;
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
     assert_eq!(world.count("SESSION#").await, 0);
 }
 
 async fn a_session_without_a_user_can_not_be_refreshed(state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
-    world.remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE").await;
-    world.api.refresh(&tokens.refresh).await.fails(401, "refresh_invalid");
+    world
+        .remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE")
+        .await;
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
 }
 
 async fn a_disabled_user_can_not_refresh(state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.disable(&tokens.user_id()).await;
-    world.api.refresh(&tokens.refresh).await.fails(403, "user_disabled");
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(403, "user_disabled");
     // Nothing was used up: once enabled again, the token is still the current one.
     world.enable(&tokens.user_id()).await;
     world.clock.advance_seconds(3600);
@@ -244,14 +341,18 @@ async fn a_refresh_racing_a_logout_leaves_no_living_token(state: SharedState) {
         let tokens = world.log_in(&format!("person {round}")).await;
         // Each round another one is ahead.
         let head_start = round % 5;
-        let refreshes = join_all((0..4).map(|at| if at % 2 == 0 { &world.api } else { &other }).map(async |api| {
-            let answer = api.refresh(&tokens.refresh).await;
-            if answer.status == 200 {
-                // Reads bring the session back into the cache, if anything can.
-                other.info(&Tokens::of(&answer).access).await;
-            }
-            answer
-        }));
+        let refreshes = join_all(
+            (0..4)
+                .map(|at| if at % 2 == 0 { &world.api } else { &other })
+                .map(async |api| {
+                    let answer = api.refresh(&tokens.refresh).await;
+                    if answer.status == 200 {
+                        // Reads bring the session back into the cache, if anything can.
+                        other.info(&Tokens::of(&answer).access).await;
+                    }
+                    answer
+                }),
+        );
         let logout = async {
             for _ in 0..head_start {
                 other.info(&tokens.access).await;
@@ -268,9 +369,14 @@ async fn a_refresh_racing_a_logout_leaves_no_living_token(state: SharedState) {
             let tokens = Tokens::of(&answer);
             for api in [&world.api, &other] {
                 api.info(&tokens.access).await.fails(401, "session_revoked");
-                api.refresh(&tokens.refresh).await.fails(401, "session_revoked");
+                api.refresh(&tokens.refresh)
+                    .await
+                    .fails(401, "session_revoked");
             }
         }
     }
-    assert!(refreshed_first > 0, "no refresh was ever faster than a logout: that was no race");
+    assert!(
+        refreshed_first > 0,
+        "no refresh was ever faster than a logout: that was no race"
+    );
 }

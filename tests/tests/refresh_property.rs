@@ -1,5 +1,5 @@
-//! Whatever order refreshes, replays, logouts, losses of shared state and the passing of time come in: each request is
-//! decided as the rules of the API say, written down here as a small model.
+//! Whatever order refreshes, replays, logouts, losses of shared state and the passing of time come
+//! in: each request is decided as the rules of the API say, written down here as a small model.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use e2e::{
@@ -21,7 +21,8 @@ const GRACE: i64 = 60;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Presents the refresh token that was issued this many steps before the newest: 0 is the newest itself.
+    /// Presents the refresh token that was issued this many steps before the newest: 0 is the
+    /// newest itself.
     Refresh(usize),
     /// Reads with the newest access token.
     Read,
@@ -69,7 +70,10 @@ impl Model {
             answer.fails(401, "refresh_invalid");
         } else if back == 0 {
             let tokens = Tokens::of(answer);
-            assert!(!self.issued.contains(&tokens), "tokens that were issued before");
+            assert!(
+                !self.issued.contains(&tokens),
+                "tokens that were issued before"
+            );
             self.issued.push(tokens);
             self.rotated_at = self.now;
         } else if back == 1 && self.now - self.rotated_at <= GRACE {
@@ -102,18 +106,28 @@ struct Instances {
 
 impl Instances {
     fn pick(&self, second: bool) -> &Api {
-        self.second.as_ref().filter(|_| second).unwrap_or(&self.world.api)
+        self.second
+            .as_ref()
+            .filter(|_| second)
+            .unwrap_or(&self.world.api)
     }
 }
 
 async fn play(instances: &mut Instances, steps: Vec<(Step, bool)>) {
     let first = instances.world.log_in("alice").await;
-    let mut model = Model { now: 0, rotated_at: 0, revoked: false, issued: vec![first] };
+    let mut model = Model {
+        now: 0,
+        rotated_at: 0,
+        revoked: false,
+        issued: vec![first],
+    };
     for (step, second) in steps {
         let api = instances.pick(second);
         match step {
             Step::Refresh(back) => {
-                let Some(at) = model.issued.len().checked_sub(back + 1) else { continue };
+                let Some(at) = model.issued.len().checked_sub(back + 1) else {
+                    continue;
+                };
                 let answer = api.refresh(&model.issued[at].refresh).await;
                 model.refreshed(back, &answer);
             }
@@ -139,9 +153,17 @@ both_ways!(every_interleaving_is_decided_by_the_rules);
 
 async fn every_interleaving_is_decided_by_the_rules(state: SharedState) {
     let world = World::with(state).own_redis().start().await;
-    let second = if state == SharedState::Redis { Some(world.another_instance().await) } else { None };
+    let second = if state == SharedState::Redis {
+        Some(world.another_instance().await)
+    } else {
+        None
+    };
     let instances = std::cell::RefCell::new(Instances { world, second });
-    let config = Config { cases: 192, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 192,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let result = block_in_place(|| {
         TestRunner::new(config).run(&steps(), |steps| {
             Handle::current().block_on(play(&mut instances.borrow_mut(), steps));

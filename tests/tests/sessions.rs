@@ -34,7 +34,10 @@ async fn a_logout_without_a_body_ends_this_session(state: SharedState) {
     let world = World::start(state).await;
     let (tokens, other) = (world.log_in("alice").await, world.log_in("alice").await);
     let answer = world.api.logout(&tokens.access).await;
-    assert_eq!(answer.body, json!({"code": 200, "message": "操作成功", "data": {}}));
+    assert_eq!(
+        answer.body,
+        json!({"code": 200, "message": "操作成功", "data": {}})
+    );
     has_ended(&world, &tokens).await;
     lives(&world, &other).await;
 }
@@ -64,7 +67,11 @@ async fn a_logout_of_all_ends_every_session_of_the_user_and_of_nobody_else(state
         lives(&world, &tokens).await;
         alice.push(tokens);
     }
-    world.api.logout_with(&alice[7].access, &json!({"all": true})).await.ok(200);
+    world
+        .api
+        .logout_with(&alice[7].access, &json!({"all": true}))
+        .await
+        .ok(200);
     for tokens in &alice {
         has_ended(&world, tokens).await;
     }
@@ -79,14 +86,26 @@ async fn a_second_logout_finds_the_session_ended(state: SharedState) {
     again.fails(401, "session_revoked");
     assert_eq!(
         again.header("www-authenticate"),
-        Some(r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#)
+        Some(
+            r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#
+        )
     );
 }
 
-async fn the_list_has_each_living_session_newest_first_and_marks_the_current_one(state: SharedState) {
+async fn the_list_has_each_living_session_newest_first_and_marks_the_current_one(
+    state: SharedState,
+) {
     let world = World::start(state).await;
-    let login = world.api.request("POST", "/api/v1/user/login").header("user-agent", "MicroMessenger/8.0");
-    let first = Tokens::of(&login.json(&json!({"code": world.code("alice")})).send().await);
+    let login = world
+        .api
+        .request("POST", "/api/v1/user/login")
+        .header("user-agent", "MicroMessenger/8.0");
+    let first = Tokens::of(
+        &login
+            .json(&json!({"code": world.code("alice")}))
+            .send()
+            .await,
+    );
     world.clock.advance_seconds(60);
     let code = world.code_in(OTHER_APP_ID, "bob");
     Tokens::of(&world.api.login_in(OTHER_APP_ID, &code).await);
@@ -121,29 +140,47 @@ async fn ended_and_expired_sessions_are_not_listed(state: SharedState) {
     world.clock.advance_seconds(2_592_000);
     let (ended, current) = (world.log_in("alice").await, world.log_in("alice").await);
     world.api.logout(&ended.access).await.ok(200);
-    assert_eq!(listed(&world, &current).await, BTreeSet::from([current.session_id()]));
+    assert_eq!(
+        listed(&world, &current).await,
+        BTreeSet::from([current.session_id()])
+    );
 }
 
 async fn a_user_ends_another_own_session(state: SharedState) {
     let world = World::start(state).await;
     let (here, elsewhere) = (world.log_in("alice").await, world.log_in("alice").await);
     lives(&world, &elsewhere).await;
-    world.api.end_session(&here.access, &elsewhere.session_id()).await.ok(200);
+    world
+        .api
+        .end_session(&here.access, &elsewhere.session_id())
+        .await
+        .ok(200);
     has_ended(&world, &elsewhere).await;
-    assert_eq!(listed(&world, &here).await, BTreeSet::from([here.session_id()]));
+    assert_eq!(
+        listed(&world, &here).await,
+        BTreeSet::from([here.session_id()])
+    );
 }
 
 async fn a_user_ends_the_current_session_by_its_id(state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
-    world.api.end_session(&tokens.access, &tokens.session_id()).await.ok(200);
+    world
+        .api
+        .end_session(&tokens.access, &tokens.session_id())
+        .await
+        .ok(200);
     has_ended(&world, &tokens).await;
 }
 
 async fn a_session_of_somebody_else_is_not_found(state: SharedState) {
     let world = World::start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
-    world.api.end_session(&alice.access, &bob.session_id()).await.fails(404, "not_found");
+    world
+        .api
+        .end_session(&alice.access, &bob.session_id())
+        .await
+        .fails(404, "not_found");
     lives(&world, &bob).await;
 }
 
@@ -153,11 +190,23 @@ async fn an_id_of_no_session_is_not_found(state: SharedState) {
     let before = world.rows().await;
     let shouted = tokens.session_id().to_uppercase();
     let long = "0".repeat(4000);
-    let ids =
-        ["0193c0de-0000-7000-8000-00000000abcd", "x", "%00", "%E6%98%8E", "PROFILE", "..%2Finfo", &shouted, &long];
+    let ids = [
+        "0193c0de-0000-7000-8000-00000000abcd",
+        "x",
+        "%00",
+        "%E6%98%8E",
+        "PROFILE",
+        "..%2Finfo",
+        &shouted,
+        &long,
+    ];
     for id in ids {
         let answer = world.api.end_session(&tokens.access, id).await;
-        assert_eq!((answer.status, answer.reason()), (404, Some("not_found")), "{id}");
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (404, Some("not_found")),
+            "{id}"
+        );
     }
     assert_eq!(world.rows().await, before);
 }
@@ -187,7 +236,8 @@ async fn no_ended_session_comes_back_when_shared_state_is_lost_at_that_moment(st
         let tokens = world.log_in(&format!("person {round}")).await;
         let api = world.api.clone();
         let reads = join_all((0..8).map(|_| api.info(&tokens.access)));
-        let ((), _, logout) = futures_util::join!(world.lose_shared_state(), reads, api.logout(&tokens.access));
+        let ((), _, logout) =
+            futures_util::join!(world.lose_shared_state(), reads, api.logout(&tokens.access));
         logout.ok(200);
         has_ended(&world, &tokens).await;
     }
@@ -200,9 +250,18 @@ async fn an_ended_session_is_refused_at_once_on_another_instance() {
     let tokens = world.log_in("alice").await;
     other.info(&tokens.access).await.ok(200);
     world.api.logout(&tokens.access).await.ok(200);
-    other.info(&tokens.access).await.fails(401, "session_revoked");
-    other.sessions(&tokens.access).await.fails(401, "session_revoked");
-    other.refresh(&tokens.refresh).await.fails(401, "session_revoked");
+    other
+        .info(&tokens.access)
+        .await
+        .fails(401, "session_revoked");
+    other
+        .sessions(&tokens.access)
+        .await
+        .fails(401, "session_revoked");
+    other
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "session_revoked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,7 +271,10 @@ async fn without_redis_an_ended_session_is_refused_at_once_on_another_instance()
     let tokens = world.log_in("alice").await;
     other.info(&tokens.access).await.ok(200);
     world.api.logout(&tokens.access).await.ok(200);
-    other.info(&tokens.access).await.fails(401, "session_revoked");
+    other
+        .info(&tokens.access)
+        .await
+        .fails(401, "session_revoked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,7 +293,11 @@ async fn everything_works_and_is_marked_degraded_when_redis_is_down() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_works_while_redis_is_frozen() {
-    let mut world = World::with(SharedState::Redis).own_redis().set("REDIS_TIMEOUT_MS", "50").start().await;
+    let mut world = World::with(SharedState::Redis)
+        .own_redis()
+        .set("REDIS_TIMEOUT_MS", "50")
+        .start()
+        .await;
     let before = world.log_in("alice").await;
     world.redis().pause();
     everything(&world, &before).await;
@@ -258,7 +324,9 @@ async fn redis_is_used_again_when_it_is_back() {
     world.redis().kill();
     world.api.info(&tokens.access).await.ok(200);
     world.redis().restart().await;
-    let recovers = async { while world.log_line(&world.api.info(&tokens.access).await)["degraded"] == true {} };
+    let recovers = async {
+        while world.log_line(&world.api.info(&tokens.access).await)["degraded"] == true {}
+    };
     e2e::within_patience("the way back to Redis", recovers).await;
     world.api.logout(&tokens.access).await.ok(200);
     has_ended(&world, &tokens).await;
@@ -272,7 +340,8 @@ async fn everything(world: &World, tokens: &Tokens) -> Vec<Answer> {
     let answers = vec![
         login,
         api.info(&tokens.access).await,
-        api.change(&tokens.access, &json!({"nickname": "小明"})).await,
+        api.change(&tokens.access, &json!({"nickname": "小明"}))
+            .await,
         api.sessions(&tokens.access).await,
         api.refresh(&new.refresh).await,
         api.end_session(&tokens.access, &new.session_id()).await,
@@ -289,12 +358,23 @@ async fn lives(world: &World, tokens: &Tokens) {
 }
 
 async fn has_ended(world: &World, tokens: &Tokens) {
-    world.api.info(&tokens.access).await.fails(401, "session_revoked");
-    world.api.refresh(&tokens.refresh).await.fails(401, "session_revoked");
+    world
+        .api
+        .info(&tokens.access)
+        .await
+        .fails(401, "session_revoked");
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "session_revoked");
 }
 
 async fn listed(world: &World, tokens: &Tokens) -> BTreeSet<String> {
     let list = world.api.sessions(&tokens.access).await;
     let sessions = list.ok(200)["sessions"].as_array().unwrap();
-    sessions.iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+    sessions
+        .iter()
+        .map(|session| session["id"].as_str().unwrap().to_owned())
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! What goes over the wire: how many questions a request asks, of whom, and in how many round trips.
+//! What goes over the wire: how many questions a request asks, of whom, and in how many round
+//! trips.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use e2e::{
@@ -20,7 +21,8 @@ both_ways!(
     a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else,
 );
 
-/// A world behind proxies, in which somebody has logged in and everything that is loaded once is loaded.
+/// A world behind proxies, in which somebody has logged in and everything that is loaded once is
+/// loaded.
 async fn warm(state: SharedState) -> (World, Tokens) {
     let world = World::with(state).proxied().start().await;
     let tokens = world.log_in("alice").await;
@@ -36,7 +38,12 @@ fn forget(world: &World) {
 }
 
 fn to_redis(world: &World) -> Traffic {
-    world.proxies().redis.as_ref().map(WireProxy::take_traffic).unwrap_or_default()
+    world
+        .proxies()
+        .redis
+        .as_ref()
+        .map(WireProxy::take_traffic)
+        .unwrap_or_default()
 }
 
 fn to_dynamodb(world: &World) -> Vec<String> {
@@ -56,7 +63,14 @@ async fn a_warm_read_of_the_profile_is_one_round_trip_to_redis() {
     let (world, tokens) = warm(SharedState::Redis).await;
     world.api.info(&tokens.access).await.ok(200);
     let commands = ["EVALSHA", "GET", "GET"].map(str::to_owned).to_vec();
-    assert_eq!(to_redis(&world), Traffic { commands, round_trips: 1, connections: 0 });
+    assert_eq!(
+        to_redis(&world),
+        Traffic {
+            commands,
+            round_trips: 1,
+            connections: 0
+        }
+    );
     assert_eq!(to_dynamodb(&world), [""; 0]);
 }
 
@@ -68,7 +82,14 @@ async fn concurrent_reads_share_one_connection() {
     }
     let traffic = to_redis(&world);
     assert_eq!((traffic.connections, traffic.commands.len()), (0, 192));
-    assert_eq!(traffic.commands.iter().filter(|command| *command == "GET").count(), 128);
+    assert_eq!(
+        traffic
+            .commands
+            .iter()
+            .filter(|command| *command == "GET")
+            .count(),
+        128
+    );
     assert!(traffic.round_trips <= 64, "{traffic:?}");
 }
 
@@ -85,7 +106,10 @@ async fn a_first_login_is_one_transaction(state: SharedState) {
     world.log_in("bob").await;
     // The limit and the breaker together, the claim, and how it ended.
     assert_redis(&world, &["EVALSHA", "EVALSHA", "EVALSHA", "PSETEX"]);
-    assert_eq!(to_dynamodb(&world), ["UpdateItem", "TransactWriteItems", "PutItem"]);
+    assert_eq!(
+        to_dynamodb(&world),
+        ["UpdateItem", "TransactWriteItems", "PutItem"]
+    );
 }
 
 async fn a_returning_login_is_one_update_and_one_put(state: SharedState) {
@@ -121,7 +145,11 @@ async fn a_logout_is_one_update(state: SharedState) {
 
 async fn a_change_is_one_update(state: SharedState) {
     let (world, tokens) = warm(state).await;
-    world.api.change(&tokens.access, &json!({"nickname": "小明"})).await.ok(200);
+    world
+        .api
+        .change(&tokens.access, &json!({"nickname": "小明"}))
+        .await
+        .ok(200);
     assert_redis(&world, &["EVALSHA", "GET", "GET", "DEL"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem"]);
 }
@@ -129,13 +157,22 @@ async fn a_change_is_one_update(state: SharedState) {
 async fn a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else(state: SharedState) {
     let (world, tokens) = warm(state).await;
     world.api.info("x").await.fails(401, "token_invalid");
-    world.api.info(&format!("{}x", tokens.access)).await.fails(401, "token_invalid");
+    world
+        .api
+        .info(&format!("{}x", tokens.access))
+        .await
+        .fails(401, "token_invalid");
     world.api.refresh("x").await.fails(401, "refresh_invalid");
     world.api.login("").await.fails_at(&["code"]);
     // The login also looks at the breaker.
     assert_redis(&world, &["EVALSHA"; 5]);
     world.api.request("GET", "/health").send().await.ok(200);
-    world.api.request("GET", "/nowhere").send().await.fails(404, "not_found");
+    world
+        .api
+        .request("GET", "/nowhere")
+        .send()
+        .await
+        .fails(404, "not_found");
     assert_eq!(to_redis(&world), Traffic::default());
     assert_eq!(to_dynamodb(&world), [""; 0]);
 }

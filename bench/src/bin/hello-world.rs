@@ -1,10 +1,14 @@
-//! A bare `lambda_http` function: what the runtime and the machine cost, to place the other figures.
+//! A bare `lambda_http` function: what the runtime and the machine cost, to place the other
+//! figures.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let hello =
-        async |_: Request| Ok::<_, Error>(Response::new(Body::from(r#"{"code":200,"message":"OK","data":{}}"#)));
+    let hello = async |_: Request| {
+        Ok::<_, Error>(Response::new(Body::from(
+            r#"{"code":200,"message":"OK","data":{}}"#,
+        )))
+    };
     run(service_fn(hello)).await
 }

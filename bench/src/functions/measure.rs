@@ -34,24 +34,38 @@ impl Figures {
     /// Measures `binary`.
     pub async fn measure(binary: &Path, settings: &Settings, requests: &mut Requests) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let start = || FunctionUnderTest::spawn_logging_to(binary, settings.variables(), log.path());
+        let start =
+            || FunctionUnderTest::spawn_logging_to(binary, settings.variables(), log.path());
         let (first_next, first_answer) = cold(start, requests).await;
         let function = start();
         let warm = warm(&function, requests).await;
         let size = fs::metadata(binary).unwrap().len();
-        Self { size, first_next, first_answer, warm, memory: function.rss_bytes() }
+        Self {
+            size,
+            first_next,
+            first_answer,
+            warm,
+            memory: function.rss_bytes(),
+        }
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (size, memory) = (mib(self.size), mib(self.memory));
-        let (next, answer, warm) = (self.first_next.in_ms(), self.first_answer.in_ms(), self.warm.in_us());
+        let (next, answer, warm) = (
+            self.first_next.in_ms(),
+            self.first_answer.in_ms(),
+            self.warm.in_us(),
+        );
         write!(f, "{size} | {next} | {answer} | {warm} | {memory}")
     }
 }
 
-async fn cold(start: impl Fn() -> FunctionUnderTest, requests: &mut Requests) -> (Samples, Samples) {
+async fn cold(
+    start: impl Fn() -> FunctionUnderTest,
+    requests: &mut Requests,
+) -> (Samples, Samples) {
     let (mut first_next, mut first_answer) = (Samples::default(), Samples::default());
     // The first start reads the binary from the disk, and its request fills the caches.
     for round in 0..=COLD_STARTS {
@@ -80,7 +94,9 @@ async fn warm(function: &FunctionUnderTest, requests: &mut Requests) -> Samples 
 async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) -> Answer {
     let answer = function.measure(&requests.event()).await;
     match &answer.reply {
-        Reply::Response(body) => requests.answered(&serde_json::from_slice(body).expect("an answer in JSON")),
+        Reply::Response(body) => {
+            requests.answered(&serde_json::from_slice(body).expect("an answer in JSON"))
+        }
         Reply::Error(body) => panic!("an invocation failed: {}", String::from_utf8_lossy(body)),
     }
     answer

@@ -49,7 +49,9 @@ impl Requests {
             Self::HelloWorld | Self::Health => HttpApi::new("GET", "/health"),
             Self::UserInfo(token) => HttpApi::new("GET", "/api/v1/user/info").bearer(token),
             Self::Login(codes) => HttpApi::new("POST", "/api/v1/user/login").json(&codes.login()),
-            Self::Refresh(token) => HttpApi::new("POST", "/api/v1/user/refresh").json(&json!({"refreshToken": token})),
+            Self::Refresh(token) => {
+                HttpApi::new("POST", "/api/v1/user/refresh").json(&json!({"refreshToken": token}))
+            }
         };
         request.event().to_string().into_bytes()
     }
@@ -64,18 +66,28 @@ impl Requests {
 }
 
 async fn log_in(world: &World) -> Value {
-    let function = FunctionUnderTest::spawn(&beside_this_program("login"), world.settings.variables());
-    let event = HttpApi::new("POST", "/api/v1/user/login").json(&json!({"code": "reader.1"})).event();
+    let function =
+        FunctionUnderTest::spawn(&beside_this_program("login"), world.settings.variables());
+    let event = HttpApi::new("POST", "/api/v1/user/login")
+        .json(&json!({"code": "reader.1"}))
+        .event();
     // The next one to log in is known already; this one's user may be new.
     data(&function.invoke(&event).await)
 }
 
 fn data(answer: &Value) -> Value {
-    assert_eq!(answer["statusCode"], 200, "a request of the bench fails: {answer}");
-    let envelope: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+    assert_eq!(
+        answer["statusCode"], 200,
+        "a request of the bench fails: {answer}"
+    );
+    let envelope: Value =
+        serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
     envelope["data"].clone()
 }
 
 fn text(data: &Value, member: &str) -> String {
-    data[member].as_str().unwrap_or_else(|| panic!("no {member} in {data}")).to_owned()
+    data[member]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {member} in {data}"))
+        .to_owned()
 }

@@ -35,7 +35,10 @@ pub struct PushQuery {
 
 impl PushQuery {
     fn stamp(&self) -> Stamp<'_> {
-        Stamp { timestamp: &self.timestamp, nonce: &self.nonce }
+        Stamp {
+            timestamp: &self.timestamp,
+            nonce: &self.nonce,
+        }
     }
 }
 
@@ -82,8 +85,16 @@ pub struct Inbox {
 impl Inbox {
     pub fn new(instance: &Instance) -> Self {
         let settings = MessagePushSettings::read(instance.env());
-        let apps = settings.apps.into_iter().map(|app| (app.app_id, PushSecrets::new(app.token, app.key))).collect();
-        Self { apps, max_age: settings.max_age, clock: instance.clock() }
+        let apps = settings
+            .apps
+            .into_iter()
+            .map(|app| (app.app_id, PushSecrets::new(app.token, app.key)))
+            .collect();
+        Self {
+            apps,
+            max_age: settings.max_age,
+            clock: instance.clock(),
+        }
     }
 
     pub fn max_age(&self) -> Duration {
@@ -93,23 +104,34 @@ impl Inbox {
     /// Whether WeChat asks on behalf of one of the mini-programs.
     pub fn verify(&self, query: &PushQuery) -> Result<(), Refused> {
         self.check_age(&query.timestamp)?;
-        self.find(|_, secrets| secrets.has_signed(query.stamp(), &query.signature).then_some(())).map(drop)
+        self.find(|_, secrets| {
+            secrets
+                .has_signed(query.stamp(), &query.signature)
+                .then_some(())
+        })
+        .map(drop)
     }
 
     /// The message of a request.
     ///
-    /// A mini-program with a key takes encrypted messages only. The signature of the others does not cover the body, so
-    /// whoever could leave the encryption away could say anything.
+    /// A mini-program with a key takes encrypted messages only. The signature of the others does
+    /// not cover the body, so whoever could leave the encryption away could say anything.
     pub fn open(&self, query: &PushQuery, body: &[u8]) -> Result<Received, ApiError> {
         self.check_age(&query.timestamp)?;
         let body = str::from_utf8(body).unwrap_or_default();
         let outer = Format::read(body).ok();
-        let encrypt = outer.as_ref().and_then(|(_, fields)| fields.get("Encrypt")?.as_str());
+        let encrypt = outer
+            .as_ref()
+            .and_then(|(_, fields)| fields.get("Encrypt")?.as_str());
         let (app, message) = self.find(|app_id, secrets| {
             if !secrets.encrypts() {
-                return secrets.has_signed(query.stamp(), &query.signature).then_some(None);
+                return secrets
+                    .has_signed(query.stamp(), &query.signature)
+                    .then_some(None);
             }
-            let opened = secrets.open(query.stamp(), &query.msg_signature, encrypt?).ok()?;
+            let opened = secrets
+                .open(query.stamp(), &query.msg_signature, encrypt?)
+                .ok()?;
             (opened.receiver == app_id.as_str()).then_some(Some(opened.message))
         })?;
         let app_id = self.apps[app].0.clone();
@@ -117,21 +139,41 @@ impl Inbox {
         let encrypted = message.is_some();
         let push = Push::read(app_id, message.as_deref().unwrap_or(body));
         let push = push.map_err(|error| ApiError::new(Reason::InvalidRequest).because(&error))?;
-        Ok(Received { push, encrypted, format, app })
+        Ok(Received {
+            push,
+            encrypted,
+            format,
+            app,
+        })
     }
 
     /// The reply, written and encrypted as the message was.
-    pub fn seal(&self, received: &Received, reply: &Reply, random: &Random) -> Result<Response, ApiError> {
-        let internal = |error: &dyn std::error::Error| ApiError::new(Reason::Internal).because(error);
-        let text = received.push.format.write(&reply.0).map_err(|error| internal(&error))?;
+    pub fn seal(
+        &self,
+        received: &Received,
+        reply: &Reply,
+        random: &Random,
+    ) -> Result<Response, ApiError> {
+        let internal =
+            |error: &dyn std::error::Error| ApiError::new(Reason::Internal).because(error);
+        let text = received
+            .push
+            .format
+            .write(&reply.0)
+            .map_err(|error| internal(&error))?;
         if !received.encrypted {
             return Ok(answer::written(received.format, text));
         }
         let timestamp = self.clock.now_seconds();
         let nonce = u32::from_be_bytes(random.bytes()).to_string();
         let (app_id, secrets) = &self.apps[received.app];
-        let stamp = Stamp { timestamp: &timestamp.to_string(), nonce: &nonce };
-        let sealed = secrets.seal(&text, app_id.as_str(), stamp, random.bytes()).ok_or(Reason::Internal)?;
+        let stamp = Stamp {
+            timestamp: &timestamp.to_string(),
+            nonce: &nonce,
+        };
+        let sealed = secrets
+            .seal(&text, app_id.as_str(), stamp, random.bytes())
+            .ok_or(Reason::Internal)?;
         let fields = Fields::from_iter([
             ("Encrypt".to_owned(), sealed.encrypt.into()),
             ("MsgSignature".to_owned(), sealed.signature.into()),
@@ -145,20 +187,36 @@ impl Inbox {
             .map_err(|error| internal(&error))
     }
 
-    /// The one mini-program that `test` takes the request for. All are tested whatever comes out: how long it takes tells
-    /// nothing.
-    fn find<T>(&self, test: impl Fn(&AppId, &PushSecrets) -> Option<T>) -> Result<(usize, T), Refused> {
+    /// The one mini-program that `test` takes the request for. All are tested whatever comes out:
+    /// how long it takes tells nothing.
+    fn find<T>(
+        &self,
+        test: impl Fn(&AppId, &PushSecrets) -> Option<T>,
+    ) -> Result<(usize, T), Refused> {
         if self.apps.is_empty() {
             return Err(Refused::NobodyToAsk);
         }
-        let tested = self.apps.iter().enumerate().filter_map(|(at, (id, secrets))| Some((at, test(id, secrets)?)));
+        let tested = self
+            .apps
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (id, secrets))| Some((at, test(id, secrets)?)));
         tested.collect::<Vec<_>>().pop().ok_or(Refused::Unsigned)
     }
 
-    /// One spelling for each second: a timestamp and a nonce whose digits were divided otherwise have the same signature.
+    /// One spelling for each second: a timestamp and a nonce whose digits were divided otherwise
+    /// have the same signature.
     fn check_age(&self, timestamp: &str) -> Result<(), Refused> {
         let seconds: i64 = timestamp.parse().map_err(|_| Refused::Stale)?;
-        let age = self.clock.now_seconds().saturating_sub(seconds).unsigned_abs();
-        if seconds.to_string() == timestamp && age <= self.max_age.as_secs() { Ok(()) } else { Err(Refused::Stale) }
+        let age = self
+            .clock
+            .now_seconds()
+            .saturating_sub(seconds)
+            .unsigned_abs();
+        if seconds.to_string() == timestamp && age <= self.max_age.as_secs() {
+            Ok(())
+        } else {
+            Err(Refused::Stale)
+        }
     }
 }

@@ -49,8 +49,15 @@ pub fn routes(instance: &Instance) -> Router {
 pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Router {
     let inbox = Inbox::new(instance);
     let once = Once::new(instance, inbox.max_age());
-    let callback = Callback { inbox, once, handlers, random: instance.random() };
-    Router::new().route("/api/v1/wechat/callback", get(verify).post(receive)).with_state(Arc::new(callback))
+    let callback = Callback {
+        inbox,
+        once,
+        handlers,
+        random: instance.random(),
+    };
+    Router::new()
+        .route("/api/v1/wechat/callback", get(verify).post(receive))
+        .with_state(Arc::new(callback))
 }
 
 #[derive(Deserialize)]
@@ -80,7 +87,10 @@ async fn receive(
     Scope::note(|scope| scope.app_id = Some(received.push.app_id.to_string()));
     // What the handlers call is told how long it may take.
     let end = Instant::now() + deadline::cap(ANSWER_WITHIN);
-    let handled = timeout_at(end, deadline::scope(Some(end), callback.once(&received, &query)));
+    let handled = timeout_at(
+        end,
+        deadline::scope(Some(end), callback.once(&received, &query)),
+    );
     let reply = handled.await.map_err(|_| Reason::UpstreamTimeout)??;
     callback.answer(&received, reply)
 }

@@ -1,7 +1,7 @@
 //! A message is handled once: `{push:sha256}` holds who is at it, then what the answer was.
 //!
-//! WeChat sends a message again when it has no answer after 5 s, and up to three times; whoever can listen could send it
-//! again too. Without shared state this holds within one instance.
+//! WeChat sends a message again when it has no answer after 5 s, and up to three times; whoever can
+//! listen could send it again too. Without shared state this holds within one instance.
 
 use std::time::Duration;
 
@@ -49,8 +49,8 @@ pub struct Claim {
     key: String,
 }
 
-/// The claims: of the requests of this instance, then of all instances. So what this instance handled it does not handle
-/// again, though shared state be out of reach.
+/// The claims: of the requests of this instance, then of all instances. So what this instance
+/// handled it does not handle again, though shared state be out of reach.
 pub struct Once {
     here: Kv,
     shared: Kv,
@@ -65,7 +65,12 @@ impl Once {
     }
 
     fn with(shared: Kv, clock: Clock, random: Random, max_age: Duration) -> Self {
-        Self { here: Kv::Memory(MemoryStore::new(clock)), shared, random, life: max_age * 2 + CLAIM }
+        Self {
+            here: Kv::Memory(MemoryStore::new(clock)),
+            shared,
+            random,
+            life: max_age * 2 + CLAIM,
+        }
     }
 
     /// Claims the message, or waits for whoever has.
@@ -81,7 +86,15 @@ impl Once {
             Ok(None) => Turn::Ours(Claim { key }),
             Ok(Some(State::Done(reply))) => {
                 let value = encode(&State::Done(reply.clone()));
-                tell(self.here.put(Record { key: &key, value: &value, life: self.life }).await);
+                tell(
+                    self.here
+                        .put(Record {
+                            key: &key,
+                            value: &value,
+                            life: self.life,
+                        })
+                        .await,
+                );
                 Turn::Done(reply)
             }
             Ok(Some(State::Pending(_))) => {
@@ -98,7 +111,11 @@ impl Once {
     /// The message was handled.
     pub async fn settle(&self, claim: Claim, reply: Option<&Reply>) {
         let value = encode(&State::Done(reply.cloned()));
-        let record = Record { key: &claim.key, value: &value, life: self.life };
+        let record = Record {
+            key: &claim.key,
+            value: &value,
+            life: self.life,
+        };
         // However long the handlers waited for Redis: the others have to hear of it.
         Scope::renew_redis_budget();
         // The shared one first: who waits at this instance looks there next.
@@ -113,11 +130,19 @@ impl Once {
         tell(self.here.delete(&claim.key).await);
     }
 
-    /// Whether no other message came with this signature, which covers none: `{push-signature:sha256}` holds the first
-    /// one's id. Who reads a plain message on its way can then repeat it, but not write another one.
+    /// Whether no other message came with this signature, which covers none:
+    /// `{push-signature:sha256}` holds the first one's id. Who reads a plain message on its way can
+    /// then repeat it, but not write another one.
     pub async fn is_only_message_of(&self, signature: &str, id: &str) -> bool {
-        let key = format!("{{push-signature:{}}}", hex::encode(Sha256::digest(signature)));
-        let record = Record { key: &key, value: id.as_bytes(), life: self.life };
+        let key = format!(
+            "{{push-signature:{}}}",
+            hex::encode(Sha256::digest(signature))
+        );
+        let record = Record {
+            key: &key,
+            value: id.as_bytes(),
+            life: self.life,
+        };
         for store in [&self.here, &self.shared] {
             match store.add(record.clone()).await {
                 Ok(true) => {}
@@ -138,9 +163,14 @@ impl From<State> for Turn {
     }
 }
 
-/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in time. Fails only
-/// while it is not known whether somebody else is at it.
-async fn take_turn(kv: &Kv, key: &str, pending: &[u8], give_up: Instant) -> Result<Option<State>, KvError> {
+/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in
+/// time. Fails only while it is not known whether somebody else is at it.
+async fn take_turn(
+    kv: &Kv,
+    key: &str,
+    pending: &[u8],
+    give_up: Instant,
+) -> Result<Option<State>, KvError> {
     let mut pause = FIRST_LOOK;
     let mut taken = false;
     loop {
@@ -162,7 +192,14 @@ async fn take_turn(kv: &Kv, key: &str, pending: &[u8], give_up: Instant) -> Resu
 
 /// Claims the message if it is free (nothing is told then), else tells what stands there.
 async fn look(kv: &Kv, key: &str, pending: &[u8]) -> Result<Option<State>, KvError> {
-    if kv.add(Record { key, value: pending, life: CLAIM }).await? {
+    if kv
+        .add(Record {
+            key,
+            value: pending,
+            life: CLAIM,
+        })
+        .await?
+    {
         return Ok(None);
     }
     // Somebody is at it, that much is known even if what stands there can't be read now.
@@ -196,7 +233,10 @@ mod tests {
         let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
         let manual = Clock::Manual(clock.clone());
         let shared = Kv::Memory(MemoryStore::new(manual.clone()));
-        (Once::with(shared, manual, Random::seeded(1), Duration::from_mins(5)), clock)
+        (
+            Once::with(shared, manual, Random::seeded(1), Duration::from_mins(5)),
+            clock,
+        )
     }
 
     async fn claim(once: &Once, id: &str) -> Claim {

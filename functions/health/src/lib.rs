@@ -43,15 +43,27 @@ struct Report {
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     let region = instance.env().get("AWS_REGION").map(str::to_owned);
-    let state = Health { region, probes: Probes::new(instance) };
-    Router::new().route("/health", get(health)).with_state(state)
+    let state = Health {
+        region,
+        probes: Probes::new(instance),
+    };
+    Router::new()
+        .route("/health", get(health))
+        .with_state(state)
 }
 
 /// Without `deep`, no I/O at all.
 async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth>) -> Response {
-    let nothing = Findings { parts: Vec::new(), breakers: Vec::new() };
+    let nothing = Findings {
+        parts: Vec::new(),
+        breakers: Vec::new(),
+    };
     let deep = deep.is_some_and(|deep| deep == "1");
-    let Findings { parts, breakers } = if deep { health.probes.run().await } else { nothing };
+    let Findings { parts, breakers } = if deep {
+        health.probes.run().await
+    } else {
+        nothing
+    };
     let needed_down = parts.iter().any(|part| part.needed && !part.is_ok());
     let any_down = parts.iter().any(|part| !part.is_ok());
     let status = match (needed_down, any_down) {
@@ -59,10 +71,18 @@ async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth
         (false, true) => "degraded",
         (false, false) => "ok",
     };
-    let report = Report { status, version: env!("CARGO_PKG_VERSION"), region: health.region, parts, breakers };
+    let report = Report {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        region: health.region,
+        parts,
+        breakers,
+    };
     if needed_down {
         // The one failure whose `data` tells more: whoever asks is an operator.
-        return ApiError::new(Reason::Unavailable).with_data(&report).into_response();
+        return ApiError::new(Reason::Unavailable)
+            .with_data(&report)
+            .into_response();
     }
     Success(report).into_response()
 }

@@ -45,7 +45,11 @@ pub struct Probes {
 
 impl Probes {
     pub fn new(instance: &Instance) -> Self {
-        Self { kv: instance.kv(), dynamo: instance.dynamo(), breaker: instance.observer(WECHAT) }
+        Self {
+            kv: instance.kv(),
+            dynamo: instance.dynamo(),
+            breaker: instance.observer(WECHAT),
+        }
     }
 
     /// All probes at the same time.
@@ -53,12 +57,19 @@ impl Probes {
         let shared = async {
             // The ping first: it also makes the connection that the breaker is then asked through.
             let part = part(self.kv.name(), false, self.kv.ping()).await;
-            let breaker = if part.is_ok() { self.breaker.report().await } else { None };
+            let breaker = if part.is_ok() {
+                self.breaker.report().await
+            } else {
+                None
+            };
             (part, breaker)
         };
         let dynamo = part("dynamodb", true, self.dynamo.probe());
         let ((shared_state, breaker), dynamo) = futures_util::join!(shared, dynamo);
-        Findings { parts: vec![shared_state, dynamo], breakers: breaker.into_iter().collect() }
+        Findings {
+            parts: vec![shared_state, dynamo],
+            breakers: breaker.into_iter().collect(),
+        }
     }
 }
 
@@ -73,5 +84,10 @@ async fn part<E: std::error::Error>(
         telemetry::degraded(name, error);
     }
     let status = if outcome.is_ok() { "ok" } else { "down" };
-    Part { name, status, latency_ms: (start.elapsed().as_secs_f64() * 1e6).round() / 1e3, needed }
+    Part {
+        name,
+        status,
+        latency_ms: (start.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+        needed,
+    }
 }

@@ -27,19 +27,25 @@ impl FromRequestParts<Arc<Login>> for Admitted {
         let guard = login.wechat.guard();
         let look = guard.look();
         let look = look.as_ref().map(|look| look as &dyn Step);
-        let reply = login.limiter.charge_address_beside(address, login.limits.login, look).await?;
+        let reply = login
+            .limiter
+            .charge_address_beside(address, login.limits.login, look)
+            .await?;
         guard.hear(reply.as_deref()).map_err(WeChatError::from)?;
         Ok(Self { address })
     }
 }
 
 impl Admitted {
-    /// A code that WeChat does not know costs more: somebody may be guessing. One that was used does not, because pages
-    /// come with it again, and after an outage at WeChat all of them do.
+    /// A code that WeChat does not know costs more: somebody may be guessing. One that was used
+    /// does not, because pages come with it again, and after an outage at WeChat all of them do.
     pub async fn failed(&self, login: &Login, error: &ApiError) {
         if error.reason() == Reason::CodeInvalid {
             // Taking what is left denies nobody.
-            let _ = login.limiter.charge_address(self.address, login.limits.failed_login).await;
+            let _ = login
+                .limiter
+                .charge_address(self.address, login.limits.failed_login)
+                .await;
         }
     }
 }

@@ -18,8 +18,8 @@ use shared::{
 
 use crate::once::{Claim, Failure, Once, Opened, Record, Turn};
 
-/// What is given to writing down a login that WeChat has accepted, even when the request has less: its code is used up,
-/// and the caller's next try with it finds the session.
+/// What is given to writing down a login that WeChat has accepted, even when the request has less:
+/// its code is used up, and the caller's next try with it finds the session.
 const FINISH: Duration = Duration::from_secs(4);
 
 /// A login that worked.
@@ -69,10 +69,12 @@ impl Login {
         match self.once.begin(app_id, &code).await {
             Turn::Ours(claim) => {
                 let (login, app_id) = (Arc::clone(self), app_id.clone());
-                // A caller who hangs up takes its request along, but the code is at WeChat by then: a task sees it
-                // through, so that the caller's next try finds the session.
+                // A caller who hangs up takes its request along, but the code is at WeChat by then:
+                // a task sees it through, so that the caller's next try finds the session.
                 let attempt = async move { login.claimed(claim, &app_id, &code, agent).await };
-                Scope::run_to_end(attempt).await.map_err(|error| ApiError::new(Reason::Internal).because(&error))?
+                Scope::run_to_end(attempt)
+                    .await
+                    .map_err(|error| ApiError::new(Reason::Internal).because(&error))?
             }
             Turn::Done(Record::Opened(opened)) => self.again(opened).await,
             Turn::Done(Record::Failed(failure)) => Err(ApiError::new(failure.reason())),
@@ -98,7 +100,8 @@ impl Login {
         outcome
     }
 
-    /// The first call with this code. Also what later calls with it are told; nothing, if they may try it themselves.
+    /// The first call with this code. Also what later calls with it are told; nothing, if they may
+    /// try it themselves.
     async fn first(
         &self,
         app_id: &AppId,
@@ -121,7 +124,14 @@ impl Login {
         match deadline::at_least(FINISH, self.open(&login, agent)).await {
             Ok(opened) => {
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
-                (Ok(opened), Some(Record::Opened(Opened { user, session, is_new })))
+                (
+                    Ok(opened),
+                    Some(Record::Opened(Opened {
+                        user,
+                        session,
+                        is_new,
+                    })),
+                )
             }
             Err(error) if error.reason() == Reason::UserDisabled => {
                 (Err(error), Some(Record::Failed(Failure::UserDisabled)))
@@ -139,7 +149,8 @@ impl Login {
                 (user, session, true)
             }
             Resolved::Known(id) => {
-                let (user, session) = futures_util::join!(self.users.get(id), self.sessions.open(id, app_id, agent));
+                let (user, session) =
+                    futures_util::join!(self.users.get(id), self.sessions.open(id, app_id, agent));
                 (user.map_err(missing_user)?, session?, false)
             }
         };
@@ -147,13 +158,19 @@ impl Login {
             self.sessions.revoke(user.id, session.id).await?;
             return Err(Reason::UserDisabled.into());
         }
-        Ok(LoggedIn { session, user, is_new })
+        Ok(LoggedIn {
+            session,
+            user,
+            is_new,
+        })
     }
 
     /// A later call with a code that opened a session.
     async fn again(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
-        let (session, user) =
-            futures_util::join!(self.sessions.get(opened.user, opened.session), self.users.get(opened.user));
+        let (session, user) = futures_util::join!(
+            self.sessions.get(opened.user, opened.session),
+            self.users.get(opened.user)
+        );
         let session = session.map_err(|error| match error {
             SessionError::Ended => Reason::CodeUsed.into(),
             SessionError::Dynamo(error) => ApiError::from(error),
@@ -162,7 +179,11 @@ impl Login {
         if user.status == Status::Disabled {
             return Err(Reason::UserDisabled.into());
         }
-        Ok(LoggedIn { session, user, is_new: opened.is_new })
+        Ok(LoggedIn {
+            session,
+            user,
+            is_new: opened.is_new,
+        })
     }
 }
 
@@ -175,8 +196,8 @@ fn missing_user(error: UserError) -> ApiError {
 }
 
 impl Failure {
-    /// What a failed code2Session means for later calls with the same code. A code that may have been used up is never
-    /// sent again; one that surely was not may be.
+    /// What a failed code2Session means for later calls with the same code. A code that may have
+    /// been used up is never sent again; one that surely was not may be.
     fn of(error: &WeChatError) -> Option<Self> {
         match error {
             WeChatError::CodeInvalid => Some(Self::CodeInvalid),

@@ -23,8 +23,11 @@ impl Input for LoginInput {
 
     fn parse(raw: RawLogin, checks: &mut Checks) -> Option<Self> {
         let text = raw.code.expose_secret();
-        let fits = (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits =
+            (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         let app_id = raw.app_id;
-        checks.field("code", Rule::Code, fits.then_some(raw.code)).map(|code| Self { code, app_id })
+        checks
+            .field("code", Rule::Code, fits.then_some(raw.code))
+            .map(|code| Self { code, app_id })
     }
 }

@@ -29,7 +29,9 @@ const MAX_USER_AGENT: usize = 256;
 pub fn routes(instance: &Instance) -> Router {
     instance.dynamo_at_start();
     instance.sealed_bodies();
-    Router::new().route("/api/v1/user/login", post(login)).with_state(Arc::new(Login::new(instance)))
+    Router::new()
+        .route("/api/v1/user/login", post(login))
+        .with_state(Arc::new(Login::new(instance)))
 }
 
 #[derive(Serialize)]
@@ -48,7 +50,8 @@ async fn login(
     Json(input): Json<LoginInput>,
 ) -> Result<Success<LoginAnswer>, ApiError> {
     let app_id = login.app(input.app_id.as_deref());
-    let app_id = app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
+    let app_id =
+        app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
     Scope::note(|scope| scope.app_id = Some(app_id.to_string()));
     let opened = match login.once(app_id, input.code, user_agent(&headers)).await {
         Ok(opened) => opened,
@@ -58,8 +61,15 @@ async fn login(
         }
     };
     Scope::note(|scope| scope.user_id = Some(opened.user.id.to_string()));
-    let tokens = login.tokens.issue(&opened.session, opened.user.role).ok_or(Reason::Internal)?;
-    Ok(Success(LoginAnswer { tokens, user: opened.user, is_new_user: opened.is_new }))
+    let tokens = login
+        .tokens
+        .issue(&opened.session, opened.user.role)
+        .ok_or(Reason::Internal)?;
+    Ok(Success(LoginAnswer {
+        tokens,
+        user: opened.user,
+        is_new_user: opened.is_new,
+    }))
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<String> {

@@ -1,7 +1,8 @@
-//! A login happens once per (mini-program, code): `{login:sha256}` holds who is at it, then how it ended.
+//! A login happens once per (mini-program, code): `{login:sha256}` holds who is at it, then how it
+//! ended.
 //!
-//! Pages retry `wx.login` with the code they have, and WeChat takes a code once. So the first caller claims the code,
-//! and all others wait for its outcome, on whichever instance they arrive.
+//! Pages retry `wx.login` with the code they have, and WeChat takes a code once. So the first
+//! caller claims the code, and all others wait for its outcome, on whichever instance they arrive.
 
 use std::time::Duration;
 
@@ -72,7 +73,8 @@ pub enum Turn {
     Done(Record),
 }
 
-/// The right to send a code. Dropped without an end (its caller panicked), it counts as one that was sent.
+/// The right to send a code. Dropped without an end (its caller panicked), it counts as one that
+/// was sent.
 pub struct Claim {
     here: MemoryStore,
     shared: Kv,
@@ -85,7 +87,11 @@ impl Claim {
     pub async fn settle(mut self, record: &Record) {
         self.ended = true;
         let value = encode(record);
-        let stored = Stored { key: &self.key, value: &value, life: LIFE };
+        let stored = Stored {
+            key: &self.key,
+            value: &value,
+            life: LIFE,
+        };
         self.here.put(&stored);
         warn(self.shared.put(stored).await);
     }
@@ -103,7 +109,11 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if !self.ended {
             let value = encode(&Record::Failed(Failure::CodeUsed));
-            self.here.put(&Stored { key: &self.key, value: &value, life: LIFE });
+            self.here.put(&Stored {
+                key: &self.key,
+                value: &value,
+                life: LIFE,
+            });
         }
     }
 }
@@ -132,13 +142,17 @@ pub struct Once {
 
 impl Once {
     pub fn new(shared: Kv, clock: Clock, random: Random) -> Self {
-        Self { here: MemoryStore::new(clock), shared, random }
+        Self {
+            here: MemoryStore::new(clock),
+            shared,
+            random,
+        }
     }
 
     /// Claims the code, or waits for whoever has.
     ///
-    /// Of this instance's requests only one asks the others, so a code is sent once here even while shared state
-    /// answers some requests and not others.
+    /// Of this instance's requests only one asks the others, so a code is sent once here even while
+    /// shared state answers some requests and not others.
     pub async fn begin(&self, app_id: &AppId, code: &SecretString) -> Turn {
         let key = key(app_id, code);
         let pending = Record::Pending(hex::encode(self.random.bytes::<16>()));
@@ -148,28 +162,47 @@ impl Once {
         if let Ok(Some(record)) = take_turn(&memory, &key, &pending, give_up).await {
             return Turn::Done(record);
         }
-        let mut here = Here { store: &self.here, key: &key, keep: false };
+        let mut here = Here {
+            store: &self.here,
+            key: &key,
+            keep: false,
+        };
         match take_turn(&self.shared, &key, &pending, give_up).await {
             Ok(Some(record)) => {
                 if !matches!(record, Record::Pending(_)) {
                     here.keep = true;
-                    self.here.put(&Stored { key: &key, value: &encode(&record), life: LIFE });
+                    self.here.put(&Stored {
+                        key: &key,
+                        value: &encode(&record),
+                        life: LIFE,
+                    });
                 }
                 return Turn::Done(record);
             }
             Ok(None) => {}
-            // Our claim may stand there all the same, its answer lost: so how it ends is told there too.
+            // Our claim may stand there all the same, its answer lost: so how it ends is told there
+            // too.
             Err(error) => telemetry::degraded("login idempotency", &error),
         }
         here.keep = true;
         drop(here);
-        Turn::Ours(Claim { here: self.here.clone(), shared: self.shared.clone(), key, ended: false })
+        Turn::Ours(Claim {
+            here: self.here.clone(),
+            shared: self.shared.clone(),
+            key,
+            ended: false,
+        })
     }
 }
 
-/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in time. Fails only
-/// while it is not known whether somebody else is at it.
-async fn take_turn(kv: &Kv, key: &str, pending: &Record, give_up: Instant) -> Result<Option<Record>, KvError> {
+/// Nothing when it is our turn; else how the turn of somebody else ended, or that it did not end in
+/// time. Fails only while it is not known whether somebody else is at it.
+async fn take_turn(
+    kv: &Kv,
+    key: &str,
+    pending: &Record,
+    give_up: Instant,
+) -> Result<Option<Record>, KvError> {
     let value = encode(pending);
     let mut pause = FIRST_LOOK;
     let mut taken = false;
@@ -194,19 +227,31 @@ async fn take_turn(kv: &Kv, key: &str, pending: &Record, give_up: Instant) -> Re
 
 /// Claims the code if it is free (nothing is told then), else tells what stands there.
 async fn look(kv: &Kv, key: &str, pending: &[u8]) -> Result<Option<Record>, KvError> {
-    if kv.add(Stored { key, value: pending, life: LIFE }).await? {
+    if kv
+        .add(Stored {
+            key,
+            value: pending,
+            life: LIFE,
+        })
+        .await?
+    {
         return Ok(None);
     }
     // Somebody is at it, that much is known even if what stands there can't be read now.
     let value = kv.get([key]).await.ok().and_then(|[value]| value);
     // Nothing there any more: released in between, so the next look may claim it.
     let record = value.and_then(|value| serde_json::from_slice(&value).ok());
-    Ok(Some(record.unwrap_or_else(|| Record::Pending(String::new()))))
+    Ok(Some(
+        record.unwrap_or_else(|| Record::Pending(String::new())),
+    ))
 }
 
 /// The code itself stands nowhere, only its hash.
 fn key(app_id: &AppId, code: &SecretString) -> String {
-    let hash = Sha256::new().chain_update(app_id.as_str()).chain_update([0]).chain_update(code.expose_secret());
+    let hash = Sha256::new()
+        .chain_update(app_id.as_str())
+        .chain_update([0])
+        .chain_update(code.expose_secret());
     format!("{{login:{}}}", hex::encode(hash.finalize()))
 }
 

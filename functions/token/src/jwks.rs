@@ -14,7 +14,13 @@ use shared::{
 const CACHE_CONTROL: &str = "public, max-age=600";
 
 pub async fn keys(State(tokens): State<Arc<Tokens>>) -> Result<impl IntoResponse, ApiError> {
-    let headers = [("Content-Type", "application/jwk-set+json"), ("Cache-Control", CACHE_CONTROL)];
+    let headers = [
+        ("Content-Type", "application/jwk-set+json"),
+        ("Cache-Control", CACHE_CONTROL),
+    ];
     let body = serde_json::to_vec(&tokens.public_keys());
-    Ok((headers, body.map_err(|error| ApiError::new(Reason::Internal).because(&error))?))
+    Ok((
+        headers,
+        body.map_err(|error| ApiError::new(Reason::Internal).because(&error))?,
+    ))
 }

@@ -1,4 +1,5 @@
-//! Tokens and sessions: refresh, logout, a user's own sessions, and the keys to verify access tokens with.
+//! Tokens and sessions: refresh, logout, a user's own sessions, and the keys to verify access
+//! tokens with.
 
 mod jwks;
 mod refresh;
@@ -27,7 +28,11 @@ struct Token {
 pub fn routes(instance: &Instance) -> Router {
     instance.dynamo_at_start();
     instance.sealed_bodies();
-    let state = Token { admission: instance.admission(), sessions: instance.sessions(), tokens: instance.tokens() };
+    let state = Token {
+        admission: instance.admission(),
+        sessions: instance.sessions(),
+        tokens: instance.tokens(),
+    };
     Router::new()
         .route("/api/v1/user/refresh", post(refresh::refresh))
         .route("/api/v1/user/logout", post(sessions::logout))

@@ -27,7 +27,11 @@ impl Input for RefreshInput {
 
     fn parse(raw: RawRefresh, checks: &mut Checks) -> Option<Self> {
         let fits = (1..=256).contains(&raw.refresh_token.expose_secret().len());
-        checks.field("refreshToken", Rule::RefreshToken, fits.then_some(Self(raw.refresh_token)))
+        checks.field(
+            "refreshToken",
+            Rule::RefreshToken,
+            fits.then_some(Self(raw.refresh_token)),
+        )
     }
 }
 
@@ -38,11 +42,16 @@ pub async fn refresh(
     ClientAddress(address): ClientAddress,
     Json(RefreshInput(token)): Json<RefreshInput>,
 ) -> Result<Success<TokenPair>, ApiError> {
-    // The user first: a token that was moved on without an answer would look stolen at its next use.
-    let (token, user) = admission.admit_refresh(token.expose_secret(), address).await?;
+    // The user first: a token that was moved on without an answer would look stolen at its next
+    // use.
+    let (token, user) = admission
+        .admit_refresh(token.expose_secret(), address)
+        .await?;
     let session = sessions.rotate(&token).await.inspect_err(audit)?;
     Scope::note(|scope| scope.app_id = Some(session.app_id.to_string()));
-    Ok(Success(tokens.issue(&session, user.role).ok_or(Reason::Internal)?))
+    Ok(Success(
+        tokens.issue(&session, user.role).ok_or(Reason::Internal)?,
+    ))
 }
 
 /// Somebody holds a copy of this user's refresh token: an operator has to be able to find that.

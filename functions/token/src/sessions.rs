@@ -28,7 +28,9 @@ impl Input for LogoutInput {
     const MAY_BE_EMPTY: bool = true;
 
     fn parse(raw: RawLogout, _: &mut Checks) -> Option<Self> {
-        Some(Self { all: raw.all.unwrap_or_default() })
+        Some(Self {
+            all: raw.all.unwrap_or_default(),
+        })
     }
 }
 
@@ -77,7 +79,12 @@ pub async fn list(
         created_at: session.created_at,
         refreshed_at: session.rotated_at,
     };
-    let sessions = sessions.list(caller.sub).await?.into_iter().map(info).collect();
+    let sessions = sessions
+        .list(caller.sub)
+        .await?
+        .into_iter()
+        .map(info)
+        .collect();
     Ok(Success(SessionList { sessions }))
 }
 
@@ -87,7 +94,10 @@ pub async fn end(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Success<Done>, ApiError> {
     // An id that is none names no session.
-    let id: SessionId = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or(Reason::NotFound)?;
+    let id: SessionId = id
+        .ok()
+        .and_then(|Path(id)| id.parse().ok())
+        .ok_or(Reason::NotFound)?;
     match sessions.revoke(caller.sub, id).await {
         Ok(()) => Ok(Success(Done {})),
         Err(SessionError::Ended) => Err(Reason::NotFound.into()),

@@ -1,4 +1,5 @@
-//! `POST /api/v1/user/decrypt`: opens what `wx.*` hands over encrypted with the caller's `session_key`.
+//! `POST /api/v1/user/decrypt`: opens what `wx.*` hands over encrypted with the caller's
+//! `session_key`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,17 +53,31 @@ impl Input for DataInput {
     type Raw = RawInput;
 
     fn parse(raw: RawInput, checks: &mut Checks) -> Option<Self> {
-        let RawInput { encrypted_data, iv, raw_data, signature, check_session } = raw;
+        let RawInput {
+            encrypted_data,
+            iv,
+            raw_data,
+            signature,
+            check_session,
+        } = raw;
         let signed = match (raw_data, signature) {
             (None, None) => None,
             // One without the other proves nothing.
             (raw_data, signature) => {
                 let raw_data = checks.field("rawData", Rule::Required, raw_data);
                 let signature = checks.field("signature", Rule::Required, signature);
-                Some(Signed { raw_data: raw_data?, signature: signature? })
+                Some(Signed {
+                    raw_data: raw_data?,
+                    signature: signature?,
+                })
             }
         };
-        Some(Self { encrypted_data, iv, signed, check_session })
+        Some(Self {
+            encrypted_data,
+            iv,
+            signed,
+            check_session,
+        })
     }
 }
 
@@ -76,23 +91,34 @@ pub struct Decryption {
 impl Decryption {
     pub fn new(instance: &Instance, keys: SessionKeys) -> Self {
         let max_age = UserDataSettings::read(instance.env()).watermark_max_age;
-        Self { keys, clock: instance.clock(), max_age }
+        Self {
+            keys,
+            clock: instance.clock(),
+            max_age,
+        }
     }
 
-    /// What can't be WeChat's by its form is `decrypt_failed` before any key is fetched. What no key of the user opens is
-    /// `session_key_stale`: a ciphertext says nothing about its key, and another login is the remedy that there is.
-    /// Padding and text that are wrong get this same answer. What opens and is not for this caller now is
-    /// `decrypt_failed`.
-    async fn open(&self, caller: &Claims, input: &DataInput) -> Result<Map<String, Value>, ApiError> {
-        let data = EncryptedData::parse(&input.encrypted_data, &input.iv).ok_or(Reason::DecryptFailed)?;
+    /// What can't be WeChat's by its form is `decrypt_failed` before any key is fetched. What no
+    /// key of the user opens is `session_key_stale`: a ciphertext says nothing about its key, and
+    /// another login is the remedy that there is. Padding and text that are wrong get this same
+    /// answer. What opens and is not for this caller now is `decrypt_failed`.
+    async fn open(
+        &self,
+        caller: &Claims,
+        input: &DataInput,
+    ) -> Result<Map<String, Value>, ApiError> {
+        let data =
+            EncryptedData::parse(&input.encrypted_data, &input.iv).ok_or(Reason::DecryptFailed)?;
         let identity = self.keys.identity(caller).await?;
         if input.check_session {
             self.keys.check(caller, &identity).await?;
         }
-        let opened = candidates(&identity, input.check_session).find_map(|key| Some((key, data.open(key).ok()?)));
+        let opened = candidates(&identity, input.check_session)
+            .find_map(|key| Some((key, data.open(key).ok()?)));
         let (key, data) = opened.ok_or(Reason::SessionKeyStale)?;
         let signed = input.signed.as_ref();
-        let unsigned = signed.is_some_and(|signed| !is_raw_data_signature(&signed.raw_data, key, &signed.signature));
+        let unsigned = signed
+            .is_some_and(|signed| !is_raw_data_signature(&signed.raw_data, key, &signed.signature));
         if unsigned || !self.is_marked(&data, caller) {
             return Err(Reason::DecryptFailed.into());
         }
@@ -107,7 +133,8 @@ impl Decryption {
         let now = self.clock.now_seconds();
         let oldest = now.saturating_sub_unsigned(self.max_age.as_secs());
         let newest = now.saturating_add_unsigned(AHEAD.as_secs());
-        appid == Some(caller.aud.as_str()) && timestamp.is_some_and(|time| (oldest..=newest).contains(&time))
+        appid == Some(caller.aud.as_str())
+            && timestamp.is_some_and(|time| (oldest..=newest).contains(&time))
     }
 }
 

@@ -1,5 +1,6 @@
-//! What WeChat knows of a user and encrypts for this server: `POST /api/v1/user/decrypt`, `/user/phone`,
-//! `/user/session-key/reset`, `/user/message`; and the key of sealed bodies, `GET /api/v1/crypto/key`.
+//! What WeChat knows of a user and encrypts for this server: `POST /api/v1/user/decrypt`,
+//! `/user/phone`, `/user/session-key/reset`, `/user/message`; and the key of sealed bodies, `GET
+//! /api/v1/crypto/key`.
 
 mod decrypt;
 mod encrypt_keys;

@@ -46,17 +46,36 @@ impl Messages {
         Self(EncryptKeys::new(instance, keys))
     }
 
-    /// One answer for every way in which a message can be wrong: its form, the version of its key, padding and text.
-    async fn open(&self, caller: &Claims, message: RawMessage) -> Result<Map<String, Value>, ApiError> {
-        let RawMessage { encrypted_data, version, iv } = message;
+    /// One answer for every way in which a message can be wrong: its form, the version of its key,
+    /// padding and text.
+    async fn open(
+        &self,
+        caller: &Claims,
+        message: RawMessage,
+    ) -> Result<Map<String, Value>, ApiError> {
+        let RawMessage {
+            encrypted_data,
+            version,
+            iv,
+        } = message;
         let data = EncryptedData::parse(&encrypted_data, iv.as_deref().unwrap_or(NO_IV));
         let data = data.ok_or(Reason::DecryptFailed)?;
-        let key = self.0.get(caller, version).await?.ok_or(Reason::DecryptFailed)?;
+        let key = self
+            .0
+            .get(caller, version)
+            .await?
+            .ok_or(Reason::DecryptFailed)?;
         let data = match iv {
             Some(_) => data,
-            None => data.with_iv(key.iv.as_bytes().try_into().map_err(|_| Reason::DecryptFailed)?),
+            None => data.with_iv(
+                key.iv
+                    .as_bytes()
+                    .try_into()
+                    .map_err(|_| Reason::DecryptFailed)?,
+            ),
         };
-        data.open(&key.key).map_err(|_| Reason::DecryptFailed.into())
+        data.open(&key.key)
+            .map_err(|_| Reason::DecryptFailed.into())
     }
 }
 

@@ -1,4 +1,5 @@
-//! A user's `session_key`s, and what WeChat does with the current one. `POST /api/v1/user/session-key/reset`.
+//! A user's `session_key`s, and what WeChat does with the current one. `POST
+//! /api/v1/user/session-key/reset`.
 
 use std::sync::Arc;
 
@@ -23,7 +24,10 @@ pub struct SessionKeys {
 
 impl SessionKeys {
     pub fn new(identities: Identities, wechat: Authorized) -> Self {
-        Self { identities: Arc::new(identities), wechat }
+        Self {
+            identities: Arc::new(identities),
+            wechat,
+        }
     }
 
     /// Who the caller is in the mini-program that the token is for.
@@ -33,17 +37,26 @@ impl SessionKeys {
 
     /// Fails with `session_key_stale` unless WeChat holds the current key for the user's.
     pub async fn check(&self, caller: &Claims, identity: &IdentityKeys) -> Result<(), ApiError> {
-        Ok(self.wechat.check_session_key(owner(caller, identity)?).await?)
+        Ok(self
+            .wechat
+            .check_session_key(owner(caller, identity)?)
+            .await?)
     }
 
     pub async fn encrypt_keys(&self, caller: &Claims) -> Result<Vec<EncryptKey>, ApiError> {
         let identity = self.identity(caller).await?;
-        Ok(self.wechat.user_encrypt_keys(owner(caller, &identity)?).await?)
+        Ok(self
+            .wechat
+            .user_encrypt_keys(owner(caller, &identity)?)
+            .await?)
     }
 
     async fn reset(&self, caller: &Claims) -> Result<(), ApiError> {
         let identity = self.identity(caller).await?;
-        let new = self.wechat.reset_session_key(owner(caller, &identity)?).await?;
+        let new = self
+            .wechat
+            .reset_session_key(owner(caller, &identity)?)
+            .await?;
         Ok(self.identities.replace_session_key(&identity, &new).await?)
     }
 }
@@ -51,7 +64,11 @@ impl SessionKeys {
 /// A key that can't be opened any more is as good as a stale one: both end with another login.
 fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<'a>, ApiError> {
     let session_key = identity.current().ok_or(Reason::SessionKeyStale)?;
-    Ok(KeyOwner { app_id: &caller.aud, open_id: &identity.open_id, session_key })
+    Ok(KeyOwner {
+        app_id: &caller.aud,
+        open_id: &identity.open_id,
+        session_key,
+    })
 }
 
 /// Replaces the key at WeChat and here. Data that is on its way still opens with the one before.

@@ -1,4 +1,5 @@
-//! The body of `PATCH /api/v1/user/info`: a JSON merge patch (RFC 7396) of the fields that a user may set.
+//! The body of `PATCH /api/v1/user/info`: a JSON merge patch (RFC 7396) of the fields that a user
+//! may set.
 
 use serde::Deserialize;
 use shared::{
@@ -25,10 +26,18 @@ impl Input for ProfileInput {
     type Raw = RawChange;
 
     fn parse(raw: RawChange, checks: &mut Checks) -> Option<Self> {
-        let gender =
-            |code| [Gender::Unknown, Gender::Male, Gender::Female].into_iter().find(|gender| *gender as u8 == code);
+        let gender = |code| {
+            [Gender::Unknown, Gender::Male, Gender::Female]
+                .into_iter()
+                .find(|gender| *gender as u8 == code)
+        };
         let change = ProfileChange {
-            nickname: checked(checks, "nickname", Rule::Nickname, raw.nickname.map(|text| Nickname::parse(&text))),
+            nickname: checked(
+                checks,
+                "nickname",
+                Rule::Nickname,
+                raw.nickname.map(|text| Nickname::parse(&text)),
+            ),
             avatar_url: checked(
                 checks,
                 "avatarUrl",
@@ -40,7 +49,11 @@ impl Input for ProfileInput {
         if !checks.is_ok() {
             return None;
         }
-        checks.field("", Rule::NoChange, (change != ProfileChange::default()).then_some(Self(change)))
+        checks.field(
+            "",
+            Rule::NoChange,
+            (change != ProfileChange::default()).then_some(Self(change)),
+        )
     }
 }
 
@@ -49,7 +62,9 @@ fn checked<T>(checks: &mut Checks, field: &str, rule: Rule, edit: Edit<Option<T>
     match edit {
         Edit::Keep => Edit::Keep,
         Edit::Clear => Edit::Clear,
-        Edit::Set(parsed) => checks.field(field, rule, parsed).map_or(Edit::Keep, Edit::Set),
+        Edit::Set(parsed) => checks
+            .field(field, rule, parsed)
+            .map_or(Edit::Keep, Edit::Set),
     }
 }
 
@@ -68,12 +83,18 @@ mod tests {
     fn a_missing_field_stays_and_null_clears() {
         let change = parse(r#"{"nickname":"小明","gender":null}"#).unwrap();
         assert_eq!(change.nickname, Edit::Set(Nickname::parse("小明").unwrap()));
-        assert_eq!((change.avatar_url, change.gender), (Edit::Keep, Edit::Clear));
+        assert_eq!(
+            (change.avatar_url, change.gender),
+            (Edit::Keep, Edit::Clear)
+        );
     }
 
     #[test]
     fn all_violations_are_told_at_once() {
-        assert_eq!(parse(r#"{"nickname":"x","avatarUrl":"http://a.cn","gender":3}"#), Err(3));
+        assert_eq!(
+            parse(r#"{"nickname":"x","avatarUrl":"http://a.cn","gender":3}"#),
+            Err(3)
+        );
         assert_eq!(parse("{}"), Err(1));
     }
 }

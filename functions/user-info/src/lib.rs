@@ -30,9 +30,14 @@ struct UserInfo {
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     instance.sealed_bodies();
-    let state =
-        UserInfo { admission: instance.admission(), users: instance.users(), content_check: instance.content_check() };
-    Router::new().route("/api/v1/user/info", get(read).patch(change).put(change)).with_state(state)
+    let state = UserInfo {
+        admission: instance.admission(),
+        users: instance.users(),
+        content_check: instance.content_check(),
+    };
+    Router::new()
+        .route("/api/v1/user/info", get(read).patch(change).put(change))
+        .with_state(state)
 }
 
 async fn read(caller: SignedInUser) -> Success<User> {

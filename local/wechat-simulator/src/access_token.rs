@@ -1,6 +1,7 @@
 //! Access tokens: the stable ones, those of `/cgi-bin/token`, and whether one is still good.
 //!
-//! Source: developers.weixin.qq.com, getStableAccessToken and getAccessToken. The two families are kept apart.
+//! Source: developers.weixin.qq.com, getStableAccessToken and getAccessToken. The two families are
+//! kept apart.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,8 @@ use crate::ids;
 use crate::limits::{DAY, MINUTE, SECOND, Window};
 
 const LIFE: u64 = 7200 * SECOND;
-/// A stable token is renewed this long before its end, and a replaced classic token lives on for as long.
+/// A stable token is renewed this long before its end, and a replaced classic token lives on for as
+/// long.
 const OVERLAP: u64 = 5 * MINUTE;
 /// A forced refresh sooner than this after the last one refreshes nothing.
 const FORCED_APART: u64 = 30 * SECOND;
@@ -62,7 +64,10 @@ pub(crate) struct AccessTokens {
 
 impl AccessTokens {
     pub(crate) fn new() -> Self {
-        Self { apps: HashMap::new(), issued: Bounded::new(10_000) }
+        Self {
+            apps: HashMap::new(),
+            issued: Bounded::new(10_000),
+        }
     }
 
     /// The app that a token speaks for.
@@ -81,12 +86,21 @@ impl AccessTokens {
     }
 
     /// `/cgi-bin/stable_token`.
-    pub(crate) fn stable(&mut self, app_id: &str, force: bool, rng: &mut StdRng, now: u64) -> Result<Granted, Refusal> {
+    pub(crate) fn stable(
+        &mut self,
+        app_id: &str,
+        force: bool,
+        rng: &mut StdRng,
+        now: u64,
+    ) -> Result<Granted, Refusal> {
         let app = self.apps.entry(app_id.to_owned()).or_default();
         if !app.stable_calls.admit(now) {
             return Err(errcode::MINUTE_LIMIT);
         }
-        let refresh = force && app.forced_at.is_none_or(|at| now.saturating_sub(at) >= FORCED_APART);
+        let refresh = force
+            && app
+                .forced_at
+                .is_none_or(|at| now.saturating_sub(at) >= FORCED_APART);
         if refresh {
             if !app.forced_calls.admit(now) {
                 return Err(errcode::DAILY_LIMIT);
@@ -106,7 +120,12 @@ impl AccessTokens {
     }
 
     /// `/cgi-bin/token`: a new one at each call.
-    pub(crate) fn classic(&mut self, app_id: &str, rng: &mut StdRng, now: u64) -> Result<Granted, Refusal> {
+    pub(crate) fn classic(
+        &mut self,
+        app_id: &str,
+        rng: &mut StdRng,
+        now: u64,
+    ) -> Result<Granted, Refusal> {
         let app = self.apps.entry(app_id.to_owned()).or_default();
         if !app.classic_calls.admit(now) {
             return Err(errcode::DAILY_LIMIT);
@@ -122,9 +141,16 @@ impl AccessTokens {
     fn issue(&mut self, app_id: &str, rng: &mut StdRng, now: u64) -> Granted {
         let token = ids::access_token(rng);
         let expires_at = now.saturating_add(LIFE);
-        let issued = Issued { app_id: app_id.to_owned(), expires_at, replaced_at: None };
+        let issued = Issued {
+            app_id: app_id.to_owned(),
+            expires_at,
+            replaced_at: None,
+        };
         self.issued.insert(token.clone(), issued);
-        Granted { token, expires_in: LIFE / SECOND }
+        Granted {
+            token,
+            expires_in: LIFE / SECOND,
+        }
     }
 
     fn left(&self, token: String, now: u64) -> Option<Granted> {
@@ -159,11 +185,16 @@ mod tests {
         }
 
         fn token(&mut self, force: bool, now: u64) -> String {
-            self.stable(force, now).map(|granted| granted.token).unwrap()
+            self.stable(force, now)
+                .map(|granted| granted.token)
+                .unwrap()
         }
 
         fn classic(&mut self, now: u64) -> String {
-            self.0.classic(APP, &mut self.1, now).map(|granted| granted.token).unwrap()
+            self.0
+                .classic(APP, &mut self.1, now)
+                .map(|granted| granted.token)
+                .unwrap()
         }
     }
 
@@ -186,7 +217,10 @@ mod tests {
         assert_ne!(new, old);
         assert_eq!(bench.0.check(&old, LIFE - 1), Ok(APP.to_owned()));
         assert_eq!(bench.0.check(&new, LIFE), Ok(APP.to_owned()));
-        assert_eq!(bench.0.check(&old, LIFE), Err(errcode::ACCESS_TOKEN_EXPIRED));
+        assert_eq!(
+            bench.0.check(&old, LIFE),
+            Err(errcode::ACCESS_TOKEN_EXPIRED)
+        );
     }
 
     #[test]
@@ -213,7 +247,10 @@ mod tests {
         for round in 0..20 {
             bench.token(true, round * MINUTE);
         }
-        assert_eq!(bench.stable(true, 20 * MINUTE).err(), Some(errcode::DAILY_LIMIT));
+        assert_eq!(
+            bench.stable(true, 20 * MINUTE).err(),
+            Some(errcode::DAILY_LIMIT)
+        );
         assert!(bench.stable(false, 20 * MINUTE).is_ok());
         assert!(bench.stable(true, DAY).is_ok());
     }
@@ -233,7 +270,10 @@ mod tests {
         let (old, new) = (bench.classic(0), bench.classic(1));
         assert_ne!(old, new);
         assert!(bench.0.check(&old, OVERLAP).is_ok());
-        assert_eq!(bench.0.check(&old, OVERLAP + 1), Err(errcode::INVALID_CREDENTIAL));
+        assert_eq!(
+            bench.0.check(&old, OVERLAP + 1),
+            Err(errcode::INVALID_CREDENTIAL)
+        );
     }
 
     #[test]
@@ -251,6 +291,9 @@ mod tests {
     fn no_token_and_a_made_up_token_are_told_apart() {
         let bench = Bench::new();
         assert_eq!(bench.0.check("", 0), Err(errcode::ACCESS_TOKEN_MISSING));
-        assert_eq!(bench.0.check("80_made_up", 0), Err(errcode::INVALID_CREDENTIAL));
+        assert_eq!(
+            bench.0.check("80_made_up", 0),
+            Err(errcode::INVALID_CREDENTIAL)
+        );
     }
 }

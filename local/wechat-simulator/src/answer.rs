@@ -18,7 +18,8 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// `/sns/*` says that its JSON is plain text, and puts a comma before the request id; the rest does not.
+/// `/sns/*` says that its JSON is plain text, and puts a comma before the request id; the rest does
+/// not.
 pub(crate) fn render(path: &str, outcome: Outcome, rng: &mut StdRng, now: u64) -> Answer {
     let is_sns = path.starts_with("/sns/");
     let value = outcome.unwrap_or_else(|refusal| {
@@ -27,8 +28,16 @@ pub(crate) fn render(path: &str, outcome: Outcome, rng: &mut StdRng, now: u64) -
         let message = format!("{}{comma} rid: {request_id}", refusal.message);
         json!({"errcode": refusal.code, "errmsg": message})
     });
-    let content_type = if is_sns { "text/plain" } else { "application/json; encoding=utf-8" };
-    Answer { status: StatusCode::OK, content_type, body: value.to_string().into() }
+    let content_type = if is_sns {
+        "text/plain"
+    } else {
+        "application/json; encoding=utf-8"
+    };
+    Answer {
+        status: StatusCode::OK,
+        content_type,
+        body: value.to_string().into(),
+    }
 }
 
 impl From<Answer> for Response {

@@ -13,7 +13,11 @@ pub(crate) struct Apps(Vec<App>);
 
 impl Apps {
     pub(crate) fn new(apps: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(apps.into_iter().map(|(id, secret)| App { id, secret }).collect())
+        Self(
+            apps.into_iter()
+                .map(|(id, secret)| App { id, secret })
+                .collect(),
+        )
     }
 
     pub(crate) fn ids(&self) -> Vec<String> {
@@ -31,7 +35,15 @@ impl Apps {
 
     /// What every call with appid and secret passes first.
     pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Result<(), Refusal> {
-        let app = self.0.iter().find(|app| app.id == id).ok_or(errcode::INVALID_APPID)?;
-        if app.secret == secret { Ok(()) } else { Err(errcode::INVALID_APPSECRET) }
+        let app = self
+            .0
+            .iter()
+            .find(|app| app.id == id)
+            .ok_or(errcode::INVALID_APPID)?;
+        if app.secret == secret {
+            Ok(())
+        } else {
+            Err(errcode::INVALID_APPSECRET)
+        }
     }
 }

@@ -16,7 +16,10 @@ pub(crate) struct Bounded<K: Hash + Eq, V> {
 impl<K: Hash + Eq, V> Bounded<K, V> {
     pub(crate) fn new(most: usize) -> Self {
         // Unbounded, because `LruCache::new` reserves room for all entries at once.
-        Self { entries: LruCache::unbounded(), most }
+        Self {
+            entries: LruCache::unbounded(),
+            most,
+        }
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
@@ -54,6 +57,9 @@ mod tests {
         map.insert("b", 2);
         map.get_mut("a");
         map.insert("c", 3);
-        assert_eq!((map.peek("a"), map.peek("b"), map.peek("c")), (Some(&1), None, Some(&3)));
+        assert_eq!(
+            (map.peek("a"), map.peek("b"), map.peek("c")),
+            (Some(&1), None, Some(&3))
+        );
     }
 }

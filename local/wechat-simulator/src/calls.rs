@@ -15,6 +15,9 @@ impl Calls {
     }
 
     pub(crate) fn all(&self) -> BTreeMap<String, u64> {
-        self.0.iter().map(|(path, count)| ((*path).to_owned(), *count)).collect()
+        self.0
+            .iter()
+            .map(|(path, count)| ((*path).to_owned(), *count))
+            .collect()
     }
 }

@@ -23,7 +23,9 @@ pub(crate) fn stable_token(world: &mut World, call: &Call) -> Outcome {
     let request: StableTokenRequest = call.json()?;
     authenticate(world, &request.grant_type, &request.appid, &request.secret)?;
     let force = request.force_refresh;
-    let granted = world.access_tokens.stable(&request.appid, force, &mut world.rng, call.now)?;
+    let granted = world
+        .access_tokens
+        .stable(&request.appid, force, &mut world.rng, call.now)?;
     Ok(answer(&granted))
 }
 
@@ -31,12 +33,24 @@ pub(crate) fn stable_token(world: &mut World, call: &Call) -> Outcome {
 pub(crate) fn token(world: &mut World, call: &Call) -> Outcome {
     call.require_get()?;
     let app_id = call.param("appid");
-    authenticate(world, call.param("grant_type"), app_id, call.param("secret"))?;
-    let granted = world.access_tokens.classic(app_id, &mut world.rng, call.now)?;
+    authenticate(
+        world,
+        call.param("grant_type"),
+        app_id,
+        call.param("secret"),
+    )?;
+    let granted = world
+        .access_tokens
+        .classic(app_id, &mut world.rng, call.now)?;
     Ok(answer(&granted))
 }
 
-fn authenticate(world: &World, grant_type: &str, app_id: &str, secret: &str) -> Result<(), Refusal> {
+fn authenticate(
+    world: &World,
+    grant_type: &str,
+    app_id: &str,
+    secret: &str,
+) -> Result<(), Refusal> {
     if grant_type != "client_credential" {
         return Err(errcode::INVALID_GRANT_TYPE);
     }

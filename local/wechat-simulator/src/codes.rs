@@ -25,7 +25,8 @@ impl Code {
     }
 }
 
-/// Codes are remembered past their use and their end, so that the right error can be given for them.
+/// Codes are remembered past their use and their end, so that the right error can be given for
+/// them.
 pub(crate) struct Codes(Bounded<String, Code>);
 
 impl Codes {
@@ -35,7 +36,14 @@ impl Codes {
 
     pub(crate) fn issue(&mut self, code: &str, owner: Owner, now: u64) {
         let expires_at = now.saturating_add(LIFE);
-        self.0.insert(code.to_owned(), Code { owner, expires_at, used: false });
+        self.0.insert(
+            code.to_owned(),
+            Code {
+                owner,
+                expires_at,
+                used: false,
+            },
+        );
     }
 
     pub(crate) fn find(&self, code: &str) -> Option<&Code> {

@@ -23,7 +23,9 @@ pub enum ControlError {
     #[error("appId: no such app")]
     UnknownApp,
     /// The user has no `session_key` yet: exchange a code first.
-    #[error("the user has not logged in to this app yet: exchange a code at /sns/jscode2session first")]
+    #[error(
+        "the user has not logged in to this app yet: exchange a code at /sns/jscode2session first"
+    )]
     NotLoggedIn,
 }
 
@@ -43,7 +45,12 @@ pub enum SessionKeyAction {
     Expire,
 }
 
-pub(crate) fn mint_code(world: &mut World, now: u64, user: &str, app_id: Option<&str>) -> Result<String, ControlError> {
+pub(crate) fn mint_code(
+    world: &mut World,
+    now: u64,
+    user: &str,
+    app_id: Option<&str>,
+) -> Result<String, ControlError> {
     let owner = present(world, now, user, app_id)?;
     let code = ids::login_code(&mut world.rng);
     world.login_codes.issue(&code, owner, now);
@@ -72,7 +79,14 @@ pub(crate) fn encrypted_data(
     let owner = owner(world, user, app_id)?;
     let key = session(world, &owner)?.key.clone();
     let user = world.users.find(user);
-    Ok(sealed_data::seal(kind, &key, &user, &owner, &mut world.rng, now))
+    Ok(sealed_data::seal(
+        kind,
+        &key,
+        &user,
+        &owner,
+        &mut world.rng,
+        now,
+    ))
 }
 
 pub(crate) fn encrypted_message(
@@ -84,11 +98,18 @@ pub(crate) fn encrypted_message(
 ) -> Result<EncryptedMessage, ControlError> {
     let owner = owner(world, user, app_id)?;
     let open_id = ids::open_id(&owner.app_id, &owner.user);
-    let session = world.sessions.find_mut(&open_id).ok_or(ControlError::NotLoggedIn)?;
+    let session = world
+        .sessions
+        .find_mut(&open_id)
+        .ok_or(ControlError::NotLoggedIn)?;
     sealed_data::seal_message(session, text, &mut world.rng, now).ok_or(ControlError::NotLoggedIn)
 }
 
-pub(crate) fn change_user(world: &mut World, user: &str, change: UserChange) -> Result<(), ControlError> {
+pub(crate) fn change_user(
+    world: &mut World,
+    user: &str,
+    change: UserChange,
+) -> Result<(), ControlError> {
     check_name(user)?;
     world.users.change(user, change)
 }
@@ -112,34 +133,55 @@ pub(crate) fn session_key(
     Ok(())
 }
 
-pub(crate) fn open_id(world: &World, user: &str, app_id: Option<&str>) -> Result<String, ControlError> {
+pub(crate) fn open_id(
+    world: &World,
+    user: &str,
+    app_id: Option<&str>,
+) -> Result<String, ControlError> {
     let owner = owner(world, user, app_id)?;
     Ok(ids::open_id(&owner.app_id, user))
 }
 
 /// Who asks for a code is in the mini-program right now.
-fn present(world: &mut World, now: u64, user: &str, app_id: Option<&str>) -> Result<Owner, ControlError> {
+fn present(
+    world: &mut World,
+    now: u64,
+    user: &str,
+    app_id: Option<&str>,
+) -> Result<Owner, ControlError> {
     let owner = owner(world, user, app_id)?;
     let open_id = ids::open_id(&owner.app_id, user);
     world.sessions.touch(&open_id, now);
     Ok(owner)
 }
 
-pub(crate) fn owner(world: &World, user: &str, app_id: Option<&str>) -> Result<Owner, ControlError> {
+pub(crate) fn owner(
+    world: &World,
+    user: &str,
+    app_id: Option<&str>,
+) -> Result<Owner, ControlError> {
     check_name(user)?;
     let app_id = world.apps.find(app_id).ok_or(ControlError::UnknownApp)?;
-    Ok(Owner { app_id: app_id.to_owned(), user: user.to_owned() })
+    Ok(Owner {
+        app_id: app_id.to_owned(),
+        user: user.to_owned(),
+    })
 }
 
 fn session<'a>(world: &'a World, owner: &Owner) -> Result<&'a Session, ControlError> {
     let open_id = ids::open_id(&owner.app_id, &owner.user);
-    world.sessions.find(&open_id).ok_or(ControlError::NotLoggedIn)
+    world
+        .sessions
+        .find(&open_id)
+        .ok_or(ControlError::NotLoggedIn)
 }
 
 fn check_name(user: &str) -> Result<(), ControlError> {
     let length = user.chars().count();
     if !(1..=LONGEST_NAME).contains(&length) || user.chars().any(char::is_control) {
-        return Err(ControlError::invalid("user: 1 to 64 characters, none of them a control character"));
+        return Err(ControlError::invalid(
+            "user: 1 to 64 characters, none of them a control character",
+        ));
     }
     Ok(())
 }

@@ -31,7 +31,9 @@ pub(crate) fn router(simulator: &Simulator) -> Router {
         .route("/faults", get(faults).put(set_faults).delete(clear_faults))
         .route("/calls", get(calls))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such control call") })
-        .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "another method is needed") })
+        .method_not_allowed_fallback(|| async {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "another method is needed")
+        })
         .with_state(simulator.clone())
 }
 
@@ -107,8 +109,8 @@ async fn users(State(simulator): State<Simulator>, body: Bytes) -> Answer {
     let Some(Value::String(user)) = fields.remove("user") else {
         return Err(ControlError::invalid("user: a text is needed"));
     };
-    let change: UserChange =
-        serde_json::from_value(Value::Object(fields)).map_err(|error| ControlError::invalid(error.to_string()))?;
+    let change: UserChange = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| ControlError::invalid(error.to_string()))?;
     simulator.change_user(&user, change)?;
     Ok(Json(json!({"user": user})))
 }
@@ -122,7 +124,11 @@ struct SessionKeyRequest {
 }
 
 async fn session_key(State(simulator): State<Simulator>, body: Bytes) -> Answer {
-    let SessionKeyRequest { user, action, app_id } = parse(&body)?;
+    let SessionKeyRequest {
+        user,
+        action,
+        app_id,
+    } = parse(&body)?;
     simulator.session_key(&user, action, app_id.as_deref())?;
     Ok(Json(json!({"user": user})))
 }

@@ -35,7 +35,12 @@ impl SessionKey {
 
     /// `signature` of `rawData`: hex(sha1(rawData ‖ key as text)).
     pub(crate) fn sign_raw_data(&self, raw_data: &str) -> String {
-        hex::encode(Sha1::new().chain_update(raw_data).chain_update(self.text()).finalize())
+        hex::encode(
+            Sha1::new()
+                .chain_update(raw_data)
+                .chain_update(self.text())
+                .finalize(),
+        )
     }
 
     /// The session signature: hex(HMAC-SHA256(key = key as *text*, message)).
@@ -43,7 +48,8 @@ impl SessionKey {
         let text = self.text();
         // HMAC takes keys of any length, so there is always one.
         let mac = Hmac::<Sha256>::new_from_slice(text.as_bytes());
-        mac.map(|mac| hex::encode(mac.chain_update(message).finalize().into_bytes())).unwrap_or_default()
+        mac.map(|mac| hex::encode(mac.chain_update(message).finalize().into_bytes()))
+            .unwrap_or_default()
     }
 }
 
@@ -63,7 +69,11 @@ mod tests {
     }
 
     fn bytes(text: &Value) -> [u8; 16] {
-        STANDARD.decode(text.as_str().unwrap()).unwrap().try_into().unwrap()
+        STANDARD
+            .decode(text.as_str().unwrap())
+            .unwrap()
+            .try_into()
+            .unwrap()
     }
 
     #[test]
@@ -89,9 +99,15 @@ mod tests {
         let key = SessionKey::new(bytes(&sample["session_key"]));
         let signature = key.sign_message(sample["body"].as_str().unwrap().as_bytes());
         assert_eq!(signature, sample["signature"].as_str().unwrap());
-        assert_ne!(signature, sample["negative_if_key_base64_decoded"].as_str().unwrap());
+        assert_ne!(
+            signature,
+            sample["negative_if_key_base64_decoded"].as_str().unwrap()
+        );
         let empty = key.sign_message(b"");
-        assert_eq!(empty, sample["derived_empty_body_signature"].as_str().unwrap());
+        assert_eq!(
+            empty,
+            sample["derived_empty_body_signature"].as_str().unwrap()
+        );
     }
 
     #[test]

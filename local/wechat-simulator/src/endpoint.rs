@@ -1,4 +1,5 @@
-//! WeChat's paths, and what every call to one passes: it is counted, may meet a fault, and is answered.
+//! WeChat's paths, and what every call to one passes: it is counted, may meet a fault, and is
+//! answered.
 
 use std::collections::HashMap;
 
@@ -27,14 +28,38 @@ pub(crate) struct Endpoint {
 
 /// Every path that is simulated.
 pub(crate) static ENDPOINTS: [Endpoint; 8] = [
-    Endpoint { path: "/sns/jscode2session", run: sns::code_to_session },
-    Endpoint { path: "/cgi-bin/stable_token", run: cgi_bin::stable_token },
-    Endpoint { path: "/cgi-bin/token", run: cgi_bin::token },
-    Endpoint { path: "/wxa/business/getuserphonenumber", run: phone::phone_number },
-    Endpoint { path: "/wxa/checksession", run: session_keys::check },
-    Endpoint { path: "/wxa/resetusersessionkey", run: session_keys::reset },
-    Endpoint { path: "/wxa/business/getuserencryptkey", run: session_keys::encrypt_keys },
-    Endpoint { path: "/wxa/msg_sec_check", run: sec_check::check },
+    Endpoint {
+        path: "/sns/jscode2session",
+        run: sns::code_to_session,
+    },
+    Endpoint {
+        path: "/cgi-bin/stable_token",
+        run: cgi_bin::stable_token,
+    },
+    Endpoint {
+        path: "/cgi-bin/token",
+        run: cgi_bin::token,
+    },
+    Endpoint {
+        path: "/wxa/business/getuserphonenumber",
+        run: phone::phone_number,
+    },
+    Endpoint {
+        path: "/wxa/checksession",
+        run: session_keys::check,
+    },
+    Endpoint {
+        path: "/wxa/resetusersessionkey",
+        run: session_keys::reset,
+    },
+    Endpoint {
+        path: "/wxa/business/getuserencryptkey",
+        run: session_keys::encrypt_keys,
+    },
+    Endpoint {
+        path: "/wxa/msg_sec_check",
+        run: sec_check::check,
+    },
 ];
 
 /// A request as the endpoints see it.
@@ -53,11 +78,19 @@ impl Call {
     }
 
     pub(crate) fn require_get(&self) -> Result<(), Refusal> {
-        if self.method == Method::GET { Ok(()) } else { Err(errcode::GET_REQUIRED) }
+        if self.method == Method::GET {
+            Ok(())
+        } else {
+            Err(errcode::GET_REQUIRED)
+        }
     }
 
     pub(crate) fn require_post(&self) -> Result<(), Refusal> {
-        if self.method == Method::POST { Ok(()) } else { Err(errcode::POST_REQUIRED) }
+        if self.method == Method::POST {
+            Ok(())
+        } else {
+            Err(errcode::POST_REQUIRED)
+        }
     }
 
     /// The body as JSON. WeChat looks at no content type.
@@ -70,7 +103,9 @@ impl Call {
 
     /// The app whose access token the call carries.
     pub(crate) fn app_id(&self, world: &World) -> Result<String, Refusal> {
-        world.access_tokens.check(self.param("access_token"), self.now)
+        world
+            .access_tokens
+            .check(self.param("access_token"), self.now)
     }
 }
 
@@ -85,11 +120,24 @@ pub(crate) fn router(simulator: &Simulator) -> Router {
     router.fallback(unknown_path).with_state(simulator.clone())
 }
 
-async fn serve(simulator: &Simulator, endpoint: &'static Endpoint, method: Method, uri: &Uri, body: Bytes) -> Response {
-    let query = Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default();
+async fn serve(
+    simulator: &Simulator,
+    endpoint: &'static Endpoint,
+    method: Method,
+    uri: &Uri,
+    body: Bytes,
+) -> Response {
+    let query = Query::try_from_uri(uri)
+        .map(|Query(query)| query)
+        .unwrap_or_default();
     let (answer, fault) = simulator.with(|world, now| {
         world.calls.count(endpoint.path);
-        let call = Call { method, query, body, now };
+        let call = Call {
+            method,
+            query,
+            body,
+            now,
+        };
         answer(world, endpoint, &call)
     });
     match fault {
@@ -98,8 +146,8 @@ async fn serve(simulator: &Simulator, endpoint: &'static Endpoint, method: Metho
     }
 }
 
-/// A fault that answers in WeChat's place keeps the call from having any effect. All others let it have its
-/// effect and spoil the way back: the harder case for a client, which then can't know.
+/// A fault that answers in WeChat's place keeps the call from having any effect. All others let it
+/// have its effect and spoil the way back: the harder case for a client, which then can't know.
 fn answer(world: &mut World, endpoint: &'static Endpoint, call: &Call) -> (Answer, Option<Fault>) {
     let fault = world.faults.take(endpoint.path);
     let outcome = match fault.as_ref().and_then(Fault::refusal) {
@@ -107,9 +155,16 @@ fn answer(world: &mut World, endpoint: &'static Endpoint, call: &Call) -> (Answe
         None if fault.as_ref().is_some_and(|fault| fault.status.is_some()) => Ok(Value::Null),
         None => (endpoint.run)(world, call),
     };
-    (answer::render(endpoint.path, outcome, &mut world.rng, call.now), fault)
+    (
+        answer::render(endpoint.path, outcome, &mut world.rng, call.now),
+        fault,
+    )
 }
 
 async fn unknown_path(State(simulator): State<Simulator>, uri: Uri) -> Response {
-    simulator.with(|world, now| answer::render(uri.path(), Err(errcode::INVALID_URL), &mut world.rng, now)).into()
+    simulator
+        .with(|world, now| {
+            answer::render(uri.path(), Err(errcode::INVALID_URL), &mut world.rng, now)
+        })
+        .into()
 }

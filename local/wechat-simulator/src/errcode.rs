@@ -54,7 +54,10 @@ impl Refusal {
     /// The refusal of a code that a fault asks for: any code will do, known or not.
     pub(crate) fn with_code(code: i32) -> Self {
         let known = ALL.iter().find(|refusal| refusal.code == code);
-        known.copied().unwrap_or(Self { code, message: "simulated error" })
+        known.copied().unwrap_or(Self {
+            code,
+            message: "simulated error",
+        })
     }
 }
 

@@ -20,9 +20,10 @@ const LONGEST_LATENCY_MS: u64 = 60_000;
 
 /// What goes wrong, on which path, and how often.
 ///
-/// `errcode` and `status` answer *in place of* WeChat: the call has no effect. `latency_ms`, `reset` and
-/// `garbage` spoil the *way back* of a call that had its effect (a code is then used up), which is the harder
-/// case for a client. `latency_ms` combines with any of the others, `status` with `errcode`.
+/// `errcode` and `status` answer *in place of* WeChat: the call has no effect. `latency_ms`,
+/// `reset` and `garbage` spoil the *way back* of a call that had its effect (a code is then used
+/// up), which is the harder case for a client. `latency_ms` combines with any of the others,
+/// `status` with `errcode`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Fault {
@@ -35,7 +36,8 @@ pub struct Fault {
     /// The answer is this errcode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errcode: Option<i32>,
-    /// The answer has this HTTP status, 200 to 599; a page of HTML, or the errcode when there is one.
+    /// The answer has this HTTP status, 200 to 599; a page of HTML, or the errcode when there is
+    /// one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The connection breaks without an answer.
@@ -103,7 +105,10 @@ impl Fault {
             format!("path: one of {}", known_paths())
         } else if self.latency_ms.is_some_and(|ms| ms > LONGEST_LATENCY_MS) {
             format!("latencyMs: at most {LONGEST_LATENCY_MS}")
-        } else if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
+        } else if self
+            .status
+            .is_some_and(|status| !(200..=599).contains(&status))
+        {
             "status: 200 to 599".to_owned()
         } else if self.errcode == Some(0) {
             "errcode: 0 is success".to_owned()
@@ -143,14 +148,16 @@ impl Fault {
     }
 }
 
-/// A body that fails before its first byte: hyper has not sent the head by then, and closes the connection.
+/// A body that fails before its first byte: hyper has not sent the head by then, and closes the
+/// connection.
 fn broken_connection() -> Response {
     let failure = io::Error::new(io::ErrorKind::ConnectionReset, "a fault, on purpose");
     Response::new(Body::from_stream(stream::iter([Err::<Bytes, _>(failure)])))
 }
 
 fn error_page(status: StatusCode) -> Bytes {
-    format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>").into()
+    format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>")
+        .into()
 }
 
 fn is_unknown(path: &str) -> bool {
@@ -167,7 +174,8 @@ fn known_paths() -> String {
 pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// At most one for each path and one for the rest, so that it is never in doubt which one strikes.
+    /// At most one for each path and one for the rest, so that it is never in doubt which one
+    /// strikes.
     pub(crate) fn replace(&mut self, faults: Vec<Fault>) -> Result<(), ControlError> {
         for (i, fault) in faults.iter().enumerate() {
             fault.check()?;
@@ -189,7 +197,10 @@ impl Faults {
 
     /// The fault that a call to this path meets: its own, or else the one for all. Counts the call.
     pub(crate) fn take(&mut self, path: &str) -> Option<Fault> {
-        let own = self.0.iter().position(|fault| fault.path.as_deref() == Some(path));
+        let own = self
+            .0
+            .iter()
+            .position(|fault| fault.path.as_deref() == Some(path));
         let at = own.or_else(|| self.0.iter().position(|fault| fault.path.is_none()))?;
         let fault = self.0.get_mut(at)?;
         let struck = fault.clone();
@@ -212,7 +223,10 @@ mod tests {
     }
 
     fn problem(json: &str) -> String {
-        Faults::default().replace(vec![fault(json)]).unwrap_err().to_string()
+        Faults::default()
+            .replace(vec![fault(json)])
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -228,7 +242,9 @@ mod tests {
     #[test]
     fn a_fault_ends_after_its_times() {
         let mut faults = Faults::default();
-        faults.replace(vec![fault(r#"{"reset":true,"times":2}"#)]).unwrap();
+        faults
+            .replace(vec![fault(r#"{"reset":true,"times":2}"#)])
+            .unwrap();
         assert!(faults.take("/cgi-bin/token").is_some());
         assert!(faults.take("/cgi-bin/token").is_some());
         assert_eq!(faults.take("/cgi-bin/token"), None);
@@ -251,13 +267,18 @@ mod tests {
         let mut faults = Faults::default();
         let good = fault(r#"{"errcode":-1}"#);
         faults.replace(vec![good.clone()]).unwrap();
-        faults.replace(vec![good.clone(), good.clone()]).unwrap_err();
+        faults
+            .replace(vec![good.clone(), good.clone()])
+            .unwrap_err();
         assert_eq!(faults.all(), [good]);
     }
 
     #[test]
     fn garbage_is_a_flag_or_a_word() {
-        assert_eq!(fault(r#"{"garbage":"truncated"}"#).garbage, Garbage::Truncated);
+        assert_eq!(
+            fault(r#"{"garbage":"truncated"}"#).garbage,
+            Garbage::Truncated
+        );
         assert_eq!(fault(r#"{"garbage":true}"#).garbage, Garbage::Noise);
         serde_json::from_str::<Fault>(r#"{"garbage":"loud"}"#).unwrap_err();
     }

@@ -1,4 +1,5 @@
-//! What WeChat makes up: ids derived from names, and codes, tokens and request ids out of randomness.
+//! What WeChat makes up: ids derived from names, and codes, tokens and request ids out of
+//! randomness.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,7 +34,9 @@ pub(crate) fn steps(user: &str, day: u64) -> u64 {
 }
 
 fn number(hash: &[u8; 32]) -> u64 {
-    hash.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    hash.iter()
+        .take(8)
+        .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
 /// SHA-256 over the parts with a separator that no part can contain.
@@ -55,7 +58,10 @@ pub(crate) fn is_open_id(text: &str) -> bool {
 
 /// 32 letters and digits, as a code of wx.login is.
 pub(crate) fn login_code(rng: &mut StdRng) -> String {
-    rng.sample_iter(Alphanumeric).take(32).map(char::from).collect()
+    rng.sample_iter(Alphanumeric)
+        .take(32)
+        .map(char::from)
+        .collect()
 }
 
 /// 64 hex digits, as a phone code is.

@@ -1,8 +1,8 @@
 //! A simulator of `api.weixin.qq.com`, for local runs and tests. It is never deployed.
 //!
-//! It answers what WeChat answers, errors included, strictly enough that a WeChat SDK works against it with
-//! nothing but its base URL changed. It shares no code with the project's own WeChat client: each is a
-//! separate reading of WeChat's pages, and the tests hold one against the other.
+//! It answers what WeChat answers, errors included, strictly enough that a WeChat SDK works against
+//! it with nothing but its base URL changed. It shares no code with the project's own WeChat
+//! client: each is a separate reading of WeChat's pages, and the tests hold one against the other.
 //!
 //! ```no_run
 //! use wechat_simulator::Simulator;
@@ -27,8 +27,8 @@
 //!
 //! # What only `wx.*` in the phone can do: the control side
 //!
-//! Bodies and answers are JSON whatever the content type says (so that `curl -d` works); a mistake is a 400
-//! with `{"error": "..."}`. `appId` may be left out everywhere: then it is the first app.
+//! Bodies and answers are JSON whatever the content type says (so that `curl -d` works); a mistake
+//! is a 400 with `{"error": "..."}`. `appId` may be left out everywhere: then it is the first app.
 //!
 //! | call | what |
 //! |---|---|
@@ -44,16 +44,20 @@
 //!
 //! # Where WeChat leaves it open
 //!
-//! - WeChat may keep a `session_key` over several `wx.login`; here **each code2Session makes a new one**, the
-//!   harder case for a server. [`UserChange::keep_session_key`] gives the other behaviour.
+//! - WeChat may keep a `session_key` over several `wx.login`; here **each code2Session makes a new
+//!   one**, the harder case for a server. [`UserChange::keep_session_key`] gives the other
+//!   behaviour.
 //! - A `session_key` lives 3 days. A reset of it is refused (45011) past 10 a minute for one user.
 //! - Rate windows start with their first call and not on the clock's minute or day.
 //! - An openid or unionid is derived from the app and the user's name: the same in every run.
-//! - `msg_sec_check` finds [`RISKY_KEYWORD`] risky and [`REVIEW_KEYWORD`] in need of a review, and passes the
-//!   rest.
+//! - `msg_sec_check` finds [`RISKY_KEYWORD`] risky and [`REVIEW_KEYWORD`] in need of a review, and
+//!   passes the rest.
 //! - All state is in memory and bounded: past 100,000 codes, users or sessions the oldest go.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that fails may panic")
+)]
 
 mod access_token;
 mod answer;
@@ -108,22 +112,34 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A WeChat that knows these mini-programs, as pairs of appid and secret. The first is the default app of
-    /// the control side.
+    /// A WeChat that knows these mini-programs, as pairs of appid and secret. The first is the
+    /// default app of the control side.
     ///
     /// Uses the system's clock and randomness.
     #[must_use]
     pub fn new(apps: impl IntoIterator<Item = (String, String)>) -> Self {
-        #[allow(clippy::disallowed_methods, reason = "this is where the real clock is handed in")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "this is where the real clock is handed in"
+        )]
         let clock: Clock = Arc::new(SystemTime::now);
         Self::with_clock(apps, clock, None)
     }
 
-    /// The same on a clock of the caller's. With a `seed` codes, keys and tokens are the same in every run.
+    /// The same on a clock of the caller's. With a `seed` codes, keys and tokens are the same in
+    /// every run.
     #[must_use]
-    pub fn with_clock(apps: impl IntoIterator<Item = (String, String)>, clock: Clock, seed: Option<u64>) -> Self {
+    pub fn with_clock(
+        apps: impl IntoIterator<Item = (String, String)>,
+        clock: Clock,
+        seed: Option<u64>,
+    ) -> Self {
         let world = World::new(apps, seed);
-        Self { clock, world: Arc::new(Mutex::new(world)), courier: Arc::default() }
+        Self {
+            clock,
+            world: Arc::new(Mutex::new(world)),
+            courier: Arc::default(),
+        }
     }
 
     /// WeChat's paths and `/_control/*`. Can be nested below any prefix.
@@ -131,7 +147,8 @@ impl Simulator {
         endpoint::router(self).nest("/_control", control_http::router(self))
     }
 
-    /// What `wx.login` gives the user in this app: a code for code2Session. Single use, lives 5 minutes.
+    /// What `wx.login` gives the user in this app: a code for code2Session. Single use, lives 5
+    /// minutes.
     ///
     /// # Errors
     /// An unknown app, or a user's name that is empty or too long.
@@ -139,8 +156,8 @@ impl Simulator {
         self.with(|world, now| control::mint_code(world, now, user, app_id))
     }
 
-    /// What the phone number button gives: a code for getPhoneNumber. Single use, lives 5 minutes, and not
-    /// exchangeable with a login code.
+    /// What the phone number button gives: a code for getPhoneNumber. Single use, lives 5 minutes,
+    /// and not exchangeable with a login code.
     ///
     /// # Errors
     /// As [`Simulator::mint_code`].
@@ -151,7 +168,8 @@ impl Simulator {
     /// What the phone hands over for decryption, sealed with the user's current `session_key`.
     ///
     /// # Errors
-    /// As [`Simulator::mint_code`], and [`ControlError::NotLoggedIn`] before the user's first code2Session.
+    /// As [`Simulator::mint_code`], and [`ControlError::NotLoggedIn`] before the user's first
+    /// code2Session.
     pub fn encrypted_data(
         &self,
         user: &str,
@@ -186,15 +204,24 @@ impl Simulator {
     ///
     /// # Errors
     /// As [`Simulator::encrypted_data`].
-    pub fn session_key(&self, user: &str, action: SessionKeyAction, app_id: Option<&str>) -> Result<(), ControlError> {
+    pub fn session_key(
+        &self,
+        user: &str,
+        action: SessionKeyAction,
+        app_id: Option<&str>,
+    ) -> Result<(), ControlError> {
         self.with(|world, now| control::session_key(world, now, user, action, app_id))
     }
 
-    /// What the consoles of these mini-programs hold for message push, in place of what was said before.
+    /// What the consoles of these mini-programs hold for message push, in place of what was said
+    /// before.
     ///
     /// # Errors
     /// [`ControlError::Invalid`] for a key that can't be one.
-    pub fn configure_push(&self, configs: impl IntoIterator<Item = PushConfig>) -> Result<(), ControlError> {
+    pub fn configure_push(
+        &self,
+        configs: impl IntoIterator<Item = PushConfig>,
+    ) -> Result<(), ControlError> {
         let configs: Vec<_> = configs.into_iter().collect();
         configs.iter().try_for_each(push::check)?;
         self.with(|world, _| world.pushes = configs);
@@ -254,10 +281,12 @@ impl Simulator {
         self.with(|world, _| world.calls.all())
     }
 
-    /// Runs `work` on the state, with the time in milliseconds since 1970. The lock is never held over an
-    /// await: `work` is not async.
+    /// Runs `work` on the state, with the time in milliseconds since 1970. The lock is never held
+    /// over an await: `work` is not async.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut World, u64) -> T) -> T {
-        let since_1970 = (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = (self.clock)()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let now = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
         // A test that panicked while it held the lock must not fail all the others.
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
@@ -269,7 +298,9 @@ impl fmt::Debug for Simulator {
     /// App ids only: the state is full of secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let apps = self.with(|world, _| world.apps.ids());
-        f.debug_struct("Simulator").field("apps", &apps).finish_non_exhaustive()
+        f.debug_struct("Simulator")
+            .field("apps", &apps)
+            .finish_non_exhaustive()
     }
 }
 

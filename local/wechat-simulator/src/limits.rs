@@ -16,7 +16,12 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) const fn new(most: u32, length: u64) -> Self {
-        Self { length, most, started: 0, used: 0 }
+        Self {
+            length,
+            most,
+            started: 0,
+            used: 0,
+        }
     }
 
     /// Counts a call; false when the window is full.

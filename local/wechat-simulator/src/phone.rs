@@ -29,13 +29,20 @@ pub(crate) fn phone_number(world: &mut World, call: &Call) -> Outcome {
     Ok(json!({"errcode": 0, "errmsg": "ok", "phone_info": info}))
 }
 
-/// A code of wx.login is none of these. One that the openid doesn't belong to is refused and not used up.
+/// A code of wx.login is none of these. One that the openid doesn't belong to is refused and not
+/// used up.
 fn owner_of(world: &World, request: &Request, app_id: &str, now: u64) -> Result<Owner, Refusal> {
-    let code = world.phone_codes.find(&request.code).ok_or(errcode::INVALID_CODE)?;
+    let code = world
+        .phone_codes
+        .find(&request.code)
+        .ok_or(errcode::INVALID_CODE)?;
     if code.owner.app_id != app_id {
         return Err(errcode::INVALID_APPID);
     }
-    let open_id = request.openid.as_deref().filter(|open_id| !open_id.is_empty());
+    let open_id = request
+        .openid
+        .as_deref()
+        .filter(|open_id| !open_id.is_empty());
     let belongs = open_id.is_none_or(|open_id| open_id == ids::open_id(app_id, &code.owner.user));
     if code.used || code.has_expired(now) || !belongs {
         return Err(errcode::INVALID_CODE);
@@ -45,11 +52,22 @@ fn owner_of(world: &World, request: &Request, app_id: &str, now: u64) -> Result<
 
 /// What getPhoneNumber answers and what phone data holds when it is decrypted.
 pub(crate) fn phone_info(user: &User, owner: &Owner, now: u64) -> Value {
-    let number = user.phone.clone().unwrap_or_else(|| ids::phone_number(&owner.user));
+    let number = user
+        .phone
+        .clone()
+        .unwrap_or_else(|| ids::phone_number(&owner.user));
     let code = user.country_code.unwrap_or(86);
-    let country = if user.numeric_country_code { json!(code) } else { json!(code.to_string()) };
+    let country = if user.numeric_country_code {
+        json!(code)
+    } else {
+        json!(code.to_string())
+    };
     // Only a number from abroad has its country in front.
-    let whole = if code == 86 { number.clone() } else { format!("+{code}{number}") };
+    let whole = if code == 86 {
+        number.clone()
+    } else {
+        format!("+{code}{number}")
+    };
     json!({
         "phoneNumber": whole,
         "purePhoneNumber": number,

@@ -104,7 +104,9 @@ pub struct PushAnswer {
 
 impl fmt::Debug for PushConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PushConfig").field("app_id", &self.app_id).finish_non_exhaustive()
+        f.debug_struct("PushConfig")
+            .field("app_id", &self.app_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,24 +119,47 @@ pub(crate) fn check(config: &PushConfig) -> Result<(), ControlError> {
     if config.encoding_aes_key.as_ref().is_none_or(is_key) {
         return Ok(());
     }
-    Err(ControlError::invalid("encodingAesKey: 43 letters and digits"))
+    Err(ControlError::invalid(
+        "encodingAesKey: 43 letters and digits",
+    ))
 }
 
-pub(crate) fn request(world: &mut World, now: u64, order: &PushOrder) -> Result<PushRequest, ControlError> {
+pub(crate) fn request(
+    world: &mut World,
+    now: u64,
+    order: &PushOrder,
+) -> Result<PushRequest, ControlError> {
     let owner = owner(world, &order.user, order.app_id.as_deref())?;
-    let config = world.pushes.iter().find(|config| config.app_id == owner.app_id).cloned();
-    let config = config.ok_or_else(|| ControlError::invalid("message push is not configured for this app"))?;
-    let stamp = Stamp { timestamp: (now / SECOND).to_string(), nonce: world.rng.random_range(1..u32::MAX).to_string() };
+    let config = world
+        .pushes
+        .iter()
+        .find(|config| config.app_id == owner.app_id)
+        .cloned();
+    let config = config
+        .ok_or_else(|| ControlError::invalid("message push is not configured for this app"))?;
+    let stamp = Stamp {
+        timestamp: (now / SECOND).to_string(),
+        nonce: world.rng.random_range(1..u32::MAX).to_string(),
+    };
     let query = stamp.query(&config.token);
     if order.verify {
         let echo: u64 = world.rng.random();
         let query = format!("{query}&echostr={echo}");
-        return Ok(PushRequest { method: "GET", query, content_type: "", body: String::new() });
+        return Ok(PushRequest {
+            method: "GET",
+            query,
+            content_type: "",
+            body: String::new(),
+        });
     }
     let open_id = ids::open_id(&owner.app_id, &owner.user);
     let mut query = format!("{query}&openid={open_id}");
     let plain = message(world, now, order, &owner.app_id, &open_id)?;
-    let mode = order.mode.unwrap_or(if config.encoding_aes_key.is_some() { PushMode::Secure } else { PushMode::Plain });
+    let mode = order.mode.unwrap_or(if config.encoding_aes_key.is_some() {
+        PushMode::Secure
+    } else {
+        PushMode::Plain
+    });
     let fields = match mode {
         PushMode::Plain => plain,
         PushMode::Compatible | PushMode::Secure => {
@@ -151,7 +176,12 @@ pub(crate) fn request(world: &mut World, now: u64, order: &PushOrder) -> Result<
         }
     };
     let body = order.format.write(&fields);
-    Ok(PushRequest { method: "POST", query, content_type: order.format.content_type(), body })
+    Ok(PushRequest {
+        method: "POST",
+        query,
+        content_type: order.format.content_type(),
+        body,
+    })
 }
 
 /// The fields of a message or an event.
@@ -173,11 +203,17 @@ fn message(
         (None, Some(kind)) => {
             json!({"FromUserName": open_id, "MsgType": kind, "MsgId": world.rng.random::<u64>() >> 1})
         }
-        _ => return Err(ControlError::invalid("event or message: exactly one of them is needed")),
+        _ => {
+            return Err(ControlError::invalid(
+                "event or message: exactly one of them is needed",
+            ));
+        }
     };
     fields["ToUserName"] = "gh_0000000000a1".into();
     fields["CreateTime"] = created.into();
-    let Value::Object(mut fields) = fields else { return Ok(Map::new()) };
+    let Value::Object(mut fields) = fields else {
+        return Ok(Map::new());
+    };
     fields.extend(order.fields.clone());
     Ok(fields)
 }
@@ -190,28 +226,45 @@ struct Stamp {
 
 impl Stamp {
     fn query(&self, token: &str) -> String {
-        format!("signature={}&timestamp={}&nonce={}", self.sign(token, None), self.timestamp, self.nonce)
+        format!(
+            "signature={}&timestamp={}&nonce={}",
+            self.sign(token, None),
+            self.timestamp,
+            self.nonce
+        )
     }
 
     fn sign(&self, token: &str, encrypt: Option<&str>) -> String {
-        let mut parts: Vec<&str> = [token, &self.timestamp, &self.nonce].into_iter().chain(encrypt).collect();
+        let mut parts: Vec<&str> = [token, &self.timestamp, &self.nonce]
+            .into_iter()
+            .chain(encrypt)
+            .collect();
         parts.sort_unstable();
         hex::encode(Sha1::digest(parts.concat()))
     }
 }
 
 impl PushConfig {
-    /// 16 random bytes ‖ length ‖ message ‖ appid, padded to 32, AES-256-CBC with the key's first half as IV.
+    /// 16 random bytes ‖ length ‖ message ‖ appid, padded to 32, AES-256-CBC with the key's first
+    /// half as IV.
     fn seal(&self, message: &str, random: [u8; 16]) -> Result<String, ControlError> {
         let no_key = || ControlError::invalid("mode: this app has no EncodingAESKey");
-        let key = self.encoding_aes_key.as_deref().and_then(aes_key).ok_or_else(no_key)?;
-        let length = u32::try_from(message.len()).map_err(|_| ControlError::invalid("fields: too long"))?;
+        let key = self
+            .encoding_aes_key
+            .as_deref()
+            .and_then(aes_key)
+            .ok_or_else(no_key)?;
+        let length =
+            u32::try_from(message.len()).map_err(|_| ControlError::invalid("fields: too long"))?;
         let mut bytes = Vec::from(random);
         bytes.extend(length.to_be_bytes());
         bytes.extend(message.as_bytes());
         bytes.extend(self.app_id.as_bytes());
         let fill = 32 - bytes.len() % 32;
-        bytes.extend(std::iter::repeat_n(u8::try_from(fill).unwrap_or_default(), fill));
+        bytes.extend(std::iter::repeat_n(
+            u8::try_from(fill).unwrap_or_default(),
+            fill,
+        ));
         let mut iv = [0; 16];
         iv.copy_from_slice(&key[..16]);
         let cipher = cbc::Encryptor::<Aes256>::new(&key.into(), &iv.into());
@@ -219,7 +272,8 @@ impl PushConfig {
     }
 }
 
-/// Base64 of 43 digits and one that is left out; its last digit is not held to be a multiple of four.
+/// Base64 of 43 digits and one that is left out; its last digit is not held to be a multiple of
+/// four.
 fn aes_key(text: &str) -> Option<[u8; 32]> {
     let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
     let lenient = GeneralPurpose::new(&alphabet::STANDARD, config);
@@ -269,7 +323,8 @@ mod tests {
     use super::*;
 
     fn vectors() -> Value {
-        let vectors: Value = serde_json::from_str(include_str!("../tests/data/vectors.json")).unwrap();
+        let vectors: Value =
+            serde_json::from_str(include_str!("../tests/data/vectors.json")).unwrap();
         vectors["message_push"].clone()
     }
 
@@ -279,18 +334,34 @@ mod tests {
 
     fn config(sample: &Value) -> PushConfig {
         let key = sample["EncodingAESKey"].as_str().map(str::to_owned);
-        PushConfig { app_id: text(sample, "appid"), token: text(sample, "token"), encoding_aes_key: key }
+        PushConfig {
+            app_id: text(sample, "appid"),
+            token: text(sample, "token"),
+            encoding_aes_key: key,
+        }
     }
 
     #[test]
     fn signing_gives_what_wechats_own_samples_hold() {
         let samples = vectors();
         let sample = &samples["verification"];
-        let stamp = Stamp { timestamp: text(sample, "timestamp"), nonce: text(sample, "nonce") };
-        assert_eq!(stamp.sign(&text(sample, "token"), None), text(sample, "signature"));
+        let stamp = Stamp {
+            timestamp: text(sample, "timestamp"),
+            nonce: text(sample, "nonce"),
+        };
+        assert_eq!(
+            stamp.sign(&text(sample, "token"), None),
+            text(sample, "signature")
+        );
         let sample = &samples["secure"];
-        let stamp = Stamp { timestamp: text(sample, "timestamp"), nonce: text(sample, "nonce") };
-        assert_eq!(stamp.sign(&text(sample, "token"), Some(&text(sample, "Encrypt"))), text(sample, "msg_signature"));
+        let stamp = Stamp {
+            timestamp: text(sample, "timestamp"),
+            nonce: text(sample, "nonce"),
+        };
+        assert_eq!(
+            stamp.sign(&text(sample, "token"), Some(&text(sample, "Encrypt"))),
+            text(sample, "msg_signature")
+        );
     }
 
     #[test]
@@ -298,7 +369,10 @@ mod tests {
         let samples = vectors();
         let sample = &samples["secure"];
         let random = text(sample, "random").as_bytes().try_into().unwrap();
-        assert_eq!(config(sample).seal(&text(sample, "msg"), random).unwrap(), text(sample, "Encrypt"));
+        assert_eq!(
+            config(sample).seal(&text(sample, "msg"), random).unwrap(),
+            text(sample, "Encrypt")
+        );
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub struct EncryptedData {
     pub signature: Option<String>,
 }
 
-/// What a mini-program makes with `wx.getUserCryptoManager().getLatestUserKey()`: AES-128-CBC under that key and its IV.
+/// What a mini-program makes with `wx.getUserCryptoManager().getLatestUserKey()`: AES-128-CBC under
+/// that key and its IV.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EncryptedMessage {
@@ -54,10 +55,18 @@ pub struct EncryptedMessage {
     pub version: u32,
 }
 
-pub(crate) fn seal_message(session: &mut Session, text: &str, rng: &mut StdRng, now: u64) -> Option<EncryptedMessage> {
+pub(crate) fn seal_message(
+    session: &mut Session,
+    text: &str,
+    rng: &mut StdRng,
+    now: u64,
+) -> Option<EncryptedMessage> {
     let key = session.encrypt_keys(rng, now).first()?;
     let iv = key.iv.as_bytes().try_into().ok()?;
-    Some(EncryptedMessage { encrypted_data: key.key.seal(iv, text.as_bytes()), version: key.version })
+    Some(EncryptedMessage {
+        encrypted_data: key.key.seal(iv, text.as_bytes()),
+        version: key.version,
+    })
 }
 
 pub(crate) fn seal(
@@ -105,8 +114,9 @@ fn user_info(user: &User, owner: &Owner, now: u64) -> (Value, Option<Value>) {
 fn we_run(owner: &Owner, now: u64) -> Value {
     let today = now / DAY;
     let days = today.saturating_sub(30)..=today;
-    let list: Vec<Value> =
-        days.map(|day| json!({"timestamp": day * DAY / SECOND, "step": ids::steps(&owner.user, day)})).collect();
+    let list: Vec<Value> = days
+        .map(|day| json!({"timestamp": day * DAY / SECOND, "step": ids::steps(&owner.user, day)}))
+        .collect();
     json!({"stepInfoList": list, "watermark": watermark(owner, now)})
 }
 

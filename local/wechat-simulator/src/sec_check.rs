@@ -66,14 +66,23 @@ fn validate(request: &Request) -> Result<(), Refusal> {
 }
 
 fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+    value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
 }
 
 fn recently_active(world: &World, open_id: &str, app_id: &str, now: u64) -> Result<(), Refusal> {
-    let session = world.sessions.find(open_id).filter(|session| session.owner.app_id == app_id);
+    let session = world
+        .sessions
+        .find(open_id)
+        .filter(|session| session.owner.app_id == app_id);
     let session = session.ok_or(errcode::INVALID_OPENID)?;
     let idle = now.saturating_sub(session.last_active);
-    if idle <= ACTIVE_WITHIN { Ok(()) } else { Err(errcode::NOT_RECENTLY_ACTIVE) }
+    if idle <= ACTIVE_WITHIN {
+        Ok(())
+    } else {
+        Err(errcode::NOT_RECENTLY_ACTIVE)
+    }
 }
 
 fn answer(request: &Request, rng: &mut StdRng, now: u64) -> Value {
@@ -92,7 +101,12 @@ fn answer(request: &Request, rng: &mut StdRng, now: u64) -> Value {
 
 /// All texts count, not the content alone.
 fn judge(request: &Request) -> (&'static str, u32) {
-    let texts = [&request.content, &request.title, &request.nickname, &request.signature];
+    let texts = [
+        &request.content,
+        &request.title,
+        &request.nickname,
+        &request.signature,
+    ];
     let found = |keyword| texts.iter().any(|text| text.contains(keyword));
     if found(RISKY_KEYWORD) {
         ("risky", 20006)

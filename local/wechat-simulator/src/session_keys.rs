@@ -23,7 +23,10 @@ pub(crate) fn check(world: &mut World, call: &Call) -> Outcome {
 pub(crate) fn reset(world: &mut World, call: &Call) -> Outcome {
     call.require_get()?;
     let open_id = prove(world, call)?;
-    let session = world.sessions.find_mut(&open_id).ok_or(errcode::NO_SESSION_KEY)?;
+    let session = world
+        .sessions
+        .find_mut(&open_id)
+        .ok_or(errcode::NO_SESSION_KEY)?;
     if !session.resets.admit(call.now) {
         return Err(errcode::MINUTE_LIMIT);
     }
@@ -35,7 +38,10 @@ pub(crate) fn reset(world: &mut World, call: &Call) -> Outcome {
 /// `/wxa/business/getuserencryptkey`, which WeChat's page has as GET and its sample as POST.
 pub(crate) fn encrypt_keys(world: &mut World, call: &Call) -> Outcome {
     let open_id = prove(world, call)?;
-    let session = world.sessions.find_mut(&open_id).ok_or(errcode::NO_SESSION_KEY)?;
+    let session = world
+        .sessions
+        .find_mut(&open_id)
+        .ok_or(errcode::NO_SESSION_KEY)?;
     let keys = session.encrypt_keys(&mut world.rng, call.now);
     let list: Vec<Value> = keys.iter().map(|key| key_info(key, call.now)).collect();
     Ok(json!({"errcode": 0, "errmsg": "ok", "key_info_list": list}))

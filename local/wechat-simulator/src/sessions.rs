@@ -37,14 +37,23 @@ pub(crate) struct EncryptKey {
 impl EncryptKey {
     /// Milliseconds left, down to zero.
     pub(crate) const fn left(&self, now: u64) -> u64 {
-        self.created_at.saturating_add(ENCRYPT_KEY_LIFE).saturating_sub(now)
+        self.created_at
+            .saturating_add(ENCRYPT_KEY_LIFE)
+            .saturating_sub(now)
     }
 }
 
 impl Session {
     fn new(owner: Owner, key: SessionKey, now: u64) -> Self {
         let expires_at = now.saturating_add(LIFE);
-        Self { owner, key, expires_at, last_active: now, resets: RESETS, encrypt_keys: Vec::new() }
+        Self {
+            owner,
+            key,
+            expires_at,
+            last_active: now,
+            resets: RESETS,
+            encrypt_keys: Vec::new(),
+        }
     }
 
     pub(crate) const fn has_expired(&self, now: u64) -> bool {
@@ -74,7 +83,12 @@ impl Session {
         if newest.is_none_or(|key| key.left(now) == 0) {
             let version = newest.map_or(1, |key| key.version + 1);
             let iv = hex::encode(rng.random::<[u8; 8]>());
-            let key = EncryptKey { key: new_key(rng), iv, version, created_at: now };
+            let key = EncryptKey {
+                key: new_key(rng),
+                iv,
+                version,
+                created_at: now,
+            };
             self.encrypt_keys.insert(0, key);
             self.encrypt_keys.truncate(ENCRYPT_KEYS);
         }
@@ -94,14 +108,23 @@ impl Sessions {
         Self(Bounded::new(MOST))
     }
 
-    /// What code2Session does: answers the session's key, a new one unless `keep` and the old one lives.
-    pub(crate) fn log_in(&mut self, open_id: &str, owner: Owner, keep: bool, rng: &mut StdRng, now: u64) -> SessionKey {
+    /// What code2Session does: answers the session's key, a new one unless `keep` and the old one
+    /// lives.
+    pub(crate) fn log_in(
+        &mut self,
+        open_id: &str,
+        owner: Owner,
+        keep: bool,
+        rng: &mut StdRng,
+        now: u64,
+    ) -> SessionKey {
         if let Some(session) = self.0.get_mut(open_id) {
             session.log_in(rng, keep, now);
             return session.key.clone();
         }
         let key = new_key(rng);
-        self.0.insert(open_id.to_owned(), Session::new(owner, key.clone(), now));
+        self.0
+            .insert(open_id.to_owned(), Session::new(owner, key.clone(), now));
         key
     }
 
@@ -133,7 +156,10 @@ mod tests {
     }
 
     fn owner() -> Owner {
-        Owner { app_id: "wxone".to_owned(), user: "alice".to_owned() }
+        Owner {
+            app_id: "wxone".to_owned(),
+            user: "alice".to_owned(),
+        }
     }
 
     #[test]
@@ -145,7 +171,10 @@ mod tests {
     #[test]
     fn a_kept_key_stays_until_it_expires() {
         let (mut sessions, mut rng, key) = logged_in();
-        assert_eq!(sessions.log_in("o1", owner(), true, &mut rng, LIFE - 1), key);
+        assert_eq!(
+            sessions.log_in("o1", owner(), true, &mut rng, LIFE - 1),
+            key
+        );
         assert_ne!(sessions.log_in("o1", owner(), true, &mut rng, LIFE), key);
     }
 
@@ -165,7 +194,11 @@ mod tests {
         for round in 0..5 {
             session.encrypt_keys(&mut rng, round * HOUR);
         }
-        let versions: Vec<u32> = session.encrypt_keys(&mut rng, 5 * HOUR - 1).iter().map(|key| key.version).collect();
+        let versions: Vec<u32> = session
+            .encrypt_keys(&mut rng, 5 * HOUR - 1)
+            .iter()
+            .map(|key| key.version)
+            .collect();
         assert_eq!(versions, [5, 4, 3]);
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn code_to_session(world: &mut World, call: &Call) -> Outcome {
         return Err(errcode::CODE_BLOCKED);
     }
     let keep = user.keep_session_key;
-    let key = world.sessions.log_in(&open_id, owner, keep, &mut world.rng, call.now);
+    let key = world
+        .sessions
+        .log_in(&open_id, owner, keep, &mut world.rng, call.now);
     let mut answer = json!({"openid": open_id, "session_key": key.text()});
     if let Some(union_id) = user.union_id {
         answer["unionid"] = union_id.into();
@@ -34,7 +36,11 @@ pub(crate) fn code_to_session(world: &mut World, call: &Call) -> Outcome {
 }
 
 fn authenticated_code<'a>(world: &World, call: &'a Call) -> Result<&'a str, Refusal> {
-    let (app_id, secret, code) = (call.param("appid"), call.param("secret"), call.param("js_code"));
+    let (app_id, secret, code) = (
+        call.param("appid"),
+        call.param("secret"),
+        call.param("js_code"),
+    );
     if app_id.is_empty() {
         return Err(errcode::APPID_MISSING);
     }
@@ -53,16 +59,27 @@ fn authenticated_code<'a>(world: &World, call: &'a Call) -> Result<&'a str, Refu
 
 /// A code of another app is as wrong as one that never was.
 fn owner_of(world: &World, code: &str, app_id: &str) -> Result<Owner, Refusal> {
-    let code = world.login_codes.find(code).filter(|code| code.owner.app_id == app_id);
-    code.map(|code| code.owner.clone()).ok_or(errcode::INVALID_CODE)
+    let code = world
+        .login_codes
+        .find(code)
+        .filter(|code| code.owner.app_id == app_id);
+    code.map(|code| code.owner.clone())
+        .ok_or(errcode::INVALID_CODE)
 }
 
 fn admit(world: &mut World, open_id: &str, now: u64) -> Result<(), Refusal> {
     if world.login_rate.peek(open_id).is_none() {
         world.login_rate.insert(open_id.to_owned(), RATE);
     }
-    let admitted = world.login_rate.get_mut(open_id).is_none_or(|window| window.admit(now));
-    if admitted { Ok(()) } else { Err(errcode::MINUTE_LIMIT) }
+    let admitted = world
+        .login_rate
+        .get_mut(open_id)
+        .is_none_or(|window| window.admit(now));
+    if admitted {
+        Ok(())
+    } else {
+        Err(errcode::MINUTE_LIMIT)
+    }
 }
 
 fn redeemable(world: &World, code: &str, now: u64) -> Result<(), Refusal> {

@@ -20,7 +20,8 @@ pub struct UserChange {
     pub phone: Option<String>,
     /// The number's country calling code. Without this it is 86.
     pub country_code: Option<u16>,
-    /// Makes getPhoneNumber and phone data give `countryCode` as a number, which WeChat does at times.
+    /// Makes getPhoneNumber and phone data give `countryCode` as a number, which WeChat does at
+    /// times.
     pub numeric_country_code: Option<bool>,
 }
 
@@ -86,7 +87,9 @@ impl User {
         self.keep_session_key = change.keep_session_key.unwrap_or(self.keep_session_key);
         self.phone = change.phone.or_else(|| self.phone.take());
         self.country_code = change.country_code.or(self.country_code);
-        self.numeric_country_code = change.numeric_country_code.unwrap_or(self.numeric_country_code);
+        self.numeric_country_code = change
+            .numeric_country_code
+            .unwrap_or(self.numeric_country_code);
     }
 }
 
@@ -115,14 +118,19 @@ fn check(change: &UserChange) -> Result<(), ControlError> {
     if let Some(UnionId::Custom(text)) = &change.union_id
         && !((1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic()))
     {
-        return Err(ControlError::invalid("unionId: 1 to 64 visible ASCII characters"));
+        return Err(ControlError::invalid(
+            "unionId: 1 to 64 visible ASCII characters",
+        ));
     }
     if let Some(phone) = &change.phone
         && !((5..=15).contains(&phone.len()) && phone.chars().all(|c| c.is_ascii_digit()))
     {
         return Err(ControlError::invalid("phone: 5 to 15 digits"));
     }
-    if change.country_code.is_some_and(|code| !(1..=999).contains(&code)) {
+    if change
+        .country_code
+        .is_some_and(|code| !(1..=999).contains(&code))
+    {
         return Err(ControlError::invalid("countryCode: 1 to 999"));
     }
     Ok(())
@@ -135,9 +143,15 @@ mod tests {
     #[test]
     fn a_change_leaves_the_rest_alone() {
         let mut users = Users::new();
-        let risky = UserChange { high_risk: Some(true), ..UserChange::default() };
+        let risky = UserChange {
+            high_risk: Some(true),
+            ..UserChange::default()
+        };
         users.change("alice", risky).unwrap();
-        let union = UserChange { union_id: Some(UnionId::Derived), ..UserChange::default() };
+        let union = UserChange {
+            union_id: Some(UnionId::Derived),
+            ..UserChange::default()
+        };
         users.change("alice", union).unwrap();
         let alice = users.find("alice");
         assert!(alice.high_risk);
@@ -150,7 +164,10 @@ mod tests {
         let parse = |json| serde_json::from_str::<UserChange>(json).unwrap().union_id;
         assert_eq!(parse(r#"{"unionId":true}"#), Some(UnionId::Derived));
         assert_eq!(parse(r#"{"unionId":false}"#), Some(UnionId::Absent));
-        assert_eq!(parse(r#"{"unionId":"oabc"}"#), Some(UnionId::Custom("oabc".to_owned())));
+        assert_eq!(
+            parse(r#"{"unionId":"oabc"}"#),
+            Some(UnionId::Custom("oabc".to_owned()))
+        );
         assert_eq!(parse("{}"), None);
     }
 }

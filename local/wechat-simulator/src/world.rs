@@ -52,7 +52,10 @@ impl World {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "this is where real randomness is handed in")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is where real randomness is handed in"
+)]
 fn randomness() -> StdRng {
     rand::make_rng()
 }

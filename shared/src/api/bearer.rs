@@ -2,11 +2,15 @@
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1).
+/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110
+/// §11.1).
 #[must_use]
 pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim())
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -16,7 +20,8 @@ mod tests {
     #[test]
     fn only_a_bearer_token_counts() {
         let token = |value: &'static str| {
-            let headers = HeaderMap::from_iter([(AUTHORIZATION, http::HeaderValue::from_static(value))]);
+            let headers =
+                HeaderMap::from_iter([(AUTHORIZATION, http::HeaderValue::from_static(value))]);
             bearer_token(&headers).map(str::to_owned)
         };
         assert_eq!(token("Bearer abc").as_deref(), Some("abc"));

@@ -26,22 +26,41 @@ impl<T: Serialize> IntoResponse for Success<T> {
             Language::Chinese => "操作成功",
             Language::English => "OK",
         };
-        let envelope = Envelope { code: 200, message, data: self.0, reason: None };
+        let envelope = Envelope {
+            code: 200,
+            message,
+            data: self.0,
+            reason: None,
+        };
         match serde_json::to_vec(&envelope) {
             Ok(body) => respond(StatusCode::OK, body),
-            Err(error) => ApiError::new(Reason::Internal).because(&error).into_response(),
+            Err(error) => ApiError::new(Reason::Internal)
+                .because(&error)
+                .into_response(),
         }
     }
 }
 
 /// A failure's body. Nothing in it can fail to be written.
-pub(super) fn failure<T: Serialize>(status: StatusCode, message: &str, reason: &'static str, data: T) -> Response {
-    let envelope = Envelope { code: status.as_u16(), message, data, reason: Some(reason) };
+pub(super) fn failure<T: Serialize>(
+    status: StatusCode,
+    message: &str,
+    reason: &'static str,
+    data: T,
+) -> Response {
+    let envelope = Envelope {
+        code: status.as_u16(),
+        message,
+        data,
+        reason: Some(reason),
+    };
     respond(status, serde_json::to_vec(&envelope).unwrap_or_default())
 }
 
 fn respond(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = (status, body).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

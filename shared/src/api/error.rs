@@ -120,14 +120,24 @@ impl ApiError {
     #[must_use]
     pub fn new(reason: Reason) -> Self {
         // Clients that are told to come back are told when.
-        let retry_after = matches!(reason, Reason::Unavailable | Reason::RateLimited).then_some(Duration::from_secs(1));
-        Self { reason, violations: Vec::new(), data: Value::Null, retry_after, cause: None }
+        let retry_after = matches!(reason, Reason::Unavailable | Reason::RateLimited)
+            .then_some(Duration::from_secs(1));
+        Self {
+            reason,
+            violations: Vec::new(),
+            data: Value::Null,
+            retry_after,
+            cause: None,
+        }
     }
 
     /// A body that broke rules.
     #[must_use]
     pub fn invalid(violations: Vec<Violation>) -> Self {
-        Self { violations, ..Self::new(Reason::InvalidRequest) }
+        Self {
+            violations,
+            ..Self::new(Reason::InvalidRequest)
+        }
     }
 
     /// Adds the cause, for the log.
@@ -161,15 +171,15 @@ impl ApiError {
     fn challenge(&self) -> Option<&'static str> {
         match self.reason {
             Reason::TokenMissing => Some(r#"Bearer realm="weapp""#),
-            Reason::TokenInvalid => {
-                Some(r#"Bearer realm="weapp", error="invalid_token", error_description="not a valid access token""#)
-            }
-            Reason::TokenExpired => {
-                Some(r#"Bearer realm="weapp", error="invalid_token", error_description="the access token expired""#)
-            }
-            Reason::SessionRevoked => {
-                Some(r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#)
-            }
+            Reason::TokenInvalid => Some(
+                r#"Bearer realm="weapp", error="invalid_token", error_description="not a valid access token""#,
+            ),
+            Reason::TokenExpired => Some(
+                r#"Bearer realm="weapp", error="invalid_token", error_description="the access token expired""#,
+            ),
+            Reason::SessionRevoked => Some(
+                r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#,
+            ),
             Reason::RefreshInvalid | Reason::RefreshReused => Some(
                 r#"Bearer realm="weapp", error="invalid_token", error_description="the refresh token is not usable""#,
             ),
@@ -188,12 +198,30 @@ impl From<Reason> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let challenge = self.challenge();
-        let Self { reason, violations, data, retry_after, cause } = self;
+        let Self {
+            reason,
+            violations,
+            data,
+            retry_after,
+            cause,
+        } = self;
         Scope::note(|scope| (scope.reason, scope.cause) = (Some(reason.as_str()), cause));
         let language = Scope::language();
-        let fields: Vec<_> = violations.iter().map(|violation| violation.describe(language)).collect();
-        let data = if fields.is_empty() { data } else { json!({ "fields": fields }) };
-        let mut response = envelope::failure(reason.status(), reason.message(language), reason.as_str(), data);
+        let fields: Vec<_> = violations
+            .iter()
+            .map(|violation| violation.describe(language))
+            .collect();
+        let data = if fields.is_empty() {
+            data
+        } else {
+            json!({ "fields": fields })
+        };
+        let mut response = envelope::failure(
+            reason.status(),
+            reason.message(language),
+            reason.as_str(),
+            data,
+        );
         let headers = response.headers_mut();
         if let Some(after) = retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(after));
@@ -207,7 +235,11 @@ impl IntoResponse for ApiError {
 
 /// Rounded up: too early would be refused again (RFC 9110 §10.2.3).
 fn whole_seconds(after: Duration) -> HeaderValue {
-    HeaderValue::from(u32::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1))
+    HeaderValue::from(
+        u32::try_from(after.as_millis().div_ceil(1000))
+            .unwrap_or(u32::MAX)
+            .max(1),
+    )
 }
 
 mod conversions;

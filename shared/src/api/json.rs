@@ -1,4 +1,5 @@
-//! Reads a body, mostly JSON: parse, don't validate. A handler gets a value that is right, or is not called.
+//! Reads a body, mostly JSON: parse, don't validate. A handler gets a value that is right, or is
+//! not called.
 
 use std::time::Duration;
 
@@ -60,7 +61,8 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 }
 
 fn parse<T: Input>(body: &[u8]) -> Result<T, ApiError> {
-    let raw = deserialize::<T::Raw>(body).map_err(|violation| ApiError::invalid(vec![violation]))?;
+    let raw =
+        deserialize::<T::Raw>(body).map_err(|violation| ApiError::invalid(vec![violation]))?;
     let mut checks = Checks::default();
     let parsed = T::parse(raw, &mut checks);
     checks.finish().map_err(ApiError::invalid)?;
@@ -83,8 +85,8 @@ pub(crate) async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-/// Reads the rest of a body that is too large, within bounds: a connection that is closed on unread bytes is reset, and
-/// the client would see that instead of the answer.
+/// Reads the rest of a body that is too large, within bounds: a connection that is closed on unread
+/// bytes is reset, and the client would see that instead of the answer.
 async fn discard(mut body: Body) {
     let rest = async {
         let mut seen = 0;
@@ -99,15 +101,26 @@ async fn discard(mut body: Body) {
     let _ = timeout(DISCARD_TIME, rest).await;
 }
 
-/// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters; but not a sealed body that nothing opened.
+/// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters; but not a sealed body
+/// that nothing opened.
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
     is_json && essence != "application/jose+json"
 }
 
-/// serde's texts about data quote the value, which can be a secret: the client is told field and rule instead.
+/// serde's texts about data quote the value, which can be a secret: the client is told field and
+/// rule instead.
 fn deserialize<T: DeserializeOwned>(body: &[u8]) -> Result<T, Violation> {
     // serde would take an array for a struct, its fields in order.
     if body.trim_ascii_start().starts_with(b"[") {
@@ -127,8 +140,11 @@ fn violation(path: &str, error: &serde_json::Error) -> Violation {
         return Violation::new("", Rule::Json);
     }
     let text = error.to_string();
-    let rule =
-        [("missing field", Rule::Required), ("unknown field", Rule::Unknown), ("duplicate field", Rule::Duplicate)];
+    let rule = [
+        ("missing field", Rule::Required),
+        ("unknown field", Rule::Unknown),
+        ("duplicate field", Rule::Duplicate),
+    ];
     let known = rule.into_iter().find(|(start, _)| text.starts_with(start));
     let (field, rule) = match known {
         // These name the field between backticks; the path ends at what holds it.
@@ -136,7 +152,10 @@ fn violation(path: &str, error: &serde_json::Error) -> Violation {
         None => (path, Rule::Type),
     };
     // A field's name is the client's own text: shown back, but not at any length.
-    Violation::new(field.trim_matches('.').chars().take(64).collect::<String>(), rule)
+    Violation::new(
+        field.trim_matches('.').chars().take(64).collect::<String>(),
+        rule,
+    )
 }
 
 #[cfg(test)]

@@ -75,11 +75,18 @@ impl Violation {
     /// `field` broke `rule`.
     #[must_use]
     pub fn new(field: impl Into<String>, rule: Rule) -> Self {
-        Self { field: field.into(), rule }
+        Self {
+            field: field.into(),
+            rule,
+        }
     }
 
     pub(super) fn describe(&self, language: Language) -> Described<'_> {
-        Described { field: &self.field, rule: self.rule.name(), message: self.rule.message(language) }
+        Described {
+            field: &self.field,
+            rule: self.rule.name(),
+            message: self.rule.message(language),
+        }
     }
 }
 

@@ -75,7 +75,10 @@ impl AccessTokens {
         for KeyDocument { position, id, der } in &settings.keys {
             match SigningKey::from_der(der.expose_secret(), id.as_deref()) {
                 Ok(key) if is_known(&keys, &key) => {
-                    env.problem(JWT_KEYS, format!("key {position} has the kid of an earlier one"));
+                    env.problem(
+                        JWT_KEYS,
+                        format!("key {position} has the kid of an earlier one"),
+                    );
                 }
                 Ok(key) => keys.push(key),
                 Err(error) => env.problem(JWT_KEYS, format!("key {position} {error}")),
@@ -89,21 +92,40 @@ impl AccessTokens {
                 keys.push(key);
             }
         }
-        Self { keys: keys.into_iter().map(|key| Key { validation: validation(&key, settings), key }).collect() }
+        Self {
+            keys: keys
+                .into_iter()
+                .map(|key| Key {
+                    validation: validation(&key, settings),
+                    key,
+                })
+                .collect(),
+        }
     }
 
     /// `None` only without a key that can sign, which settings refuse.
     pub(super) fn sign(&self, claims: &Claims) -> Option<SecretString> {
-        let (key, sign) = self.keys.iter().find_map(|key| Some((&key.key, key.key.sign.as_ref()?)))?;
+        let (key, sign) = self
+            .keys
+            .iter()
+            .find_map(|key| Some((&key.key, key.key.sign.as_ref()?)))?;
         let mut header = Header::new(key.algorithm);
         header.typ = Some(TYP.to_owned());
         header.kid = Some(key.id.clone());
-        jsonwebtoken::encode(&header, claims, sign).ok().map(SecretString::from)
+        jsonwebtoken::encode(&header, claims, sign)
+            .ok()
+            .map(SecretString::from)
     }
 
     /// The public halves of the asymmetric keys (RFC 7517 §5).
     pub(super) fn public_keys(&self) -> JwkSet {
-        JwkSet { keys: self.keys.iter().filter_map(|key| key.key.jwk().cloned()).collect() }
+        JwkSet {
+            keys: self
+                .keys
+                .iter()
+                .filter_map(|key| key.key.jwk().cloned())
+                .collect(),
+        }
     }
 
     pub(super) fn verify(&self, token: &str, now: i64) -> Result<Claims, TokenError> {
@@ -112,14 +134,22 @@ impl AccessTokens {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let kid = header.kid.as_deref().unwrap_or_default();
-        let key = self.keys.iter().find(|key| key.key.id == kid).ok_or(TokenError::UnknownKey)?;
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.key.id == kid)
+            .ok_or(TokenError::UnknownKey)?;
         // The key decides the algorithm, never the header alone (RFC 8725 §3.1).
         if header.alg != key.key.algorithm || header.typ.as_deref() != Some(TYP) {
             return Err(TokenError::Invalid);
         }
         let claims = jsonwebtoken::decode::<Claims>(token, &key.key.verify, &key.validation);
         let claims = claims.map_err(|_| TokenError::Invalid)?.claims;
-        if claims.exp + LEEWAY < now { Err(TokenError::Expired) } else { Ok(claims) }
+        if claims.exp + LEEWAY < now {
+            Err(TokenError::Expired)
+        } else {
+            Ok(claims)
+        }
     }
 }
 

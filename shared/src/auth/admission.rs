@@ -1,4 +1,5 @@
-//! Who may pass: the token by CPU alone, then one round trip to the cache for all that the request needs.
+//! Who may pass: the token by CPU alone, then one round trip to the cache for all that the request
+//! needs.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -71,14 +72,22 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Checks by `tokens`, then by `sessions`; profiles come from `users`; everybody is held to `limits`.
+    /// Checks by `tokens`, then by `sessions`; profiles come from `users`; everybody is held to
+    /// `limits`.
     #[must_use]
     pub fn new(
         tokens: Arc<Tokens>,
         (sessions, users, cache): (Sessions, Users, Cache),
         (limiter, limits): (Limiter, Limits),
     ) -> Self {
-        Self { tokens, sessions, users, cache, limiter, limits }
+        Self {
+            tokens,
+            sessions,
+            users,
+            cache,
+            limiter,
+            limits,
+        }
     }
 
     /// Admits a signed-in caller.
@@ -87,7 +96,9 @@ impl Admission {
     /// [`AdmissionError`].
     pub async fn admit(&self, caller: Caller<'_>) -> Result<Claims, AdmissionError> {
         let claims = self.identify(caller).await?;
-        let ticket = self.limiter.ticket(Identity::User(claims.sub), self.limits.user)?;
+        let ticket = self
+            .limiter
+            .ticket(Identity::User(claims.sub), self.limits.user)?;
         let [session] = self.ask(ticket, [&session_cache_key(claims.sid)]).await?;
         self.sessions.check(claims.sub, claims.sid, session).await?;
         Ok(claims)
@@ -97,19 +108,29 @@ impl Admission {
     ///
     /// # Errors
     /// [`AdmissionError`]; a user who does not exist any more counts as an ended session.
-    pub async fn admit_with_user(&self, caller: Caller<'_>) -> Result<(Claims, User), AdmissionError> {
+    pub async fn admit_with_user(
+        &self,
+        caller: Caller<'_>,
+    ) -> Result<(Claims, User), AdmissionError> {
         let claims = self.identify(caller).await?;
-        let ticket = self.limiter.ticket(Identity::User(claims.sub), self.limits.user)?;
+        let ticket = self
+            .limiter
+            .ticket(Identity::User(claims.sub), self.limits.user)?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
         let [session, profile] = self.ask(ticket, [&keys[0], &keys[1]]).await?;
         let session = self.sessions.check(claims.sub, claims.sid, session);
-        let (session, user) = futures_util::join!(session, self.users.complete(claims.sub, profile));
+        let (session, user) =
+            futures_util::join!(session, self.users.complete(claims.sub, profile));
         session?;
         let user = user.map_err(|error| match error {
             UserError::NotFound => AdmissionError::SessionEnded,
             UserError::Dynamo(error) => error.into(),
         })?;
-        if user.status == Status::Disabled { Err(AdmissionError::UserDisabled) } else { Ok((claims, user)) }
+        if user.status == Status::Disabled {
+            Err(AdmissionError::UserDisabled)
+        } else {
+            Ok((claims, user))
+        }
     }
 
     /// Admits the bearer of a refresh token, with the user whose session it is of.
@@ -124,12 +145,16 @@ impl Admission {
         let token = match self.tokens.verify_refresh(token).await {
             Ok(token) => token,
             Err(error) => {
-                self.limiter.charge_address(address, self.limits.guest).await?;
+                self.limiter
+                    .charge_address(address, self.limits.guest)
+                    .await?;
                 return Err(error.into());
             }
         };
         Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
-        let ticket = self.limiter.ticket(Identity::Session(token.session), self.limits.refresh)?;
+        let ticket = self
+            .limiter
+            .ticket(Identity::Session(token.session), self.limits.refresh)?;
         let [profile] = self.ask(ticket, [&profile_cache_key(token.user)]).await?;
         match self.users.complete(token.user, profile).await {
             Ok(user) if user.status == Status::Disabled => Err(AdmissionError::UserDisabled),
@@ -140,7 +165,10 @@ impl Admission {
     }
 
     /// Who the caller is, by CPU alone. Whoever can't tell pays as a guest.
-    async fn identify(&self, Caller { token, address }: Caller<'_>) -> Result<Claims, AdmissionError> {
+    async fn identify(
+        &self,
+        Caller { token, address }: Caller<'_>,
+    ) -> Result<Claims, AdmissionError> {
         let verified = match token {
             Some(token) => self.tokens.verify(token).await,
             None => Err(TokenError::Missing),
@@ -148,14 +176,20 @@ impl Admission {
         match verified {
             Ok(claims) => Ok(claims),
             Err(error) => {
-                self.limiter.charge_address(address, self.limits.guest).await?;
+                self.limiter
+                    .charge_address(address, self.limits.guest)
+                    .await?;
                 Err(error.into())
             }
         }
     }
 
     /// Lets the ticket be paid and reads `keys`, in one round trip.
-    async fn ask<const N: usize>(&self, ticket: Ticket, keys: [&str; N]) -> Result<[Entry; N], Denied> {
+    async fn ask<const N: usize>(
+        &self,
+        ticket: Ticket,
+        keys: [&str; N],
+    ) -> Result<[Entry; N], Denied> {
         let step = ticket.step();
         let (mut replies, entries) = self.cache.read_and_step(step.as_slice(), keys).await;
         ticket.settle(replies.pop().flatten())?;

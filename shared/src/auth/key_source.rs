@@ -1,4 +1,5 @@
-//! Keys that may have changed since the start: fetched again when somebody comes with one that is unknown.
+//! Keys that may have changed since the start: fetched again when somebody comes with one that is
+//! unknown.
 
 use std::time::Duration;
 
@@ -13,13 +14,17 @@ use crate::{
 /// Unknown keys cost at most one fetch in this many seconds, however many come.
 const PAUSE: i64 = 60;
 /// The request that brought the unknown key waits for this.
-const PATIENCE: Patience = Patience { ready: Duration::ZERO, whole: Duration::from_secs(2) };
+const PATIENCE: Patience = Patience {
+    ready: Duration::ZERO,
+    whole: Duration::from_secs(2),
+};
 
 /// Where the keys of tokens come from, where that is not the environment itself.
 pub(super) struct KeySource {
     references: References,
     clock: Clock,
-    /// When the last fetch began. Locked while it runs, so that whoever comes meanwhile waits for its outcome.
+    /// When the last fetch began. Locked while it runs, so that whoever comes meanwhile waits for
+    /// its outcome.
     last: Mutex<Option<i64>>,
 }
 
@@ -27,11 +32,15 @@ impl KeySource {
     /// `None` where the keys stand in the environment.
     pub(super) fn of(env: &Env, clock: Clock) -> Option<Self> {
         let references = env.references(&["JWT_KEYS", "JWT_SECRETS"])?.clone();
-        Some(Self { references, clock, last: Mutex::default() })
+        Some(Self {
+            references,
+            clock,
+            last: Mutex::default(),
+        })
     }
 
-    /// Fetches the settings, builds what the caller makes of them, and returns that; `None` when that was done a short
-    /// time ago. What can't be fetched or used is logged, and is `None` too.
+    /// Fetches the settings, builds what the caller makes of them, and returns that; `None` when
+    /// that was done a short time ago. What can't be fetched or used is logged, and is `None` too.
     pub(super) async fn fetch_again<T>(&self, build: impl FnOnce(&Env) -> T) -> Option<T> {
         let mut last = self.last.lock().await;
         let now = self.clock.now_seconds();
@@ -46,6 +55,8 @@ impl KeySource {
             }
             Err(error) => Err(error.into_problems()),
         };
-        outcome.inspect_err(|problems| telemetry::degraded("keys", problems)).ok()
+        outcome
+            .inspect_err(|problems| telemetry::degraded("keys", problems))
+            .ok()
     }
 }

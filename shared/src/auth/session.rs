@@ -1,4 +1,5 @@
-//! Sessions: one per login, true in DynamoDB (`USER#{uid}` / `SESSION#{sid}`), remembered in the cache (`{s:sid}`).
+//! Sessions: one per login, true in DynamoDB (`USER#{uid}` / `SESSION#{sid}`), remembered in the
+//! cache (`{s:sid}`).
 
 mod row;
 
@@ -91,14 +92,27 @@ impl Sessions {
     ) -> Self {
         let cache_life = cached.session.min(settings.access_life);
         let (life, grace) = (settings.refresh_life, settings.refresh_grace);
-        Self { dynamo, cache, clock, random, life, grace, cache_life }
+        Self {
+            dynamo,
+            cache,
+            clock,
+            random,
+            life,
+            grace,
+            cache_life,
+        }
     }
 
     /// Opens a session.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn open(&self, user: UserId, app_id: AppId, user_agent: Option<String>) -> Result<Session, DynamoError> {
+    pub async fn open(
+        &self,
+        user: UserId,
+        app_id: AppId,
+        user_agent: Option<String>,
+    ) -> Result<Session, DynamoError> {
         let now = self.clock.now();
         let session = Session {
             id: SessionId(self.random.uuid_v7(&self.clock)),
@@ -111,11 +125,21 @@ impl Sessions {
             user_agent,
             ttl: self.ttl(now),
         };
-        let put = self.dynamo.client.put_item().table_name(&self.dynamo.table).set_item(Some(session.to_item()?));
-        match put.condition_expression("attribute_not_exists(pk)").send().await {
+        let put = self
+            .dynamo
+            .client
+            .put_item()
+            .table_name(&self.dynamo.table)
+            .set_item(Some(session.to_item()?));
+        match put
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await
+        {
             Ok(_) => Ok(session),
             Err(error) => match error.as_service_error() {
-                // The id is ours and new: the SDK's retry met the row that its first try had written.
+                // The id is ours and new: the SDK's retry met the row that its first try had
+                // written.
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(session),
                 _ => Err(error.into()),
             },
@@ -128,24 +152,43 @@ impl Sessions {
     /// [`SessionError::Ended`] when it is gone, revoked or expired; DynamoDB's.
     pub async fn get(&self, user: UserId, id: SessionId) -> Result<Session, SessionError> {
         let item = self.dynamo.get(&user_pk(user), &session_sk(id)).await?;
-        let session = item.map(Session::from_item).transpose()?.ok_or(SessionError::Ended)?;
-        if self.is_living(&session) { Ok(session) } else { Err(SessionError::Ended) }
+        let session = item
+            .map(Session::from_item)
+            .transpose()?
+            .ok_or(SessionError::Ended)?;
+        if self.is_living(&session) {
+            Ok(session)
+        } else {
+            Err(SessionError::Ended)
+        }
     }
 
     /// Whether the session is living, from what the cache said (`known`) or from DynamoDB.
     ///
     /// # Errors
     /// [`SessionError::Ended`] when it is not; DynamoDB's.
-    pub async fn check(&self, user: UserId, id: SessionId, known: Entry) -> Result<(), SessionError> {
+    pub async fn check(
+        &self,
+        user: UserId,
+        id: SessionId,
+        known: Entry,
+    ) -> Result<(), SessionError> {
         let load = || -> Loading<'_, DynamoError> { Box::pin(self.load_state(user, id)) };
-        let state = self.cache.fill(&session_cache_key(id), known, self.cache_life, load).await?;
-        if state.as_deref() == Some(ACTIVE) { Ok(()) } else { Err(SessionError::Ended) }
+        let state = self
+            .cache
+            .fill(&session_cache_key(id), known, self.cache_life, load)
+            .await?;
+        if state.as_deref() == Some(ACTIVE) {
+            Ok(())
+        } else {
+            Err(SessionError::Ended)
+        }
     }
 
     /// The session of a refresh token, one step further: one conditional write.
     ///
-    /// The token one step behind gets the same successor again within the grace window; an older one revokes the
-    /// session, because either its thief or its owner must have used it before.
+    /// The token one step behind gets the same successor again within the grace window; an older
+    /// one revokes the session, because either its thief or its owner must have used it before.
     ///
     /// # Errors
     /// [`RotateError`].
@@ -167,7 +210,9 @@ impl Sessions {
             self.cache.invalidate(&session_cache_key(id)).await;
         }
         marked?;
-        self.cache.settle(&session_cache_key(id), REVOKED, self.cache_life).await;
+        self.cache
+            .settle(&session_cache_key(id), REVOKED, self.cache_life)
+            .await;
         Ok(())
     }
 
@@ -182,7 +227,11 @@ impl Sessions {
                 Ok(()) | Err(SessionError::Ended) => Ok(()),
             }
         };
-        stream::iter(self.list(user).await?).map(revoke).buffer_unordered(REVOKE_CONCURRENCY).try_collect().await
+        stream::iter(self.list(user).await?)
+            .map(revoke)
+            .buffer_unordered(REVOKE_CONCURRENCY)
+            .try_collect()
+            .await
     }
 
     /// The living sessions of a user, the newest first.
@@ -214,15 +263,23 @@ impl Sessions {
     }
 
     /// Moves the counter on if it stands where the token says; else the row as it is.
-    async fn advance(&self, token: &RefreshToken) -> Result<Result<Session, Option<Session>>, DynamoError> {
+    async fn advance(
+        &self,
+        token: &RefreshToken,
+    ) -> Result<Result<Session, Option<Session>>, DynamoError> {
         let now = self.clock.now();
         let updated = self
             .dynamo
             .client
             .update_item()
             .table_name(&self.dynamo.table)
-            .set_key(Some(dynamo::key(&user_pk(token.user), &session_sk(token.session))))
-            .condition_expression("#counter = :counter AND attribute_not_exists(revokedAt) AND #ttl > :seconds")
+            .set_key(Some(dynamo::key(
+                &user_pk(token.user),
+                &session_sk(token.session),
+            )))
+            .condition_expression(
+                "#counter = :counter AND attribute_not_exists(revokedAt) AND #ttl > :seconds",
+            )
             .update_expression("SET #counter = :next, rotatedAt = :now, #ttl = :ttl")
             .expression_attribute_names("#counter", "counter")
             .expression_attribute_names("#ttl", "ttl")
@@ -236,19 +293,29 @@ impl Sessions {
             .send()
             .await;
         match updated {
-            Ok(updated) => Ok(Ok(Session::from_item(updated.attributes.unwrap_or_default())?)),
+            Ok(updated) => Ok(Ok(Session::from_item(
+                updated.attributes.unwrap_or_default(),
+            )?)),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    Ok(Err(failed.item().cloned().map(Session::from_item).transpose()?))
-                }
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(Err(failed
+                    .item()
+                    .cloned()
+                    .map(Session::from_item)
+                    .transpose()?)),
                 _ => Err(error.into()),
             },
         }
     }
 
     /// The token is not the current one: what now?
-    async fn behind(&self, token: &RefreshToken, current: Option<Session>) -> Result<Session, RotateError> {
-        let Some(current) = current else { return Err(RotateError::Invalid) };
+    async fn behind(
+        &self,
+        token: &RefreshToken,
+        current: Option<Session>,
+    ) -> Result<Session, RotateError> {
+        let Some(current) = current else {
+            return Err(RotateError::Invalid);
+        };
         if current.revoked_at.is_some() {
             return Err(RotateError::Revoked);
         }
@@ -263,12 +330,19 @@ impl Sessions {
         }
         match self.revoke(token.user, token.session).await {
             Err(SessionError::Dynamo(error)) => Err(error.into()),
-            Ok(()) | Err(SessionError::Ended) => Err(RotateError::Reused { user: token.user, session: token.session }),
+            Ok(()) | Err(SessionError::Ended) => Err(RotateError::Reused {
+                user: token.user,
+                session: token.session,
+            }),
         }
     }
 
     /// What the cache may say of the session.
-    async fn load_state(&self, user: UserId, id: SessionId) -> Result<Option<Vec<u8>>, DynamoError> {
+    async fn load_state(
+        &self,
+        user: UserId,
+        id: SessionId,
+    ) -> Result<Option<Vec<u8>>, DynamoError> {
         match self.get(user, id).await {
             Ok(_) => Ok(Some(ACTIVE.to_vec())),
             Err(SessionError::Ended) => Ok(Some(REVOKED.to_vec())),
@@ -277,7 +351,11 @@ impl Sessions {
     }
 
     async fn mark_revoked(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
-        let update = self.dynamo.client.update_item().table_name(&self.dynamo.table);
+        let update = self
+            .dynamo
+            .client
+            .update_item()
+            .table_name(&self.dynamo.table);
         let updated = update
             .set_key(Some(dynamo::key(&user_pk(user), &session_sk(id))))
             .condition_expression("attribute_exists(pk)")
@@ -288,7 +366,9 @@ impl Sessions {
         match updated {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Err(SessionError::Ended),
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => {
+                    Err(SessionError::Ended)
+                }
                 _ => Err(DynamoError::from(error).into()),
             },
         }

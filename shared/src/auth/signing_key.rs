@@ -1,10 +1,11 @@
-//! Keys of access tokens: what kind a document holds, whether it is good enough, and its public half as a JWK.
+//! Keys of access tokens: what kind a document holds, whether it is good enough, and its public
+//! half as a JWK.
 
 use aws_lc_rs::{
     rsa,
     signature::{
-        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        ParsedPublicKey, RsaKeyPair, RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, ParsedPublicKey, RsaKeyPair, RsaPublicKeyComponents,
     },
 };
 use jsonwebtoken::{
@@ -86,9 +87,9 @@ impl SigningKey {
         }
     }
 
-    /// A private key as PKCS#8 (RFC 5958) or a public one as SPKI (RFC 5280 §4.1.2.7), in DER. The kind of key decides
-    /// the algorithm: ES256 for P-256, `EdDSA` for Ed25519, RS256 for RSA. Without an `id` it is called by its
-    /// thumbprint (RFC 7638).
+    /// A private key as PKCS#8 (RFC 5958) or a public one as SPKI (RFC 5280 §4.1.2.7), in DER. The
+    /// kind of key decides the algorithm: ES256 for P-256, `EdDSA` for Ed25519, RS256 for RSA.
+    /// Without an `id` it is called by its thumbprint (RFC 7638).
     ///
     /// # Errors
     /// [`SigningKeyError`].
@@ -97,15 +98,24 @@ impl SigningKey {
             Ok(info) => private_key(der, &info)?,
             Err(_) => public_key(der)?,
         };
-        let mut jwk = Jwk::from_decoding_key(&verify, Some(algorithm)).map_err(|_| SigningKeyError::Broken)?;
-        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| SigningKeyError::Broken)?;
+        let mut jwk = Jwk::from_decoding_key(&verify, Some(algorithm))
+            .map_err(|_| SigningKeyError::Broken)?;
+        let thumbprint = jwk
+            .thumbprint(ThumbprintHash::SHA256)
+            .map_err(|_| SigningKeyError::Broken)?;
         if PUBLISHED.contains(&thumbprint.as_str()) {
             return Err(SigningKeyError::Published);
         }
         let id = id.map_or(thumbprint, str::to_owned);
         jwk.common.key_id = Some(id.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self { id, algorithm, sign, verify, jwk: Some(jwk) })
+        Ok(Self {
+            id,
+            algorithm,
+            sign,
+            verify,
+            jwk: Some(jwk),
+        })
     }
 
     /// The public half (RFC 7517); `None` of a secret.
@@ -121,17 +131,26 @@ fn private_key(der: &[u8], info: &PrivateKeyInfoRef<'_>) -> Result<Parts, Signin
     let (sign, verify) = match algorithm {
         Algorithm::EdDSA => {
             let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| SigningKeyError::Broken)?;
-            (EncodingKey::from_ed_der(der), DecodingKey::from_ed_der(pair.public_key().as_ref()))
+            (
+                EncodingKey::from_ed_der(der),
+                DecodingKey::from_ed_der(pair.public_key().as_ref()),
+            )
         }
         Algorithm::ES256 => {
             let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der);
             let pair = pair.map_err(|_| SigningKeyError::Broken)?;
-            (EncodingKey::from_ec_der(der), DecodingKey::from_ec_der(pair.public_key().as_ref()))
+            (
+                EncodingKey::from_ec_der(der),
+                DecodingKey::from_ec_der(pair.public_key().as_ref()),
+            )
         }
         _ => {
             let pair = RsaKeyPair::from_pkcs8(der).map_err(|_| SigningKeyError::Rsa)?;
             // The library wants the inner document, RFC 8017's own form.
-            (EncodingKey::from_rsa_der(info.private_key.as_bytes()), rsa_public(pair.public_key())?)
+            (
+                EncodingKey::from_rsa_der(info.private_key.as_bytes()),
+                rsa_public(pair.public_key())?,
+            )
         }
     };
     Ok((algorithm, Some(sign), verify))
@@ -140,14 +159,18 @@ fn private_key(der: &[u8], info: &PrivateKeyInfoRef<'_>) -> Result<Parts, Signin
 fn public_key(der: &[u8]) -> Result<Parts, SigningKeyError> {
     let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| SigningKeyError::Unknown)?;
     let algorithm = algorithm_of(&info.algorithm)?;
-    let raw = info.subject_public_key.as_bytes().ok_or(SigningKeyError::Unknown)?;
+    let raw = info
+        .subject_public_key
+        .as_bytes()
+        .ok_or(SigningKeyError::Unknown)?;
     let verify = match algorithm {
         Algorithm::EdDSA => {
             ParsedPublicKey::new(&ED25519, raw).map_err(|_| SigningKeyError::Broken)?;
             DecodingKey::from_ed_der(raw)
         }
         Algorithm::ES256 => {
-            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, raw).map_err(|_| SigningKeyError::Broken)?;
+            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, raw)
+                .map_err(|_| SigningKeyError::Broken)?;
             DecodingKey::from_ec_der(raw)
         }
         _ => rsa_public(&rsa::PublicKey::from_der(raw).map_err(|_| SigningKeyError::Rsa)?)?,

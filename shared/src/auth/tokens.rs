@@ -21,7 +21,8 @@ use crate::{
     users::Role,
 };
 
-/// What a client gets at login and refresh. Serialising is where the tokens are told; `Debug` hides them.
+/// What a client gets at login and refresh. Serialising is where the tokens are told; `Debug` hides
+/// them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
@@ -51,7 +52,10 @@ struct Ring {
 
 impl Ring {
     fn new(env: &Env, settings: &TokenSettings) -> Arc<Self> {
-        Arc::new(Self { access: AccessTokens::new(settings, env), refresh: RefreshTokens::new(&settings.secrets) })
+        Arc::new(Self {
+            access: AccessTokens::new(settings, env),
+            refresh: RefreshTokens::new(&settings.secrets),
+        })
     }
 }
 
@@ -82,18 +86,24 @@ impl Tokens {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Somebody came with a key that we don't know: looks whether it is new. `false` where keys can't change.
+    /// Somebody came with a key that we don't know: looks whether it is new. `false` where keys
+    /// can't change.
     async fn look_for_new_keys(&self) -> bool {
-        let Some(source) = &self.source else { return false };
-        if let Some(ring) = source.fetch_again(|env| Ring::new(env, &TokenSettings::read(env))).await {
+        let Some(source) = &self.source else {
+            return false;
+        };
+        if let Some(ring) = source
+            .fetch_again(|env| Ring::new(env, &TokenSettings::read(env)))
+            .await
+        {
             *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
         }
         // Also when another request has just fetched them.
         true
     }
 
-    /// The tokens of `session` as it stands: the same ones each time until it is refreshed, so a repeated request gets
-    /// the identical answer. `None` only without keys, which settings refuse.
+    /// The tokens of `session` as it stands: the same ones each time until it is refreshed, so a
+    /// repeated request gets the identical answer. `None` only without keys, which settings refuse.
     #[must_use]
     pub fn issue(&self, session: &Session, role: Role) -> Option<TokenPair> {
         let now = self.clock.now_seconds();
@@ -110,7 +120,11 @@ impl Tokens {
             jti: format!("{}.{}", session.id, session.counter),
         };
         let ring = self.ring();
-        let refresh = RefreshToken { user: session.user, session: session.id, counter: session.counter };
+        let refresh = RefreshToken {
+            user: session.user,
+            session: session.id,
+            counter: session.counter,
+        };
         Some(TokenPair {
             access: ring.access.sign(&claims)?,
             token_type: "Bearer",
@@ -144,7 +158,8 @@ impl Tokens {
         }
     }
 
-    /// The public halves of the asymmetric access token keys, for others to verify with (RFC 7517 §5).
+    /// The public halves of the asymmetric access token keys, for others to verify with (RFC 7517
+    /// §5).
     #[must_use]
     pub fn public_keys(&self) -> JwkSet {
         self.ring().access.public_keys()

@@ -19,7 +19,12 @@ fn cache() -> (Cache, ManualClock) {
 async fn get(cache: &Cache, row: Option<&str>) -> Option<Bytes> {
     let [known] = cache.read(["k"]).await;
     let row = row.map(|row| row.as_bytes().to_vec());
-    cache.fill("k", known, LIFE, || Box::pin(async { Ok::<_, Infallible>(row) })).await.unwrap()
+    cache
+        .fill("k", known, LIFE, || {
+            Box::pin(async { Ok::<_, Infallible>(row) })
+        })
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -73,7 +78,11 @@ async fn values_do_not_expire_together() {
     let (cache, _) = cache();
     let lives: std::collections::BTreeSet<_> = (0..20).map(|_| cache.jittered(LIFE)).collect();
     assert!(lives.len() > 10);
-    assert!(lives.iter().all(|life| *life <= LIFE && *life >= LIFE * 9 / 10));
+    assert!(
+        lives
+            .iter()
+            .all(|life| *life <= LIFE && *life >= LIFE * 9 / 10)
+    );
 }
 
 #[tokio::test]

@@ -49,24 +49,41 @@ impl Env {
     /// The process's environment, for a deployed function.
     #[must_use]
     pub fn from_process() -> Self {
-        #[allow(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the one place where the environment is read"
+        )]
         let vars = std::env::vars_os();
-        Self::new(vars.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
+        Self::new(vars.filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }))
     }
 
     /// A snapshot of the given variables. An empty value counts as not set.
     pub fn new<N: Into<String>, V: Into<String>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
-        let values = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let values = vars
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
         let values: BTreeMap<_, _> = values
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name, SecretString::from(value)))
             .collect();
-        Self { values: Arc::new(values), local: false, problems: Mutex::default(), references: None }
+        Self {
+            values: Arc::new(values),
+            local: false,
+            problems: Mutex::default(),
+            references: None,
+        }
     }
 
     /// The same values, and no problem yet.
     pub(super) fn snapshot(&self) -> Self {
-        Self { values: Arc::clone(&self.values), local: self.local, problems: Mutex::default(), references: None }
+        Self {
+            values: Arc::clone(&self.values),
+            local: self.local,
+            problems: Mutex::default(),
+            references: None,
+        }
     }
 
     /// Sets `name`, in place of the value it had.
@@ -87,7 +104,9 @@ impl Env {
 
     /// Where the value of one of `names` came from, if it did not stand in the environment itself.
     pub(crate) fn references(&self, names: &[&str]) -> Option<&References> {
-        self.references.as_ref().filter(|references| references.stand_for(names))
+        self.references
+            .as_ref()
+            .filter(|references| references.stand_for(names))
     }
 
     /// Whether the value of `name`, or a part of it, is a reference to where it is kept.
@@ -95,8 +114,9 @@ impl Env {
         self.get(name).is_some_and(names_a_place)
     }
 
-    /// For development and tests in one process: only here are the embedded default secrets allowed, and only here may
-    /// this process's own memory stand in for the state that instances share.
+    /// For development and tests in one process: only here are the embedded default secrets
+    /// allowed, and only here may this process's own memory stand in for the state that instances
+    /// share.
     #[must_use]
     pub fn local_development(mut self) -> Self {
         self.local = true;
@@ -107,7 +127,9 @@ impl Env {
     #[must_use]
     pub fn or(mut self, name: &str, value: impl Into<String>) -> Self {
         let values = Arc::make_mut(&mut self.values);
-        values.entry(name.to_owned()).or_insert_with(|| SecretString::from(value.into()));
+        values
+            .entry(name.to_owned())
+            .or_insert_with(|| SecretString::from(value.into()));
         self
     }
 
@@ -132,7 +154,9 @@ impl Env {
 
     /// The value of `name` as a `T`, or `default` where it is not set.
     pub fn parse<T: FromStr>(&self, name: &'static str, default: T, wanted: &str) -> T {
-        let Some(text) = self.get(name) else { return default };
+        let Some(text) = self.get(name) else {
+            return default;
+        };
         text.trim().parse().unwrap_or_else(|_| {
             self.problem(name, format!("can't be read; wanted: {wanted}"));
             default
@@ -140,7 +164,12 @@ impl Env {
     }
 
     /// The value of `name` as a whole number within `range`.
-    pub fn number(&self, name: &'static str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
+    pub fn number(
+        &self,
+        name: &'static str,
+        default: u32,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> u32 {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
         let number = self.parse(name, default, &wanted);
         if range.contains(&number) {
@@ -152,7 +181,11 @@ impl Env {
 
     /// The parts of a comma-separated value, without the blanks around them.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.get(name).unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty())
+        self.get(name)
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
     }
 
     /// The same where at least one part is needed; none is a problem.
@@ -166,7 +199,10 @@ impl Env {
 
     /// Records that `name` can't be used.
     pub fn problem(&self, name: &'static str, what: impl Into<String>) {
-        let problem = Problem { name, what: what.into() };
+        let problem = Problem {
+            name,
+            what: what.into(),
+        };
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         if !problems.contains(&problem) {
             problems.push(problem);
@@ -179,10 +215,17 @@ impl Env {
     /// The list of all problems.
     pub fn finish(&self) -> Result<(), Problems> {
         // Taken for a value, a reference would make a key that stands in every template.
-        for name in SECRET_SETTINGS.into_iter().filter(|name| self.names_a_place(name)) {
+        for name in SECRET_SETTINGS
+            .into_iter()
+            .filter(|name| self.names_a_place(name))
+        {
             self.problem(name, "is a reference to where its value is kept, which only a function on Lambda can follow");
         }
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        if problems.is_empty() { Ok(()) } else { Err(Problems(problems.clone())) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Problems(problems.clone()))
+        }
     }
 }

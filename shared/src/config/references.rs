@@ -12,8 +12,15 @@ use self::extension::{Extension, FetchError};
 use super::{Env, Problem, Problems};
 
 /// The settings that may name a place instead of a value; in a comma list, each part may.
-pub const SECRET_SETTINGS: [&str; 7] =
-    ["JWT_SECRETS", "JWT_KEYS", "DATA_KEYS", "TRANSPORT_KEYS", "WECHAT_SECRETS", "MESSAGE_PUSH", "REDIS_URL"];
+pub const SECRET_SETTINGS: [&str; 7] = [
+    "JWT_SECRETS",
+    "JWT_KEYS",
+    "DATA_KEYS",
+    "TRANSPORT_KEYS",
+    "WECHAT_SECRETS",
+    "MESSAGE_PUSH",
+    "REDIS_URL",
+];
 
 /// How long to wait for what is kept elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +64,9 @@ enum Reference<'a> {
 impl<'a> Reference<'a> {
     fn parse(part: &'a str) -> Option<Self> {
         let name = |prefix| part.strip_prefix(prefix).filter(|name| !name.is_empty());
-        name("ssm:").map(Self::Parameter).or_else(|| name("secretsmanager:").map(Self::Secret))
+        name("ssm:")
+            .map(Self::Parameter)
+            .or_else(|| name("secretsmanager:").map(Self::Secret))
     }
 }
 
@@ -71,8 +80,8 @@ pub(super) fn names_a_place(value: &str) -> bool {
     parts(value).any(|part| Reference::parse(part).is_some())
 }
 
-/// Settings as they were given, to be followed to their values: at start, and again when keys may have changed. Cheap to
-/// clone.
+/// Settings as they were given, to be followed to their values: at start, and again when keys may
+/// have changed. Cheap to clone.
 #[derive(Clone)]
 pub struct References {
     given: Arc<Env>,
@@ -84,7 +93,10 @@ impl References {
     #[must_use]
     pub fn of(env: &Env) -> Option<Self> {
         let any = SECRET_SETTINGS.iter().any(|name| env.names_a_place(name));
-        any.then(|| Self { given: Arc::new(env.snapshot()), extension: Extension::new(env) })
+        any.then(|| Self {
+            given: Arc::new(env.snapshot()),
+            extension: Extension::new(env),
+        })
     }
 
     /// Whether the value of one of `names` is kept elsewhere.
@@ -97,7 +109,10 @@ impl References {
     #[must_use]
     pub fn without(&self) -> Env {
         let mut env = self.given.snapshot();
-        SECRET_SETTINGS.into_iter().filter(|name| self.given.names_a_place(name)).for_each(|name| env.remove(name));
+        SECRET_SETTINGS
+            .into_iter()
+            .filter(|name| self.given.names_a_place(name))
+            .for_each(|name| env.remove(name));
         env
     }
 
@@ -106,15 +121,22 @@ impl References {
     /// # Errors
     /// [`FollowError`], with a problem for each setting whose value could not be had.
     pub async fn follow(&self, patience: Patience) -> Result<Env, FollowError> {
-        let names = SECRET_SETTINGS.into_iter().filter(|name| self.given.names_a_place(name));
-        let fetched = join_all(names.map(|name| async move { (name, self.value(name, patience).await) })).await;
+        let names = SECRET_SETTINGS
+            .into_iter()
+            .filter(|name| self.given.names_a_place(name));
+        let fetched =
+            join_all(names.map(|name| async move { (name, self.value(name, patience).await) }))
+                .await;
         let (mut env, mut problems, mut not_ready) = (self.given.snapshot(), Vec::new(), false);
         for (name, value) in fetched {
             match value {
                 Ok(value) => env.set(name, value),
                 Err((part, error)) => {
                     not_ready |= error == FetchError::NotReady;
-                    problems.push(Problem { name, what: format!("part {part} could not be fetched: {error}") });
+                    problems.push(Problem {
+                        name,
+                        what: format!("part {part} could not be fetched: {error}"),
+                    });
                 }
             }
         }
@@ -126,15 +148,31 @@ impl References {
     }
 
     /// The value of one setting; on failure, which part of it failed.
-    async fn value(&self, name: &str, patience: Patience) -> Result<SecretString, (usize, FetchError)> {
+    async fn value(
+        &self,
+        name: &str,
+        patience: Patience,
+    ) -> Result<SecretString, (usize, FetchError)> {
         let fetch = |(index, part)| async move {
             match Reference::parse(part) {
-                Some(reference) => self.extension.get(&reference, patience).await.map_err(|error| (index + 1, error)),
+                Some(reference) => self
+                    .extension
+                    .get(&reference, patience)
+                    .await
+                    .map_err(|error| (index + 1, error)),
                 None => Ok(SecretString::from(part)),
             }
         };
-        let values = try_join_all(parts(self.given.get(name).unwrap_or_default()).enumerate().map(fetch)).await?;
-        let values: Vec<&str> = values.iter().map(|value| value.expose_secret().trim()).collect();
+        let values = try_join_all(
+            parts(self.given.get(name).unwrap_or_default())
+                .enumerate()
+                .map(fetch),
+        )
+        .await?;
+        let values: Vec<&str> = values
+            .iter()
+            .map(|value| value.expose_secret().trim())
+            .collect();
         Ok(values.join(",").into())
     }
 }
@@ -145,17 +183,36 @@ mod tests {
 
     #[test]
     fn a_reference_is_known_by_its_prefix() {
-        assert_eq!(Reference::parse("ssm:/weapp/jwt"), Some(Reference::Parameter("/weapp/jwt")));
+        assert_eq!(
+            Reference::parse("ssm:/weapp/jwt"),
+            Some(Reference::Parameter("/weapp/jwt"))
+        );
         let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:weapp-AbCdEf";
-        assert_eq!(Reference::parse(&format!("secretsmanager:{arn}")), Some(Reference::Secret(arn)));
-        for value in ["", "ssm:", "secretsmanager:", "SSM:/x", "wx1:ssm:/x", "redis://:p@h/0"] {
+        assert_eq!(
+            Reference::parse(&format!("secretsmanager:{arn}")),
+            Some(Reference::Secret(arn))
+        );
+        for value in [
+            "",
+            "ssm:",
+            "secretsmanager:",
+            "SSM:/x",
+            "wx1:ssm:/x",
+            "redis://:p@h/0",
+        ] {
             assert_eq!(Reference::parse(value), None, "{value}");
         }
     }
 
     #[test]
     fn settings_without_a_reference_build_nothing() {
-        assert!(References::of(&Env::new([("JWT_SECRETS", "a,b"), ("REDIS_URL", "redis://h")])).is_none());
+        assert!(
+            References::of(&Env::new([
+                ("JWT_SECRETS", "a,b"),
+                ("REDIS_URL", "redis://h")
+            ]))
+            .is_none()
+        );
         // Only settings that are secrets are followed.
         assert!(References::of(&Env::new([("TABLE_NAME", "ssm:/table")])).is_none());
         assert!(References::of(&Env::new([("JWT_SECRETS", "a, ssm:/b")])).is_some());
@@ -163,7 +220,10 @@ mod tests {
 
     #[test]
     fn a_reference_that_nobody_followed_is_no_value() {
-        let env = Env::new([("JWT_SECRETS", "ssm:/weapp/a-name-of-more-than-32-bytes-and-no-secret")]);
+        let env = Env::new([(
+            "JWT_SECRETS",
+            "ssm:/weapp/a-name-of-more-than-32-bytes-and-no-secret",
+        )]);
         let problems = env.finish().unwrap_err();
         assert_eq!(problems.0[0].name, "JWT_SECRETS");
         assert!(!problems.to_string().contains("/weapp"), "{problems}");

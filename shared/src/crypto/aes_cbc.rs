@@ -17,7 +17,8 @@ where
     Some(cipher.encrypt_padded_vec::<Pkcs7>(plaintext))
 }
 
-/// Decrypts under the cipher `C`. `None` when key, IV or ciphertext has the wrong length, and for wrong padding.
+/// Decrypts under the cipher `C`. `None` when key, IV or ciphertext has the wrong length, and for
+/// wrong padding.
 pub(crate) fn decrypt<C>(key: &[u8], iv: &[u8], ciphertext: &[u8]) -> Option<Vec<u8>>
 where
     C: ::aes::cipher::BlockCipherDecrypt,

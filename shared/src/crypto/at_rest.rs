@@ -1,7 +1,7 @@
 //! Small secrets in a database row: AES-256-GCM (NIST SP 800-38D) under a named key.
 //!
-//! Format: `<key id>.<base64url(nonce ‖ ciphertext ‖ tag)>`, 96-bit random nonce, 128-bit tag. The row's key is the
-//! associated data, so a value copied to another row does not open.
+//! Format: `<key id>.<base64url(nonce ‖ ciphertext ‖ tag)>`, 96-bit random nonce, 128-bit tag. The
+//! row's key is the associated data, so a value copied to another row does not open.
 
 use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
@@ -33,29 +33,49 @@ impl AtRest {
     /// Ciphers for `keys`; at least one, which settings have checked.
     #[must_use]
     pub fn new(keys: &[DataKey]) -> Self {
-        let cipher = |key: &DataKey| (key.id.clone(), Aes256Gcm::new(key.key.expose_secret().into()));
+        let cipher = |key: &DataKey| {
+            (
+                key.id.clone(),
+                Aes256Gcm::new(key.key.expose_secret().into()),
+            )
+        };
         // Not the encryption key itself: one derived from it.
         let first = keys.first().map_or([0; 32], |key| *key.key.expose_secret());
-        let derived = hmac_sha256(&first).chain_update(b"weapp-serverless session key tag v1").finalize().into_bytes();
-        Self { keys: keys.iter().map(cipher).collect(), tag_key: hmac_sha256(&derived) }
+        let derived = hmac_sha256(&first)
+            .chain_update(b"weapp-serverless session key tag v1")
+            .finalize()
+            .into_bytes();
+        Self {
+            keys: keys.iter().map(cipher).collect(),
+            tag_key: hmac_sha256(&derived),
+        }
     }
 
-    /// Encrypts `secret` for the row named `row`. `None` only without keys, or for more than 64 GiB.
+    /// Encrypts `secret` for the row named `row`. `None` only without keys, or for more than 64
+    /// GiB.
     #[must_use]
     pub fn seal(&self, secret: &SecretString, row: &str, random: &Random) -> Option<String> {
         let (id, cipher) = self.keys.first()?;
         let nonce: [u8; NONCE] = random.bytes();
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: row.as_bytes() };
+        let payload = Payload {
+            msg: secret.expose_secret().as_bytes(),
+            aad: row.as_bytes(),
+        };
         let mut sealed = nonce.to_vec();
         sealed.extend(cipher.encrypt(&Nonce::from(nonce), payload).ok()?);
         Some(format!("{id}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// Tells equal secrets of one row apart from others without opening them: HMAC-SHA256 under the first key, cut to
-    /// 128 bits, as hexadecimal digits. Changes with the key.
+    /// Tells equal secrets of one row apart from others without opening them: HMAC-SHA256 under the
+    /// first key, cut to 128 bits, as hexadecimal digits. Changes with the key.
     #[must_use]
     pub fn tag(&self, secret: &SecretString, row: &str) -> String {
-        let mac = self.tag_key.clone().chain_update(row).chain_update([0]).chain_update(secret.expose_secret());
+        let mac = self
+            .tag_key
+            .clone()
+            .chain_update(row)
+            .chain_update([0])
+            .chain_update(secret.expose_secret());
         hex::encode(&mac.finalize().into_bytes()[..16])
     }
 
@@ -65,12 +85,23 @@ impl AtRest {
     /// [`OpenError`], one for every cause.
     pub fn open(&self, sealed: &str, row: &str) -> Result<SecretString, OpenError> {
         let (id, body) = sealed.split_once('.').ok_or(OpenError)?;
-        let (_, cipher) = self.keys.iter().find(|(key, _)| key == id).ok_or(OpenError)?;
+        let (_, cipher) = self
+            .keys
+            .iter()
+            .find(|(key, _)| key == id)
+            .ok_or(OpenError)?;
         let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| OpenError)?;
         let (nonce, ciphertext) = bytes.split_first_chunk::<NONCE>().ok_or(OpenError)?;
-        let payload = Payload { msg: ciphertext, aad: row.as_bytes() };
-        let plain = cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| OpenError)?;
-        String::from_utf8(plain).map(SecretString::from).map_err(|_| OpenError)
+        let payload = Payload {
+            msg: ciphertext,
+            aad: row.as_bytes(),
+        };
+        let plain = cipher
+            .decrypt(&Nonce::from(*nonce), payload)
+            .map_err(|_| OpenError)?;
+        String::from_utf8(plain)
+            .map(SecretString::from)
+            .map_err(|_| OpenError)
     }
 }
 
@@ -81,27 +112,47 @@ mod tests {
     use super::*;
 
     fn at_rest(ids: &[(&str, u8)]) -> AtRest {
-        let key =
-            |(id, byte): &(&str, u8)| DataKey { id: (*id).to_owned(), key: SecretBox::new(Box::new([*byte; 32])) };
+        let key = |(id, byte): &(&str, u8)| DataKey {
+            id: (*id).to_owned(),
+            key: SecretBox::new(Box::new([*byte; 32])),
+        };
         AtRest::new(&ids.iter().map(key).collect::<Vec<_>>())
     }
 
     #[test]
     fn an_old_key_still_opens_and_the_new_one_seals() {
         let random = Random::seeded(1);
-        let sealed = at_rest(&[("old", 1)]).seal(&"key".into(), "row", &random).unwrap();
+        let sealed = at_rest(&[("old", 1)])
+            .seal(&"key".into(), "row", &random)
+            .unwrap();
         let both = at_rest(&[("new", 2), ("old", 1)]);
         assert_eq!(both.open(&sealed, "row").unwrap().expose_secret(), "key");
-        assert!(both.seal(&"key".into(), "row", &random).unwrap().starts_with("new."));
+        assert!(
+            both.seal(&"key".into(), "row", &random)
+                .unwrap()
+                .starts_with("new.")
+        );
     }
 
     #[test]
     fn another_row_key_or_bit_does_not_open() {
         let at_rest = at_rest(&[("k", 1)]);
-        let sealed = at_rest.seal(&"key".into(), "row", &Random::seeded(1)).unwrap();
+        let sealed = at_rest
+            .seal(&"key".into(), "row", &Random::seeded(1))
+            .unwrap();
         assert_eq!(at_rest.open(&sealed, "other row").unwrap_err(), OpenError);
-        assert_eq!(super::tests::at_rest(&[("k", 2)]).open(&sealed, "row").unwrap_err(), OpenError);
-        assert_eq!(at_rest.open(&sealed.replace("k.", "x."), "row").unwrap_err(), OpenError);
+        assert_eq!(
+            super::tests::at_rest(&[("k", 2)])
+                .open(&sealed, "row")
+                .unwrap_err(),
+            OpenError
+        );
+        assert_eq!(
+            at_rest
+                .open(&sealed.replace("k.", "x."), "row")
+                .unwrap_err(),
+            OpenError
+        );
         for bad in ["", "k", "k.", "k.!!", "k.AAAA", &sealed[..sealed.len() - 2]] {
             assert_eq!(at_rest.open(bad, "row").unwrap_err(), OpenError, "{bad}");
         }
@@ -110,7 +161,10 @@ mod tests {
     #[test]
     fn a_tag_is_of_one_secret_in_one_row_under_one_key() {
         let tag = at_rest(&[("k", 1)]).tag(&"key".into(), "row");
-        assert_eq!(tag, at_rest(&[("other id", 1), ("k", 2)]).tag(&"key".into(), "row"));
+        assert_eq!(
+            tag,
+            at_rest(&[("other id", 1), ("k", 2)]).tag(&"key".into(), "row")
+        );
         assert_ne!(tag, at_rest(&[("k", 1)]).tag(&"kez".into(), "row"));
         assert_ne!(tag, at_rest(&[("k", 1)]).tag(&"key".into(), "other"));
         assert_ne!(tag, at_rest(&[("k", 2)]).tag(&"key".into(), "row"));

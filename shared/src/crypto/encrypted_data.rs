@@ -16,8 +16,8 @@ use super::{aes_cbc, hmac_sha256};
 /// AES's block, and the length of an AES-128 key.
 const BLOCK: usize = 16;
 
-/// The data does not open with this key. One error for padding, text and form: which of them it was would tell
-/// somebody who sends changed data about the plaintext.
+/// The data does not open with this key. One error for padding, text and form: which of them it was
+/// would tell somebody who sends changed data about the plaintext.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("the data does not open with this key")]
 pub struct WrongKey;
@@ -29,12 +29,14 @@ pub struct EncryptedData {
 }
 
 impl EncryptedData {
-    /// Parses both texts, base64 with its padding; `None` when one is no base64 or has an impossible length.
+    /// Parses both texts, base64 with its padding; `None` when one is no base64 or has an
+    /// impossible length.
     #[must_use]
     pub fn parse(encrypted_data: &str, iv: &str) -> Option<Self> {
         let ciphertext = STANDARD.decode(encrypted_data).ok()?;
         let iv = STANDARD.decode(iv).ok()?.try_into().ok()?;
-        (!ciphertext.is_empty() && ciphertext.len().is_multiple_of(BLOCK)).then_some(Self { ciphertext, iv })
+        (!ciphertext.is_empty() && ciphertext.len().is_multiple_of(BLOCK))
+            .then_some(Self { ciphertext, iv })
     }
 
     /// The same data with another IV.
@@ -48,23 +50,31 @@ impl EncryptedData {
     /// # Errors
     /// [`WrongKey`], one for every cause.
     pub fn open(&self, session_key: &SecretString) -> Result<Map<String, Value>, WrongKey> {
-        let key = Zeroizing::new(STANDARD.decode(session_key.expose_secret()).map_err(|_| WrongKey)?);
+        let key = Zeroizing::new(
+            STANDARD
+                .decode(session_key.expose_secret())
+                .map_err(|_| WrongKey)?,
+        );
         let plain = aes_cbc::decrypt::<Aes128>(&key, &self.iv, &self.ciphertext).ok_or(WrongKey)?;
         serde_json::from_slice(&plain).map_err(|_| WrongKey)
     }
 }
 
-/// Whether `signature` is `hex(sha1(rawData ‖ session_key as its base64 text))`, over exactly the text received. Compared
-/// in constant time.
+/// Whether `signature` is `hex(sha1(rawData ‖ session_key as its base64 text))`, over exactly the
+/// text received. Compared in constant time.
 #[must_use]
 pub fn is_raw_data_signature(raw_data: &str, session_key: &SecretString, signature: &str) -> bool {
-    let digest = Sha1::new().chain_update(raw_data).chain_update(session_key.expose_secret()).finalize();
+    let digest = Sha1::new()
+        .chain_update(raw_data)
+        .chain_update(session_key.expose_secret())
+        .finalize();
     let mut given = [0; 20];
-    hex::decode_to_slice(signature, &mut given).is_ok() && bool::from(digest.as_slice().ct_eq(&given))
+    hex::decode_to_slice(signature, &mut given).is_ok()
+        && bool::from(digest.as_slice().ct_eq(&given))
 }
 
-/// `hex(HMAC-SHA256(key = session_key as its base64 text, message))`: the signature of checkSessionKey and its kin. The
-/// key is not decoded; that is the classic mistake.
+/// `hex(HMAC-SHA256(key = session_key as its base64 text, message))`: the signature of
+/// checkSessionKey and its kin. The key is not decoded; that is the classic mistake.
 #[must_use]
 pub fn session_signature(session_key: &SecretString, message: &[u8]) -> String {
     let mac = hmac_sha256(session_key.expose_secret().as_bytes());

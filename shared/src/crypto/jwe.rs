@@ -1,9 +1,10 @@
 //! JSON Web Encryption (RFC 7516) as far as sealed bodies need it.
 //!
-//! A request is `RSA-OAEP-256` with `A256CBC-HS512` or `A256GCM`, in compact or flattened JSON form; its answer is
-//! `dir` under the same content key in the same form. Nothing else is accepted: no compression, no critical or unknown
-//! or repeated header fields, no unprotected ones. Every length is checked before any RSA work, and whatever is wrong
-//! with a ciphertext is one error, after the same work (RFC 7516 §11.5).
+//! A request is `RSA-OAEP-256` with `A256CBC-HS512` or `A256GCM`, in compact or flattened JSON
+//! form; its answer is `dir` under the same content key in the same form. Nothing else is accepted:
+//! no compression, no critical or unknown or repeated header fields, no unprotected ones. Every
+//! length is checked before any RSA work, and whatever is wrong with a ciphertext is one error,
+//! after the same work (RFC 7516 §11.5).
 
 mod answer;
 mod cbc_hmac;

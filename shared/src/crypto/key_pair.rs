@@ -4,7 +4,9 @@ use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     error::Unspecified,
     rsa::KeySize,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+    },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
@@ -63,8 +65,14 @@ impl KeyPair {
         }
     }
 
-    #[allow(clippy::unnecessary_wraps, reason = "the arms of `generate` end with it")]
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "the arms of `generate` end with it"
+    )]
     fn new(private: &[u8], public: &PublicKeyX509Der<'_>) -> Result<Self, KeyPairError> {
-        Ok(Self { private: STANDARD.encode(private).into(), public: STANDARD.encode(public.as_ref()) })
+        Ok(Self {
+            private: STANDARD.encode(private).into(),
+            public: STANDARD.encode(public.as_ref()),
+        })
     }
 }

@@ -1,9 +1,10 @@
-//! What protects a message that WeChat pushes: a signature over the query and, in the secure mode, AES around the
-//! message.
+//! What protects a message that WeChat pushes: a signature over the query and, in the secure mode,
+//! AES around the message.
 //!
-//! `signature = hex(sha1(concat(sort([token, timestamp, nonce]))))` does not cover the body; `msg_signature` has the
-//! ciphertext among what is sorted. Cipher: AES-256-CBC, IV = first 16 bytes of the key, PKCS#7 to **32**, plaintext =
-//! 16 random bytes ‖ length of the message (4, big-endian) ‖ message ‖ `AppID`.
+//! `signature = hex(sha1(concat(sort([token, timestamp, nonce]))))` does not cover the body;
+//! `msg_signature` has the ciphertext among what is sorted. Cipher: AES-256-CBC, IV = first 16
+//! bytes of the key, PKCS#7 to **32**, plaintext = 16 random bytes ‖ length of the message (4,
+//! big-endian) ‖ message ‖ `AppID`.
 //!
 //! Source: developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
 
@@ -76,31 +77,59 @@ impl PushSecrets {
         equal(&self.sign(&[stamp.timestamp, stamp.nonce]), signature)
     }
 
-    /// Opens `encrypt`, once `msg_signature` has proved where it comes from: the cipher itself would not notice a change.
+    /// Opens `encrypt`, once `msg_signature` has proved where it comes from: the cipher itself
+    /// would not notice a change.
     ///
     /// # Errors
     /// [`PushError`], one for every cause.
-    pub fn open(&self, stamp: Stamp<'_>, msg_signature: &str, encrypt: &str) -> Result<Opened, PushError> {
-        if !equal(&self.sign(&[stamp.timestamp, stamp.nonce, encrypt]), msg_signature) {
+    pub fn open(
+        &self,
+        stamp: Stamp<'_>,
+        msg_signature: &str,
+        encrypt: &str,
+    ) -> Result<Opened, PushError> {
+        if !equal(
+            &self.sign(&[stamp.timestamp, stamp.nonce, encrypt]),
+            msg_signature,
+        ) {
             return Err(PushError);
         }
         let key = self.key.as_ref().ok_or(PushError)?.expose_secret();
         let mut bytes = STANDARD.decode(encrypt).map_err(|_| PushError)?;
         let cipher = Decryptor::<Aes256>::new(key.into(), &iv(key).into());
-        let padded = cipher.decrypt_padded::<NoPadding>(&mut bytes).map_err(|_| PushError)?;
+        let padded = cipher
+            .decrypt_padded::<NoPadding>(&mut bytes)
+            .map_err(|_| PushError)?;
         take_apart(unpad(padded).ok_or(PushError)?).ok_or(PushError)
     }
 
-    /// Encrypts and signs a reply; `random` makes equal replies look different. Nothing without a key.
+    /// Encrypts and signs a reply; `random` makes equal replies look different. Nothing without a
+    /// key.
     #[must_use]
-    pub fn seal(&self, reply: &str, app_id: &str, stamp: Stamp<'_>, random: [u8; 16]) -> Option<Sealed> {
+    pub fn seal(
+        &self,
+        reply: &str,
+        app_id: &str,
+        stamp: Stamp<'_>,
+        random: [u8; 16],
+    ) -> Option<Sealed> {
         let key = self.key.as_ref()?.expose_secret();
         let length = u32::try_from(reply.len()).ok()?;
-        let mut bytes = [&random[..], &length.to_be_bytes(), reply.as_bytes(), app_id.as_bytes()].concat();
+        let mut bytes = [
+            &random[..],
+            &length.to_be_bytes(),
+            reply.as_bytes(),
+            app_id.as_bytes(),
+        ]
+        .concat();
         pad(&mut bytes);
         let filled = bytes.len();
         let cipher = Encryptor::<Aes256>::new(key.into(), &iv(key).into());
-        let encrypt = STANDARD.encode(cipher.encrypt_padded::<NoPadding>(&mut bytes, filled).ok()?);
+        let encrypt = STANDARD.encode(
+            cipher
+                .encrypt_padded::<NoPadding>(&mut bytes, filled)
+                .ok()?,
+        );
         let signature = self.sign(&[stamp.timestamp, stamp.nonce, &encrypt]);
         Some(Sealed { encrypt, signature })
     }
@@ -125,7 +154,10 @@ fn iv(key: &[u8; 32]) -> [u8; 16] {
 fn pad(bytes: &mut Vec<u8>) {
     let missing = PAD - bytes.len() % PAD;
     // 1 to 32.
-    bytes.resize(bytes.len() + missing, u8::try_from(missing).unwrap_or_default());
+    bytes.resize(
+        bytes.len() + missing,
+        u8::try_from(missing).unwrap_or_default(),
+    );
 }
 
 fn unpad(padded: &[u8]) -> Option<&[u8]> {
@@ -134,15 +166,22 @@ fn unpad(padded: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let (content, padding) = padded.split_at_checked(padded.len() - last)?;
-    padding.iter().all(|byte| usize::from(*byte) == last).then_some(content)
+    padding
+        .iter()
+        .all(|byte| usize::from(*byte) == last)
+        .then_some(content)
 }
 
 fn take_apart(plaintext: &[u8]) -> Option<Opened> {
     let (_random, rest) = plaintext.split_first_chunk::<16>()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
-    let (message, receiver) = rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)?;
+    let (message, receiver) =
+        rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    Some(Opened { message: text(message)?, receiver: text(receiver)? })
+    Some(Opened {
+        message: text(message)?,
+        receiver: text(receiver)?,
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! RSA keys that content keys travel under: RSAES-OAEP with SHA-256 and MGF1-SHA-256 (RFC 8017 §7.1, RFC 7518 §4.3).
+//! RSA keys that content keys travel under: RSAES-OAEP with SHA-256 and MGF1-SHA-256 (RFC 8017
+//! §7.1, RFC 7518 §4.3).
 //!
-//! Work with a private key runs in aws-lc-rs, whose time does not depend on the key. The `rsa` crate, whose time may
-//! (RUSTSEC-2023-0071), sees public keys only.
+//! Work with a private key runs in aws-lc-rs, whose time does not depend on the key. The `rsa`
+//! crate, whose time may (RUSTSEC-2023-0071), sees public keys only.
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -17,7 +18,8 @@ use thiserror::Error;
 
 use crate::random::Random;
 
-/// Shorter ones can be broken in the long run (NIST SP 800-57), longer ones cost each request too much.
+/// Shorter ones can be broken in the long run (NIST SP 800-57), longer ones cost each request too
+/// much.
 const BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// A key that can't be used. Says nothing of the key itself.
@@ -38,7 +40,10 @@ impl TransportKey {
     /// # Errors
     /// [`KeyError`] when it is none, or has the wrong size.
     pub fn from_pkcs8(kid: &str, der: &[u8]) -> Result<Self, KeyError> {
-        Self::new(kid, PrivateDecryptingKey::from_pkcs8(der).map_err(|_| KeyError)?)
+        Self::new(
+            kid,
+            PrivateDecryptingKey::from_pkcs8(der).map_err(|_| KeyError)?,
+        )
     }
 
     /// A new key of 2048 bits. Its randomness is aws-lc's own, not an injected one.
@@ -46,7 +51,10 @@ impl TransportKey {
     /// # Errors
     /// [`KeyError`] when the library fails, for which there is no known cause.
     pub fn generate(kid: &str) -> Result<Self, KeyError> {
-        Self::new(kid, PrivateDecryptingKey::generate(KeySize::Rsa2048).map_err(|_| KeyError)?)
+        Self::new(
+            kid,
+            PrivateDecryptingKey::generate(KeySize::Rsa2048).map_err(|_| KeyError)?,
+        )
     }
 
     fn new(kid: &str, private: PrivateDecryptingKey) -> Result<Self, KeyError> {
@@ -56,7 +64,11 @@ impl TransportKey {
         let public: PublicKeyX509Der<'_> = private.public_key().as_der().map_err(|_| KeyError)?;
         let public = rsa::PublicKey::from_public_key_der(public.as_ref()).map_err(|_| KeyError)?;
         let private = OaepPrivateDecryptingKey::new(private).map_err(|_| KeyError)?;
-        Ok(Self { kid: kid.to_owned(), private, public: PublicKey(public) })
+        Ok(Self {
+            kid: kid.to_owned(),
+            private,
+            public: PublicKey(public),
+        })
     }
 
     /// The name.
@@ -77,13 +89,16 @@ impl TransportKey {
         self.private.key_size_bytes()
     }
 
-    /// What was wrapped with the public half, `None` for anything else. Never tell a client which of both it was
-    /// (RFC 7516 §11.5).
+    /// What was wrapped with the public half, `None` for anything else. Never tell a client which
+    /// of both it was (RFC 7516 §11.5).
     #[must_use]
     pub fn unwrap(&self, wrapped: &[u8]) -> Option<SecretSlice<u8>> {
         let mut buffer = SecretSlice::from(vec![0; self.private.min_output_size()]);
         let buffer = buffer.expose_secret_mut();
-        let key = self.private.decrypt(&OAEP_SHA256_MGF1SHA256, wrapped, buffer, None).ok()?;
+        let key = self
+            .private
+            .decrypt(&OAEP_SHA256_MGF1SHA256, wrapped, buffer, None)
+            .ok()?;
         Some(SecretSlice::from(key.to_vec()))
     }
 }
@@ -116,9 +131,16 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError`] when it holds no key, or one of the wrong size.
     pub fn from_jwk(jwk: &RsaJwk) -> Result<Self, KeyError> {
-        let number =
-            |text: &str| URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| BoxedUint::from_be_slice_vartime(&bytes));
-        let (n, e) = (number(&jwk.n).ok_or(KeyError)?, number(&jwk.e).ok_or(KeyError)?);
+        let number = |text: &str| {
+            URL_SAFE_NO_PAD
+                .decode(text)
+                .ok()
+                .map(|bytes| BoxedUint::from_be_slice_vartime(&bytes))
+        };
+        let (n, e) = (
+            number(&jwk.n).ok_or(KeyError)?,
+            number(&jwk.e).ok_or(KeyError)?,
+        );
         if jwk.kty != "RSA" || !BITS.contains(&(n.bit_width_vartime() as usize)) {
             return Err(KeyError);
         }
@@ -144,7 +166,9 @@ impl PublicKey {
         let mut seed = random.bytes();
         let mut rng = StdRng::from_seed(seed);
         seed.zeroize();
-        self.0.oaep_encrypt_with_rng::<Sha256, _>(&mut rng, key).ok()
+        self.0
+            .oaep_encrypt_with_rng::<Sha256, _>(&mut rng, key)
+            .ok()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Project Wycheproof's vectors: everything valid is accepted, everything invalid refused, by our functions where there
-//! is one and else by the library call that we make.
+//! Project Wycheproof's vectors: everything valid is accepted, everything invalid refused, by our
+//! functions where there is one and else by the library call that we make.
 
 use aes::{Aes128, Aes192, Aes256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -22,28 +22,54 @@ impl Tally {
     #[track_caller]
     fn note(&mut self, id: usize, accepted: bool, invalid: bool, comment: &str) {
         assert_ne!(accepted, invalid, "{id} {comment}");
-        if accepted { self.accepted += 1 } else { self.refused += 1 }
+        if accepted {
+            self.accepted += 1
+        } else {
+            self.refused += 1
+        }
     }
 
     /// A set that is not there proves nothing.
     #[track_caller]
     fn both(&self, at_least: usize) {
-        assert!(self.accepted >= at_least && self.refused >= at_least, "{} {}", self.accepted, self.refused);
+        assert!(
+            self.accepted >= at_least && self.refused >= at_least,
+            "{} {}",
+            self.accepted,
+            self.refused
+        );
     }
 }
 
 #[test]
 fn aes_cbc_pkcs5() {
     let mut tally = Tally::default();
-    for group in cipher::TestSet::load(cipher::TestName::AesCbcPkcs5).unwrap().test_groups {
+    for group in cipher::TestSet::load(cipher::TestName::AesCbcPkcs5)
+        .unwrap()
+        .test_groups
+    {
         for test in group.tests {
             let (key, iv, ciphertext) = (&*test.key, &*test.nonce, &*test.ct);
             let (open, seal) = match group.key_size {
-                128 => (aes_cbc::decrypt::<Aes128>(key, iv, ciphertext), aes_cbc::encrypt::<Aes128>(key, iv, &test.pt)),
-                192 => (aes_cbc::decrypt::<Aes192>(key, iv, ciphertext), aes_cbc::encrypt::<Aes192>(key, iv, &test.pt)),
-                _ => (aes_cbc::decrypt::<Aes256>(key, iv, ciphertext), aes_cbc::encrypt::<Aes256>(key, iv, &test.pt)),
+                128 => (
+                    aes_cbc::decrypt::<Aes128>(key, iv, ciphertext),
+                    aes_cbc::encrypt::<Aes128>(key, iv, &test.pt),
+                ),
+                192 => (
+                    aes_cbc::decrypt::<Aes192>(key, iv, ciphertext),
+                    aes_cbc::encrypt::<Aes192>(key, iv, &test.pt),
+                ),
+                _ => (
+                    aes_cbc::decrypt::<Aes256>(key, iv, ciphertext),
+                    aes_cbc::encrypt::<Aes256>(key, iv, &test.pt),
+                ),
             };
-            tally.note(test.tc_id, open.as_deref() == Some(&*test.pt), test.result.must_fail(), &test.comment);
+            tally.note(
+                test.tc_id,
+                open.as_deref() == Some(&*test.pt),
+                test.result.must_fail(),
+                &test.comment,
+            );
             if !test.result.must_fail() {
                 assert_eq!(seal.as_deref(), Some(&test.ct[..]), "{}", test.tc_id);
             }
@@ -62,10 +88,22 @@ fn aead(name: aead::TestName, enc: Enc) -> Tally {
         for test in group.tests {
             let open = enc.open(&test.key, &test.nonce, &test.aad, (&test.ct, &test.tag));
             let must_fail = test.result.must_fail() || !ours;
-            tally.note(test.tc_id, open.as_deref() == Ok(&*test.pt), must_fail, &test.comment);
+            tally.note(
+                test.tc_id,
+                open.as_deref() == Ok(&*test.pt),
+                must_fail,
+                &test.comment,
+            );
             if !must_fail {
-                let sealed = enc.seal(&test.key, &test.nonce, &test.aad, &test.pt).unwrap();
-                assert_eq!((&*sealed.0, &*sealed.1), (&test.ct[..], &test.tag[..]), "{}", test.tc_id);
+                let sealed = enc
+                    .seal(&test.key, &test.nonce, &test.aad, &test.pt)
+                    .unwrap();
+                assert_eq!(
+                    (&*sealed.0, &*sealed.1),
+                    (&test.ct[..], &test.tag[..]),
+                    "{}",
+                    test.tc_id
+                );
             }
         }
     }
@@ -90,8 +128,11 @@ fn hmac<D: EagerHash>(name: mac::TestName) {
     let mut tally = Tally::default();
     for group in mac::TestSet::load(name).unwrap().test_groups {
         for test in group.tests {
-            let mac = Hmac::<D>::new_from_slice(&test.key).unwrap().chain_update(&*test.msg);
-            let accepted = test.tag.len() * 8 == group.tag_size && mac.verify_truncated_left(&test.tag).is_ok();
+            let mac = Hmac::<D>::new_from_slice(&test.key)
+                .unwrap()
+                .chain_update(&*test.msg);
+            let accepted = test.tag.len() * 8 == group.tag_size
+                && mac.verify_truncated_left(&test.tag).is_ok();
             tally.note(test.tc_id, accepted, test.result.must_fail(), &test.comment);
         }
     }
@@ -107,7 +148,10 @@ fn hmac_sha256_and_sha512() {
 #[test]
 fn rsa_oaep_2048_sha256() {
     let mut tally = Tally::default();
-    for group in rsa_oaep::TestSet::load(rsa_oaep::TestName::Rsa2048Sha256Mgf1Sha256).unwrap().test_groups {
+    for group in rsa_oaep::TestSet::load(rsa_oaep::TestName::Rsa2048Sha256Mgf1Sha256)
+        .unwrap()
+        .test_groups
+    {
         let key = TransportKey::from_pkcs8("k", &group.pkcs8).unwrap();
         for test in group.tests {
             let unwrapped = key.unwrap(&test.ct);
@@ -129,7 +173,10 @@ fn verify(algorithm: Algorithm, key: &DecodingKey, message: &[u8], signature: &[
 #[test]
 fn ecdsa_p256_as_es256() {
     let mut tally = Tally::default();
-    for group in ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
+    for group in ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363)
+        .unwrap()
+        .test_groups
+    {
         let (x, y) = group.key.key[1..].split_at(32);
         let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.encode(half));
         let key = DecodingKey::from_ec_components(&x, &y).unwrap();
@@ -144,7 +191,10 @@ fn ecdsa_p256_as_es256() {
 #[test]
 fn ed25519_as_eddsa() {
     let mut tally = Tally::default();
-    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519)
+        .unwrap()
+        .test_groups
+    {
         let key = DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(&*group.key.pk)).unwrap();
         for test in group.tests {
             let accepted = verify(Algorithm::EdDSA, &key, &test.msg, &test.sig);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{
-    config::{ConfigBag, Intercept, interceptors::BeforeSerializationInterceptorContextRef, timeout::TimeoutConfig},
+    config::{
+        ConfigBag, Intercept, interceptors::BeforeSerializationInterceptorContextRef,
+        timeout::TimeoutConfig,
+    },
     error::BoxError,
 };
 
@@ -11,8 +14,9 @@ use crate::deadline;
 
 /// Gives each operation, retries and their pauses included, `limit` or what is left of its request.
 ///
-/// In this hook, the SDK's first, because what it stores is then merged into the client's time-outs, over its
-/// `operation_timeout`, before the orchestrator reads them (`apply_configuration` in aws-smithy-runtime).
+/// In this hook, the SDK's first, because what it stores is then merged into the client's
+/// time-outs, over its `operation_timeout`, before the orchestrator reads them
+/// (`apply_configuration` in aws-smithy-runtime).
 #[derive(Debug)]
 pub(super) struct InheritDeadline {
     pub(super) limit: Duration,
@@ -28,7 +32,9 @@ impl Intercept for InheritDeadline {
         _: &BeforeSerializationInterceptorContextRef<'_>,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let timeout = TimeoutConfig::builder().operation_timeout(deadline::cap(self.limit)).build();
+        let timeout = TimeoutConfig::builder()
+            .operation_timeout(deadline::cap(self.limit))
+            .build();
         cfg.interceptor_state().store_put(timeout);
         Ok(())
     }
@@ -63,8 +69,15 @@ mod tests {
         let start = Instant::now();
         let left = Duration::from_millis(150);
         let outcome = deadline::scope(Some(start + left), table.get("PK", "SK")).await;
-        assert!(matches!(outcome, Err(DynamoError::Unavailable(_))), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(DynamoError::Unavailable(_))),
+            "{outcome:?}"
+        );
         // Far from the 1.5 s of an attempt, however busy the machine.
-        assert!(start.elapsed() >= left && start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() >= left && start.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            start.elapsed()
+        );
     }
 }

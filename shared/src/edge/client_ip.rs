@@ -1,4 +1,5 @@
-//! Who a request came from: by the platform's word or the TCP connection's, never by a stranger's header.
+//! Who a request came from: by the platform's word or the TCP connection's, never by a stranger's
+//! header.
 
 use std::{
     convert::Infallible,
@@ -17,7 +18,8 @@ use super::Edge;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The other end of the TCP connection; a request extension that a server of ours sets. A request from Lambda has none.
+/// The other end of the TCP connection; a request extension that a server of ours sets. A request
+/// from Lambda has none.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
@@ -57,7 +59,11 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
 }
 
 /// Adds the [`ClientIp`] of a request that came over TCP. One from Lambda has it already.
-pub(super) async fn resolve(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+pub(super) async fn resolve(
+    State(edge): State<Edge>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     if let Some(Peer(peer)) = request.extensions().get().copied() {
         let client = client_of(peer, request.headers(), &edge.trusted_proxies);
         request.extensions_mut().insert(client);
@@ -65,10 +71,15 @@ pub(super) async fn resolve(State(edge): State<Edge>, mut request: Request, next
     next.run(request).await
 }
 
-/// The peer, or behind proxies of ours who it was that the last of them saw: each appends to the header whom it speaks
-/// with, so from the right the first address that is not one of ours is the client's, and all left of it is hearsay.
+/// The peer, or behind proxies of ours who it was that the last of them saw: each appends to the
+/// header whom it speaks with, so from the right the first address that is not one of ours is the
+/// client's, and all left of it is hearsay.
 fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientIp {
-    let is_ours = |client: ClientIp| trusted.iter().any(|network| network.contains(&client.address()));
+    let is_ours = |client: ClientIp| {
+        trusted
+            .iter()
+            .any(|network| network.contains(&client.address()))
+    };
     let mut client = ClientIp::new(peer);
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     // By bytes: what a client sent before it must not make our proxy's part unreadable.
@@ -86,8 +97,13 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientIp {
 /// An address, with a port (as some proxies write) or without.
 fn parse(entry: &[u8]) -> Option<IpAddr> {
     let entry = str::from_utf8(entry.trim_ascii()).ok()?;
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
-    bare.parse().ok().or_else(|| entry.parse().ok().map(|address: SocketAddr| address.ip()))
+    let bare = entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(entry);
+    bare.parse()
+        .ok()
+        .or_else(|| entry.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
 #[cfg(test)]
@@ -106,46 +122,87 @@ mod tests {
         for line in lines {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
         }
-        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        client_of(ip(peer), &headers, &trusted).address().to_string()
+        let trusted: Vec<IpNet> = trusted
+            .iter()
+            .map(|network| network.parse().unwrap())
+            .collect();
+        client_of(ip(peer), &headers, &trusted)
+            .address()
+            .to_string()
     }
 
     #[test]
     fn a_strangers_header_says_nothing() {
         assert_eq!(client("203.0.113.7", &["192.0.2.1"], &[]), "203.0.113.7");
-        assert_eq!(client("203.0.113.7", &["192.0.2.1"], &["10.0.0.0/8"]), "203.0.113.7");
+        assert_eq!(
+            client("203.0.113.7", &["192.0.2.1"], &["10.0.0.0/8"]),
+            "203.0.113.7"
+        );
     }
 
     #[test]
     fn behind_our_proxies_the_client_is_the_rightmost_address_that_is_not_ours() {
         let ours = ["10.0.0.0/8", "fd00::/8"];
         assert_eq!(client("10.0.0.1", &["203.0.113.7"], &ours), "203.0.113.7");
-        assert_eq!(client("10.0.0.1", &["192.0.2.1, 203.0.113.7"], &ours), "203.0.113.7");
-        assert_eq!(client("10.0.0.1", &["192.0.2.1, 203.0.113.7, 10.9.9.9"], &ours), "203.0.113.7");
-        assert_eq!(client("::ffff:10.0.0.1", &["2001:db8::1 , fd00::2"], &ours), "2001:db8::1");
+        assert_eq!(
+            client("10.0.0.1", &["192.0.2.1, 203.0.113.7"], &ours),
+            "203.0.113.7"
+        );
+        assert_eq!(
+            client("10.0.0.1", &["192.0.2.1, 203.0.113.7, 10.9.9.9"], &ours),
+            "203.0.113.7"
+        );
+        assert_eq!(
+            client("::ffff:10.0.0.1", &["2001:db8::1 , fd00::2"], &ours),
+            "2001:db8::1"
+        );
         // Several lines are one list (RFC 9110 §5.3).
-        assert_eq!(client("10.0.0.1", &["192.0.2.1", "203.0.113.7", "10.9.9.9"], &ours), "203.0.113.7");
+        assert_eq!(
+            client("10.0.0.1", &["192.0.2.1", "203.0.113.7", "10.9.9.9"], &ours),
+            "203.0.113.7"
+        );
         // A caller from inside.
-        assert_eq!(client("10.0.0.1", &["10.1.1.1, 10.2.2.2"], &ours), "10.1.1.1");
+        assert_eq!(
+            client("10.0.0.1", &["10.1.1.1, 10.2.2.2"], &ours),
+            "10.1.1.1"
+        );
         assert_eq!(client("10.0.0.1", &[], &ours), "10.0.0.1");
     }
 
     #[test]
     fn ports_and_brackets_are_understood() {
         for entry in ["203.0.113.7:4711", "203.0.113.7"] {
-            assert_eq!(client("10.0.0.1", &[entry], &["10.0.0.1/32"]), "203.0.113.7");
+            assert_eq!(
+                client("10.0.0.1", &[entry], &["10.0.0.1/32"]),
+                "203.0.113.7"
+            );
         }
         for entry in ["[2001:db8::1]:4711", "[2001:db8::1]", "2001:db8::1"] {
-            assert_eq!(client("10.0.0.1", &[entry], &["10.0.0.1/32"]), "2001:db8::1");
+            assert_eq!(
+                client("10.0.0.1", &[entry], &["10.0.0.1/32"]),
+                "2001:db8::1"
+            );
         }
     }
 
     #[test]
     fn what_is_no_address_ends_the_chain() {
-        for line in ["192.0.2.1, unknown", "192.0.2.1,", "192.0.2.1, 999.1.1.1", "é"] {
-            assert_eq!(client("10.0.0.1", &[line], &["10.0.0.0/8"]), "10.0.0.1", "{line}");
+        for line in [
+            "192.0.2.1, unknown",
+            "192.0.2.1,",
+            "192.0.2.1, 999.1.1.1",
+            "é",
+        ] {
+            assert_eq!(
+                client("10.0.0.1", &[line], &["10.0.0.0/8"]),
+                "10.0.0.1",
+                "{line}"
+            );
         }
-        assert_eq!(client("10.0.0.1", &["192.0.2.1, junk, 10.0.0.2"], &["10.0.0.0/8"]), "10.0.0.2");
+        assert_eq!(
+            client("10.0.0.1", &["192.0.2.1, junk, 10.0.0.2"], &["10.0.0.0/8"]),
+            "10.0.0.2"
+        );
     }
 
     proptest! {

@@ -18,7 +18,13 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     Some(
         CorsLayer::new()
             .allow_origin(origin)
-            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+            .allow_methods([
+                Method::GET,
+                Method::POST,
+                Method::PUT,
+                Method::PATCH,
+                Method::DELETE,
+            ])
             .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT_LANGUAGE])
             .expose_headers([
                 HeaderName::from_static("x-request-id"),

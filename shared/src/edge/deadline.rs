@@ -1,4 +1,5 @@
-//! The end of a request's time: a 504 of our own, before the platform ends the request with nothing.
+//! The end of a request's time: a 504 of our own, before the platform ends the request with
+//! nothing.
 
 use std::time::Duration;
 
@@ -41,11 +42,15 @@ pub(super) fn end_of(request: &mut Request, timeout: Duration) -> Instant {
 }
 
 /// Runs the request under its deadline.
-pub(super) async fn enforce(State(timeout): State<Duration>, mut request: Request, next: Next) -> Response {
+pub(super) async fn enforce(
+    State(timeout): State<Duration>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let end = end_of(&mut request, timeout);
     tokio::select! {
-        // A call that the deadline cuts ends in the same moment: then it is the time that was too short, not the call
-        // that failed.
+        // A call that the deadline cuts ends in the same moment: then it is the time that was too
+        // short, not the call that failed.
         biased;
         () = sleep_until(end) => ApiError::new(Reason::UpstreamTimeout).into_response(),
         response = deadline::scope(Some(end), next.run(request)) => response,

@@ -18,7 +18,10 @@ pub(super) async fn method_not_allowed() -> ApiError {
 pub(super) async fn envelope(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value == "application/json");
     if !is_error || is_json {
         return response;
     }

@@ -36,7 +36,11 @@ pub(super) async fn observe(State(edge): State<Edge>, request: Request, next: Ne
         None => edge.random.uuid_v7(&edge.clock).to_string(),
     };
     let language = preferred_language(request.headers());
-    let scope = Scope { request_id, language, ..Scope::default() };
+    let scope = Scope {
+        request_id,
+        language,
+        ..Scope::default()
+    };
     let (scope, mut response) = scope.enter(next.run(request)).await;
     no_store(&mut response);
     if let Ok(id) = HeaderValue::from_str(&scope.request_id) {
@@ -50,12 +54,18 @@ pub(super) async fn observe(State(edge): State<Edge>, request: Request, next: Ne
     response
 }
 
-/// draft-ietf-httpapi-ratelimit-headers: on every answer that was charged for, so that clients can slow down in time.
+/// draft-ietf-httpapi-ratelimit-headers: on every answer that was charged for, so that clients can
+/// slow down in time.
 fn tell_limits(response: &mut Response, fields: &RateLimitFields) {
-    let fields = [("ratelimit-policy", &fields.policies), ("ratelimit", &fields.standings)];
+    let fields = [
+        ("ratelimit-policy", &fields.policies),
+        ("ratelimit", &fields.standings),
+    ];
     for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
         if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
         }
     }
 }
@@ -71,20 +81,36 @@ impl Line {
     fn write(&self, scope: &Scope, status: StatusCode, start: Instant) {
         let latency_ms = milliseconds(start.elapsed());
         let redis_ms = milliseconds(scope.redis.total());
-        let Self { cold_start, method, route } = self;
+        let Self {
+            cold_start,
+            method,
+            route,
+        } = self;
         let (method, status) = (method.as_str(), status.as_u16());
         let route = route.as_ref().map(MatchedPath::as_str);
-        let Scope { request_id, user_id, app_id, reason, cause, degraded, .. } = scope;
+        let Scope {
+            request_id,
+            user_id,
+            app_id,
+            reason,
+            cause,
+            degraded,
+            ..
+        } = scope;
         // A level is part of tracing's static metadata, so each level needs its own call.
         macro_rules! write_at {
             ($level:ident) => {
                 tracing::$level!(
-                    request_id, method, route, status, latency_ms, cold_start, app_id, user_id, reason, cause,
-                    degraded, redis_ms, "request"
+                    request_id, method, route, status, latency_ms, cold_start, app_id, user_id,
+                    reason, cause, degraded, redis_ms, "request"
                 )
             };
         }
-        if status >= 500 { write_at!(error) } else { write_at!(info) }
+        if status >= 500 {
+            write_at!(error)
+        } else {
+            write_at!(info)
+        }
     }
 
     fn count(&self, scope: &Scope, status: StatusCode, start: Instant) {

@@ -1,8 +1,10 @@
-//! Sealed bodies: a request's JSON comes as a JWE, and its answer, whatever it says, leaves as one under the same key.
+//! Sealed bodies: a request's JSON comes as a JWE, and its answer, whatever it says, leaves as one
+//! under the same key.
 //!
-//! Order matters: what costs nothing is checked first (form, lengths, key, time, method, path), then whether this client
-//! may have one more RSA operation, then the ciphertext, and only of a request that is authentic whether it was seen
-//! before. Anything wrong with it is one `decrypt_failed`; the log knows more.
+//! Order matters: what costs nothing is checked first (form, lengths, key, time, method, path),
+//! then whether this client may have one more RSA operation, then the ciphertext, and only of a
+//! request that is authentic whether it was seen before. Anything wrong with it is one
+//! `decrypt_failed`; the log knows more.
 
 mod claims;
 mod key;
@@ -71,7 +73,8 @@ pub(crate) struct Sealing {
     clock: Clock,
     random: Random,
     replays: Replays,
-    /// What each private RSA operation, which is what a sealed body costs, is charged to its client.
+    /// What each private RSA operation, which is what a sealed body costs, is charged to its
+    /// client.
     price: (Limiter, Option<Price>),
     timeout: Duration,
 }
@@ -84,12 +87,21 @@ impl Sealing {
         timeout: Duration,
     ) -> Self {
         let replays = Replays::new(kv, clock.clone(), random.clone());
-        Self { keys, clock, random, replays, price, timeout }
+        Self {
+            keys,
+            clock,
+            random,
+            replays,
+            price,
+            timeout,
+        }
     }
 
     /// Puts this in front of `routes`. What panics here is a 500 like any other.
     pub(crate) fn layer(self: &Arc<Self>, routes: Router) -> Router {
-        routes.layer(from_fn_with_state(Arc::clone(self), sealed)).layer(CatchPanicLayer::custom(panicked))
+        routes
+            .layer(from_fn_with_state(Arc::clone(self), sealed))
+            .layer(CatchPanicLayer::custom(panicked))
     }
 
     /// The request as its handler shall see it, and the key for the answer.
@@ -100,12 +112,16 @@ impl Sealing {
         let key = sealed.key(&self.keys).ok_or(Refusal::Key)?;
         claims::check(&sealed.header, &parts, self.clock.now_seconds())?;
         let (limiter, price) = &self.price;
-        limiter.charge_address(ClientIp::of(&parts.extensions), *price).await?;
+        limiter
+            .charge_address(ClientIp::of(&parts.extensions), *price)
+            .await?;
         let (content, answer) = sealed.open(key, &self.random).map_err(Refusal::from)?;
         if !self.replays.is_first(&sealed.header.jti).await {
             return Err(Refusal::Replay.into());
         }
-        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        parts
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         parts.headers.insert(CONTENT_LENGTH, content.len().into());
         Ok((Request::from_parts(parts, Body::from(content)), answer))
     }
@@ -115,13 +131,21 @@ impl Sealing {
         let (mut parts, body) = response.into_parts();
         let content = match body.collect().await {
             Ok(content) => content.to_bytes(),
-            Err(error) => return ApiError::new(Reason::Internal).because(&error).into_response(),
+            Err(error) => {
+                return ApiError::new(Reason::Internal)
+                    .because(&error)
+                    .into_response();
+            }
         };
-        let cty = content_type(&parts.headers).map(|name| name.strip_prefix("application/").unwrap_or(name).to_owned());
+        let cty = content_type(&parts.headers)
+            .map(|name| name.strip_prefix("application/").unwrap_or(name).to_owned());
         let Some(jwe) = answer.seal(&content, cty, self.clock.now_seconds(), &self.random) else {
             return ApiError::new(Reason::Internal).into_response();
         };
-        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(answer.form())));
+        parts.headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(media_type(answer.form())),
+        );
         parts.headers.insert(CONTENT_LENGTH, jwe.len().into());
         Response::from_parts(parts, Body::from(jwe))
     }
@@ -129,7 +153,9 @@ impl Sealing {
 
 async fn sealed(State(sealing): State<Arc<Sealing>>, mut request: Request, next: Next) -> Response {
     let form = content_type(request.headers()).and_then(form_of);
-    let Some(form) = form else { return next.run(request).await };
+    let Some(form) = form else {
+        return next.run(request).await;
+    };
     let end = deadline::end_of(&mut request, sealing.timeout);
     let opening = crate::deadline::scope(Some(end), sealing.open(form, request));
     match timeout_at(end, opening).await {
@@ -146,7 +172,9 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn form_of(media_type: &str) -> Option<Form> {
-    [Form::Compact, Form::Flattened].into_iter().find(|form| media_type.eq_ignore_ascii_case(self::media_type(*form)))
+    [Form::Compact, Form::Flattened]
+        .into_iter()
+        .find(|form| media_type.eq_ignore_ascii_case(self::media_type(*form)))
 }
 
 fn media_type(form: Form) -> &'static str {

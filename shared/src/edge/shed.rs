@@ -1,4 +1,5 @@
-//! Load shedding: a request too many is refused at once, while the others are still answered in time.
+//! Load shedding: a request too many is refused at once, while the others are still answered in
+//! time.
 
 use std::sync::Arc;
 
@@ -13,9 +14,13 @@ use crate::{api::ApiError, resilience::bulkhead::Bulkhead};
 /// The route by which load balancers decide whether to send more. Without a query it does no I/O.
 const HEALTH: &str = "/health";
 
-/// Lets the request in while there is a place. Health is answered all the same: whoever stops an instance because it is
-/// busy makes the others busier.
-pub(super) async fn shed(State(requests): State<Arc<Bulkhead>>, request: Request, next: Next) -> Response {
+/// Lets the request in while there is a place. Health is answered all the same: whoever stops an
+/// instance because it is busy makes the others busier.
+pub(super) async fn shed(
+    State(requests): State<Arc<Bulkhead>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_health = request.uri().path() == HEALTH && request.uri().query().is_none();
     if is_health {
         return next.run(request).await;

@@ -28,7 +28,8 @@ where
     }
 }
 
-/// The caller's claims and profile. Session and profile came in one round trip; the user is not disabled.
+/// The caller's claims and profile. Session and profile came in one round trip; the user is not
+/// disabled.
 pub struct SignedInUser {
     /// Who, in which session.
     pub claims: Claims,
@@ -44,14 +45,19 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let (claims, user) = Admission::from_ref(state).admit_with_user(caller(parts)).await?;
+        let (claims, user) = Admission::from_ref(state)
+            .admit_with_user(caller(parts))
+            .await?;
         note_caller(&claims);
         Ok(Self { claims, user })
     }
 }
 
 fn caller(parts: &Parts) -> Caller<'_> {
-    Caller { token: bearer_token(&parts.headers), address: ClientIp::of(&parts.extensions) }
+    Caller {
+        token: bearer_token(&parts.headers),
+        address: ClientIp::of(&parts.extensions),
+    }
 }
 
 fn note_caller(claims: &Claims) {

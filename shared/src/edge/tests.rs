@@ -18,15 +18,31 @@ fn app(vars: &[(&str, &str)]) -> Router {
     let routes = Router::new()
         .route("/ok", get(async || Success(json!({}))))
         .route("/panic", get(panics))
-        .route("/slow", get(async || tokio::time::sleep(Duration::from_mins(1)).await))
-        .route("/read", post(async |body: axum::body::Bytes| body.len().to_string()));
-    stack(routes, edge(), &EdgeSettings::read(&Env::new(vars.to_vec())), None)
+        .route(
+            "/slow",
+            get(async || tokio::time::sleep(Duration::from_mins(1)).await),
+        )
+        .route(
+            "/read",
+            post(async |body: axum::body::Bytes| body.len().to_string()),
+        );
+    stack(
+        routes,
+        edge(),
+        &EdgeSettings::read(&Env::new(vars.to_vec())),
+        None,
+    )
 }
 
 fn edge() -> Edge {
     let cold = Arc::new(AtomicBool::new(true));
     let trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into();
-    Edge { clock: Clock::System, random: Random::seeded(1), cold, trusted_proxies }
+    Edge {
+        clock: Clock::System,
+        random: Random::seeded(1),
+        cold,
+        trusted_proxies,
+    }
 }
 
 async fn panics() -> StatusCode {
@@ -41,7 +57,11 @@ async fn send(app: Router, request: Request<Body>) -> (http::response::Parts, Va
 }
 
 fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::builder().method(method).uri(path).body(body.into()).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .body(body.into())
+        .unwrap()
 }
 
 #[tokio::test]
@@ -50,12 +70,22 @@ async fn answers_that_no_handler_wrote_are_envelopes_too() {
         (request("GET", "/nowhere", ""), 404, "not_found"),
         (request("POST", "/ok", ""), 405, "method_not_allowed"),
         (request("GET", "/panic", ""), 500, "internal"),
-        (request("POST", "/read", vec![b'x'; MAX_BODY + 1]), 413, "body_too_large"),
+        (
+            request("POST", "/read", vec![b'x'; MAX_BODY + 1]),
+            413,
+            "body_too_large",
+        ),
     ];
     for (request, status, reason) in cases {
         let (parts, body) = send(app(&[]), request).await;
-        assert_eq!((parts.status.as_u16(), &body["reason"]), (status, &json!(reason)));
-        assert_eq!((&body["code"], &body["data"]), (&json!(status), &Value::Null));
+        assert_eq!(
+            (parts.status.as_u16(), &body["reason"]),
+            (status, &json!(reason))
+        );
+        assert_eq!(
+            (&body["code"], &body["data"]),
+            (&json!(status), &Value::Null)
+        );
         assert_eq!(parts.headers["cache-control"], "no-store");
         assert_eq!(parts.headers["x-request-id"].len(), 36);
     }
@@ -64,28 +94,50 @@ async fn answers_that_no_handler_wrote_are_envelopes_too() {
 #[tokio::test(start_paused = true)]
 async fn a_request_past_its_deadline_is_a_504() {
     let (parts, body) = send(app(&[]), request("GET", "/slow", "")).await;
-    assert_eq!((parts.status.as_u16(), &body["reason"]), (504, &json!("upstream_timeout")));
+    assert_eq!(
+        (parts.status.as_u16(), &body["reason"]),
+        (504, &json!("upstream_timeout"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_platform_that_ends_the_request_sooner_is_answered_in_time() {
-    for (platform, answered) in [(Some(5000), 4800), (Some(60_000), 8000), (Some(100), 0), (None, 8000)] {
+    for (platform, answered) in [
+        (Some(5000), 4800),
+        (Some(60_000), 8000),
+        (Some(100), 0),
+        (None, 8000),
+    ] {
         let start = tokio::time::Instant::now();
         let mut request = request("GET", "/slow", "");
         if let Some(milliseconds) = platform {
-            request.extensions_mut().insert(PlatformDeadline(start + Duration::from_millis(milliseconds)));
+            request.extensions_mut().insert(PlatformDeadline(
+                start + Duration::from_millis(milliseconds),
+            ));
         }
         let (parts, body) = send(app(&[]), request).await;
-        assert_eq!((parts.status.as_u16(), &body["reason"]), (504, &json!("upstream_timeout")));
+        assert_eq!(
+            (parts.status.as_u16(), &body["reason"]),
+            (504, &json!("upstream_timeout"))
+        );
         assert_eq!(start.elapsed().as_millis(), answered, "{platform:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_inherit_the_deadline_of_their_request() {
-    let route = get(async || Success(json!(crate::deadline::remaining().map(|left| left.as_millis()))));
+    let route = get(async || {
+        Success(json!(
+            crate::deadline::remaining().map(|left| left.as_millis())
+        ))
+    });
     let routes = Router::new().route("/left", route);
-    let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("REQUEST_TIMEOUT_MS", "3000")])), None);
+    let app = stack(
+        routes,
+        edge(),
+        &EdgeSettings::read(&Env::new([("REQUEST_TIMEOUT_MS", "3000")])),
+        None,
+    );
     let (_, body) = send(app, request("GET", "/left", "")).await;
     assert_eq!(body["data"], 3000);
 }
@@ -104,12 +156,27 @@ async fn the_caller_is_the_peer_or_whom_our_proxy_saw() {
     for (peer, header, expected) in cases {
         let routes = Router::new().route("/", get(whoami));
         let mut request = request("GET", "/", "");
-        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static(header));
+        request
+            .headers_mut()
+            .insert("x-forwarded-for", HeaderValue::from_static(header));
         if let Some(peer) = peer {
             request.extensions_mut().insert(Peer(peer.parse().unwrap()));
         }
-        let app = stack(routes, edge(), &EdgeSettings::read(&Env::new([("", "")])), None);
-        let body = app.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        let app = stack(
+            routes,
+            edge(),
+            &EdgeSettings::read(&Env::new([("", "")])),
+            None,
+        );
+        let body = app
+            .oneshot(request)
+            .await
+            .unwrap()
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes();
         assert_eq!(body, expected);
     }
 }
@@ -123,11 +190,15 @@ async fn a_405_says_what_is_allowed() {
 #[tokio::test]
 async fn the_platforms_request_id_is_kept_and_a_clients_is_not() {
     let mut platform = request("GET", "/ok", "");
-    platform.extensions_mut().insert(RequestId("JKJaXmPLvHcESHA=".into()));
+    platform
+        .extensions_mut()
+        .insert(RequestId("JKJaXmPLvHcESHA=".into()));
     let (parts, _) = send(app(&[]), platform).await;
     assert_eq!(parts.headers["x-request-id"], "JKJaXmPLvHcESHA=");
     let mut client = request("GET", "/ok", "");
-    client.headers_mut().insert("x-request-id", HeaderValue::from_static("mine"));
+    client
+        .headers_mut()
+        .insert("x-request-id", HeaderValue::from_static("mine"));
     let (parts, _) = send(app(&[]), client).await;
     assert_ne!(parts.headers["x-request-id"], "mine");
 }
@@ -136,12 +207,20 @@ async fn the_platforms_request_id_is_kept_and_a_clients_is_not() {
 async fn cors_is_off_unless_configured() {
     let preflight = || {
         let mut request = request("OPTIONS", "/ok", "");
-        request.headers_mut().insert("origin", HeaderValue::from_static("https://a.example"));
-        request.headers_mut().insert("access-control-request-method", HeaderValue::from_static("GET"));
+        request
+            .headers_mut()
+            .insert("origin", HeaderValue::from_static("https://a.example"));
+        request.headers_mut().insert(
+            "access-control-request-method",
+            HeaderValue::from_static("GET"),
+        );
         request
     };
     let (off, _) = send(app(&[]), preflight()).await;
     assert!(!off.headers.contains_key("access-control-allow-origin"));
     let (on, _) = send(app(&[("CORS_ORIGINS", "https://a.example")]), preflight()).await;
-    assert_eq!(on.headers["access-control-allow-origin"], "https://a.example");
+    assert_eq!(
+        on.headers["access-control-allow-origin"],
+        "https://a.example"
+    );
 }

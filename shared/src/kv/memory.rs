@@ -25,7 +25,10 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, entries: Arc::new(Mutex::new(LruCache::unbounded())) }
+        Self {
+            clock,
+            entries: Arc::new(Mutex::new(LruCache::unbounded())),
+        }
     }
 
     /// The values of `keys`.
@@ -68,12 +71,23 @@ impl MemoryStore {
     pub fn step(&self, step: &dyn Step) -> Vec<i64> {
         let (mut entries, now) = self.lock();
         let keys = step.keys();
-        let values: Vec<_> = keys.iter().map(|key| living(&mut entries, key, now)).collect();
+        let values: Vec<_> = keys
+            .iter()
+            .map(|key| living(&mut entries, key, now))
+            .collect();
         let applied = step.apply(now * 1000, &values);
         for (key, write) in keys.iter().zip(applied.writes) {
             match write {
                 Write::Keep => {}
-                Write::Put(value, life) => store(&mut entries, &Record { key, value: &value, life }, now),
+                Write::Put(value, life) => store(
+                    &mut entries,
+                    &Record {
+                        key,
+                        value: &value,
+                        life,
+                    },
+                    now,
+                ),
                 Write::Delete => drop(entries.pop(key)),
             }
         }
@@ -94,17 +108,29 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> (MutexGuard<'_, LruCache<String, Entry>>, i64) {
-        (self.entries.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now().as_millisecond())
+        (
+            self.entries.lock().unwrap_or_else(PoisonError::into_inner),
+            self.clock.now().as_millisecond(),
+        )
     }
 }
 
 fn living(entries: &mut LruCache<String, Entry>, key: &str, now: i64) -> Option<Bytes> {
-    entries.get(key).filter(|(_, gone_at)| *gone_at > now).map(|(value, _)| value.clone())
+    entries
+        .get(key)
+        .filter(|(_, gone_at)| *gone_at > now)
+        .map(|(value, _)| value.clone())
 }
 
 fn store(entries: &mut LruCache<String, Entry>, record: &Record<'_>, now: i64) {
     let life = i64::try_from(record.life.as_millis()).unwrap_or(i64::MAX);
-    entries.put(record.key.to_owned(), (Bytes::copy_from_slice(record.value), now.saturating_add(life)));
+    entries.put(
+        record.key.to_owned(),
+        (
+            Bytes::copy_from_slice(record.value),
+            now.saturating_add(life),
+        ),
+    );
     // Bounded by hand: a bounded cache would take the room for all of it at start.
     if entries.len() > CAPACITY {
         entries.pop_lru();

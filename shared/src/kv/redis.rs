@@ -28,8 +28,8 @@ use crate::{
 /// What a request may wait for Redis where nothing else is said.
 const BUDGET: Duration = Duration::from_millis(50);
 
-/// Set if nothing is there. What is there already may be ours, from a try whose answer was lost. Returns 1 when ours is
-/// there.
+/// Set if nothing is there. What is there already may be ours, from a try whose answer was lost.
+/// Returns 1 when ours is there.
 static ADD: LazyLock<Script> = LazyLock::new(|| {
     Script::timeless(
         "local value = redis.call('GET', KEYS[1]) \
@@ -50,7 +50,10 @@ static REPLACE: LazyLock<Script> = LazyLock::new(|| {
 
 /// Compare-and-delete.
 static REMOVE: LazyLock<Script> = LazyLock::new(|| {
-    Script::timeless("return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0".to_owned())
+    Script::timeless(
+        "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
+            .to_owned(),
+    )
 });
 
 /// Redis, behind a gate that spares requests a server that does not answer. Cheap to clone.
@@ -79,8 +82,8 @@ enum Fault {
     Node(KvError),
 }
 
-/// A command, the key that decides which node it goes to, and what to send instead when that node does not know its
-/// script yet.
+/// A command, the key that decides which node it goes to, and what to send instead when that node
+/// does not know its script yet.
 struct Call<'a> {
     key: &'a str,
     command: Cmd,
@@ -97,7 +100,12 @@ impl RedisStore {
     /// The same with another budget for each request.
     #[must_use]
     pub fn with_budget(url: &SecretString, budget: Duration) -> Self {
-        let settings = RedisSettings { url: url.clone(), mode: RedisMode::Standalone, ca: None, timeout: budget };
+        let settings = RedisSettings {
+            url: url.clone(),
+            mode: RedisMode::Standalone,
+            ca: None,
+            timeout: budget,
+        };
         Self::open(&settings, Clock::System)
     }
 
@@ -111,10 +119,14 @@ impl RedisStore {
                 .map(|client| Servers::One(Node::new(client, clock, budget, true))),
             RedisMode::Cluster => Cluster::new(settings, clock).map(Servers::Many),
         };
-        Self { servers: servers.unwrap_or(Servers::None), budget }
+        Self {
+            servers: servers.unwrap_or(Servers::None),
+            budget,
+        }
     }
 
-    /// Steps and reads in one round trip. A server that does not know a script yet is told its text in a second one.
+    /// Steps and reads in one round trip. A server that does not know a script yet is told its text
+    /// in a second one.
     pub(super) async fn ask<const N: usize>(
         &self,
         steps: &[&dyn Step],
@@ -124,7 +136,9 @@ impl RedisStore {
             let step = *step;
             let key = step.keys().first().map_or("", String::as_str);
             Call::script(key, step.script(), move |call| {
-                call.arg(step.keys().len()).arg(step.keys()).arg(step.arguments());
+                call.arg(step.keys().len())
+                    .arg(step.keys())
+                    .arg(step.arguments());
             })
         });
         let reads = keys.iter().map(|key| {
@@ -133,16 +147,26 @@ impl RedisStore {
             Call::plain(key, get)
         });
         let mut outcomes = self.send(calls.chain(reads).collect()).await?;
-        let read =
-            outcomes.split_off(steps.len()).into_iter().map(decoded).collect::<Result<Vec<Option<Bytes>>, _>>()?;
+        let read = outcomes
+            .split_off(steps.len())
+            .into_iter()
+            .map(decoded)
+            .collect::<Result<Vec<Option<Bytes>>, _>>()?;
         let values = read.try_into().map_err(|_| miscounted())?;
-        Ok(Answers { replies: outcomes.into_iter().map(decoded).collect(), values })
+        Ok(Answers {
+            replies: outcomes.into_iter().map(decoded).collect(),
+            values,
+        })
     }
 
     pub(super) async fn put(&self, record: Record<'_>) -> Result<(), KvError> {
         let mut set = redis::cmd("PSETEX");
-        set.arg(record.key).arg(milliseconds(record.life)).arg(record.value);
-        self.one::<Value>(Call::plain(record.key, set)).await.map(drop)
+        set.arg(record.key)
+            .arg(milliseconds(record.life))
+            .arg(record.value);
+        self.one::<Value>(Call::plain(record.key, set))
+            .await
+            .map(drop)
     }
 
     pub(super) async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
@@ -153,10 +177,18 @@ impl RedisStore {
         self.one(add).await
     }
 
-    pub(super) async fn replace(&self, expected: &[u8], record: Record<'_>) -> Result<bool, KvError> {
+    pub(super) async fn replace(
+        &self,
+        expected: &[u8],
+        record: Record<'_>,
+    ) -> Result<bool, KvError> {
         let Record { key, value, life } = record;
         let replace = Call::script(key, &REPLACE, move |call| {
-            call.arg(1).arg(key).arg(expected).arg(value).arg(milliseconds(life));
+            call.arg(1)
+                .arg(key)
+                .arg(expected)
+                .arg(value)
+                .arg(milliseconds(life));
         });
         self.one(replace).await
     }
@@ -180,7 +212,9 @@ impl RedisStore {
         match &self.servers {
             Servers::One(node) => {
                 node.reach(deadline).await?;
-                node.ask(&pipelined([redis::cmd("PING")]), deadline).await.map(drop)
+                node.ask(&pipelined([redis::cmd("PING")]), deadline)
+                    .await
+                    .map(drop)
             }
             Servers::Many(cluster) => cluster.ping(deadline).await,
             Servers::None => Err(no_target()),
@@ -199,14 +233,22 @@ impl RedisStore {
 
     async fn one<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, KvError> {
         let outcomes = self.send(vec![call]).await?;
-        outcomes.into_iter().next().ok_or_else(miscounted).and_then(decoded)
+        outcomes
+            .into_iter()
+            .next()
+            .ok_or_else(miscounted)
+            .and_then(decoded)
     }
 
-    /// Sends commands in one round trip, in a cluster in one to each node; each has its own outcome. Those whose script
-    /// a node does not know yet are sent to it once more, with the text.
+    /// Sends commands in one round trip, in a cluster in one to each node; each has its own
+    /// outcome. Those whose script a node does not know yet are sent to it once more, with the
+    /// text.
     async fn send(&self, calls: Vec<Call<'_>>) -> Result<Vec<Outcome>, KvError> {
         let question = Question::start(self.budget)?;
-        let commands = calls.iter().map(|call| (call.key, call.command.clone())).collect();
+        let commands = calls
+            .iter()
+            .map(|call| (call.key, call.command.clone()))
+            .collect();
         let mut outcomes = self.exchange(commands, question.deadline()).await?;
         let unknown = |at: &usize| is_unknown_script(&outcomes[*at]);
         let (places, again): (Vec<_>, Vec<_>) = (0..calls.len())
@@ -222,38 +264,66 @@ impl RedisStore {
         Ok(outcomes)
     }
 
-    async fn exchange(&self, commands: Vec<(&str, Cmd)>, deadline: Instant) -> Result<Vec<Outcome>, KvError> {
+    async fn exchange(
+        &self,
+        commands: Vec<(&str, Cmd)>,
+        deadline: Instant,
+    ) -> Result<Vec<Outcome>, KvError> {
         let count = commands.len();
         let outcomes: Vec<Outcome> = match &self.servers {
             Servers::One(node) => {
                 let pipeline = pipelined(commands.into_iter().map(|(_, command)| command));
                 let outcomes = node.ask(&pipeline, deadline).await?;
-                outcomes.into_iter().map(|outcome| outcome.map_err(Fault::Command)).collect()
+                outcomes
+                    .into_iter()
+                    .map(|outcome| outcome.map_err(Fault::Command))
+                    .collect()
             }
             Servers::Many(cluster) => {
-                let routed = |(key, command): (&str, Cmd)| Routed { key: key.as_bytes().to_vec(), command };
-                cluster.ask(commands.into_iter().map(routed).collect(), deadline).await?
+                let routed = |(key, command): (&str, Cmd)| Routed {
+                    key: key.as_bytes().to_vec(),
+                    command,
+                };
+                cluster
+                    .ask(commands.into_iter().map(routed).collect(), deadline)
+                    .await?
             }
             Servers::None => return Err(no_target()),
         };
-        if outcomes.len() == count { Ok(outcomes) } else { Err(miscounted()) }
+        if outcomes.len() == count {
+            Ok(outcomes)
+        } else {
+            Err(miscounted())
+        }
     }
 }
 
 impl<'a> Call<'a> {
     fn plain(key: &'a str, command: Cmd) -> Self {
-        Self { key, command, with_text: None }
+        Self {
+            key,
+            command,
+            with_text: None,
+        }
     }
 
     /// A call of a script by its hash. `arguments` adds what comes after the script.
-    fn script(key: &'a str, script: &'a Script, arguments: impl Fn(&mut Cmd) + Send + Sync + 'a) -> Self {
+    fn script(
+        key: &'a str,
+        script: &'a Script,
+        arguments: impl Fn(&mut Cmd) + Send + Sync + 'a,
+    ) -> Self {
         let call = move |command: &str, script: &str| {
             let mut call = redis::cmd(command);
             arguments(call.arg(script));
             call
         };
         let command = call("EVALSHA", script.hash());
-        Self { key, command, with_text: Some(Box::new(move || call("EVAL", script.source()))) }
+        Self {
+            key,
+            command,
+            with_text: Some(Box::new(move || call("EVAL", script.source()))),
+        }
     }
 }
 

@@ -1,17 +1,21 @@
-//! One step of a state machine whose state all instances share: a Lua script in Redis, and the same in Rust where the
-//! state is in this process's memory. One property test drives both and demands the same answers and the same state.
+//! One step of a state machine whose state all instances share: a Lua script in Redis, and the same
+//! in Rust where the state is in this process's memory. One property test drives both and demands
+//! the same answers and the same state.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Microseconds since the epoch. In Redis it is the server's `TIME`, so that no caller's clock decides anything.
+/// Microseconds since the epoch. In Redis it is the server's `TIME`, so that no caller's clock
+/// decides anything.
 pub type Micros = i64;
 
-/// What a script starts with. Whole numbers up to 2^53 are exact in Lua, and this one stays below that for 230 years.
+/// What a script starts with. Whole numbers up to 2^53 are exact in Lua, and this one stays below
+/// that for 230 years.
 const NOW: &str = "local clock = redis.call('TIME')\nlocal now = clock[1] * 1000000 + clock[2]\n";
 
-/// A Lua script: it finds `now` ([`Micros`]), `KEYS` and `ARGV` (all whole numbers), and returns whole numbers.
+/// A Lua script: it finds `now` ([`Micros`]), `KEYS` and `ARGV` (all whole numbers), and returns
+/// whole numbers.
 pub struct Script {
     source: String,
     /// By which the server knows it (`EVALSHA`).
@@ -78,14 +82,16 @@ pub enum Write {
 /// The largest number that Lua, whose numbers are doubles, holds exactly along with all below it.
 pub const MAX_WHOLE: i64 = (1 << 53) - 1;
 
-/// The whole number that a stored text is: decimal digits only, at most [`MAX_WHOLE`]. The scripts read numbers by the
-/// same rule.
+/// The whole number that a stored text is: decimal digits only, at most [`MAX_WHOLE`]. The scripts
+/// read numbers by the same rule.
 #[must_use]
 pub fn whole_number(text: &[u8]) -> Option<i64> {
     if text.is_empty() || text.len() > 16 || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = text.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+    let number = text
+        .iter()
+        .fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
     (number <= MAX_WHOLE).then_some(number)
 }
 

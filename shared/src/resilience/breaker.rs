@@ -10,11 +10,13 @@
 //!      └── the probe was good ───────────────────────────────────────────────────┘
 //! ```
 //!
-//! An instance [looks](Breaker::look) before it calls, [acquires](Breaker::acquire) the one probe when the breaker is
-//! half-open, and [reports](Breaker::report) a failure at once; good calls ride along with the next look. Every state
-//! has a generation: an answer to a call that began in another one changes nothing.
+//! An instance [looks](Breaker::look) before it calls, [acquires](Breaker::acquire) the one probe
+//! when the breaker is half-open, and [reports](Breaker::report) a failure at once; good calls ride
+//! along with the next look. Every state has a generation: an answer to a call that began in
+//! another one changes nothing.
 //!
-//! The same machine with a quorum of one over [`Kv::Memory`](crate::kv::Kv::Memory) guards one instance alone.
+//! The same machine with a quorum of one over [`Kv::Memory`](crate::kv::Kv::Memory) guards one
+//! instance alone.
 
 mod machine;
 mod observer;
@@ -33,7 +35,8 @@ pub use self::{
 };
 use crate::{kv::KvError, random::Random};
 
-/// Which state a call began in. It grows with every change from one state to another; 0 when nothing is stored.
+/// Which state a call began in. It grows with every change from one state to another; 0 when
+/// nothing is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(i64);
 
@@ -63,7 +66,11 @@ impl ProbeToken {
 
 /// Never 0, which stands for none.
 fn draw_48_bits(random: &Random) -> i64 {
-    random.bytes::<6>().iter().fold(0, |number, byte| number << 8 | i64::from(*byte)) + 1
+    random
+        .bytes::<6>()
+        .iter()
+        .fold(0, |number, byte| number << 8 | i64::from(*byte))
+        + 1
 }
 
 /// How calls ended that began in one generation.
@@ -144,7 +151,9 @@ impl Answer {
     /// [`KvError`] when it is none of its replies.
     pub fn read(reply: &[i64]) -> Result<Self, KvError> {
         let unexpected = || KvError::unexpected("a breaker");
-        let &[standing, generation, wait, transition] = reply else { return Err(unexpected()) };
+        let &[standing, generation, wait, transition] = reply else {
+            return Err(unexpected());
+        };
         let wait = Duration::from_micros(u64::try_from(wait).map_err(|_| unexpected())?);
         let standing = match standing {
             machine::CLOSED => Standing::Closed,
@@ -161,7 +170,11 @@ impl Answer {
             machine::RECOVERED => Some(Transition::Recovered),
             _ => return Err(unexpected()),
         };
-        Ok(Self { generation: Generation(generation), standing, transition })
+        Ok(Self {
+            generation: Generation(generation),
+            standing,
+            transition,
+        })
     }
 }
 

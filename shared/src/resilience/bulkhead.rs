@@ -1,4 +1,5 @@
-//! A limit on what goes on at the same time. What is above it is refused at once: a queue would only make everybody late.
+//! A limit on what goes on at the same time. What is above it is refused at once: a queue would
+//! only make everybody late.
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -20,7 +21,10 @@ impl Bulkhead {
     /// A limit on what `name` says, in errors and metrics.
     #[must_use]
     pub fn new(name: &'static str, places: u32) -> Self {
-        Self { name, places: Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS)) }
+        Self {
+            name,
+            places: Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS)),
+        }
     }
 
     /// Takes a place, which is free again when the value is dropped.
@@ -71,7 +75,10 @@ mod tests {
         let (send, receive) = oneshot::channel::<u8>();
         let mut work = Box::pin(bulkhead.run(receive));
         assert!(work.as_mut().now_or_never().is_none());
-        assert_eq!(bulkhead.run(std::future::ready(())).now_or_never(), Some(Err(Full("calls"))));
+        assert_eq!(
+            bulkhead.run(std::future::ready(())).now_or_never(),
+            Some(Err(Full("calls")))
+        );
         send.send(7).unwrap();
         assert_eq!(work.now_or_never(), Some(Ok(Ok(7))));
 

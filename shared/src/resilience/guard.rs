@@ -1,9 +1,10 @@
-//! A circuit breaker in front of one upstream, as one instance uses it: it looks with the admission, calls if it may, and
-//! reports how the call ended.
+//! A circuit breaker in front of one upstream, as one instance uses it: it looks with the
+//! admission, calls if it may, and reports how the call ended.
 //!
-//! Two breakers decide. The shared one opens when the upstream fails for several instances; it is the store's. This
-//! instance's own one is the same machine with a quorum of one, in memory: an instance whose own network is broken stops
-//! only itself, and it is all there is while the store is out of reach.
+//! Two breakers decide. The shared one opens when the upstream fails for several instances; it is
+//! the store's. This instance's own one is the same machine with a quorum of one, in memory: an
+//! instance whose own network is broken stops only itself, and it is all there is while the store
+//! is out of reach.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,8 +14,8 @@ use std::{
 use thiserror::Error;
 
 use super::breaker::{
-    Answer, Breaker, BreakerError, BreakerStep, Generation, InstanceId, Outcomes, Probe, ProbeToken, Standing,
-    Transition,
+    Answer, Breaker, BreakerError, BreakerStep, Generation, InstanceId, Outcomes, Probe,
+    ProbeToken, Standing, Transition,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -27,7 +28,8 @@ use crate::{
     },
 };
 
-/// What was heard of the shared breaker is believed for this long: the call that follows an admission need not ask again.
+/// What was heard of the shared breaker is believed for this long: the call that follows an
+/// admission need not ask again.
 const FRESH: Duration = Duration::from_millis(250);
 /// Good calls older than the breaker's window tell nothing any more.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -73,8 +75,8 @@ struct Memory {
 }
 
 impl Guard {
-    /// A guard in front of `upstream`. Where instances share no state, `shared` is none; in a process that is alone the
-    /// memory of it is, and there is no other breaker beside it.
+    /// A guard in front of `upstream`. Where instances share no state, `shared` is none; in a
+    /// process that is alone the memory of it is, and there is no other breaker beside it.
     ///
     /// # Errors
     /// [`BreakerError`] for settings that can't work.
@@ -86,18 +88,35 @@ impl Guard {
     ) -> Result<Self, BreakerError> {
         let alone = matches!(shared, Some(Kv::Memory(_)));
         let instance = InstanceId::draw(&random);
-        let quorum_of_one = BreakerSettings { quorum: 1, ..*settings };
+        let quorum_of_one = BreakerSettings {
+            quorum: 1,
+            ..*settings
+        };
         // By itself an instance sees few calls.
-        let own = BreakerSettings { min_calls: settings.min_calls.div_ceil(2), ..quorum_of_one };
+        let own = BreakerSettings {
+            min_calls: settings.min_calls.div_ceil(2),
+            ..quorum_of_one
+        };
         let breaker = |settings| Breaker::new(upstream, settings, instance, random.clone());
         let shared_breaker = breaker(if alone { &quorum_of_one } else { settings })?;
-        let own = if alone { None } else { Some((MemoryStore::new(clock.clone()), breaker(&own)?)) };
+        let own = if alone {
+            None
+        } else {
+            Some((MemoryStore::new(clock.clone()), breaker(&own)?))
+        };
         let shared = shared.map(|kv| (kv, shared_breaker));
-        Ok(Self { upstream, shared, own, clock, random, memory: Mutex::default() })
+        Ok(Self {
+            upstream,
+            shared,
+            own,
+            clock,
+            random,
+            memory: Mutex::default(),
+        })
     }
 
-    /// The step that asks how the shared breaker stands, for an admission to take along. None where there is nothing to
-    /// ask.
+    /// The step that asks how the shared breaker stands, for an admission to take along. None where
+    /// there is nothing to ask.
     #[must_use]
     pub fn look(&self) -> Option<BreakerStep> {
         let (_, breaker) = self.shared.as_ref()?;
@@ -115,7 +134,11 @@ impl Guard {
         if let Some(answer) = reply.and_then(read) {
             self.note(&answer);
         }
-        if let Some(refused) = self.known_refusal().or_else(|| self.refusal_of_own()) { Err(refused) } else { Ok(()) }
+        if let Some(refused) = self.known_refusal().or_else(|| self.refusal_of_own()) {
+            Err(refused)
+        } else {
+            Ok(())
+        }
     }
 
     /// Lets a call pass.
@@ -131,7 +154,11 @@ impl Guard {
             None => None,
         };
         match self.enter_own() {
-            Ok(own) => Ok(Pass { guard: self, shared, own }),
+            Ok(own) => Ok(Pass {
+                guard: self,
+                shared,
+                own,
+            }),
             Err(refused) => {
                 self.give_back(shared).await;
                 Err(refused)
@@ -147,18 +174,26 @@ impl Guard {
                 None => return Ok(None),
             },
         };
-        if !matches!(answer.standing, Standing::HalfOpen(Probe::Free | Probe::Yours(_))) {
+        if !matches!(
+            answer.standing,
+            Standing::HalfOpen(Probe::Free | Probe::Yours(_))
+        ) {
             return self.pass_or_refuse(&answer, None).map(Some);
         }
         let token = ProbeToken::draw(&self.random);
-        match self.ask(kv, &breaker.acquire(token, Outcomes::default())).await {
+        match self
+            .ask(kv, &breaker.acquire(token, Outcomes::default()))
+            .await
+        {
             Some(answer) => self.pass_or_refuse(&answer, Some(token)).map(Some),
             None => Ok(None),
         }
     }
 
     fn enter_own(&self) -> Result<Option<Entry>, Refused> {
-        let Some((store, breaker)) = &self.own else { return Ok(None) };
+        let Some((store, breaker)) = &self.own else {
+            return Ok(None);
+        };
         let token = ProbeToken::draw(&self.random);
         match read(&store.step(&breaker.acquire(token, Outcomes::default()))) {
             Some(answer) => self.pass_or_refuse(&answer, Some(token)).map(Some),
@@ -168,18 +203,31 @@ impl Guard {
 
     fn pass_or_refuse(&self, answer: &Answer, token: Option<ProbeToken>) -> Result<Entry, Refused> {
         match answer.standing {
-            Standing::Closed => Ok(Entry { generation: answer.generation, token: None }),
-            Standing::HalfOpen(Probe::Yours(_)) => Ok(Entry { generation: answer.generation, token }),
+            Standing::Closed => Ok(Entry {
+                generation: answer.generation,
+                token: None,
+            }),
+            Standing::HalfOpen(Probe::Yours(_)) => Ok(Entry {
+                generation: answer.generation,
+                token,
+            }),
             _ => Err(self.refused(answer.standing)),
         }
     }
 
     fn refused(&self, standing: Standing) -> Refused {
         let retry_after = match standing {
-            Standing::Open { retry_after } | Standing::HalfOpen(Probe::Taken(retry_after)) => retry_after,
-            Standing::Closed | Standing::HalfOpen(Probe::Free | Probe::Yours(_)) => Duration::from_secs(1),
+            Standing::Open { retry_after } | Standing::HalfOpen(Probe::Taken(retry_after)) => {
+                retry_after
+            }
+            Standing::Closed | Standing::HalfOpen(Probe::Free | Probe::Yours(_)) => {
+                Duration::from_secs(1)
+            }
         };
-        Refused { upstream: self.upstream, retry_after }
+        Refused {
+            upstream: self.upstream,
+            retry_after,
+        }
     }
 
     /// The refusal that the shared breaker would give now, when that is known without asking.
@@ -187,21 +235,30 @@ impl Guard {
         let memory = self.memory();
         let (then, answer) = memory.heard.as_ref()?;
         let elapsed = Moment::now(&self.clock).since(*then);
-        let left =
-            |wait: Duration, longest: Duration| wait.min(longest).checked_sub(elapsed).filter(|left| !left.is_zero());
+        let left = |wait: Duration, longest: Duration| {
+            wait.min(longest)
+                .checked_sub(elapsed)
+                .filter(|left| !left.is_zero())
+        };
         let retry_after = match answer.standing {
             Standing::Open { retry_after } => left(retry_after, Duration::MAX)?,
             // The probe may end at any moment.
             Standing::HalfOpen(Probe::Taken(wait)) => left(wait, FRESH)?,
             _ => return None,
         };
-        Some(Refused { upstream: self.upstream, retry_after })
+        Some(Refused {
+            upstream: self.upstream,
+            retry_after,
+        })
     }
 
     fn refusal_of_own(&self) -> Option<Refused> {
         let (store, breaker) = self.own.as_ref()?;
         let answer = read(&store.step(&breaker.look(Outcomes::default())))?;
-        let is_refusal = matches!(answer.standing, Standing::Open { .. } | Standing::HalfOpen(Probe::Taken(_)));
+        let is_refusal = matches!(
+            answer.standing,
+            Standing::Open { .. } | Standing::HalfOpen(Probe::Taken(_))
+        );
         is_refusal.then(|| self.refused(answer.standing))
     }
 
@@ -212,7 +269,11 @@ impl Guard {
     }
 
     async fn ask(&self, kv: &Kv, step: &BreakerStep) -> Option<Answer> {
-        let reply = kv.step(step).await.inspect_err(|error| telemetry::degraded("circuit breaker", error)).ok()?;
+        let reply = kv
+            .step(step)
+            .await
+            .inspect_err(|error| telemetry::degraded("circuit breaker", error))
+            .ok()?;
         let answer = read(&reply)?;
         self.note(&answer);
         Some(answer)
@@ -237,26 +298,55 @@ impl Guard {
         tracing::warn!(request_id, upstream, transition = ?transition, scope, "circuit breaker");
     }
 
-    /// Good calls that nobody was told of. Told now, or lost: they are worth no question of their own.
+    /// Good calls that nobody was told of. Told now, or lost: they are worth no question of their
+    /// own.
     fn waiting_outcomes(&self) -> Outcomes {
         let now = Moment::now(&self.clock);
-        let waiting = self.memory().good.take().filter(|(since, _)| now.since(*since) < WINDOW);
+        let waiting = self
+            .memory()
+            .good
+            .take()
+            .filter(|(since, _)| now.since(*since) < WINDOW);
         waiting.map(|(_, outcomes)| outcomes).unwrap_or_default()
     }
 
     fn let_wait(&self, generation: Generation) {
         let now = Moment::now(&self.clock);
         let mut memory = self.memory();
-        let waiting = memory.good.filter(|(since, good)| good.generation == generation && now.since(*since) < WINDOW);
-        let (since, good) = waiting.unwrap_or((now, Outcomes { generation, ..Outcomes::default() }));
-        memory.good = Some((since, Outcomes { good: good.good.saturating_add(1), ..good }));
+        let waiting = memory
+            .good
+            .filter(|(since, good)| good.generation == generation && now.since(*since) < WINDOW);
+        let (since, good) = waiting.unwrap_or((
+            now,
+            Outcomes {
+                generation,
+                ..Outcomes::default()
+            },
+        ));
+        memory.good = Some((
+            since,
+            Outcomes {
+                good: good.good.saturating_add(1),
+                ..good
+            },
+        ));
     }
 
     async fn give_back(&self, entry: Option<Entry>) {
-        let (Some((kv, breaker)), Some(Entry { generation, token: Some(token) })) = (&self.shared, entry) else {
+        let (
+            Some((kv, breaker)),
+            Some(Entry {
+                generation,
+                token: Some(token),
+            }),
+        ) = (&self.shared, entry)
+        else {
             return;
         };
-        let nothing = Outcomes { generation, ..Outcomes::default() };
+        let nothing = Outcomes {
+            generation,
+            ..Outcomes::default()
+        };
         self.ask(kv, &breaker.report(nothing, Some(token))).await;
     }
 
@@ -273,8 +363,8 @@ struct Entry {
     token: Option<ProbeToken>,
 }
 
-/// The right to make one call. Dropped without an end (the caller went away), it tells nothing; a probe's lease then
-/// runs out.
+/// The right to make one call. Dropped without an end (the caller went away), it tells nothing; a
+/// probe's lease then runs out.
 #[must_use = "a call that is not reported teaches the breaker nothing"]
 pub struct Pass<'a> {
     guard: &'a Guard,
@@ -283,18 +373,28 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Reports how the call ended: a failure, and all of a probe, at once; what was good rides along with the next look.
+    /// Reports how the call ended: a failure, and all of a probe, at once; what was good rides
+    /// along with the next look.
     pub async fn end(self, verdict: Verdict) {
         let Self { guard, shared, own } = self;
         if let (Some((store, breaker)), Some(entry)) = (&guard.own, own) {
             let reply = store.step(&breaker.report(outcomes(entry, verdict), entry.token));
-            guard.tell(read(&reply).and_then(|answer| answer.transition), "this instance");
+            guard.tell(
+                read(&reply).and_then(|answer| answer.transition),
+                "this instance",
+            );
         }
-        let (Some((kv, breaker)), Some(entry)) = (&guard.shared, shared) else { return };
+        let (Some((kv, breaker)), Some(entry)) = (&guard.shared, shared) else {
+            return;
+        };
         match (verdict, entry.token) {
             (Verdict::Unknown, None) => {}
             (Verdict::Good, None) => guard.let_wait(entry.generation),
-            (_, token) => drop(guard.ask(kv, &breaker.report(outcomes(entry, verdict), token)).await),
+            (_, token) => drop(
+                guard
+                    .ask(kv, &breaker.report(outcomes(entry, verdict), token))
+                    .await,
+            ),
         }
     }
 }
@@ -302,11 +402,18 @@ impl Pass<'_> {
 fn outcomes(entry: Entry, verdict: Verdict) -> Outcomes {
     let one = |wanted| u32::from(verdict == wanted);
     let (good, slow, failed) = (one(Verdict::Good), one(Verdict::Slow), one(Verdict::Failed));
-    Outcomes { generation: entry.generation, good, slow, failed }
+    Outcomes {
+        generation: entry.generation,
+        good,
+        slow,
+        failed,
+    }
 }
 
 fn read(reply: &[i64]) -> Option<Answer> {
-    Answer::read(reply).inspect_err(|error| telemetry::degraded("circuit breaker", error)).ok()
+    Answer::read(reply)
+        .inspect_err(|error| telemetry::degraded("circuit breaker", error))
+        .ok()
 }
 
 fn state(standing: Standing) -> BreakerState {

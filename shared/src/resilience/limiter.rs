@@ -1,10 +1,13 @@
-//! The limits as configured: where buckets are charged, and what becomes of a request that can't pay.
+//! The limits as configured: where buckets are charged, and what becomes of a request that can't
+//! pay.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
-use super::rate_limit::{Charge, Decision, Denials, Identity, Mode, Policy, Price, policies_field, standings_field};
+use super::rate_limit::{
+    Charge, Decision, Denials, Identity, Mode, Policy, Price, policies_field, standings_field,
+};
 use crate::{
     clock::Clock,
     config::{Env, Limit, LimitSettings},
@@ -33,8 +36,9 @@ impl Limits {
     /// Prices as `settings` say; those that can't be are problems of `env`.
     #[must_use]
     pub fn new(settings: &LimitSettings, env: &Env) -> Self {
-        let price =
-            |name, variable, limit: Option<Limit>| limit.and_then(|limit| price(env, (name, variable), limit, 1));
+        let price = |name, variable, limit: Option<Limit>| {
+            limit.and_then(|limit| price(env, (name, variable), limit, 1))
+        };
         let surcharge = settings.login_failure_cost - 1;
         let failed = settings.login.filter(|_| surcharge > 0);
         let failed = failed.and_then(|login| price_of_failure(env, login, surcharge));
@@ -50,15 +54,32 @@ impl Limits {
 }
 
 fn price_of_failure(env: &Env, login: Limit, surcharge: u32) -> Option<Price> {
-    let price = price(env, ("login", "RATE_LIMIT_LOGIN_FAILURE_COST"), login, surcharge)?;
+    let price = price(
+        env,
+        ("login", "RATE_LIMIT_LOGIN_FAILURE_COST"),
+        login,
+        surcharge,
+    )?;
     // What would only be counted must not be taken either.
     Some(price.with_mode(Mode::Debit)).filter(|_| !login.shadow)
 }
 
-fn price(env: &Env, (name, variable): (&'static str, &'static str), limit: Limit, cost: u32) -> Option<Price> {
-    let price = Policy::new(name, limit.burst, limit.count, limit.per).and_then(|policy| policy.price(cost));
-    let price = price.map_err(|error| env.problem(variable, error.to_string())).ok()?;
-    Some(if limit.shadow { price.with_mode(Mode::Shadow) } else { price })
+fn price(
+    env: &Env,
+    (name, variable): (&'static str, &'static str),
+    limit: Limit,
+    cost: u32,
+) -> Option<Price> {
+    let price = Policy::new(name, limit.burst, limit.count, limit.per)
+        .and_then(|policy| policy.price(cost));
+    let price = price
+        .map_err(|error| env.problem(variable, error.to_string()))
+        .ok()?;
+    Some(if limit.shadow {
+        price.with_mode(Mode::Shadow)
+    } else {
+        price
+    })
 }
 
 /// A request asks for more than it may.
@@ -87,7 +108,11 @@ impl Limiter {
     /// A limiter of the buckets in `shared`; without it, of this instance's own.
     #[must_use]
     pub fn new(shared: Option<Kv>, clock: Clock) -> Self {
-        Self(Arc::new(Inner { shared, own: MemoryStore::new(clock.clone()), denials: Denials::new(clock) }))
+        Self(Arc::new(Inner {
+            shared,
+            own: MemoryStore::new(clock.clone()),
+            denials: Denials::new(clock),
+        }))
     }
 
     /// What `identity` has to pay, to be taken to shared state together with other questions.
@@ -102,21 +127,33 @@ impl Limiter {
             announce(charge, &decision);
             return Err(denied(&decision));
         }
-        Ok(Ticket { limiter: self.clone(), charge })
+        Ok(Ticket {
+            limiter: self.clone(),
+            charge,
+        })
     }
 
-    /// Lets whoever is at `address` pay, in a round trip of its own; nobody pays where the platform names none.
+    /// Lets whoever is at `address` pay, in a round trip of its own; nobody pays where the platform
+    /// names none.
     ///
     /// # Errors
     /// [`Denied`] when it can't.
-    pub async fn charge_address(&self, address: Option<IpAddr>, price: Option<Price>) -> Result<(), Denied> {
-        self.charge_address_beside(address, price, None).await.map(drop)
+    pub async fn charge_address(
+        &self,
+        address: Option<IpAddr>,
+        price: Option<Price>,
+    ) -> Result<(), Denied> {
+        self.charge_address_beside(address, price, None)
+            .await
+            .map(drop)
     }
 
-    /// The same, and takes the step `beside` in the same round trip. Its reply, unless it could not be taken.
+    /// The same, and takes the step `beside` in the same round trip. Its reply, unless it could not
+    /// be taken.
     ///
     /// # Errors
-    /// [`Denied`] when the address can't pay. The step is taken all the same, unless that was known before.
+    /// [`Denied`] when the address can't pay. The step is taken all the same, unless that was known
+    /// before.
     pub async fn charge_address_beside(
         &self,
         address: Option<IpAddr>,
@@ -125,20 +162,32 @@ impl Limiter {
     ) -> Result<Option<Vec<i64>>, Denied> {
         let ticket = match address {
             Some(address) => self.ticket(Identity::Address(address), price)?,
-            None => Ticket { limiter: self.clone(), charge: None },
+            None => Ticket {
+                limiter: self.clone(),
+                charge: None,
+            },
         };
         let pays = ticket.step().is_some();
-        let mut replies = self.ask(&ticket.step().into_iter().chain(beside).collect::<Vec<_>>()).await.into_iter();
+        let mut replies = self
+            .ask(&ticket.step().into_iter().chain(beside).collect::<Vec<_>>())
+            .await
+            .into_iter();
         ticket.settle(if pays { replies.next().flatten() } else { None })?;
         Ok(replies.next().flatten())
     }
 
     async fn ask(&self, steps: &[&dyn Step]) -> Vec<Option<Vec<i64>>> {
         let nothing = || vec![None; steps.len()];
-        let Some(kv) = self.0.shared.as_ref().filter(|_| !steps.is_empty()) else { return nothing() };
+        let Some(kv) = self.0.shared.as_ref().filter(|_| !steps.is_empty()) else {
+            return nothing();
+        };
         let noted = |error: &KvError| telemetry::degraded("rate limit", error);
         match kv.ask(steps, []).await {
-            Ok(answers) => answers.replies.into_iter().map(|reply| reply.inspect_err(noted).ok()).collect(),
+            Ok(answers) => answers
+                .replies
+                .into_iter()
+                .map(|reply| reply.inspect_err(noted).ok())
+                .collect(),
             Err(error) => {
                 noted(&error);
                 nothing()
@@ -165,13 +214,19 @@ impl Ticket {
     /// # Errors
     /// [`Denied`] when the bucket can't.
     pub fn settle(self, reply: Option<Vec<i64>>) -> Result<(), Denied> {
-        let Some(charge) = &self.charge else { return Ok(()) };
+        let Some(charge) = &self.charge else {
+            return Ok(());
+        };
         let inner = &self.limiter.0;
         let known = reply.and_then(|reply| {
             let decision = charge.decision(&reply);
-            decision.inspect_err(|error| telemetry::degraded("rate limit", error)).ok()
+            decision
+                .inspect_err(|error| telemetry::degraded("rate limit", error))
+                .ok()
         });
-        let Some(decision) = known.or_else(|| charge.decision(&inner.own.step(charge)).ok()) else { return Ok(()) };
+        let Some(decision) = known.or_else(|| charge.decision(&inner.own.step(charge)).ok()) else {
+            return Ok(());
+        };
         announce(charge, &decision);
         if decision.is_admitted() {
             return Ok(());
@@ -192,19 +247,31 @@ fn announce(charge: &Charge, decision: &Decision) {
     }
     for price in charge.prices() {
         let name = price.policy().name();
-        if decision.denials().any(|denial| denial.policy().name() == name) {
+        if decision
+            .denials()
+            .any(|denial| denial.policy().name() == name)
+        {
             metrics::denied(name);
         } else {
             metrics::admitted(name);
         }
     }
-    let fields = RateLimitFields { policies: policies_field(charge.prices()), standings: standings_field(decision) };
+    let fields = RateLimitFields {
+        policies: policies_field(charge.prices()),
+        standings: standings_field(decision),
+    };
     Scope::note(|scope| scope.rate_limit = Some(fields));
 }
 
 fn denied(decision: &Decision) -> Denied {
-    let names: Vec<_> = decision.denials().map(|denial| denial.policy().name()).collect();
-    Denied { policies: names.join(", "), retry_after: decision.retry_after() }
+    let names: Vec<_> = decision
+        .denials()
+        .map(|denial| denial.policy().name())
+        .collect();
+    Denied {
+        policies: names.join(", "),
+        retry_after: decision.retry_after(),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Second tries of calls that may be carried out twice: few, at random moments, and only while most calls need none.
+//! Second tries of calls that may be carried out twice: few, at random moments, and only while most
+//! calls need none.
 //!
-//! A budget keeps retries a fraction of the calls (<https://sre.google/sre-book/handling-overload/>): an upstream that is
-//! down is not asked three times as much as one that is up. Full jitter keeps those who failed together from coming back
+//! A budget keeps retries a fraction of the calls
+//! (<https://sre.google/sre-book/handling-overload/>): an upstream that is down is not asked three
+//! times as much as one that is up. Full jitter keeps those who failed together from coming back
 //! together (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
 
 use std::time::Duration;
@@ -23,7 +25,8 @@ const BUDGET_SHARE: f32 = 0.2;
 pub struct RetryPolicy {
     /// Calls at the most, the first one included.
     pub attempts: u32,
-    /// The most that the pause before the second call can be; each later one can be twice as long as the one before it.
+    /// The most that the pause before the second call can be; each later one can be twice as long
+    /// as the one before it.
     pub first_pause: Duration,
     /// The most that any pause can be.
     pub longest_pause: Duration,
@@ -31,13 +34,20 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// For calls that take a fraction of a second.
-    pub const DEFAULT: Self =
-        Self { attempts: 3, first_pause: Duration::from_millis(50), longest_pause: Duration::from_millis(500) };
+    pub const DEFAULT: Self = Self {
+        attempts: 3,
+        first_pause: Duration::from_millis(50),
+        longest_pause: Duration::from_millis(500),
+    };
 
     /// The most that the pause after `failures` calls can be.
     fn ceiling(&self, failures: u32) -> Duration {
-        let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.first_pause.saturating_mul(doubled).min(self.longest_pause)
+        let doubled = 1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        self.first_pause
+            .saturating_mul(doubled)
+            .min(self.longest_pause)
     }
 }
 
@@ -53,12 +63,17 @@ impl Retries {
     /// Retries of calls to `upstream` (its name in metrics) as `policy` says.
     #[must_use]
     pub fn new(upstream: &'static str, policy: RetryPolicy, random: Random) -> Self {
-        Self { upstream, policy, budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE), random }
+        Self {
+            upstream,
+            policy,
+            budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE),
+            random,
+        }
     }
 
-    /// Calls, and calls again while it fails with an error that `is_transient`, attempts and budget are left, and the
-    /// pause ends before the request's deadline does. For calls that may be carried out twice only: one whose answer was
-    /// lost has been carried out once.
+    /// Calls, and calls again while it fails with an error that `is_transient`, attempts and budget
+    /// are left, and the pause ends before the request's deadline does. For calls that may be
+    /// carried out twice only: one whose answer was lost has been carried out once.
     ///
     /// # Errors
     /// That of the last call.

@@ -1,8 +1,8 @@
 //! A function whose secrets could not be fetched before its first event.
 //!
-//! The Parameters and Secrets extension serves only once the first event has reached it: to wait for it at start would
-//! be in vain. The first request waits instead, and a request that waits in vain is answered 503; the next one tries
-//! again.
+//! The Parameters and Secrets extension serves only once the first event has reached it: to wait
+//! for it at start would be in vain. The first request waits instead, and a request that waits in
+//! vain is answered 503; the next one tries again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,8 +19,12 @@ use crate::{
     random::Random,
 };
 
-/// Less than a request may take; whether it was the extension that was missing is told before time is up.
-const PATIENCE: Patience = Patience { ready: Duration::from_secs(4), whole: Duration::from_secs(5) };
+/// Less than a request may take; whether it was the extension that was missing is told before time
+/// is up.
+const PATIENCE: Patience = Patience {
+    ready: Duration::from_secs(4),
+    whole: Duration::from_secs(5),
+};
 
 /// The function's app once there is one, and what answers until then. Cheap to clone.
 #[derive(Clone)]
@@ -36,11 +40,18 @@ impl Late {
     /// What is wrong with settings that are known already.
     pub(super) fn new(references: References, routes: Routes) -> Result<Self, Problems> {
         let unavailable = || async { ApiError::new(Reason::Unavailable) };
-        let meanwhile = Router::new().route("/", any(unavailable)).route("/{*rest}", any(unavailable));
+        let meanwhile = Router::new()
+            .route("/", any(unavailable))
+            .route("/{*rest}", any(unavailable));
         let env = references.without();
         metrics::record(&env);
         let meanwhile = Instance::new(env, Clock::System, Random::System).app(meanwhile)?;
-        Ok(Self { references, routes, app: Arc::default(), meanwhile })
+        Ok(Self {
+            references,
+            routes,
+            app: Arc::default(),
+            meanwhile,
+        })
     }
 
     /// Answers with the app, or in its place.

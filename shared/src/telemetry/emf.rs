@@ -1,10 +1,12 @@
-//! Metrics as lines on stdout that CloudWatch takes for what they are: its embedded metric format. No call, no agent,
-//! nothing in the background: what an invocation recorded is written before its answer leaves.
+//! Metrics as lines on stdout that CloudWatch takes for what they are: its embedded metric format.
+//! No call, no agent, nothing in the background: what an invocation recorded is written before its
+//! answer leaves.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! The crate for this, `metrics_cloudwatch_embedded`, writes one line for each set of labels, and all gauges each time;
-//! lines are paid for. Here an invocation is one line where its labels allow that.
+//! The crate for this, `metrics_cloudwatch_embedded`, writes one line for each set of labels, and
+//! all gauges each time; lines are paid for. Here an invocation is one line where its labels allow
+//! that.
 
 mod document;
 
@@ -18,7 +20,8 @@ use std::{
 };
 
 use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
 };
 
 use self::document::{Document, Values};
@@ -57,7 +60,12 @@ impl Emf {
     #[must_use]
     pub fn new(namespace: &str, clock: Clock) -> Self {
         let namespace = namespace.to_owned();
-        Self(Arc::new(Registry { namespace, clock, series: Mutex::default(), units: Mutex::default() }))
+        Self(Arc::new(Registry {
+            namespace,
+            clock,
+            series: Mutex::default(),
+            units: Mutex::default(),
+        }))
     }
 
     /// Writes what was recorded since the last time.
@@ -66,11 +74,17 @@ impl Emf {
     /// Those of `out`; what could not be written is lost.
     pub fn flush(&self, out: &mut impl Write) -> io::Result<()> {
         let (series, units) = (lock(&self.0.series), lock(&self.0.units));
-        let (mut documents, timestamp) = (Vec::<Document<'_>>::new(), self.0.clock.now().as_millisecond());
+        let (mut documents, timestamp) = (
+            Vec::<Document<'_>>::new(),
+            self.0.clock.now().as_millisecond(),
+        );
         for Series { key, recorded } in series.values().map(|series| &**series) {
             for values in recorded.take() {
                 let unit = units.get(key.name()).copied();
-                if let Some(document) = documents.iter_mut().find(|document| document.has_room_for(key)) {
+                if let Some(document) = documents
+                    .iter_mut()
+                    .find(|document| document.has_room_for(key))
+                {
                     document.add(key, unit, values);
                 } else {
                     let mut document = Document::new(&self.0.namespace, timestamp);
@@ -92,7 +106,10 @@ impl Emf {
     #[cfg(test)]
     pub(super) fn keys(&self) -> Vec<(String, Vec<String>)> {
         let names = |key: &Key| key.labels().map(|label| label.key().to_owned()).collect();
-        lock(&self.0.series).keys().map(|key| (key.name().to_owned(), names(key))).collect()
+        lock(&self.0.series)
+            .keys()
+            .map(|key| (key.name().to_owned(), names(key)))
+            .collect()
     }
 
     fn series(&self, key: &Key, kind: impl FnOnce() -> Recorded) -> Arc<Series> {
@@ -100,7 +117,10 @@ impl Emf {
         if let Some(series) = all.get(key) {
             return Arc::clone(series);
         }
-        let series = Arc::new(Series { key: key.to_retained(), recorded: kind() });
+        let series = Arc::new(Series {
+            key: key.to_retained(),
+            recorded: kind(),
+        });
         all.insert(series.key.clone(), Arc::clone(&series));
         series
     }
@@ -120,15 +140,26 @@ impl Recorded {
         match self {
             Self::Counter(sum) => {
                 let sum = sum.swap(0, Ordering::Relaxed);
-                if sum == 0 { Vec::new() } else { vec![Values::Count(sum)] }
+                if sum == 0 {
+                    Vec::new()
+                } else {
+                    vec![Values::Count(sum)]
+                }
             }
             Self::Gauge(value) => {
                 let (value, set) = &mut *lock(value);
-                if std::mem::take(set) { vec![Values::Level(*value)] } else { Vec::new() }
+                if std::mem::take(set) {
+                    vec![Values::Level(*value)]
+                } else {
+                    Vec::new()
+                }
             }
             Self::Histogram(values) => {
                 let values = std::mem::take(&mut *lock(values));
-                values.chunks(MAX_VALUES).map(|chunk| Values::Each(chunk.to_vec())).collect()
+                values
+                    .chunks(MAX_VALUES)
+                    .map(|chunk| Values::Each(chunk.to_vec()))
+                    .collect()
             }
         }
     }
@@ -218,7 +249,12 @@ mod tests {
     use crate::clock::ManualClock;
 
     fn emf() -> Emf {
-        let emf = Emf::new("weapp", Clock::Manual(ManualClock::new("2026-11-23T08:00:00.123Z".parse().unwrap())));
+        let emf = Emf::new(
+            "weapp",
+            Clock::Manual(ManualClock::new(
+                "2026-11-23T08:00:00.123Z".parse().unwrap(),
+            )),
+        );
         emf.describe_counter("requests".into(), Some(Unit::Count), "".into());
         emf.describe_histogram("latency".into(), Some(Unit::Seconds), "".into());
         emf
@@ -227,13 +263,19 @@ mod tests {
     fn flushed(emf: &Emf) -> Vec<Value> {
         let mut lines = Vec::new();
         emf.flush(&mut lines).unwrap();
-        String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        String::from_utf8(lines)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     #[test]
     fn a_line_is_what_the_specification_says() {
         let emf = emf();
-        with_local_recorder(&emf, || counter!("requests", "route" => "/a", "status" => "200").increment(2));
+        with_local_recorder(&emf, || {
+            counter!("requests", "route" => "/a", "status" => "200").increment(2)
+        });
         let mut line = Vec::new();
         emf.flush(&mut line).unwrap();
         assert_eq!(
@@ -259,9 +301,18 @@ mod tests {
         let lines = flushed(&emf);
         assert_eq!(lines.len(), 1, "{lines:?}");
         let line = &lines[0];
-        assert_eq!((&line["requests"], &line["latency"], &line["breaker"]), (&json!(1), &json!([0.25]), &json!(2.0)));
-        assert_eq!((&line["route"], &line["status"], &line["name"]), (&json!("/a"), &json!("200"), &json!("wechat")));
-        assert_eq!(line["_aws"]["CloudWatchMetrics"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            (&line["requests"], &line["latency"], &line["breaker"]),
+            (&json!(1), &json!([0.25]), &json!(2.0))
+        );
+        assert_eq!(
+            (&line["route"], &line["status"], &line["name"]),
+            (&json!("/a"), &json!("200"), &json!("wechat"))
+        );
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"].as_array().unwrap().len(),
+            3
+        );
     }
 
     #[test]
@@ -275,15 +326,26 @@ mod tests {
         let mut lines = flushed(&emf);
         lines.sort_by_key(|line| line["requests"].as_u64());
         assert_eq!(lines.len(), 2, "{lines:?}");
-        assert_eq!((&lines[0]["route"], &lines[0]["latency"]), (&json!("/a"), &Value::Null));
-        assert_eq!((&lines[1]["route"], &lines[1]["latency"]), (&json!("/b"), &json!([0.5])));
+        assert_eq!(
+            (&lines[0]["route"], &lines[0]["latency"]),
+            (&json!("/a"), &Value::Null)
+        );
+        assert_eq!(
+            (&lines[1]["route"], &lines[1]["latency"]),
+            (&json!("/b"), &json!([0.5]))
+        );
     }
 
     #[test]
     fn a_line_has_a_hundred_values_of_a_metric_at_the_most() {
         let emf = emf();
-        with_local_recorder(&emf, || (0..250).for_each(|_| histogram!("latency").record(1.0)));
-        let counts: Vec<_> = flushed(&emf).iter().map(|line| line["latency"].as_array().unwrap().len()).collect();
+        with_local_recorder(&emf, || {
+            (0..250).for_each(|_| histogram!("latency").record(1.0))
+        });
+        let counts: Vec<_> = flushed(&emf)
+            .iter()
+            .map(|line| line["latency"].as_array().unwrap().len())
+            .collect();
         assert_eq!(counts, [100, 100, 50]);
     }
 

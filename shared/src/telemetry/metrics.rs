@@ -1,12 +1,15 @@
-//! What is counted and measured, through one facade: the `metrics` crate. Where it goes is for the server to say: on
-//! Lambda CloudWatch's embedded metric format ([`super::Emf`]), on a server of our own Prometheus. Without a recorder
-//! nothing is done.
+//! What is counted and measured, through one facade: the `metrics` crate. Where it goes is for the
+//! server to say: on Lambda CloudWatch's embedded metric format ([`super::Emf`]), on a server of
+//! our own Prometheus. Without a recorder nothing is done.
 //!
-//! Labels have few values (a route's template, not a path; nobody's id): each combination is a series that is paid for.
+//! Labels have few values (a route's template, not a path; nobody's id): each combination is a
+//! series that is paid for.
 
 use std::time::Duration;
 
-use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use ::metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use http::{Method, StatusCode};
 
 /// What a metric tells.
@@ -33,30 +36,108 @@ pub struct Metric {
     pub what: &'static str,
 }
 
-const fn metric(name: &'static str, kind: Kind, labels: &'static [&'static str], what: &'static str) -> Metric {
-    Metric { name, kind, labels, what }
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    what: &'static str,
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels,
+        what,
+    }
 }
 
 /// All there are.
 pub const ALL: [Metric; 13] = [
-    metric("requests", Kind::Counter, &["route", "method", "status"], "requests answered"),
-    metric("request_latency", Kind::Histogram, &["route"], "from the request to its answer"),
-    metric("cold_starts", Kind::Counter, &["route"], "first requests of an instance"),
-    metric("degraded_requests", Kind::Counter, &["route"], "requests served without a store that was down"),
-    metric("degradations", Kind::Counter, &["what"], "times that something was down and gone without"),
-    metric("shed_requests", Kind::Counter, &["limit"], "requests refused because of too many at once"),
-    metric("admissions", Kind::Counter, &["policy"], "requests that a rate limit let pass"),
-    metric("denials", Kind::Counter, &["policy"], "requests above a rate limit"),
-    metric("breaker_state", Kind::Gauge, &["breaker"], "0 closed, 1 half-open, 2 open"),
-    metric("breaker_transitions", Kind::Counter, &["breaker", "from", "to"], "changes of that state"),
-    metric("upstream_latency", Kind::Histogram, &["upstream"], "of a call to another service"),
-    metric("upstream_errors", Kind::Counter, &["upstream", "errcode"], "calls that failed, and how"),
-    metric("retries", Kind::Counter, &["upstream"], "calls made once more after a failure"),
+    metric(
+        "requests",
+        Kind::Counter,
+        &["route", "method", "status"],
+        "requests answered",
+    ),
+    metric(
+        "request_latency",
+        Kind::Histogram,
+        &["route"],
+        "from the request to its answer",
+    ),
+    metric(
+        "cold_starts",
+        Kind::Counter,
+        &["route"],
+        "first requests of an instance",
+    ),
+    metric(
+        "degraded_requests",
+        Kind::Counter,
+        &["route"],
+        "requests served without a store that was down",
+    ),
+    metric(
+        "degradations",
+        Kind::Counter,
+        &["what"],
+        "times that something was down and gone without",
+    ),
+    metric(
+        "shed_requests",
+        Kind::Counter,
+        &["limit"],
+        "requests refused because of too many at once",
+    ),
+    metric(
+        "admissions",
+        Kind::Counter,
+        &["policy"],
+        "requests that a rate limit let pass",
+    ),
+    metric(
+        "denials",
+        Kind::Counter,
+        &["policy"],
+        "requests above a rate limit",
+    ),
+    metric(
+        "breaker_state",
+        Kind::Gauge,
+        &["breaker"],
+        "0 closed, 1 half-open, 2 open",
+    ),
+    metric(
+        "breaker_transitions",
+        Kind::Counter,
+        &["breaker", "from", "to"],
+        "changes of that state",
+    ),
+    metric(
+        "upstream_latency",
+        Kind::Histogram,
+        &["upstream"],
+        "of a call to another service",
+    ),
+    metric(
+        "upstream_errors",
+        Kind::Counter,
+        &["upstream", "errcode"],
+        "calls that failed, and how",
+    ),
+    metric(
+        "retries",
+        Kind::Counter,
+        &["upstream"],
+        "calls made once more after a failure",
+    ),
 ];
 
 /// Tells the recorder all metrics, with their units. Once, after it was installed.
 pub fn describe() {
-    for Metric { name, kind, what, .. } in ALL {
+    for Metric {
+        name, kind, what, ..
+    } in ALL
+    {
         match kind {
             Kind::Counter => describe_counter!(name, Unit::Count, what),
             Kind::Gauge => describe_gauge!(name, what),
@@ -136,7 +217,8 @@ pub fn breaker_state(breaker: &'static str, state: BreakerState) {
 
 /// A circuit breaker went from one state to another; the new one is also [`breaker_state`].
 pub fn breaker_transition(breaker: &'static str, from: BreakerState, to: BreakerState) {
-    counter!("breaker_transitions", "breaker" => breaker, "from" => from.word(), "to" => to.word()).increment(1);
+    counter!("breaker_transitions", "breaker" => breaker, "from" => from.word(), "to" => to.word())
+        .increment(1);
     breaker_state(breaker, to);
 }
 
@@ -212,7 +294,12 @@ mod tests {
         with_local_recorder(&emf, everything);
         let recorded: BTreeSet<_> = emf.keys().into_iter().collect();
         let text = |text: &str| text.to_owned();
-        let documented = ALL.map(|metric| (text(metric.name), metric.labels.iter().copied().map(text).collect()));
+        let documented = ALL.map(|metric| {
+            (
+                text(metric.name),
+                metric.labels.iter().copied().map(text).collect(),
+            )
+        });
         assert_eq!(recorded, BTreeSet::from(documented));
     }
 
@@ -221,14 +308,23 @@ mod tests {
         let emf = Emf::new("test", Clock::System);
         with_local_recorder(&emf, || {
             for method in ["BREW", "WHEN", "X-9"] {
-                request(None, &Method::from_bytes(method.as_bytes()).unwrap(), StatusCode::NOT_FOUND, Duration::ZERO);
+                request(
+                    None,
+                    &Method::from_bytes(method.as_bytes()).unwrap(),
+                    StatusCode::NOT_FOUND,
+                    Duration::ZERO,
+                );
             }
         });
         let mut lines = Vec::new();
         emf.flush(&mut lines).unwrap();
         let document: serde_json::Value = serde_json::from_slice(&lines).unwrap();
         assert_eq!(
-            (&document["requests"], &document["method"], &document["route"]),
+            (
+                &document["requests"],
+                &document["method"],
+                &document["route"]
+            ),
             (&3.into(), &"other".into(), &"unmatched".into())
         );
     }

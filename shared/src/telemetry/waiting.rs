@@ -42,7 +42,11 @@ impl Waiting {
 
     /// Starts a wait that will be over at `until`.
     pub fn start(&mut self, until: Instant) {
-        let now = self.now.get_or_insert_with(|| Now { count: 0, since: Instant::now(), until });
+        let now = self.now.get_or_insert_with(|| Now {
+            count: 0,
+            since: Instant::now(),
+            until,
+        });
         now.count += 1;
         now.until = now.until.max(until);
     }
@@ -59,12 +63,18 @@ impl Waiting {
 
     /// The same for a part of the request in a task of its own.
     pub(super) fn inherited(&self) -> Self {
-        Self { total: self.total(), forgiven: self.forgiven, now: None }
+        Self {
+            total: self.total(),
+            forgiven: self.forgiven,
+            now: None,
+        }
     }
 }
 
 impl Now {
     fn length(&self) -> Duration {
-        Instant::now().min(self.until).saturating_duration_since(self.since)
+        Instant::now()
+            .min(self.until)
+            .saturating_duration_since(self.since)
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-/// What to do with a field: a JSON merge patch (RFC 7396) leaves what it does not name and clears what is `null`.
+/// What to do with a field: a JSON merge patch (RFC 7396) leaves what it does not name and clears
+/// what is `null`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Edit<T> {
     /// Leave it.
@@ -42,7 +43,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
     }
 }
 
-/// 2 to 32 characters (not bytes), at least one of them visible, none a control character, no blanks around them.
+/// 2 to 32 characters (not bytes), at least one of them visible, none a control character, no
+/// blanks around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nickname(String);
 
@@ -52,8 +54,12 @@ impl Nickname {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let fits = (2..=32).contains(&text.chars().count());
-        let deceives = text.chars().any(|character| character.is_control() || turns_text_around(character));
-        let shows = text.chars().any(|character| !character.is_whitespace() && !is_blank(character));
+        let deceives = text
+            .chars()
+            .any(|character| character.is_control() || turns_text_around(character));
+        let shows = text
+            .chars()
+            .any(|character| !character.is_whitespace() && !is_blank(character));
         (fits && shows && !deceives).then(|| Self(text.to_owned()))
     }
 
@@ -69,7 +75,8 @@ fn turns_text_around(character: char) -> bool {
     matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters without a picture of their own. Beside visible ones they have their use: joiners make one emoji of many.
+/// Characters without a picture of their own. Beside visible ones they have their use: joiners make
+/// one emoji of many.
 fn is_blank(character: char) -> bool {
     matches!(
         character,
@@ -87,7 +94,10 @@ impl AvatarUrl {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok().filter(|_| text.len() <= 1024)?;
-        let plain = url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.password().is_none();
+        let plain = url.scheme() == "https"
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none();
         plain.then(|| Self(url.into()))
     }
 
@@ -113,17 +123,35 @@ mod tests {
 
     #[test]
     fn a_nickname_shows_something_and_deceives_nobody() {
-        for bad in ["a\0b", "a\nb", "a\u{202e}b", "a\u{061c}b", "\u{2060}\u{2060}\u{3164}", "\u{200d}\u{200d}", "   "] {
+        for bad in [
+            "a\0b",
+            "a\nb",
+            "a\u{202e}b",
+            "a\u{061c}b",
+            "\u{2060}\u{2060}\u{3164}",
+            "\u{200d}\u{200d}",
+            "   ",
+        ] {
             assert!(Nickname::parse(bad).is_none(), "{bad:?}");
         }
-        assert!(Nickname::parse("👨\u{200d}👩\u{200d}👧 家").is_some(), "an emoji of several");
+        assert!(
+            Nickname::parse("👨\u{200d}👩\u{200d}👧 家").is_some(),
+            "an emoji of several"
+        );
     }
 
     #[test]
     fn an_avatar_is_an_https_url() {
         assert!(AvatarUrl::parse("https://thirdwx.qlogo.cn/mmopen/vi_32/a/132").is_some());
         let long = format!("https://a.cn/{}", "x".repeat(1024));
-        for bad in ["http://a.cn/x", "javascript:alert(1)", "https://u:p@a.cn/", "https://", "", &long] {
+        for bad in [
+            "http://a.cn/x",
+            "javascript:alert(1)",
+            "https://u:p@a.cn/",
+            "https://",
+            "",
+            &long,
+        ] {
             assert!(AvatarUrl::parse(bad).is_none(), "{bad:?}");
         }
     }

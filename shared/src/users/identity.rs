@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::{
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
     types::{
-        AttributeValue, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-        Update,
+        AttributeValue, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem, Update,
     },
 };
 use secrecy::SecretString;
@@ -29,7 +29,8 @@ use crate::{
 };
 
 pub(super) const IDENTITY: &str = "IDENTITY";
-/// The pauses between attempts while another first login of the same person is being written, in milliseconds.
+/// The pauses between attempts while another first login of the same person is being written, in
+/// milliseconds.
 const PAUSES: [u64; 5] = [5, 10, 20, 40, 80];
 
 /// What WeChat said about who logged in.
@@ -70,13 +71,18 @@ impl Identities {
     /// Identities of `users`, their session keys encrypted by `at_rest`.
     #[must_use]
     pub fn new(users: Users, at_rest: AtRest, random: Random) -> Self {
-        Self { users, at_rest, random }
+        Self {
+            users,
+            at_rest,
+            random,
+        }
     }
 
     /// The user of this login, made at the first one.
     ///
-    /// A returning login is one update, which also moves the stored session key to `prevSessionKey`. A first login is
-    /// one transaction, so that logins racing for the same person make one user.
+    /// A returning login is one update, which also moves the stored session key to
+    /// `prevSessionKey`. A first login is one transaction, so that logins racing for the same
+    /// person make one user.
     ///
     /// # Errors
     /// DynamoDB's.
@@ -114,8 +120,8 @@ impl Identities {
         tokio::time::sleep(Duration::from_millis(jittered)).await;
     }
 
-    /// One update. Another one where WeChat gave the key that is stored already: moved, it would push out the previous
-    /// one, which data that is still on its way may be encrypted with.
+    /// One update. Another one where WeChat gave the key that is stored already: moved, it would
+    /// push out the previous one, which data that is still on its way may be encrypted with.
     async fn returning(&self, login: &WeChatLogin) -> Result<Option<IdentityRow>, DynamoError> {
         let tag = self.at_rest.tag(&login.session_key, &identity_pk(login));
         let moved = self
@@ -137,12 +143,18 @@ impl Identities {
             Err(error) => error,
         };
         match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) if failed.item().is_some() => {}
+            Some(UpdateItemError::ConditionalCheckFailedException(failed))
+                if failed.item().is_some() => {}
             Some(UpdateItemError::ConditionalCheckFailedException(_)) => return Ok(None),
             _ => return Err(error.into()),
         }
-        let same_key = self.login_update(login).condition_expression("attribute_exists(pk)");
-        let counted = same_key.update_expression("SET lastLoginAt = :now ADD loginCount :one").send().await?;
+        let same_key = self
+            .login_update(login)
+            .condition_expression("attribute_exists(pk)");
+        let counted = same_key
+            .update_expression("SET lastLoginAt = :now ADD loginCount :one")
+            .send()
+            .await?;
         dynamo::from_item(counted.attributes.unwrap_or_default()).map(Some)
     }
 
@@ -159,36 +171,78 @@ impl Identities {
 
     /// The user whom another mini-program of ours knows under the same union id.
     async fn union_owner(&self, login: &WeChatLogin) -> Result<Option<UserId>, DynamoError> {
-        let Some(union_id) = &login.union_id else { return Ok(None) };
+        let Some(union_id) = &login.union_id else {
+            return Ok(None);
+        };
         let row = self.users.dynamo.get(&union_pk(union_id), IDENTITY).await?;
-        row.map(dynamo::from_item::<IdentityRow>).transpose().map(|row| row.map(|row| row.uid))
+        row.map(dynamo::from_item::<IdentityRow>)
+            .transpose()
+            .map(|row| row.map(|row| row.uid))
     }
 
     /// Identity, user and union link of someone we did not know.
-    fn first_writes(&self, login: &WeChatLogin, user: &User) -> Result<Vec<TransactWriteItem>, DynamoError> {
+    fn first_writes(
+        &self,
+        login: &WeChatLogin,
+        user: &User,
+    ) -> Result<Vec<TransactWriteItem>, DynamoError> {
         let mut user_row = new_row(user)?;
-        user_row.insert("identities".into(), AttributeValue::Ss(vec![identity_pk(login)]));
-        let mut writes = vec![self.put_if_absent(self.identity_row(login, user.id)?), self.put_if_absent(user_row)];
-        writes.extend(login.union_id.as_ref().map(|union_id| self.put_if_absent(union_row(union_id, user.id))));
+        user_row.insert(
+            "identities".into(),
+            AttributeValue::Ss(vec![identity_pk(login)]),
+        );
+        let mut writes = vec![
+            self.put_if_absent(self.identity_row(login, user.id)?),
+            self.put_if_absent(user_row),
+        ];
+        writes.extend(
+            login
+                .union_id
+                .as_ref()
+                .map(|union_id| self.put_if_absent(union_row(union_id, user.id))),
+        );
         Ok(writes)
     }
 
     /// The identity, in another mini-program, of someone we know by union id.
-    fn link_writes(&self, login: &WeChatLogin, owner: UserId) -> Result<Vec<TransactWriteItem>, DynamoError> {
+    fn link_writes(
+        &self,
+        login: &WeChatLogin,
+        owner: UserId,
+    ) -> Result<Vec<TransactWriteItem>, DynamoError> {
         let identity = self.put_if_absent(self.identity_row(login, owner)?);
         let mut writes = vec![identity, self.add_identity_to_user(login, owner)];
-        writes.extend(login.union_id.as_ref().map(|union_id| self.check_union_owner(union_id, owner)));
+        writes.extend(
+            login
+                .union_id
+                .as_ref()
+                .map(|union_id| self.check_union_owner(union_id, owner)),
+        );
         Ok(writes)
     }
 
-    /// WeChat told the union id only now: links it, if nobody else has it. Two users who turn out to be one person
-    /// stay two; merging them is not ours to decide. Either way the identity remembers it, so this happens once.
-    async fn link_union_later(&self, login: &WeChatLogin, row: &IdentityRow) -> Result<(), DynamoError> {
-        let (Some(union_id), None) = (&login.union_id, &row.union_id) else { return Ok(()) };
+    /// WeChat told the union id only now: links it, if nobody else has it. Two users who turn out
+    /// to be one person stay two; merging them is not ours to decide. Either way the identity
+    /// remembers it, so this happens once.
+    async fn link_union_later(
+        &self,
+        login: &WeChatLogin,
+        row: &IdentityRow,
+    ) -> Result<(), DynamoError> {
+        let (Some(union_id), None) = (&login.union_id, &row.union_id) else {
+            return Ok(());
+        };
         let dynamo = &self.users.dynamo;
-        let link = dynamo.client.put_item().table_name(&dynamo.table).set_item(Some(union_row(union_id, row.uid)));
+        let link = dynamo
+            .client
+            .put_item()
+            .table_name(&dynamo.table)
+            .set_item(Some(union_row(union_id, row.uid)));
         let linked = link.condition_expression("attribute_not_exists(pk) OR uid = :uid");
-        let linked = linked.expression_attribute_values(":uid", dynamo::string(row.uid.to_string())).send().await;
+        let linked = linked
+            .expression_attribute_values(":uid", dynamo::string(row.uid.to_string()))
+            .send()
+            .await;
         if let Err(error) = linked {
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => tracing::info!(
@@ -208,14 +262,23 @@ impl Identities {
         Ok(())
     }
 
-    /// Writes all or nothing. Rows that another login has written, or is writing, are a conflict: a look at them is the
-    /// next step.
+    /// Writes all or nothing. Rows that another login has written, or is writing, are a conflict: a
+    /// look at them is the next step.
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), DynamoError> {
-        let sent = self.users.dynamo.client.transact_write_items().set_transact_items(Some(writes)).send().await;
+        let sent = self
+            .users
+            .dynamo
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
         match sent {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(canceled)) if raced(canceled) => {
+                Some(TransactWriteItemsError::TransactionCanceledException(canceled))
+                    if raced(canceled) =>
+                {
                     Err(DynamoError::Conflict)
                 }
                 _ => Err(error.into()),
@@ -228,7 +291,10 @@ impl Identities {
         let mut row = dynamo::key(&identity_pk(login), IDENTITY);
         row.insert("uid".into(), dynamo::string(uid.to_string()));
         row.insert("sessionKey".into(), self.sealed_session_key(login)?);
-        row.insert("sessionKeyTag".into(), dynamo::string(self.at_rest.tag(&login.session_key, &identity_pk(login))));
+        row.insert(
+            "sessionKeyTag".into(),
+            dynamo::string(self.at_rest.tag(&login.session_key, &identity_pk(login))),
+        );
         row.insert("lastLoginAt".into(), now.clone());
         row.insert("createdAt".into(), now);
         row.insert("loginCount".into(), dynamo::number(1));
@@ -239,20 +305,32 @@ impl Identities {
     }
 
     fn sealed_session_key(&self, login: &WeChatLogin) -> Result<AttributeValue, DynamoError> {
-        let sealed = self.at_rest.seal(&login.session_key, &identity_pk(login), &self.random);
-        sealed.map(dynamo::string).ok_or_else(|| DynamoError::unreadable("session key could not be encrypted"))
+        let sealed = self
+            .at_rest
+            .seal(&login.session_key, &identity_pk(login), &self.random);
+        sealed
+            .map(dynamo::string)
+            .ok_or_else(|| DynamoError::unreadable("session key could not be encrypted"))
     }
 
-    #[allow(clippy::expect_used, reason = "the builder fails only without table and item, both set here")]
+    #[allow(
+        clippy::expect_used,
+        reason = "the builder fails only without table and item, both set here"
+    )]
     fn put_if_absent(&self, row: Item) -> TransactWriteItem {
         let put = Put::builder()
             .table_name(&self.users.dynamo.table)
             .set_item(Some(row))
             .condition_expression("attribute_not_exists(pk)");
-        TransactWriteItem::builder().put(put.build().expect("table and item")).build()
+        TransactWriteItem::builder()
+            .put(put.build().expect("table and item"))
+            .build()
     }
 
-    #[allow(clippy::expect_used, reason = "the builder fails only without what is set here")]
+    #[allow(
+        clippy::expect_used,
+        reason = "the builder fails only without what is set here"
+    )]
     fn add_identity_to_user(&self, login: &WeChatLogin, uid: UserId) -> TransactWriteItem {
         let update = Update::builder()
             .table_name(&self.users.dynamo.table)
@@ -260,17 +338,24 @@ impl Identities {
             .update_expression("ADD identities :identity")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":identity", AttributeValue::Ss(vec![identity_pk(login)]));
-        TransactWriteItem::builder().update(update.build().expect("table, key and expression")).build()
+        TransactWriteItem::builder()
+            .update(update.build().expect("table, key and expression"))
+            .build()
     }
 
-    #[allow(clippy::expect_used, reason = "the builder fails only without what is set here")]
+    #[allow(
+        clippy::expect_used,
+        reason = "the builder fails only without what is set here"
+    )]
     fn check_union_owner(&self, union_id: &UnionId, uid: UserId) -> TransactWriteItem {
         let check = ConditionCheck::builder()
             .table_name(&self.users.dynamo.table)
             .set_key(Some(dynamo::key(&union_pk(union_id), IDENTITY)))
             .condition_expression("uid = :uid")
             .expression_attribute_values(":uid", dynamo::string(uid.to_string()));
-        TransactWriteItem::builder().condition_check(check.build().expect("table, key and condition")).build()
+        TransactWriteItem::builder()
+            .condition_check(check.build().expect("table, key and condition"))
+            .build()
     }
 }
 

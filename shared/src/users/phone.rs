@@ -40,13 +40,14 @@ impl CountryCode {
     }
 }
 
-/// A number that can be one: `13800138000` in mainland China, `+` with country code and national number (E.164)
-/// elsewhere. `Debug` does not show it.
+/// A number that can be one: `13800138000` in mainland China, `+` with country code and national
+/// number (E.164) elsewhere. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Phone(SecretString);
 
 impl Phone {
-    /// The number, if it can be one: `^1[3-9]\d{9}$` in mainland China, 4 digits to 15 with the country code elsewhere.
+    /// The number, if it can be one: `^1[3-9]\d{9}$` in mainland China, 4 digits to 15 with the
+    /// country code elsewhere.
     #[must_use]
     pub fn parse(country: &CountryCode, national: &str) -> Option<Self> {
         if !is_digits(national) {
@@ -107,7 +108,15 @@ mod tests {
     #[test]
     fn a_mainland_number_is_eleven_digits() {
         assert_eq!(phone("86", "13800138000").as_deref(), Some("13800138000"));
-        for bad in ["1380013800", "138001380000", "12800138000", "23800138000", "+8613800138000", "1380013800a", ""] {
+        for bad in [
+            "1380013800",
+            "138001380000",
+            "12800138000",
+            "23800138000",
+            "+8613800138000",
+            "1380013800a",
+            "",
+        ] {
             assert_eq!(phone("86", bad), None, "{bad}");
         }
     }
@@ -124,9 +133,22 @@ mod tests {
     #[test]
     fn a_country_code_is_a_text_or_a_number() {
         for json in [r#""86""#, "86", r#""+86""#] {
-            assert_eq!(serde_json::from_str::<CountryCode>(json).unwrap(), CountryCode("86".into()), "{json}");
+            assert_eq!(
+                serde_json::from_str::<CountryCode>(json).unwrap(),
+                CountryCode("86".into()),
+                "{json}"
+            );
         }
-        for json in [r#""""#, r#""0""#, "0", r#""1234""#, "-86", "8.6", "null", "[]"] {
+        for json in [
+            r#""""#,
+            r#""0""#,
+            "0",
+            r#""1234""#,
+            "-86",
+            "8.6",
+            "null",
+            "[]",
+        ] {
             assert!(serde_json::from_str::<CountryCode>(json).is_err(), "{json}");
         }
     }

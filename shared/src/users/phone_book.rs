@@ -1,7 +1,9 @@
-//! Which user a phone number belongs to (`PHONE#{hash}`): one user at a time, and one number for each user.
+//! Which user a phone number belongs to (`PHONE#{hash}`): one user at a time, and one number for
+//! each user.
 //!
-//! The hash is keyed: a number has eleven digits, so a plain hash would be no secret. Its key comes from `DATA_KEYS`. The
-//! first key makes the rows; rows under the others are taken over when their number is bound again.
+//! The hash is keyed: a number has eleven digits, so a plain hash would be no secret. Its key comes
+//! from `DATA_KEYS`. The first key makes the rows; rows under the others are taken over when their
+//! number is bound again.
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
@@ -68,10 +70,15 @@ impl PhoneBook {
     pub fn new(users: Users, keys: &[DataKey], random: Random) -> Self {
         use secrecy::ExposeSecret;
         let hash = |key: &DataKey| {
-            let derived = crypto::hmac_sha256(key.key.expose_secret()).chain_update(b"weapp-serverless phone index v1");
+            let derived = crypto::hmac_sha256(key.key.expose_secret())
+                .chain_update(b"weapp-serverless phone index v1");
             crypto::hmac_sha256(&derived.finalize().into_bytes())
         };
-        Self { users, random, hashes: keys.iter().map(hash).collect() }
+        Self {
+            users,
+            random,
+            hashes: keys.iter().map(hash).collect(),
+        }
     }
 
     /// Gives the number to the user, in place of the one they have. Can be repeated.
@@ -85,7 +92,9 @@ impl PhoneBook {
             self.users.forget_cached(user).await;
             match outcome {
                 Ok(Attempt::Bound(user)) => return Ok(user),
-                Err(BindError::Dynamo(DynamoError::Conflict)) | Ok(Attempt::Raced) if attempt < ATTEMPTS => {
+                Err(BindError::Dynamo(DynamoError::Conflict)) | Ok(Attempt::Raced)
+                    if attempt < ATTEMPTS =>
+                {
                     self.pause(PAUSE << attempt).await;
                 }
                 Ok(Attempt::Raced) => break,
@@ -97,11 +106,17 @@ impl PhoneBook {
 
     async fn attempt(&self, id: UserId, phone: &Phone) -> Result<Attempt, BindError> {
         let before = self.before(id).await?;
-        let claims: Vec<String> = self.hashes.iter().map(|hash| phone_pk(hash, phone)).collect();
+        let claims: Vec<String> = self
+            .hashes
+            .iter()
+            .map(|hash| phone_pk(hash, phone))
+            .collect();
         let Some(claim) = claims.first() else {
             return Err(DynamoError::unreadable("no key for phone numbers").into());
         };
-        if before.user.phone.as_deref() == Some(phone.expose()) && before.claim.as_ref() == Some(claim) {
+        if before.user.phone.as_deref() == Some(phone.expose())
+            && before.claim.as_ref() == Some(claim)
+        {
             return Ok(Attempt::Bound(before.user));
         }
         let bound = User {
@@ -110,14 +125,34 @@ impl PhoneBook {
             version: before.user.version + 1,
             ..before.user.clone()
         };
-        let mut writes = vec![self.write_profile(&bound, claim, before.user.version), self.write_claim(claim, id)];
-        let released = before.claim.iter().chain(&claims[1..]).filter(|pk| *pk != claim);
+        let mut writes = vec![
+            self.write_profile(&bound, claim, before.user.version),
+            self.write_claim(claim, id),
+        ];
+        let released = before
+            .claim
+            .iter()
+            .chain(&claims[1..])
+            .filter(|pk| *pk != claim);
         let mut released: Vec<&String> = released.collect();
         released.sort();
         released.dedup();
-        writes.extend(released.into_iter().map(|pk| self.users.release_claim(pk, id)));
-        let sent = self.users.dynamo.client.transact_write_items().set_transact_items(Some(writes)).send().await;
-        let Err(error) = sent else { return Ok(Attempt::Bound(bound)) };
+        writes.extend(
+            released
+                .into_iter()
+                .map(|pk| self.users.release_claim(pk, id)),
+        );
+        let sent = self
+            .users
+            .dynamo
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(Attempt::Bound(bound));
+        };
         match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
                 judge(canceled.cancellation_reasons())
@@ -127,35 +162,62 @@ impl PhoneBook {
     }
 
     async fn before(&self, id: UserId) -> Result<Before, BindError> {
-        let row = self.users.dynamo.get(&user_pk(id), PROFILE).await?.ok_or(BindError::NotFound)?;
+        let row = self
+            .users
+            .dynamo
+            .get(&user_pk(id), PROFILE)
+            .await?
+            .ok_or(BindError::NotFound)?;
         let claim = claim_of(&row);
-        Ok(Before { user: dynamo::from_item(row)?, claim })
+        Ok(Before {
+            user: dynamo::from_item(row)?,
+            claim,
+        })
     }
 
     /// The profile with its number, if nobody has changed it meanwhile.
-    #[allow(clippy::expect_used, reason = "the builder fails only without what is set here")]
+    #[allow(
+        clippy::expect_used,
+        reason = "the builder fails only without what is set here"
+    )]
     fn write_profile(&self, bound: &User, claim: &str, version: u64) -> TransactWriteItem {
         let number = |number: u64| AttributeValue::N(number.to_string());
         let update = Update::builder()
             .table_name(&self.users.dynamo.table)
             .set_key(Some(dynamo::key(&user_pk(bound.id), PROFILE)))
             .condition_expression("version = :before")
-            .update_expression("SET phone = :phone, phoneClaim = :claim, updatedAt = :now, version = :version")
+            .update_expression(
+                "SET phone = :phone, phoneClaim = :claim, updatedAt = :now, version = :version",
+            )
             .expression_attribute_values(":before", number(version))
-            .expression_attribute_values(":phone", dynamo::string(bound.phone.clone().unwrap_or_default()))
+            .expression_attribute_values(
+                ":phone",
+                dynamo::string(bound.phone.clone().unwrap_or_default()),
+            )
             .expression_attribute_values(":claim", dynamo::string(claim))
             .expression_attribute_values(":now", dynamo::string(bound.updated_at.to_string()))
             .expression_attribute_values(":version", number(bound.version));
-        TransactWriteItem::builder().update(update.build().expect("table, key and expression")).build()
+        TransactWriteItem::builder()
+            .update(update.build().expect("table, key and expression"))
+            .build()
     }
 
-    #[allow(clippy::expect_used, reason = "the builder fails only without what is set here")]
+    #[allow(
+        clippy::expect_used,
+        reason = "the builder fails only without what is set here"
+    )]
     fn write_claim(&self, pk: &str, owner: UserId) -> TransactWriteItem {
         let mut row: Item = dynamo::key(pk, OWNER);
         row.insert("uid".into(), dynamo::string(owner.to_string()));
-        let put = Put::builder().table_name(&self.users.dynamo.table).set_item(Some(row));
-        let put = put.condition_expression(OURS).expression_attribute_values(":uid", dynamo::string(owner.to_string()));
-        TransactWriteItem::builder().put(put.build().expect("table and item")).build()
+        let put = Put::builder()
+            .table_name(&self.users.dynamo.table)
+            .set_item(Some(row));
+        let put = put
+            .condition_expression(OURS)
+            .expression_attribute_values(":uid", dynamo::string(owner.to_string()));
+        TransactWriteItem::builder()
+            .put(put.build().expect("table and item"))
+            .build()
     }
 
     async fn pause(&self, milliseconds: u64) {
@@ -168,41 +230,68 @@ impl PhoneBook {
 impl Users {
     /// The row of the user's number.
     pub(super) async fn phone_claim(&self, id: UserId) -> Result<Option<String>, DynamoError> {
-        Ok(self.dynamo.get(&user_pk(id), PROFILE).await?.as_ref().and_then(claim_of))
+        Ok(self
+            .dynamo
+            .get(&user_pk(id), PROFILE)
+            .await?
+            .as_ref()
+            .and_then(claim_of))
     }
 
     /// Deletes the row of a number that is the owner's. One that is gone is gone.
-    #[allow(clippy::expect_used, reason = "the builder fails only without what is set here")]
+    #[allow(
+        clippy::expect_used,
+        reason = "the builder fails only without what is set here"
+    )]
     pub(super) fn release_claim(&self, pk: &str, owner: UserId) -> TransactWriteItem {
-        let delete = Delete::builder().table_name(&self.dynamo.table).set_key(Some(dynamo::key(pk, OWNER)));
-        let delete =
-            delete.condition_expression(OURS).expression_attribute_values(":uid", dynamo::string(owner.to_string()));
-        TransactWriteItem::builder().delete(delete.build().expect("table and key")).build()
+        let delete = Delete::builder()
+            .table_name(&self.dynamo.table)
+            .set_key(Some(dynamo::key(pk, OWNER)));
+        let delete = delete
+            .condition_expression(OURS)
+            .expression_attribute_values(":uid", dynamo::string(owner.to_string()));
+        TransactWriteItem::builder()
+            .delete(delete.build().expect("table and key"))
+            .build()
     }
 }
 
 fn claim_of(profile: &Item) -> Option<String> {
-    profile.get("phoneClaim").and_then(|claim| claim.as_s().ok()).cloned()
+    profile
+        .get("phoneClaim")
+        .and_then(|claim| claim.as_s().ok())
+        .cloned()
 }
 
 /// A number's row that is free, or the user's own.
 const OURS: &str = "attribute_not_exists(pk) OR uid = :uid";
 
-/// The first write is the profile, all others are rows of numbers: their conditions fail when a number is another user's.
+/// The first write is the profile, all others are rows of numbers: their conditions fail when a
+/// number is another user's.
 fn judge(reasons: &[CancellationReason]) -> Result<Attempt, BindError> {
     let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
     if reasons.iter().skip(1).any(failed) {
         return Err(BindError::Taken);
     }
-    let raced = |reason: &CancellationReason| failed(reason) || reason.code() == Some("TransactionConflict");
+    let raced = |reason: &CancellationReason| {
+        failed(reason) || reason.code() == Some("TransactionConflict")
+    };
     if reasons.iter().any(raced) {
         return Ok(Attempt::Raced);
     }
-    let codes: Vec<_> = reasons.iter().filter_map(CancellationReason::code).filter(|code| *code != "None").collect();
+    let codes: Vec<_> = reasons
+        .iter()
+        .filter_map(CancellationReason::code)
+        .filter(|code| *code != "None")
+        .collect();
     Err(DynamoError::Unavailable(format!("transaction canceled: {}", codes.join(", "))).into())
 }
 
 fn phone_pk(hash: &Hmac<Sha256>, phone: &Phone) -> String {
-    let hash = hash.clone().chain_update(phone.expose()).finalize().into_bytes();
+    let hash = hash
+        .clone()
+        .chain_update(phone.expose())
+        .finalize()
+        .into_bytes();
     format!("PHONE#{}", hex::encode(&hash[..16]))
 }

@@ -51,8 +51,18 @@ impl ProfileChange {
     /// Each field's attribute with what happens to it.
     fn edits(&self) -> [(&'static str, Edit<AttributeValue>); 3] {
         [
-            ("nickname", self.nickname.as_ref().map(|new| dynamo::string(new.as_str()))),
-            ("avatarUrl", self.avatar_url.as_ref().map(|new| dynamo::string(new.as_str()))),
+            (
+                "nickname",
+                self.nickname
+                    .as_ref()
+                    .map(|new| dynamo::string(new.as_str())),
+            ),
+            (
+                "avatarUrl",
+                self.avatar_url
+                    .as_ref()
+                    .map(|new| dynamo::string(new.as_str())),
+            ),
             ("gender", self.gender.map(|new| dynamo::number(new as u8))),
         ]
     }
@@ -71,7 +81,12 @@ impl Users {
     /// Users in `dynamo`, remembered in `cache` for `cache_life`.
     #[must_use]
     pub fn new(dynamo: Dynamo, cache: Cache, clock: Clock, cache_life: Duration) -> Self {
-        Self { dynamo, clock, cache, cache_life }
+        Self {
+            dynamo,
+            clock,
+            cache,
+            cache_life,
+        }
     }
 
     /// The user, from what the cache said (`known`) or from DynamoDB.
@@ -79,8 +94,12 @@ impl Users {
     /// # Errors
     /// [`UserError::NotFound`], or DynamoDB's error.
     pub async fn complete(&self, id: UserId, known: Entry) -> Result<User, UserError> {
-        let profile =
-            self.cache.fill(&profile_cache_key(id), known, self.cache_life, || Box::pin(self.load(id))).await?;
+        let profile = self
+            .cache
+            .fill(&profile_cache_key(id), known, self.cache_life, || {
+                Box::pin(self.load(id))
+            })
+            .await?;
         let profile = profile.ok_or(UserError::NotFound)?;
         serde_json::from_slice(&profile).map_err(|error| DynamoError::unreadable(error).into())
     }
@@ -101,7 +120,11 @@ impl Users {
     pub async fn change(&self, id: UserId, change: &ProfileChange) -> Result<User, UserError> {
         let mut set = vec!["updatedAt = :now".to_owned()];
         let mut remove = Vec::new();
-        let mut update = self.dynamo.client.update_item().table_name(&self.dynamo.table);
+        let mut update = self
+            .dynamo
+            .client
+            .update_item()
+            .table_name(&self.dynamo.table);
         for (name, edit) in change.edits() {
             match edit {
                 Edit::Keep => {}
@@ -112,7 +135,11 @@ impl Users {
                 }
             }
         }
-        let remove = if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
+        let remove = if remove.is_empty() {
+            String::new()
+        } else {
+            format!(" REMOVE {}", remove.join(", "))
+        };
         let written = update
             .set_key(Some(dynamo::key(&user_pk(id), PROFILE)))
             .update_expression(format!("SET {}{remove} ADD version :one", set.join(", ")))
@@ -138,9 +165,13 @@ impl Users {
 
     /// The profile as JSON, as it is cached and sent to its owner.
     async fn load(&self, id: UserId) -> Result<Option<Vec<u8>>, DynamoError> {
-        let Some(item) = self.dynamo.get(&user_pk(id), PROFILE).await? else { return Ok(None) };
+        let Some(item) = self.dynamo.get(&user_pk(id), PROFILE).await? else {
+            return Ok(None);
+        };
         let user: User = dynamo::from_item(item)?;
-        serde_json::to_vec(&user).map(Some).map_err(DynamoError::unreadable)
+        serde_json::to_vec(&user)
+            .map(Some)
+            .map_err(DynamoError::unreadable)
     }
 }
 
@@ -154,8 +185,14 @@ pub(crate) fn user_pk(id: UserId) -> String {
 pub(super) fn new_row(user: &User) -> Result<Item, DynamoError> {
     let mut item = dynamo::to_item(&user_pk(user.id), PROFILE, user)?;
     let partition = user.id.0.as_bytes()[15] % LISTING_PARTITIONS;
-    item.insert("gsi1pk".into(), dynamo::string(format!("USERS#{partition}")));
+    item.insert(
+        "gsi1pk".into(),
+        dynamo::string(format!("USERS#{partition}")),
+    );
     // Always with milliseconds: without trailing zeros the text would not sort as the time does.
-    item.insert("gsi1sk".into(), dynamo::string(format!("{:.3}#{}", user.created_at, user.id)));
+    item.insert(
+        "gsi1sk".into(),
+        dynamo::string(format!("{:.3}#{}", user.created_at, user.id)),
+    );
     Ok(item)
 }

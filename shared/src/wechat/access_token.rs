@@ -1,9 +1,10 @@
-//! The access token of each mini-program: in this instance's memory, shared with the others through Redis, and fetched by
-//! one of them at a time.
+//! The access token of each mini-program: in this instance's memory, shared with the others through
+//! Redis, and fetched by one of them at a time.
 //!
-//! WeChat renews a token five minutes before its end, and both are good then. So in a token's last five minutes one
-//! caller fetches its successor while all others are served the old one. Without Redis, and while Redis is down, each
-//! instance keeps its own: stable tokens are the same for all who ask, so nothing breaks.
+//! WeChat renews a token five minutes before its end, and both are good then. So in a token's last
+//! five minutes one caller fetches its successor while all others are served the old one. Without
+//! Redis, and while Redis is down, each instance keeps its own: stable tokens are the same for all
+//! who ask, so nothing breaks.
 
 use std::{
     collections::HashMap,
@@ -49,8 +50,8 @@ pub struct AccessTokens {
     lock_life: Duration,
 }
 
-/// A token with its end. Shared clocks need not agree to the second: there are five minutes to renew in, and WeChat's
-/// own word (42001) to fall back on.
+/// A token with its end. Shared clocks need not agree to the second: there are five minutes to
+/// renew in, and WeChat's own word (42001) to fall back on.
 #[derive(Debug, Clone)]
 struct Token {
     text: SecretString,
@@ -80,14 +81,26 @@ struct Lock {
 }
 
 impl AccessTokens {
-    /// Tokens shared in `shared`, encrypted there by `at_rest`. `call` is what one call to WeChat takes at the most.
+    /// Tokens shared in `shared`, encrypted there by `at_rest`. `call` is what one call to WeChat
+    /// takes at the most.
     #[must_use]
     pub fn new(shared: Kv, at_rest: AtRest, clock: Clock, random: Random, call: Duration) -> Self {
-        Self { own: Mutex::default(), shared, at_rest, clock, random, lock_life: call + LOCK_RESERVE }
+        Self {
+            own: Mutex::default(),
+            shared,
+            at_rest,
+            clock,
+            random,
+            lock_life: call + LOCK_RESERVE,
+        }
     }
 
     /// A token that is good now.
-    pub(super) async fn get(&self, wechat: &WeChat, app_id: &AppId) -> Result<SecretString, WeChatError> {
+    pub(super) async fn get(
+        &self,
+        wechat: &WeChat,
+        app_id: &AppId,
+    ) -> Result<SecretString, WeChatError> {
         let own = self.sort(self.lock_own().get(app_id).cloned());
         if let Known::Fresh(token) = own {
             return Ok(token.text);
@@ -104,7 +117,8 @@ impl AccessTokens {
         }
     }
 
-    /// Forgets a token that WeChat holds for stale, here and in Redis, unless a newer one stands there.
+    /// Forgets a token that WeChat holds for stale, here and in Redis, unless a newer one stands
+    /// there.
     pub(super) async fn discard(&self, app_id: &AppId, stale: &SecretString) {
         let is_stale = |token: &Token| token.text.expose_secret() == stale.expose_secret();
         {
@@ -117,7 +131,11 @@ impl AccessTokens {
             let key = key(app_id);
             let [sealed] = self.shared.get([&key]).await?;
             match sealed {
-                Some(sealed) if self.open(app_id, &sealed).is_none_or(|token| is_stale(&token)) => {
+                Some(sealed)
+                    if self
+                        .open(app_id, &sealed)
+                        .is_none_or(|token| is_stale(&token)) =>
+                {
                     self.shared.remove(&key, &sealed).await.map(drop)
                 }
                 _ => Ok(()),
@@ -127,7 +145,11 @@ impl AccessTokens {
     }
 
     /// Fails only while Redis does not answer.
-    async fn get_shared(&self, wechat: &WeChat, app_id: &AppId) -> Result<Result<SecretString, WeChatError>, KvError> {
+    async fn get_shared(
+        &self,
+        wechat: &WeChat,
+        app_id: &AppId,
+    ) -> Result<Result<SecretString, WeChatError>, KvError> {
         let give_up = Instant::now() + deadline::cap(self.lock_life);
         let mut pause = FIRST_LOOK;
         loop {
@@ -154,8 +176,8 @@ impl AccessTokens {
         }
     }
 
-    /// Fetches under the lock, unless another instance has between our look and our lock. While the old token is good, a
-    /// fetch that fails harms nobody.
+    /// Fetches under the lock, unless another instance has between our look and our lock. While the
+    /// old token is good, a fetch that fails harms nobody.
     async fn refresh(
         &self,
         wechat: &WeChat,
@@ -180,7 +202,10 @@ impl AccessTokens {
 
     async fn fetch(&self, wechat: &WeChat, app_id: &AppId) -> Result<Token, WeChatError> {
         let Granted { token: text, life } = wechat.stable_token(app_id).await?;
-        let token = Token { text, expires_at: self.clock.now() + life };
+        let token = Token {
+            text,
+            expires_at: self.clock.now() + life,
+        };
         self.lock_own().insert(app_id.clone(), token.clone());
         Ok(token)
     }
@@ -197,22 +222,41 @@ impl AccessTokens {
 
     async fn share(&self, app_id: &AppId, token: &Token) -> Result<(), KvError> {
         let life = left(token, self.clock.now());
-        let stored = Stored { token: token.text.expose_secret().to_owned(), expires_at: token.expires_at };
+        let stored = Stored {
+            token: token.text.expose_secret().to_owned(),
+            expires_at: token.expires_at,
+        };
         let stored = SecretString::from(serde_json::to_string(&stored).unwrap_or_default());
         let key = key(app_id);
-        let Some(sealed) = self.at_rest.seal(&stored, &key, &self.random) else { return Ok(()) };
-        self.shared.put(Record { key: &key, value: sealed.as_bytes(), life }).await
+        let Some(sealed) = self.at_rest.seal(&stored, &key, &self.random) else {
+            return Ok(());
+        };
+        self.shared
+            .put(Record {
+                key: &key,
+                value: sealed.as_bytes(),
+                life,
+            })
+            .await
     }
 
     /// A record that does not open (its key was retired, or it is not ours) counts as none.
     fn open(&self, app_id: &AppId, sealed: &Bytes) -> Option<Token> {
-        let opened = self.at_rest.open(std::str::from_utf8(sealed).ok()?, &key(app_id)).ok()?;
+        let opened = self
+            .at_rest
+            .open(std::str::from_utf8(sealed).ok()?, &key(app_id))
+            .ok()?;
         let Stored { token, expires_at } = serde_json::from_str(opened.expose_secret()).ok()?;
-        Some(Token { text: token.into(), expires_at })
+        Some(Token {
+            text: token.into(),
+            expires_at,
+        })
     }
 
     fn sort(&self, token: Option<Token>) -> Known {
-        let Some(token) = token else { return Known::Nothing };
+        let Some(token) = token else {
+            return Known::Nothing;
+        };
         match left(&token, self.clock.now()) {
             left if left > RENEWAL => Known::Fresh(token),
             left if left > MARGIN => Known::Ending(token),
@@ -221,8 +265,15 @@ impl AccessTokens {
     }
 
     async fn take_lock(&self, app_id: &AppId) -> Result<Option<Lock>, KvError> {
-        let lock = Lock { key: format!("{}:lock", key(app_id)), holder: self.random.bytes::<16>().to_vec() };
-        let record = Record { key: &lock.key, value: &lock.holder, life: self.lock_life };
+        let lock = Lock {
+            key: format!("{}:lock", key(app_id)),
+            holder: self.random.bytes::<16>().to_vec(),
+        };
+        let record = Record {
+            key: &lock.key,
+            value: &lock.holder,
+            life: self.lock_life,
+        };
         Ok(self.shared.add(record).await?.then_some(lock))
     }
 
@@ -236,7 +287,11 @@ fn key(app_id: &AppId) -> String {
 }
 
 fn left(token: &Token, now: Timestamp) -> Duration {
-    token.expires_at.duration_since(now).try_into().unwrap_or_default()
+    token
+        .expires_at
+        .duration_since(now)
+        .try_into()
+        .unwrap_or_default()
 }
 
 fn warn(outcome: Result<impl Sized, KvError>) {

@@ -1,5 +1,5 @@
-//! Calls that carry an access token: one that WeChat holds for stale is dropped, another one fetched, and the call made
-//! once more.
+//! Calls that carry an access token: one that WeChat holds for stale is dropped, another one
+//! fetched, and the call made once more.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use super::{AccessTokens, WeChat, WeChatError, client::Api};
 use crate::ids::AppId;
 
-/// WeChat's APIs that want an access token. Login uses none of them: it has only a [`WeChat`]. Cheap to clone.
+/// WeChat's APIs that want an access token. Login uses none of them: it has only a [`WeChat`].
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Authorized {
     pub(super) wechat: Arc<WeChat>,
@@ -21,18 +22,23 @@ impl Authorized {
     /// Calls through `wechat`, with `tokens`.
     #[must_use]
     pub fn new(wechat: Arc<WeChat>, tokens: AccessTokens) -> Self {
-        Self { wechat, tokens: Arc::new(tokens) }
+        Self {
+            wechat,
+            tokens: Arc::new(tokens),
+        }
     }
 
-    /// Sends `request` to `api` with the access token of `app_id` in its query. A stale token is replaced once: a call
-    /// that was refused for it was not carried out, so it may be sent again whatever it is.
+    /// Sends `request` to `api` with the access token of `app_id` in its query. A stale token is
+    /// replaced once: a call that was refused for it was not carried out, so it may be sent again
+    /// whatever it is.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         app_id: &AppId,
         api: &Api,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, WeChatError> {
-        let with = |token: &SecretString| request().query(&[("access_token", token.expose_secret())]);
+        let with =
+            |token: &SecretString| request().query(&[("access_token", token.expose_secret())]);
         let token = self.tokens.get(&self.wechat, app_id).await?;
         match self.wechat.call(api, with(&token)).await {
             Err(WeChatError::AccessTokenStale(_)) => {

@@ -1,4 +1,5 @@
-//! The one place from which WeChat is called: connections, deadline, size limit, and what an answer is.
+//! The one place from which WeChat is called: connections, deadline, size limit, and what an answer
+//! is.
 
 use std::time::Duration;
 
@@ -23,11 +24,15 @@ use crate::{
     telemetry::metrics,
 };
 
-/// What WeChat is called where it is one upstream among others: in metrics, and as a circuit breaker.
+/// What WeChat is called where it is one upstream among others: in metrics, and as a circuit
+/// breaker.
 pub const WECHAT: &str = "wechat";
 /// Once more, soon: people wait for the answer.
-const RETRY: RetryPolicy =
-    RetryPolicy { attempts: 2, first_pause: Duration::from_millis(100), longest_pause: Duration::from_millis(100) };
+const RETRY: RetryPolicy = RetryPolicy {
+    attempts: 2,
+    first_pause: Duration::from_millis(100),
+    longest_pause: Duration::from_millis(100),
+};
 /// Larger than any documented answer.
 const MAX_ANSWER: usize = 64 * 1024;
 /// WeChat closes idle connections; one that slept longer (a frozen instance) is not worth a try.
@@ -94,8 +99,16 @@ impl WeChat {
             .no_proxy()
             .build()
             .expect("an HTTP client");
-        let apps = settings.apps.iter().map(|(id, secret)| (id.clone(), secret.clone())).collect();
-        let Protection { guard, slow_call, random } = protection;
+        let apps = settings
+            .apps
+            .iter()
+            .map(|(id, secret)| (id.clone(), secret.clone()))
+            .collect();
+        let Protection {
+            guard,
+            slow_call,
+            random,
+        } = protection;
         Self {
             http,
             base_url: settings.base_url.clone(),
@@ -114,7 +127,8 @@ impl WeChat {
         &self.guard
     }
 
-    /// The mini-program that a client means: the named one if it is ours, the first where none is named.
+    /// The mini-program that a client means: the named one if it is ours, the first where none is
+    /// named.
     #[must_use]
     pub fn app(&self, named: Option<&str>) -> Option<&AppId> {
         let mut ids = self.apps.iter().map(|(id, _)| id);
@@ -129,43 +143,69 @@ impl WeChat {
     /// # Errors
     /// [`WeChatError`] when there is no connection; calls will try again.
     pub async fn connect(&self) -> Result<(), WeChatError> {
-        self.http.head(self.base_url.clone()).send().await.map(drop).map_err(WeChatError::transport)
+        self.http
+            .head(self.base_url.clone())
+            .send()
+            .await
+            .map(drop)
+            .map_err(WeChatError::transport)
     }
 
     /// A request to `api`, for [`Self::call`].
     pub(super) fn request(&self, api: &Api) -> RequestBuilder {
-        let url = format!("{}{}", self.base_url.as_str().trim_end_matches('/'), api.path);
+        let url = format!(
+            "{}{}",
+            self.base_url.as_str().trim_end_matches('/'),
+            api.path
+        );
         self.http.request(api.method.clone(), url)
     }
 
-    /// The same with a body. WeChat wants characters in it as they are, not as `\u` escapes; so `serde_json` writes them.
+    /// The same with a body. WeChat wants characters in it as they are, not as `\u` escapes; so
+    /// `serde_json` writes them.
     pub(super) fn request_with<B: Serialize>(&self, api: &Api, body: &B) -> RequestBuilder {
         let body = serde_json::to_vec(body).unwrap_or_default();
-        self.request(api).header(CONTENT_TYPE, "application/json").body(body)
+        self.request(api)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)
     }
 
     /// Sends `request` to `api`. Every call to WeChat goes through here.
     ///
     /// It is sent again when that can do no harm: it never left, or it may be carried out twice.
-    pub(super) async fn call<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        api: &Api,
+        request: RequestBuilder,
+    ) -> Result<T, WeChatError> {
         let _place = self.calls.enter()?;
         let attempt = || async {
-            let request = request.try_clone().ok_or_else(|| WeChatError::Broken("the request can't be sent".into()))?;
+            let request = request
+                .try_clone()
+                .ok_or_else(|| WeChatError::Broken("the request can't be sent".into()))?;
             self.guarded(api, request).await
         };
-        self.retries.idempotent(attempt, |error| error.is_transient(api.idempotent)).await
+        self.retries
+            .idempotent(attempt, |error| error.is_transient(api.idempotent))
+            .await
     }
 
     /// Sends it if the circuit breaker lets it pass, and tells the breaker how that went.
-    async fn guarded<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
+    async fn guarded<T: DeserializeOwned>(
+        &self,
+        api: &Api,
+        request: RequestBuilder,
+    ) -> Result<T, WeChatError> {
         let pass = self.guard.enter().await?;
         let (start, allowed) = (Instant::now(), deadline::cap(self.timeout));
         let outcome = self.attempt(api, request).await;
-        pass.end(self.verdict(outcome.as_ref().err(), start.elapsed(), allowed)).await;
+        pass.end(self.verdict(outcome.as_ref().err(), start.elapsed(), allowed))
+            .await;
         outcome
     }
 
-    /// An answer is an answer, whatever it says; but a call that the request's deadline cut short proves nothing.
+    /// An answer is an answer, whatever it says; but a call that the request's deadline cut short
+    /// proves nothing.
     fn verdict(&self, error: Option<&WeChatError>, took: Duration, allowed: Duration) -> Verdict {
         let cut_short = allowed < self.timeout.min(self.slow_call);
         match error {
@@ -177,7 +217,11 @@ impl WeChat {
     }
 
     /// WeChat answers errors with HTTP 200, and success mostly without an errcode.
-    async fn attempt<T: DeserializeOwned>(&self, api: &Api, request: RequestBuilder) -> Result<T, WeChatError> {
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        api: &Api,
+        request: RequestBuilder,
+    ) -> Result<T, WeChatError> {
         tracing::debug!(api = api.name, "call to WeChat");
         let start = Instant::now();
         let answer = self.exchange(request).await;
@@ -209,7 +253,10 @@ impl WeChat {
 
     /// The AppSecret; of an app that is not ours an empty one, which WeChat refuses.
     pub(super) fn secret(&self, app_id: &AppId) -> &str {
-        self.apps.iter().find(|(id, _)| id == app_id).map_or("", |(_, secret)| secret.expose_secret())
+        self.apps
+            .iter()
+            .find(|(id, _)| id == app_id)
+            .map_or("", |(_, secret)| secret.expose_secret())
     }
 }
 
@@ -217,7 +264,9 @@ async fn read_limited(mut answer: reqwest::Response) -> Result<Vec<u8>, WeChatEr
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(WeChatError::transport)? {
         if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(WeChatError::Unreadable("longer than any documented answer".into()));
+            return Err(WeChatError::Unreadable(
+                "longer than any documented answer".into(),
+            ));
         }
         body.extend_from_slice(&chunk);
     }
@@ -226,7 +275,8 @@ async fn read_limited(mut answer: reqwest::Response) -> Result<Vec<u8>, WeChatEr
 
 /// Answers are objects; serde would take an array for one, its fields in order.
 ///
-/// `serde_json`'s errors about data quote the value, which can be a session key: only where it stood is told.
+/// `serde_json`'s errors about data quote the value, which can be a session key: only where it
+/// stood is told.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(WeChatError::Unreadable("not a JSON object".into()));
@@ -243,9 +293,16 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> 
 
 /// The one TLS stack of all clients; no roots are parsed where they are not needed.
 fn tls_config(https: bool) -> rustls::ClientConfig {
-    let roots = if https { webpki_roots::TLS_SERVER_ROOTS.to_vec() } else { Vec::new() };
+    let roots = if https {
+        webpki_roots::TLS_SERVER_ROOTS.to_vec()
+    } else {
+        Vec::new()
+    };
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[allow(clippy::expect_used, reason = "start-up, and the provider supports its own versions")]
+    #[allow(
+        clippy::expect_used,
+        reason = "start-up, and the provider supports its own versions"
+    )]
     rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
         .expect("TLS versions")

@@ -41,7 +41,11 @@ impl WeChat {
     ///
     /// # Errors
     /// [`WeChatError`].
-    pub async fn code_to_session(&self, app_id: &AppId, code: &SecretString) -> Result<CodeSession, WeChatError> {
+    pub async fn code_to_session(
+        &self,
+        app_id: &AppId,
+        code: &SecretString,
+    ) -> Result<CodeSession, WeChatError> {
         let query = [
             ("appid", app_id.as_str()),
             ("secret", self.secret(app_id)),
@@ -52,7 +56,11 @@ impl WeChat {
         let session_key = check_form(answer.session_key)?;
         // A malformed union id is as good as none: it is optional.
         let union_id = answer.unionid.and_then(|id| UnionId::try_from(id).ok());
-        Ok(CodeSession { open_id: answer.openid, union_id, session_key })
+        Ok(CodeSession {
+            open_id: answer.openid,
+            union_id,
+            session_key,
+        })
     }
 }
 
@@ -64,12 +72,17 @@ mod tests {
     #[test]
     fn only_an_object_is_an_answer() {
         assert!(parse::<Answer>(br#"["o1","tiihtNczf5v6AKRyjwEUhQ==",null]"#).is_err());
-        assert!(parse::<Answer>(br#" {"openid":"o1","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#).is_ok());
+        assert!(
+            parse::<Answer>(br#" {"openid":"o1","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#)
+                .is_ok()
+        );
     }
 
     #[test]
     fn an_error_about_an_answer_does_not_quote_it() {
-        let error = parse::<Answer>(br#"{"openid":"o1","session_key":["hunter2"]}"#).err().unwrap();
+        let error = parse::<Answer>(br#"{"openid":"o1","session_key":["hunter2"]}"#)
+            .err()
+            .unwrap();
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert!(matches!(error, WeChatError::Unreadable(_)));
     }

@@ -1,6 +1,7 @@
 //! msgSecCheck, version 2: whether a text may be shown to others.
 //!
-//! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/sec-center/sec-check/msgSecCheck.html
+//! Source:
+//! developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/sec-center/sec-check/msgSecCheck.html
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -53,8 +54,8 @@ struct Verdict {
 }
 
 impl Authorized {
-    /// What WeChat advises about `content` (2,500 characters at the most) of this user, who was in the mini-program
-    /// within the last two hours.
+    /// What WeChat advises about `content` (2,500 characters at the most) of this user, who was in
+    /// the mini-program within the last two hours.
     ///
     /// # Errors
     /// [`WeChatError`].
@@ -65,8 +66,11 @@ impl Authorized {
         scene: Scene,
         content: &str,
     ) -> Result<Advice, WeChatError> {
-        let body = json!({"version": 2, "scene": scene as u8, "openid": open_id, "content": content});
-        let answer: Answer = self.call(app_id, &API, || self.wechat.request_with(&API, &body)).await?;
+        let body =
+            json!({"version": 2, "scene": scene as u8, "openid": open_id, "content": content});
+        let answer: Answer = self
+            .call(app_id, &API, || self.wechat.request_with(&API, &body))
+            .await?;
         Ok(answer.result.suggest)
     }
 }

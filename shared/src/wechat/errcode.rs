@@ -4,12 +4,14 @@
 
 use super::WeChatError;
 
-const CREDENTIALS: &str = "check WECHAT_APPIDS and WECHAT_SECRETS against the mini-program's console";
+const CREDENTIALS: &str =
+    "check WECHAT_APPIDS and WECHAT_SECRETS against the mini-program's console";
 // We never send an empty code, so the request was mangled on its way.
-const MANGLED: &str = "a parameter did not arrive; check WECHAT_BASE_URL and what stands in between";
-const WHITELIST: &str =
-    "this egress IP is not on the whitelist; route through a fixed egress IP and enter it in the console";
-const CONFIRM: &str = "the mini-program's administrator has to confirm this egress IP (a message was sent by WeChat)";
+const MANGLED: &str =
+    "a parameter did not arrive; check WECHAT_BASE_URL and what stands in between";
+const WHITELIST: &str = "this egress IP is not on the whitelist; route through a fixed egress IP and enter it in the console";
+const CONFIRM: &str =
+    "the mini-program's administrator has to confirm this egress IP (a message was sent by WeChat)";
 
 /// code2Session.
 pub(super) fn code_to_session(errcode: i64) -> WeChatError {
@@ -29,17 +31,19 @@ pub(super) fn access_token(errcode: i64) -> WeChatError {
 /// getPhoneNumber: its codes are not those of `wx.login`.
 pub(super) fn phone_number(errcode: i64) -> WeChatError {
     match errcode {
-        // 40013: the code belongs to another mini-program. The access token says which one calls, so it can't be ours.
-        // 40003: the code belongs to another user than the openid.
+        // 40013: the code belongs to another mini-program. The access token says which one calls,
+        // so it can't be ours. 40003: the code belongs to another user than the openid.
         40003 | 40013 | 40029 | 40163 => WeChatError::PhoneCodeInvalid,
         errcode => with_access_token(errcode),
     }
 }
 
-/// checkSessionKey, resetUserSessionKey, getUserEncryptKey: all prove possession of the `session_key`.
+/// checkSessionKey, resetUserSessionKey, getUserEncryptKey: all prove possession of the
+/// `session_key`.
 pub(super) fn session_key(errcode: i64) -> WeChatError {
     match errcode {
-        // 87007: WeChat has none for this user any more. 87009: the signature is wrong, so our key is not the current one.
+        // 87007: WeChat has none for this user any more. 87009: the signature is wrong, so our key
+        // is not the current one.
         87007 | 87009 => WeChatError::SessionKeyStale,
         errcode => with_access_token(errcode),
     }
@@ -73,7 +77,9 @@ fn common(errcode: i64) -> WeChatError {
         41001 | 41008 | 41009 => misconfigured(MANGLED),
         40164 => misconfigured(WHITELIST),
         89503 | 89506 | 89507 => misconfigured(CONFIRM),
-        48001 => misconfigured("the mini-program has no permission for this API; apply for it in the console"),
+        48001 => misconfigured(
+            "the mini-program has no permission for this API; apply for it in the console",
+        ),
         other => WeChatError::Unexpected(other),
     }
 }
@@ -82,8 +88,13 @@ fn common(errcode: i64) -> WeChatError {
 mod tests {
     use super::*;
 
-    const FAMILIES: [fn(i64) -> WeChatError; 5] =
-        [code_to_session, access_token, phone_number, session_key, content_check];
+    const FAMILIES: [fn(i64) -> WeChatError; 5] = [
+        code_to_session,
+        access_token,
+        phone_number,
+        session_key,
+        content_check,
+    ];
 
     #[test]
     fn code2session_says_what_is_wrong_with_the_code() {
@@ -91,14 +102,20 @@ mod tests {
         assert_eq!(code_to_session(40163), WeChatError::CodeUsed);
         assert_eq!(code_to_session(40226), WeChatError::UserBlocked);
         for errcode in [40013, 40125, 41002, 41004, 41008] {
-            assert!(matches!(code_to_session(errcode), WeChatError::Misconfigured { .. }), "{errcode}");
+            assert!(
+                matches!(code_to_session(errcode), WeChatError::Misconfigured { .. }),
+                "{errcode}"
+            );
         }
     }
 
     #[test]
     fn a_refused_access_token_request_is_ours_to_repair() {
         for errcode in [40013, 40125, 40164, 89503, 89506, 89507] {
-            assert!(matches!(access_token(errcode), WeChatError::Misconfigured { .. }), "{errcode}");
+            assert!(
+                matches!(access_token(errcode), WeChatError::Misconfigured { .. }),
+                "{errcode}"
+            );
         }
         // Not asked with a token, so none can be stale.
         assert_eq!(access_token(40001), WeChatError::Unexpected(40001));
@@ -107,7 +124,11 @@ mod tests {
     #[test]
     fn a_phone_code_is_not_a_login_code() {
         for errcode in [40029, 40163, 40013, 40003] {
-            assert_eq!(phone_number(errcode), WeChatError::PhoneCodeInvalid, "{errcode}");
+            assert_eq!(
+                phone_number(errcode),
+                WeChatError::PhoneCodeInvalid,
+                "{errcode}"
+            );
         }
     }
 

@@ -13,7 +13,8 @@ pub enum WeChatError {
     /// 40163: the code was used.
     #[error("WeChat: the code was used before")]
     CodeUsed,
-    /// 40029 of getPhoneNumber: the code of the phone button is wrong, used, expired or somebody else's.
+    /// 40029 of getPhoneNumber: the code of the phone button is wrong, used, expired or somebody
+    /// else's.
     #[error("WeChat: the phone code is wrong, used, expired or of another user")]
     PhoneCodeInvalid,
     /// 40226: WeChat holds this user for high-risk.
@@ -75,21 +76,34 @@ impl WeChatError {
     /// Whether a single-use code that was sent may have been used up by the call.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Broken(_) | Self::Status(_) | Self::Unreadable(_) | Self::Unexpected(_))
+        matches!(
+            self,
+            Self::Timeout
+                | Self::Broken(_)
+                | Self::Status(_)
+                | Self::Unreadable(_)
+                | Self::Unexpected(_)
+        )
     }
 
     /// Whether WeChat did not answer, or not usably: a failure in the eyes of the circuit breaker.
     pub(super) fn is_failure(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Timeout | Self::Broken(_) | Self::Unreadable(_) | Self::Busy => true,
+            Self::Connect(_)
+            | Self::Timeout
+            | Self::Broken(_)
+            | Self::Unreadable(_)
+            | Self::Busy => true,
             Self::Status(status) => *status >= 500,
             _ => false,
         }
     }
 
-    /// Whether another try may succeed and does no harm, where a call may be carried out twice or else never left.
+    /// Whether another try may succeed and does no harm, where a call may be carried out twice or
+    /// else never left.
     pub(super) fn is_transient(&self, idempotent: bool) -> bool {
-        matches!(self, Self::Connect(_)) || (idempotent && self.is_failure() && !matches!(self, Self::Timeout))
+        matches!(self, Self::Connect(_))
+            || (idempotent && self.is_failure() && !matches!(self, Self::Timeout))
     }
 
     /// What metrics say where WeChat gave no errcode.

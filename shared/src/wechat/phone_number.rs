@@ -1,6 +1,7 @@
 //! getPhoneNumber: the number behind the code of the phone button.
 //!
-//! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-info/phone-number/getPhoneNumber.html
+//! Source:
+//! developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-info/phone-number/getPhoneNumber.html
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -52,10 +53,14 @@ impl Authorized {
         code: &SecretString,
     ) -> Result<Phone, WeChatError> {
         let body = json!({"code": code.expose_secret(), "openid": open_id});
-        let answer: Answer = self.call(app_id, &API, || self.wechat.request_with(&API, &body)).await?;
+        let answer: Answer = self
+            .call(app_id, &API, || self.wechat.request_with(&API, &body))
+            .await?;
         let info = answer.phone_info;
         if info.watermark.appid != *app_id {
-            return Err(WeChatError::Unreadable("a phone number for another mini-program".into()));
+            return Err(WeChatError::Unreadable(
+                "a phone number for another mini-program".into(),
+            ));
         }
         Phone::parse(&info.country_code, info.pure_phone_number.expose_secret())
             .ok_or_else(|| WeChatError::Unreadable("a phone number of an unknown form".into()))

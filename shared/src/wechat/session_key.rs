@@ -1,4 +1,5 @@
-//! The calls that prove possession of a `session_key`: checkSessionKey, resetUserSessionKey, getUserEncryptKey.
+//! The calls that prove possession of a `session_key`: checkSessionKey, resetUserSessionKey,
+//! getUserEncryptKey.
 //!
 //! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-login/checkSessionKey.html,
 //! …/user-login/ResetUserSessionKey.html, …/user-info/internet/getUserEncryptKey.html
@@ -52,7 +53,8 @@ pub struct KeyOwner<'a> {
     pub session_key: &'a SecretString,
 }
 
-/// A key that the mini-program gets from `wx.getUserCryptoManager().getLatestUserKey()`, as the server gets it.
+/// A key that the mini-program gets from `wx.getUserCryptoManager().getLatestUserKey()`, as the
+/// server gets it.
 #[derive(Debug, Clone)]
 pub struct EncryptKey {
     /// 16 bytes as base64, for AES-128-CBC.
@@ -89,15 +91,22 @@ impl Authorized {
     /// # Errors
     /// [`WeChatError::SessionKeyStale`] when it does not, and the others.
     pub async fn check_session_key(&self, owner: KeyOwner<'_>) -> Result<(), WeChatError> {
-        self.call::<IgnoredAny>(owner.app_id, &CHECK, || self.signed(&CHECK, owner)).await.map(drop)
+        self.call::<IgnoredAny>(owner.app_id, &CHECK, || self.signed(&CHECK, owner))
+            .await
+            .map(drop)
     }
 
     /// resetUserSessionKey: replaces the key; the new one ends when the old one would have.
     ///
     /// # Errors
     /// [`WeChatError`].
-    pub async fn reset_session_key(&self, owner: KeyOwner<'_>) -> Result<SecretString, WeChatError> {
-        let answer: ResetAnswer = self.call(owner.app_id, &RESET, || self.signed(&RESET, owner)).await?;
+    pub async fn reset_session_key(
+        &self,
+        owner: KeyOwner<'_>,
+    ) -> Result<SecretString, WeChatError> {
+        let answer: ResetAnswer = self
+            .call(owner.app_id, &RESET, || self.signed(&RESET, owner))
+            .await?;
         check_form(answer.session_key)
     }
 
@@ -105,11 +114,23 @@ impl Authorized {
     ///
     /// # Errors
     /// [`WeChatError`].
-    pub async fn user_encrypt_keys(&self, owner: KeyOwner<'_>) -> Result<Vec<EncryptKey>, WeChatError> {
-        let answer: KeysAnswer = self.call(owner.app_id, &ENCRYPT_KEYS, || self.signed(&ENCRYPT_KEYS, owner)).await?;
+    pub async fn user_encrypt_keys(
+        &self,
+        owner: KeyOwner<'_>,
+    ) -> Result<Vec<EncryptKey>, WeChatError> {
+        let answer: KeysAnswer = self
+            .call(owner.app_id, &ENCRYPT_KEYS, || {
+                self.signed(&ENCRYPT_KEYS, owner)
+            })
+            .await?;
         let key = |info: KeyInfo| {
             let life = Duration::from_secs(info.expire_in.try_into().unwrap_or_default());
-            Ok(EncryptKey { key: check_form(info.encrypt_key)?, iv: info.iv, version: info.version, life })
+            Ok(EncryptKey {
+                key: check_form(info.encrypt_key)?,
+                iv: info.iv,
+                version: info.version,
+                life,
+            })
         };
         answer.key_info_list.into_iter().map(key).collect()
     }
@@ -117,18 +138,26 @@ impl Authorized {
     /// The signature of the empty text, which is what a GET has for a body.
     fn signed(&self, api: &Api, owner: KeyOwner<'_>) -> RequestBuilder {
         let signature = session_signature(owner.session_key, b"");
-        let query =
-            [("openid", owner.open_id.as_str()), ("signature", signature.as_str()), ("sig_method", "hmac_sha256")];
+        let query = [
+            ("openid", owner.open_id.as_str()),
+            ("signature", signature.as_str()),
+            ("sig_method", "hmac_sha256"),
+        ];
         self.wechat.request(api).query(&query)
     }
 }
 
 /// The key, if it is an AES-128 key as base64 text.
 pub(super) fn check_form(key: SecretString) -> Result<SecretString, WeChatError> {
-    if STANDARD.decode(key.expose_secret()).is_ok_and(|key| key.len() == 16) {
+    if STANDARD
+        .decode(key.expose_secret())
+        .is_ok_and(|key| key.len() == 16)
+    {
         return Ok(key);
     }
-    Err(WeChatError::Unreadable("a key is not 16 bytes as base64".into()))
+    Err(WeChatError::Unreadable(
+        "a key is not 16 bytes as base64".into(),
+    ))
 }
 
 #[cfg(test)]
@@ -138,7 +167,12 @@ mod tests {
     #[test]
     fn a_session_key_is_sixteen_bytes() {
         assert!(check_form("tiihtNczf5v6AKRyjwEUhQ==".into()).is_ok());
-        for bad in ["", "tiihtNczf5v6AKRyjwEU", "not base64", "tiihtNczf5v6AKRyjwEUhQ==tiih"] {
+        for bad in [
+            "",
+            "tiihtNczf5v6AKRyjwEU",
+            "not base64",
+            "tiihtNczf5v6AKRyjwEUhQ==tiih",
+        ] {
             assert!(check_form(bad.into()).is_err(), "{bad}");
         }
     }

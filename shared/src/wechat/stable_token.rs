@@ -1,7 +1,8 @@
-//! `getStableAccessToken`, never forced: WeChat gives the same token to everyone until five minutes before its end, so
-//! two servers can't take it from each other.
+//! `getStableAccessToken`, never forced: WeChat gives the same token to everyone until five minutes
+//! before its end, so two servers can't take it from each other.
 //!
-//! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/mp-access-token/getStableAccessToken.html
+//! Source:
+//! developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/mp-access-token/getStableAccessToken.html
 
 use std::time::Duration;
 
@@ -43,8 +44,13 @@ impl WeChat {
         let answer: Answer = self.call(&API, self.request_with(&API, &body)).await?;
         let length = answer.access_token.expose_secret().len();
         if length == 0 || length > MAX_TOKEN {
-            return Err(WeChatError::Unreadable("an access_token of an impossible length".into()));
+            return Err(WeChatError::Unreadable(
+                "an access_token of an impossible length".into(),
+            ));
         }
-        Ok(Granted { token: answer.access_token, life: Duration::from_secs(answer.expires_in.into()) })
+        Ok(Granted {
+            token: answer.access_token,
+            life: Duration::from_secs(answer.expires_in.into()),
+        })
     }
 }

@@ -57,11 +57,19 @@ impl FunctionUnderTest {
     }
 
     /// Like [`Self::spawn`], with the log going to a file: for measurements.
-    pub fn spawn_logging_to<K: AsRef<str>, V: AsRef<str>>(binary: &Path, env: &[(K, V)], file: &Path) -> Self {
+    pub fn spawn_logging_to<K: AsRef<str>, V: AsRef<str>>(
+        binary: &Path,
+        env: &[(K, V)],
+        file: &Path,
+    ) -> Self {
         Self::start(binary, env, |spawn| spawn.log_to(file))
     }
 
-    fn start<K: AsRef<str>, V: AsRef<str>>(binary: &Path, env: &[(K, V)], how: impl Fn(Spawn) -> Spawn) -> Self {
+    fn start<K: AsRef<str>, V: AsRef<str>>(
+        binary: &Path,
+        env: &[(K, V)],
+        how: impl Fn(Spawn) -> Spawn,
+    ) -> Self {
         let host = RuntimeApi::start();
         let name = binary.file_name().unwrap().to_string_lossy().into_owned();
         let mut command = Command::new(binary);
@@ -71,9 +79,16 @@ impl FunctionUnderTest {
             .envs(LAMBDA_ENVIRONMENT)
             .env("AWS_LAMBDA_FUNCTION_NAME", &name)
             .env("AWS_LAMBDA_RUNTIME_API", host.address().to_string())
-            .envs(env.iter().map(|(key, value)| (key.as_ref(), value.as_ref())));
+            .envs(
+                env.iter()
+                    .map(|(key, value)| (key.as_ref(), value.as_ref())),
+            );
         let process = how(Spawn::new(command)).spawn();
-        Self { name, process, host }
+        Self {
+            name,
+            process,
+            host,
+        }
     }
 
     /// Invokes the function and returns what it answered. Invocations queue, as on an instance.
@@ -84,18 +99,33 @@ impl FunctionUnderTest {
 
     /// The same, and the function is told that it has so much time.
     pub async fn invoke_within(&self, event: &Value, time: Duration) -> Value {
-        let answer = self.answer(self.host.enqueue_within(&serde_json::to_vec(event).unwrap(), time)).await;
+        let answer = self
+            .answer(
+                self.host
+                    .enqueue_within(&serde_json::to_vec(event).unwrap(), time),
+            )
+            .await;
         match &answer.reply {
             Reply::Response(body) => serde_json::from_slice(body).unwrap_or_else(|e| {
-                panic!("{} answered no JSON ({e}): {}", self.name, String::from_utf8_lossy(body));
+                panic!(
+                    "{} answered no JSON ({e}): {}",
+                    self.name,
+                    String::from_utf8_lossy(body)
+                );
             }),
             Reply::Error(body) => {
-                panic!("{} failed: {}\n{}", self.name, String::from_utf8_lossy(body), self.logs())
+                panic!(
+                    "{} failed: {}\n{}",
+                    self.name,
+                    String::from_utf8_lossy(body),
+                    self.logs()
+                )
             }
         }
     }
 
-    /// Like [`Self::invoke`], but from bytes that need not be JSON, to the raw reply and its moments.
+    /// Like [`Self::invoke`], but from bytes that need not be JSON, to the raw reply and its
+    /// moments.
     pub async fn measure(&self, event: &[u8]) -> Answer {
         self.answer(self.host.enqueue(event)).await
     }
@@ -134,7 +164,11 @@ impl FunctionUnderTest {
     pub async fn wait_exit(&self) -> Refusal {
         let code = self.process.wait_exit().await.code();
         let init_error = self.host.milestones().borrow().init_error.clone();
-        Refusal { code, init_error, logs: self.logs() }
+        Refusal {
+            code,
+            init_error,
+            logs: self.logs(),
+        }
     }
 
     /// What it has logged so far.

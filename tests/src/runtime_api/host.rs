@@ -83,8 +83,11 @@ impl RuntimeApi {
     pub fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared =
-            Arc::new(Shared { desk: Mutex::default(), changed: Condvar::new(), milestones: watch::Sender::default() });
+        let shared = Arc::new(Shared {
+            desk: Mutex::default(),
+            changed: Condvar::new(),
+            milestones: watch::Sender::default(),
+        });
         let accepting = shared.clone();
         std::thread::spawn(move || accept(&listener, &accepting));
         Self { address, shared }
@@ -107,7 +110,11 @@ impl RuntimeApi {
         desk.count += 1;
         let id = format!("00000000-0000-4000-8000-{:012x}", desk.count);
         let bytes = next_response(&id, event, time);
-        desk.waiting.push_back(Invocation { id, bytes, reply_to });
+        desk.waiting.push_back(Invocation {
+            id,
+            bytes,
+            reply_to,
+        });
         drop(desk);
         self.shared.changed.notify_one();
         receiver
@@ -140,9 +147,13 @@ impl Shared {
             first
         });
         let desk = self.lock();
-        let mut desk = self.changed.wait_while(desk, |desk| desk.waiting.is_empty() && !desk.closed).unwrap();
+        let mut desk = self
+            .changed
+            .wait_while(desk, |desk| desk.waiting.is_empty() && !desk.closed)
+            .unwrap();
         let invocation = desk.waiting.pop_front()?;
-        desk.running.insert(invocation.id, (invocation.reply_to, Instant::now()));
+        desk.running
+            .insert(invocation.id, (invocation.reply_to, Instant::now()));
         Some(invocation.bytes)
     }
 
@@ -151,7 +162,11 @@ impl Shared {
         let Some((reply_to, handed_over)) = self.lock().running.remove(id) else {
             return false;
         };
-        let _ = reply_to.send(Answer { reply, handed_over, answered });
+        let _ = reply_to.send(Answer {
+            reply,
+            handed_over,
+            answered,
+        });
         true
     }
 }
@@ -184,14 +199,24 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 /// The bytes to answer with; `None` when the host closes.
 fn dispatch(request: &Message, read_at: Instant, shared: &Shared) -> Option<Vec<u8>> {
     let (method, path) = request.route();
-    let route: Vec<&str> = path.strip_prefix(PREFIX).unwrap_or_default().split('/').collect();
+    let route: Vec<&str> = path
+        .strip_prefix(PREFIX)
+        .unwrap_or_default()
+        .split('/')
+        .collect();
     let known = match (method, route.as_slice()) {
         ("GET", ["invocation", "next"]) => return shared.next(),
-        ("POST", ["invocation", id, "response"]) => shared.finish(id, Reply::Response(request.body.clone()), read_at),
-        ("POST", ["invocation", id, "error"]) => shared.finish(id, Reply::Error(request.body.clone()), read_at),
+        ("POST", ["invocation", id, "response"]) => {
+            shared.finish(id, Reply::Response(request.body.clone()), read_at)
+        }
+        ("POST", ["invocation", id, "error"]) => {
+            shared.finish(id, Reply::Error(request.body.clone()), read_at)
+        }
         ("POST", ["init", "error"]) => {
             let text = String::from_utf8_lossy(&request.body).into_owned();
-            shared.milestones.send_modify(|milestones| milestones.init_error = Some(text));
+            shared
+                .milestones
+                .send_modify(|milestones| milestones.init_error = Some(text));
             true
         }
         _ => false,
@@ -200,7 +225,11 @@ fn dispatch(request: &Message, read_at: Instant, shared: &Shared) -> Option<Vec<
     Some(if known {
         response("202 Accepted", &json, br#"{"status":"OK"}"#)
     } else {
-        response("404 Not Found", &json, br#"{"errorType":"NotFound","errorMessage":"no such route or invocation"}"#)
+        response(
+            "404 Not Found",
+            &json,
+            br#"{"errorType":"NotFound","errorMessage":"no such route or invocation"}"#,
+        )
     })
 }
 
@@ -211,9 +240,18 @@ fn next_response(id: &str, event: &[u8], time: Duration) -> Vec<u8> {
         &[
             ("content-type", "application/json"),
             ("lambda-runtime-aws-request-id", id),
-            ("lambda-runtime-deadline-ms", &deadline.as_millis().to_string()),
-            ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:under-test"),
-            ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0"),
+            (
+                "lambda-runtime-deadline-ms",
+                &deadline.as_millis().to_string(),
+            ),
+            (
+                "lambda-runtime-invoked-function-arn",
+                "arn:aws:lambda:us-east-1:123456789012:function:under-test",
+            ),
+            (
+                "lambda-runtime-trace-id",
+                "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0",
+            ),
         ],
         event,
     )
@@ -227,7 +265,11 @@ mod tests {
     fn call(api: &RuntimeApi, method: &str, path: &str, body: &str) -> Message {
         let mut stream = TcpStream::connect(api.address()).unwrap();
         let length = body.len();
-        write!(stream, "{method} {PREFIX}{path} HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        write!(
+            stream,
+            "{method} {PREFIX}{path} HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
         Message::read(&mut BufReader::new(stream)).unwrap().unwrap()
     }
 
@@ -239,7 +281,10 @@ mod tests {
         assert_eq!(next.body, b"{}");
         let id = next.header("lambda-runtime-aws-request-id").unwrap();
         for header in ["deadline-ms", "invoked-function-arn", "trace-id"] {
-            assert!(next.header(&format!("lambda-runtime-{header}")).is_some(), "{header}");
+            assert!(
+                next.header(&format!("lambda-runtime-{header}")).is_some(),
+                "{header}"
+            );
         }
         let accepted = call(&api, "POST", &format!("invocation/{id}/response"), "42");
         assert_eq!(accepted.start_line, "HTTP/1.1 202 Accepted");
@@ -250,7 +295,12 @@ mod tests {
 
     #[test]
     fn an_answer_to_an_unknown_invocation_is_refused() {
-        let refused = call(&RuntimeApi::start(), "POST", "invocation/none/response", "42");
+        let refused = call(
+            &RuntimeApi::start(),
+            "POST",
+            "invocation/none/response",
+            "42",
+        );
         assert_eq!(refused.start_line, "HTTP/1.1 404 Not Found");
     }
 
@@ -258,7 +308,10 @@ mod tests {
     fn an_init_error_and_the_first_next_are_noted() {
         let api = RuntimeApi::start();
         call(&api, "POST", "init/error", "refused");
-        assert_eq!(api.milestones().borrow().init_error.as_deref(), Some("refused"));
+        assert_eq!(
+            api.milestones().borrow().init_error.as_deref(),
+            Some("refused")
+        );
         assert!(api.milestones().borrow().first_next.is_none());
         drop(api.enqueue(b"{}"));
         call(&api, "GET", "invocation/next", "");

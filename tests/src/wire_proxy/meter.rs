@@ -24,7 +24,11 @@ pub struct Meter {
 impl Meter {
     /// A connection on which nobody has spoken.
     pub fn new(wire: Wire) -> Self {
-        Self { wire, pending: Vec::new(), server_spoke_last: true }
+        Self {
+            wire,
+            pending: Vec::new(),
+            server_spoke_last: true,
+        }
     }
 
     /// Counts what the client sent.
@@ -72,7 +76,12 @@ fn resp(bytes: &[u8]) -> Option<(String, usize)> {
 fn number(bytes: &[u8], at: &mut usize, mark: u8) -> Option<usize> {
     let rest = bytes.get(*at..)?;
     let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
-    assert_eq!(rest[0], mark, "this is not how a Redis client speaks: {}", String::from_utf8_lossy(rest));
+    assert_eq!(
+        rest[0],
+        mark,
+        "this is not how a Redis client speaks: {}",
+        String::from_utf8_lossy(rest)
+    );
     *at += end + b"\r\n".len();
     Some(std::str::from_utf8(&rest[1..end]).unwrap().parse().unwrap())
 }
@@ -81,8 +90,10 @@ fn http(bytes: &[u8]) -> Option<(String, usize)> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let text = String::from_utf8_lossy(&bytes[..head]);
     let lines: Vec<String> = text.split("\r\n").map(str::to_owned).collect();
-    let body: usize = http1::header(&lines, "content-length").map_or(0, |length| length.parse().unwrap());
-    let operation = http1::header(&lines, "x-amz-target").and_then(|target| target.split('.').next_back());
+    let body: usize =
+        http1::header(&lines, "content-length").map_or(0, |length| length.parse().unwrap());
+    let operation =
+        http1::header(&lines, "x-amz-target").and_then(|target| target.split('.').next_back());
     let name = match operation {
         Some(operation) => operation.to_owned(),
         None => lines[0].trim_end_matches(" HTTP/1.1").to_owned(),
@@ -108,7 +119,10 @@ mod tests {
         let whole: &[u8] = b"*2\r\n$3\r\nget\r\n$1\r\na\r\n";
         for cut in 1..whole.len() {
             assert_eq!(commands(Wire::Resp, &[&whole[..cut]]), [""; 0]);
-            assert_eq!(commands(Wire::Resp, &[&whole[..cut], &whole[cut..]]), ["GET"]);
+            assert_eq!(
+                commands(Wire::Resp, &[&whole[..cut], &whole[cut..]]),
+                ["GET"]
+            );
         }
     }
 
@@ -116,6 +130,9 @@ mod tests {
     fn a_request_is_known_by_its_operation_or_its_line() {
         let target = b"POST / HTTP/1.1\r\nX-Amz-Target: DynamoDB_20120810.GetItem\r\nContent-Length: 2\r\n\r\n{}";
         assert_eq!(commands(Wire::Http, &[target]), ["GetItem"]);
-        assert_eq!(commands(Wire::Http, &[b"GET /a?b=c HTTP/1.1\r\n\r\n"]), ["GET /a?b=c"]);
+        assert_eq!(
+            commands(Wire::Http, &[b"GET /a?b=c HTTP/1.1\r\n\r\n"]),
+            ["GET /a?b=c"]
+        );
     }
 }

@@ -25,7 +25,10 @@ pub struct Tokens {
 impl Api {
     /// A client of the instance at `url`.
     pub fn new(url: &str) -> Self {
-        Self { client: Client::new(url), url: url.to_owned() }
+        Self {
+            client: Client::new(url),
+            url: url.to_owned(),
+        }
     }
 
     /// Any request.
@@ -35,67 +38,123 @@ impl Api {
 
     /// Logs in with a code, in the default mini-program.
     pub async fn login(&self, code: &str) -> Answer {
-        self.client.post("/api/v1/user/login", &json!({"code": code})).send().await
+        self.client
+            .post("/api/v1/user/login", &json!({"code": code}))
+            .send()
+            .await
     }
 
     /// Logs in with a code, in a mini-program.
     pub async fn login_in(&self, app_id: &str, code: &str) -> Answer {
-        self.client.post("/api/v1/user/login", &json!({"code": code, "appId": app_id})).send().await
+        self.client
+            .post(
+                "/api/v1/user/login",
+                &json!({"code": code, "appId": app_id}),
+            )
+            .send()
+            .await
     }
 
     /// Refreshes.
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
-        self.client.post("/api/v1/user/refresh", &json!({"refreshToken": refresh_token})).send().await
+        self.client
+            .post(
+                "/api/v1/user/refresh",
+                &json!({"refreshToken": refresh_token}),
+            )
+            .send()
+            .await
     }
 
     /// Ends the session, with no body.
     pub async fn logout(&self, access_token: &str) -> Answer {
-        self.client.request("POST", "/api/v1/user/logout").bearer(access_token).send().await
+        self.client
+            .request("POST", "/api/v1/user/logout")
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Ends what the body says.
     pub async fn logout_with(&self, access_token: &str, body: &Value) -> Answer {
-        self.client.post("/api/v1/user/logout", body).bearer(access_token).send().await
+        self.client
+            .post("/api/v1/user/logout", body)
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Lists the sessions.
     pub async fn sessions(&self, access_token: &str) -> Answer {
-        self.client.get("/api/v1/user/sessions").bearer(access_token).send().await
+        self.client
+            .get("/api/v1/user/sessions")
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Ends one of the user's sessions.
     pub async fn end_session(&self, access_token: &str, id: &str) -> Answer {
-        self.client.request("DELETE", &format!("/api/v1/user/sessions/{id}")).bearer(access_token).send().await
+        self.client
+            .request("DELETE", &format!("/api/v1/user/sessions/{id}"))
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Opens WeChat's data.
     pub async fn decrypt(&self, access_token: &str, body: &Value) -> Answer {
-        self.client.post("/api/v1/user/decrypt", body).bearer(access_token).send().await
+        self.client
+            .post("/api/v1/user/decrypt", body)
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Binds the number behind a code of the phone button.
     pub async fn bind_phone(&self, access_token: &str, code: &str) -> Answer {
-        self.client.post("/api/v1/user/phone", &json!({"code": code})).bearer(access_token).send().await
+        self.client
+            .post("/api/v1/user/phone", &json!({"code": code}))
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Opens what the mini-program encrypted.
     pub async fn message(&self, access_token: &str, body: &Value) -> Answer {
-        self.client.post("/api/v1/user/message", body).bearer(access_token).send().await
+        self.client
+            .post("/api/v1/user/message", body)
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Replaces the `session_key`.
     pub async fn reset_session_key(&self, access_token: &str) -> Answer {
-        self.client.request("POST", "/api/v1/user/session-key/reset").bearer(access_token).send().await
+        self.client
+            .request("POST", "/api/v1/user/session-key/reset")
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Reads the profile.
     pub async fn info(&self, access_token: &str) -> Answer {
-        self.client.get("/api/v1/user/info").bearer(access_token).send().await
+        self.client
+            .get("/api/v1/user/info")
+            .bearer(access_token)
+            .send()
+            .await
     }
 
     /// Changes the profile.
     pub async fn change(&self, access_token: &str, body: &Value) -> Answer {
-        self.client.request("PATCH", "/api/v1/user/info").bearer(access_token).json(body).send().await
+        self.client
+            .request("PATCH", "/api/v1/user/info")
+            .bearer(access_token)
+            .json(body)
+            .send()
+            .await
     }
 }
 
@@ -104,8 +163,16 @@ impl Tokens {
     #[track_caller]
     pub fn of(answer: &Answer) -> Self {
         let data = answer.ok(200);
-        let text = |name: &str| data[name].as_str().unwrap_or_else(|| panic!("no {name}: {data}")).to_owned();
-        Self { access: text("token"), refresh: text("refreshToken") }
+        let text = |name: &str| {
+            data[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("no {name}: {data}"))
+                .to_owned()
+        };
+        Self {
+            access: text("token"),
+            refresh: text("refreshToken"),
+        }
     }
 
     /// The session's id.

@@ -13,7 +13,10 @@ use super::Api;
 use crate::settings::{AWS_ENVIRONMENT, Settings};
 
 /// For secrets that are kept elsewhere.
-const PATIENCE: Patience = Patience { ready: crate::PATIENCE, whole: crate::PATIENCE };
+const PATIENCE: Patience = Patience {
+    ready: crate::PATIENCE,
+    whole: crate::PATIENCE,
+};
 
 /// How instances are made.
 #[derive(Clone)]
@@ -26,21 +29,34 @@ pub(super) struct Instances {
 
 impl Instances {
     pub(super) fn env(&self, changes: &[(&str, &str)]) -> Env {
-        let settings = changes.iter().fold(self.settings.clone(), |settings, (name, value)| settings.with(name, value));
+        let settings = changes
+            .iter()
+            .fold(self.settings.clone(), |settings, (name, value)| {
+                settings.with(name, value)
+            });
         let by_lambda = AWS_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let env = Env::new(settings.variables().iter().cloned().chain(by_lambda));
-        if self.local_development { env.local_development() } else { env }
+        if self.local_development {
+            env.local_development()
+        } else {
+            env
+        }
     }
 
     /// Starts an instance of all functions. It ends with the test's runtime.
     pub(super) async fn start(&self, changes: &[(&str, &str)]) -> Api {
         let env = self.env(changes);
         let env = match References::of(&env) {
-            Some(references) => references.follow(PATIENCE).await.unwrap_or_else(|error| panic!("{error}")),
+            Some(references) => references
+                .follow(PATIENCE)
+                .await
+                .unwrap_or_else(|error| panic!("{error}")),
             None => env,
         };
         let instance = Instance::new(env, Clock::Manual(self.clock.clone()), Random::System);
-        let app = instance.app(local::routes(&instance)).unwrap_or_else(|problems| panic!("{problems}"));
+        let app = instance
+            .app(local::routes(&instance))
+            .unwrap_or_else(|problems| panic!("{problems}"));
         Api::new(&url(listen(app).await))
     }
 }

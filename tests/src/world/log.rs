@@ -10,14 +10,15 @@ use crate::logs::Logs;
 
 static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Starts to capture all log lines of this process, at the level `trace`. Tests that run beside this one write there
-/// too: look for your own request or session.
+/// Starts to capture all log lines of this process, at the level `trace`. Tests that run beside
+/// this one write there too: look for your own request or session.
 pub fn capture() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let to_stderr = panic::take_hook();
         let crates = local::FUNCTIONS.iter().map(|(name, _)| *name);
-        shared::telemetry::init("trace", crates, || Sink).expect("nothing else logs in a test process");
+        shared::telemetry::init("trace", crates, || Sink)
+            .expect("nothing else logs in a test process");
         // A failing test has to be seen, too.
         let to_log = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -30,7 +31,12 @@ pub fn capture() {
 /// What was written since [`capture`].
 pub fn captured() -> Logs {
     let written = WRITTEN.lock().unwrap();
-    Logs::new(String::from_utf8_lossy(&written).lines().map(str::to_owned).collect())
+    Logs::new(
+        String::from_utf8_lossy(&written)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 struct Sink;

@@ -54,7 +54,13 @@ pub(super) enum Redis {
 
 impl Plan {
     pub(super) fn new(state: SharedState) -> Self {
-        Self { state, deployed: false, changes: Vec::new(), own_redis: OwnRedis::No, proxied: false }
+        Self {
+            state,
+            deployed: false,
+            changes: Vec::new(),
+            own_redis: OwnRedis::No,
+            proxied: false,
+        }
     }
 
     /// Instances are as on Lambda: without Redis they share nothing but DynamoDB.
@@ -99,34 +105,60 @@ impl Plan {
         let wechat_port = listen(wechat.router()).await;
         let table = DynamoDb::start().await;
         let redis = self.redis().await;
-        let proxies = if self.proxied { Some(proxies(&redis, table.port(), wechat_port).await) } else { None };
+        let proxies = if self.proxied {
+            Some(proxies(&redis, table.port(), wechat_port).await)
+        } else {
+            None
+        };
         let port_or = |proxy: Option<&WireProxy>, port: u16| proxy.map_or(port, WireProxy::port);
         let proxy = proxies.as_ref();
         let mut settings = Settings::new(
-            &url(port_or(proxy.map(|proxies| &proxies.dynamodb), table.port())),
+            &url(port_or(
+                proxy.map(|proxies| &proxies.dynamodb),
+                table.port(),
+            )),
             &url(port_or(proxy.map(|proxies| &proxies.wechat), wechat_port)),
         )
         // What a busy machine is slow at must not look like an outage.
         .with("REDIS_TIMEOUT_MS", "5000");
         if let Some(server) = redis.server() {
-            let port = port_or(proxy.and_then(|proxies| proxies.redis.as_ref()), server.port());
+            let port = port_or(
+                proxy.and_then(|proxies| proxies.redis.as_ref()),
+                server.port(),
+            );
             settings = settings.redis(&server.url_via(port));
         }
         for (name, value) in &self.changes {
             settings = settings.with(name, value);
         }
         let local_development = self.state == SharedState::InProcess && !self.deployed;
-        let instances = Instances { settings, local_development, clock: clock.clone() };
+        let instances = Instances {
+            settings,
+            local_development,
+            clock: clock.clone(),
+        };
         let api = instances.start(&[]).await;
-        World { api, clock, wechat, table, proxies, redis, instances }
+        World {
+            api,
+            clock,
+            wechat,
+            table,
+            proxies,
+            redis,
+            instances,
+        }
     }
 
     async fn redis(&self) -> Redis {
         static SHARED: OnceCell<RedisServer> = OnceCell::const_new();
         match (self.state, &self.own_redis) {
             (SharedState::InProcess, _) => Redis::None,
-            (SharedState::Redis, OwnRedis::No) => Redis::Shared(SHARED.get_or_init(RedisServer::start).await),
-            (SharedState::Redis, OwnRedis::Open) => Redis::Own(Box::new(RedisServer::start().await)),
+            (SharedState::Redis, OwnRedis::No) => {
+                Redis::Shared(SHARED.get_or_init(RedisServer::start).await)
+            }
+            (SharedState::Redis, OwnRedis::Open) => {
+                Redis::Own(Box::new(RedisServer::start().await))
+            }
             (SharedState::Redis, OwnRedis::WithPassword(password)) => {
                 Redis::Own(Box::new(RedisServer::start_with_password(password).await))
             }
@@ -146,7 +178,9 @@ impl Redis {
 
 fn simulator(clock: &ManualClock) -> Simulator {
     let clock = Clock::Manual(clock.clone());
-    let now = move || UNIX_EPOCH + Duration::from_millis(clock.now().as_millisecond().try_into().unwrap());
+    let now = move || {
+        UNIX_EPOCH + Duration::from_millis(clock.now().as_millisecond().try_into().unwrap())
+    };
     let apps = APPS.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
     let simulator = Simulator::with_clock(apps, Arc::new(now), None);
     simulator.configure_push(push_configs()).unwrap();
@@ -158,5 +192,9 @@ async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16) -> Proxies {
         Some(server) => Some(WireProxy::redis(server.port()).await),
         None => None,
     };
-    Proxies { redis, dynamodb: WireProxy::http(dynamodb).await, wechat: WireProxy::http(wechat).await }
+    Proxies {
+        redis,
+        dynamodb: WireProxy::http(dynamodb).await,
+        wechat: WireProxy::http(wechat).await,
+    }
 }

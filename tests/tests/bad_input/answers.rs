@@ -19,9 +19,30 @@ async fn failures_are_told_in_chinese_and_on_request_in_english(state: SharedSta
     let scene = Scene::start(state).await;
     let api = &scene.world.api;
     let failures = [
-        ("GET", "/nowhere", 404, "not_found", "资源不存在", "Not found"),
-        ("PUT", "/health", 405, "method_not_allowed", "请求方法不被允许", "Method not allowed"),
-        ("GET", "/api/v1/user/info", 401, "token_missing", "请先登录", "Log in first"),
+        (
+            "GET",
+            "/nowhere",
+            404,
+            "not_found",
+            "资源不存在",
+            "Not found",
+        ),
+        (
+            "PUT",
+            "/health",
+            405,
+            "method_not_allowed",
+            "请求方法不被允许",
+            "Method not allowed",
+        ),
+        (
+            "GET",
+            "/api/v1/user/info",
+            401,
+            "token_missing",
+            "请先登录",
+            "Log in first",
+        ),
         (
             "POST",
             "/api/v1/user/login",
@@ -32,17 +53,26 @@ async fn failures_are_told_in_chinese_and_on_request_in_english(state: SharedSta
         ),
     ];
     for (method, path, status, reason, chinese, english) in failures {
-        for (languages, message) in [(None, chinese), (Some("zh-CN,en;q=0.5"), chinese), (Some("en-GB,en"), english)] {
+        for (languages, message) in [
+            (None, chinese),
+            (Some("zh-CN,en;q=0.5"), chinese),
+            (Some("en-GB,en"), english),
+        ] {
             let request = api.request(method, path);
             let request = match languages {
                 Some(languages) => request.header("accept-language", languages),
                 None => request,
             };
-            let expected = json!({"code": status, "message": message, "data": null, "reason": reason});
+            let expected =
+                json!({"code": status, "message": message, "data": null, "reason": reason});
             assert_eq!(request.body(b"x").send().await.body, expected);
         }
     }
-    let english = api.request("GET", "/health").header("accept-language", "en").send().await;
+    let english = api
+        .request("GET", "/health")
+        .header("accept-language", "en")
+        .send()
+        .await;
     assert_eq!((english.status, english.message()), (200, "OK"));
 }
 
@@ -88,7 +118,11 @@ async fn another_path_is_a_404(state: SharedState) {
     ];
     for path in paths {
         let answer = scene.world.api.request("GET", path).send().await;
-        assert_eq!((answer.status, answer.reason()), (404, Some("not_found")), "{path}");
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (404, Some("not_found")),
+            "{path}"
+        );
     }
     scene.is_unharmed().await;
 }
@@ -105,7 +139,10 @@ async fn every_answer_has_its_own_request_id_and_is_not_stored(state: SharedStat
         api.request("GET", "/nowhere").send().await,
         api.request("PUT", "/health").send().await,
     ];
-    let ids: BTreeSet<&str> = answers.iter().map(|answer| answer.header("x-request-id").unwrap()).collect();
+    let ids: BTreeSet<&str> = answers
+        .iter()
+        .map(|answer| answer.header("x-request-id").unwrap())
+        .collect();
     assert_eq!(ids.len(), answers.len());
     for answer in &answers {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -114,6 +151,12 @@ async fn every_answer_has_its_own_request_id_and_is_not_stored(state: SharedStat
 
 async fn a_clients_request_id_is_not_taken_over(state: SharedState) {
     let scene = Scene::start(state).await;
-    let answer = scene.world.api.request("GET", "/health").header("x-request-id", "mine").send().await;
+    let answer = scene
+        .world
+        .api
+        .request("GET", "/health")
+        .header("x-request-id", "mine")
+        .send()
+        .await;
     assert_ne!(answer.header("x-request-id"), Some("mine"));
 }

@@ -42,7 +42,11 @@ async fn all_refuse(state: SharedState, bodies: impl Fn(&Route) -> Vec<Vec<u8>>)
         for body in bodies(route) {
             let answer = scene.send(route, &body).await;
             let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
-            assert_eq!((answer.status, answer.reason()), (400, Some("invalid_request")), "{route:?} {shown}");
+            assert_eq!(
+                (answer.status, answer.reason()),
+                (400, Some("invalid_request")),
+                "{route:?} {shown}"
+            );
         }
     }
     scene.is_unharmed().await;
@@ -54,7 +58,10 @@ async fn all_refuse_the_value(state: SharedState, values: &[&str]) {
     for route in &ROUTES {
         for value in values {
             let body = format!(r#"{{"{}":{value}}}"#, route.field);
-            scene.send(route, body.as_bytes()).await.fails_at(&[route.field]);
+            scene
+                .send(route, body.as_bytes())
+                .await
+                .fails_at(&[route.field]);
         }
     }
     scene.is_unharmed().await;
@@ -89,7 +96,11 @@ async fn json_that_is_no_object_is_refused(state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let texts = ["null", "true", "42", "1e999", "\"text\"", "[]", "[null]"].map(str::to_owned);
         let in_arrays = [format!("[{value}]"), format!("[{{\"{field}\":{value}}}]")];
-        texts.into_iter().chain(in_arrays).map(String::into_bytes).collect()
+        texts
+            .into_iter()
+            .chain(in_arrays)
+            .map(String::into_bytes)
+            .collect()
     })
     .await;
 }
@@ -116,9 +127,17 @@ async fn deep_nesting_is_refused(state: SharedState) {
 async fn text_that_is_no_text_is_refused(state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let with = |text: &[u8]| [b"{\"", field.as_bytes(), b"\":\"a", text, b"\"}"].concat();
-        let utf16 = format!("{{\"{field}\":{value}}}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16 = format!("{{\"{field}\":{value}}}")
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         let after_a_mark = format!("\u{feff}{{\"{field}\":{value}}}").into_bytes();
-        let mut bodies = vec![with(b"\xff\xfe"), with(b"\xc0\x80"), with(b"\xed\xa0\x80"), with(b"\xf4\x90\x80\x80")];
+        let mut bodies = vec![
+            with(b"\xff\xfe"),
+            with(b"\xc0\x80"),
+            with(b"\xed\xa0\x80"),
+            with(b"\xf4\x90\x80\x80"),
+        ];
         bodies.extend([
             with(b"\0"),
             with(b"\n"),
@@ -134,8 +153,19 @@ async fn text_that_is_no_text_is_refused(state: SharedState) {
 }
 
 async fn values_of_another_type_are_refused_by_name(state: SharedState) {
-    all_refuse_the_value(state, &["12345", "-1", "1.5", "12345678901234567890123", "{}", r#"{"a":1}"#, r#"["ab"]"#])
-        .await;
+    all_refuse_the_value(
+        state,
+        &[
+            "12345",
+            "-1",
+            "1.5",
+            "12345678901234567890123",
+            "{}",
+            r#"{"a":1}"#,
+            r#"["ab"]"#,
+        ],
+    )
+    .await;
 }
 
 async fn a_field_that_is_given_twice_is_refused_by_name(state: SharedState) {
@@ -158,14 +188,23 @@ async fn an_unknown_field_is_refused_by_name(state: SharedState) {
         }
         // Shown back, but not at any length.
         let body = format!("{{\"{}\":1}}", "x".repeat(10_000));
-        scene.send(route, body.as_bytes()).await.fails_at(&["x".repeat(64).as_str()]);
+        scene
+            .send(route, body.as_bytes())
+            .await
+            .fails_at(&["x".repeat(64).as_str()]);
     }
     scene.is_unharmed().await;
 }
 
 async fn a_missing_field_is_refused_by_name(state: SharedState) {
     let scene = Scene::start(state).await;
-    for (route, named) in ROUTES.iter().zip([Some("code"), Some("refreshToken"), None, Some(""), Some("code")]) {
+    for (route, named) in ROUTES.iter().zip([
+        Some("code"),
+        Some("refreshToken"),
+        None,
+        Some(""),
+        Some("code"),
+    ]) {
         if let Some(named) = named {
             scene.send(route, b"{}").await.fails_at(&[named]);
         }
@@ -185,8 +224,22 @@ async fn characters_that_a_code_never_has_are_refused_by_name(state: SharedState
     let scene = Scene::start(state).await;
     let login = &ROUTES[0];
     let long = "x".repeat(257);
-    for code in ["", " ", "a b", "a\u{0}b", "a\nb", "明", "a\u{7f}", "\u{202e}abc", "ab\r\nx-evil: 1", &long] {
-        scene.send(login, json!({"code": code}).to_string().as_bytes()).await.fails_at(&["code"]);
+    for code in [
+        "",
+        " ",
+        "a b",
+        "a\u{0}b",
+        "a\nb",
+        "明",
+        "a\u{7f}",
+        "\u{202e}abc",
+        "ab\r\nx-evil: 1",
+        &long,
+    ] {
+        scene
+            .send(login, json!({"code": code}).to_string().as_bytes())
+            .await
+            .fails_at(&["code"]);
     }
     scene.is_unharmed().await;
 }
@@ -195,7 +248,10 @@ async fn a_body_of_one_mebibyte_is_too_large(state: SharedState) {
     let scene = Scene::start(state).await;
     for route in &ROUTES {
         let body = format!("{{\"{}\":\"{}\"}}", route.field, "x".repeat(1 << 20));
-        scene.send(route, body.as_bytes()).await.fails(413, "body_too_large");
+        scene
+            .send(route, body.as_bytes())
+            .await
+            .fails(413, "body_too_large");
     }
     scene.is_unharmed().await;
 }
@@ -229,8 +285,14 @@ async fn a_body_that_is_just_too_large_is_too_large(state: SharedState) {
     let scene = Scene::start(state).await;
     let padded = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
     let login = &ROUTES[0];
-    scene.send(login, padded(64 * 1024).as_bytes()).await.fails_at(&["code"]);
-    scene.send(login, padded(64 * 1024 + 1).as_bytes()).await.fails(413, "body_too_large");
+    scene
+        .send(login, padded(64 * 1024).as_bytes())
+        .await
+        .fails_at(&["code"]);
+    scene
+        .send(login, padded(64 * 1024 + 1).as_bytes())
+        .await
+        .fails(413, "body_too_large");
     scene.is_unharmed().await;
 }
 
@@ -247,18 +309,32 @@ async fn another_content_type_is_refused(state: SharedState) {
             "\u{e9}",
         ];
         for content_type in types {
-            let request = scene.request(route).header("content-type", content_type).body(body.as_bytes());
+            let request = scene
+                .request(route)
+                .header("content-type", content_type)
+                .body(body.as_bytes());
             request.send().await.fails(415, "unsupported_media_type");
         }
-        scene.request(route).body(body.as_bytes()).send().await.fails(415, "unsupported_media_type");
+        scene
+            .request(route)
+            .body(body.as_bytes())
+            .send()
+            .await
+            .fails(415, "unsupported_media_type");
     }
     scene.is_unharmed().await;
 }
 
 async fn any_spelling_of_json_as_content_type_is_taken(state: SharedState) {
     let scene = Scene::start(state).await;
-    for content_type in ["application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"] {
-        let request = scene.request(&ROUTES[3]).header("content-type", content_type);
+    for content_type in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/merge-patch+json",
+    ] {
+        let request = scene
+            .request(&ROUTES[3])
+            .header("content-type", content_type);
         request.body(&br#"{"gender":1}"#[..]).send().await.ok(200);
     }
 }
@@ -270,12 +346,22 @@ async fn bytes_that_are_no_http_harm_nobody(state: SharedState) {
         "POST /api/v1/user/login HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
          content-length: 100\r\n\r\n{{\"code\""
     );
-    let noise: &[&[u8]] = &[b"\0\xff\xfe\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\0\x01", half.as_bytes(), b""];
+    let noise: &[&[u8]] = &[
+        b"\0\xff\xfe\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x16\x03\x01\x02\0\x01",
+        half.as_bytes(),
+        b"",
+    ];
     for bytes in noise {
         let mut stream = TcpStream::connect(&address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         stream.shutdown().await.unwrap();
-        let _ = within_patience("the end of the connection", stream.read_to_end(&mut Vec::new())).await;
+        let _ = within_patience(
+            "the end of the connection",
+            stream.read_to_end(&mut Vec::new()),
+        )
+        .await;
     }
     scene.is_unharmed().await;
 }
@@ -304,22 +390,30 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     let value = leaf.prop_recursive(4, 24, 6, move |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..6).prop_map(|list| json!(list)),
-            proptest::collection::btree_map(".{0,8}", inner, 0..6).prop_map(|members| json!(members)),
+            proptest::collection::btree_map(".{0,8}", inner, 0..6)
+                .prop_map(|members| json!(members)),
         ]
     });
-    let object = proptest::collection::btree_map(name, value, 0..4).prop_map(|members| json!(members));
+    let object =
+        proptest::collection::btree_map(name, value, 0..4).prop_map(|members| json!(members));
     let text = object.prop_map(|value| value.to_string().into_bytes());
-    let damaged = (text.clone(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(mut bytes, at, byte)| {
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        bytes
-    });
+    let damaged = (text.clone(), any::<prop::sample::Index>(), any::<u8>()).prop_map(
+        |(mut bytes, at, byte)| {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        },
+    );
     prop_oneof![4 => text, 2 => damaged, 1 => proptest::collection::vec(any::<u8>(), 0..300)]
 }
 
 async fn no_body_gives_a_server_error(state: SharedState) {
     let scene = Scene::start(state).await;
-    let config = Config { cases: 192, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 192,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let outcome = block_in_place(|| {
         // A logout could succeed and end what the other routes need.
         let routes = prop::sample::select(vec![0_usize, 1, 3]);

@@ -1,4 +1,5 @@
-//! What a broken or hostile client may send: a clear envelope each time, nothing written, and the process lives on.
+//! What a broken or hostile client may send: a clear envelope each time, nothing written, and the
+//! process lives on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;

@@ -22,10 +22,15 @@ both_ways!(
     the_scheme_is_taken_in_any_case,
 );
 
-const INVALID: &str = r#"Bearer realm="weapp", error="invalid_token", error_description="not a valid access token""#;
+const INVALID: &str =
+    r#"Bearer realm="weapp", error="invalid_token", error_description="not a valid access token""#;
 
 fn jwt_secret() -> &'static str {
-    Settings::secrets().into_iter().find(|(name, _)| *name == "the JWT secret").unwrap().1
+    Settings::secrets()
+        .into_iter()
+        .find(|(name, _)| *name == "the JWT secret")
+        .unwrap()
+        .1
 }
 
 fn encode(part: &Value) -> String {
@@ -57,8 +62,18 @@ impl Scene {
     async fn all_refuse(&self, tokens: &[String], reason: &str, challenge: &str) {
         for (method, path) in SIGNED_IN {
             for token in tokens {
-                let answer = self.world.api.request(method, path).bearer(token).send().await;
-                assert_eq!((answer.status, answer.reason()), (401, Some(reason)), "{method} {path} {token}");
+                let answer = self
+                    .world
+                    .api
+                    .request(method, path)
+                    .bearer(token)
+                    .send()
+                    .await;
+                assert_eq!(
+                    (answer.status, answer.reason()),
+                    (401, Some(reason)),
+                    "{method} {path} {token}"
+                );
                 assert_eq!(answer.header("www-authenticate"), Some(challenge));
             }
         }
@@ -66,16 +81,26 @@ impl Scene {
     }
 
     fn forged(&self, header: impl Fn(Value) -> Value, claims: impl Fn(Value) -> Value) -> String {
-        signed(&header(self.tokens.header()), &claims(self.tokens.claims()), jwt_secret(), Algorithm::HS256)
+        signed(
+            &header(self.tokens.header()),
+            &claims(self.tokens.claims()),
+            jwt_secret(),
+            Algorithm::HS256,
+        )
     }
 }
 
 async fn without_a_token_every_route_says_so(state: SharedState) {
     let scene = Scene::start(state).await;
     for (method, path) in SIGNED_IN {
-        for authorization in
-            [None, Some("Bearer"), Some("Bearer  "), Some("Basic YTpi"), Some("x"), Some("Bearer \u{e9}")]
-        {
+        for authorization in [
+            None,
+            Some("Bearer"),
+            Some("Bearer  "),
+            Some("Basic YTpi"),
+            Some("x"),
+            Some("Bearer \u{e9}"),
+        ] {
             let request = scene.world.api.request(method, path);
             let request = match authorization {
                 Some(value) => request.header("authorization", value),
@@ -83,7 +108,10 @@ async fn without_a_token_every_route_says_so(state: SharedState) {
             };
             let answer = request.send().await;
             answer.fails(401, "token_missing");
-            assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer realm="weapp""#));
+            assert_eq!(
+                answer.header("www-authenticate"),
+                Some(r#"Bearer realm="weapp""#)
+            );
         }
     }
     scene.is_unharmed().await;
@@ -119,7 +147,11 @@ async fn an_unsigned_token_is_invalid(state: SharedState) {
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let header = with(&scene.tokens.header(), "alg", json!(alg));
         for signature in ["", &signature] {
-            tokens.push(format!("{}.{}.{signature}", encode(&header), encode(&scene.tokens.claims())));
+            tokens.push(format!(
+                "{}.{}.{signature}",
+                encode(&header),
+                encode(&scene.tokens.claims())
+            ));
         }
     }
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
@@ -129,30 +161,55 @@ async fn a_token_of_another_key_is_invalid(state: SharedState) {
     let scene = Scene::start(state).await;
     let (header, claims) = (scene.tokens.header(), scene.tokens.claims());
     let other = "another-secret-of-the-tests-Zb7Qk2Vx9Lm4";
-    let mut tokens =
-        vec![signed(&header, &claims, other, Algorithm::HS256), signed(&header, &claims, "", Algorithm::HS256)];
+    let mut tokens = vec![
+        signed(&header, &claims, other, Algorithm::HS256),
+        signed(&header, &claims, "", Algorithm::HS256),
+    ];
     // By the right key, and yet under another name or none.
-    for kid in [json!(null), json!("other"), json!(""), json!(7), json!("../../dev/null"), json!("' OR 1=1")] {
-        tokens.push(signed(&with(&header, "kid", kid), &claims, jwt_secret(), Algorithm::HS256));
+    for kid in [
+        json!(null),
+        json!("other"),
+        json!(""),
+        json!(7),
+        json!("../../dev/null"),
+        json!("' OR 1=1"),
+    ] {
+        tokens.push(signed(
+            &with(&header, "kid", kid),
+            &claims,
+            jwt_secret(),
+            Algorithm::HS256,
+        ));
     }
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 async fn a_token_with_another_algorithm_is_invalid(state: SharedState) {
     let scene = Scene::start(state).await;
-    let tokens = [("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512), ("RS256", Algorithm::HS256)].map(
-        |(alg, algorithm)| {
-            let header = with(&scene.tokens.header(), "alg", json!(alg));
-            signed(&header, &scene.tokens.claims(), jwt_secret(), algorithm)
-        },
-    );
+    let tokens = [
+        ("HS384", Algorithm::HS384),
+        ("HS512", Algorithm::HS512),
+        ("RS256", Algorithm::HS256),
+    ]
+    .map(|(alg, algorithm)| {
+        let header = with(&scene.tokens.header(), "alg", json!(alg));
+        signed(&header, &scene.tokens.claims(), jwt_secret(), algorithm)
+    });
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 async fn a_token_of_another_type_is_invalid(state: SharedState) {
     let scene = Scene::start(state).await;
-    let types = [json!(null), json!("JWT"), json!("rt+jwt"), json!("AT+JWT"), json!("application/at+jwt"), json!("")];
-    let tokens = types.map(|typ| scene.forged(|header| with(&header, "typ", typ.clone()), |claims| claims));
+    let types = [
+        json!(null),
+        json!("JWT"),
+        json!("rt+jwt"),
+        json!("AT+JWT"),
+        json!("application/at+jwt"),
+        json!(""),
+    ];
+    let tokens =
+        types.map(|typ| scene.forged(|header| with(&header, "typ", typ.clone()), |claims| claims));
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
@@ -172,7 +229,9 @@ async fn a_token_with_other_claims_is_invalid(state: SharedState) {
         ("exp", json!(null)),
         ("exp", json!("tomorrow")),
     ];
-    let tokens = claims.map(|(name, claim)| scene.forged(|header| header, |claims| with(&claims, name, claim.clone())));
+    let tokens = claims.map(|(name, claim)| {
+        scene.forged(|header| header, |claims| with(&claims, name, claim.clone()))
+    });
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
@@ -185,7 +244,12 @@ async fn a_token_whose_claims_were_changed_is_invalid(state: SharedState) {
         ("sub", json!("0193c0de-0000-7000-8000-00000000abcd")),
     ];
     let tokens = changes.map(|(name, claim)| {
-        format!("{}.{}.{}", parts[0], encode(&with(&scene.tokens.claims(), name, claim)), parts[2])
+        format!(
+            "{}.{}.{}",
+            parts[0],
+            encode(&with(&scene.tokens.claims(), name, claim)),
+            parts[2]
+        )
     });
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
@@ -195,33 +259,57 @@ async fn an_access_token_lives_two_hours_and_half_a_minute(state: SharedState) {
     scene.world.clock.advance_seconds(7230);
     scene.world.api.info(&scene.tokens.access).await.ok(200);
     scene.world.clock.advance_seconds(1);
-    scene.world.api.info(&scene.tokens.access).await.fails(401, "token_expired");
+    scene
+        .world
+        .api
+        .info(&scene.tokens.access)
+        .await
+        .fails(401, "token_expired");
     scene.world.api.refresh(&scene.tokens.refresh).await.ok(200);
 }
 
 async fn an_expired_token_is_expired_on_every_route(state: SharedState) {
     let scene = Scene::start(state).await;
     let challenge = r#"Bearer realm="weapp", error="invalid_token", error_description="the access token expired""#;
-    let long_ago =
-        [0, 1_500_000_000].map(|exp| scene.forged(|header| header, |claims| with(&claims, "exp", json!(exp))));
-    scene.all_refuse(&long_ago, "token_expired", challenge).await;
+    let long_ago = [0, 1_500_000_000]
+        .map(|exp| scene.forged(|header| header, |claims| with(&claims, "exp", json!(exp))));
+    scene
+        .all_refuse(&long_ago, "token_expired", challenge)
+        .await;
 }
 
 async fn a_token_of_a_session_that_never_was_is_revoked(state: SharedState) {
     let scene = Scene::start(state).await;
-    let challenge = r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#;
+    let challenge =
+        r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#;
     let never = json!("0193c0de-0000-7000-8000-00000000abcd");
-    let tokens = ["sid", "sub"].map(|name| scene.forged(|header| header, |claims| with(&claims, name, never.clone())));
-    // An owner of a session under another user's name must not be served from what the cache knows either.
+    let tokens = ["sid", "sub"]
+        .map(|name| scene.forged(|header| header, |claims| with(&claims, name, never.clone())));
+    // An owner of a session under another user's name must not be served from what the cache knows
+    // either.
     scene.world.api.info(&scene.tokens.access).await.ok(200);
-    scene.world.api.info(&tokens[0]).await.fails(401, "session_revoked");
-    scene.all_refuse(&tokens[..1], "session_revoked", challenge).await;
+    scene
+        .world
+        .api
+        .info(&tokens[0])
+        .await
+        .fails(401, "session_revoked");
+    scene
+        .all_refuse(&tokens[..1], "session_revoked", challenge)
+        .await;
 }
 
 async fn the_scheme_is_taken_in_any_case(state: SharedState) {
     let scene = Scene::start(state).await;
     for scheme in ["bearer", "BEARER", "Bearer "] {
         let request = scene.world.api.request("GET", "/api/v1/user/info");
-        request.header("authorization", &format!("{scheme} {}", scene.tokens.access)).send().await.ok(200);
+        request
+            .header(
+                "authorization",
+                &format!("{scheme} {}", scene.tokens.access),
+            )
+            .send()
+            .await
+            .ok(200);
     }
 }

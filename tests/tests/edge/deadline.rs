@@ -1,4 +1,5 @@
-//! One deadline for each request: calls end with it, and the answer is an envelope before the platform gives up.
+//! One deadline for each request: calls end with it, and the answer is an envelope before the
+//! platform gives up.
 
 use std::time::{Duration, Instant};
 
@@ -15,23 +16,41 @@ use e2e::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_whose_table_is_silent_is_a_504_in_time() {
-    let world = World::with(SharedState::InProcess).proxied().set("REQUEST_TIMEOUT_MS", "500").start().await;
+    let world = World::with(SharedState::InProcess)
+        .proxied()
+        .set("REQUEST_TIMEOUT_MS", "500")
+        .start()
+        .await;
     let tokens = world.log_in("alice").await;
     world.profile_leaves_the_cache(&tokens.user_id()).await;
     world.proxies().dynamodb.set(Fault::BlackHole).await;
     let start = Instant::now();
-    world.api.info(&tokens.access).await.fails(504, "upstream_timeout");
+    world
+        .api
+        .info(&tokens.access)
+        .await
+        .fails(504, "upstream_timeout");
     // The operation alone would take 4 s, and be a 503.
-    assert!(start.elapsed() >= Duration::from_millis(500) && start.elapsed() < Duration::from_secs(3));
+    assert!(
+        start.elapsed() >= Duration::from_millis(500) && start.elapsed() < Duration::from_secs(3)
+    );
 }
 
 /// Without it, the caller would need a new code for a session that could not be written down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_wechat_accepted_is_written_down_after_its_deadline() {
-    let world = World::with(SharedState::InProcess).proxied().set("REQUEST_TIMEOUT_MS", "1500").start().await;
+    let world = World::with(SharedState::InProcess)
+        .proxied()
+        .set("REQUEST_TIMEOUT_MS", "1500")
+        .start()
+        .await;
     world.log_in("bob").await;
     // A login writes twice, one after the other.
-    world.proxies().dynamodb.set(Fault::Latency(Duration::from_secs(1))).await;
+    world
+        .proxies()
+        .dynamodb
+        .set(Fault::Latency(Duration::from_secs(1)))
+        .await;
     let code = world.code("alice");
     world.api.login(&code).await.fails(504, "upstream_timeout");
     world.proxies().dynamodb.heal().await;
@@ -53,5 +72,9 @@ async fn an_invocation_is_answered_before_lambda_ends_it() {
     wire.set(Fault::BlackHole).await;
     let (start, time) = (Instant::now(), Duration::from_secs(1));
     Answer::from_lambda(&health.invoke_within(&deep, time).await).fails(504, "upstream_timeout");
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
 }

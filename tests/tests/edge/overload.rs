@@ -13,13 +13,23 @@ use wechat_simulator::Fault;
 /// How long the slow WeChat takes.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// A world with these limits and a WeChat that has become slow, in which `count` logins are now waiting for it.
-async fn waiting_logins(limits: &[(&str, &str)], count: u64) -> (World, Tokens, Vec<JoinHandle<Answer>>) {
-    let plan = limits.iter().fold(World::with(SharedState::InProcess), |plan, (name, value)| plan.set(name, value));
+/// A world with these limits and a WeChat that has become slow, in which `count` logins are now
+/// waiting for it.
+async fn waiting_logins(
+    limits: &[(&str, &str)],
+    count: u64,
+) -> (World, Tokens, Vec<JoinHandle<Answer>>) {
+    let plan = limits.iter().fold(
+        World::with(SharedState::InProcess),
+        |plan, (name, value)| plan.set(name, value),
+    );
     let world = plan.start().await;
     let tokens = world.log_in("alice").await;
     let latency_ms = Some(u64::try_from(SLOW.as_millis()).unwrap());
-    world.wechat_fails(Fault { latency_ms, ..Fault::default() });
+    world.wechat_fails(Fault {
+        latency_ms,
+        ..Fault::default()
+    });
     let before = world.code_calls();
     let logins = (0..count).map(|number| {
         let (api, code) = (world.api.clone(), world.code(&format!("slow-{number}")));
@@ -62,7 +72,10 @@ async fn a_slow_wechat_holds_up_so_many_logins_and_nothing_else() {
 async fn an_instance_that_is_full_refuses_all_but_health() {
     let (world, tokens, waiting) = waiting_logins(&[("MAX_CONCURRENCY", "2")], 2).await;
     refused_at_once(&world.api.info(&tokens.access).await, &waiting);
-    refused_at_once(&world.api.request("GET", "/health?deep=1").send().await, &waiting);
+    refused_at_once(
+        &world.api.request("GET", "/health?deep=1").send().await,
+        &waiting,
+    );
     world.api.request("GET", "/health").send().await.ok(200);
     for login in waiting {
         login.await.unwrap().ok(200);
@@ -77,6 +90,9 @@ async fn a_request_that_is_given_up_frees_its_place() {
     for login in waiting {
         login.abort();
     }
-    within_patience("a free place", async { while world.api.info(&tokens.access).await.status == 503 {} }).await;
+    within_patience("a free place", async {
+        while world.api.info(&tokens.access).await.status == 503 {}
+    })
+    .await;
     world.api.info(&tokens.access).await.ok(200);
 }

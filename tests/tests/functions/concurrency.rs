@@ -1,4 +1,5 @@
-//! Several events at once, as Lambda's managed instances hand them out, and one at a time, as all others do.
+//! Several events at once, as Lambda's managed instances hand them out, and one at a time, as all
+//! others do.
 
 use std::time::Duration;
 
@@ -13,7 +14,13 @@ const SLOW_MS: u64 = 1500;
 /// An instance of login that is given so many events at once, in front of a slow WeChat.
 async fn slow_login(at_once: Option<&str>) -> (Stage, FunctionUnderTest) {
     let mut stage = Stage::start().await;
-    stage.wechat.set_faults([Fault { latency_ms: Some(SLOW_MS), ..Fault::default() }]).unwrap();
+    stage
+        .wechat
+        .set_faults([Fault {
+            latency_ms: Some(SLOW_MS),
+            ..Fault::default()
+        }])
+        .unwrap();
     if let Some(at_once) = at_once {
         stage.settings = stage.settings.with("AWS_LAMBDA_MAX_CONCURRENCY", at_once);
     }
@@ -22,8 +29,8 @@ async fn slow_login(at_once: Option<&str>) -> (Stage, FunctionUnderTest) {
     (stage, login)
 }
 
-/// Hands these people's logins over at once; returns the answers, and how often WeChat had been called when the first
-/// one came.
+/// Hands these people's logins over at once; returns the answers, and how often WeChat had been
+/// called when the first one came.
 async fn logins(stage: &Stage, login: &FunctionUnderTest, people: &[&str]) -> (Vec<Answer>, u64) {
     let first = tokio::sync::OnceCell::new();
     let answers = people.iter().map(async |person| {
@@ -46,7 +53,11 @@ async fn a_managed_instance_works_on_several_events_at_once() {
         // Each under its own id, whoever else was there.
         assert_eq!(answer.header("x-request-id"), Some(person));
         let line = log_line(&login, person).await;
-        assert!(line["latency_ms"].as_f64().unwrap() >= Duration::from_millis(SLOW_MS).as_secs_f64() * 1e3, "{line}");
+        assert!(
+            line["latency_ms"].as_f64().unwrap()
+                >= Duration::from_millis(SLOW_MS).as_secs_f64() * 1e3,
+            "{line}"
+        );
     }
 }
 

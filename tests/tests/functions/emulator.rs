@@ -6,11 +6,16 @@ use crate::stage::{Stage, push_sample};
 
 async fn answers(function: &str, event: &str) {
     let stage = Stage::start().await;
-    let (event, _) = stage.sample(&stage.function("login"), function, event).await;
+    let (event, _) = stage
+        .sample(&stage.function("login"), function, event)
+        .await;
     let emulator = Emulator::start(binaries::path(function), stage.settings.variables()).await;
     let answer = Answer::from_lambda(&emulator.invoke(&event).await);
     answer.ok(200);
-    assert_eq!(answer.header("x-request-id"), event["requestContext"]["requestId"].as_str());
+    assert_eq!(
+        answer.header("x-request-id"),
+        event["requestContext"]["requestId"].as_str()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,5 +47,8 @@ async fn user_info_answers_under_the_emulator() {
 async fn callback_answers_under_the_emulator() {
     let stage = Stage::start().await;
     let emulator = Emulator::start(binaries::path("callback"), stage.settings.variables()).await;
-    assert_eq!(emulator.invoke(&push_sample(&stage, "secure-xml")).await["body"], "success");
+    assert_eq!(
+        emulator.invoke(&push_sample(&stage, "secure-xml")).await["body"],
+        "success"
+    );
 }

@@ -11,7 +11,9 @@ use e2e::{
 };
 use serde_json::Value;
 
-use crate::stage::{Stage, answer, info_event, log_line, login_event, logout_event, refresh_event, with_id};
+use crate::stage::{
+    Stage, answer, info_event, log_line, login_event, logout_event, refresh_event, with_id,
+};
 
 /// The answer, and whether the request was served without a store.
 async fn observed(function: &FunctionUnderTest, event: Value, request_id: &str) -> (Answer, bool) {
@@ -22,14 +24,19 @@ async fn observed(function: &FunctionUnderTest, event: Value, request_id: &str) 
 
 /// A session from its beginning to its end, over the three functions that know it.
 async fn a_session_lives_and_ends(stage: &Stage) {
-    let [login, token, user_info] = ["login", "token", "user-info"].map(|name| stage.function(name));
+    let [login, token, user_info] =
+        ["login", "token", "user-info"].map(|name| stage.function(name));
     let first = stage.log_in(&login, "alice").await;
     answer(&user_info, &info_event(&first)).await.ok(200);
     let second = Tokens::of(&answer(&token, &refresh_event(&first.refresh)).await);
     answer(&user_info, &info_event(&second)).await.ok(200);
     answer(&token, &logout_event(&second)).await.ok(200);
-    answer(&user_info, &info_event(&second)).await.fails(401, "session_revoked");
-    answer(&token, &refresh_event(&second.refresh)).await.fails(401, "session_revoked");
+    answer(&user_info, &info_event(&second))
+        .await
+        .fails(401, "session_revoked");
+    answer(&token, &refresh_event(&second.refresh))
+        .await
+        .fails(401, "session_revoked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,7 +56,8 @@ async fn functions_start_and_do_their_work_while_redis_is_absent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn functions_do_their_work_while_redis_is_down_and_say_so() {
     let mut stage = Stage::start().await;
-    let [login, token, user_info] = ["login", "token", "user-info"].map(|name| stage.function(name));
+    let [login, token, user_info] =
+        ["login", "token", "user-info"].map(|name| stage.function(name));
     let tokens = stage.log_in(&login, "alice").await;
     let (answer, degraded) = observed(&user_info, info_event(&tokens), "before").await;
     assert!(answer.status == 200 && !degraded, "{answer:?}");
@@ -78,7 +86,8 @@ async fn redis_is_used_again_when_it_is_back() {
     stage.redis.restart().await;
     let deadline = Instant::now() + Duration::from_secs(2);
     for id in 0.. {
-        let (answer, degraded) = observed(&user_info, info_event(&tokens), &format!("back-{id}")).await;
+        let (answer, degraded) =
+            observed(&user_info, info_event(&tokens), &format!("back-{id}")).await;
         answer.ok(200);
         if !degraded {
             break;
@@ -87,12 +96,16 @@ async fn redis_is_used_again_when_it_is_back() {
     }
 }
 
-/// The connection of init can die before the first event comes, and nobody tells: then it has to be given up.
+/// The connection of init can die before the first event comes, and nobody tells: then it has to be
+/// given up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_connection_that_died_silently_before_its_first_use_is_replaced() {
     let mut stage = Stage::start().await;
     let wire = WireProxy::redis(stage.redis.port()).await;
-    stage.settings = stage.settings.redis(&stage.redis.url_via(wire.port())).with("REDIS_TIMEOUT_MS", "500");
+    stage.settings = stage
+        .settings
+        .redis(&stage.redis.url_via(wire.port()))
+        .with("REDIS_TIMEOUT_MS", "500");
     let health = stage.function("health");
     health.time_to_first_next().await;
     let deep = HttpApi::new("GET", "/health?deep=1").event();
@@ -106,7 +119,8 @@ async fn a_redis_connection_that_died_silently_before_its_first_use_is_replaced(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_dynamodb_what_needs_it_is_unavailable_and_the_rest_is_not() {
     let stage = Stage::start().await;
-    let [login, token, user_info] = ["login", "token", "user-info"].map(|name| stage.function(name));
+    let [login, token, user_info] =
+        ["login", "token", "user-info"].map(|name| stage.function(name));
     let tokens = stage.log_in(&login, "alice").await;
     answer(&user_info, &info_event(&tokens)).await.ok(200);
     stage.table_wire.set(Fault::Refuse).await;
@@ -126,8 +140,12 @@ async fn without_dynamodb_what_needs_it_is_unavailable_and_the_rest_is_not() {
 
     stage.table_wire.heal().await;
     answer(&user_info, &info_event(&tokens)).await.ok(200);
-    answer(&token, &refresh_event(&tokens.refresh)).await.ok(200);
-    answer(&login, &login_event(&stage.code("alice"))).await.ok(200);
+    answer(&token, &refresh_event(&tokens.refresh))
+        .await
+        .ok(200);
+    answer(&login, &login_event(&stage.code("alice")))
+        .await
+        .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,15 +153,20 @@ async fn functions_start_while_dynamodb_is_absent() {
     let stage = Stage::start().await;
     stage.table_wire.set(Fault::Refuse).await;
     let login = stage.function("login");
-    answer(&login, &login_event(&stage.code("alice"))).await.fails(503, "unavailable");
+    answer(&login, &login_event(&stage.code("alice")))
+        .await
+        .fails(503, "unavailable");
     stage.table_wire.heal().await;
-    answer(&login, &login_event(&stage.code("alice"))).await.ok(200);
+    answer(&login, &login_event(&stage.code("alice")))
+        .await
+        .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_request_after_a_thaw_succeeds_on_connections_that_died_meanwhile() {
     let stage = Stage::start().await;
-    let [login, token, user_info] = ["login", "token", "user-info"].map(|name| stage.function(name));
+    let [login, token, user_info] =
+        ["login", "token", "user-info"].map(|name| stage.function(name));
     let mut tokens = stage.log_in(&login, "alice").await;
     for round in ["first", "second", "third"] {
         answer(&user_info, &info_event(&tokens)).await.ok(200);
@@ -152,11 +175,23 @@ async fn the_first_request_after_a_thaw_succeeds_on_connections_that_died_meanwh
         freeze_while_connections_die(&stage, &[&login, &token, &user_info]).await;
 
         let (refreshed, degraded) = observed(&token, refresh_event(&tokens.refresh), round).await;
-        assert!(refreshed.status == 200 && !degraded, "{refreshed:?}\n{}", token.logs());
+        assert!(
+            refreshed.status == 200 && !degraded,
+            "{refreshed:?}\n{}",
+            token.logs()
+        );
         let (info, degraded) = observed(&user_info, info_event(&tokens), round).await;
-        assert!(info.status == 200 && !degraded, "{info:?}\n{}", user_info.logs());
+        assert!(
+            info.status == 200 && !degraded,
+            "{info:?}\n{}",
+            user_info.logs()
+        );
         let (logged_in, degraded) = observed(&login, login_event(&code), round).await;
-        assert!(logged_in.status == 200 && !degraded, "{logged_in:?}\n{}", login.logs());
+        assert!(
+            logged_in.status == 200 && !degraded,
+            "{logged_in:?}\n{}",
+            login.logs()
+        );
         tokens = Tokens::of(&logged_in);
     }
 }
@@ -168,7 +203,10 @@ async fn an_instance_that_was_frozen_while_it_waited_for_redis_is_well_after_it(
     let user_info = stage.function("user-info");
     let tokens = stage.log_in(&stage.function("login"), "alice").await;
     answer(&user_info, &info_event(&tokens)).await.ok(200);
-    stage.redis.command(&["CONFIG", "SET", "timeout", "1"]).await;
+    stage
+        .redis
+        .command(&["CONFIG", "SET", "timeout", "1"])
+        .await;
 
     stage.redis.pause();
     let event = with_id(info_event(&tokens), "frozen");
@@ -184,7 +222,11 @@ async fn an_instance_that_was_frozen_while_it_waited_for_redis_is_well_after_it(
     });
     frozen.ok(200);
     let (answer, degraded) = observed(&user_info, info_event(&tokens), "after").await;
-    assert!(answer.status == 200 && !degraded, "{answer:?}\n{}", user_info.logs());
+    assert!(
+        answer.status == 200 && !degraded,
+        "{answer:?}\n{}",
+        user_info.logs()
+    );
 }
 
 /// Freezes the instances, ends all their connections, and thaws them.
@@ -194,7 +236,11 @@ async fn freeze_while_connections_die(stage: &Stage, instances: &[&FunctionUnder
     }
     let mut redis = stage.redis.connection().await;
     let mut kill = redis::cmd("CLIENT");
-    kill.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
+    kill.arg("KILL")
+        .arg("TYPE")
+        .arg("normal")
+        .arg("SKIPME")
+        .arg("yes");
     let killed: usize = kill.query_async(&mut redis).await.unwrap();
     assert!(killed >= instances.len(), "{killed} connections");
     // Redis frees clients between two commands: now they are gone.

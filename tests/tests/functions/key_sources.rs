@@ -25,7 +25,15 @@ async fn kept_elsewhere() -> (Stage, SecretsExtension) {
     let (mut stage, extension) = (Stage::start().await, SecretsExtension::start().await);
     stage.settings = stage.settings.with(PORT, &extension.port.to_string());
     for name in KEPT {
-        let value = |settings: &Settings| settings.variables().iter().find(|(n, _)| n == name).unwrap().1.clone();
+        let value = |settings: &Settings| {
+            settings
+                .variables()
+                .iter()
+                .find(|(n, _)| n == name)
+                .unwrap()
+                .1
+                .clone()
+        };
         let value = value(&stage.settings);
         // Half of them here, half of them there; a file that was stored ends with a line feed.
         let reference = if name.contains("SECRETS") {
@@ -47,7 +55,12 @@ fn start(name: &str, settings: &Settings) -> FunctionUnderTest {
 async fn refusal(name: &str, settings: &Settings) -> (String, Refusal) {
     let refusal = start(name, settings).wait_exit().await;
     let lines = refusal.logs.json_where("message", &"start refused".into());
-    assert_eq!((refusal.code, lines.len()), (Some(1), 1), "{}", refusal.logs);
+    assert_eq!(
+        (refusal.code, lines.len()),
+        (Some(1), 1),
+        "{}",
+        refusal.logs
+    );
     (lines[0]["why"].as_str().unwrap().to_owned(), refusal)
 }
 
@@ -57,10 +70,17 @@ async fn all_secrets_are_fetched_at_once_before_the_first_event() {
     extension.set_fault(Fault::Slow(Duration::from_millis(500)));
     let login = stage.function("login");
     login.time_to_first_next().await;
-    assert_eq!((extension.calls().total, extension.calls().at_once), (KEPT.len(), KEPT.len()));
+    assert_eq!(
+        (extension.calls().total, extension.calls().at_once),
+        (KEPT.len(), KEPT.len())
+    );
     let tokens = stage.log_in(&login, "alice").await;
-    answer(&stage.function("user-info"), &info_event(&tokens)).await.ok(200);
-    answer(&stage.function("token"), &refresh_event(&tokens.refresh)).await.ok(200);
+    answer(&stage.function("user-info"), &info_event(&tokens))
+        .await
+        .ok(200);
+    answer(&stage.function("token"), &refresh_event(&tokens.refresh))
+        .await
+        .ok(200);
     login.logs().assert_without_secrets(Settings::secrets());
     assert_eq!(
         login.logs().json_where("degraded", &true.into()),
@@ -86,9 +106,13 @@ async fn an_extension_that_is_ready_only_after_the_first_event_delays_that_one()
     let (first, ()) = join(answer(&login, &event), ready).await;
     let tokens = Tokens::of(&first);
     let asked = extension.calls().total;
-    answer(&login, &login_event(&stage.code("bob"))).await.ok(200);
+    answer(&login, &login_event(&stage.code("bob")))
+        .await
+        .ok(200);
     assert_eq!(extension.calls().total, asked, "they are fetched once");
-    answer(&stage.function("user-info"), &info_event(&tokens)).await.ok(200);
+    answer(&stage.function("user-info"), &info_event(&tokens))
+        .await
+        .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,10 +126,14 @@ async fn without_an_extension_requests_are_told_so_and_recover_when_there_is_one
     refused.fails(503, "unavailable");
     assert!(refused.header("retry-after").is_some() && refused.header("x-request-id").is_some());
     // The answer can be here before the line is read.
-    let line: Value = serde_json::from_str(&login.process().wait_for_line("start refused").await).unwrap();
+    let line: Value =
+        serde_json::from_str(&login.process().wait_for_line("start refused").await).unwrap();
     let why = line["why"].as_str().unwrap();
     for name in KEPT {
-        assert!(why.contains(&format!("{name}: part 1 could not be fetched")), "{why}");
+        assert!(
+            why.contains(&format!("{name}: part 1 could not be fetched")),
+            "{why}"
+        );
     }
     assert!(why.contains("has this function its layer?"), "{why}");
     known.copy_to(&SecretsExtension::start_on(port).await);
@@ -115,9 +143,16 @@ async fn without_an_extension_requests_are_told_so_and_recover_when_there_is_one
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_there_refuses_the_start_by_name() {
     let (stage, extension) = kept_elsewhere().await;
-    let settings = stage.settings.with("JWT_SECRETS", "secretsmanager:JWT_SECRETS, ssm:/weapp/no-such-name");
+    let settings = stage.settings.with(
+        "JWT_SECRETS",
+        "secretsmanager:JWT_SECRETS, ssm:/weapp/no-such-name",
+    );
     let (why, refusal) = refusal("login", &settings).await;
-    assert!(why.starts_with("JWT_SECRETS: part 2 could not be fetched: ") && why.contains("answered 400"), "{why}");
+    assert!(
+        why.starts_with("JWT_SECRETS: part 2 could not be fetched: ")
+            && why.contains("answered 400"),
+        "{why}"
+    );
     assert!(!why.contains(';') || !why.contains("DATA_KEYS"), "{why}");
     refusal.logs.assert_without_secrets(Settings::secrets());
     assert_eq!(extension.calls().total, KEPT.len() + 1, "asked once");
@@ -127,8 +162,20 @@ async fn what_is_not_there_refuses_the_start_by_name() {
 async fn a_service_that_fails_is_asked_three_times() {
     let (stage, extension) = kept_elsewhere().await;
     extension.set_fault(Fault::Status(500));
-    let (why, _) = refusal("user-info", &stage.settings.without("DATA_KEYS").without("WECHAT_SECRETS")).await;
-    assert!(why.contains("JWT_SECRETS: ") && why.contains("REDIS_URL: ") && why.contains("answered 500"), "{why}");
+    let (why, _) = refusal(
+        "user-info",
+        &stage
+            .settings
+            .without("DATA_KEYS")
+            .without("WECHAT_SECRETS"),
+    )
+    .await;
+    assert!(
+        why.contains("JWT_SECRETS: ")
+            && why.contains("REDIS_URL: ")
+            && why.contains("answered 500"),
+        "{why}"
+    );
     assert_eq!(extension.calls().total, 6);
 }
 
@@ -139,14 +186,24 @@ async fn a_service_that_hangs_refuses_the_start_in_time() {
     let function = start("user-info", &stage.settings);
     let started = function.started();
     let refusal = function.wait_exit().await;
-    assert!(started.elapsed() < Duration::from_secs(9), "Lambda's init ends after ten seconds");
-    assert!(refusal.logs.contain("did not answer in time"), "{}", refusal.logs);
+    assert!(
+        started.elapsed() < Duration::from_secs(9),
+        "Lambda's init ends after ten seconds"
+    );
+    assert!(
+        refusal.logs.contain("did not answer in time"),
+        "{}",
+        refusal.logs
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_was_fetched_is_checked_like_any_other() {
     let (stage, extension) = kept_elsewhere().await;
-    for useless in ["hunter2", "ssm:/weapp/another-reference-of-at-least-32-bytes"] {
+    for useless in [
+        "hunter2",
+        "ssm:/weapp/another-reference-of-at-least-32-bytes",
+    ] {
         extension.put_secret("JWT_SECRETS", useless);
         let (why, refusal) = refusal("login", &stage.settings).await;
         assert!(why.starts_with("JWT_SECRETS: "), "{why}");
@@ -158,18 +215,33 @@ async fn a_value_that_was_fetched_is_checked_like_any_other() {
 async fn a_function_that_only_verifies_needs_public_keys_alone() {
     let (stage, extension) = kept_elsewhere().await;
     let pair = KeyPair::generate(KeyKind::P256).unwrap();
-    extension.put_parameter("/weapp/private", &format!("k1:{}", pair.private.expose_secret()));
+    extension.put_parameter(
+        "/weapp/private",
+        &format!("k1:{}", pair.private.expose_secret()),
+    );
     extension.put_parameter("/weapp/public", &format!("k1:{}", pair.public));
-    let login = start("login", &stage.settings.clone().with("JWT_KEYS", "ssm:/weapp/private"));
+    let login = start(
+        "login",
+        &stage
+            .settings
+            .clone()
+            .with("JWT_KEYS", "ssm:/weapp/private"),
+    );
     let tokens = stage.log_in(&login, "alice").await;
     assert_eq!(tokens.header()["alg"], "ES256");
-    let verifying = stage.settings.clone().with("JWT_KEYS", "ssm:/weapp/public").without("JWT_SECRETS");
+    let verifying = stage
+        .settings
+        .clone()
+        .with("JWT_KEYS", "ssm:/weapp/public")
+        .without("JWT_SECRETS");
     let verifying = verifying.without("DATA_KEYS").without("WECHAT_SECRETS");
     let user_info = start("user-info", &verifying);
     answer(&user_info, &info_event(&tokens)).await.ok(200);
     // HS256 is not known there.
     let old = stage.log_in(&stage.function("login"), "alice").await;
-    answer(&user_info, &info_event(&old)).await.fails(401, "token_invalid");
+    answer(&user_info, &info_event(&old))
+        .await
+        .fails(401, "token_invalid");
     // A function that makes tokens is not content with that.
     let (why, _) = refusal("token", &verifying).await;
     assert!(why.starts_with("JWT_SECRETS: is not set"), "{why}");
@@ -196,8 +268,12 @@ async fn a_running_instance_learns_a_new_key_with_its_first_token_and_then_asks_
     let (_, rest) = after.access.split_once('.').unwrap();
     for kid in 0..20 {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-        let header = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"k{kid}"}}"#));
-        let event = HttpApi::new("GET", "/api/v1/user/info").bearer(&format!("{header}.{rest}")).event();
+        let header = BASE64_URL_SAFE_NO_PAD.encode(format!(
+            r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"k{kid}"}}"#
+        ));
+        let event = HttpApi::new("GET", "/api/v1/user/info")
+            .bearer(&format!("{header}.{rest}"))
+            .event();
         answer(&user_info, &event).await.fails(401, "token_invalid");
     }
     assert_eq!(extension.calls().total, asked);
@@ -207,9 +283,14 @@ async fn a_running_instance_learns_a_new_key_with_its_first_token_and_then_asks_
 async fn a_function_without_references_asks_nobody() {
     let extension = SecretsExtension::start().await;
     let stage = Stage::start().await;
-    let settings = stage.settings.clone().with(PORT, &extension.port.to_string());
+    let settings = stage
+        .settings
+        .clone()
+        .with(PORT, &extension.port.to_string());
     let health = start("health", &settings);
-    answer(&health, &load("health", "health", &[])).await.ok(200);
+    answer(&health, &load("health", "health", &[]))
+        .await
+        .ok(200);
     stage.log_in(&start("login", &settings), "alice").await;
     assert_eq!(extension.calls().total, 0);
 }

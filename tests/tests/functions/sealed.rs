@@ -19,15 +19,31 @@ fn now() -> i64 {
     Clock::System.now_seconds()
 }
 
-/// API Gateway encodes a body whose type it does not know as text, and decodes an answer that says so.
-async fn invoke(function: &FunctionUnderTest, client: &Sealer, sealed: &Sealed, encoded: bool) -> Answer {
-    let mut event = HttpApi::new(LOGIN.0, LOGIN.1).header("content-type", client.media_type()).event();
-    let body = if encoded { BASE64_STANDARD.encode(&sealed.jwe) } else { sealed.jwe.clone() };
+/// API Gateway encodes a body whose type it does not know as text, and decodes an answer that says
+/// so.
+async fn invoke(
+    function: &FunctionUnderTest,
+    client: &Sealer,
+    sealed: &Sealed,
+    encoded: bool,
+) -> Answer {
+    let mut event = HttpApi::new(LOGIN.0, LOGIN.1)
+        .header("content-type", client.media_type())
+        .event();
+    let body = if encoded {
+        BASE64_STANDARD.encode(&sealed.jwe)
+    } else {
+        sealed.jwe.clone()
+    };
     (event["body"], event["isBase64Encoded"]) = (body.into(), encoded.into());
     let response = function.invoke(&event).await;
     let text = response["body"].as_str().unwrap();
     let is_encoded = response["isBase64Encoded"].as_bool().unwrap();
-    let body = if is_encoded { BASE64_STANDARD.decode(text).unwrap() } else { text.as_bytes().to_vec() };
+    let body = if is_encoded {
+        BASE64_STANDARD.decode(text).unwrap()
+    } else {
+        text.as_bytes().to_vec()
+    };
     let status = response["statusCode"].as_u64().unwrap().try_into().unwrap();
     client.open(sealed, status, headers(&response), &body)
 }
@@ -46,9 +62,16 @@ async fn a_login_is_sealed_on_both_ways_through_api_gateway() {
     let stage = Stage::start().await;
     let login = stage.function("login");
     let mut client = Sealer::of_the_kit();
-    for (form, encoded) in [(Form::Compact, true), (Form::Compact, false), (Form::Flattened, false)] {
+    for (form, encoded) in [
+        (Form::Compact, true),
+        (Form::Compact, false),
+        (Form::Flattened, false),
+    ] {
         client.form = form;
-        let sealed = client.seal(&client.header(now(), LOGIN.0, LOGIN.1), &json!({"code": stage.code("alice")}));
+        let sealed = client.seal(
+            &client.header(now(), LOGIN.0, LOGIN.1),
+            &json!({"code": stage.code("alice")}),
+        );
         Tokens::of(&invoke(&login, &client, &sealed, encoded).await);
     }
 }
@@ -58,12 +81,18 @@ async fn a_named_stage_may_be_part_of_what_was_sealed_for() {
     let stage = Stage::start().await;
     let login = stage.function("login");
     let client = Sealer::of_the_kit();
-    for (htu, status) in
-        [("/prod/api/v1/user/login", 200), ("/api/v1/user/login", 200), ("/test/api/v1/user/login", 400)]
-    {
-        let sealed = client.seal(&client.header(now(), "POST", htu), &json!({"code": stage.code("alice")}));
-        let mut event =
-            HttpApi::new("POST", "/prod/api/v1/user/login").header("content-type", "application/jose").event();
+    for (htu, status) in [
+        ("/prod/api/v1/user/login", 200),
+        ("/api/v1/user/login", 200),
+        ("/test/api/v1/user/login", 400),
+    ] {
+        let sealed = client.seal(
+            &client.header(now(), "POST", htu),
+            &json!({"code": stage.code("alice")}),
+        );
+        let mut event = HttpApi::new("POST", "/prod/api/v1/user/login")
+            .header("content-type", "application/jose")
+            .event();
         event["requestContext"]["stage"] = "prod".into();
         event["body"] = sealed.jwe.into();
         assert_eq!(login.invoke(&event).await["statusCode"], status, "{htu}");

@@ -16,7 +16,13 @@ fn instances(stage: &Stage, function: &str, count: usize) -> Vec<FunctionUnderTe
 async fn one_code_at_two_instances_at_once_opens_one_session_with_one_call_to_wechat() {
     let stage = Stage::start().await;
     // So that both instances surely are at it.
-    stage.wechat.set_faults([Fault { latency_ms: Some(300), ..Fault::default() }]).unwrap();
+    stage
+        .wechat
+        .set_faults([Fault {
+            latency_ms: Some(300),
+            ..Fault::default()
+        }])
+        .unwrap();
     let logins = instances(&stage, "login", 2);
     for instance in &logins {
         instance.time_to_first_next().await;
@@ -26,7 +32,15 @@ async fn one_code_at_two_instances_at_once_opens_one_session_with_one_call_to_we
     let tokens: Vec<_> = answers.iter().map(Tokens::of).collect();
     assert_eq!(tokens[0], tokens[1]);
     assert_eq!(stage.code_calls(), 1);
-    assert_eq!(stage.table.partition(&format!("USER#{}", tokens[0].user_id())).await.len(), 2, "user and session");
+    assert_eq!(
+        stage
+            .table
+            .partition(&format!("USER#{}", tokens[0].user_id()))
+            .await
+            .len(),
+        2,
+        "user and session"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,13 +48,30 @@ async fn fifty_first_logins_at_five_instances_make_one_user() {
     let stage = Stage::start().await;
     let logins = instances(&stage, "login", 5);
     let events: Vec<_> = (0..50).map(|_| login_event(&stage.code("alice"))).collect();
-    let answers = join_all(events.iter().zip(logins.iter().cycle()).map(|(event, login)| answer(login, event))).await;
+    let answers = join_all(
+        events
+            .iter()
+            .zip(logins.iter().cycle())
+            .map(|(event, login)| answer(login, event)),
+    )
+    .await;
     let tokens: Vec<_> = answers.iter().map(Tokens::of).collect();
     let users: BTreeSet<_> = tokens.iter().map(Tokens::user_id).collect();
     assert_eq!(users.len(), 1);
-    assert_eq!(answers.iter().filter(|answer| answer.data()["isNewUser"] == true).count(), 1);
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| answer.data()["isNewUser"] == true)
+            .count(),
+        1
+    );
     let rows = stage.table.items_under("USER#").await;
-    assert_eq!(rows.iter().filter(|row| row["sk"].as_s().unwrap() == "PROFILE").count(), 1);
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row["sk"].as_s().unwrap() == "PROFILE")
+            .count(),
+        1
+    );
     assert_eq!(rows.len(), 51, "the user and fifty sessions");
     assert_eq!(stage.table.items_under("WX#").await.len(), 1);
 }
@@ -55,7 +86,9 @@ async fn a_hundred_refreshes_at_four_instances_get_the_identical_successor() {
     let successors: Vec<_> = answers.iter().map(Tokens::of).collect();
     assert_ne!(successors[0], first);
     assert!(successors.iter().all(|tokens| *tokens == successors[0]));
-    answer(&functions[0], &refresh_event(&successors[0].refresh)).await.ok(200);
+    answer(&functions[0], &refresh_event(&successors[0].refresh))
+        .await
+        .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,16 +99,26 @@ async fn a_session_ended_at_one_instance_has_ended_at_all() {
     for reader in &readers {
         answer(reader, &info_event(&tokens)).await.ok(200);
     }
-    answer(&stage.function("token"), &logout_event(&tokens)).await.ok(200);
+    answer(&stage.function("token"), &logout_event(&tokens))
+        .await
+        .ok(200);
     for reader in &readers {
-        answer(reader, &info_event(&tokens)).await.fails(401, "session_revoked");
+        answer(reader, &info_event(&tokens))
+            .await
+            .fails(401, "session_revoked");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_dies_at_a_login_leaves_the_code_unsent_by_others() {
     let stage = Stage::start().await;
-    stage.wechat.set_faults([Fault { latency_ms: Some(10_000), ..Fault::default() }]).unwrap();
+    stage
+        .wechat
+        .set_faults([Fault {
+            latency_ms: Some(10_000),
+            ..Fault::default()
+        }])
+        .unwrap();
     let event = login_event(&stage.code("alice"));
     let dying = stage.function("login");
     let other = stage.function("login");

@@ -17,7 +17,14 @@ use tokio::net::TcpListener;
 use wechat_simulator::{DataKind, PushOrder, PushRequest, Simulator};
 
 /// The deployed functions.
-pub const FUNCTIONS: [&str; 6] = ["health", "login", "token", "user-data", "user-info", "callback"];
+pub const FUNCTIONS: [&str; 6] = [
+    "health",
+    "login",
+    "token",
+    "user-data",
+    "user-info",
+    "callback",
+];
 
 /// A stage with nobody on it yet.
 pub struct Stage {
@@ -37,11 +44,22 @@ impl Stage {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let wechat_port = listener.local_addr().unwrap().port();
         tokio::spawn(serve(listener, wechat.router()).into_future());
-        let (table_wire, wechat_wire) = (WireProxy::http(table.port()).await, WireProxy::http(wechat_port).await);
-        let settings = Settings::new(&table_wire.http_url(), &wechat_wire.http_url()).redis(&redis.url());
+        let (table_wire, wechat_wire) = (
+            WireProxy::http(table.port()).await,
+            WireProxy::http(wechat_port).await,
+        );
+        let settings =
+            Settings::new(&table_wire.http_url(), &wechat_wire.http_url()).redis(&redis.url());
         // Busy cores are no degradation.
         let settings = settings.with("REDIS_TIMEOUT_MS", "2000");
-        Self { redis, table, table_wire, wechat, wechat_wire, settings }
+        Self {
+            redis,
+            table,
+            table_wire,
+            wechat,
+            wechat_wire,
+            settings,
+        }
     }
 
     /// One more instance of a function.
@@ -70,12 +88,23 @@ impl Stage {
     }
 
     /// A sample event, its placeholders filled with a fresh code and the tokens of a fresh session.
-    pub async fn sample(&self, login: &FunctionUnderTest, function: &str, name: &str) -> (Value, Tokens) {
+    pub async fn sample(
+        &self,
+        login: &FunctionUnderTest,
+        function: &str,
+        name: &str,
+    ) -> (Value, Tokens) {
         let tokens = self.log_in(login, "alice").await;
         let (code, session_id) = (self.code("alice"), tokens.session_id());
         let phone_code = self.wechat.phone_code("alice", None).unwrap();
-        let data = self.wechat.encrypted_data("alice", DataKind::UserInfo, None).unwrap();
-        let message = self.wechat.encrypted_message("alice", r#"{"order":7}"#, None).unwrap();
+        let data = self
+            .wechat
+            .encrypted_data("alice", DataKind::UserInfo, None)
+            .unwrap();
+        let message = self
+            .wechat
+            .encrypted_message("alice", r#"{"order":7}"#, None)
+            .unwrap();
         let values = [
             ("phoneCode", phone_code.as_str()),
             ("encryptedData", &data.encrypted_data),
@@ -94,20 +123,36 @@ impl Stage {
 /// The sample event of a push, its placeholders filled with what WeChat says now.
 pub fn push_sample(stage: &Stage, name: &str) -> Value {
     let app_id = name.starts_with("plain").then(|| OTHER_APP_ID.to_owned());
-    let push = stage.push(&PushOrder { app_id, ..debug_demo() });
-    let body: Value = serde_json::from_str(&push.body).unwrap();
-    let parameters = push.query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| match name {
-        "msg_signature" => ("msgSignature", value),
-        name => (name, value),
+    let push = stage.push(&PushOrder {
+        app_id,
+        ..debug_demo()
     });
-    let values: Vec<_> = parameters.chain([("encrypt", body["Encrypt"].as_str().unwrap_or_default())]).collect();
+    let body: Value = serde_json::from_str(&push.body).unwrap();
+    let parameters = push
+        .query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| match name {
+            "msg_signature" => ("msgSignature", value),
+            name => (name, value),
+        });
+    let values: Vec<_> = parameters
+        .chain([("encrypt", body["Encrypt"].as_str().unwrap_or_default())])
+        .collect();
     load("callback", name, &values)
 }
 
 /// What the console's debugging tool sends.
 pub fn debug_demo() -> PushOrder {
-    let fields = [("debug_str".to_owned(), "hello world".into())].into_iter().collect();
-    PushOrder { user: "alice".into(), event: Some("debug_demo".into()), fields, ..PushOrder::default() }
+    let fields = [("debug_str".to_owned(), "hello world".into())]
+        .into_iter()
+        .collect();
+    PushOrder {
+        user: "alice".into(),
+        event: Some("debug_demo".into()),
+        fields,
+        ..PushOrder::default()
+    }
 }
 
 /// Invokes the function for an answer with an envelope.
@@ -116,19 +161,27 @@ pub async fn answer(function: &FunctionUnderTest, event: &Value) -> Answer {
 }
 
 pub fn login_event(code: &str) -> Value {
-    HttpApi::new("POST", "/api/v1/user/login").json(&json!({"code": code})).event()
+    HttpApi::new("POST", "/api/v1/user/login")
+        .json(&json!({"code": code}))
+        .event()
 }
 
 pub fn refresh_event(refresh_token: &str) -> Value {
-    HttpApi::new("POST", "/api/v1/user/refresh").json(&json!({"refreshToken": refresh_token})).event()
+    HttpApi::new("POST", "/api/v1/user/refresh")
+        .json(&json!({"refreshToken": refresh_token}))
+        .event()
 }
 
 pub fn logout_event(tokens: &Tokens) -> Value {
-    HttpApi::new("POST", "/api/v1/user/logout").bearer(&tokens.access).event()
+    HttpApi::new("POST", "/api/v1/user/logout")
+        .bearer(&tokens.access)
+        .event()
 }
 
 pub fn info_event(tokens: &Tokens) -> Value {
-    HttpApi::new("GET", "/api/v1/user/info").bearer(&tokens.access).event()
+    HttpApi::new("GET", "/api/v1/user/info")
+        .bearer(&tokens.access)
+        .event()
 }
 
 /// The same event under another request id.

@@ -1,4 +1,5 @@
-//! Keys of what is stored: the next write of a value is under the new one, and the old one still opens what it made.
+//! Keys of what is stored: the next write of a value is under the new one, and the old one still
+//! opens what it made.
 
 use e2e::{
     both_ways,
@@ -17,9 +18,16 @@ const NEW_KEY: &str = "k2:00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5
 both_ways!(the_next_login_writes_under_the_new_key);
 
 fn opened(row: &Item, name: &str, keys: &str) -> Option<String> {
-    let apps = [("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s"), ("DATA_KEYS", keys)];
+    let apps = [
+        ("WECHAT_APPIDS", "wx1"),
+        ("WECHAT_SECRETS", "wx1:s"),
+        ("DATA_KEYS", keys),
+    ];
     let at_rest = AtRest::new(&WeChatSettings::read(&Env::new(apps)).data_keys);
-    at_rest.open(row[name].as_s().unwrap(), row["pk"].as_s().unwrap()).ok().map(|key| key.expose_secret().to_owned())
+    at_rest
+        .open(row[name].as_s().unwrap(), row["pk"].as_s().unwrap())
+        .ok()
+        .map(|key| key.expose_secret().to_owned())
 }
 
 fn key_id<'a>(row: &'a Item, name: &str) -> &'a str {
@@ -38,7 +46,10 @@ async fn the_next_login_writes_under_the_new_key(state: SharedState) {
     let rotated = world.another_instance_with(&[("DATA_KEYS", &both)]).await;
     Tokens::of(&rotated.login(&world.code("alice")).await);
     let row = world.identity_row(APP_ID, "alice").await;
-    assert_eq!((key_id(&row, "sessionKey"), key_id(&row, "prevSessionKey")), ("k2", "k1"));
+    assert_eq!(
+        (key_id(&row, "sessionKey"), key_id(&row, "prevSessionKey")),
+        ("k2", "k1")
+    );
     // The previous one moved along as it was, and can still be read.
     assert_eq!(opened(&row, "prevSessionKey", &both), first);
     assert!(first.is_some() && opened(&row, "sessionKey", NEW_KEY) != first);
@@ -46,7 +57,13 @@ async fn the_next_login_writes_under_the_new_key(state: SharedState) {
     // With the login after that, nothing is left that the old key made.
     Tokens::of(&rotated.login(&world.code("alice")).await);
     let row = world.identity_row(APP_ID, "alice").await;
-    assert_eq!((key_id(&row, "sessionKey"), key_id(&row, "prevSessionKey")), ("k2", "k2"));
-    assert!(opened(&row, "sessionKey", NEW_KEY).is_some() && opened(&row, "prevSessionKey", NEW_KEY).is_some());
+    assert_eq!(
+        (key_id(&row, "sessionKey"), key_id(&row, "prevSessionKey")),
+        ("k2", "k2")
+    );
+    assert!(
+        opened(&row, "sessionKey", NEW_KEY).is_some()
+            && opened(&row, "prevSessionKey", NEW_KEY).is_some()
+    );
     assert_eq!(opened(&row, "sessionKey", &old_key), None);
 }

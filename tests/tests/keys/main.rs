@@ -1,4 +1,5 @@
-//! Keys: what others verify with, where keys come from, and how they change without anybody noticing.
+//! Keys: what others verify with, where keys come from, and how they change without anybody
+//! noticing.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod at_rest;
@@ -20,6 +21,10 @@ impl NamedKey {
     fn new(name: &'static str, kind: KeyKind) -> Self {
         let pair = KeyPair::generate(kind).unwrap();
         let entry = |half: &str| format!("{name}:{half}");
-        Self { name, private: entry(pair.private.expose_secret()), public: entry(&pair.public) }
+        Self {
+            name,
+            private: entry(pair.private.expose_secret()),
+            public: entry(&pair.public),
+        }
     }
 }

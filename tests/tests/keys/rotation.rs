@@ -1,4 +1,5 @@
-//! Keys are changed step by step, instance by instance, while people use the backend: nobody notices.
+//! Keys are changed step by step, instance by instance, while people use the backend: nobody
+//! notices.
 
 use std::sync::{
     Arc, RwLock,
@@ -40,7 +41,8 @@ impl Fleet {
     }
 }
 
-/// People who use the backend until they are told to stop. A request that is not answered 200 fails the test.
+/// People who use the backend until they are told to stop. A request that is not answered 200 fails
+/// the test.
 struct People {
     tasks: Vec<JoinHandle<Tokens>>,
     refreshes: Vec<watch::Receiver<usize>>,
@@ -54,25 +56,41 @@ impl People {
         for (number, person) in PEOPLE.iter().enumerate() {
             let (told, heard) = watch::channel(0);
             let code = world.code(person);
-            tasks.push(tokio::spawn(live(number, code, fleet.clone(), Arc::clone(&stop), told)));
+            tasks.push(tokio::spawn(live(
+                number,
+                code,
+                fleet.clone(),
+                Arc::clone(&stop),
+                told,
+            )));
             refreshes.push(heard);
         }
-        Self { tasks, refreshes, stop }
+        Self {
+            tasks,
+            refreshes,
+            stop,
+        }
     }
 
-    /// Waits until everybody has refreshed this often from now on: what they hold then was made after now. Fails with
-    /// the client that failed.
+    /// Waits until everybody has refreshed this often from now on: what they hold then was made
+    /// after now. Fails with the client that failed.
     async fn have_refreshed(&mut self, times: usize) {
         for refreshes in &mut self.refreshes {
             let from = *refreshes.borrow();
             let refreshed = refreshes.wait_for(|count| *count >= from + times);
-            within_patience("a refresh of everybody", refreshed).await.unwrap();
+            within_patience("a refresh of everybody", refreshed)
+                .await
+                .unwrap();
         }
     }
 
     async fn leave(self) -> Vec<Tokens> {
         self.stop.store(true, Ordering::Relaxed);
-        join_all(self.tasks).await.into_iter().map(Result::unwrap).collect()
+        join_all(self.tasks)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect()
     }
 }
 
@@ -98,8 +116,17 @@ async fn live(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_change_and_no_valid_token_is_refused() {
-    let limits = ["RATE_LIMIT_LOGIN", "RATE_LIMIT_USER", "RATE_LIMIT_REFRESH", "RATE_LIMIT_GUEST"];
-    let plan = limits.iter().fold(World::with(SharedState::Redis), |plan, name| plan.set(name, "off"));
+    let limits = [
+        "RATE_LIMIT_LOGIN",
+        "RATE_LIMIT_USER",
+        "RATE_LIMIT_REFRESH",
+        "RATE_LIMIT_GUEST",
+    ];
+    let plan = limits
+        .iter()
+        .fold(World::with(SharedState::Redis), |plan, name| {
+            plan.set(name, "off")
+        });
     let world = plan.start().await;
     let fleet = Fleet(Arc::new(RwLock::new(Vec::new())));
     for _ in 0..INSTANCES {
@@ -110,8 +137,13 @@ async fn keys_change_and_no_valid_token_is_refused() {
     people.have_refreshed(1).await;
 
     let secret = Settings::secrets()[2].1;
-    let (ed, es) = (NamedKey::new("ed", KeyKind::Ed25519), NamedKey::new("es", KeyKind::P256));
-    let (old_secret, both) = (secret.to_owned(), |first: &str, second: &str| format!("{first},{second}"));
+    let (ed, es) = (
+        NamedKey::new("ed", KeyKind::Ed25519),
+        NamedKey::new("es", KeyKind::P256),
+    );
+    let (old_secret, both) = (secret.to_owned(), |first: &str, second: &str| {
+        format!("{first},{second}")
+    });
     let steps = [
         // From HS256 to Ed25519.
         (ed.public.clone(), old_secret.clone()),
@@ -127,7 +159,13 @@ async fn keys_change_and_no_valid_token_is_refused() {
         (es.private.clone(), NEW_SECRET.to_owned()),
     ];
     for (keys, secrets) in &steps {
-        fleet.deploy(&world, &[("JWT_KEYS", keys), ("JWT_SECRETS", secrets)], &mut people).await;
+        fleet
+            .deploy(
+                &world,
+                &[("JWT_KEYS", keys), ("JWT_SECRETS", secrets)],
+                &mut people,
+            )
+            .await;
         // The last of the tokens that were made before is used up.
         people.have_refreshed(2).await;
     }
@@ -135,7 +173,15 @@ async fn keys_change_and_no_valid_token_is_refused() {
     for tokens in people.leave().await {
         assert_eq!(tokens.header()["kid"], "es");
         // The first instance still lives as it did at first: it knows neither key.
-        world.api.info(&tokens.access).await.fails(401, "token_invalid");
-        world.api.refresh(&tokens.refresh).await.fails(401, "refresh_invalid");
+        world
+            .api
+            .info(&tokens.access)
+            .await
+            .fails(401, "token_invalid");
+        world
+            .api
+            .refresh(&tokens.refresh)
+            .await
+            .fails(401, "refresh_invalid");
     }
 }

@@ -28,7 +28,10 @@ both_ways!(
 
 async fn a_caller_who_hangs_up_finds_the_session_at_the_next_try(state: SharedState) {
     let world = World::start(state).await;
-    world.wechat_fails(Fault { latency_ms: Some(600), ..Fault::default() });
+    world.wechat_fails(Fault {
+        latency_ms: Some(600),
+        ..Fault::default()
+    });
     let code = world.code("alice");
     let hung_up = tokio::time::timeout(Duration::from_millis(200), world.api.login(&code)).await;
     assert!(hung_up.is_err(), "WeChat has not answered yet");
@@ -75,7 +78,11 @@ async fn a_code_of_a_refreshed_session_gets_the_sessions_current_tokens(state: S
 
 async fn a_code_that_wechat_does_not_know_is_invalid(state: SharedState) {
     let world = World::start(state).await;
-    world.api.login(&unknown_code(&world)).await.fails(400, "code_invalid");
+    world
+        .api
+        .login(&unknown_code(&world))
+        .await
+        .fails(400, "code_invalid");
     assert!(world.rows().await.is_empty());
 }
 
@@ -88,7 +95,11 @@ async fn a_code_is_invalid_after_five_minutes(state: SharedState) {
 
 async fn a_code_of_another_mini_program_is_invalid(state: SharedState) {
     let world = World::start(state).await;
-    world.api.login(&world.code_in(OTHER_APP_ID, "alice")).await.fails(400, "code_invalid");
+    world
+        .api
+        .login(&world.code_in(OTHER_APP_ID, "alice"))
+        .await
+        .fails(400, "code_invalid");
 }
 
 async fn a_code_that_was_used_elsewhere_is_used(state: SharedState) {
@@ -110,7 +121,11 @@ async fn a_refused_code_is_not_sent_again(state: SharedState) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_with_one_code_at_several_instances_open_one_session() {
     let world = World::start(SharedState::Redis).await;
-    let instances = [world.api.clone(), world.another_instance().await, world.another_instance().await];
+    let instances = [
+        world.api.clone(),
+        world.another_instance().await,
+        world.another_instance().await,
+    ];
     let code = world.code("alice");
     let answers: Vec<Answer> = join_all((0..48).map(|at| instances[at % 3].login(&code))).await;
     for answer in &answers {
@@ -122,7 +137,10 @@ async fn calls_with_one_code_at_several_instances_open_one_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_waits_for_the_first_one_as_long_as_wechat_may_take() {
     let world = World::start(SharedState::InProcess).await;
-    world.wechat_fails(Fault { latency_ms: Some(1000), ..Fault::default() });
+    world.wechat_fails(Fault {
+        latency_ms: Some(1000),
+        ..Fault::default()
+    });
     let code = world.code("alice");
     let second = async {
         called(&world, 1).await;
@@ -136,7 +154,10 @@ async fn a_caller_waits_for_the_first_one_as_long_as_wechat_may_take() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clients_retry_after_it_hung_up_does_not_send_the_code_again() {
     let world = World::start(SharedState::InProcess).await;
-    world.wechat_fails(Fault { latency_ms: Some(500), ..Fault::default() });
+    world.wechat_fails(Fault {
+        latency_ms: Some(500),
+        ..Fault::default()
+    });
     let code = world.code("alice");
     tokio::select! {
         answer = world.api.login(&code) => panic!("WeChat answers later: {answer:?}"),

@@ -25,7 +25,13 @@ async fn the_session_key_is_stored_encrypted_for_its_row(state: SharedState) {
     let sealed = row["sessionKey"].as_s().unwrap();
     assert!(sealed.starts_with("k1."), "{sealed}");
     let at_rest = AtRest::new(&WeChatSettings::read(&world.env()).data_keys);
-    assert_eq!(at_rest.open(sealed, row["pk"].as_s().unwrap()).unwrap().expose_secret(), session_key);
+    assert_eq!(
+        at_rest
+            .open(sealed, row["pk"].as_s().unwrap())
+            .unwrap()
+            .expose_secret(),
+        session_key
+    );
     assert!(!format!("{:?}", world.rows().await).contains(&session_key));
 }
 
@@ -45,7 +51,16 @@ async fn a_session_key_that_wechat_repeats_does_not_push_out_the_previous_one(st
     world.log_in("alice").await;
     world.log_in("alice").await;
     let before = world.identity_row(APP_ID, "alice").await;
-    world.wechat.change_user("alice", UserChange { keep_session_key: Some(true), ..UserChange::default() }).unwrap();
+    world
+        .wechat
+        .change_user(
+            "alice",
+            UserChange {
+                keep_session_key: Some(true),
+                ..UserChange::default()
+            },
+        )
+        .unwrap();
     world.log_in("alice").await;
     let after = world.identity_row(APP_ID, "alice").await;
     assert_eq!(after["prevSessionKey"], before["prevSessionKey"]);
@@ -55,7 +70,16 @@ async fn a_session_key_that_wechat_repeats_does_not_push_out_the_previous_one(st
 
 /// Makes WeChat keep this person's `session_key` and finds out what it is.
 async fn kept_session_key(world: &World, person: &str) -> String {
-    world.wechat.change_user(person, UserChange { keep_session_key: Some(true), ..UserChange::default() }).unwrap();
+    world
+        .wechat
+        .change_user(
+            person,
+            UserChange {
+                keep_session_key: Some(true),
+                ..UserChange::default()
+            },
+        )
+        .unwrap();
     let answer = code2session(world, &world.code(person)).await;
     answer["session_key"].as_str().unwrap().to_owned()
 }

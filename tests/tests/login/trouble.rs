@@ -28,8 +28,21 @@ both_ways!(
 
 async fn a_person_whom_wechat_blocks_is_blocked(state: SharedState) {
     let world = World::start(state).await;
-    world.wechat.change_user("alice", UserChange { high_risk: Some(true), ..UserChange::default() }).unwrap();
-    world.api.login(&world.code("alice")).await.fails(403, "user_blocked");
+    world
+        .wechat
+        .change_user(
+            "alice",
+            UserChange {
+                high_risk: Some(true),
+                ..UserChange::default()
+            },
+        )
+        .unwrap();
+    world
+        .api
+        .login(&world.code("alice"))
+        .await
+        .fails(403, "user_blocked");
     assert!(world.rows().await.is_empty());
 }
 
@@ -50,9 +63,16 @@ async fn each_errcode_has_its_status_and_reason(state: SharedState) {
         (47001, 502, "upstream_error"),
     ];
     for (errcode, status, reason) in expected {
-        world.wechat_fails(Fault { errcode: Some(errcode), ..Fault::default() });
+        world.wechat_fails(Fault {
+            errcode: Some(errcode),
+            ..Fault::default()
+        });
         let answer = world.api.login(&world.code("alice")).await;
-        assert_eq!((answer.status, answer.reason()), (status, Some(reason)), "errcode {errcode}");
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (status, Some(reason)),
+            "errcode {errcode}"
+        );
         let told_when = answer.header("retry-after");
         // WeChat counts its calls by the minute.
         let expected = match status {
@@ -67,37 +87,101 @@ async fn each_errcode_has_its_status_and_reason(state: SharedState) {
 
 async fn a_wrong_app_secret_is_our_fault_and_not_the_clients(state: SharedState) {
     let wrong = format!("{APP_ID}:not-the-secret,{OTHER_APP_ID}:neither");
-    let world = World::with(state).set("WECHAT_SECRETS", &wrong).start().await;
-    world.api.login(&world.code("alice")).await.fails(500, "internal");
+    let world = World::with(state)
+        .set("WECHAT_SECRETS", &wrong)
+        .start()
+        .await;
+    world
+        .api
+        .login(&world.code("alice"))
+        .await
+        .fails(500, "internal");
 }
 
 async fn a_slow_wechat_is_a_504_and_its_code_is_never_sent_again(state: SharedState) {
-    ambiguous(state, Fault { latency_ms: Some(10_000), ..Fault::default() }, 504, "upstream_timeout").await;
+    ambiguous(
+        state,
+        Fault {
+            latency_ms: Some(10_000),
+            ..Fault::default()
+        },
+        504,
+        "upstream_timeout",
+    )
+    .await;
 }
 
 async fn a_broken_connection_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
-    ambiguous(state, Fault { reset: true, ..Fault::default() }, 502, "upstream_error").await;
+    ambiguous(
+        state,
+        Fault {
+            reset: true,
+            ..Fault::default()
+        },
+        502,
+        "upstream_error",
+    )
+    .await;
 }
 
 async fn noise_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
-    ambiguous(state, Fault { garbage: Garbage::Noise, ..Fault::default() }, 502, "upstream_error").await;
+    ambiguous(
+        state,
+        Fault {
+            garbage: Garbage::Noise,
+            ..Fault::default()
+        },
+        502,
+        "upstream_error",
+    )
+    .await;
 }
 
 async fn a_truncated_answer_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
-    ambiguous(state, Fault { garbage: Garbage::Truncated, ..Fault::default() }, 502, "upstream_error").await;
+    ambiguous(
+        state,
+        Fault {
+            garbage: Garbage::Truncated,
+            ..Fault::default()
+        },
+        502,
+        "upstream_error",
+    )
+    .await;
 }
 
 async fn an_http_500_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
-    ambiguous(state, Fault { status: Some(500), ..Fault::default() }, 502, "upstream_error").await;
+    ambiguous(
+        state,
+        Fault {
+            status: Some(500),
+            ..Fault::default()
+        },
+        502,
+        "upstream_error",
+    )
+    .await;
 }
 
 async fn an_http_503_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
-    ambiguous(state, Fault { status: Some(503), ..Fault::default() }, 502, "upstream_error").await;
+    ambiguous(
+        state,
+        Fault {
+            status: Some(503),
+            ..Fault::default()
+        },
+        502,
+        "upstream_error",
+    )
+    .await;
 }
 
 /// A failure after which nobody knows whether WeChat took the code.
 async fn ambiguous(state: SharedState, fault: Fault, status: u16, reason: &str) {
-    let world = World::with(state).set("WECHAT_TIMEOUT_MS", "1000").start().await;
+    let world = World::with(state)
+        .set("WECHAT_TIMEOUT_MS", "1000")
+        .start()
+        .await;
     let code = world.code("alice");
     world.wechat_fails(fault);
     world.api.login(&code).await.fails(status, reason);
@@ -105,13 +189,22 @@ async fn ambiguous(state: SharedState, fault: Fault, status: u16, reason: &str) 
     world.wechat.clear_faults();
     world.api.login(&code).await.fails(400, "code_used");
     assert_eq!(world.code_calls(), 1);
-    assert_eq!(world.api.login(&world.code("alice")).await.ok(200)["isNewUser"], true);
+    assert_eq!(
+        world.api.login(&world.code("alice")).await.ok(200)["isNewUser"],
+        true
+    );
 }
 
 async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(state: SharedState) {
-    let world = World::with(state).set("REQUEST_TIMEOUT_MS", "1000").start().await;
+    let world = World::with(state)
+        .set("REQUEST_TIMEOUT_MS", "1000")
+        .start()
+        .await;
     let code = world.code("alice");
-    world.wechat_fails(Fault { latency_ms: Some(10_000), ..Fault::default() });
+    world.wechat_fails(Fault {
+        latency_ms: Some(10_000),
+        ..Fault::default()
+    });
     world.api.login(&code).await.fails(504, "upstream_timeout");
     world.wechat.clear_faults();
     // The call ended with its request, so it is known that nobody knows.
@@ -123,7 +216,11 @@ async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(s
 async fn a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again(state: SharedState) {
     let world = World::with(state).proxied().start().await;
     let code = world.code("alice");
-    world.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    world
+        .proxies()
+        .dynamodb
+        .set(wire_proxy::Fault::Refuse)
+        .await;
     let answer = world.api.login(&code).await;
     answer.fails(503, "unavailable");
     assert_eq!(answer.header("retry-after"), Some("1"));
@@ -131,7 +228,10 @@ async fn a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again(stat
     assert!(world.rows().await.is_empty());
     world.api.login(&code).await.fails(400, "code_used");
     assert_eq!(world.code_calls(), 1);
-    assert_eq!(world.api.login(&world.code("alice")).await.ok(200)["isNewUser"], true);
+    assert_eq!(
+        world.api.login(&world.code("alice")).await.ok(200)["isNewUser"],
+        true
+    );
 }
 
 async fn a_code_may_be_tried_again_while_wechat_is_busy(state: SharedState) {
@@ -145,7 +245,11 @@ async fn a_code_may_be_tried_again_after_throttling(state: SharedState) {
 async fn retried_after_errcode(state: SharedState, errcode: i32, status: u16, reason: &str) {
     let world = World::start(state).await;
     let code = world.code("alice");
-    world.wechat_fails(Fault { errcode: Some(errcode), times: Some(1), ..Fault::default() });
+    world.wechat_fails(Fault {
+        errcode: Some(errcode),
+        times: Some(1),
+        ..Fault::default()
+    });
     world.api.login(&code).await.fails(status, reason);
     assert_eq!(world.api.login(&code).await.ok(200)["isNewUser"], true);
     assert_eq!(world.code_calls(), 2);
@@ -165,5 +269,8 @@ async fn a_login_asks_wechat_for_nothing_but_code2session(state: SharedState) {
     let world = World::start(state).await;
     world.log_in("alice").await;
     world.log_in("alice").await;
-    assert_eq!(world.wechat.all_calls().into_iter().collect::<Vec<_>>(), [(CODE2SESSION.to_owned(), 2)]);
+    assert_eq!(
+        world.wechat.all_calls().into_iter().collect::<Vec<_>>(),
+        [(CODE2SESSION.to_owned(), 2)]
+    );
 }

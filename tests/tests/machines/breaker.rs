@@ -10,7 +10,8 @@ use shared::{
     kv::{Kv, MemoryStore, Micros, RedisStore, Step},
     random::Random,
     resilience::breaker::{
-        Answer, Breaker, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe, ProbeToken, Standing,
+        Answer, Breaker, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe,
+        ProbeToken, Standing,
     },
 };
 
@@ -65,8 +66,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Call::Impostor),
     ];
     let count = || prop_oneof![3 => Just(0u32), 3 => 1..5u32, 1 => Just(u32::MAX)];
-    let calls = prop_oneof![3 => [count(), count(), count()], 2 => count().prop_map(|good| [good, 0, 0])];
-    let began = prop_oneof![6 => Just(Began::Now), 3 => Just(Began::Known), 1 => Just(Began::Never)];
+    let calls =
+        prop_oneof![3 => [count(), count(), count()], 2 => count().prop_map(|good| [good, 0, 0])];
+    let began =
+        prop_oneof![6 => Just(Began::Now), 3 => Just(Began::Known), 1 => Just(Began::Never)];
     let time = prop_oneof![
         Just(1i64),
         0..1_000_000i64,
@@ -103,18 +106,20 @@ fn event() -> impl Strategy<Value = Event> {
 fn settings() -> impl Strategy<Value = BreakerSettings> {
     let times = (1u64..10_000_000, 1u64..100_000_000, 1u64..20_000_000);
     let min_calls = prop_oneof![3 => 1u32..12, 1 => 12..100u32];
-    (min_calls, 1u32..=100, 1u32..=8, times).prop_map(|(min_calls, ratio_percent, quorum, (min, more, lease))| {
-        let [open_min, open_max, lease] = [min, min + more, lease].map(Duration::from_micros);
-        BreakerSettings {
-            min_calls,
-            ratio_percent,
-            quorum: quorum.div_ceil(3),
-            open_min,
-            open_max,
-            lease,
-            ..BreakerSettings::default()
-        }
-    })
+    (min_calls, 1u32..=100, 1u32..=8, times).prop_map(
+        |(min_calls, ratio_percent, quorum, (min, more, lease))| {
+            let [open_min, open_max, lease] = [min, min + more, lease].map(Duration::from_micros);
+            BreakerSettings {
+                min_calls,
+                ratio_percent,
+                quorum: quorum.div_ceil(3),
+                open_min,
+                open_max,
+                lease,
+                ..BreakerSettings::default()
+            }
+        },
+    )
 }
 
 /// One of the instances: its view of the breaker, and what it knows.
@@ -126,8 +131,13 @@ struct Instance {
 
 fn fleet(settings: &BreakerSettings, random: &Random) -> Vec<Instance> {
     let instance = |_| {
-        let breaker = Breaker::new("wechat", settings, InstanceId::draw(random), random.clone()).unwrap();
-        Instance { breaker, token: ProbeToken::draw(random), known: Generation::default() }
+        let breaker =
+            Breaker::new("wechat", settings, InstanceId::draw(random), random.clone()).unwrap();
+        Instance {
+            breaker,
+            token: ProbeToken::draw(random),
+            known: Generation::default(),
+        }
     };
     (0..INSTANCES).map(instance).collect()
 }
@@ -167,7 +177,8 @@ impl Play<'_> {
     fn wait(&self) -> Micros {
         let time = match self.answer.map(|answer| answer.standing) {
             Some(
-                Standing::Open { retry_after: time } | Standing::HalfOpen(Probe::Taken(time) | Probe::Yours(time)),
+                Standing::Open { retry_after: time }
+                | Standing::HalfOpen(Probe::Taken(time) | Probe::Yours(time)),
             ) => time,
             Some(Standing::Closed | Standing::HalfOpen(Probe::Free)) | None => Duration::ZERO,
         };
@@ -176,12 +187,23 @@ impl Play<'_> {
 
     fn call(&mut self, who: usize, call: Call, [good, slow, failed]: [u32; 3], began: Began) {
         let generation = match began {
-            Began::Now => self.answer.map_or(Generation::default(), |answer| answer.generation),
+            Began::Now => self
+                .answer
+                .map_or(Generation::default(), |answer| answer.generation),
             Began::Known => self.fleet[who].known,
             Began::Never => Answer::read(&[0, 77_777, 0, 0]).unwrap().generation,
         };
-        let outcomes = Outcomes { generation, good, slow, failed };
-        let who = if matches!(call, Call::Probed) { self.prober } else { who };
+        let outcomes = Outcomes {
+            generation,
+            good,
+            slow,
+            failed,
+        };
+        let who = if matches!(call, Call::Probed) {
+            self.prober
+        } else {
+            who
+        };
         if matches!(call, Call::Acquire) {
             self.fleet[who].token = ProbeToken::draw(&self.random);
         }
@@ -191,7 +213,9 @@ impl Play<'_> {
             Call::Acquire => breaker.acquire(*token, outcomes),
             Call::Report => breaker.report(outcomes, None),
             Call::Probed => breaker.report(outcomes, Some(*token)),
-            Call::Impostor => breaker.report(outcomes, Some(self.fleet[(who + 1) % INSTANCES].token)),
+            Call::Impostor => {
+                breaker.report(outcomes, Some(self.fleet[(who + 1) % INSTANCES].token))
+            }
         };
         self.step(step);
         let answer = self.answer.unwrap();
@@ -213,7 +237,13 @@ impl Play<'_> {
 
     fn corrupt(&mut self, at: usize, number: &str) {
         let key = self.key();
-        let Some(text) = self.twin.value(&key).and_then(|value| str::from_utf8(value).ok()) else { return };
+        let Some(text) = self
+            .twin
+            .value(&key)
+            .and_then(|value| str::from_utf8(value).ok())
+        else {
+            return;
+        };
         let mut words: Vec<&str> = text.split(' ').collect();
         let at = at % (words.len() + 1);
         if at < words.len() {
@@ -234,31 +264,63 @@ fn the_breaker_is_the_same_in_rust_and_in_lua() {
     lua.compare(&histories, |twin, (settings, seed, events)| {
         let random = Random::seeded(seed);
         let fleet = fleet(&settings, &random);
-        let mut play = Play { twin, fleet, random, prober: 0, last: None, answer: None, seen: &seen };
+        let mut play = Play {
+            twin,
+            fleet,
+            random,
+            prober: 0,
+            last: None,
+            answer: None,
+            seen: &seen,
+        };
         for event in events {
             play.event(event);
         }
     });
     let seen = seen.into_inner();
     let all = ["Some(Opened)", "Some(Reopened)", "Some(Recovered)"].map(str::to_owned);
-    for what in all.into_iter().chain((0..5).map(|standing| format!("standing {standing}"))) {
-        assert!(seen.get(&what).is_some_and(|count| *count > 40), "{what} was seen too seldom: {seen:?}");
+    for what in all
+        .into_iter()
+        .chain((0..5).map(|standing| format!("standing {standing}")))
+    {
+        assert!(
+            seen.get(&what).is_some_and(|count| *count > 40),
+            "{what} was seen too seldom: {seen:?}"
+        );
     }
 }
 
-/// A closed breaker's text, and that of one whose probe `token` has the lease; `failing` at the end of either.
+/// A closed breaker's text, and that of one whose probe `token` has the lease; `failing` at the end
+/// of either.
 fn texts(now: Micros, token: i64, failing: &str) -> [String; 2] {
     let (second, ago, soon) = (now / 1_000_000, now - 1, now + 1);
     let counts = " 5 2 1".repeat(10);
-    [format!("1 0 7 1 {ago} 0 0 {second}{counts}{failing}"), format!("1 1 7 1 {ago} {token} {soon} 0{counts}{failing}")]
+    [
+        format!("1 0 7 1 {ago} 0 0 {second}{counts}{failing}"),
+        format!("1 1 7 1 {ago} {token} {soon} 0{counts}{failing}"),
+    ]
 }
 
 /// The text, with one word after the other at its limits and beyond, and with more behind it.
 fn edges(text: &str) -> Vec<String> {
     let words: Vec<&str> = text.split(' ').collect();
-    let limits = [0, 1, 3, 4, 16, 17, 1_000_000_000, 1_000_000_001, 1 << 52, (1 << 52) + 1, (1 << 53) - 1, 1i64 << 53];
-    let mut edges: Vec<String> =
-        ["", " ", " 7", " 7 7", " 7 7 7 7", "x", "\0"].map(|tail| format!("{text}{tail}")).into();
+    let limits = [
+        0,
+        1,
+        3,
+        4,
+        16,
+        17,
+        1_000_000_000,
+        1_000_000_001,
+        1 << 52,
+        (1 << 52) + 1,
+        (1 << 53) - 1,
+        1i64 << 53,
+    ];
+    let mut edges: Vec<String> = ["", " ", " 7", " 7 7", " 7 7 7 7", "x", "\0"]
+        .map(|tail| format!("{text}{tail}"))
+        .into();
     edges.extend([1024, 1025].map(|length| format!("{text:length$}")));
     for at in 0..words.len() {
         edges.extend(limits.iter().map(|limit| {
@@ -273,10 +335,21 @@ fn edges(text: &str) -> Vec<String> {
 #[test]
 fn the_edges_of_what_can_be_stored_are_the_same() {
     let random = Random::seeded(1);
-    let fleet = fleet(&BreakerSettings { min_calls: 100, ..BreakerSettings::default() }, &random);
+    let fleet = fleet(
+        &BreakerSettings {
+            min_calls: 100,
+            ..BreakerSettings::default()
+        },
+        &random,
+    );
     let Instance { breaker, token, .. } = &fleet[0];
     let generation = Answer::read(&[0, 7, 0, 0]).unwrap().generation;
-    let [good, bad] = [(1, 0), (0, 1)].map(|(good, failed)| Outcomes { generation, good, failed, slow: 0 });
+    let [good, bad] = [(1, 0), (0, 1)].map(|(good, failed)| Outcomes {
+        generation,
+        good,
+        failed,
+        slow: 0,
+    });
     let steps = [
         breaker.look(good),
         breaker.report(bad, None),
@@ -308,17 +381,38 @@ async fn what_one_instance_sees_open_is_open_for_all() {
     for kv in [redis, Kv::Memory(MemoryStore::new(Clock::System))] {
         let fleet = fleet(&BreakerSettings::default(), &Random::System);
         for Instance { breaker, .. } in &fleet[..2] {
-            kv.step(&breaker.report(Outcomes { failed: 10, ..Outcomes::default() }, None)).await.unwrap();
+            kv.step(&breaker.report(
+                Outcomes {
+                    failed: 10,
+                    ..Outcomes::default()
+                },
+                None,
+            ))
+            .await
+            .unwrap();
         }
-        let reply = kv.step(&fleet[2].breaker.look(Outcomes::default())).await.unwrap();
-        let Standing::Open { retry_after } = Answer::read(&reply).unwrap().standing else { panic!("{reply:?}") };
-        assert!(retry_after > Duration::from_secs(1) && retry_after <= Duration::from_secs(6), "{retry_after:?}");
+        let reply = kv
+            .step(&fleet[2].breaker.look(Outcomes::default()))
+            .await
+            .unwrap();
+        let Standing::Open { retry_after } = Answer::read(&reply).unwrap().standing else {
+            panic!("{reply:?}")
+        };
+        assert!(
+            retry_after > Duration::from_secs(1) && retry_after <= Duration::from_secs(6),
+            "{retry_after:?}"
+        );
     }
 }
 
 #[test]
 fn the_step_says_which_key_it_needs() {
     let random = Random::seeded(1);
-    let [instance, ..] = &fleet(&BreakerSettings::default(), &random)[..] else { panic!() };
-    assert_eq!(instance.breaker.look(Outcomes::default()).keys(), ["{brk:wechat}"]);
+    let [instance, ..] = &fleet(&BreakerSettings::default(), &random)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        instance.breaker.look(Outcomes::default()).keys(),
+        ["{brk:wechat}"]
+    );
 }

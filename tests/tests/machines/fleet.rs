@@ -20,16 +20,26 @@ const CLIENTS: usize = 50;
 /// Requests of each client.
 const REQUESTS: usize = 50;
 const BURST: u32 = 100;
-/// The bucket that denies gets a unit back every 50 ms; the other one would never be full again within the test.
+/// The bucket that denies gets a unit back every 50 ms; the other one would never be full again
+/// within the test.
 const NARROW: Micros = 50_000;
 const WIDE: Micros = 1_000_000;
 
 fn charge() -> Charge {
     let policy = |name, burst, interval: Micros| {
-        Policy::new(name, burst, 1, Duration::from_micros(interval.unsigned_abs())).unwrap()
+        Policy::new(
+            name,
+            burst,
+            1,
+            Duration::from_micros(interval.unsigned_abs()),
+        )
+        .unwrap()
     };
-    let prices =
-        [policy("narrow", BURST, NARROW), policy("wide", 100_000, WIDE)].map(|policy| policy.price(1).unwrap());
+    let prices = [
+        policy("narrow", BURST, NARROW),
+        policy("wide", 100_000, WIDE),
+    ]
+    .map(|policy| policy.price(1).unwrap());
     Charge::new(Identity::Address([203, 0, 113, 7].into()), prices.into())
 }
 
@@ -49,9 +59,14 @@ async fn is_admitted(kv: &Kv, charge: &Charge, denials: &Denials) -> bool {
 
 /// One process of the fleet: does nothing unless the test below has started it.
 #[tokio::test]
-#[allow(clippy::disallowed_methods, reason = "these are no settings: the test tells its own child what to do")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "these are no settings: the test tells its own child what to do"
+)]
 async fn one_process() {
-    let (Ok(url), Ok(shift)) = (env::var("FLEET_REDIS"), env::var("FLEET_CLOCK_SHIFT")) else { return };
+    let (Ok(url), Ok(shift)) = (env::var("FLEET_REDIS"), env::var("FLEET_CLOCK_SHIFT")) else {
+        return;
+    };
     let now = Timestamp::now() + SignedDuration::from_secs(shift.parse().unwrap());
     let (kv, charge) = (store(&url), charge());
     let clients = (0..CLIENTS).map(async |client| {
@@ -66,7 +81,10 @@ async fn one_process() {
         }
         admitted
     });
-    println!("admitted {}", join_all(clients).await.into_iter().sum::<i64>());
+    println!(
+        "admitted {}",
+        join_all(clients).await.into_iter().sum::<i64>()
+    );
 }
 
 fn process(server: &RedisServer, number: i64) -> Process {
@@ -74,22 +92,33 @@ fn process(server: &RedisServer, number: i64) -> Process {
     command.args(["--exact", "fleet::one_process", "--nocapture"]);
     // From a minute behind to a minute ahead.
     let shift = 120 * number / (PROCESSES - 1) - 60;
-    command.env("FLEET_REDIS", server.url()).env("FLEET_CLOCK_SHIFT", shift.to_string());
+    command
+        .env("FLEET_REDIS", server.url())
+        .env("FLEET_CLOCK_SHIFT", shift.to_string());
     Spawn::new(command).spawn()
 }
 
 async fn time(connection: &mut MultiplexedConnection) -> Micros {
-    let (seconds, micros): (Micros, Micros) = redis::cmd("TIME").query_async(connection).await.unwrap();
+    let (seconds, micros): (Micros, Micros) =
+        redis::cmd("TIME").query_async(connection).await.unwrap();
     seconds * 1_000_000 + micros
 }
 
 /// The moment at which a bucket is full again.
 async fn full_at(connection: &mut MultiplexedConnection, key: &str) -> Micros {
-    redis::cmd("GET").arg(key).query_async(connection).await.unwrap()
+    redis::cmd("GET")
+        .arg(key)
+        .query_async(connection)
+        .await
+        .unwrap()
 }
 
-/// Takes what is left now; how many that were, and the moments between which the next one was denied.
-async fn drain(server: &RedisServer, connection: &mut MultiplexedConnection) -> (i64, Micros, Micros) {
+/// Takes what is left now; how many that were, and the moments between which the next one was
+/// denied.
+async fn drain(
+    server: &RedisServer,
+    connection: &mut MultiplexedConnection,
+) -> (i64, Micros, Micros) {
     let (kv, charge) = (store(&server.url()), charge());
     let mut admitted = 0;
     loop {
@@ -106,18 +135,33 @@ async fn a_fleet_admits_exactly_the_burst_and_what_came_back() {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let begin = time(&mut connection).await;
-    let processes: Vec<_> = (0..PROCESSES).map(|number| process(&server, number)).collect();
-    let told = join_all(processes.iter().map(|process| process.wait_for_line("admitted "))).await;
-    let counts = told.iter().map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap());
+    let processes: Vec<_> = (0..PROCESSES)
+        .map(|number| process(&server, number))
+        .collect();
+    let told = join_all(
+        processes
+            .iter()
+            .map(|process| process.wait_for_line("admitted ")),
+    )
+    .await;
+    let counts = told
+        .iter()
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap());
     let fleet: i64 = counts.sum();
     let (rest, before, after) = drain(&server, &mut connection).await;
     let admitted = fleet + rest;
 
-    // No denial has cost anything: each bucket has paid for the admissions and nothing else, from the same moment on.
+    // No denial has cost anything: each bucket has paid for the admissions and nothing else, from
+    // the same moment on.
     let charge = charge();
-    let [narrow, wide] = charge.keys() else { panic!() };
+    let [narrow, wide] = charge.keys() else {
+        panic!()
+    };
     let first = full_at(&mut connection, narrow).await - admitted * NARROW;
-    assert_eq!(first, full_at(&mut connection, wide).await - admitted * WIDE);
+    assert_eq!(
+        first,
+        full_at(&mut connection, wide).await - admitted * WIDE
+    );
     assert!((begin..=after).contains(&first), "{begin} {first} {after}");
 
     // Not one too many, and not one too few.
@@ -129,6 +173,12 @@ async fn a_fleet_admits_exactly_the_burst_and_what_came_back() {
         allowed(after)
     );
     let asked = PROCESSES * i64::try_from(CLIENTS * REQUESTS).unwrap();
-    println!("{fleet} of {asked} admitted in {} ms, {rest} afterwards", (before - first) / 1000);
-    assert!(admitted > i64::from(BURST) && fleet < asked / 10, "most are denied, and time has passed");
+    println!(
+        "{fleet} of {asked} admitted in {} ms, {rest} afterwards",
+        (before - first) / 1000
+    );
+    assert!(
+        admitted > i64::from(BURST) && fleet < asked / 10,
+        "most are denied, and time has passed"
+    );
 }

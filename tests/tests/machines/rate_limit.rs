@@ -18,7 +18,8 @@ enum Event {
     Pass(Micros),
     /// A request comes exactly when the last one was told to, or this much later.
     Return(Micros),
-    /// A price for each policy, if it is asked at all: a part of its burst in percent, and how it is meant.
+    /// A price for each policy, if it is asked at all: a part of its burst in percent, and how it
+    /// is meant.
     Ask(Vec<Option<(u32, Mode)>>),
     /// The same again: the first answer was lost.
     AskAgain,
@@ -26,7 +27,8 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let mode = prop_oneof![6 => Just(Mode::Enforced), 1 => Just(Mode::Shadow), 1 => Just(Mode::Debit)];
+    let mode =
+        prop_oneof![6 => Just(Mode::Enforced), 1 => Just(Mode::Shadow), 1 => Just(Mode::Debit)];
     let cost = prop_oneof![3 => Just(0u32), 3 => 0..=40u32, 1 => Just(100)];
     let price = prop_oneof![1 => Just(None), 4 => (cost, mode).prop_map(Some)];
     let number = prop_oneof![
@@ -40,7 +42,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => prop::sample::select(vec!["", "nan", "inf", "0x10", "1e3", " 7", "1.5", "-0", "007"]).prop_map(Vec::from),
         1 => vec(any::<u8>(), 0..20),
     ];
-    let step = prop_oneof![Just(1i64), 0..1_000i64, 0..1_000_000i64, 0..100_000_000i64, Just(86_400_000_000)];
+    let step = prop_oneof![
+        Just(1i64),
+        0..1_000i64,
+        0..1_000_000i64,
+        0..100_000_000i64,
+        Just(86_400_000_000)
+    ];
     prop_oneof![
         10 => vec(price, NAMES.len()).prop_map(Event::Ask),
         1 => Just(Event::AskAgain),
@@ -54,10 +62,16 @@ fn event() -> impl Strategy<Value = Event> {
 fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let interval = prop_oneof![1..10u64, 1..5_000u64, 1..3_000_000u64];
     let burst = prop_oneof![1..4u32, 1..200u32];
-    let policy =
-        |name: &'static str, (burst, interval)| Policy::new(name, burst, 1, Duration::from_micros(interval)).unwrap();
-    vec((burst, interval), NAMES.len())
-        .prop_map(move |numbers| NAMES.into_iter().zip(numbers).map(|(name, numbers)| policy(name, numbers)).collect())
+    let policy = |name: &'static str, (burst, interval)| {
+        Policy::new(name, burst, 1, Duration::from_micros(interval)).unwrap()
+    };
+    vec((burst, interval), NAMES.len()).prop_map(move |numbers| {
+        NAMES
+            .into_iter()
+            .zip(numbers)
+            .map(|(name, numbers)| policy(name, numbers))
+            .collect()
+    })
 }
 
 fn charge(policies: &[Policy], asked: &[Option<(u32, Mode)>]) -> Charge {
@@ -83,16 +97,23 @@ fn play(twin: &mut Twin, policies: &[Policy], events: Vec<Event>, seen: &Seen) {
         match event {
             Event::Pass(time) => twin.pass(time),
             Event::Return(later) => twin.pass(retry_after + later),
-            Event::Garbage(at, value) => twin.put(&format!("{{ip:203.0.113.7}}:rl:{}", NAMES[at]), value),
+            Event::Garbage(at, value) => {
+                twin.put(&format!("{{ip:203.0.113.7}}:rl:{}", NAMES[at]), value)
+            }
             Event::Ask(_) | Event::AskAgain => {
                 if let Event::Ask(asked) = event {
                     last = charge(policies, &asked);
                 }
                 let decision = last.decision(&twin.step(&last)).unwrap();
                 retry_after = i64::try_from(decision.retry_after().as_micros()).unwrap();
-                let outcome = if decision.is_admitted() { &seen.admitted } else { &seen.denied };
+                let outcome = if decision.is_admitted() {
+                    &seen.admitted
+                } else {
+                    &seen.denied
+                };
                 outcome.update(|count| count + 1);
-                seen.told_only.update(|count| count + u32::from(decision.shadow_denials().next().is_some()));
+                seen.told_only
+                    .update(|count| count + u32::from(decision.shadow_denials().next().is_some()));
             }
         }
     }
@@ -103,7 +124,9 @@ fn the_rate_limiter_is_the_same_in_rust_and_in_lua() {
     let lua = Lua::load(LUA);
     let seen = Seen::default();
     let histories = (policies(), vec(event(), 1..80));
-    lua.compare(&histories, |twin, (policies, events)| play(twin, &policies, events, &seen));
+    lua.compare(&histories, |twin, (policies, events)| {
+        play(twin, &policies, events, &seen)
+    });
     for count in [seen.admitted, seen.denied, seen.told_only] {
         assert!(count.get() > 300, "the histories went everywhere");
     }

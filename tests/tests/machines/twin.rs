@@ -8,8 +8,8 @@ use redis::{AsyncConnectionConfig, Client, Pipeline, aio::MultiplexedConnection}
 use shared::kv::{Micros, Step, Write};
 use tokio::runtime::Runtime;
 
-/// Around the script under test: the time comes from the last argument, what it stores is told, and nothing expires
-/// by the server's own clock. The driver removes what has expired by the test's.
+/// Around the script under test: the time comes from the last argument, what it stores is told, and
+/// nothing expires by the server's own clock. The driver removes what has expired by the test's.
 const HEAD: &str = "
 local now = tonumber(table.remove(ARGV))
 local server, writes = redis, {}
@@ -46,19 +46,39 @@ impl Lua {
             // A whole history is one pipeline.
             let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
             let client = Client::open(server.url()).unwrap();
-            let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&patient)
+                .await
+                .unwrap();
             let mut load = redis::cmd("SCRIPT");
             load.arg("LOAD").arg(format!("{HEAD}{body}{TAIL}"));
-            let hash = load.query_async(&mut connection).await.expect("the script compiles");
+            let hash = load
+                .query_async(&mut connection)
+                .await
+                .expect("the script compiles");
             (server, connection, hash)
         });
-        Self { runtime, connection, hash, _server: server }
+        Self {
+            runtime,
+            connection,
+            hash,
+            _server: server,
+        }
     }
 
     /// Runs the test for many random histories.
-    pub fn compare<S: proptest::strategy::Strategy>(&self, histories: &S, play: impl Fn(&mut Twin, S::Value)) {
-        let mut runner = TestRunner::new(Config { cases: 400, ..Config::default() });
-        let outcome = runner.run(histories, |history| self.compare_one(|twin| play(twin, history)));
+    pub fn compare<S: proptest::strategy::Strategy>(
+        &self,
+        histories: &S,
+        play: impl Fn(&mut Twin, S::Value),
+    ) {
+        let mut runner = TestRunner::new(Config {
+            cases: 400,
+            ..Config::default()
+        });
+        let outcome = runner.run(histories, |history| {
+            self.compare_one(|twin| play(twin, history))
+        });
         outcome.unwrap_or_else(|error| panic!("{error}"));
     }
 
@@ -83,13 +103,23 @@ impl Twin {
     fn new(hash: &str) -> Self {
         let mut commands = Pipeline::new();
         commands.cmd("FLUSHDB").ignore();
-        Self { now: 1_800_000_000_000_000, hash: hash.to_owned(), stored: BTreeMap::new(), commands, expected: vec![] }
+        Self {
+            now: 1_800_000_000_000_000,
+            hash: hash.to_owned(),
+            stored: BTreeMap::new(),
+            commands,
+            expected: vec![],
+        }
     }
 
     /// Moves the clock, also back.
     pub fn pass(&mut self, time: Micros) {
         self.now += time;
-        for key in self.stored.extract_if(.., |_, (_, gone_at)| *gone_at <= self.now).map(|(key, _)| key) {
+        for key in self
+            .stored
+            .extract_if(.., |_, (_, gone_at)| *gone_at <= self.now)
+            .map(|(key, _)| key)
+        {
             self.commands.del(key).ignore();
         }
     }
@@ -107,28 +137,52 @@ impl Twin {
     /// Takes a step with the Rust machine; its reply.
     pub fn step(&mut self, step: &dyn Step) -> Vec<i64> {
         let keys = step.keys();
-        let values: Vec<_> = keys.iter().map(|key| self.value(key).map(|value| value.to_vec().into())).collect();
+        let values: Vec<_> = keys
+            .iter()
+            .map(|key| self.value(key).map(|value| value.to_vec().into()))
+            .collect();
         let applied = step.apply(self.now, &values);
         let mut writes = vec![];
         for (key, write) in zip(keys, applied.writes) {
-            let Write::Put(value, life) = write else { continue };
+            let Write::Put(value, life) = write else {
+                continue;
+            };
             assert!(!life.is_zero(), "Redis takes no expiry of nothing");
-            let parts = ["SET", key, str::from_utf8(&value).unwrap(), "PX", &life.as_millis().to_string()];
+            let parts = [
+                "SET",
+                key,
+                str::from_utf8(&value).unwrap(),
+                "PX",
+                &life.as_millis().to_string(),
+            ];
             writes.push(parts.map(|part| part.as_bytes().to_vec()).to_vec());
             let gone_at = self.now + Micros::try_from(life.as_micros()).unwrap();
             self.stored.insert(key.clone(), (value.to_vec(), gone_at));
         }
-        let values = keys.iter().map(|key| self.value(key).map(<[u8]>::to_vec)).collect();
+        let values = keys
+            .iter()
+            .map(|key| self.value(key).map(<[u8]>::to_vec))
+            .collect();
         let context = format!("at {}: {:?} {:?}", self.now, keys, step.arguments());
-        self.expected.push((context, (applied.reply.clone(), writes, values)));
-        let call = self.commands.cmd("EVALSHA").arg(&self.hash).arg(keys.len()).arg(keys);
+        self.expected
+            .push((context, (applied.reply.clone(), writes, values)));
+        let call = self
+            .commands
+            .cmd("EVALSHA")
+            .arg(&self.hash)
+            .arg(keys.len())
+            .arg(keys);
         call.arg(step.arguments()).arg(self.now);
         applied.reply
     }
 
     /// Lets the Lua machine do the same, and compares.
     async fn check(self, mut connection: MultiplexedConnection) -> Result<(), TestCaseError> {
-        let told: Vec<Told> = self.commands.query_async(&mut connection).await.expect("the script runs");
+        let told: Vec<Told> = self
+            .commands
+            .query_async(&mut connection)
+            .await
+            .expect("the script runs");
         assert_eq!(told.len(), self.expected.len());
         for ((context, rust), lua) in zip(self.expected, told) {
             proptest::prop_assert_eq!(rust, lua, "{}", context);

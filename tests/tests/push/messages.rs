@@ -27,7 +27,12 @@ both_ways!(
 async fn wechat_gets_its_echo_and_nothing_else(state: SharedState) {
     let world = world(state).await;
     for app_id in [APP_ID, OTHER_APP_ID] {
-        let order = PushOrder { verify: true, user: "x".into(), app_id: Some(app_id.into()), ..PushOrder::default() };
+        let order = PushOrder {
+            verify: true,
+            user: "x".into(),
+            app_id: Some(app_id.into()),
+            ..PushOrder::default()
+        };
         let question = world.wechat.push(&order).unwrap();
         let told = deliver(&world.api, &question).await;
         let echo = question.query.rsplit_once("echostr=").unwrap().1;
@@ -40,13 +45,21 @@ async fn wechat_gets_its_echo_and_nothing_else(state: SharedState) {
 
 async fn a_message_is_taken_in_every_mode_and_form(state: SharedState) {
     let world = world(state).await;
-    for order in [debug_demo(), text("你好 ]]> <b>&amp;</b>"), event("wxa_media_check", json!({"trace_id": "t"}))] {
+    for order in [
+        debug_demo(),
+        text("你好 ]]> <b>&amp;</b>"),
+        event("wxa_media_check", json!({"trace_id": "t"})),
+    ] {
         for (way, order) in every_way(&order) {
             // Another second, another event.
             world.clock.advance_seconds(1);
             let own = Own::start(&world, None, 0).await;
             let told = deliver(&own.api, &world.wechat.push(&order).unwrap()).await;
-            assert_eq!((told.status, told.body.as_str(), own.calls()), (200, "success", 1), "{way}");
+            assert_eq!(
+                (told.status, told.body.as_str(), own.calls()),
+                (200, "success", 1),
+                "{way}"
+            );
         }
     }
 }
@@ -55,17 +68,29 @@ async fn a_message_of_a_kind_that_nobody_knows_is_taken(state: SharedState) {
     let world = world(state).await;
     let fields = json!({"list": [{"a": 1}, {"a": 2}], "deep": {"er": {"still": true}}});
     for (_, order) in every_way(&event("an_event_of_tomorrow", fields)) {
-        deliver(&world.api, &world.wechat.push(&order).unwrap()).await.is_success();
+        deliver(&world.api, &world.wechat.push(&order).unwrap())
+            .await
+            .is_success();
     }
 }
 
 async fn a_mini_program_without_a_key_is_answered_in_the_compatible_mode(state: SharedState) {
     let world = world(state).await;
     // Its console has a key that the backend was not told.
-    let wechat = crate::scene::other_wechat(&world, |config| config.encoding_aes_key = Some("k".repeat(43)));
-    let order = PushOrder { mode: Some(PushMode::Compatible), ..plain(debug_demo()) };
-    let order = PushOrder { mode: Some(PushMode::Compatible), ..order };
-    deliver(&world.api, &wechat.push(&order).unwrap()).await.is_success();
+    let wechat = crate::scene::other_wechat(&world, |config| {
+        config.encoding_aes_key = Some("k".repeat(43))
+    });
+    let order = PushOrder {
+        mode: Some(PushMode::Compatible),
+        ..plain(debug_demo())
+    };
+    let order = PushOrder {
+        mode: Some(PushMode::Compatible),
+        ..order
+    };
+    deliver(&world.api, &wechat.push(&order).unwrap())
+        .await
+        .is_success();
 }
 
 async fn a_reply_comes_in_the_form_of_the_message(state: SharedState) {
@@ -73,10 +98,24 @@ async fn a_reply_comes_in_the_form_of_the_message(state: SharedState) {
     let own = Own::start(&world, Some(json!({"demo_resp": "good <luck>"})), 0).await;
     let told = deliver(&own.api, &world.wechat.push(&plain(debug_demo())).unwrap()).await;
     let expected = (200, "application/json", r#"{"demo_resp":"good <luck>"}"#);
-    assert_eq!((told.status, told.content_type.as_str(), told.body.as_str()), expected);
-    let told = deliver(&own.api, &world.wechat.push(&xml(plain(debug_demo()))).unwrap()).await;
-    let expected = (200, "text/xml", "<xml><demo_resp><![CDATA[good <luck>]]></demo_resp></xml>");
-    assert_eq!((told.status, told.content_type.as_str(), told.body.as_str()), expected);
+    assert_eq!(
+        (told.status, told.content_type.as_str(), told.body.as_str()),
+        expected
+    );
+    let told = deliver(
+        &own.api,
+        &world.wechat.push(&xml(plain(debug_demo()))).unwrap(),
+    )
+    .await;
+    let expected = (
+        200,
+        "text/xml",
+        "<xml><demo_resp><![CDATA[good <luck>]]></demo_resp></xml>",
+    );
+    assert_eq!(
+        (told.status, told.content_type.as_str(), told.body.as_str()),
+        expected
+    );
 }
 
 async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(state: SharedState) {
@@ -87,7 +126,10 @@ async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(state: SharedSt
     let wechat = PushSecrets::new(config.token.as_str().into(), key);
     for format in [PushFormat::Json, PushFormat::Xml] {
         // In XML all is text, so it is another event by what it says.
-        let order = PushOrder { format, ..debug_demo() };
+        let order = PushOrder {
+            format,
+            ..debug_demo()
+        };
         let told = deliver(&own.api, &world.wechat.push(&order).unwrap()).await;
         let (_, fields) = shared::wechat::push::Format::read(&told.body).unwrap();
         let field = |name: &str| match &fields[name] {
@@ -96,13 +138,24 @@ async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(state: SharedSt
         };
         let (timestamp, nonce) = (field("TimeStamp"), field("Nonce"));
         assert_eq!(timestamp, "1795420800", "the world's clock");
-        let stamp = Stamp { timestamp: &timestamp, nonce: &nonce };
-        let opened = wechat.open(stamp, &field("MsgSignature"), &field("Encrypt")).unwrap();
+        let stamp = Stamp {
+            timestamp: &timestamp,
+            nonce: &nonce,
+        };
+        let opened = wechat
+            .open(stamp, &field("MsgSignature"), &field("Encrypt"))
+            .unwrap();
         let (content_type, message) = match format {
             PushFormat::Json => ("application/json", r#"{"demo_resp":"good luck"}"#),
-            PushFormat::Xml => ("text/xml", "<xml><demo_resp><![CDATA[good luck]]></demo_resp></xml>"),
+            PushFormat::Xml => (
+                "text/xml",
+                "<xml><demo_resp><![CDATA[good luck]]></demo_resp></xml>",
+            ),
         };
-        assert_eq!((told.content_type.as_str(), opened.message.as_str()), (content_type, message));
+        assert_eq!(
+            (told.content_type.as_str(), opened.message.as_str()),
+            (content_type, message)
+        );
         assert_eq!(opened.receiver, APP_ID);
     }
 }
@@ -123,7 +176,13 @@ async fn one_message_is_one_line_without_what_it_says(state: SharedState) {
     let mut lines = log.json_where("message", &"message push".into());
     lines.retain(|line| line["request_id"] == id);
     assert_eq!(lines.len(), 1);
-    assert_eq!((&lines[0]["kind"], &lines[0]["app_id"]), (&json!("text"), &json!(APP_ID)));
+    assert_eq!(
+        (&lines[0]["kind"], &lines[0]["app_id"]),
+        (&json!("text"), &json!(APP_ID))
+    );
     let open_id = world.wechat.open_id("alice", None).unwrap();
-    log.assert_without_secrets([("a message", "a-word-of-alice-7Yq2"), ("an openid", open_id.as_str())]);
+    log.assert_without_secrets([
+        ("a message", "a-word-of-alice-7Yq2"),
+        ("an openid", open_id.as_str()),
+    ]);
 }

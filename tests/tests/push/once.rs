@@ -42,7 +42,10 @@ async fn each_delivery_gets_the_same_reply(state: SharedState) {
     let push = world.wechat.push(&plain(debug_demo())).unwrap();
     let answers = join_all((0..5).map(|_| deliver(&own.api, &push))).await;
     let bodies: BTreeSet<_> = answers.iter().map(|told| told.body.as_str()).collect();
-    assert_eq!((bodies, own.calls()), (BTreeSet::from([r#"{"demo_resp":"good luck"}"#]), 1));
+    assert_eq!(
+        (bodies, own.calls()),
+        (BTreeSet::from([r#"{"demo_resp":"good luck"}"#]), 1)
+    );
 }
 
 async fn a_later_delivery_under_a_new_signature_is_the_same_message(state: SharedState) {
@@ -50,12 +53,18 @@ async fn a_later_delivery_under_a_new_signature_is_the_same_message(state: Share
     let own = Own::start(&world, None, 0).await;
     // Messages are known by their id, events by all that they say.
     let mut message = text("hello");
-    message.fields.insert("MsgId".into(), json!(23_456_789_012_345_678_u64));
+    message
+        .fields
+        .insert("MsgId".into(), json!(23_456_789_012_345_678_u64));
     let mut event = debug_demo();
-    event.fields.insert("CreateTime".into(), json!(1_795_420_800));
+    event
+        .fields
+        .insert("CreateTime".into(), json!(1_795_420_800));
     for (calls, order) in [(1, message), (2, event)] {
         for _ in 0..3 {
-            deliver(&own.api, &world.wechat.push(&order).unwrap()).await.is_success();
+            deliver(&own.api, &world.wechat.push(&order).unwrap())
+                .await
+                .is_success();
             world.clock.advance_seconds(5);
         }
         assert_eq!(own.calls(), calls);
@@ -68,7 +77,9 @@ async fn two_users_in_the_same_second_are_two_events(state: SharedState) {
     for user in ["alice", "bob"] {
         let mut order = event("user_authorization_revoke", json!({"RevokeInfo": "8"}));
         order.user = user.into();
-        deliver(&own.api, &world.wechat.push(&order).unwrap()).await.is_success();
+        deliver(&own.api, &world.wechat.push(&order).unwrap())
+            .await
+            .is_success();
     }
     assert_eq!(own.calls(), 2);
 }
@@ -114,8 +125,14 @@ async fn a_handler_that_takes_too_long_is_a_504_in_time() {
     let (own, permits) = Own::waiting(&world).await;
     let push = world.wechat.push(&debug_demo()).unwrap();
     let start = Instant::now();
-    refusal(&own.api, &push).await.fails(504, "upstream_timeout");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    refusal(&own.api, &push)
+        .await
+        .fails(504, "upstream_timeout");
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     // By the time it comes again, nobody is held to be at it any more.
     world.clock.advance_seconds(6);
     permits.add_permits(1);
@@ -125,8 +142,15 @@ async fn a_handler_that_takes_too_long_is_a_504_in_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_does_not_take_over_because_redis_goes_away() {
-    let world = World::with(SharedState::Redis).own_redis().proxied().start().await;
-    let ((one, permits), other) = (Own::waiting(&world).await, Own::start(&world, None, 0).await);
+    let world = World::with(SharedState::Redis)
+        .own_redis()
+        .proxied()
+        .start()
+        .await;
+    let ((one, permits), other) = (
+        Own::waiting(&world).await,
+        Own::start(&world, None, 0).await,
+    );
     let push = world.wechat.push(&debug_demo()).unwrap();
     let redis = world.proxies().redis.as_ref().unwrap();
     let (first, second, ()) = futures_util::join!(
@@ -139,7 +163,14 @@ async fn who_waits_does_not_take_over_because_redis_goes_away() {
         async {
             one.is_called().await;
             let looked = async {
-                while redis.take_traffic().commands.iter().filter(|command| *command == "GET").count() == 0 {
+                while redis
+                    .take_traffic()
+                    .commands
+                    .iter()
+                    .filter(|command| *command == "GET")
+                    .count()
+                    == 0
+                {
                     tokio::task::yield_now().await;
                 }
             };
@@ -151,22 +182,35 @@ async fn who_waits_does_not_take_over_because_redis_goes_away() {
     );
     first.is_success();
     // It is told to come again, because what happened can't be known.
-    assert_eq!((second.status, one.calls(), other.calls()), (503, 1, 0), "{second:?}");
+    assert_eq!(
+        (second.status, one.calls(), other.calls()),
+        (503, 1, 0),
+        "{second:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instances_share_what_was_handled() {
     let world = world(SharedState::Redis).await;
-    let (one, other) = (Own::start(&world, None, 0).await, Own::start(&world, None, 0).await);
+    let (one, other) = (
+        Own::start(&world, None, 0).await,
+        Own::start(&world, None, 0).await,
+    );
     let push = world.wechat.push(&debug_demo()).unwrap();
-    let answers = join_all((0..20).map(|at| deliver(if at % 2 == 0 { &one.api } else { &other.api }, &push))).await;
+    let answers =
+        join_all((0..20).map(|at| deliver(if at % 2 == 0 { &one.api } else { &other.api }, &push)))
+            .await;
     answers.iter().for_each(crate::scene::Told::is_success);
     assert_eq!(one.calls() + other.calls(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_a_message_is_still_handled_once_by_an_instance() {
-    let world = World::with(SharedState::Redis).own_redis().proxied().start().await;
+    let world = World::with(SharedState::Redis)
+        .own_redis()
+        .proxied()
+        .start()
+        .await;
     let own = Own::start(&world, None, 0).await;
     let redis = world.proxies().redis.as_ref().unwrap();
     redis.set(wire_proxy::Fault::Refuse).await;

@@ -54,7 +54,10 @@ async fn a_slot_that_is_on_the_move_is_followed() {
     kv.delete(moving).await.unwrap();
     cluster.start_moving_slot(moving, 1).await;
     assert!(kv.add(record(moving, "there")).await.unwrap());
-    assert_eq!(kv.get([moving, &keys[2]]).await.unwrap(), [Some("there".into()), Some("1".into())]);
+    assert_eq!(
+        kv.get([moving, &keys[2]]).await.unwrap(),
+        [Some("there".into()), Some("1".into())]
+    );
 }
 
 #[tokio::test]
@@ -67,7 +70,10 @@ async fn a_lost_node_costs_its_own_keys_only() {
     for _ in 0..20 {
         kv.get([lost]).await.unwrap_err();
         kv.get([lost, &rest[0]]).await.unwrap_err();
-        assert_eq!(kv.get([&rest[0], &rest[1]]).await.unwrap(), [Some("1".into()), Some("1".into())]);
+        assert_eq!(
+            kv.get([&rest[0], &rest[1]]).await.unwrap(),
+            [Some("1".into()), Some("1".into())]
+        );
     }
     kv.ping().await.unwrap_err();
 }
@@ -83,7 +89,11 @@ async fn a_silent_node_keeps_nobody_waiting_who_wants_nothing_of_it() {
     let (lost, found) = tokio::join!(kv.get([silent]), async {
         let found = kv.get([&rest[0], &rest[1]]).await;
         // Long before the 5 s that the other one waits.
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            start.elapsed()
+        );
         found
     });
     lost.unwrap_err();
@@ -101,19 +111,33 @@ async fn a_replica_that_takes_over_is_found() {
     cluster.replaced(0).await;
     let start = Instant::now();
     while kv.put(record(&keys[0], "2")).await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(2), "used again within 2 s");
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "used again within 2 s"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(kv.get([&keys[0], &keys[1]]).await.unwrap(), [Some("2".into()), Some("1".into())]);
+    assert_eq!(
+        kv.get([&keys[0], &keys[1]]).await.unwrap(),
+        [Some("2".into()), Some("1".into())]
+    );
     kv.ping().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_cluster_that_is_not_there_costs_its_budget_once() {
-    let kv = client("redis://127.0.0.1:1/,redis://127.0.0.1:2/", RedisMode::Cluster, None);
+    let kv = client(
+        "redis://127.0.0.1:1/,redis://127.0.0.1:2/",
+        RedisMode::Cluster,
+        None,
+    );
     let start = Instant::now();
     for _ in 0..100 {
         kv.get(["{a}:k"]).await.unwrap_err();
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }

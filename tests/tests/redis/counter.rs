@@ -20,7 +20,10 @@ pub struct Count {
 
 impl Count {
     pub fn new(key: &str, by: i64) -> Self {
-        Self { keys: [key.to_owned()], by }
+        Self {
+            keys: [key.to_owned()],
+            by,
+        }
     }
 }
 
@@ -40,6 +43,9 @@ impl Step for Count {
     fn apply(&self, _: Micros, values: &[Option<Bytes>]) -> Applied {
         let number = |value: &Bytes| std::str::from_utf8(value).unwrap().parse::<i64>().unwrap();
         let count = values[0].as_ref().map_or(0, number) + self.by;
-        Applied { writes: vec![Write::Put(count.to_string().into(), Duration::from_mins(1))], reply: vec![count] }
+        Applied {
+            writes: vec![Write::Put(count.to_string().into(), Duration::from_mins(1))],
+            reply: vec![count],
+        }
     }
 }

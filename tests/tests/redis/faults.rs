@@ -1,7 +1,7 @@
 //! What requests pay for a Redis that fails, and when it is used again.
 //!
-//! Waits are those of the log (`redis_ms`), not of the clock on the wall: what a busy machine adds is not Redis'. Each
-//! case prints a line of the table in docs/resilience.md.
+//! Waits are those of the log (`redis_ms`), not of the clock on the wall: what a busy machine adds
+//! is not Redis'. Each case prints a line of the table in docs/resilience.md.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use crate::load::{Sample, lasting, percentile, under_load};
 
 /// What a request may wait for Redis.
 const BUDGET_MS: f64 = 50.0;
-/// When the first requests have surely told the instance: their budget, and what a busy machine adds.
+/// When the first requests have surely told the instance: their budget, and what a busy machine
+/// adds.
 const FIRST: Duration = Duration::from_millis(400);
 /// How soon a Redis that is well again has to be used again.
 const RECOVERY: Duration = Duration::from_secs(2);
@@ -46,15 +47,30 @@ impl Stage {
 }
 
 /// Breaks Redis under load and mends it again.
-async fn endures(name: &str, cost: Cost, break_it: impl AsyncFn(&mut Stage), mend: impl AsyncFn(&mut Stage)) {
+async fn endures(
+    name: &str,
+    cost: Cost,
+    break_it: impl AsyncFn(&mut Stage),
+    mend: impl AsyncFn(&mut Stage),
+) {
     let _turn = TURN.lock().await;
     capture();
-    let plan = World::with(SharedState::Redis).own_redis().proxied().set("REDIS_TIMEOUT_MS", "50");
-    // One user asks more often than a person would; but the limit is asked for, in a script that writes.
-    let world = plan.set("RATE_LIMIT_USER", "1000/s burst 100000").start().await;
+    let plan = World::with(SharedState::Redis)
+        .own_redis()
+        .proxied()
+        .set("REDIS_TIMEOUT_MS", "50");
+    // One user asks more often than a person would; but the limit is asked for, in a script that
+    // writes.
+    let world = plan
+        .set("RATE_LIMIT_USER", "1000/s burst 100000")
+        .start()
+        .await;
     let tokens = world.log_in("alice").await;
     world.api.info(&tokens.access).await.ok(200);
-    let mut stage = Stage { world, other: RedisServer::start().await };
+    let mut stage = Stage {
+        world,
+        other: RedisServer::start().await,
+    };
     let (mut broken, mut mended) = (Instant::now(), Instant::now());
     let api = stage.world.api.clone();
     let samples = under_load(&api, &tokens, async {
@@ -72,7 +88,11 @@ async fn endures(name: &str, cost: Cost, break_it: impl AsyncFn(&mut Stage), men
 
 fn judge(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, mended: Instant) {
     let between = |from: Instant, to: Instant| -> Vec<Sample> {
-        samples.iter().filter(|sample| sample.started >= from && sample.started < to).cloned().collect()
+        samples
+            .iter()
+            .filter(|sample| sample.started >= from && sample.started < to)
+            .cloned()
+            .collect()
     };
     let end = samples.last().unwrap().started;
     let later = between(broken + FIRST, mended);
@@ -80,7 +100,10 @@ fn judge(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, mended: I
     let first = |sample: &&Sample| sample.ended >= broken && sample.started < broken + FIRST;
     let first: Vec<_> = samples.iter().filter(first).cloned().collect();
     let after = between(mended, end);
-    let back = after.iter().find(|sample| !sample.degraded).unwrap_or_else(|| panic!("{name}: used again"));
+    let back = after
+        .iter()
+        .find(|sample| !sample.degraded)
+        .unwrap_or_else(|| panic!("{name}: used again"));
     let recovery = back.started - mended;
     let failed = samples.iter().filter(|sample| sample.status != 200).count();
     println!(
@@ -92,17 +115,36 @@ fn judge(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, mended: I
         recovery.as_millis(),
     );
     assert_eq!(failed, 0, "{name}: no request fails because of Redis");
-    assert!(percentile(samples, 100) <= BUDGET_MS, "{name}: nobody waits longer than the budget");
-    assert!(later.len() > 20 && end > mended + RECOVERY, "{name}: there was load all the time");
+    assert!(
+        percentile(samples, 100) <= BUDGET_MS,
+        "{name}: nobody waits longer than the budget"
+    );
+    assert!(
+        later.len() > 20 && end > mended + RECOVERY,
+        "{name}: there was load all the time"
+    );
     if *cost == Cost::Degraded {
-        assert!(later.iter().all(|sample| sample.degraded), "{name}: the fault was one");
-        assert!(percentile(&later, 95) <= 1.0, "{name}: later requests do not wait");
+        assert!(
+            later.iter().all(|sample| sample.degraded),
+            "{name}: the fault was one"
+        );
+        assert!(
+            percentile(&later, 95) <= 1.0,
+            "{name}: later requests do not wait"
+        );
     }
-    assert!(recovery <= RECOVERY, "{name}: used again after {recovery:?}");
+    assert!(
+        recovery <= RECOVERY,
+        "{name}: used again after {recovery:?}"
+    );
     // A busy machine makes a PING take longer than 50 ms now and then.
     let settled = between(mended + RECOVERY, end);
     let well = settled.iter().filter(|sample| !sample.degraded).count();
-    assert!(well * 10 >= settled.len() * 8, "{name}: {well} of {} requests use Redis", settled.len());
+    assert!(
+        well * 10 >= settled.len() * 8,
+        "{name}: {well} of {} requests use Redis",
+        settled.len()
+    );
 }
 
 async fn set(stage: &mut Stage, fault: Fault) {
@@ -125,7 +167,8 @@ async fn frozen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow() {
-    let slow = async |stage: &mut Stage| set(stage, Fault::Latency(Duration::from_millis(500))).await;
+    let slow =
+        async |stage: &mut Stage| set(stage, Fault::Latency(Duration::from_millis(500))).await;
     let heal = async |stage: &mut Stage| set(stage, Fault::None).await;
     endures("500 ms latency", Cost::Degraded, slow, heal).await;
 }
@@ -162,10 +205,26 @@ async fn replica() {
     let follow = async |stage: &mut Stage| {
         // What is cached could still be read.
         let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("FLUSHALL").cmd("REPLICAOF").arg("127.0.0.1").arg(stage.other.port());
-        pipeline.exec_async(&mut stage.world.redis().connection().await).await.unwrap();
+        pipeline
+            .atomic()
+            .cmd("FLUSHALL")
+            .cmd("REPLICAOF")
+            .arg("127.0.0.1")
+            .arg(stage.other.port());
+        pipeline
+            .exec_async(&mut stage.world.redis().connection().await)
+            .await
+            .unwrap();
     };
-    let lead = async |stage: &mut Stage| drop(stage.world.redis().command(&["REPLICAOF", "NO", "ONE"]).await);
+    let lead = async |stage: &mut Stage| {
+        drop(
+            stage
+                .world
+                .redis()
+                .command(&["REPLICAOF", "NO", "ONE"])
+                .await,
+        )
+    };
     endures("READONLY (a replica)", Cost::Degraded, follow, lead).await;
 }
 

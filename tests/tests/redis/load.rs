@@ -14,7 +14,8 @@ use futures_util::future::join_all;
 
 /// How many ask at the same time.
 const CLIENTS: usize = 8;
-/// The pause of a client between two requests: with none, they would wait for the cores and not for Redis.
+/// The pause of a client between two requests: with none, they would wait for the cores and not for
+/// Redis.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What became of one request.
@@ -28,16 +29,23 @@ pub struct Sample {
     pub redis_ms: f64,
 }
 
-/// Clients that read the profile again and again until `during` is over. Returns all requests in the
-/// order of their starts.
-pub async fn under_load(api: &Api, tokens: &Tokens, during: impl Future<Output = ()>) -> Vec<Sample> {
+/// Clients that read the profile again and again until `during` is over. Returns all requests in
+/// the order of their starts.
+pub async fn under_load(
+    api: &Api,
+    tokens: &Tokens,
+    during: impl Future<Output = ()>,
+) -> Vec<Sample> {
     let (over, asked) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let client = async || {
         while !over.load(Ordering::Relaxed) {
             let started = Instant::now();
             let answer = api.info(&tokens.access).await;
             let id = answer.header("x-request-id").unwrap().to_owned();
-            asked.lock().unwrap().push((started, Instant::now(), answer.status, id));
+            asked
+                .lock()
+                .unwrap()
+                .push((started, Instant::now(), answer.status, id));
             tokio::time::sleep(PAUSE).await;
         }
     };
@@ -52,11 +60,23 @@ pub async fn under_load(api: &Api, tokens: &Tokens, during: impl Future<Output =
 fn with_log_lines(mut asked: Vec<(Instant, Instant, u16, String)>) -> Vec<Sample> {
     asked.sort_by_key(|(started, ..)| *started);
     let lines = captured().json_where("message", &"request".into());
-    let lines: HashMap<_, _> = lines.iter().map(|line| (line["request_id"].as_str().unwrap(), line)).collect();
+    let lines: HashMap<_, _> = lines
+        .iter()
+        .map(|line| (line["request_id"].as_str().unwrap(), line))
+        .collect();
     let sample = |(started, ended, status, id): (Instant, Instant, u16, String)| {
         let line = lines[id.as_str()];
-        let (degraded, redis_ms) = (line["degraded"].as_bool().unwrap(), line["redis_ms"].as_f64().unwrap());
-        Sample { started, ended, status, degraded, redis_ms }
+        let (degraded, redis_ms) = (
+            line["degraded"].as_bool().unwrap(),
+            line["redis_ms"].as_f64().unwrap(),
+        );
+        Sample {
+            started,
+            ended,
+            status,
+            degraded,
+            redis_ms,
+        }
     };
     asked.into_iter().map(sample).collect()
 }
@@ -65,7 +85,10 @@ fn with_log_lines(mut asked: Vec<(Instant, Instant, u16, String)>) -> Vec<Sample
 pub fn percentile(samples: &[Sample], percent: usize) -> f64 {
     let mut waits: Vec<_> = samples.iter().map(|sample| sample.redis_ms).collect();
     waits.sort_by(f64::total_cmp);
-    waits.get((waits.len() * percent / 100).min(waits.len().saturating_sub(1))).copied().unwrap_or_default()
+    waits
+        .get((waits.len() * percent / 100).min(waits.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// How long a fault lasts: longer in `make soak`.

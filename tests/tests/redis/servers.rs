@@ -19,7 +19,12 @@ use crate::counter::Count;
 /// A client that has time: what a busy machine is slow at is no failure here.
 pub fn client(url: &str, mode: RedisMode, ca: Option<&str>) -> Kv {
     let ca = ca.map(|ca| ca.as_bytes().to_vec());
-    let settings = RedisSettings { url: SecretString::from(url), mode, ca, timeout: Duration::from_secs(5) };
+    let settings = RedisSettings {
+        url: SecretString::from(url),
+        mode,
+        ca,
+        timeout: Duration::from_secs(5),
+    };
     Kv::Redis(RedisStore::open(&settings, Clock::System))
 }
 
@@ -28,7 +33,11 @@ fn standalone(server: &RedisServer) -> Kv {
 }
 
 pub fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
-    Record { key, value: value.as_bytes(), life: Duration::from_mins(1) }
+    Record {
+        key,
+        value: value.as_bytes(),
+        life: Duration::from_mins(1),
+    }
 }
 
 /// Every operation, over keys that are far apart in a cluster.
@@ -45,7 +54,10 @@ async fn every_operation_works(kv: &Kv) {
     }
     let (a, b) = (Count::new("{a}:count", 2), Count::new("{b}:count", 3));
     for turn in 1..=2 {
-        let Answers { replies, values } = kv.ask(&[&a, &b], ["{d}:k", "{c}:k", "{x}:none"]).await.unwrap();
+        let Answers { replies, values } = kv
+            .ask(&[&a, &b], ["{d}:k", "{c}:k", "{x}:none"])
+            .await
+            .unwrap();
         let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
         assert_eq!(replies, [[2 * turn], [3 * turn]]);
         assert_eq!(values, [Some("{d}:k".into()), Some("{c}:k".into()), None]);
@@ -69,25 +81,44 @@ async fn valkey() {
 
 #[tokio::test]
 async fn a_user_with_no_more_rights_than_needed_over_tls() {
-    let server = RedisServer::plan().tls().user("weapp", "open-sesame").start().await;
+    let server = RedisServer::plan()
+        .tls()
+        .user("weapp", "open-sesame")
+        .start()
+        .await;
     every_operation_works(&standalone(&server)).await;
 }
 
 #[tokio::test]
 async fn a_server_that_nobody_vouches_for_is_not_believed() {
-    let server = RedisServer::plan().tls().password("open-sesame").start().await;
+    let server = RedisServer::plan()
+        .tls()
+        .password("open-sesame")
+        .start()
+        .await;
     let stranger = client(&server.url(), RedisMode::Standalone, None);
     stranger.put(record("k", "1")).await.unwrap_err();
-    let wrong_name = client(&server.url().replace("127.0.0.1", "localhost"), RedisMode::Standalone, server.ca());
+    let wrong_name = client(
+        &server.url().replace("127.0.0.1", "localhost"),
+        RedisMode::Standalone,
+        server.ca(),
+    );
     wrong_name.put(record("k", "1")).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_an_error_that_does_not_show_it() {
     let server = RedisServer::start_with_password("open-sesame").await;
-    let kv = client(&server.url().replace("open-sesame", "hunter2"), RedisMode::Standalone, None);
+    let kv = client(
+        &server.url().replace("open-sesame", "hunter2"),
+        RedisMode::Standalone,
+        None,
+    );
     let error = kv.put(record("k", "1")).await.unwrap_err();
-    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    assert!(
+        !format!("{error} {error:?}").contains("hunter2"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +130,9 @@ async fn cluster() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_backend_on_a_cluster() {
     let cluster = RedisCluster::start().await;
-    let world = World::with(SharedState::Redis).set("REDIS_URL", &cluster.url()).set("REDIS_MODE", "cluster");
+    let world = World::with(SharedState::Redis)
+        .set("REDIS_URL", &cluster.url())
+        .set("REDIS_MODE", "cluster");
     let world = world.start().await;
     e2e::world::capture();
     let tokens = world.log_in("alice").await;
@@ -109,7 +142,11 @@ async fn the_whole_backend_on_a_cluster() {
         assert_eq!(world.log_line(&answer)["degraded"], false);
     }
     world.api.logout(&tokens.access).await.ok(200);
-    world.api.info(&tokens.access).await.fails(401, "session_revoked");
+    world
+        .api
+        .info(&tokens.access)
+        .await
+        .fails(401, "session_revoked");
 }
 
 #[tokio::test]

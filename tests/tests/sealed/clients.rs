@@ -1,4 +1,5 @@
-//! Other people's JOSE libraries, as clients of the running backend: they seal what we open, and open what we seal.
+//! Other people's JOSE libraries, as clients of the running backend: they seal what we open, and
+//! open what we seal.
 
 use std::{
     io::Write,
@@ -24,17 +25,31 @@ impl Backend {
     async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(binaries::path("local"));
-        command.current_dir(folder.path()).env_clear().env("PORT", "0");
+        command
+            .current_dir(folder.path())
+            .env_clear()
+            .env("PORT", "0");
         let process = Spawn::new(command).guarded().spawn();
         let line = process.wait_for_line("weapp-serverless on ").await;
         process.wait_for_line("Try (Ctrl-C ends):").await;
-        let url = line.strip_prefix("weapp-serverless on ").unwrap().to_owned();
-        Self { _process: process, _folder: folder, url }
+        let url = line
+            .strip_prefix("weapp-serverless on ")
+            .unwrap()
+            .to_owned();
+        Self {
+            _process: process,
+            _folder: folder,
+            url,
+        }
     }
 
     async fn code(&self) -> String {
-        let control = http::Client::new(&self.url).post("/_wechat/_control/code", &json!({"user": "alice"}));
-        serde_json::from_slice::<Value>(&control.send_raw().await.2).unwrap()["code"].as_str().unwrap().to_owned()
+        let control =
+            http::Client::new(&self.url).post("/_wechat/_control/code", &json!({"user": "alice"}));
+        serde_json::from_slice::<Value>(&control.send_raw().await.2).unwrap()["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Logs in, then changes the profile, then fails, each time sealed by `client`.
@@ -44,10 +59,19 @@ impl Backend {
         assert_eq!(login["status"], 200, "{login}");
         let token = login["body"]["data"]["token"].as_str().unwrap();
         let info = |nickname: &str| {
-            client.call(&self.url, ("PUT", "/api/v1/user/info"), &json!({"nickname": nickname}), token)
+            client.call(
+                &self.url,
+                ("PUT", "/api/v1/user/info"),
+                &json!({"nickname": nickname}),
+                token,
+            )
         };
         let change = info("密封");
-        assert_eq!((&change["status"], &change["body"]["data"]["nickname"]), (&json!(200), &json!("密封")), "{change}");
+        assert_eq!(
+            (&change["status"], &change["body"]["data"]["nickname"]),
+            (&json!(200), &json!("密封")),
+            "{change}"
+        );
         let refused = info("");
         let found = (&refused["status"], &refused["body"]["reason"]);
         assert_eq!(found, (&json!(400), &json!("invalid_request")), "{refused}");
@@ -70,30 +94,57 @@ impl Client {
             "{} is missing: `make test` installs it before it runs the tests",
             program.display()
         );
-        Self { program, script: root.join("tests/clients").join(script), how }
+        Self {
+            program,
+            script: root.join("tests/clients").join(script),
+            how,
+        }
     }
 
     /// Calls the backend and returns what the script prints: status and envelope.
     fn call(&self, base: &str, (method, path): (&str, &str), body: &Value, token: &str) -> Value {
         let mut command = Command::new(&self.program);
-        command.arg(&self.script).args([base, method, path]).args(&self.how).env("TOKEN", token).env("NO_PROXY", "*");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg(&self.script)
+            .args([base, method, path])
+            .args(&self.how)
+            .env("TOKEN", token)
+            .env("NO_PROXY", "*");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(body.to_string().as_bytes()).unwrap();
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(body.to_string().as_bytes())
+            .unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = child.wait_with_output().unwrap();
         assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
         serde_json::from_slice(&stdout).unwrap()
     }
 }
 
-const HOW: [[&str; 2]; 4] =
-    [["A256GCM", "compact"], ["A256GCM", "json"], ["A256CBC-HS512", "compact"], ["A256CBC-HS512", "json"]];
+const HOW: [[&str; 2]; 4] = [
+    ["A256GCM", "compact"],
+    ["A256GCM", "json"],
+    ["A256CBC-HS512", "compact"],
+    ["A256CBC-HS512", "json"],
+];
 
 #[tokio::test]
 async fn jose_in_node() {
     let backend = Backend::start().await;
     for how in HOW {
-        backend.is_served_by(&Client::new("node", "sealed.mjs", &how)).await;
+        backend
+            .is_served_by(&Client::new("node", "sealed.mjs", &how))
+            .await;
     }
 }
 
@@ -101,7 +152,9 @@ async fn jose_in_node() {
 async fn jwcrypto_in_python() {
     let backend = Backend::start().await;
     for how in HOW {
-        backend.is_served_by(&Client::new("venv/bin/python", "sealed.py", &how)).await;
+        backend
+            .is_served_by(&Client::new("venv/bin/python", "sealed.py", &how))
+            .await;
     }
 }
 
@@ -109,14 +162,27 @@ async fn jwcrypto_in_python() {
 #[tokio::test]
 async fn node_forge_without_web_crypto() {
     let backend = Backend::start().await;
-    backend.is_served_by(&Client::new("node", "forge.js", &[])).await;
+    backend
+        .is_served_by(&Client::new("node", "forge.js", &[]))
+        .await;
 }
 
 /// The documentation shows the code that is tested.
 #[test]
 fn the_documentation_shows_what_runs() {
-    let document = std::fs::read_to_string(binaries::workspace().join("docs/encryption.md")).unwrap();
-    let script = std::fs::read_to_string(binaries::workspace().join("tests/clients/forge.js")).unwrap();
-    let code = script.split_once("const forge").unwrap().1.split_once("module.exports").unwrap().0;
-    assert!(document.contains(code.trim_end()), "docs/encryption.md differs from tests/clients/forge.js");
+    let document =
+        std::fs::read_to_string(binaries::workspace().join("docs/encryption.md")).unwrap();
+    let script =
+        std::fs::read_to_string(binaries::workspace().join("tests/clients/forge.js")).unwrap();
+    let code = script
+        .split_once("const forge")
+        .unwrap()
+        .1
+        .split_once("module.exports")
+        .unwrap()
+        .0;
+    assert!(
+        document.contains(code.trim_end()),
+        "docs/encryption.md differs from tests/clients/forge.js"
+    );
 }

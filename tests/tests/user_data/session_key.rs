@@ -17,7 +17,10 @@ both_ways!(
 async fn a_reset_key_is_the_one_that_opens_from_then_on(state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
-    let (before, on_its_way) = (session_key(&world, "alice").await, data(&world, "alice", DataKind::UserInfo));
+    let (before, on_its_way) = (
+        session_key(&world, "alice").await,
+        data(&world, "alice", DataKind::UserInfo),
+    );
     world.api.reset_session_key(&tokens.access).await.ok(200);
     assert_ne!(session_key(&world, "alice").await, before);
     for body in [data(&world, "alice", DataKind::UserInfo), on_its_way] {
@@ -31,19 +34,32 @@ async fn a_reset_key_is_the_one_that_opens_from_then_on(state: SharedState) {
 async fn a_key_that_wechat_replaced_can_not_be_reset(state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
-    world.wechat.session_key("alice", SessionKeyAction::Rotate, Some(APP_ID)).unwrap();
-    world.api.reset_session_key(&tokens.access).await.fails(409, "session_key_stale");
+    world
+        .wechat
+        .session_key("alice", SessionKeyAction::Rotate, Some(APP_ID))
+        .unwrap();
+    world
+        .api
+        .reset_session_key(&tokens.access)
+        .await
+        .fails(409, "session_key_stale");
 }
 
 async fn a_reset_that_fails_changes_nothing(state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let before = world.identity_row(APP_ID, "alice").await;
-    for (errcode, status, reason) in
-        [(-1, 503, "unavailable"), (45011, 429, "rate_limited"), (87007, 409, "session_key_stale")]
-    {
+    for (errcode, status, reason) in [
+        (-1, 503, "unavailable"),
+        (45011, 429, "rate_limited"),
+        (87007, 409, "session_key_stale"),
+    ] {
         refuses(&world, RESET, errcode);
-        world.api.reset_session_key(&tokens.access).await.fails(status, reason);
+        world
+            .api
+            .reset_session_key(&tokens.access)
+            .await
+            .fails(status, reason);
     }
     assert_eq!(world.identity_row(APP_ID, "alice").await, before);
 }

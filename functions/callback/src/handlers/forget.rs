@@ -1,6 +1,7 @@
 //! Deletes what users took back, as WeChat's terms and the law ask for.
 //!
-//! Source: `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes`
+//! Source:
+//! `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes`
 
 use futures_util::future::BoxFuture;
 use shared::{
@@ -22,41 +23,68 @@ pub struct Forget {
 
 impl Forget {
     pub fn new(instance: &Instance) -> Self {
-        Self { users: instance.users(), sessions: instance.sessions() }
+        Self {
+            users: instance.users(),
+            sessions: instance.sessions(),
+        }
     }
 
     async fn on(&self, app_id: &AppId, event: &Event) -> Result<(), DynamoError> {
         match event {
-            Event::AuthorizationRevoked { open_id, grants } => self.clear(app_id, open_id, &fields_of(grants)).await,
-            Event::UserInfoModified { open_id } => self.clear(app_id, open_id, SHOWN_TO_OTHERS).await,
+            Event::AuthorizationRevoked { open_id, grants } => {
+                self.clear(app_id, open_id, &fields_of(grants)).await
+            }
+            Event::UserInfoModified { open_id } => {
+                self.clear(app_id, open_id, SHOWN_TO_OTHERS).await
+            }
             Event::AuthorizationCancelled { open_id } => self.cancel(app_id, open_id).await,
             _ => Ok(()),
         }
     }
 
-    async fn clear(&self, app_id: &AppId, open_id: &OpenId, fields: &[PersonalField]) -> Result<(), DynamoError> {
+    async fn clear(
+        &self,
+        app_id: &AppId,
+        open_id: &OpenId,
+        fields: &[PersonalField],
+    ) -> Result<(), DynamoError> {
         if fields.is_empty() {
             return Ok(());
         }
-        let Some(identity) = self.known(app_id, open_id).await? else { return Ok(()) };
+        let Some(identity) = self.known(app_id, open_id).await? else {
+            return Ok(());
+        };
         self.users.clear(identity.user, fields).await?;
-        told(identity.user, "fields of a profile were cleared as WeChat asked");
+        told(
+            identity.user,
+            "fields of a profile were cleared as WeChat asked",
+        );
         Ok(())
     }
 
-    /// The account is gone at WeChat. The identity goes last: while it is there, a repeated delivery finds the rest.
+    /// The account is gone at WeChat. The identity goes last: while it is there, a repeated
+    /// delivery finds the rest.
     async fn cancel(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), DynamoError> {
-        let Some(identity) = self.known(app_id, open_id).await? else { return Ok(()) };
+        let Some(identity) = self.known(app_id, open_id).await? else {
+            return Ok(());
+        };
         self.sessions.revoke_all(identity.user).await?;
         self.users.clear(identity.user, &PersonalField::ALL).await?;
         self.users.unlink(&identity).await?;
         // A login that found the identity just before can have opened a session since.
         self.sessions.revoke_all(identity.user).await?;
-        told(identity.user, "a user was forgotten whose account is gone at WeChat");
+        told(
+            identity.user,
+            "a user was forgotten whose account is gone at WeChat",
+        );
         Ok(())
     }
 
-    async fn known(&self, app_id: &AppId, open_id: &OpenId) -> Result<Option<Identity>, DynamoError> {
+    async fn known(
+        &self,
+        app_id: &AppId,
+        open_id: &OpenId,
+    ) -> Result<Option<Identity>, DynamoError> {
         let identity = self.users.identity(app_id, open_id).await?;
         if let Some(identity) = &identity {
             Scope::note(|scope| scope.user_id = Some(identity.user.to_string()));
@@ -76,16 +104,24 @@ impl Handler for Forget {
 
 const SHOWN_TO_OTHERS: &[PersonalField] = &[PersonalField::Nickname, PersonalField::AvatarUrl];
 
-/// What is stored here of what was granted. All else (places, pictures, invoices…) is stored nowhere.
+/// What is stored here of what was granted. All else (places, pictures, invoices…) is stored
+/// nowhere.
 fn fields_of(grants: &[Grant]) -> Vec<PersonalField> {
     let fields = |grant: &Grant| match *grant {
-        Grant::NICKNAME_AND_AVATAR => &[PersonalField::Nickname, PersonalField::AvatarUrl, PersonalField::Gender][..],
+        Grant::NICKNAME_AND_AVATAR => &[
+            PersonalField::Nickname,
+            PersonalField::AvatarUrl,
+            PersonalField::Gender,
+        ][..],
         Grant::PHONE => &[PersonalField::Phone],
         Grant::CHOSEN_NICKNAME => &[PersonalField::Nickname],
         Grant::CHOSEN_AVATAR => &[PersonalField::AvatarUrl],
         _ => &[],
     };
-    PersonalField::ALL.into_iter().filter(|field| grants.iter().any(|grant| fields(grant).contains(field))).collect()
+    PersonalField::ALL
+        .into_iter()
+        .filter(|field| grants.iter().any(|grant| fields(grant).contains(field)))
+        .collect()
 }
 
 fn told(user: UserId, what: &'static str) {

@@ -12,7 +12,10 @@ async fn a_stable_token_is_long_and_stays_the_same() {
     let second = bench.stable_token(json!({"force_refresh": false})).await;
     assert!(text(&first["access_token"]).len() >= 136);
     assert_eq!(first["access_token"], second["access_token"]);
-    assert_eq!((&first["expires_in"], &second["expires_in"]), (&json!(7200), &json!(7190)));
+    assert_eq!(
+        (&first["expires_in"], &second["expires_in"]),
+        (&json!(7200), &json!(7190))
+    );
     assert_eq!(first.get("errcode"), None);
 }
 
@@ -21,7 +24,13 @@ async fn a_forced_refresh_makes_the_old_token_stale() {
     let bench = Bench::new();
     let old = bench.access_token().await;
     let new = text(&bench.stable_token(json!({"force_refresh": true})).await["access_token"]);
-    let call = async |token: &str| errcode(&bench.post(&phone_path(token), json!({"code": "none"})).await);
+    let call = async |token: &str| {
+        errcode(
+            &bench
+                .post(&phone_path(token), json!({"code": "none"}))
+                .await,
+        )
+    };
     assert_eq!((call(&old).await, call(&new).await), (40001, 40029));
 }
 
@@ -30,9 +39,14 @@ async fn a_token_ends_after_two_hours() {
     let bench = Bench::new();
     let token = bench.access_token().await;
     bench.pass(7200);
-    let answer = bench.post(&phone_path(&token), json!({"code": "none"})).await;
+    let answer = bench
+        .post(&phone_path(&token), json!({"code": "none"}))
+        .await;
     assert_eq!(errcode(&answer), 42001);
-    assert!(text(&answer["errmsg"]).starts_with("access_token expired rid: "), "{answer}");
+    assert!(
+        text(&answer["errmsg"]).starts_with("access_token expired rid: "),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -43,9 +57,16 @@ async fn calls_without_a_token_and_with_a_made_up_one_are_told_apart() {
         let made_up = format!("{path}?access_token=80_made_up");
         assert_eq!(errcode(&bench.post(&made_up, json!({})).await), 40001);
     }
-    for path in ["/wxa/checksession", "/wxa/resetusersessionkey", "/wxa/business/getuserencryptkey"] {
+    for path in [
+        "/wxa/checksession",
+        "/wxa/resetusersessionkey",
+        "/wxa/business/getuserencryptkey",
+    ] {
         assert_eq!(errcode(&bench.get(path).await), 41001);
-        assert_eq!(errcode(&bench.get(&format!("{path}?access_token=80_made_up")).await), 40001);
+        assert_eq!(
+            errcode(&bench.get(&format!("{path}?access_token=80_made_up")).await),
+            40001
+        );
     }
 }
 
@@ -69,12 +90,19 @@ async fn what_is_wrong_is_told_by_its_errcode() {
         (json!({"secret": "wrong"}), 40125),
         (json!({"force_refresh": "yes"}), 47001),
     ] {
-        assert_eq!(errcode(&bench.stable_token(over.clone()).await), expected, "{over}");
+        assert_eq!(
+            errcode(&bench.stable_token(over.clone()).await),
+            expected,
+            "{over}"
+        );
     }
     assert_eq!(errcode(&bench.get("/cgi-bin/stable_token").await), 43002);
     let empty = bench.send("POST", "/cgi-bin/stable_token", "").await;
     assert_eq!(errcode(&empty.json()), 44002);
-    assert_eq!(errcode(&bench.post("/cgi-bin/token", json!({})).await), 43001);
+    assert_eq!(
+        errcode(&bench.post("/cgi-bin/token", json!({})).await),
+        43001
+    );
     assert_eq!(errcode(&bench.get("/cgi-bin/token").await), 40002);
 }
 

@@ -25,7 +25,12 @@ fn open(session_key: &str, data: &Value) -> Value {
 }
 
 async fn sealed(bench: &Bench, kind: &str) -> Value {
-    bench.post("/_control/encrypted-data", json!({"user": "alice", "kind": kind})).await
+    bench
+        .post(
+            "/_control/encrypted-data",
+            json!({"user": "alice", "kind": kind}),
+        )
+        .await
 }
 
 #[tokio::test]
@@ -33,28 +38,42 @@ async fn a_code_is_minted_and_exchanged() {
     let bench = Bench::new();
     let minted = bench.post("/_control/code", json!({"user": "alice"})).await;
     let session = bench.code_to_session(&text(&minted["code"])).await;
-    assert_eq!(session["openid"].as_str(), bench.simulator.open_id("alice", None).ok().as_deref());
+    assert_eq!(
+        session["openid"].as_str(),
+        bench.simulator.open_id("alice", None).ok().as_deref()
+    );
     let other = json!({"user": "alice", "appId": OTHER_APP});
     let minted = bench.post("/_control/code", other).await;
-    assert_eq!(errcode(&bench.code_to_session(&text(&minted["code"])).await), 40029);
+    assert_eq!(
+        errcode(&bench.code_to_session(&text(&minted["code"])).await),
+        40029
+    );
 }
 
 #[tokio::test]
 async fn the_profile_is_sealed_and_signed_with_the_current_key() {
     let bench = Bench::new();
     let change = json!({"user": "alice", "unionId": "o-union"});
-    bench.send("PUT", "/_control/users", change.to_string()).await;
+    bench
+        .send("PUT", "/_control/users", change.to_string())
+        .await;
     let (open_id, key) = bench.log_in("alice").await;
     let data = sealed(&bench, "userinfo").await;
     let opened = open(&key, &data);
     assert_eq!(opened["openId"], json!(open_id));
     assert_eq!(opened["unionId"], json!("o-union"));
-    assert_eq!(opened["watermark"], json!({"timestamp": START, "appid": APP}));
+    assert_eq!(
+        opened["watermark"],
+        json!({"timestamp": START, "appid": APP})
+    );
     let raw = text(&data["rawData"]);
     let signature = hex::encode(Sha1::digest(format!("{raw}{key}")));
     assert_eq!(text(&data["signature"]), signature);
     let raw: Value = serde_json::from_str(&raw).unwrap();
-    assert_eq!((&raw["nickName"], raw.get("openId")), (&json!("alice"), None));
+    assert_eq!(
+        (&raw["nickName"], raw.get("openId")),
+        (&json!("alice"), None)
+    );
 }
 
 #[tokio::test]
@@ -91,12 +110,18 @@ async fn users_are_changed_over_http() {
 async fn a_session_key_is_rotated_over_http() {
     let bench = Bench::new();
     let (_, key) = bench.log_in("alice").await;
-    bench.post("/_control/session-key", json!({"user": "alice", "action": "rotate"})).await;
+    bench
+        .post(
+            "/_control/session-key",
+            json!({"user": "alice", "action": "rotate"}),
+        )
+        .await;
     let (other, data) = (bytes(&key), sealed(&bench, "phone").await);
     let key: [u8; 16] = other.try_into().unwrap();
     let iv: [u8; 16] = bytes(data["iv"].as_str().unwrap()).try_into().unwrap();
     let cipher = cbc::Decryptor::<Aes128>::new(&key.into(), &iv.into());
-    let opened = cipher.decrypt_padded_vec::<Pkcs7>(&bytes(data["encryptedData"].as_str().unwrap()));
+    let opened =
+        cipher.decrypt_padded_vec::<Pkcs7>(&bytes(data["encryptedData"].as_str().unwrap()));
     let readable = opened.is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_ok());
     assert!(!readable, "the old key must not open it");
 }
@@ -119,17 +144,57 @@ async fn mistakes_are_named() {
         ("POST", "/_control/code", "", "EOF"),
         ("POST", "/_control/code", "{}", "user"),
         ("POST", "/_control/code", r#"{"user":""}"#, "user"),
-        ("POST", "/_control/code", "{\"user\":\"a\\u0000b\"}", "control character"),
-        ("POST", "/_control/code", r#"{"user":"a","appid":"x"}"#, "appid"),
-        ("POST", "/_control/code", r#"{"user":"a","appId":"wxnone"}"#, "no such app"),
+        (
+            "POST",
+            "/_control/code",
+            "{\"user\":\"a\\u0000b\"}",
+            "control character",
+        ),
+        (
+            "POST",
+            "/_control/code",
+            r#"{"user":"a","appid":"x"}"#,
+            "appid",
+        ),
+        (
+            "POST",
+            "/_control/code",
+            r#"{"user":"a","appId":"wxnone"}"#,
+            "no such app",
+        ),
         ("POST", "/_control/phone-code", "[]", "invalid"),
-        ("POST", "/_control/encrypted-data", r#"{"user":"a","kind":"face"}"#, "userinfo"),
-        ("POST", "/_control/session-key", r#"{"user":"a","action":"burn"}"#, "rotate"),
+        (
+            "POST",
+            "/_control/encrypted-data",
+            r#"{"user":"a","kind":"face"}"#,
+            "userinfo",
+        ),
+        (
+            "POST",
+            "/_control/session-key",
+            r#"{"user":"a","action":"burn"}"#,
+            "rotate",
+        ),
         ("PUT", "/_control/users", r#"{"highRisk":true}"#, "user"),
-        ("PUT", "/_control/users", r#"{"user":"a","risk":true}"#, "risk"),
-        ("PUT", "/_control/users", r#"{"user":"a","phone":"abc"}"#, "phone"),
+        (
+            "PUT",
+            "/_control/users",
+            r#"{"user":"a","risk":true}"#,
+            "risk",
+        ),
+        (
+            "PUT",
+            "/_control/users",
+            r#"{"user":"a","phone":"abc"}"#,
+            "phone",
+        ),
         ("PUT", "/_control/faults", r#"{"latency":1}"#, "latency"),
-        ("PUT", "/_control/faults", r#"{"path":"/nope","reset":true}"#, "path"),
+        (
+            "PUT",
+            "/_control/faults",
+            r#"{"path":"/nope","reset":true}"#,
+            "path",
+        ),
     ] {
         let answer = bench.send(method, path, body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}");

@@ -11,13 +11,16 @@ use crate::support::{Answer, Bench, errcode};
 const LOGIN: &str = "/sns/jscode2session";
 
 async fn set(bench: &Bench, fault: Value) {
-    let answer = bench.send("PUT", "/_control/faults", fault.to_string()).await;
+    let answer = bench
+        .send("PUT", "/_control/faults", fault.to_string())
+        .await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.json());
 }
 
 async fn log_in(bench: &Bench, code: &str) -> Answer {
     let (app, secret) = (crate::support::APP, crate::support::SECRET);
-    let path = format!("{LOGIN}?appid={app}&secret={secret}&js_code={code}&grant_type=authorization_code");
+    let path =
+        format!("{LOGIN}?appid={app}&secret={secret}&js_code={code}&grant_type=authorization_code");
     bench.send("GET", &path, "").await
 }
 

@@ -10,14 +10,24 @@ use crate::support::{APP, Bench, OTHER_APP, OTHER_SECRET, SECRET, errcode, text}
 async fn a_login_answers_openid_and_session_key_as_plain_text_without_an_errcode() {
     let bench = Bench::new();
     let code = bench.simulator.mint_code("alice", None).unwrap();
-    let path = format!("/sns/jscode2session?appid={APP}&secret={SECRET}&js_code={code}&grant_type=authorization_code");
+    let path = format!(
+        "/sns/jscode2session?appid={APP}&secret={SECRET}&js_code={code}&grant_type=authorization_code"
+    );
     let answer = bench.send("GET", &path, "").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.content_type, "text/plain");
     let session = answer.json();
-    let names: Vec<_> = session.as_object().unwrap().keys().map(String::as_str).collect();
+    let names: Vec<_> = session
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(names, ["openid", "session_key"]);
-    assert_eq!(session["openid"].as_str(), bench.simulator.open_id("alice", None).ok().as_deref());
+    assert_eq!(
+        session["openid"].as_str(),
+        bench.simulator.open_id("alice", None).ok().as_deref()
+    );
     assert_eq!(text(&session["session_key"]).len(), 24);
 }
 
@@ -28,7 +38,10 @@ async fn a_code_works_once() {
     bench.code_to_session(&code).await;
     let again = bench.code_to_session(&code).await;
     assert_eq!(errcode(&again), 40163);
-    assert!(text(&again["errmsg"]).starts_with("code been used, rid: "), "{again}");
+    assert!(
+        text(&again["errmsg"]).starts_with("code been used, rid: "),
+        "{again}"
+    );
 }
 
 #[tokio::test]
@@ -54,7 +67,10 @@ async fn each_login_replaces_the_session_key_and_keeps_the_openid() {
 #[tokio::test]
 async fn a_user_can_be_set_to_keep_the_session_key() {
     let bench = Bench::new();
-    let keep = UserChange { keep_session_key: Some(true), ..UserChange::default() };
+    let keep = UserChange {
+        keep_session_key: Some(true),
+        ..UserChange::default()
+    };
     bench.simulator.change_user("alice", keep).unwrap();
     assert_eq!(bench.log_in("alice").await, bench.log_in("alice").await);
 }
@@ -62,7 +78,10 @@ async fn a_user_can_be_set_to_keep_the_session_key() {
 #[tokio::test]
 async fn the_unionid_appears_once_the_user_has_one_and_is_the_same_in_all_apps() {
     let bench = Bench::new();
-    let union = UserChange { union_id: Some(UnionId::Derived), ..UserChange::default() };
+    let union = UserChange {
+        union_id: Some(UnionId::Derived),
+        ..UserChange::default()
+    };
     bench.simulator.change_user("alice", union).unwrap();
     let code = bench.simulator.mint_code("alice", None).unwrap();
     let here = bench.code_to_session(&code).await;
@@ -83,12 +102,24 @@ async fn what_is_wrong_is_told_by_its_errcode() {
     let other = bench.simulator.mint_code("alice", Some(OTHER_APP)).unwrap();
     let good = format!("appid={APP}&secret={SECRET}&grant_type=authorization_code&js_code=");
     for (query, expected) in [
-        (format!("secret={SECRET}&js_code={code}&grant_type=authorization_code"), 41002),
-        (format!("appid={APP}&js_code={code}&grant_type=authorization_code"), 41004),
+        (
+            format!("secret={SECRET}&js_code={code}&grant_type=authorization_code"),
+            41002,
+        ),
+        (
+            format!("appid={APP}&js_code={code}&grant_type=authorization_code"),
+            41004,
+        ),
         (good.clone(), 41008),
         (format!("appid={APP}&secret={SECRET}&js_code={code}"), 40002),
-        (format!("appid=wxnone&secret=x&js_code={code}&grant_type=authorization_code"), 40013),
-        (format!("appid={APP}&secret=x&js_code={code}&grant_type=authorization_code"), 40125),
+        (
+            format!("appid=wxnone&secret=x&js_code={code}&grant_type=authorization_code"),
+            40013,
+        ),
+        (
+            format!("appid={APP}&secret=x&js_code={code}&grant_type=authorization_code"),
+            40125,
+        ),
         (format!("{good}made-up"), 40029),
         (format!("{good}{other}"), 40029),
     ] {
@@ -103,13 +134,19 @@ async fn what_is_wrong_is_told_by_its_errcode() {
 async fn a_post_with_a_body_misses_its_appid() {
     let bench = Bench::new();
     let body = json!({"appid": APP, "secret": SECRET, "js_code": "x"});
-    assert_eq!(errcode(&bench.post("/sns/jscode2session", body).await), 41002);
+    assert_eq!(
+        errcode(&bench.post("/sns/jscode2session", body).await),
+        41002
+    );
 }
 
 #[tokio::test]
 async fn a_high_risk_user_is_blocked() {
     let bench = Bench::new();
-    let risk = UserChange { high_risk: Some(true), ..UserChange::default() };
+    let risk = UserChange {
+        high_risk: Some(true),
+        ..UserChange::default()
+    };
     bench.simulator.change_user("mallory", risk).unwrap();
     let code = bench.simulator.mint_code("mallory", None).unwrap();
     assert_eq!(errcode(&bench.code_to_session(&code).await), 40226);

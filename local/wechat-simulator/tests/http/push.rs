@@ -26,7 +26,10 @@ fn bench() -> Bench {
         token: token.to_owned(),
         encoding_aes_key: key.map(str::to_owned),
     };
-    let configs = [config(APP, TOKEN, Some(KEY)), config(OTHER_APP, "tokenOfTheOtherApp", None)];
+    let configs = [
+        config(APP, TOKEN, Some(KEY)),
+        config(OTHER_APP, "tokenOfTheOtherApp", None),
+    ];
     bench.simulator.configure_push(configs).unwrap();
     bench
 }
@@ -37,8 +40,14 @@ async fn request(bench: &Bench, order: Value) -> Value {
 
 fn parameter(request: &Value, name: &str) -> String {
     let query = text(&request["query"]);
-    let value = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(found, _)| *found == name);
-    value.unwrap_or_else(|| panic!("no {name}: {query}")).1.to_owned()
+    let value = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(found, _)| *found == name);
+    value
+        .unwrap_or_else(|| panic!("no {name}: {query}"))
+        .1
+        .to_owned()
 }
 
 fn signature(parts: &[&str]) -> String {
@@ -51,10 +60,16 @@ fn signature(parts: &[&str]) -> String {
 fn decrypted(encrypt: &str) -> Vec<u8> {
     let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
     let lenient = GeneralPurpose::new(&alphabet::STANDARD, config);
-    let key: [u8; 32] = lenient.decode(format!("{KEY}=")).unwrap().try_into().unwrap();
+    let key: [u8; 32] = lenient
+        .decode(format!("{KEY}="))
+        .unwrap()
+        .try_into()
+        .unwrap();
     let iv: [u8; 16] = key[..16].try_into().unwrap();
     let cipher = cbc::Decryptor::<Aes256>::new(&key.into(), &iv.into());
-    let mut plaintext = cipher.decrypt_padded_vec::<NoPadding>(&lenient.decode(encrypt).unwrap()).unwrap();
+    let mut plaintext = cipher
+        .decrypt_padded_vec::<NoPadding>(&lenient.decode(encrypt).unwrap())
+        .unwrap();
     assert_eq!(plaintext.len() % 32, 0);
     plaintext.truncate(plaintext.len() - usize::from(*plaintext.last().unwrap()));
     plaintext
@@ -65,50 +80,97 @@ async fn a_secure_message_is_signed_encrypted_and_about_the_user() {
     let bench = bench();
     let order = json!({"user": "alice", "event": "user_authorization_revoke", "fields": {"RevokeInfo": "8"}});
     let request = request(&bench, order).await;
-    assert_eq!((&request["method"], &request["contentType"]), (&json!("POST"), &json!("application/json")));
-    let (timestamp, nonce) = (parameter(&request, "timestamp"), parameter(&request, "nonce"));
+    assert_eq!(
+        (&request["method"], &request["contentType"]),
+        (&json!("POST"), &json!("application/json"))
+    );
+    let (timestamp, nonce) = (
+        parameter(&request, "timestamp"),
+        parameter(&request, "nonce"),
+    );
     assert_eq!(timestamp, START.to_string());
-    assert_eq!(parameter(&request, "signature"), signature(&[TOKEN, &timestamp, &nonce]));
+    assert_eq!(
+        parameter(&request, "signature"),
+        signature(&[TOKEN, &timestamp, &nonce])
+    );
     let body: Value = serde_json::from_str(&text(&request["body"])).unwrap();
     let encrypt = text(&body["Encrypt"]);
-    assert_eq!(parameter(&request, "msg_signature"), signature(&[TOKEN, &timestamp, &nonce, &encrypt]));
-    assert_eq!(body.as_object().unwrap().len(), 2, "nothing but ToUserName is in clear");
+    assert_eq!(
+        parameter(&request, "msg_signature"),
+        signature(&[TOKEN, &timestamp, &nonce, &encrypt])
+    );
+    assert_eq!(
+        body.as_object().unwrap().len(),
+        2,
+        "nothing but ToUserName is in clear"
+    );
     let plaintext = decrypted(&encrypt);
     let length = u32::from_be_bytes(plaintext[16..20].try_into().unwrap()) as usize;
     let message: Value = serde_json::from_slice(&plaintext[20..20 + length]).unwrap();
     assert_eq!(&plaintext[20 + length..], APP.as_bytes());
     let open_id = bench.simulator.open_id("alice", None).unwrap();
-    assert_eq!((&message["OpenID"], &message["AppID"]), (&json!(open_id), &json!(APP)));
-    assert_eq!((&message["Event"], &message["RevokeInfo"]), (&json!("user_authorization_revoke"), &json!("8")));
-    assert_ne!(message["FromUserName"], message["OpenID"], "the platform speaks of the user");
+    assert_eq!(
+        (&message["OpenID"], &message["AppID"]),
+        (&json!(open_id), &json!(APP))
+    );
+    assert_eq!(
+        (&message["Event"], &message["RevokeInfo"]),
+        (&json!("user_authorization_revoke"), &json!("8"))
+    );
+    assert_ne!(
+        message["FromUserName"], message["OpenID"],
+        "the platform speaks of the user"
+    );
 }
 
 #[tokio::test]
 async fn a_plain_message_is_what_it_says_in_either_form() {
     let bench = bench();
     let order = |format: &str| json!({"user": "alice", "message": "text", "fields": {"Content": "<hi>"}, "appId": OTHER_APP, "format": format});
-    let json: Value = serde_json::from_str(&text(&request(&bench, order("json")).await["body"])).unwrap();
-    assert_eq!((&json["MsgType"], &json["Content"]), (&json!("text"), &json!("<hi>")));
-    assert!(json["MsgId"].is_u64() && json.get("Encrypt").is_none(), "{json}");
+    let json: Value =
+        serde_json::from_str(&text(&request(&bench, order("json")).await["body"])).unwrap();
+    assert_eq!(
+        (&json["MsgType"], &json["Content"]),
+        (&json!("text"), &json!("<hi>"))
+    );
+    assert!(
+        json["MsgId"].is_u64() && json.get("Encrypt").is_none(),
+        "{json}"
+    );
     let xml = request(&bench, order("xml")).await;
     assert_eq!(xml["contentType"], "text/xml");
     let body = text(&xml["body"]);
-    assert!(body.starts_with("<xml>") && body.contains("<Content><![CDATA[<hi>]]></Content>"), "{body}");
+    assert!(
+        body.starts_with("<xml>") && body.contains("<Content><![CDATA[<hi>]]></Content>"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
 async fn a_compatible_message_is_both() {
     let order = json!({"user": "alice", "event": "debug_demo", "mode": "compatible"});
     let body: Value = serde_json::from_str(&text(&request(&bench(), order).await["body"])).unwrap();
-    assert!(body["Encrypt"].is_string() && body["Event"] == "debug_demo", "{body}");
+    assert!(
+        body["Encrypt"].is_string() && body["Event"] == "debug_demo",
+        "{body}"
+    );
 }
 
 #[tokio::test]
 async fn a_verification_is_a_signed_question() {
     let request = request(&bench(), json!({"user": "alice", "verify": true})).await;
-    assert_eq!((&request["method"], &request["body"]), (&json!("GET"), &json!("")));
-    let (timestamp, nonce) = (parameter(&request, "timestamp"), parameter(&request, "nonce"));
-    assert_eq!(parameter(&request, "signature"), signature(&[TOKEN, &timestamp, &nonce]));
+    assert_eq!(
+        (&request["method"], &request["body"]),
+        (&json!("GET"), &json!(""))
+    );
+    let (timestamp, nonce) = (
+        parameter(&request, "timestamp"),
+        parameter(&request, "nonce"),
+    );
+    assert_eq!(
+        parameter(&request, "signature"),
+        signature(&[TOKEN, &timestamp, &nonce])
+    );
     assert!(parameter(&request, "echostr").parse::<u64>().is_ok());
 }
 
@@ -116,11 +178,25 @@ async fn a_verification_is_a_signed_question() {
 async fn a_courier_brings_it_and_tells_the_answer() {
     let bench = bench();
     let courier: Courier = Arc::new(|request| {
-        async move { PushAnswer { status: 200, answer: format!("{} success", request.method) } }.boxed()
+        async move {
+            PushAnswer {
+                status: 200,
+                answer: format!("{} success", request.method),
+            }
+        }
+        .boxed()
     });
     bench.simulator.deliver_by(courier);
-    let told = bench.post("/_control/push", json!({"user": "alice", "event": "debug_demo"})).await;
-    assert_eq!((&told["status"], &told["answer"]), (&json!(200), &json!("POST success")));
+    let told = bench
+        .post(
+            "/_control/push",
+            json!({"user": "alice", "event": "debug_demo"}),
+        )
+        .await;
+    assert_eq!(
+        (&told["status"], &told["answer"]),
+        (&json!(200), &json!("POST success"))
+    );
 }
 
 #[tokio::test]
@@ -128,20 +204,40 @@ async fn orders_that_make_no_sense_are_named() {
     let bench = bench();
     for (order, word) in [
         (json!({"user": "alice"}), "event or message"),
-        (json!({"user": "alice", "event": "a", "message": "text"}), "event or message"),
+        (
+            json!({"user": "alice", "event": "a", "message": "text"}),
+            "event or message",
+        ),
         (json!({"event": "a"}), "user"),
-        (json!({"user": "alice", "event": "a", "mode": "secret"}), "secure"),
-        (json!({"user": "alice", "event": "a", "mode": "secure", "appId": OTHER_APP}), "EncodingAESKey"),
-        (json!({"user": "alice", "event": "a", "appId": "wxnone"}), "no such app"),
+        (
+            json!({"user": "alice", "event": "a", "mode": "secret"}),
+            "secure",
+        ),
+        (
+            json!({"user": "alice", "event": "a", "mode": "secure", "appId": OTHER_APP}),
+            "EncodingAESKey",
+        ),
+        (
+            json!({"user": "alice", "event": "a", "appId": "wxnone"}),
+            "no such app",
+        ),
         (json!({"user": "alice", "event": "a", "color": 1}), "color"),
     ] {
-        let answer = bench.send("POST", "/_control/push", order.to_string()).await;
+        let answer = bench
+            .send("POST", "/_control/push", order.to_string())
+            .await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{order}");
         let error = text(&answer.json()["error"]);
         assert!(error.contains(word), "{order}: {error}");
     }
-    let unconfigured = Bench::new().send("POST", "/_control/push", r#"{"user":"a","event":"b"}"#).await;
+    let unconfigured = Bench::new()
+        .send("POST", "/_control/push", r#"{"user":"a","event":"b"}"#)
+        .await;
     assert!(text(&unconfigured.json()["error"]).contains("not configured"));
-    let short = PushConfig { app_id: APP.into(), token: TOKEN.into(), encoding_aes_key: Some("short".into()) };
+    let short = PushConfig {
+        app_id: APP.into(),
+        token: TOKEN.into(),
+        encoding_aes_key: Some("short".into()),
+    };
     assert!(bench.simulator.configure_push([short]).is_err());
 }

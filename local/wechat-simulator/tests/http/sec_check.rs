@@ -11,7 +11,9 @@ async fn check(bench: &Bench, open_id: &str, over: Value) -> Value {
         body[name] = value.clone();
     }
     let token = bench.access_token().await;
-    bench.post(&format!("/wxa/msg_sec_check?access_token={token}"), body).await
+    bench
+        .post(&format!("/wxa/msg_sec_check?access_token={token}"), body)
+        .await
 }
 
 #[tokio::test]
@@ -20,9 +22,18 @@ async fn harmless_text_passes_and_the_keywords_do_not() {
     let (open_id, _) = bench.log_in("alice").await;
     for (over, expected) in [
         (json!({}), json!({"suggest": "pass", "label": 100})),
-        (json!({"version": "2", "scene": "1"}), json!({"suggest": "pass", "label": 100})),
-        (json!({"content": format!("so {RISKY_KEYWORD}!")}), json!({"suggest": "risky", "label": 20006})),
-        (json!({"nickname": REVIEW_KEYWORD}), json!({"suggest": "review", "label": 21000})),
+        (
+            json!({"version": "2", "scene": "1"}),
+            json!({"suggest": "pass", "label": 100}),
+        ),
+        (
+            json!({"content": format!("so {RISKY_KEYWORD}!")}),
+            json!({"suggest": "risky", "label": 20006}),
+        ),
+        (
+            json!({"nickname": REVIEW_KEYWORD}),
+            json!({"suggest": "review", "label": 21000}),
+        ),
     ] {
         let answer = check(&bench, &open_id, over).await;
         assert_eq!(errcode(&answer), 0);
@@ -52,7 +63,11 @@ async fn what_is_wrong_is_told_by_its_errcode() {
         (json!({"content": 1}), 47001),
         (json!({"openid": "nobody"}), 40003),
     ] {
-        assert_eq!(errcode(&check(&bench, &open_id, over.clone()).await), expected, "{over}");
+        assert_eq!(
+            errcode(&check(&bench, &open_id, over.clone()).await),
+            expected,
+            "{over}"
+        );
     }
     let longest = check(&bench, &open_id, json!({"content": "长".repeat(2500)})).await;
     assert_eq!(errcode(&longest), 0);

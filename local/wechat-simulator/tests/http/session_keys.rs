@@ -61,10 +61,16 @@ async fn too_many_resets_are_refused() {
 async fn a_key_that_wechat_rotated_or_ended_is_stale() {
     let bench = Bench::new();
     let (open_id, key) = bench.log_in("alice").await;
-    bench.simulator.session_key("alice", SessionKeyAction::Rotate, None).unwrap();
+    bench
+        .simulator
+        .session_key("alice", SessionKeyAction::Rotate, None)
+        .unwrap();
     assert_eq!(errcode(&call(&bench, CHECK, &open_id, &key).await), 87009);
     let (_, key) = bench.log_in("alice").await;
-    bench.simulator.session_key("alice", SessionKeyAction::Expire, None).unwrap();
+    bench
+        .simulator
+        .session_key("alice", SessionKeyAction::Expire, None)
+        .unwrap();
     assert_eq!(errcode(&call(&bench, CHECK, &open_id, &key).await), 87009);
     assert_eq!(errcode(&call(&bench, RESET, &open_id, &key).await), 87007);
     assert_eq!(errcode(&call(&bench, KEYS, &open_id, &key).await), 87007);
@@ -78,7 +84,10 @@ async fn encryption_keys_come_newest_first_with_the_time_they_have_left() {
     bench.pass(3600);
     let answer = call(&bench, KEYS, &open_id, &key).await;
     let list = answer["key_info_list"].as_array().unwrap();
-    let told: Vec<_> = list.iter().map(|key| (&key["version"], &key["expire_in"])).collect();
+    let told: Vec<_> = list
+        .iter()
+        .map(|key| (&key["version"], &key["expire_in"]))
+        .collect();
     assert_eq!(told, [(&json!(2), &json!(3600)), (&json!(1), &json!(0))]);
     assert_eq!(text(&list[0]["encrypt_key"]).len(), 24);
     assert_eq!(text(&list[0]["iv"]).len(), 16);
@@ -92,14 +101,28 @@ async fn what_is_wrong_is_told_by_its_errcode() {
     let signature = sign(&key);
     let bob = bench.simulator.open_id("bob", None).unwrap();
     for (query, expected) in [
-        (format!("signature={signature}&sig_method=hmac_sha256"), 41009),
-        (format!("openid={open_id}&signature={signature}&sig_method=md5"), 87008),
+        (
+            format!("signature={signature}&sig_method=hmac_sha256"),
+            41009,
+        ),
+        (
+            format!("openid={open_id}&signature={signature}&sig_method=md5"),
+            87008,
+        ),
         (format!("openid={open_id}&signature={signature}"), 87008),
         (format!("openid={open_id}&sig_method=hmac_sha256"), 87009),
-        (format!("openid=x&signature={signature}&sig_method=hmac_sha256"), 40003),
-        (format!("openid={bob}&signature={signature}&sig_method=hmac_sha256"), 87007),
+        (
+            format!("openid=x&signature={signature}&sig_method=hmac_sha256"),
+            40003,
+        ),
+        (
+            format!("openid={bob}&signature={signature}&sig_method=hmac_sha256"),
+            87007,
+        ),
     ] {
-        let answer = bench.get(&format!("{RESET}?access_token={token}&{query}")).await;
+        let answer = bench
+            .get(&format!("{RESET}?access_token={token}&{query}"))
+            .await;
         assert_eq!(errcode(&answer), expected, "{query}");
     }
     assert_eq!(errcode(&bench.post(CHECK, json!({})).await), 43001);

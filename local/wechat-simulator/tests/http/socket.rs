@@ -35,7 +35,10 @@ async fn a_login_works_over_a_socket() {
     let mut stream = connect(&bench).await;
     let received = String::from_utf8(exchange(&mut stream, &code, false).await).unwrap();
     assert!(received.starts_with("HTTP/1.1 200 OK\r\n"), "{received}");
-    assert!(received.contains("content-type: text/plain\r\n"), "{received}");
+    assert!(
+        received.contains("content-type: text/plain\r\n"),
+        "{received}"
+    );
     assert!(received.contains("\"openid\""), "{received}");
 }
 
@@ -43,7 +46,11 @@ async fn a_login_works_over_a_socket() {
 async fn a_reset_breaks_the_connection_before_the_first_byte_and_the_code_is_used_up() {
     let bench = Bench::new();
     let code = bench.simulator.mint_code("alice", None).unwrap();
-    let reset = Fault { reset: true, times: Some(1), ..Fault::default() };
+    let reset = Fault {
+        reset: true,
+        times: Some(1),
+        ..Fault::default()
+    };
     bench.simulator.set_faults([reset]).unwrap();
     let mut stream = connect(&bench).await;
     // Keep-alive: it is the server that ends it.
@@ -56,11 +63,17 @@ async fn a_reset_breaks_the_connection_before_the_first_byte_and_the_code_is_use
 async fn a_truncated_answer_is_a_complete_http_message() {
     let bench = Bench::new();
     let code = bench.simulator.mint_code("alice", None).unwrap();
-    let half = Fault { garbage: Garbage::Truncated, ..Fault::default() };
+    let half = Fault {
+        garbage: Garbage::Truncated,
+        ..Fault::default()
+    };
     bench.simulator.set_faults([half]).unwrap();
     let mut stream = connect(&bench).await;
     let received = String::from_utf8(exchange(&mut stream, &code, false).await).unwrap();
     let (head, body) = received.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains(&format!("content-length: {}", body.len())), "{received}");
+    assert!(
+        head.contains(&format!("content-length: {}", body.len())),
+        "{received}"
+    );
     assert!(body.starts_with("{\"openid\""), "{received}");
 }

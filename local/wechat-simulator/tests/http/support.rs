@@ -41,13 +41,18 @@ impl Bench {
     pub fn new() -> Self {
         let now = Arc::new(AtomicU64::new(START));
         let hand = Arc::clone(&now);
-        let clock: Clock = Arc::new(move || UNIX_EPOCH + Duration::from_secs(hand.load(Ordering::SeqCst)));
+        let clock: Clock =
+            Arc::new(move || UNIX_EPOCH + Duration::from_secs(hand.load(Ordering::SeqCst)));
         let apps = [(APP, SECRET), (OTHER_APP, OTHER_SECRET)];
         let apps = apps.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
         let simulator = Simulator::with_clock(apps, clock, Some(1));
         // Below a prefix, as `make run` mounts it.
         let router = Router::new().nest("/_wechat", simulator.router());
-        Self { simulator, router, now }
+        Self {
+            simulator,
+            router,
+            now,
+        }
     }
 
     pub fn pass(&self, seconds: u64) {
@@ -56,13 +61,29 @@ impl Bench {
 
     pub async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
         let uri = format!("/_wechat{path}");
-        let request = Request::builder().method(method).uri(uri).body(body.into()).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(body.into())
+            .unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let content_type = response.headers().get("content-type");
-        let content_type = content_type.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-        let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
-        Answer { status, content_type, body }
+        let content_type = content_type
+            .map(|value| value.to_str().unwrap().to_owned())
+            .unwrap_or_default();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .to_vec();
+        Answer {
+            status,
+            content_type,
+            body,
+        }
     }
 
     /// WeChat's errors come with HTTP 200 too.
@@ -107,9 +128,14 @@ impl Bench {
 }
 
 pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("no text: {value}"))
+        .to_owned()
 }
 
 pub fn errcode(answer: &Value) -> i64 {
-    answer["errcode"].as_i64().unwrap_or_else(|| panic!("no errcode: {answer}"))
+    answer["errcode"]
+        .as_i64()
+        .unwrap_or_else(|| panic!("no errcode: {answer}"))
 }

@@ -1,4 +1,5 @@
-//! What the failures of each part mean to a client. Written out one by one: no failure becomes a 500 by accident.
+//! What the failures of each part mean to a client. Written out one by one: no failure becomes a
+//! 500 by accident.
 
 use std::time::Duration;
 
@@ -53,7 +54,9 @@ impl From<AdmissionError> for ApiError {
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
-        Self::new(Reason::RateLimited).because(&denied).retry_after(denied.retry_after)
+        Self::new(Reason::RateLimited)
+            .because(&denied)
+            .retry_after(denied.retry_after)
     }
 }
 

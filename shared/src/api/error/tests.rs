@@ -7,18 +7,31 @@ use crate::api::{Rule, Success};
 async fn parts(response: Response) -> (u16, http::HeaderMap, Value) {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    (parts.status.as_u16(), parts.headers, serde_json::from_slice(&body).unwrap())
+    (
+        parts.status.as_u16(),
+        parts.headers,
+        serde_json::from_slice(&body).unwrap(),
+    )
 }
 
 fn in_english<T>(answer: impl FnOnce() -> T) -> impl Future<Output = T> {
-    let scope = Scope { language: Language::English, ..Scope::default() };
+    let scope = Scope {
+        language: Language::English,
+        ..Scope::default()
+    };
     async move { scope.enter(async { answer() }).await.1 }
 }
 
 #[tokio::test]
 async fn a_success_is_chinese_by_default() {
     let (status, headers, body) = parts(Success(json!({"a": 1})).into_response()).await;
-    assert_eq!((status, body), (200, json!({"code": 200, "message": "操作成功", "data": {"a": 1}})));
+    assert_eq!(
+        (status, body),
+        (
+            200,
+            json!({"code": 200, "message": "操作成功", "data": {"a": 1}})
+        )
+    );
     assert_eq!(headers["content-type"], "application/json");
 }
 
@@ -38,7 +51,8 @@ async fn a_failure_is_the_documented_envelope() {
 
 #[tokio::test]
 async fn violations_are_listed_in_the_clients_language() {
-    let invalid = || ApiError::invalid(vec![Violation::new("nickname", Rule::Nickname)]).into_response();
+    let invalid =
+        || ApiError::invalid(vec![Violation::new("nickname", Rule::Nickname)]).into_response();
     let (_, _, body) = parts(in_english(invalid).await).await;
     assert_eq!(
         body["data"],
@@ -49,7 +63,12 @@ async fn violations_are_listed_in_the_clients_language() {
 #[tokio::test]
 async fn the_cause_never_reaches_the_client() {
     let error = DynamoErrorStandIn;
-    let (_, _, body) = parts(ApiError::new(Reason::Internal).because(&error).into_response()).await;
+    let (_, _, body) = parts(
+        ApiError::new(Reason::Internal)
+            .because(&error)
+            .into_response(),
+    )
+    .await;
     assert!(!body.to_string().contains("hunter2"));
 }
 
@@ -60,7 +79,8 @@ struct DynamoErrorStandIn;
 #[tokio::test]
 async fn retry_after_is_whole_seconds_and_never_zero() {
     for (milliseconds, expected) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2")] {
-        let error = ApiError::new(Reason::Unavailable).retry_after(Duration::from_millis(milliseconds));
+        let error =
+            ApiError::new(Reason::Unavailable).retry_after(Duration::from_millis(milliseconds));
         assert_eq!(error.into_response().headers()["retry-after"], expected);
     }
 }

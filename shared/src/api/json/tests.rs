@@ -20,21 +20,40 @@ impl Input for Sample {
     type Raw = RawSample;
 
     fn parse(raw: RawSample, checks: &mut Checks) -> Option<Self> {
-        checks.field("name", Rule::Nickname, Some(raw.name).filter(|name| name.len() > 1)).map(Self)
+        checks
+            .field(
+                "name",
+                Rule::Nickname,
+                Some(raw.name).filter(|name| name.len() > 1),
+            )
+            .map(Self)
     }
 }
 
 async fn read(content_type: &str, body: impl Into<Body>) -> Result<Sample, ApiError> {
-    let request = Request::builder().header(CONTENT_TYPE, content_type).body(body.into()).unwrap();
-    Json::<Sample>::from_request(request, &()).await.map(|json| json.0)
+    let request = Request::builder()
+        .header(CONTENT_TYPE, content_type)
+        .body(body.into())
+        .unwrap();
+    Json::<Sample>::from_request(request, &())
+        .await
+        .map(|json| json.0)
 }
 
 async fn violations(body: impl Into<Body>) -> Value {
-    let response = read("application/json", body).await.expect_err("refused").into_response();
+    let response = read("application/json", body)
+        .await
+        .expect_err("refused")
+        .into_response();
     assert_eq!(response.status(), 400);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     let body: Value = serde_json::from_slice(&body).unwrap();
-    body["data"]["fields"].as_array().unwrap().iter().map(|field| json!([field["field"], field["rule"]])).collect()
+    body["data"]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| json!([field["field"], field["rule"]]))
+        .collect()
 }
 
 #[tokio::test]
@@ -52,9 +71,18 @@ async fn each_way_of_being_wrong_names_field_and_rule() {
         (b"{}", json!([["name", "required"]])),
         (b"{\"name\":1}", json!([["name", "type"]])),
         (b"{\"name\":null}", json!([["name", "type"]])),
-        (b"{\"name\":\"ab\",\"count\":-1}", json!([["count", "type"]])),
-        (b"{\"name\":\"ab\",\"name\":\"cd\"}", json!([["name", "duplicate_field"]])),
-        (b"{\"name\":\"ab\",\"other\":1}", json!([["other", "unknown_field"]])),
+        (
+            b"{\"name\":\"ab\",\"count\":-1}",
+            json!([["count", "type"]]),
+        ),
+        (
+            b"{\"name\":\"ab\",\"name\":\"cd\"}",
+            json!([["name", "duplicate_field"]]),
+        ),
+        (
+            b"{\"name\":\"ab\",\"other\":1}",
+            json!([["other", "unknown_field"]]),
+        ),
     ];
     for (body, expected) in cases {
         assert_eq!(
@@ -68,18 +96,35 @@ async fn each_way_of_being_wrong_names_field_and_rule() {
 
 #[tokio::test]
 async fn a_value_is_never_quoted_back() {
-    let response = read("application/json", r#"{"name":12345678}"#).await.expect_err("refused").into_response();
+    let response = read("application/json", r#"{"name":12345678}"#)
+        .await
+        .expect_err("refused")
+        .into_response();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(!String::from_utf8_lossy(&body).contains("12345678"));
 }
 
 #[tokio::test]
 async fn only_json_is_json() {
-    for good in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+    for good in [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/vnd.api+json",
+    ] {
         assert_eq!(read(good, r#"{"name":"ab"}"#).await.unwrap().0, "ab");
     }
-    for bad in ["text/plain", "", "application/jsonp", "text/json", "application/x-www-form-urlencoded"] {
-        assert_eq!(read(bad, r#"{"name":"ab"}"#).await.unwrap_err().reason(), Reason::UnsupportedMediaType, "{bad}");
+    for bad in [
+        "text/plain",
+        "",
+        "application/jsonp",
+        "text/json",
+        "application/x-www-form-urlencoded",
+    ] {
+        assert_eq!(
+            read(bad, r#"{"name":"ab"}"#).await.unwrap_err().reason(),
+            Reason::UnsupportedMediaType,
+            "{bad}"
+        );
     }
 }
 

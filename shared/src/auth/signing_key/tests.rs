@@ -21,11 +21,18 @@ fn read(base64: &str) -> Result<SigningKey, SigningKeyError> {
 
 #[test]
 fn both_halves_of_a_key_are_the_same_key() {
-    let (private, public) = (read(ED25519_PRIVATE).unwrap(), read(ED25519_PUBLIC).unwrap());
+    let (private, public) = (
+        read(ED25519_PRIVATE).unwrap(),
+        read(ED25519_PUBLIC).unwrap(),
+    );
     assert!(private.sign.is_some() && public.sign.is_none());
-    assert_eq!((&private.id, private.algorithm), (&public.id, Algorithm::EdDSA));
+    assert_eq!(
+        (&private.id, private.algorithm),
+        (&public.id, Algorithm::EdDSA)
+    );
     assert_eq!(private.jwk(), public.jwk());
-    let named = SigningKey::from_der(&STANDARD.decode(ED25519_PUBLIC).unwrap(), Some("mine")).unwrap();
+    let named =
+        SigningKey::from_der(&STANDARD.decode(ED25519_PUBLIC).unwrap(), Some("mine")).unwrap();
     assert_eq!(named.id, "mine");
 }
 
@@ -33,7 +40,10 @@ fn both_halves_of_a_key_are_the_same_key() {
 fn the_halves_of_a_new_key_fit_together() {
     for kind in [KeyKind::P256, KeyKind::Ed25519, KeyKind::Rsa2048] {
         let pair = KeyPair::generate(kind).unwrap();
-        let (private, public) = (read(pair.private.expose_secret()).unwrap(), read(&pair.public).unwrap());
+        let (private, public) = (
+            read(pair.private.expose_secret()).unwrap(),
+            read(&pair.public).unwrap(),
+        );
         assert!(private.sign.is_some() && public.sign.is_none());
         assert_eq!(private.jwk(), public.jwk(), "{kind:?}");
     }
@@ -48,7 +58,11 @@ fn what_is_no_good_is_refused() {
     assert_eq!(read(RSA_1024_PUBLIC).err(), Some(SigningKeyError::Rsa));
     // A secret by mistake is not taken for a public key, which anyone may see.
     for len in [0, 32, 33, 64, 65] {
-        assert_eq!(SigningKey::from_der(&vec![4; len], None).err(), Some(SigningKeyError::Unknown), "{len} bytes");
+        assert_eq!(
+            SigningKey::from_der(&vec![4; len], None).err(),
+            Some(SigningKeyError::Unknown),
+            "{len} bytes"
+        );
     }
 }
 
@@ -56,11 +70,19 @@ fn what_is_no_good_is_refused() {
 fn a_point_beside_the_curve_is_refused() {
     let document = STANDARD.decode(JWT_IO).unwrap();
     let point = &document[document.len() - 65..];
-    let mut public = STANDARD.decode("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE").unwrap();
+    let mut public = STANDARD
+        .decode("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE")
+        .unwrap();
     public.extend(&point[1..]);
-    assert_eq!(SigningKey::from_der(&public, None).err(), Some(SigningKeyError::Published));
+    assert_eq!(
+        SigningKey::from_der(&public, None).err(),
+        Some(SigningKeyError::Published)
+    );
     *public.last_mut().unwrap() ^= 1;
-    assert_eq!(SigningKey::from_der(&public, None).err(), Some(SigningKeyError::Broken));
+    assert_eq!(
+        SigningKey::from_der(&public, None).err(),
+        Some(SigningKeyError::Broken)
+    );
 }
 
 proptest! {

@@ -29,7 +29,10 @@ fn tokens(secrets: &str) -> (Tokens, ManualClock) {
 
 /// Keys that stand in the environment: nothing is waited for.
 fn check(tokens: &Tokens, token: &str) -> Result<Claims, TokenError> {
-    tokens.verify(token).now_or_never().expect("an answer at once")
+    tokens
+        .verify(token)
+        .now_or_never()
+        .expect("an answer at once")
 }
 
 fn session() -> Session {
@@ -48,19 +51,31 @@ fn session() -> Session {
 }
 
 fn issued(tokens: &Tokens) -> String {
-    tokens.issue(&session(), Role::User).unwrap().access.expose_secret().to_owned()
+    tokens
+        .issue(&session(), Role::User)
+        .unwrap()
+        .access
+        .expose_secret()
+        .to_owned()
 }
 
 /// The header and claims of a good token, changed by the given functions and signed with `secret`.
 fn forged(secret: &str, header: impl Fn(&mut Header), claims: impl Fn(&mut Value)) -> String {
     let (tokens, _) = tokens(SECRET);
     let good = issued(&tokens);
-    let mut parts = good.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap_or_default());
+    let mut parts = good
+        .split('.')
+        .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap_or_default());
     let mut good_header: Header = serde_json::from_slice(&parts.next().unwrap()).unwrap();
     let mut good_claims: Value = serde_json::from_slice(&parts.next().unwrap()).unwrap();
     header(&mut good_header);
     claims(&mut good_claims);
-    jsonwebtoken::encode(&good_header, &good_claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    jsonwebtoken::encode(
+        &good_header,
+        &good_claims,
+        &EncodingKey::from_secret(secret.as_bytes()),
+    )
+    .unwrap()
 }
 
 fn verify(token: &str) -> Result<Claims, TokenError> {
@@ -72,7 +87,12 @@ fn header_and_claims_are_as_documented() {
     let (tokens, _) = tokens(SECRET);
     let token = issued(&tokens);
     let part = |at: usize| -> Value {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(at).unwrap()).unwrap()).unwrap()
+        serde_json::from_slice(
+            &URL_SAFE_NO_PAD
+                .decode(token.split('.').nth(at).unwrap())
+                .unwrap(),
+        )
+        .unwrap()
     };
     assert_eq!(part(0)["typ"], "at+jwt");
     assert_eq!(part(0)["alg"], "HS256");
@@ -89,7 +109,10 @@ fn header_and_claims_are_as_documented() {
 
 #[test]
 fn a_forged_token_is_invalid() {
-    assert!(verify(&forged(SECRET, |_| {}, |_| {})).is_ok(), "the unchanged one is good");
+    assert!(
+        verify(&forged(SECRET, |_| {}, |_| {})).is_ok(),
+        "the unchanged one is good"
+    );
     let cases = [
         forged(OTHER, |_| {}, |_| {}),
         forged(SECRET, |header| header.typ = Some("JWT".into()), |_| {}),
@@ -99,11 +122,23 @@ fn a_forged_token_is_invalid() {
         forged(SECRET, |_| {}, |claims| claims["aud"] = "wx3".into()),
         forged(SECRET, |_| {}, |claims| claims["sub"] = "1".into()),
         forged(SECRET, |_| {}, |claims| claims["role"] = "root".into()),
-        forged(SECRET, |_| {}, |claims| drop(claims.as_object_mut().unwrap().remove("exp"))),
-        forged(SECRET, |_| {}, |claims| drop(claims.as_object_mut().unwrap().remove("sid"))),
+        forged(
+            SECRET,
+            |_| {},
+            |claims| drop(claims.as_object_mut().unwrap().remove("exp")),
+        ),
+        forged(
+            SECRET,
+            |_| {},
+            |claims| drop(claims.as_object_mut().unwrap().remove("sid")),
+        ),
     ];
     for (number, token) in cases.iter().enumerate() {
-        assert_eq!(verify(token).err(), Some(TokenError::Invalid), "case {number}");
+        assert_eq!(
+            verify(token).err(),
+            Some(TokenError::Invalid),
+            "case {number}"
+        );
     }
     let unnamed = forged(SECRET, |header| header.kid = None, |_| {});
     let unknown = forged(SECRET, |header| header.kid = Some("other".into()), |_| {});
@@ -118,7 +153,12 @@ fn a_token_without_a_signature_is_invalid() {
     let (unsigned, _) = good.rsplit_once('.').unwrap();
     let claims = unsigned.split_once('.').unwrap().1;
     let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#);
-    for token in [format!("{none}.{claims}."), format!("{none}.{claims}"), format!("{unsigned}."), "x".repeat(5000)] {
+    for token in [
+        format!("{none}.{claims}."),
+        format!("{none}.{claims}"),
+        format!("{unsigned}."),
+        "x".repeat(5000),
+    ] {
         assert_eq!(verify(&token).err(), Some(TokenError::Invalid), "{token}");
     }
 }
@@ -166,8 +206,15 @@ fn key_pair(algorithm: Algorithm) -> (String, String) {
 }
 
 fn tokens_of(keys: &[&str], secrets: &str) -> Tokens {
-    let env = Env::new([("JWT_KEYS", &*keys.join(",")), ("JWT_SECRETS", secrets), ("WECHAT_APPIDS", "wx1")]);
-    let tokens = Tokens::new(&env, Clock::Manual(ManualClock::new(Timestamp::from_second(NOW).unwrap())));
+    let env = Env::new([
+        ("JWT_KEYS", &*keys.join(",")),
+        ("JWT_SECRETS", secrets),
+        ("WECHAT_APPIDS", "wx1"),
+    ]);
+    let tokens = Tokens::new(
+        &env,
+        Clock::Manual(ManualClock::new(Timestamp::from_second(NOW).unwrap())),
+    );
     env.finish().unwrap();
     tokens
 }
@@ -181,21 +228,38 @@ const PRIVATE: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXq
 const PUBLIC: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
 
 fn problems_of(keys: &str) -> String {
-    let env = Env::new([("JWT_KEYS", keys), ("JWT_SECRETS", SECRET), ("WECHAT_APPIDS", "wx1")]);
+    let env = Env::new([
+        ("JWT_KEYS", keys),
+        ("JWT_SECRETS", SECRET),
+        ("WECHAT_APPIDS", "wx1"),
+    ]);
     let _ = Tokens::new(&env, Clock::System);
-    env.finish().err().map(|problems| problems.to_string()).unwrap_or_default()
+    env.finish()
+        .err()
+        .map(|problems| problems.to_string())
+        .unwrap_or_default()
 }
 
 #[test]
 fn keys_that_are_no_good_are_told_by_their_place() {
     assert_eq!(problems_of(&format!("{PRIVATE},other:{PUBLIC}")), "");
-    for twice in [format!("{PRIVATE},{PUBLIC}"), format!("a:{PRIVATE},a:{PUBLIC}")] {
-        assert_eq!(problems_of(&twice), "JWT_KEYS: key 2 has the kid of an earlier one");
+    for twice in [
+        format!("{PRIVATE},{PUBLIC}"),
+        format!("a:{PRIVATE},a:{PUBLIC}"),
+    ] {
+        assert_eq!(
+            problems_of(&twice),
+            "JWT_KEYS: key 2 has the kid of an earlier one"
+        );
     }
     let problems = problems_of(&format!("{PRIVATE},not base64,k:aHVudGVyMg=="));
-    assert!(problems.contains("JWT_KEYS: key 2 is not kid:key"), "{problems}");
     assert!(
-        problems.contains("JWT_KEYS: key 3 is neither a private key (PKCS#8) nor a public one (SPKI)"),
+        problems.contains("JWT_KEYS: key 2 is not kid:key"),
+        "{problems}"
+    );
+    assert!(
+        problems
+            .contains("JWT_KEYS: key 3 is neither a private key (PKCS#8) nor a public one (SPKI)"),
         "{problems}"
     );
 }
@@ -209,12 +273,24 @@ fn the_first_key_that_can_sign_does_and_all_verify() {
         let (other, _) = key_pair(Algorithm::EdDSA);
         let signer = tokens_of(&[&format!("new:{private}"), &other], SECRET);
         let token = issued(&signer);
-        assert_eq!((header(&token).alg, header(&token).kid.as_deref()), (algorithm, Some("new")));
-        for keys in [[&*other, &format!("new:{private}")], [&*other, &format!("new:{public}")]] {
-            assert!(check(&tokens_of(&keys, SECRET), &token).is_ok(), "{algorithm:?}");
+        assert_eq!(
+            (header(&token).alg, header(&token).kid.as_deref()),
+            (algorithm, Some("new"))
+        );
+        for keys in [
+            [&*other, &format!("new:{private}")],
+            [&*other, &format!("new:{public}")],
+        ] {
+            assert!(
+                check(&tokens_of(&keys, SECRET), &token).is_ok(),
+                "{algorithm:?}"
+            );
         }
         // Public keys verify without any secret.
-        assert!(check(&tokens_of(&[&format!("new:{public}")], ""), &token).is_ok(), "{algorithm:?}");
+        assert!(
+            check(&tokens_of(&[&format!("new:{public}")], ""), &token).is_ok(),
+            "{algorithm:?}"
+        );
         // A public key in front signs nothing; the secrets come after the keys.
         let verifying = tokens_of(&[&format!("new:{public}")], SECRET);
         assert_eq!(header(&issued(&verifying)).alg, Algorithm::HS256);
@@ -228,12 +304,17 @@ fn the_key_decides_the_algorithm() {
     let (private, public) = key_pair(Algorithm::RS256);
     let tokens = tokens_of(&[&format!("k:{private}")], SECRET);
     let good = issued(&tokens);
-    let claims: Value =
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(good.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(
+        &URL_SAFE_NO_PAD
+            .decode(good.split('.').nth(1).unwrap())
+            .unwrap(),
+    )
+    .unwrap();
     for secret in [public.as_bytes(), &STANDARD.decode(&public).unwrap()] {
         let mut header = header(&good);
         header.alg = Algorithm::HS256;
-        let forged = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap();
+        let forged =
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap();
         assert_eq!(check(&tokens, &forged).err(), Some(TokenError::Invalid));
     }
 }
@@ -241,15 +322,26 @@ fn the_key_decides_the_algorithm() {
 #[test]
 fn a_signature_of_another_key_of_the_same_kind_is_invalid() {
     for algorithm in ASYMMETRIC {
-        let token = issued(&tokens_of(&[&format!("k:{}", key_pair(algorithm).0)], SECRET));
+        let token = issued(&tokens_of(
+            &[&format!("k:{}", key_pair(algorithm).0)],
+            SECRET,
+        ));
         let other = tokens_of(&[&format!("k:{}", key_pair(algorithm).0)], SECRET);
-        assert_eq!(check(&other, &token).err(), Some(TokenError::Invalid), "{algorithm:?}");
+        assert_eq!(
+            check(&other, &token).err(),
+            Some(TokenError::Invalid),
+            "{algorithm:?}"
+        );
     }
 }
 
 #[test]
 fn the_key_set_shows_public_halves_only_and_verifies_alone() {
-    let (ec, ed, rsa) = (key_pair(Algorithm::ES256).0, key_pair(Algorithm::EdDSA).0, key_pair(Algorithm::RS256).0);
+    let (ec, ed, rsa) = (
+        key_pair(Algorithm::ES256).0,
+        key_pair(Algorithm::EdDSA).0,
+        key_pair(Algorithm::RS256).0,
+    );
     let tokens = tokens_of(&[&ec, &format!("ed:{ed}"), &format!("rsa:{rsa}")], SECRET);
     let text = serde_json::to_string(&tokens.public_keys()).unwrap();
     let set: Value = serde_json::from_str(&text).unwrap();
@@ -263,7 +355,10 @@ fn the_key_set_shows_public_halves_only_and_verifies_alone() {
             vec!["alg", "e", "kid", "kty", "n", "use"],
         ]
     );
-    assert_eq!(keys.iter().map(|key| &key["alg"]).collect::<Vec<_>>(), ["ES256", "EdDSA", "RS256"]);
+    assert_eq!(
+        keys.iter().map(|key| &key["alg"]).collect::<Vec<_>>(),
+        ["ES256", "EdDSA", "RS256"]
+    );
     assert!(keys.iter().all(|key| key["use"] == "sig"));
     // A key without a name is called by its thumbprint (RFC 7638).
     assert_eq!(keys[0]["kid"].as_str().unwrap().len(), 43);
@@ -274,6 +369,7 @@ fn the_key_set_shows_public_halves_only_and_verifies_alone() {
         let mut validation = Validation::new(header(&token).alg);
         validation.set_audience(&["wx1"]);
         validation.validate_exp = false;
-        jsonwebtoken::decode::<Value>(&token, &DecodingKey::from_jwk(jwk).unwrap(), &validation).unwrap();
+        jsonwebtoken::decode::<Value>(&token, &DecodingKey::from_jwk(jwk).unwrap(), &validation)
+            .unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! The AWS Parameters and Secrets Lambda extension: a process beside this one that answers HTTP on loopback.
+//! The AWS Parameters and Secrets Lambda extension: a process beside this one that answers HTTP on
+//! loopback.
 //!
 //! <https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-integration-lambda-extensions.html>
 
@@ -36,7 +37,9 @@ pub(super) enum FetchError {
     #[error("the Parameters and Secrets extension is not ready; has this function its layer?")]
     NotReady,
     /// 400 for a name that does not exist as for one that may not be read.
-    #[error("the Parameters and Secrets extension answered {0}: the name, the permission or the service is at fault")]
+    #[error(
+        "the Parameters and Secrets extension answered {0}: the name, the permission or the service is at fault"
+    )]
     Status(u16),
     #[error("the Parameters and Secrets extension did not answer in time")]
     Timeout,
@@ -75,16 +78,35 @@ struct SecretAnswer {
 impl Extension {
     /// `PARAMETERS_SECRETS_EXTENSION_HTTP_PORT`: default 2773. `AWS_SESSION_TOKEN`: set by Lambda.
     pub(super) fn new(env: &Env) -> Self {
-        let port = env.parse("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", 2773, "a port number");
-        Self { port, token: env.get("AWS_SESSION_TOKEN").unwrap_or_default().into() }
+        let port = env.parse(
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
+            2773,
+            "a port number",
+        );
+        Self {
+            port,
+            token: env.get("AWS_SESSION_TOKEN").unwrap_or_default().into(),
+        }
     }
 
-    pub(super) async fn get(&self, what: &Reference<'_>, patience: Patience) -> Result<SecretString, FetchError> {
-        let got = timeout(patience.whole, self.get_patiently(what, Instant::now() + patience.ready)).await;
+    pub(super) async fn get(
+        &self,
+        what: &Reference<'_>,
+        patience: Patience,
+    ) -> Result<SecretString, FetchError> {
+        let got = timeout(
+            patience.whole,
+            self.get_patiently(what, Instant::now() + patience.ready),
+        )
+        .await;
         got.unwrap_or(Err(FetchError::Timeout))
     }
 
-    async fn get_patiently(&self, what: &Reference<'_>, ready_by: Instant) -> Result<SecretString, FetchError> {
+    async fn get_patiently(
+        &self,
+        what: &Reference<'_>,
+        ready_by: Instant,
+    ) -> Result<SecretString, FetchError> {
         let (mut failures, mut pause) = (0, FIRST_PAUSE);
         loop {
             let error = match self.ask(what).await {
@@ -107,19 +129,30 @@ impl Extension {
         }
     }
 
-    /// On a connection of its own: one that was kept through a freeze of the instance is not worth a try.
+    /// On a connection of its own: one that was kept through a freeze of the instance is not worth
+    /// a try.
     async fn ask(&self, what: &Reference<'_>) -> Result<SecretString, FetchError> {
         let request = Request::get(Self::path(what))
             .header(HOST, format!("localhost:{}", self.port))
             .header("X-Aws-Parameters-Secrets-Token", self.token.expose_secret())
             .body(Empty::<Bytes>::new())
             .map_err(|_| FetchError::Unreadable)?;
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.map_err(|_| FetchError::NotReady)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| FetchError::Broken)?;
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+            .await
+            .map_err(|_| FetchError::NotReady)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|_| FetchError::Broken)?;
         let exchange = async move {
-            let answer = sender.send_request(request).await.map_err(|_| FetchError::Broken)?;
+            let answer = sender
+                .send_request(request)
+                .await
+                .map_err(|_| FetchError::Broken)?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|_| FetchError::Broken)?;
+            let body = Limited::new(answer.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|_| FetchError::Broken)?;
             read(what, status, &body.to_bytes())
         };
         // The connection ends when the exchange has dropped its sender.
@@ -130,7 +163,10 @@ impl Extension {
         let encoded = |name: &str| byte_serialize(name.as_bytes()).collect::<String>();
         match what {
             Reference::Parameter(name) => {
-                format!("/systemsmanager/parameters/get?name={}&withDecryption=true", encoded(name))
+                format!(
+                    "/systemsmanager/parameters/get?name={}&withDecryption=true",
+                    encoded(name)
+                )
             }
             Reference::Secret(id) => format!("/secretsmanager/get?secretId={}", encoded(id)),
         }
@@ -142,14 +178,23 @@ fn read(what: &Reference<'_>, status: StatusCode, body: &[u8]) -> Result<SecretS
     match status {
         StatusCode::OK => {}
         // Until the first event reaches it: "not ready to serve traffic, please wait".
-        StatusCode::BAD_REQUEST if body.starts_with(b"not ready") => return Err(FetchError::NotReady),
+        StatusCode::BAD_REQUEST if body.starts_with(b"not ready") => {
+            return Err(FetchError::NotReady);
+        }
         status => return Err(FetchError::Status(status.as_u16())),
     }
     let value = match what {
-        Reference::Parameter(_) => serde_json::from_slice(body).map(|answer: ParameterAnswer| answer.parameter.value),
-        Reference::Secret(_) => serde_json::from_slice(body).map(|answer: SecretAnswer| answer.secret_string),
+        Reference::Parameter(_) => {
+            serde_json::from_slice(body).map(|answer: ParameterAnswer| answer.parameter.value)
+        }
+        Reference::Secret(_) => {
+            serde_json::from_slice(body).map(|answer: SecretAnswer| answer.secret_string)
+        }
     };
-    value.ok().filter(|value| !value.expose_secret().trim().is_empty()).ok_or(FetchError::Unreadable)
+    value
+        .ok()
+        .filter(|value| !value.expose_secret().trim().is_empty())
+        .ok_or(FetchError::Unreadable)
 }
 
 #[cfg(test)]
@@ -173,18 +218,43 @@ mod tests {
 
     #[test]
     fn answers_are_read_as_documented() {
-        let parameter = br#"{"Parameter":{"Name":"/a","Type":"SecureString","Value":"v"},"ResultMetadata":{}}"#;
-        let secret = br#"{"ARN":"arn:aws","Name":"a","SecretString":"v","VersionStages":["AWSCURRENT"]}"#;
-        for (what, body) in [(PARAMETER, parameter.as_slice()), (SECRET, secret.as_slice())] {
-            assert_eq!(read(&what, StatusCode::OK, body).unwrap().expose_secret(), "v");
-            for broken in [b"".as_slice(), b"null", b"hunter2", br#"{"SecretBinary":"aGk="}"#] {
-                assert_eq!(read(&what, StatusCode::OK, broken).err(), Some(FetchError::Unreadable));
+        let parameter =
+            br#"{"Parameter":{"Name":"/a","Type":"SecureString","Value":"v"},"ResultMetadata":{}}"#;
+        let secret =
+            br#"{"ARN":"arn:aws","Name":"a","SecretString":"v","VersionStages":["AWSCURRENT"]}"#;
+        for (what, body) in [
+            (PARAMETER, parameter.as_slice()),
+            (SECRET, secret.as_slice()),
+        ] {
+            assert_eq!(
+                read(&what, StatusCode::OK, body).unwrap().expose_secret(),
+                "v"
+            );
+            for broken in [
+                b"".as_slice(),
+                b"null",
+                b"hunter2",
+                br#"{"SecretBinary":"aGk="}"#,
+            ] {
+                assert_eq!(
+                    read(&what, StatusCode::OK, broken).err(),
+                    Some(FetchError::Unreadable)
+                );
             }
         }
         let failed = |status, body: &[u8]| read(&SECRET, status, body).err();
         let waiting = b"not ready to serve traffic, please wait";
-        assert_eq!(failed(StatusCode::BAD_REQUEST, waiting), Some(FetchError::NotReady));
-        assert_eq!(failed(StatusCode::BAD_REQUEST, b"hunter2"), Some(FetchError::Status(400)));
-        assert_eq!(failed(StatusCode::OK, br#"{"SecretString":" "}"#), Some(FetchError::Unreadable));
+        assert_eq!(
+            failed(StatusCode::BAD_REQUEST, waiting),
+            Some(FetchError::NotReady)
+        );
+        assert_eq!(
+            failed(StatusCode::BAD_REQUEST, b"hunter2"),
+            Some(FetchError::Status(400))
+        );
+        assert_eq!(
+            failed(StatusCode::OK, br#"{"SecretString":" "}"#),
+            Some(FetchError::Unreadable)
+        );
     }
 }

@@ -5,27 +5,29 @@ use std::time::Duration;
 use super::milliseconds;
 use crate::config::Env;
 
-/// When calls to an upstream stop, and how they start again. The window is ten buckets of one second.
+/// When calls to an upstream stop, and how they start again. The window is ten buckets of one
+/// second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// `BREAKER_MIN_CALLS`: fewer calls in the window than this prove nothing, 1 to 10000. Default 20.
+    /// `BREAKER_MIN_CALLS`: fewer calls in the window than this prove nothing, 1 to 10000. Default
+    /// 20.
     pub min_calls: u32,
     /// `BREAKER_FAILURE_PERCENT`: of the calls in the window failed or slow, 1 to 100. Default 50.
     pub ratio_percent: u32,
-    /// `BREAKER_QUORUM`: so many instances must have had such calls, 1 to 8. Default 2: one sick instance stops only
-    /// itself.
+    /// `BREAKER_QUORUM`: so many instances must have had such calls, 1 to 8. Default 2: one sick
+    /// instance stops only itself.
     pub quorum: u32,
-    /// `BREAKER_SLOW_MS`: a call that takes this long counts as slow, 50 ms to 20 s. Default 2000. The caller's to
-    /// measure.
+    /// `BREAKER_SLOW_MS`: a call that takes this long counts as slow, 50 ms to 20 s. Default 2000.
+    /// The caller's to measure.
     pub slow_call: Duration,
-    /// `BREAKER_OPEN_MS`: how long it stays open at first, 100 ms to 60 s. Default 5000. Doubles with each opening that
-    /// follows.
+    /// `BREAKER_OPEN_MS`: how long it stays open at first, 100 ms to 60 s. Default 5000. Doubles
+    /// with each opening that follows.
     pub open_min: Duration,
-    /// `BREAKER_OPEN_MAX_MS`: how long it stays open at the most, 100 ms to 10 min. Default 60000. Jitter adds up to a
-    /// fifth to either.
+    /// `BREAKER_OPEN_MAX_MS`: how long it stays open at the most, 100 ms to 10 min. Default 60000.
+    /// Jitter adds up to a fifth to either.
     pub open_max: Duration,
-    /// `BREAKER_PROBE_MS`: a probe that was not reported after this is taken for dead, 100 ms to 60 s. Default 5000;
-    /// above `WECHAT_TIMEOUT_MS`, so that one that lives is never overtaken.
+    /// `BREAKER_PROBE_MS`: a probe that was not reported after this is taken for dead, 100 ms to 60
+    /// s. Default 5000; above `WECHAT_TIMEOUT_MS`, so that one that lives is never overtaken.
     pub lease: Duration,
 }
 

@@ -8,7 +8,8 @@ use crate::config::Env;
 pub struct ContentCheckSettings {
     /// `CONTENT_CHECK`: `on` asks msgSecCheck about nicknames. Default `off`.
     pub on: bool,
-    /// `CONTENT_CHECK_ON_FAILURE`: when WeChat can't say, `refuse` the change or `allow` it. Default `refuse`.
+    /// `CONTENT_CHECK_ON_FAILURE`: when WeChat can't say, `refuse` the change or `allow` it.
+    /// Default `refuse`.
     pub on_failure: OnFailure,
 }
 
@@ -52,7 +53,11 @@ impl ContentCheckSettings {
     #[must_use]
     pub fn read(env: &Env) -> Self {
         let Switch(on) = env.parse("CONTENT_CHECK", Switch(false), "on or off");
-        let on_failure = env.parse("CONTENT_CHECK_ON_FAILURE", OnFailure::Refuse, "refuse or allow");
+        let on_failure = env.parse(
+            "CONTENT_CHECK_ON_FAILURE",
+            OnFailure::Refuse,
+            "refuse or allow",
+        );
         Self { on, on_failure }
     }
 }

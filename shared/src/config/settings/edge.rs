@@ -9,12 +9,15 @@ use crate::config::Env;
 
 /// What every request passes.
 pub struct EdgeSettings {
-    /// `REQUEST_TIMEOUT_MS`: a request that takes longer is answered 504, 100 ms to 29 s. Default 8000.
+    /// `REQUEST_TIMEOUT_MS`: a request that takes longer is answered 504, 100 ms to 29 s. Default
+    /// 8000.
     pub timeout: Duration,
-    /// `MAX_CONCURRENCY`: requests that an instance works on at the same time, 1 to 65535; one more is answered 503 at
-    /// once. Default 256. Where Lambda gives an instance one event at a time it is never reached.
+    /// `MAX_CONCURRENCY`: requests that an instance works on at the same time, 1 to 65535; one more
+    /// is answered 503 at once. Default 256. Where Lambda gives an instance one event at a time it
+    /// is never reached.
     pub max_concurrency: u32,
-    /// `CORS_ORIGINS`: comma list of origins that browsers may call from, or `*`. Mini-programs need none. Default none.
+    /// `CORS_ORIGINS`: comma list of origins that browsers may call from, or `*`. Mini-programs
+    /// need none. Default none.
     pub cors_origins: Vec<HeaderValue>,
 }
 
@@ -25,7 +28,10 @@ impl EdgeSettings {
         let origin = |(index, text): (usize, &str)| {
             let value = HeaderValue::from_str(text).ok();
             if value.is_none() || !(text == "*" || text.contains("://")) {
-                let what = format!("entry {} is not an origin such as https://example.com", index + 1);
+                let what = format!(
+                    "entry {} is not an origin such as https://example.com",
+                    index + 1
+                );
                 env.problem("CORS_ORIGINS", what);
             }
             value
@@ -33,7 +39,11 @@ impl EdgeSettings {
         Self {
             timeout: milliseconds(env.number("REQUEST_TIMEOUT_MS", 8000, 100..=29_000)),
             max_concurrency: env.number("MAX_CONCURRENCY", 256, 1..=65_535),
-            cors_origins: env.list("CORS_ORIGINS").enumerate().filter_map(origin).collect(),
+            cors_origins: env
+                .list("CORS_ORIGINS")
+                .enumerate()
+                .filter_map(origin)
+                .collect(),
         }
     }
 }

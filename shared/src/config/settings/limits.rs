@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::Env;
 
-/// One limit, as `COUNT/PERIOD burst BURST`: COUNT in each PERIOD (`s`, `min` or `h`) on average, BURST at once. Append
-/// `shadow` to count without refusing; `off` is no limit at all.
+/// One limit, as `COUNT/PERIOD burst BURST`: COUNT in each PERIOD (`s`, `min` or `h`) on average,
+/// BURST at once. Append `shadow` to count without refusing; `off` is no limit at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// How many in each period, on average.
@@ -18,7 +18,8 @@ pub struct Limit {
     pub shadow: bool,
 }
 
-/// Who may ask how often. Mobile carriers put thousands of people behind one address, so limits by address are wide.
+/// Who may ask how often. Mobile carriers put thousands of people behind one address, so limits by
+/// address are wide.
 pub struct LimitSettings {
     /// `RATE_LIMIT_LOGIN`: logins of one address. Default `300/min burst 100`.
     pub login: Option<Limit>,
@@ -28,11 +29,11 @@ pub struct LimitSettings {
     pub user: Option<Limit>,
     /// `RATE_LIMIT_REFRESH`: refreshes of one session. Default `30/min burst 10`.
     pub refresh: Option<Limit>,
-    /// `RATE_LIMIT_GUEST`: requests of one address without a valid token, other than logins. Default
-    /// `300/min burst 100`.
+    /// `RATE_LIMIT_GUEST`: requests of one address without a valid token, other than logins.
+    /// Default `300/min burst 100`.
     pub guest: Option<Limit>,
-    /// `RATE_LIMIT_SEALED`: sealed bodies of one address, each of which costs an RSA operation. Default
-    /// `600/min burst 200`.
+    /// `RATE_LIMIT_SEALED`: sealed bodies of one address, each of which costs an RSA operation.
+    /// Default `600/min burst 200`.
     pub sealed: Option<Limit>,
 }
 
@@ -42,15 +43,41 @@ impl LimitSettings {
     pub fn read(env: &Env) -> Self {
         let limit = |name, set: Option<&str>, default| limit(env, name, set.unwrap_or(default));
         let settings = Self {
-            login: limit("RATE_LIMIT_LOGIN", env.get("RATE_LIMIT_LOGIN"), "300/min burst 100"),
+            login: limit(
+                "RATE_LIMIT_LOGIN",
+                env.get("RATE_LIMIT_LOGIN"),
+                "300/min burst 100",
+            ),
             login_failure_cost: env.number("RATE_LIMIT_LOGIN_FAILURE_COST", 10, 1..=1000),
-            user: limit("RATE_LIMIT_USER", env.get("RATE_LIMIT_USER"), "120/min burst 40"),
-            refresh: limit("RATE_LIMIT_REFRESH", env.get("RATE_LIMIT_REFRESH"), "30/min burst 10"),
-            guest: limit("RATE_LIMIT_GUEST", env.get("RATE_LIMIT_GUEST"), "300/min burst 100"),
-            sealed: limit("RATE_LIMIT_SEALED", env.get("RATE_LIMIT_SEALED"), "600/min burst 200"),
+            user: limit(
+                "RATE_LIMIT_USER",
+                env.get("RATE_LIMIT_USER"),
+                "120/min burst 40",
+            ),
+            refresh: limit(
+                "RATE_LIMIT_REFRESH",
+                env.get("RATE_LIMIT_REFRESH"),
+                "30/min burst 10",
+            ),
+            guest: limit(
+                "RATE_LIMIT_GUEST",
+                env.get("RATE_LIMIT_GUEST"),
+                "300/min burst 100",
+            ),
+            sealed: limit(
+                "RATE_LIMIT_SEALED",
+                env.get("RATE_LIMIT_SEALED"),
+                "600/min burst 200",
+            ),
         };
-        if settings.login.is_some_and(|login| settings.login_failure_cost > login.burst) {
-            env.problem("RATE_LIMIT_LOGIN_FAILURE_COST", "is above the burst of RATE_LIMIT_LOGIN");
+        if settings
+            .login
+            .is_some_and(|login| settings.login_failure_cost > login.burst)
+        {
+            env.problem(
+                "RATE_LIMIT_LOGIN_FAILURE_COST",
+                "is above the burst of RATE_LIMIT_LOGIN",
+            );
         }
         settings
     }
@@ -81,8 +108,17 @@ fn parse(text: &str) -> Option<Limit> {
         "h" => Duration::from_hours(1),
         _ => return None,
     };
-    let positive = |text: &str| text.parse::<u32>().ok().filter(|number| (1..=1_000_000).contains(number));
-    Some(Limit { count: positive(count)?, per, burst: positive(burst)?, shadow })
+    let positive = |text: &str| {
+        text.parse::<u32>()
+            .ok()
+            .filter(|number| (1..=1_000_000).contains(number))
+    };
+    Some(Limit {
+        count: positive(count)?,
+        per,
+        burst: positive(burst)?,
+        shadow,
+    })
 }
 
 #[cfg(test)]
@@ -91,10 +127,30 @@ mod tests {
 
     #[test]
     fn a_limit_is_a_rate_and_a_burst() {
-        let limit = Limit { count: 120, per: Duration::from_mins(1), burst: 40, shadow: false };
+        let limit = Limit {
+            count: 120,
+            per: Duration::from_mins(1),
+            burst: 40,
+            shadow: false,
+        };
         assert_eq!(parse("120/min burst 40"), Some(limit));
-        assert_eq!(parse(" 120/min  burst 40 shadow"), Some(Limit { shadow: true, ..limit }));
-        for bad in ["", "120", "120/min", "0/min burst 4", "1/min burst 0", "1/day burst 4", "-1/s burst 1", "on"] {
+        assert_eq!(
+            parse(" 120/min  burst 40 shadow"),
+            Some(Limit {
+                shadow: true,
+                ..limit
+            })
+        );
+        for bad in [
+            "",
+            "120",
+            "120/min",
+            "0/min burst 4",
+            "1/min burst 0",
+            "1/day burst 4",
+            "-1/s burst 1",
+            "on",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }
@@ -104,7 +160,10 @@ mod tests {
         let off = Env::new([("RATE_LIMIT_USER", "off")]);
         assert_eq!(LimitSettings::read(&off).user, None);
         assert!(off.finish().is_ok());
-        let wrong = Env::new([("RATE_LIMIT_USER", "fast"), ("RATE_LIMIT_LOGIN", "5/min burst 5")]);
+        let wrong = Env::new([
+            ("RATE_LIMIT_USER", "fast"),
+            ("RATE_LIMIT_LOGIN", "5/min burst 5"),
+        ]);
         let _ = LimitSettings::read(&wrong);
         assert_eq!(wrong.finish().unwrap_err().0.len(), 2);
     }

@@ -20,17 +20,18 @@ pub enum RedisMode {
 
 /// Where Redis is, and how it is reached.
 pub struct RedisSettings {
-    /// `REDIS_URL`: `redis://` or `rediss://` with user and password where needed; of a cluster one or more of its
-    /// nodes, separated by commas, where user, password and TLS of the first hold for all. Not set: nothing is cached
-    /// between requests (DynamoDB is asked each time), and a login is idempotent within one instance only.
+    /// `REDIS_URL`: `redis://` or `rediss://` with user and password where needed; of a cluster one
+    /// or more of its nodes, separated by commas, where user, password and TLS of the first hold
+    /// for all. Not set: nothing is cached between requests (DynamoDB is asked each time), and a
+    /// login is idempotent within one instance only.
     pub url: SecretString,
     /// `REDIS_MODE`: `standalone` or `cluster`. Default `standalone`.
     pub mode: RedisMode,
-    /// `REDIS_CA_CERT`: who has to have signed a `rediss://` server's certificate, as PEM or as the name of a file with
-    /// PEM. Not set: somebody whom browsers trust.
+    /// `REDIS_CA_CERT`: who has to have signed a `rediss://` server's certificate, as PEM or as the
+    /// name of a file with PEM. Not set: somebody whom browsers trust.
     pub ca: Option<Vec<u8>>,
-    /// `REDIS_TIMEOUT_MS`: how long a request may wait for Redis, all its questions together, before it goes on without,
-    /// 5 ms to 5 s. Default 50.
+    /// `REDIS_TIMEOUT_MS`: how long a request may wait for Redis, all its questions together,
+    /// before it goes on without, 5 ms to 5 s. Default 50.
     pub timeout: Duration,
 }
 
@@ -47,11 +48,19 @@ impl RedisSettings {
                 env.problem(NAME, "is not a redis:// or rediss:// URL");
             }
             RedisMode::Cluster if !url.split(',').all(is_node) => {
-                env.problem(NAME, "is not one or more redis:// or rediss:// URLs without a database");
+                env.problem(
+                    NAME,
+                    "is not one or more redis:// or rediss:// URLs without a database",
+                );
             }
             RedisMode::Standalone | RedisMode::Cluster => {}
         }
-        Some(Self { url: url.into(), mode, ca, timeout })
+        Some(Self {
+            url: url.into(),
+            mode,
+            ca,
+            timeout,
+        })
     }
 }
 
@@ -70,7 +79,10 @@ fn mode(env: &Env) -> RedisMode {
 /// There are no Unix sockets in a cluster, and only one database.
 fn is_node(url: &str) -> bool {
     let fits = |info: ConnectionInfo| {
-        let is_remote = matches!(info.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. });
+        let is_remote = matches!(
+            info.addr(),
+            ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. }
+        );
         is_remote && info.redis_settings().db() == 0
     };
     url.trim().into_connection_info().is_ok_and(fits)
@@ -79,7 +91,11 @@ fn is_node(url: &str) -> bool {
 fn ca(env: &Env) -> Option<Vec<u8>> {
     const NAME: &str = "REDIS_CA_CERT";
     let value = env.get(NAME)?;
-    let pem = if value.contains("-----BEGIN") { Some(value.to_owned()) } else { fs::read_to_string(value).ok() };
+    let pem = if value.contains("-----BEGIN") {
+        Some(value.to_owned())
+    } else {
+        fs::read_to_string(value).ok()
+    };
     let pem = pem.filter(|pem| is_certificate(pem));
     if pem.is_none() {
         env.problem(NAME, "is neither a certificate as PEM nor a file with one");
@@ -88,6 +104,10 @@ fn ca(env: &Env) -> Option<Vec<u8>> {
 }
 
 fn is_certificate(pem: &str) -> bool {
-    let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem.as_bytes().to_vec()) };
-    pem.contains("-----BEGIN CERTIFICATE-----") && Client::build_with_tls("rediss://localhost", certificates).is_ok()
+    let certificates = TlsCertificates {
+        client_tls: None,
+        root_cert: Some(pem.as_bytes().to_vec()),
+    };
+    pem.contains("-----BEGIN CERTIFICATE-----")
+        && Client::build_with_tls("rediss://localhost", certificates).is_ok()
 }

@@ -7,8 +7,8 @@ use crate::config::Env;
 
 /// How long shared state vouches for what DynamoDB said.
 pub struct CacheSettings {
-    /// `SESSION_CACHE_SECONDS`: for a session, 1 s to 1 h. Default 300. It bounds how long a session can outlive its
-    /// logout when Redis was out of reach at that moment.
+    /// `SESSION_CACHE_SECONDS`: for a session, 1 s to 1 h. Default 300. It bounds how long a
+    /// session can outlive its logout when Redis was out of reach at that moment.
     pub session: Duration,
     /// `PROFILE_CACHE_SECONDS`: for a profile, 1 s to 1 day. Default 600.
     pub profile: Duration,

@@ -32,15 +32,26 @@ pub(super) fn signing_keys(env: &Env) -> Vec<KeyDocument> {
 }
 
 fn document(position: usize, part: &str) -> Result<KeyDocument, &'static str> {
-    let (id, text) = part.split_once(':').map_or((None, part), |(id, text)| (Some(id), text));
+    let (id, text) = part
+        .split_once(':')
+        .map_or((None, part), |(id, text)| (Some(id), text));
     if id.is_some_and(|id| !is_key_id(id)) {
         return Err("has a kid that is not 1 to 64 letters, digits, - or _");
     }
-    let der = Some(text).filter(|text| text.len() <= MAX_LEN).and_then(|text| STANDARD.decode(text).ok());
+    let der = Some(text)
+        .filter(|text| text.len() <= MAX_LEN)
+        .and_then(|text| STANDARD.decode(text).ok());
     let der = der.ok_or("is not kid:key, the key in base64")?;
-    Ok(KeyDocument { position, id: id.map(str::to_owned), der: der.into() })
+    Ok(KeyDocument {
+        position,
+        id: id.map(str::to_owned),
+        der: der.into(),
+    })
 }
 
 fn is_key_id(id: &str) -> bool {
-    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

@@ -7,12 +7,25 @@ use crate::config::{Env, Problem};
 const GOOD_SECRET: &str = "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6";
 
 fn problems(env: &Env) -> Vec<&'static str> {
-    env.finish().err().map(|problems| problems.0.iter().map(|Problem { name, .. }| *name).collect()).unwrap_or_default()
+    env.finish()
+        .err()
+        .map(|problems| {
+            problems
+                .0
+                .iter()
+                .map(|Problem { name, .. }| *name)
+                .collect()
+        })
+        .unwrap_or_default()
 }
 
 #[test]
 fn all_problems_are_reported_at_once() {
-    let env = Env::new([("JWT_SECRETS", "short"), ("ACCESS_TOKEN_SECONDS", "soon"), ("REFRESH_GRACE_SECONDS", "9999")]);
+    let env = Env::new([
+        ("JWT_SECRETS", "short"),
+        ("ACCESS_TOKEN_SECONDS", "soon"),
+        ("REFRESH_GRACE_SECONDS", "9999"),
+    ]);
     let _ = TokenSettings::read(&env);
     let _ = WeChatSettings::read(&env);
     assert_eq!(
@@ -40,7 +53,11 @@ fn a_problem_never_shows_the_value() {
         ("WECHAT_APPIDS", "wx1:hunter2"),
         ("CORS_ORIGINS", "hunter2"),
     ]);
-    let _ = (TokenSettings::read(&env), WeChatSettings::read(&env), RedisSettings::read(&env));
+    let _ = (
+        TokenSettings::read(&env),
+        WeChatSettings::read(&env),
+        RedisSettings::read(&env),
+    );
     let _ = EdgeSettings::read(&env);
     let text = env.finish().unwrap_err().to_string();
     assert!(!text.contains("hunter2"), "{text}");
@@ -52,19 +69,30 @@ const PRIVATE: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXq
 const PUBLIC: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
 
 fn token_settings(keys: &str, secrets: &str) -> (TokenSettings, Vec<&'static str>) {
-    let env = Env::new([("JWT_KEYS", keys), ("JWT_SECRETS", secrets), ("WECHAT_APPIDS", "wx1")]);
+    let env = Env::new([
+        ("JWT_KEYS", keys),
+        ("JWT_SECRETS", secrets),
+        ("WECHAT_APPIDS", "wx1"),
+    ]);
     let settings = TokenSettings::read(&env);
     (settings, problems(&env))
 }
 
 #[test]
 fn a_key_may_have_a_name() {
-    let (settings, problems) = token_settings(&format!("a:{PRIVATE}, b-1_Z:{PUBLIC}, {PUBLIC}"), GOOD_SECRET);
+    let (settings, problems) = token_settings(
+        &format!("a:{PRIVATE}, b-1_Z:{PUBLIC}, {PUBLIC}"),
+        GOOD_SECRET,
+    );
     assert_eq!(problems, [""; 0]);
     let ids: Vec<_> = settings.keys.iter().map(|key| key.id.as_deref()).collect();
     assert_eq!(ids, [Some("a"), Some("b-1_Z"), None]);
     for id in ["", "a b", "a.b", "ä", &"x".repeat(65)] {
-        assert_eq!(token_settings(&format!("{id}:{PRIVATE}"), GOOD_SECRET).1, ["JWT_KEYS"], "{id}");
+        assert_eq!(
+            token_settings(&format!("{id}:{PRIVATE}"), GOOD_SECRET).1,
+            ["JWT_KEYS"],
+            "{id}"
+        );
     }
 }
 
@@ -80,19 +108,28 @@ fn who_only_verifies_needs_no_secret_and_who_issues_does() {
 
 #[test]
 fn weak_and_embedded_secrets_are_refused_on_lambda() {
-    for secret in [LOCAL_JWT_SECRET, "a-string-secret-at-least-256-bits-long", &"ab".repeat(20)] {
+    for secret in [
+        LOCAL_JWT_SECRET,
+        "a-string-secret-at-least-256-bits-long",
+        &"ab".repeat(20),
+    ] {
         let env = Env::new([("JWT_SECRETS", secret), ("WECHAT_APPIDS", "wx1")]);
         let _ = TokenSettings::read(&env);
         assert_eq!(problems(&env), ["JWT_SECRETS"], "{secret}");
     }
-    let env = Env::new([("JWT_SECRETS", LOCAL_JWT_SECRET), ("WECHAT_APPIDS", "wx1")]).local_development();
+    let env =
+        Env::new([("JWT_SECRETS", LOCAL_JWT_SECRET), ("WECHAT_APPIDS", "wx1")]).local_development();
     let _ = TokenSettings::read(&env);
     assert_eq!(env.finish(), Ok(()));
 }
 
 #[test]
 fn the_embedded_data_key_is_for_local_use_only() {
-    let vars = [("DATA_KEYS", LOCAL_DATA_KEYS), ("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s")];
+    let vars = [
+        ("DATA_KEYS", LOCAL_DATA_KEYS),
+        ("WECHAT_APPIDS", "wx1"),
+        ("WECHAT_SECRETS", "wx1:s"),
+    ];
     let env = Env::new(vars);
     let _ = WeChatSettings::read(&env);
     assert_eq!(problems(&env), ["DATA_KEYS"]);
@@ -107,19 +144,29 @@ fn several_mini_programs_and_secrets_keep_their_order() {
         ("JWT_SECRETS", &*format!("{GOOD_SECRET}, {GOOD_SECRET}2")),
         ("WECHAT_APPIDS", "wx1, wx2"),
         ("WECHAT_SECRETS", "wx2:b, wx1:a"),
-        ("DATA_KEYS", &format!("new:{}", "0123456789abcdef".repeat(4))),
+        (
+            "DATA_KEYS",
+            &format!("new:{}", "0123456789abcdef".repeat(4)),
+        ),
     ]);
     let apps = WeChatSettings::read(&env).apps;
     assert_eq!(TokenSettings::read(&env).secrets.len(), 2);
     assert_eq!(env.finish(), Ok(()));
-    let apps: Vec<_> = apps.iter().map(|(id, secret)| (id.as_str(), secret.expose_secret())).collect();
+    let apps: Vec<_> = apps
+        .iter()
+        .map(|(id, secret)| (id.as_str(), secret.expose_secret()))
+        .collect();
     assert_eq!(apps, [("wx1", "a"), ("wx2", "b")]);
 }
 
 #[test]
 fn a_placeholder_key_is_refused() {
     let zeros = "00".repeat(32);
-    let env = Env::new([("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s"), ("DATA_KEYS", &*format!("k:{zeros}"))]);
+    let env = Env::new([
+        ("WECHAT_APPIDS", "wx1"),
+        ("WECHAT_SECRETS", "wx1:s"),
+        ("DATA_KEYS", &*format!("k:{zeros}")),
+    ]);
     let _ = WeChatSettings::read(&env);
     assert_eq!(problems(&env), ["DATA_KEYS"]);
 }
@@ -128,14 +175,23 @@ fn a_placeholder_key_is_refused() {
 fn the_embedded_data_key_is_refused_under_any_name() {
     let (_, key) = LOCAL_DATA_KEYS.split_once(':').unwrap();
     let keys = format!("good:{},renamed:{key}", "0123456789abcdef".repeat(4));
-    let env = Env::new([("DATA_KEYS", &*keys), ("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s")]);
+    let env = Env::new([
+        ("DATA_KEYS", &*keys),
+        ("WECHAT_APPIDS", "wx1"),
+        ("WECHAT_SECRETS", "wx1:s"),
+    ]);
     let _ = WeChatSettings::read(&env);
     assert_eq!(problems(&env), ["DATA_KEYS"]);
 }
 
 #[test]
 fn lists_of_nothing_are_refused() {
-    let names = ["JWT_SECRETS", "WECHAT_APPIDS", "WECHAT_SECRETS", "DATA_KEYS"];
+    let names = [
+        "JWT_SECRETS",
+        "WECHAT_APPIDS",
+        "WECHAT_SECRETS",
+        "DATA_KEYS",
+    ];
     let env = Env::new(names.map(|name| (name, " , ,")));
     let _ = (TokenSettings::read(&env), WeChatSettings::read(&env));
     assert_eq!(problems(&env), names);
@@ -164,13 +220,25 @@ fn a_redis_can_be_one_server_or_a_cluster() {
     let read = |url: &str, mode: &str| {
         let env = Env::new([("REDIS_URL", url), ("REDIS_MODE", mode)]);
         let settings = RedisSettings::read(&env).unwrap();
-        env.finish().map(|()| settings.mode).map_err(|problems| problems.0[0].name)
+        env.finish()
+            .map(|()| settings.mode)
+            .map_err(|problems| problems.0[0].name)
     };
     assert_eq!(read("rediss://u:p@a:1/3", ""), Ok(RedisMode::Standalone));
-    assert_eq!(read("rediss://u:p@a:1, rediss://b:2/0", "cluster"), Ok(RedisMode::Cluster));
-    assert_eq!(read("redis://a:1,redis://b:2", "standalone"), Err("REDIS_URL"));
+    assert_eq!(
+        read("rediss://u:p@a:1, rediss://b:2/0", "cluster"),
+        Ok(RedisMode::Cluster)
+    );
+    assert_eq!(
+        read("redis://a:1,redis://b:2", "standalone"),
+        Err("REDIS_URL")
+    );
     assert_eq!(read("redis://a:1,", "cluster"), Err("REDIS_URL"));
-    assert_eq!(read("redis://a:1/3", "cluster"), Err("REDIS_URL"), "a cluster has one database");
+    assert_eq!(
+        read("redis://a:1/3", "cluster"),
+        Err("REDIS_URL"),
+        "a cluster has one database"
+    );
     assert_eq!(read("unix:///tmp/redis.sock", "cluster"), Err("REDIS_URL"));
     assert_eq!(read("redis://a:1", "sentinel"), Err("REDIS_MODE"));
 }
@@ -178,13 +246,22 @@ fn a_redis_can_be_one_server_or_a_cluster() {
 #[test]
 fn a_certificate_authority_is_pem_or_a_file_with_it() {
     let pem = webpki_root_certs::TLS_SERVER_ROOT_CERTS[0].to_vec();
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(pem));
+    let pem = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        BASE64_STANDARD.encode(pem)
+    );
     let read = |value: &str| {
         let env = Env::new([("REDIS_URL", "rediss://a"), ("REDIS_CA_CERT", value)]);
         (RedisSettings::read(&env).unwrap().ca, problems(&env))
     };
     assert_eq!(read(&pem), (Some(pem.clone().into_bytes()), vec![]));
-    assert_eq!(read("-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----"), (None, vec!["REDIS_CA_CERT"]));
+    assert_eq!(
+        read("-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----"),
+        (None, vec!["REDIS_CA_CERT"])
+    );
     assert_eq!(read("/no/such/file"), (None, vec!["REDIS_CA_CERT"]));
-    assert_eq!(read(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), (None, vec!["REDIS_CA_CERT"]));
+    assert_eq!(
+        read(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+        (None, vec!["REDIS_CA_CERT"])
+    );
 }

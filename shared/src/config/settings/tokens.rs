@@ -21,13 +21,15 @@ const WEAK_SECRETS: [&str; 5] = [
 
 /// How tokens are made and checked.
 pub struct TokenSettings {
-    /// `JWT_SECRETS`: comma list, each at least 32 bytes: HS256 for access tokens, and the keys of refresh tokens. The
-    /// first signs, all verify, so a new one goes in front and the old one leaves when its last token has expired. A
-    /// function that only verifies can do without where `JWT_KEYS` is set.
+    /// `JWT_SECRETS`: comma list, each at least 32 bytes: HS256 for access tokens, and the keys of
+    /// refresh tokens. The first signs, all verify, so a new one goes in front and the old one
+    /// leaves when its last token has expired. A function that only verifies can do without where
+    /// `JWT_KEYS` is set.
     pub secrets: Vec<SecretString>,
-    /// `JWT_KEYS`: comma list of `kid:key` or `key`, in front of those of `JWT_SECRETS`; the key a private one as PKCS#8
-    /// or a public one as SPKI, DER in base64: ES256 (P-256), `EdDSA` (Ed25519), RS256 (2048 bits or more). Of all access
-    /// token keys the first that can sign does, all verify; a public one verifies only. Default none.
+    /// `JWT_KEYS`: comma list of `kid:key` or `key`, in front of those of `JWT_SECRETS`; the key a
+    /// private one as PKCS#8 or a public one as SPKI, DER in base64: ES256 (P-256), `EdDSA`
+    /// (Ed25519), RS256 (2048 bits or more). Of all access token keys the first that can sign does,
+    /// all verify; a public one verifies only. Default none.
     pub keys: Vec<KeyDocument>,
     /// `JWT_ISSUER`: the `iss` claim. Default `weapp-serverless`.
     pub issuer: String,
@@ -44,7 +46,10 @@ impl TokenSettings {
         Self {
             secrets: jwt_secrets(env),
             keys: signing_keys(env),
-            issuer: env.get("JWT_ISSUER").unwrap_or("weapp-serverless").to_owned(),
+            issuer: env
+                .get("JWT_ISSUER")
+                .unwrap_or("weapp-serverless")
+                .to_owned(),
             audiences: app_ids(env),
             access_life: SessionSettings::read(env).access_life,
         }
@@ -66,9 +71,15 @@ fn jwt_secrets(env: &Env) -> Vec<SecretString> {
     };
     for (index, secret) in secrets.iter().copied().enumerate() {
         if secret.len() < 32 {
-            env.problem(NAME, format!("secret {} is shorter than 32 bytes", index + 1));
+            env.problem(
+                NAME,
+                format!("secret {} is shorter than 32 bytes", index + 1),
+            );
         } else if is_weak(secret) && !(env.is_local() && secret == LOCAL_JWT_SECRET) {
-            env.problem(NAME, format!("secret {} is a known or guessable one", index + 1));
+            env.problem(
+                NAME,
+                format!("secret {} is a known or guessable one", index + 1),
+            );
         }
     }
     secrets.into_iter().map(SecretString::from).collect()

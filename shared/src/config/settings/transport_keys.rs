@@ -9,8 +9,9 @@ const NAME: &str = "TRANSPORT_KEYS";
 
 /// With what sealed bodies are opened.
 pub struct TransportSettings {
-    /// `TRANSPORT_KEYS`: comma list of `kid:key`, the key RSA of 2048 to 4096 bits, PKCS#8 DER as base64. The first is
-    /// offered at `/api/v1/crypto/key`, all open. Not set: no sealed bodies; local runs make a key at each start.
+    /// `TRANSPORT_KEYS`: comma list of `kid:key`, the key RSA of 2048 to 4096 bits, PKCS#8 DER as
+    /// base64. The first is offered at `/api/v1/crypto/key`, all open. Not set: no sealed bodies;
+    /// local runs make a key at each start.
     pub keys: Vec<Pkcs8Key>,
 }
 
@@ -34,7 +35,10 @@ impl TransportSettings {
                     key.problem(env, "has the kid of another");
                 }
                 Some(key) => keys.push(key),
-                None => env.problem(NAME, format!("key {} is not kid:key with the key as base64", index + 1)),
+                None => env.problem(
+                    NAME,
+                    format!("key {} is not kid:key with the key as base64", index + 1),
+                ),
             }
         }
         Self { keys }
@@ -54,5 +58,9 @@ fn parse(part: &str, place: usize) -> Option<Pkcs8Key> {
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
     let is_plain = (1..=64).contains(&kid.len()) && kid.bytes().all(plain);
     let der = SecretSlice::from(STANDARD.decode(key).ok()?);
-    is_plain.then(|| Pkcs8Key { kid: kid.to_owned(), der, place })
+    is_plain.then(|| Pkcs8Key {
+        kid: kid.to_owned(),
+        der,
+        place,
+    })
 }

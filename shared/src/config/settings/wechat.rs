@@ -8,10 +8,14 @@ use url::Url;
 use super::{DataKey, data_keys, milliseconds};
 use crate::{config::Env, ids::AppId};
 
-/// `WECHAT_APPIDS`: comma list of the mini-programs served; the first is meant where a client names none.
+/// `WECHAT_APPIDS`: comma list of the mini-programs served; the first is meant where a client names
+/// none.
 pub fn app_ids(env: &Env) -> Vec<AppId> {
     const NAME: &str = "WECHAT_APPIDS";
-    let ids = env.required_list(NAME, "the AppIDs of your mini-programs, separated by commas");
+    let ids = env.required_list(
+        NAME,
+        "the AppIDs of your mini-programs, separated by commas",
+    );
     let parse = |(index, text): (usize, &str)| {
         let id = text.parse().ok();
         if id.is_none() {
@@ -24,8 +28,8 @@ pub fn app_ids(env: &Env) -> Vec<AppId> {
 
 /// How WeChat is called.
 pub struct WeChatSettings {
-    /// `WECHAT_APPIDS` with `WECHAT_SECRETS` (comma list of `appid:secret`): credentials of each mini-program,
-    /// the default one first.
+    /// `WECHAT_APPIDS` with `WECHAT_SECRETS` (comma list of `appid:secret`): credentials of each
+    /// mini-program, the default one first.
     pub apps: Vec<(AppId, SecretString)>,
     /// `WECHAT_BASE_URL`: default `https://api.weixin.qq.com`.
     pub base_url: Url,
@@ -33,11 +37,12 @@ pub struct WeChatSettings {
     pub connect_timeout: Duration,
     /// `WECHAT_TIMEOUT_MS`: for a whole call, 50 ms to 20 s. Default 3000.
     pub timeout: Duration,
-    /// `WECHAT_MAX_CONCURRENCY`: calls that an instance makes at the same time, 1 to 65535; what needs one more is
-    /// answered 503 at once. Default 64. A slow WeChat then holds up so many requests and no others.
+    /// `WECHAT_MAX_CONCURRENCY`: calls that an instance makes at the same time, 1 to 65535; what
+    /// needs one more is answered 503 at once. Default 64. A slow WeChat then holds up so many
+    /// requests and no others.
     pub max_concurrency: u32,
-    /// `DATA_KEYS`: comma list of `id:key`, the key 32 bytes as base64 or 64 hexadecimal digits. The first encrypts
-    /// session keys at rest, all decrypt.
+    /// `DATA_KEYS`: comma list of `id:key`, the key 32 bytes as base64 or 64 hexadecimal digits.
+    /// The first encrypts session keys at rest, all decrypt.
     pub data_keys: Vec<DataKey>,
 }
 
@@ -48,7 +53,11 @@ impl WeChatSettings {
         Self {
             apps: app_secrets(env),
             base_url: base_url(env),
-            connect_timeout: milliseconds(env.number("WECHAT_CONNECT_TIMEOUT_MS", 1000, 10..=10_000)),
+            connect_timeout: milliseconds(env.number(
+                "WECHAT_CONNECT_TIMEOUT_MS",
+                1000,
+                10..=10_000,
+            )),
             timeout: milliseconds(env.number("WECHAT_TIMEOUT_MS", 3000, 50..=20_000)),
             max_concurrency: env.number("WECHAT_MAX_CONCURRENCY", 64, 1..=65_535),
             data_keys: data_keys(env),
@@ -86,13 +95,21 @@ fn is_loopback(url: &Url) -> bool {
 
 fn app_secrets(env: &Env) -> Vec<(AppId, SecretString)> {
     const NAME: &str = "WECHAT_SECRETS";
-    let pairs = env.required_list(NAME, "appid:secret for each of WECHAT_APPIDS, separated by commas");
+    let pairs = env.required_list(
+        NAME,
+        "appid:secret for each of WECHAT_APPIDS, separated by commas",
+    );
     let secrets: Vec<_> = pairs.into_iter().map(|pair| pair.split_once(':')).collect();
     if secrets.iter().any(Option::is_none) {
         env.problem(NAME, "has a part that is not appid:secret");
     }
-    let secret_of =
-        |app: &AppId| secrets.iter().flatten().find(|(id, _)| *id == app.as_str()).map(|(_, secret)| *secret);
+    let secret_of = |app: &AppId| {
+        secrets
+            .iter()
+            .flatten()
+            .find(|(id, _)| *id == app.as_str())
+            .map(|(_, secret)| *secret)
+    };
     let mut apps = Vec::new();
     for app in app_ids(env) {
         match secret_of(&app) {

@@ -22,7 +22,10 @@ fn key(sample: &Value) -> SecretString {
 fn encrypt(key: [u8; 16], iv: [u8; 16], plain: &[u8]) -> Vec<u8> {
     let mut buffer = vec![0; plain.len() + 16];
     let sealed = cbc::Encryptor::<Aes128>::new(&key.into(), &iv.into());
-    sealed.encrypt_padded_b2b::<Pkcs7>(plain, &mut buffer).unwrap().to_vec()
+    sealed
+        .encrypt_padded_b2b::<Pkcs7>(plain, &mut buffer)
+        .unwrap()
+        .to_vec()
 }
 
 fn data(ciphertext: &[u8], iv: [u8; 16]) -> EncryptedData {
@@ -41,7 +44,13 @@ fn wechats_own_sample_opens() {
 fn another_key_does_not_open_it() {
     let sample = sample("encryptedData");
     let data = EncryptedData::parse(&text(&sample, "encryptedData"), &text(&sample, "iv")).unwrap();
-    for other in ["HyVFkGl5F5OQWJZZaNzBBg==", "tiihtNczf5v6AKRyjwEUhA==", "", "tiihtNczf5v6AKRyjwEU", "not base64"] {
+    for other in [
+        "HyVFkGl5F5OQWJZZaNzBBg==",
+        "tiihtNczf5v6AKRyjwEUhA==",
+        "",
+        "tiihtNczf5v6AKRyjwEU",
+        "not base64",
+    ] {
         assert_eq!(data.open(&other.into()).unwrap_err(), WrongKey, "{other}");
     }
 }
@@ -54,9 +63,15 @@ fn form_and_length_are_checked_before_anything_is_decrypted() {
     assert!(plus.contains('+') && EncryptedData::parse(&plus, &iv).is_some());
     // What a form field makes of a plus sign.
     assert!(EncryptedData::parse(&plus.replace('+', " "), &iv).is_none());
-    for bad in
-        ["", "AA==", &STANDARD.encode([0; 15]), &STANDARD.encode([0; 17]), &block[..22], "!!!!", &format!("{block}\n")]
-    {
+    for bad in [
+        "",
+        "AA==",
+        &STANDARD.encode([0; 15]),
+        &STANDARD.encode([0; 17]),
+        &block[..22],
+        "!!!!",
+        &format!("{block}\n"),
+    ] {
         assert!(EncryptedData::parse(bad, &iv).is_none(), "{bad}");
         assert!(EncryptedData::parse(&block, bad).is_none(), "{bad}");
     }
@@ -65,7 +80,9 @@ fn form_and_length_are_checked_before_anything_is_decrypted() {
 
 #[test]
 fn what_is_inside_has_to_be_an_object() {
-    let open = |plain: &[u8]| data(&encrypt([7; 16], [1; 16], plain), [1; 16]).open(&STANDARD.encode([7; 16]).into());
+    let open = |plain: &[u8]| {
+        data(&encrypt([7; 16], [1; 16], plain), [1; 16]).open(&STANDARD.encode([7; 16]).into())
+    };
     assert_eq!(
         open(br#"{"new":[1,{"deep":null}]}"#).unwrap(),
         *json!({"new": [1, {"deep": null}]}).as_object().unwrap()
@@ -81,10 +98,23 @@ fn a_signature_of_raw_data_is_over_exactly_its_text() {
     let (raw, signature) = (text(&sample, "rawData"), text(&sample, "signature"));
     assert!(is_raw_data_signature(&raw, &key(&sample), &signature));
     let again = serde_json::from_str::<Value>(&raw).unwrap().to_string();
-    assert_ne!(again, raw, "written anew, the members stand in another order");
+    assert_ne!(
+        again, raw,
+        "written anew, the members stand in another order"
+    );
     assert!(!is_raw_data_signature(&again, &key(&sample), &signature));
-    assert!(!is_raw_data_signature(&raw, &"tiihtNczf5v6AKRyjwEUhQ==".into(), &signature));
-    for bad in ["", "75e81c", &signature[..38], &format!("{signature}00"), &signature.replace('7', "g")] {
+    assert!(!is_raw_data_signature(
+        &raw,
+        &"tiihtNczf5v6AKRyjwEUhQ==".into(),
+        &signature
+    ));
+    for bad in [
+        "",
+        "75e81c",
+        &signature[..38],
+        &format!("{signature}00"),
+        &signature.replace('7', "g"),
+    ] {
         assert!(!is_raw_data_signature(&raw, &key(&sample), bad), "{bad}");
     }
 }
@@ -93,25 +123,45 @@ fn a_signature_of_raw_data_is_over_exactly_its_text() {
 fn a_session_signature_takes_the_key_as_its_text() {
     let sample = sample("sessionSignature");
     let message = text(&sample, "message");
-    assert_eq!(session_signature(&key(&sample), message.as_bytes()), text(&sample, "signature"));
-    assert_eq!(session_signature(&key(&sample), b""), text(&sample, "signatureOfNothing"));
+    assert_eq!(
+        session_signature(&key(&sample), message.as_bytes()),
+        text(&sample, "signature")
+    );
+    assert_eq!(
+        session_signature(&key(&sample), b""),
+        text(&sample, "signatureOfNothing")
+    );
     let decoded = STANDARD.decode(text(&sample, "sessionKey")).unwrap();
-    let mistake = hex::encode(hmac_sha256(&decoded).chain_update(message).finalize().into_bytes());
+    let mistake = hex::encode(
+        hmac_sha256(&decoded)
+            .chain_update(message)
+            .finalize()
+            .into_bytes(),
+    );
     assert_eq!(mistake, text(&sample, "signatureIfTheKeyIsDecoded"));
     assert_ne!(mistake, text(&sample, "signature"));
 }
 
-/// CBC does not authenticate, but a changed block comes out as noise, which is no JSON. (A changed IV changes the first
-/// block at will: that is how WeChat's format is, and why watermark and `rawData` are checked as well.)
+/// CBC does not authenticate, but a changed block comes out as noise, which is no JSON. (A changed
+/// IV changes the first block at will: that is how WeChat's format is, and why watermark and
+/// `rawData` are checked as well.)
 #[test]
 fn a_ciphertext_with_one_changed_bit_never_opens() {
     let sample = sample("encryptedData");
     let ciphertext = STANDARD.decode(text(&sample, "encryptedData")).unwrap();
-    let iv: [u8; 16] = STANDARD.decode(text(&sample, "iv")).unwrap().try_into().unwrap();
+    let iv: [u8; 16] = STANDARD
+        .decode(text(&sample, "iv"))
+        .unwrap()
+        .try_into()
+        .unwrap();
     for bit in 0..ciphertext.len() * 8 {
         let mut changed = ciphertext.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(data(&changed, iv).open(&key(&sample)).unwrap_err(), WrongKey, "bit {bit}");
+        assert_eq!(
+            data(&changed, iv).open(&key(&sample)).unwrap_err(),
+            WrongKey,
+            "bit {bit}"
+        );
     }
 }
 

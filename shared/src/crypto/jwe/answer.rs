@@ -1,4 +1,5 @@
-//! The answer's side: `dir` under the content key of the request, so that only its sender can read it.
+//! The answer's side: `dir` under the content key of the request, so that only its sender can read
+//! it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, ExposeSecretMut, SecretSlice};
@@ -16,7 +17,12 @@ pub struct ContentKey {
 
 impl ContentKey {
     pub(super) fn new(key: SecretSlice<u8>, enc: Enc, form: Form, jti: String) -> Self {
-        Self { key, enc, form, jti }
+        Self {
+            key,
+            enc,
+            form,
+            jti,
+        }
     }
 
     pub(super) fn random(enc: Enc, random: &Random) -> SecretSlice<u8> {
@@ -33,15 +39,32 @@ impl ContentKey {
         self.form
     }
 
-    /// Makes the answer at `now` (seconds since the epoch) from content of the type `cty`. `None` only for content
-    /// beyond all bounds.
+    /// Makes the answer at `now` (seconds since the epoch) from content of the type `cty`. `None`
+    /// only for content beyond all bounds.
     #[must_use]
-    pub fn seal(&self, content: &[u8], cty: Option<String>, now: i64, random: &Random) -> Option<String> {
+    pub fn seal(
+        &self,
+        content: &[u8],
+        cty: Option<String>,
+        now: i64,
+        random: &Random,
+    ) -> Option<String> {
         let header = AnswerHeader::new(self.enc, cty, now, &self.jti);
         let protected = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).ok()?);
         let iv = random.bytes::<16>()[..self.enc.iv_len()].to_vec();
-        let (ciphertext, tag) = self.enc.seal(self.key.expose_secret(), &iv, protected.as_bytes(), content)?;
-        Some(Parts { protected, encrypted_key: Vec::new(), iv, ciphertext, tag }.write(self.form))
+        let (ciphertext, tag) =
+            self.enc
+                .seal(self.key.expose_secret(), &iv, protected.as_bytes(), content)?;
+        Some(
+            Parts {
+                protected,
+                encrypted_key: Vec::new(),
+                iv,
+                ciphertext,
+                tag,
+            }
+            .write(self.form),
+        )
     }
 
     /// Opens the answer, as a client does.
@@ -55,7 +78,12 @@ impl ContentKey {
             return Err(JweError);
         }
         let sealed = (&*parts.ciphertext, &*parts.tag);
-        let content = self.enc.open(self.key.expose_secret(), &parts.iv, parts.protected.as_bytes(), sealed)?;
+        let content = self.enc.open(
+            self.key.expose_secret(),
+            &parts.iv,
+            parts.protected.as_bytes(),
+            sealed,
+        )?;
         Ok((header, content))
     }
 }

@@ -61,13 +61,25 @@ impl Enc {
     }
 
     /// The ciphertext and its tag. `None` when key or IV has the wrong length.
-    pub(crate) fn seal(self, key: &[u8], iv: &[u8], aad: &[u8], plaintext: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn seal(
+        self,
+        key: &[u8],
+        iv: &[u8],
+        aad: &[u8],
+        plaintext: &[u8],
+    ) -> Option<(Vec<u8>, Vec<u8>)> {
         match self {
             Self::A256CbcHs512 => cbc_hmac::seal::<Aes256, Sha512>(key, iv, aad, plaintext),
             Self::A256Gcm => {
                 let nonce = Nonce::try_from(iv).ok()?;
-                let payload = Payload { msg: plaintext, aad };
-                let mut ciphertext = Aes256Gcm::new_from_slice(key).ok()?.encrypt(&nonce, payload).ok()?;
+                let payload = Payload {
+                    msg: plaintext,
+                    aad,
+                };
+                let mut ciphertext = Aes256Gcm::new_from_slice(key)
+                    .ok()?
+                    .encrypt(&nonce, payload)
+                    .ok()?;
                 let tag = ciphertext.split_off(ciphertext.len().checked_sub(self.tag_len())?);
                 Some((ciphertext, tag))
             }
@@ -88,7 +100,9 @@ impl Enc {
                 let nonce = Nonce::try_from(iv).map_err(|_| JweError)?;
                 let cipher = Aes256Gcm::new_from_slice(key).map_err(|_| JweError)?;
                 let both = [ciphertext, tag].concat();
-                cipher.decrypt(&nonce, Payload { msg: &both, aad }).map_err(|_| JweError)
+                cipher
+                    .decrypt(&nonce, Payload { msg: &both, aad })
+                    .map_err(|_| JweError)
             }
             Self::A256Gcm => Err(JweError),
         }

@@ -50,15 +50,28 @@ impl RequestHeader {
     #[must_use]
     pub fn new(enc: Enc, kid: &str, (iat, jti): (i64, &str), (htm, htu): (&str, &str)) -> Self {
         let [kid, jti, htm, htu] = [kid, jti, htm, htu].map(str::to_owned);
-        Self { alg: Wrapping::RsaOaep256, enc, kid, iat, jti, htm, htu, typ: None, cty: Some("json".to_owned()) }
+        Self {
+            alg: Wrapping::RsaOaep256,
+            enc,
+            kid,
+            iat,
+            jti,
+            htm,
+            htu,
+            typ: None,
+            cty: Some("json".to_owned()),
+        }
     }
 
     pub(super) fn parse(json: &[u8]) -> Result<Self, JweError> {
         let header: Self = object(json)?;
         let one_of = |value: &Option<String>, names: [&str; 2]| {
-            value.as_ref().is_none_or(|value| names.iter().any(|name| value.eq_ignore_ascii_case(name)))
+            value
+                .as_ref()
+                .is_none_or(|value| names.iter().any(|name| value.eq_ignore_ascii_case(name)))
         };
-        let right = one_of(&header.typ, ["JOSE", "JOSE+JSON"]) && one_of(&header.cty, ["json", "application/json"]);
+        let right = one_of(&header.typ, ["JOSE", "JOSE+JSON"])
+            && one_of(&header.cty, ["json", "application/json"]);
         right.then_some(header).ok_or(JweError)
     }
 }
@@ -81,7 +94,13 @@ pub struct AnswerHeader {
 
 impl AnswerHeader {
     pub(super) fn new(enc: Enc, cty: Option<String>, iat: i64, jti: &str) -> Self {
-        Self { alg: Direct::Dir, enc, cty, iat, jti: jti.to_owned() }
+        Self {
+            alg: Direct::Dir,
+            enc,
+            cty,
+            iat,
+            jti: jti.to_owned(),
+        }
     }
 
     pub(super) fn parse(json: &[u8]) -> Result<Self, JweError> {

@@ -34,7 +34,8 @@ pub(super) struct Parts {
     pub(super) tag: Vec<u8>,
 }
 
-/// The parts as text. Members that are not here (`unprotected`, `header`, `aad`, `recipients`) are refused.
+/// The parts as text. Members that are not here (`unprotected`, `header`, `aad`, `recipients`) are
+/// refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Texts<'a> {
@@ -76,7 +77,14 @@ impl Parts {
             tag: encode(&self.tag),
         };
         match form {
-            Form::Compact => [texts.protected, texts.encrypted_key, texts.iv, texts.ciphertext, texts.tag].join("."),
+            Form::Compact => [
+                texts.protected,
+                texts.encrypted_key,
+                texts.iv,
+                texts.ciphertext,
+                texts.tag,
+            ]
+            .join("."),
             // Nothing in it can fail to be written.
             Form::Flattened => serde_json::to_string(&texts).unwrap_or_default(),
         }
@@ -88,8 +96,18 @@ impl<'a> Texts<'a> {
         let text = str::from_utf8(jwe).map_err(|_| JweError)?;
         let mut parts = text.split('.').map(Cow::from);
         let mut next = || parts.next().ok_or(JweError);
-        let texts = Self { protected: next()?, encrypted_key: next()?, iv: next()?, ciphertext: next()?, tag: next()? };
-        if parts.next().is_none() { Ok(texts) } else { Err(JweError) }
+        let texts = Self {
+            protected: next()?,
+            encrypted_key: next()?,
+            iv: next()?,
+            ciphertext: next()?,
+            tag: next()?,
+        };
+        if parts.next().is_none() {
+            Ok(texts)
+        } else {
+            Err(JweError)
+        }
     }
 
     fn decode(self) -> Result<Parts, JweError> {

@@ -16,18 +16,33 @@ use crate::{
 static KEYS: LazyLock<TransportKeys> = LazyLock::new(|| {
     let keys: Value = serde_json::from_str(include_str!("../rsa/data/keys.json")).unwrap();
     let key = STANDARD.decode(keys["rsa_2048"].as_str().unwrap()).unwrap();
-    TransportKeys(vec![TransportKey::from_pkcs8("k1", &key).unwrap(), TransportKey::from_pkcs8("k2", &key).unwrap()])
+    TransportKeys(vec![
+        TransportKey::from_pkcs8("k1", &key).unwrap(),
+        TransportKey::from_pkcs8("k2", &key).unwrap(),
+    ])
 });
 
 const CONTENT: &[u8] = br#"{"code":"081"}"#;
 const FORMS: [Form; 2] = [Form::Compact, Form::Flattened];
 
 fn header(enc: Enc) -> RequestHeader {
-    RequestHeader::new(enc, "k1", (1_700_000_000, "request-1"), ("POST", "/api/v1/user/login"))
+    RequestHeader::new(
+        enc,
+        "k1",
+        (1_700_000_000, "request-1"),
+        ("POST", "/api/v1/user/login"),
+    )
 }
 
 fn sealed(enc: Enc, form: Form) -> (String, ContentKey) {
-    seal_request(KEYS.0[0].public(), &header(enc), CONTENT, form, &Random::System).unwrap()
+    seal_request(
+        KEYS.0[0].public(),
+        &header(enc),
+        CONTENT,
+        form,
+        &Random::System,
+    )
+    .unwrap()
 }
 
 /// A request with any header at all, sealed rightly.
@@ -37,7 +52,14 @@ fn sealed_with(header: &str, form: Form) -> String {
     let protected = URL_SAFE_NO_PAD.encode(header);
     let (ciphertext, tag) = enc.seal(&cek, &iv, protected.as_bytes(), CONTENT).unwrap();
     let encrypted_key = KEYS.0[0].public().wrap(&cek, &random).unwrap();
-    parts::Parts { protected, encrypted_key, iv: iv.into(), ciphertext, tag }.write(form)
+    parts::Parts {
+        protected,
+        encrypted_key,
+        iv: iv.into(),
+        ciphertext,
+        tag,
+    }
+    .write(form)
 }
 
 fn open(jwe: &str, form: Form) -> Result<(Vec<u8>, ContentKey), JweError> {
@@ -57,11 +79,23 @@ fn a_request_and_its_answer() {
             let (jwe, client) = sealed(enc, form);
             let request = SealedRequest::parse(jwe.as_bytes(), form).unwrap();
             assert_eq!(request.header, header(enc));
-            let (content, server) = request.open(request.key(&KEYS).unwrap(), &Random::System).unwrap();
+            let (content, server) = request
+                .open(request.key(&KEYS).unwrap(), &Random::System)
+                .unwrap();
             assert_eq!(content, CONTENT);
-            let answer = server.seal(b"{}", Some("json".to_owned()), 1_700_000_001, &Random::System).unwrap();
+            let answer = server
+                .seal(
+                    b"{}",
+                    Some("json".to_owned()),
+                    1_700_000_001,
+                    &Random::System,
+                )
+                .unwrap();
             let (header, content) = client.open(answer.as_bytes()).unwrap();
-            assert_eq!((&*content, header.iat, header.cty.as_deref()), (&b"{}"[..], 1_700_000_001, Some("json")));
+            assert_eq!(
+                (&*content, header.iat, header.cty.as_deref()),
+                (&b"{}"[..], 1_700_000_001, Some("json"))
+            );
         }
     }
 }
@@ -70,23 +104,39 @@ fn a_request_and_its_answer() {
 fn the_wire_format() {
     let (jwe, key) = sealed(Enc::A256Gcm, Form::Flattened);
     let members: Value = serde_json::from_str(&jwe).unwrap();
-    let protected = URL_SAFE_NO_PAD.decode(members["protected"].as_str().unwrap()).unwrap();
+    let protected = URL_SAFE_NO_PAD
+        .decode(members["protected"].as_str().unwrap())
+        .unwrap();
     assert_eq!(
         serde_json::from_slice::<Value>(&protected).unwrap(),
         json!({"alg": "RSA-OAEP-256", "enc": "A256GCM", "kid": "k1", "iat": 1_700_000_000, "jti": "request-1",
             "htm": "POST", "htu": "/api/v1/user/login", "cty": "json"})
     );
-    let answer = key.seal(b"{}", Some("json".to_owned()), 1_700_000_001, &Random::System).unwrap();
+    let answer = key
+        .seal(
+            b"{}",
+            Some("json".to_owned()),
+            1_700_000_001,
+            &Random::System,
+        )
+        .unwrap();
     let members: Value = serde_json::from_str(&answer).unwrap();
-    let protected = URL_SAFE_NO_PAD.decode(members["protected"].as_str().unwrap()).unwrap();
+    let protected = URL_SAFE_NO_PAD
+        .decode(members["protected"].as_str().unwrap())
+        .unwrap();
     assert_eq!(
         serde_json::from_slice::<Value>(&protected).unwrap(),
         json!({"alg": "dir", "enc": "A256GCM", "cty": "json", "iat": 1_700_000_001, "jti": "request-1"})
     );
     assert_eq!(members.get("encrypted_key"), None);
     let (_, key) = sealed(Enc::A256CbcHs512, Form::Compact);
-    let answer = key.seal(b"{}", None, 1_700_000_001, &Random::System).unwrap();
-    assert_eq!(answer.split('.').map(str::len).collect::<Vec<_>>()[1..], [0, 22, 22, 43]);
+    let answer = key
+        .seal(b"{}", None, 1_700_000_001, &Random::System)
+        .unwrap();
+    assert_eq!(
+        answer.split('.').map(str::len).collect::<Vec<_>>()[1..],
+        [0, 22, 22, 43]
+    );
 }
 
 #[test]
@@ -104,7 +154,8 @@ fn an_answer_is_to_one_request() {
 #[test]
 fn what_is_neither_ours_nor_of_its_form_is_refused() {
     let examples: Value = serde_json::from_str(include_str!("data/rfc.json")).unwrap();
-    // Every example of the RFCs: each has another `alg` or `enc`, an unprotected header, several recipients, `aad`, `zip`.
+    // Every example of the RFCs: each has another `alg` or `enc`, an unprotected header, several
+    // recipients, `aad`, `zip`.
     let examples = examples["refused"].as_array().unwrap();
     assert!(examples.len() > 30);
     for example in examples {
@@ -115,8 +166,22 @@ fn what_is_neither_ours_nor_of_its_form_is_refused() {
     let (compact, _) = sealed(Enc::A256Gcm, Form::Compact);
     let (flattened, _) = sealed(Enc::A256Gcm, Form::Flattened);
     assert!(refused(&compact, Form::Flattened) && refused(&flattened, Form::Compact));
-    for bad in ["", ".", "....", ".....", "{}", "[]", "null", "\"\"", &format!("{compact}."), &format!("{compact}=")] {
-        assert!(refused(bad, Form::Compact) && refused(bad, Form::Flattened), "{bad}");
+    for bad in [
+        "",
+        ".",
+        "....",
+        ".....",
+        "{}",
+        "[]",
+        "null",
+        "\"\"",
+        &format!("{compact}."),
+        &format!("{compact}="),
+    ] {
+        assert!(
+            refused(bad, Form::Compact) && refused(bad, Form::Flattened),
+            "{bad}"
+        );
     }
 }
 
@@ -179,7 +244,10 @@ fn members_that_are_refused() {
         r#""anything":1"#,
         r#""tag":"AAAAAAAAAAAAAAAAAAAAAA""#,
     ] {
-        assert!(refused(&jwe.replace('}', &format!(",{member}}}")), Form::Flattened), "{member}");
+        assert!(
+            refused(&jwe.replace('}', &format!(",{member}}}")), Form::Flattened),
+            "{member}"
+        );
     }
 }
 
@@ -209,7 +277,10 @@ fn long_parts_are_refused_before_any_rsa_work() {
     ];
     for jwe in too_long {
         let request = SealedRequest::parse(jwe.as_bytes(), Form::Compact);
-        assert!(request.is_err() || request.unwrap().key(&KEYS).is_none(), "{jwe}");
+        assert!(
+            request.is_err() || request.unwrap().key(&KEYS).is_none(),
+            "{jwe}"
+        );
     }
 }
 

@@ -10,7 +10,10 @@ use crate::config::push_key;
 const TOKEN: &str = "token-of-the-test";
 /// Its last digit says more than 256 bits have room for.
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
-const STAMP: Stamp<'_> = Stamp { timestamp: "1714112445", nonce: "415670741" };
+const STAMP: Stamp<'_> = Stamp {
+    timestamp: "1714112445",
+    nonce: "415670741",
+};
 
 fn vector(name: &str) -> Value {
     let vectors: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
@@ -18,16 +21,23 @@ fn vector(name: &str) -> Value {
 }
 
 fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
-    vector[name].as_str().unwrap_or_else(|| panic!("no {name}: {vector}"))
+    vector[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {name}: {vector}"))
 }
 
 fn secrets_of(vector: &Value) -> PushSecrets {
-    let key = vector["EncodingAESKey"].as_str().map(|key| push_key(key).unwrap());
+    let key = vector["EncodingAESKey"]
+        .as_str()
+        .map(|key| push_key(key).unwrap());
     PushSecrets::new(text(vector, "token").into(), key)
 }
 
 fn stamp_of(vector: &Value) -> Stamp<'_> {
-    Stamp { timestamp: text(vector, "timestamp"), nonce: text(vector, "nonce") }
+    Stamp {
+        timestamp: text(vector, "timestamp"),
+        nonce: text(vector, "nonce"),
+    }
 }
 
 fn secrets() -> PushSecrets {
@@ -41,7 +51,11 @@ fn forged(plaintext: &[u8]) -> (String, String) {
     let mut bytes = plaintext.to_vec();
     let length = bytes.len();
     let cipher = Encryptor::<Aes256>::new(key.into(), &iv(key).into());
-    let encrypt = STANDARD.encode(cipher.encrypt_padded::<NoPadding>(&mut bytes, length).unwrap());
+    let encrypt = STANDARD.encode(
+        cipher
+            .encrypt_padded::<NoPadding>(&mut bytes, length)
+            .unwrap(),
+    );
     let signature = secrets.sign(&[STAMP.timestamp, STAMP.nonce, &encrypt]);
     (encrypt, signature)
 }
@@ -60,11 +74,38 @@ fn opens(plaintext: &[u8]) -> bool {
 fn the_query_of_a_verification_and_of_a_plain_message_is_signed() {
     for name in ["verification", "plain", "secure"] {
         let vector = vector(name);
-        let (secrets, stamp, signature) = (secrets_of(&vector), stamp_of(&vector), text(&vector, "signature"));
+        let (secrets, stamp, signature) = (
+            secrets_of(&vector),
+            stamp_of(&vector),
+            text(&vector, "signature"),
+        );
         assert!(secrets.has_signed(stamp, signature), "{name}");
-        assert!(!secrets.has_signed(Stamp { nonce: "1", ..stamp }, signature), "{name}");
-        assert!(!secrets.has_signed(Stamp { timestamp: "1714036505", ..stamp }, signature), "{name}");
-        for wrong in ["", &signature[1..], &signature.to_uppercase(), &format!("{signature}0")] {
+        assert!(
+            !secrets.has_signed(
+                Stamp {
+                    nonce: "1",
+                    ..stamp
+                },
+                signature
+            ),
+            "{name}"
+        );
+        assert!(
+            !secrets.has_signed(
+                Stamp {
+                    timestamp: "1714036505",
+                    ..stamp
+                },
+                signature
+            ),
+            "{name}"
+        );
+        for wrong in [
+            "",
+            &signature[1..],
+            &signature.to_uppercase(),
+            &format!("{signature}0"),
+        ] {
             assert!(!secrets.has_signed(stamp, wrong), "{name}: {wrong}");
         }
         let other = PushSecrets::new("AAAAB".into(), None);
@@ -77,7 +118,11 @@ fn messages_of_the_secure_mode_are_opened() {
     for (name, receiver) in [("secure", "appid"), ("xml", "receive_id")] {
         let vector = vector(name);
         let opened = secrets_of(&vector)
-            .open(stamp_of(&vector), text(&vector, "msg_signature"), text(&vector, "Encrypt"))
+            .open(
+                stamp_of(&vector),
+                text(&vector, "msg_signature"),
+                text(&vector, "Encrypt"),
+            )
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(opened.message, text(&vector, "msg"), "{name}");
         assert_eq!(opened.receiver, text(&vector, receiver), "{name}");
@@ -87,9 +132,14 @@ fn messages_of_the_secure_mode_are_opened() {
 #[test]
 fn a_reply_is_what_wechats_own_sample_holds() {
     let vector = vector("reply");
-    let stamp = Stamp { timestamp: text(&vector, "TimeStamp"), nonce: text(&vector, "Nonce") };
+    let stamp = Stamp {
+        timestamp: text(&vector, "TimeStamp"),
+        nonce: text(&vector, "Nonce"),
+    };
     let random = text(&vector, "random").as_bytes().try_into().unwrap();
-    let sealed = secrets_of(&vector).seal(text(&vector, "msg"), text(&vector, "appid"), stamp, random).unwrap();
+    let sealed = secrets_of(&vector)
+        .seal(text(&vector, "msg"), text(&vector, "appid"), stamp, random)
+        .unwrap();
     assert_eq!(sealed.encrypt, text(&vector, "Encrypt"));
     assert_eq!(sealed.signature, text(&vector, "MsgSignature"));
 }
@@ -111,7 +161,11 @@ fn an_unpadder_for_blocks_of_sixteen_would_refuse_what_wechat_sends() {
 #[test]
 fn the_signature_of_the_query_does_not_open_a_message() {
     let vector = vector("secure");
-    let opened = secrets_of(&vector).open(stamp_of(&vector), text(&vector, "signature"), text(&vector, "Encrypt"));
+    let opened = secrets_of(&vector).open(
+        stamp_of(&vector),
+        text(&vector, "signature"),
+        text(&vector, "Encrypt"),
+    );
     assert_eq!(opened.err(), Some(PushError));
 }
 
@@ -119,7 +173,11 @@ fn the_signature_of_the_query_does_not_open_a_message() {
 fn without_a_key_nothing_is_opened_or_sealed() {
     let vector = vector("secure");
     let secrets = PushSecrets::new(text(&vector, "token").into(), None);
-    let opened = secrets.open(stamp_of(&vector), text(&vector, "msg_signature"), text(&vector, "Encrypt"));
+    let opened = secrets.open(
+        stamp_of(&vector),
+        text(&vector, "msg_signature"),
+        text(&vector, "Encrypt"),
+    );
     assert_eq!(opened.err(), Some(PushError));
     assert!(secrets.seal("{}", "wx1", STAMP, [0; 16]).is_none());
     assert!(!secrets.encrypts());
@@ -147,7 +205,14 @@ fn a_plaintext_that_is_none_is_refused_however_well_it_is_signed() {
     let at = uneven.len() - 2;
     uneven[at] ^= 1;
     assert!(!opens(&uneven));
-    let sixteen = [&[7; 16][..], &3_u32.to_be_bytes(), b"abc", b"wx1", &[22; 22]].concat();
+    let sixteen = [
+        &[7; 16][..],
+        &3_u32.to_be_bytes(),
+        b"abc",
+        b"wx1",
+        &[22; 22],
+    ]
+    .concat();
     assert!(!opens(&sixteen), "48 bytes");
     assert!(!opens(&[]));
 }
@@ -159,7 +224,11 @@ fn a_ciphertext_that_is_cut_is_refused_even_when_signed() {
     for cut in [0, 4, 20, sealed.encrypt.len() - 1] {
         let encrypt = &sealed.encrypt[..cut];
         let signature = secrets.sign(&[STAMP.timestamp, STAMP.nonce, encrypt]);
-        assert_eq!(secrets.open(STAMP, &signature, encrypt).err(), Some(PushError), "{cut}");
+        assert_eq!(
+            secrets.open(STAMP, &signature, encrypt).err(),
+            Some(PushError),
+            "{cut}"
+        );
     }
 }
 

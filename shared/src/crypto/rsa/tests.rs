@@ -13,17 +13,34 @@ fn der(name: &str) -> Vec<u8> {
 fn what_the_public_half_wraps_the_private_half_unwraps() {
     for name in ["rsa_2048", "rsa_4096"] {
         let key = TransportKey::from_pkcs8("k1", &der(name)).unwrap();
-        let wrapped = key.public().wrap(b"a content key", &Random::seeded(1)).unwrap();
+        let wrapped = key
+            .public()
+            .wrap(b"a content key", &Random::seeded(1))
+            .unwrap();
         assert_eq!(wrapped.len(), key.wrapped_len());
-        assert_eq!(key.unwrap(&wrapped).unwrap().expose_secret(), b"a content key");
-        assert_ne!(wrapped, key.public().wrap(b"a content key", &Random::seeded(2)).unwrap());
+        assert_eq!(
+            key.unwrap(&wrapped).unwrap().expose_secret(),
+            b"a content key"
+        );
+        assert_ne!(
+            wrapped,
+            key.public()
+                .wrap(b"a content key", &Random::seeded(2))
+                .unwrap()
+        );
     }
 }
 
 #[test]
 fn keys_of_another_size_or_kind_are_refused() {
     let whole = der("rsa_2048");
-    for bad in [&der("rsa_1024")[..], &der("p256"), &whole[..whole.len() - 1], b"", b"\x30\x00"] {
+    for bad in [
+        &der("rsa_1024")[..],
+        &der("p256"),
+        &whole[..whole.len() - 1],
+        b"",
+        b"\x30\x00",
+    ] {
         assert_eq!(TransportKey::from_pkcs8("k1", bad).err(), Some(KeyError));
     }
 }
@@ -32,9 +49,15 @@ fn keys_of_another_size_or_kind_are_refused() {
 fn what_another_key_wrapped_or_somebody_changed_does_not_unwrap() {
     let key = TransportKey::from_pkcs8("k1", &der("rsa_2048")).unwrap();
     let other = TransportKey::generate("k2").unwrap();
-    let wrapped = other.public().wrap(b"a content key", &Random::seeded(1)).unwrap();
+    let wrapped = other
+        .public()
+        .wrap(b"a content key", &Random::seeded(1))
+        .unwrap();
     assert!(key.unwrap(&wrapped).is_none());
-    let mut wrapped = key.public().wrap(b"a content key", &Random::seeded(1)).unwrap();
+    let mut wrapped = key
+        .public()
+        .wrap(b"a content key", &Random::seeded(1))
+        .unwrap();
     assert!(key.unwrap(&wrapped[1..]).is_none());
     wrapped[100] ^= 1;
     assert!(key.unwrap(&wrapped).is_none());
@@ -45,7 +68,10 @@ fn a_public_key_survives_its_jwk() {
     let key = TransportKey::from_pkcs8("k1", &der("rsa_2048")).unwrap();
     let jwk = serde_json::to_value(key.public().jwk("k1")).unwrap();
     assert_eq!(jwk["kty"], "RSA");
-    assert_eq!((&jwk["use"], &jwk["alg"], &jwk["kid"]), (&"enc".into(), &"RSA-OAEP-256".into(), &"k1".into()));
+    assert_eq!(
+        (&jwk["use"], &jwk["alg"], &jwk["kid"]),
+        (&"enc".into(), &"RSA-OAEP-256".into(), &"k1".into())
+    );
     assert_eq!(jwk["e"], "AQAB");
     // 2048 bits without a leading zero (RFC 7518 §6.3.1.1).
     assert_eq!(jwk["n"].as_str().unwrap().len(), 342);
@@ -56,7 +82,10 @@ fn a_public_key_survives_its_jwk() {
 
 #[test]
 fn a_jwk_that_holds_no_good_key_is_refused() {
-    let good = TransportKey::from_pkcs8("k1", &der("rsa_2048")).unwrap().public().jwk("k1");
+    let good = TransportKey::from_pkcs8("k1", &der("rsa_2048"))
+        .unwrap()
+        .public()
+        .jwk("k1");
     let bad = |change: fn(&mut RsaJwk)| {
         let mut jwk = good.clone();
         change(&mut jwk);

@@ -18,10 +18,15 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
     if !(-LEEWAY..=MAX_AGE).contains(&age) {
         return Err(Refusal::Time);
     }
-    if !(1..=64).contains(&header.jti.len()) || !header.jti.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !(1..=64).contains(&header.jti.len())
+        || !header.jti.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         return Err(Refusal::Id);
     }
-    let called = request.extensions.get::<CalledAs>().map(|CalledAs(path)| path.as_str());
+    let called = request
+        .extensions
+        .get::<CalledAs>()
+        .map(|CalledAs(path)| path.as_str());
     let is_path = |path: &str| path == request.uri.path() || Some(path) == called;
     if header.htm != request.method.as_str() || !is_target(&header.htu, &request.uri, is_path) {
         return Err(Refusal::Target);
@@ -29,15 +34,17 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
     Ok(())
 }
 
-/// The path as it is and the same query. API Gateway takes queries apart: what comes is put together again, in another
-/// order and with other escapes than the client's.
+/// The path as it is and the same query. API Gateway takes queries apart: what comes is put
+/// together again, in another order and with other escapes than the client's.
 fn is_target(htu: &str, uri: &Uri, is_path: impl Fn(&str) -> bool) -> bool {
     let (path, query) = htu.split_once('?').unwrap_or((htu, ""));
     is_path(path) && pairs(query) == pairs(uri.query().unwrap_or_default())
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {
-    let mut pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut pairs: Vec<_> = form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
     pairs.sort_unstable();
     pairs
 }
@@ -50,10 +57,20 @@ mod tests {
     const NOW: i64 = 1_700_000_000;
 
     fn checked(iat: i64, jti: &str, (htm, htu): (&str, &str)) -> Result<(), Refusal> {
-        let request = http::Request::builder().method("POST").uri("/api/v1/a?x=1&y=%E4%B8%AD").body(()).unwrap();
+        let request = http::Request::builder()
+            .method("POST")
+            .uri("/api/v1/a?x=1&y=%E4%B8%AD")
+            .body(())
+            .unwrap();
         let (mut parts, ()) = request.into_parts();
-        parts.extensions.insert(CalledAs("/prod/api/v1/a".to_owned()));
-        check(&RequestHeader::new(Enc::A256Gcm, "k", (iat, jti), (htm, htu)), &parts, NOW)
+        parts
+            .extensions
+            .insert(CalledAs("/prod/api/v1/a".to_owned()));
+        check(
+            &RequestHeader::new(Enc::A256Gcm, "k", (iat, jti), (htm, htu)),
+            &parts,
+            NOW,
+        )
     }
 
     const HERE: (&str, &str) = ("POST", "/api/v1/a?x=1&y=%E4%B8%AD");
@@ -63,7 +80,14 @@ mod tests {
         for iat in [NOW, NOW - MAX_AGE, NOW + LEEWAY] {
             assert_eq!(checked(iat, "j", HERE), Ok(()), "{iat}");
         }
-        for iat in [NOW - MAX_AGE - 1, NOW + LEEWAY + 1, 0, i64::MIN, i64::MAX, NOW * 1000] {
+        for iat in [
+            NOW - MAX_AGE - 1,
+            NOW + LEEWAY + 1,
+            0,
+            i64::MIN,
+            i64::MAX,
+            NOW * 1000,
+        ] {
             assert_eq!(checked(iat, "j", HERE), Err(Refusal::Time), "{iat}");
         }
     }
@@ -78,16 +102,33 @@ mod tests {
 
     #[test]
     fn it_is_made_for_this_method_and_path() {
-        for htu in ["/api/v1/a?y=%e4%b8%ad&x=1", "/api/v1/a?x=1&y=中", "/prod/api/v1/a?x=1&y=中"] {
+        for htu in [
+            "/api/v1/a?y=%e4%b8%ad&x=1",
+            "/api/v1/a?x=1&y=中",
+            "/prod/api/v1/a?x=1&y=中",
+        ] {
             assert_eq!(checked(NOW, "j", ("POST", htu)), Ok(()), "{htu}");
         }
-        for htu in
-            ["/api/v1/b?x=1&y=中", "/api/v1/a", "/api/v1/a?x=1", "/api/v1/a?x=1&y=中&z", "/api/v1/a/?x=1&y=中", ""]
-        {
-            assert_eq!(checked(NOW, "j", ("POST", htu)), Err(Refusal::Target), "{htu}");
+        for htu in [
+            "/api/v1/b?x=1&y=中",
+            "/api/v1/a",
+            "/api/v1/a?x=1",
+            "/api/v1/a?x=1&y=中&z",
+            "/api/v1/a/?x=1&y=中",
+            "",
+        ] {
+            assert_eq!(
+                checked(NOW, "j", ("POST", htu)),
+                Err(Refusal::Target),
+                "{htu}"
+            );
         }
         for htm in ["GET", "post", ""] {
-            assert_eq!(checked(NOW, "j", (htm, HERE.1)), Err(Refusal::Target), "{htm}");
+            assert_eq!(
+                checked(NOW, "j", (htm, HERE.1)),
+                Err(Refusal::Target),
+                "{htm}"
+            );
         }
     }
 }

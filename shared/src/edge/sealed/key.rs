@@ -24,13 +24,18 @@ struct OfferedKey {
 /// The route that tells the key; none where there is no key.
 pub fn key_routes(instance: &Instance) -> Router {
     match instance.sealed_bodies() {
-        Some(keys) => Router::new().route("/api/v1/crypto/key", get(key)).with_state(keys),
+        Some(keys) => Router::new()
+            .route("/api/v1/crypto/key", get(key))
+            .with_state(keys),
         None => Router::new(),
     }
 }
 
 async fn key(State(keys): State<Arc<TransportKeys>>) -> Result<impl IntoResponse, ApiError> {
-    let offer = |key: &TransportKey| OfferedKey { key: key.public().jwk(key.kid()), enc: Enc::ALL };
+    let offer = |key: &TransportKey| OfferedKey {
+        key: key.public().jwk(key.kid()),
+        enc: Enc::ALL,
+    };
     let offered = keys.first().map(offer).ok_or(Reason::NotFound)?;
     Ok(([(CACHE_CONTROL, "public, max-age=600")], Success(offered)))
 }

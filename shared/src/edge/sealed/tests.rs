@@ -27,7 +27,8 @@ use crate::{
 const NOW: &str = "2026-11-23T08:00:00Z";
 
 static KEY: LazyLock<String> = LazyLock::new(|| {
-    let keys: Value = serde_json::from_str(include_str!("../../crypto/rsa/data/keys.json")).unwrap();
+    let keys: Value =
+        serde_json::from_str(include_str!("../../crypto/rsa/data/keys.json")).unwrap();
     keys["rsa_2048"].as_str().unwrap().to_owned()
 });
 
@@ -49,16 +50,30 @@ impl Scene {
         let env = Env::new(vars.to_vec()).local_development();
         let instance = Instance::new(env, Clock::Manual(clock.clone()), Random::System);
         let routes = Router::new()
-            .route("/echo", post(async |body: Bytes| Success(String::from_utf8(body.into()).unwrap())))
-            .route("/panic", post(async || -> Success<()> { panic!("of the handler") }))
-            .route("/slow", post(async || tokio::time::sleep(Duration::from_mins(1)).await))
+            .route(
+                "/echo",
+                post(async |body: Bytes| Success(String::from_utf8(body.into()).unwrap())),
+            )
+            .route(
+                "/panic",
+                post(async || -> Success<()> { panic!("of the handler") }),
+            )
+            .route(
+                "/slow",
+                post(async || tokio::time::sleep(Duration::from_mins(1)).await),
+            )
             .route("/plain", get(async || ([("x-mark", "1")], "text")));
         let app = instance.app(routes.merge(key_routes(&instance))).unwrap();
         let offered = send(&app, request("GET", "/api/v1/crypto/key", "")).await.1;
         let jwk: RsaJwk = serde_json::from_slice::<Value>(&offered)
             .and_then(|envelope| serde_json::from_value(envelope["data"].clone()))
             .unwrap();
-        Self { app, key: PublicKey::from_jwk(&jwk).unwrap(), kid: jwk.kid, clock }
+        Self {
+            app,
+            key: PublicKey::from_jwk(&jwk).unwrap(),
+            kid: jwk.kid,
+            clock,
+        }
     }
 
     fn header(&self, jti: &str, method: &str, path: &str) -> RequestHeader {
@@ -67,14 +82,23 @@ impl Scene {
     }
 
     fn seal(&self, header: &RequestHeader, content: &str, form: Form) -> (Request, ContentKey) {
-        let (jwe, key) = seal_request(&self.key, header, content.as_bytes(), form, &Random::System).unwrap();
+        let (jwe, key) =
+            seal_request(&self.key, header, content.as_bytes(), form, &Random::System).unwrap();
         let mut request = request(&header.htm, &header.htu, jwe);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type(form)));
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type(form)));
         (request, key)
     }
 
     /// Sends a good request and opens the answer.
-    async fn call(&self, method: &str, path: &str, content: &str, form: Form) -> (u16, AnswerHeader, Value) {
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        content: &str,
+        form: Form,
+    ) -> (u16, AnswerHeader, Value) {
         let jti = URL_SAFE_NO_PAD.encode(Random::System.bytes::<16>());
         let (request, key) = self.seal(&self.header(&jti, method, path), content, form);
         let (parts, body) = send(&self.app, request).await;
@@ -83,12 +107,20 @@ impl Scene {
         assert_eq!(parts.headers["cache-control"], "no-store");
         let (header, content) = key.open(&body).unwrap();
         assert_eq!(header.jti, jti);
-        (parts.status.as_u16(), header, serde_json::from_slice(&content).unwrap_or_default())
+        (
+            parts.status.as_u16(),
+            header,
+            serde_json::from_slice(&content).unwrap_or_default(),
+        )
     }
 }
 
 fn request(method: &str, path: &str, body: impl Into<Body>) -> Request {
-    request::Builder::new().method(method).uri(path).body(body.into()).unwrap()
+    request::Builder::new()
+        .method(method)
+        .uri(path)
+        .body(body.into())
+        .unwrap()
 }
 
 async fn send(app: &Router, request: Request) -> (http::response::Parts, Bytes) {
@@ -113,7 +145,10 @@ async fn a_handler_sees_json_and_its_answer_is_sealed_in_the_same_form() {
     let scene = Scene::new().await;
     for form in [Form::Compact, Form::Flattened] {
         let (status, header, body) = scene.call("POST", "/echo", r#"{"a":1}"#, form).await;
-        assert_eq!((status, &body["data"], header.cty.as_deref()), (200, &json!(r#"{"a":1}"#), Some("json")));
+        assert_eq!(
+            (status, &body["data"], header.cty.as_deref()),
+            (200, &json!(r#"{"a":1}"#), Some("json"))
+        );
         assert_eq!(header.iat, Clock::Manual(scene.clock.clone()).now_seconds());
     }
 }
@@ -143,16 +178,28 @@ async fn a_request_past_its_deadline_is_a_sealed_504() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_a_504() {
     let scene = Scene::new().await;
-    let mut request =
-        request("POST", "/echo", Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>()));
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
-    assert_eq!(plain(&scene.app, request).await, (504, json!("upstream_timeout")));
+    let mut request = request(
+        "POST",
+        "/echo",
+        Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>()),
+    );
+    request
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
+    assert_eq!(
+        plain(&scene.app, request).await,
+        (504, json!("upstream_timeout"))
+    );
 }
 
 #[tokio::test]
 async fn any_method_can_be_sealed_and_headers_stay() {
     let scene = Scene::new().await;
-    let (request, key) = scene.seal(&scene.header("j", "GET", "/plain?b=2&a=1"), "", Form::Compact);
+    let (request, key) = scene.seal(
+        &scene.header("j", "GET", "/plain?b=2&a=1"),
+        "",
+        Form::Compact,
+    );
     let (parts, body) = send(&scene.app, request).await;
     let (header, content) = key.open(&body).unwrap();
     assert_eq!(
@@ -180,9 +227,12 @@ async fn a_body_is_opened_once_and_only_in_time() {
 async fn a_body_that_does_not_open_does_not_use_up_its_name() {
     let scene = Scene::new().await;
     let header = scene.header("name", "POST", "/echo");
-    let (jwe, _) = seal_request(&scene.key, &header, b"{}", Form::Compact, &Random::System).unwrap();
+    let (jwe, _) =
+        seal_request(&scene.key, &header, b"{}", Form::Compact, &Random::System).unwrap();
     let mut forged = request("POST", "/echo", format!("{}AAAA", &jwe[..jwe.len() - 4]));
-    forged.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
+    forged
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
     assert_eq!(plain(&scene.app, forged).await, decrypt_failed());
     let (good, _) = scene.seal(&header, "{}", Form::Compact);
     assert_eq!(send(&scene.app, good).await.0.status, 200);
@@ -204,18 +254,32 @@ async fn whatever_is_wrong_has_one_answer() {
     ];
     for header in wrong {
         let (request, _) = scene.seal(&header, "{}", Form::Compact);
-        assert_eq!(plain(&scene.app, request).await, decrypt_failed(), "{header:?}");
+        assert_eq!(
+            plain(&scene.app, request).await,
+            decrypt_failed(),
+            "{header:?}"
+        );
     }
     for (method, uri) in [("PUT", "/echo"), ("POST", "/panic"), ("POST", "/echo?a=1")] {
         let (mut request, _) = scene.seal(&good, "{}", Form::Compact);
-        (*request.method_mut(), *request.uri_mut()) = (method.parse().unwrap(), uri.parse().unwrap());
-        assert_eq!(plain(&scene.app, request).await, decrypt_failed(), "{method} {uri}");
+        (*request.method_mut(), *request.uri_mut()) =
+            (method.parse().unwrap(), uri.parse().unwrap());
+        assert_eq!(
+            plain(&scene.app, request).await,
+            decrypt_failed(),
+            "{method} {uri}"
+        );
     }
-    for (form, body) in
-        [(Form::Compact, ""), (Form::Compact, "a.b.c.d.e"), (Form::Flattened, "{}"), (Form::Flattened, "[]")]
-    {
+    for (form, body) in [
+        (Form::Compact, ""),
+        (Form::Compact, "a.b.c.d.e"),
+        (Form::Flattened, "{}"),
+        (Form::Flattened, "[]"),
+    ] {
         let mut request = request("POST", "/echo", body);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type(form)));
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type(form)));
         assert_eq!(plain(&scene.app, request).await, decrypt_failed(), "{body}");
     }
 }
@@ -223,9 +287,18 @@ async fn whatever_is_wrong_has_one_answer() {
 #[tokio::test]
 async fn a_sealed_body_may_be_as_long_as_any_other() {
     let scene = Scene::new().await;
-    let (request, _) = scene.seal(&scene.header("j", "POST", "/echo"), &"x".repeat(MAX_BODY), Form::Compact);
-    assert_eq!(plain(&scene.app, request).await, (413, json!("body_too_large")));
-    let (status, ..) = scene.call("POST", "/echo", &"x".repeat(47 * 1024), Form::Compact).await;
+    let (request, _) = scene.seal(
+        &scene.header("j", "POST", "/echo"),
+        &"x".repeat(MAX_BODY),
+        Form::Compact,
+    );
+    assert_eq!(
+        plain(&scene.app, request).await,
+        (413, json!("body_too_large"))
+    );
+    let (status, ..) = scene
+        .call("POST", "/echo", &"x".repeat(47 * 1024), Form::Compact)
+        .await;
     assert_eq!(status, 200);
 }
 
@@ -234,7 +307,10 @@ async fn old_keys_open_while_the_first_is_offered() {
     let mut scene = Scene::new().await;
     assert_eq!(scene.kid, "new");
     scene.kid = "old".to_owned();
-    assert_eq!(scene.call("POST", "/echo", "{}", Form::Compact).await.0, 200);
+    assert_eq!(
+        scene.call("POST", "/echo", "{}", Form::Compact).await.0,
+        200
+    );
 }
 
 #[tokio::test]
@@ -243,7 +319,12 @@ async fn the_key_that_is_offered() {
     let (parts, body) = send(&scene.app, request("GET", "/api/v1/crypto/key", "")).await;
     assert_eq!(parts.headers["cache-control"], "public, max-age=600");
     let data = &serde_json::from_slice::<Value>(&body).unwrap()["data"];
-    let members: Vec<_> = data.as_object().unwrap().keys().map(String::as_str).collect();
+    let members: Vec<_> = data
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(members, ["alg", "e", "enc", "kid", "kty", "n", "use"]);
     assert_eq!(data["enc"], json!(["A256CBC-HS512", "A256GCM"]));
 }
@@ -259,28 +340,48 @@ async fn local_development_has_a_key_of_its_own() {
 async fn without_a_key_sealed_bodies_are_off() {
     let instance = Instance::new(Env::new([("", "")]), Clock::System, Random::System);
     let app = instance.app(key_routes(&instance)).unwrap();
-    assert_eq!(plain(&app, request("GET", "/api/v1/crypto/key", "")).await, (404, json!("not_found")));
+    assert_eq!(
+        plain(&app, request("GET", "/api/v1/crypto/key", "")).await,
+        (404, json!("not_found"))
+    );
 }
 
 #[test]
 fn keys_that_can_not_be_used_refuse_the_start_and_are_not_shown() {
-    let keys: Value = serde_json::from_str(include_str!("../../crypto/rsa/data/keys.json")).unwrap();
+    let keys: Value =
+        serde_json::from_str(include_str!("../../crypto/rsa/data/keys.json")).unwrap();
     let small = keys["rsa_1024"].as_str().unwrap();
     let truncated = STANDARD.encode(&STANDARD.decode(&*KEY).unwrap()[..1000]);
     for (keys, problem) in [
-        (format!("a:{small}"), "key 1 is not an RSA key of 2048 to 4096 bits (PKCS#8, DER)"),
-        (format!("bad,a:{truncated}"), "key 1 is not kid:key with the key as base64"),
-        (format!("bad,a:{truncated}"), "key 2 is not an RSA key of 2048 to 4096 bits (PKCS#8, DER)"),
+        (
+            format!("a:{small}"),
+            "key 1 is not an RSA key of 2048 to 4096 bits (PKCS#8, DER)",
+        ),
+        (
+            format!("bad,a:{truncated}"),
+            "key 1 is not kid:key with the key as base64",
+        ),
+        (
+            format!("bad,a:{truncated}"),
+            "key 2 is not an RSA key of 2048 to 4096 bits (PKCS#8, DER)",
+        ),
         (format!("a:{0},a:{0}", *KEY), "key 2 has the kid of another"),
         (format!(":{}", *KEY), "key 1 is not kid:key"),
         (format!("a b:{}", *KEY), "key 1 is not kid:key"),
         ((*KEY).clone(), "key 1 is not kid:key"),
         ("a:###".to_owned(), "key 1 is not kid:key"),
     ] {
-        let instance = Instance::new(Env::new([("TRANSPORT_KEYS", &*keys)]), Clock::System, Random::System);
+        let instance = Instance::new(
+            Env::new([("TRANSPORT_KEYS", &*keys)]),
+            Clock::System,
+            Random::System,
+        );
         instance.sealed_bodies();
         let problems = instance.app(Router::new()).unwrap_err().to_string();
         assert!(problems.contains(problem), "{problems}");
-        assert!(!problems.contains(&small[..20]) && !problems.contains(&KEY[..20]), "{problems}");
+        assert!(
+            !problems.contains(&small[..20]) && !problems.contains(&KEY[..20]),
+            "{problems}"
+        );
     }
 }

@@ -15,8 +15,8 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Starts the clock. A request that has no time left for Redis, or none at all, asks no more; outside a request each
-    /// question has all of `budget`.
+    /// Starts the clock. A request that has no time left for Redis, or none at all, asks no more;
+    /// outside a request each question has all of `budget`.
     pub(super) fn start(budget: Duration) -> Result<Self, KvError> {
         let allowed = deadline::cap(budget.saturating_sub(Scope::redis_spent()));
         if allowed < LEAST {
@@ -47,7 +47,9 @@ mod tests {
     const BUDGET: Duration = Duration::from_millis(50);
 
     async fn ask(length: u64) -> bool {
-        let Ok(_question) = Question::start(BUDGET) else { return false };
+        let Ok(_question) = Question::start(BUDGET) else {
+            return false;
+        };
         advance(Duration::from_millis(length)).await;
         true
     }
@@ -56,7 +58,10 @@ mod tests {
     async fn the_questions_of_a_request_share_its_budget() {
         let request = async {
             assert!(ask(20).await);
-            assert_eq!(Question::start(BUDGET).unwrap().deadline() - Instant::now(), Duration::from_millis(30));
+            assert_eq!(
+                Question::start(BUDGET).unwrap().deadline() - Instant::now(),
+                Duration::from_millis(30)
+            );
             assert!(ask(30).await);
             assert!(!ask(1).await);
         };
@@ -76,7 +81,10 @@ mod tests {
             advance(Duration::from_millis(10)).await;
             drop(second);
         };
-        assert_eq!(Scope::default().enter(request).await.0.redis.total(), Duration::from_millis(30));
+        assert_eq!(
+            Scope::default().enter(request).await.0.redis.total(),
+            Duration::from_millis(30)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -87,7 +95,10 @@ mod tests {
                 Scope::renew_redis_budget();
             }
         };
-        assert_eq!(Scope::default().enter(request).await.0.redis.total(), 3 * BUDGET);
+        assert_eq!(
+            Scope::default().enter(request).await.0.redis.total(),
+            3 * BUDGET
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -118,7 +129,10 @@ mod tests {
             .await
             .unwrap();
         };
-        assert_eq!(Scope::default().enter(request).await.0.redis.total(), Duration::from_millis(30));
+        assert_eq!(
+            Scope::default().enter(request).await.0.redis.total(),
+            Duration::from_millis(30)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,10 @@
-//! A Redis cluster: each node behind a gate of its own, so that one that is lost costs its own keys only.
+//! A Redis cluster: each node behind a gate of its own, so that one that is lost costs its own keys
+//! only.
 //!
-//! Redis' own client for clusters retries with pauses of seconds and keeps all requests waiting while it asks a silent
-//! node for the topology; here nobody waits for anything but the answer to a question. What a node says about the
-//! topology is asked for once at first use, and again beside the requests when a node redirects or fails.
+//! Redis' own client for clusters retries with pauses of seconds and keeps all requests waiting
+//! while it asks a silent node for the topology; here nobody waits for anything but the answer to a
+//! question. What a node says about the topology is asked for once at first use, and again beside
+//! the requests when a node redirects or fails.
 
 mod slots;
 
@@ -32,7 +34,8 @@ use crate::{
     kv::KvError,
 };
 
-/// How many nodes are asked for the topology at once: enough that one answers, however many there are.
+/// How many nodes are asked for the topology at once: enough that one answers, however many there
+/// are.
 const WITNESSES: usize = 4;
 /// The topology is not asked for more often than this.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -59,7 +62,8 @@ struct Inner {
 struct Topology {
     slots: Option<Slots>,
     learning: Option<(Learning, Moment)>,
-    /// The last attempt to learn it failed, or took too long for somebody: nobody waits for another one.
+    /// The last attempt to learn it failed, or took too long for somebody: nobody waits for another
+    /// one.
     given_up: bool,
     /// How often it was asked for: others are asked each time.
     round: usize,
@@ -71,7 +75,8 @@ pub(super) struct Routed {
     pub(super) command: Cmd,
 }
 
-/// Where a command goes next, and whether the node has to be told that it was sent there (`ASKING`).
+/// Where a command goes next, and whether the node has to be told that it was sent there
+/// (`ASKING`).
 struct Errand {
     at: usize,
     node: Address,
@@ -95,9 +100,16 @@ impl Cluster {
     }
 
     /// Sends each command to the node that has its key, all at the same time; follows redirections.
-    pub(super) async fn ask(&self, commands: Vec<Routed>, deadline: Instant) -> Result<Vec<Outcome>, KvError> {
+    pub(super) async fn ask(
+        &self,
+        commands: Vec<Routed>,
+        deadline: Instant,
+    ) -> Result<Vec<Outcome>, KvError> {
         self.topology_known(deadline, false).await?;
-        let mut outcomes: Vec<Outcome> = commands.iter().map(|_| Err(Fault::Node(unowned()))).collect();
+        let mut outcomes: Vec<Outcome> = commands
+            .iter()
+            .map(|_| Err(Fault::Node(unowned())))
+            .collect();
         let mut errands = self.first_errands(&commands);
         for _ in 0..=REDIRECTIONS {
             let mut next = Vec::new();
@@ -110,7 +122,10 @@ impl Cluster {
             }
             errands = next;
         }
-        if outcomes.iter().any(|outcome| matches!(outcome, Err(Fault::Node(_)))) {
+        if outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Err(Fault::Node(_))))
+        {
             // The node may have been replaced by another one.
             self.learn_again();
         }
@@ -120,28 +135,46 @@ impl Cluster {
     /// Connects to all primaries and returns when that has succeeded, or failed for one of them.
     pub(super) async fn reach(&self, deadline: Instant) -> Result<(), KvError> {
         self.topology_known(deadline, true).await?;
-        let reaching = self.primaries().into_iter().map(|node| async move { node.reach(deadline).await });
+        let reaching = self
+            .primaries()
+            .into_iter()
+            .map(|node| async move { node.reach(deadline).await });
         join_all(reaching).await.into_iter().collect()
     }
 
     /// Whether all primaries answer right now.
     pub(super) async fn ping(&self, deadline: Instant) -> Result<(), KvError> {
-        self.reach(deadline).await.inspect_err(|_| self.learn_again())?;
+        self.reach(deadline)
+            .await
+            .inspect_err(|_| self.learn_again())?;
         let ping = pipelined([redis::cmd("PING")]);
         let (ping, asked) = (&ping, self.primaries());
-        let asking = asked.iter().map(|node| async move { node.ask(ping, deadline).await.map(drop) });
+        let asking = asked
+            .iter()
+            .map(|node| async move { node.ask(ping, deadline).await.map(drop) });
         join_all(asking).await.into_iter().collect()
     }
 
     fn first_errands(&self, commands: &[Routed]) -> Vec<Errand> {
         let topology = self.topology();
         let owner = |key: &[u8]| topology.slots.as_ref()?.owner(slot(key)).cloned();
-        let errand = |(at, command): (usize, &Routed)| Some(Errand { at, node: owner(&command.key)?, asking: false });
+        let errand = |(at, command): (usize, &Routed)| {
+            Some(Errand {
+                at,
+                node: owner(&command.key)?,
+                asking: false,
+            })
+        };
         commands.iter().enumerate().filter_map(errand).collect()
     }
 
     /// One round trip to each node concerned.
-    async fn run(&self, commands: &[Routed], errands: Vec<Errand>, deadline: Instant) -> Vec<(Errand, Outcome)> {
+    async fn run(
+        &self,
+        commands: &[Routed],
+        errands: Vec<Errand>,
+        deadline: Instant,
+    ) -> Vec<(Errand, Outcome)> {
         let mut by_node: HashMap<Address, Vec<Errand>> = HashMap::new();
         for errand in errands {
             by_node.entry(errand.node.clone()).or_default().push(errand);
@@ -149,7 +182,9 @@ impl Cluster {
         let visits = by_node.into_iter().map(|(address, errands)| async move {
             let sent = errands.iter().flat_map(|errand| {
                 let asking = errand.asking.then(|| redis::cmd("ASKING"));
-                asking.into_iter().chain([commands[errand.at].command.clone()])
+                asking
+                    .into_iter()
+                    .chain([commands[errand.at].command.clone()])
             });
             let outcomes = self.visit(&address, &pipelined(sent), deadline).await;
             let mut outcomes = outcomes.map(Vec::into_iter);
@@ -158,7 +193,9 @@ impl Cluster {
                     Ok(outcomes) => {
                         // The answer to ASKING itself says nothing.
                         let outcome = outcomes.nth(usize::from(errand.asking));
-                        outcome.ok_or_else(|| Fault::Node(unowned())).and_then(|it| it.map_err(Fault::Command))
+                        outcome
+                            .ok_or_else(|| Fault::Node(unowned()))
+                            .and_then(|it| it.map_err(Fault::Command))
                     }
                     Err(error) => Err(Fault::Node(error.clone())),
                 };
@@ -180,7 +217,9 @@ impl Cluster {
 
     /// Where a command goes that was sent to the wrong node.
     fn redirected(&self, errand: &Errand, outcome: &Outcome) -> Option<Errand> {
-        let Err(Fault::Command(error)) = outcome else { return None };
+        let Err(Fault::Command(error)) = outcome else {
+            return None;
+        };
         let (address, slot) = error.redirect_node()?;
         let node = Address::parse(address, &errand.node)?;
         let asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
@@ -190,10 +229,15 @@ impl Cluster {
             }
             self.learn_again();
         }
-        Some(Errand { at: errand.at, node, asking })
+        Some(Errand {
+            at: errand.at,
+            node,
+            asking,
+        })
     }
 
-    /// Waits for the topology where nothing is known of it yet: the first requests do, and whoever is `patient`.
+    /// Waits for the topology where nothing is known of it yet: the first requests do, and whoever
+    /// is `patient`.
     async fn topology_known(&self, deadline: Instant, patient: bool) -> Result<(), KvError> {
         let (learning, waits) = {
             let mut topology = self.topology();
@@ -202,14 +246,19 @@ impl Cluster {
             }
             (self.learning(&mut topology), patient || !topology.given_up)
         };
-        let outcome = if waits { timeout_at(deadline, learning).await.ok() } else { None };
+        let outcome = if waits {
+            timeout_at(deadline, learning).await.ok()
+        } else {
+            None
+        };
         if outcome.is_none() {
             self.topology().given_up = true;
         }
         outcome.unwrap_or_else(|| Err(KvError("no topology in time".into())))
     }
 
-    /// Asks for the topology beside the requests. Like a connection's attempt, nothing depends on that task.
+    /// Asks for the topology beside the requests. Like a connection's attempt, nothing depends on
+    /// that task.
     fn learn_again(&self) {
         drop(self.learning(&mut self.topology()));
     }
@@ -257,7 +306,9 @@ impl Cluster {
             let testimony = async move {
                 let outcomes = self.visit(&address, question, deadline).await?;
                 let answer = outcomes.into_iter().find_map(Result::ok);
-                answer.and_then(|answer| Slots::parse(&answer, &address)).ok_or_else(|| KvError("no cluster".into()))
+                answer
+                    .and_then(|answer| Slots::parse(&answer, &address))
+                    .ok_or_else(|| KvError("no cluster".into()))
             };
             testimony.boxed()
         });
@@ -266,7 +317,11 @@ impl Cluster {
 
     /// Nodes to ask for the topology, others each time: those of the URL and those that have keys.
     fn witnesses(&self, topology: &Topology) -> Vec<Address> {
-        let known = topology.slots.as_ref().map(Slots::owners).unwrap_or_default();
+        let known = topology
+            .slots
+            .as_ref()
+            .map(Slots::owners)
+            .unwrap_or_default();
         let mut all: Vec<_> = self.0.seeds.iter().cloned().chain(known).collect();
         all.sort();
         all.dedup();
@@ -277,8 +332,16 @@ impl Cluster {
     }
 
     fn primaries(&self) -> Vec<Node> {
-        let owners = self.topology().slots.as_ref().map(Slots::owners).unwrap_or_default();
-        owners.iter().filter_map(|address| self.node(address).ok()).collect()
+        let owners = self
+            .topology()
+            .slots
+            .as_ref()
+            .map(Slots::owners)
+            .unwrap_or_default();
+        owners
+            .iter()
+            .filter_map(|address| self.node(address).ok())
+            .collect()
     }
 
     fn node(&self, address: &Address) -> Result<Node, KvError> {
@@ -297,7 +360,10 @@ impl Cluster {
     }
 
     fn topology(&self) -> MutexGuard<'_, Topology> {
-        self.0.topology.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .topology
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

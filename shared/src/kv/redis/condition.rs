@@ -18,7 +18,10 @@ const UNWELL: [&str; 3] = ["BUSY", "NOAUTH", "WRONGPASS"];
 /// The condition that a pipeline's outcomes show.
 pub(super) fn condition(outcomes: &[RedisResult<Value>]) -> Condition {
     let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-    errors.map(of_one).find(|condition| !matches!(condition, Condition::Well)).unwrap_or(Condition::Well)
+    errors
+        .map(of_one)
+        .find(|condition| !matches!(condition, Condition::Well))
+        .unwrap_or(Condition::Well)
 }
 
 fn of_one(error: &RedisError) -> Condition {
@@ -31,16 +34,22 @@ fn of_one(error: &RedisError) -> Condition {
             Condition::Replica(error.clone())
         }
         ErrorKind::Server(
-            ServerErrorKind::BusyLoading | ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown,
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown,
         ) => Condition::Unwell(error.clone()),
-        _ if error.code().is_some_and(|code| UNWELL.contains(&code)) => Condition::Unwell(error.clone()),
+        _ if error.code().is_some_and(|code| UNWELL.contains(&code)) => {
+            Condition::Unwell(error.clone())
+        }
         _ => Condition::Well,
     }
 }
 
 /// Whether this is a replica's answer to ROLE.
 pub(super) fn is_replica(role: &Value) -> bool {
-    let Value::Array(parts) = role else { return false };
+    let Value::Array(parts) = role else {
+        return false;
+    };
     match parts.first() {
         Some(Value::BulkString(name)) => name == b"slave",
         Some(Value::SimpleString(name)) => name == "slave",
@@ -53,7 +62,10 @@ mod tests {
     use super::*;
 
     fn after(answer: &str) -> &'static str {
-        let error = redis::parse_redis_value(answer.as_bytes()).unwrap().extract_error().unwrap_err();
+        let error = redis::parse_redis_value(answer.as_bytes())
+            .unwrap()
+            .extract_error()
+            .unwrap_err();
         match condition(&[Ok(Value::Okay), Err(error)]) {
             Condition::Well => "well",
             Condition::Replica(_) => "replica",
@@ -63,16 +75,34 @@ mod tests {
 
     #[test]
     fn a_command_that_failed_for_reasons_of_its_own_says_nothing_about_the_server() {
-        assert_eq!(after("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"), "well");
-        assert_eq!(after("-ERR Error running script (call to f_0): @user_script:1: no number\r\n"), "well");
-        assert_eq!(after("-NOSCRIPT No matching script. Please use EVAL.\r\n"), "well");
-        assert_eq!(after("-OOM command not allowed when used memory > 'maxmemory'.\r\n"), "well");
-        assert_eq!(after("-NOPERM this user has no permissions to run the 'get' command\r\n"), "well");
+        assert_eq!(
+            after("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
+            "well"
+        );
+        assert_eq!(
+            after("-ERR Error running script (call to f_0): @user_script:1: no number\r\n"),
+            "well"
+        );
+        assert_eq!(
+            after("-NOSCRIPT No matching script. Please use EVAL.\r\n"),
+            "well"
+        );
+        assert_eq!(
+            after("-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
+            "well"
+        );
+        assert_eq!(
+            after("-NOPERM this user has no permissions to run the 'get' command\r\n"),
+            "well"
+        );
     }
 
     #[test]
     fn a_replica_is_known_by_its_refusal_to_write() {
-        assert_eq!(after("-READONLY You can't write against a read only replica.\r\n"), "replica");
+        assert_eq!(
+            after("-READONLY You can't write against a read only replica.\r\n"),
+            "replica"
+        );
         let wrapped = "-ERR Error running script (call to f_0): @user_script:3: @user_script: 3: -READONLY You can't \
                        write against a read only replica.\r\n";
         assert_eq!(after(wrapped), "replica");
@@ -80,7 +110,10 @@ mod tests {
 
     #[test]
     fn a_server_that_can_serve_nobody_is_unwell() {
-        assert_eq!(after("-LOADING Redis is loading the dataset in memory\r\n"), "unwell");
+        assert_eq!(
+            after("-LOADING Redis is loading the dataset in memory\r\n"),
+            "unwell"
+        );
         assert_eq!(after("-CLUSTERDOWN The cluster is down\r\n"), "unwell");
         assert_eq!(after("-MASTERDOWN Link with MASTER is down\r\n"), "unwell");
         assert_eq!(after("-NOAUTH Authentication required.\r\n"), "unwell");
@@ -89,7 +122,12 @@ mod tests {
 
     #[test]
     fn roles() {
-        let role = |name: &str| Value::Array(vec![Value::BulkString(name.as_bytes().to_vec()), Value::Int(0)]);
+        let role = |name: &str| {
+            Value::Array(vec![
+                Value::BulkString(name.as_bytes().to_vec()),
+                Value::Int(0),
+            ])
+        };
         assert!(is_replica(&role("slave")));
         assert!(!is_replica(&role("master")));
         assert!(!is_replica(&Value::Okay));

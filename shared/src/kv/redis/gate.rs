@@ -10,8 +10,9 @@
 //!      lost     └───────────────────────────── attempt succeeded ─────────┴────────────┘
 //! ```
 //!
-//! While it is open, questions use the connection, or wait for the one that is being made. While it is shut or probing
-//! they are refused at once. An *attempt* is a connection on its way, to the answer of a first PING: it is the probe.
+//! While it is open, questions use the connection, or wait for the one that is being made. While it
+//! is shut or probing they are refused at once. An *attempt* is a connection on its way, to the
+//! answer of a first PING: it is the probe.
 
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use crate::clock::Moment;
 pub(super) const RESTS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 /// A connection that has answered nothing for this long may have died in a freeze without a word.
 const IDLE: Duration = Duration::from_secs(10);
-/// So many attempts in a row that a freeze cut short make the next question wait for its attempt: an instance that wakes
-/// for a millisecond a minute would else never see one through.
+/// So many attempts in a row that a freeze cut short make the next question wait for its attempt:
+/// an instance that wakes for a millisecond a minute would else never see one through.
 const CUT_SHORT: u8 = 2;
 
 /// An attempt, by which what becomes of it is told from what became of earlier ones.
@@ -64,11 +65,21 @@ pub(super) struct Pass<A> {
 
 impl<A: Clone> Gate<A> {
     pub(super) fn new(patience: Duration) -> Self {
-        Self { state: State::Unused, patience, attempts: 0, rest: RESTS[0], cut_short: 0 }
+        Self {
+            state: State::Unused,
+            patience,
+            attempts: 0,
+            rest: RESTS[0],
+            cut_short: 0,
+        }
     }
 
     /// What a question may use; none: it is refused. `connect` starts an attempt.
-    pub(super) fn admit(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Option<Pass<A>> {
+    pub(super) fn admit(
+        &mut self,
+        now: Moment,
+        connect: impl FnOnce(Number) -> A,
+    ) -> Option<Pass<A>> {
         match &self.state {
             State::Unused => Some(self.open(now, connect)),
             State::Open(attempt) => Some(attempt.pass(now)),
@@ -81,14 +92,20 @@ impl<A: Clone> Gate<A> {
         }
     }
 
-    /// What a question of somebody who wants to know may use, whatever happened before: there is always an attempt.
+    /// What a question of somebody who wants to know may use, whatever happened before: there is
+    /// always an attempt.
     pub(super) fn insist(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Pass<A> {
         match &self.state {
             State::Open(attempt) => attempt.pass(now),
             State::Probing(attempt) if !self.was_frozen(attempt.start, now) => attempt.pass(now),
             State::Unused | State::Shut { .. } | State::Probing(_) => {
                 let number = self.next_number();
-                let attempt = Attempt { number, connection: connect(number), start: now, answered: None };
+                let attempt = Attempt {
+                    number,
+                    connection: connect(number),
+                    start: now,
+                    answered: None,
+                };
                 let pass = attempt.pass(now);
                 self.state = State::Probing(attempt);
                 pass
@@ -106,16 +123,16 @@ impl<A: Clone> Gate<A> {
         }
     }
 
-    /// The connection of this attempt is of no use any more, and nothing is wrong with the server as far as is known:
-    /// the next question connects anew.
+    /// The connection of this attempt is of no use any more, and nothing is wrong with the server
+    /// as far as is known: the next question connects anew.
     pub(super) fn lost(&mut self, number: Number) {
         if matches!(&self.state, State::Open(attempt) if attempt.number == number) {
             self.state = State::Unused;
         }
     }
 
-    /// The server let a question wait too long, or is in no state to answer. An attempt still on its way goes on. Says
-    /// whether that shut the gate.
+    /// The server let a question wait too long, or is in no state to answer. An attempt still on
+    /// its way goes on. Says whether that shut the gate.
     pub(super) fn failed(&mut self, number: Number, now: Moment, connecting: bool) -> bool {
         if !matches!(&self.state, State::Open(attempt) if attempt.number == number) {
             return false;
@@ -130,7 +147,9 @@ impl<A: Clone> Gate<A> {
 
     /// This attempt has come to its end. Says whether that opened or shut the gate.
     pub(super) fn ended(&mut self, number: Number, succeeded: bool, now: Moment) -> Option<Turn> {
-        let (State::Open(attempt) | State::Probing(attempt)) = &self.state else { return None };
+        let (State::Open(attempt) | State::Probing(attempt)) = &self.state else {
+            return None;
+        };
         if attempt.number != number {
             return None;
         }
@@ -143,15 +162,28 @@ impl<A: Clone> Gate<A> {
             };
             return (!was_open).then_some(Turn::Opened);
         }
-        self.cut_short = if self.was_frozen(start, now) { self.cut_short.saturating_add(1) } else { 0 };
-        // From its start: after a freeze the rest is over, and a slow failure is no reason to rest for longer.
-        self.state = State::Shut { since: start, rest: self.take_rest() };
+        self.cut_short = if self.was_frozen(start, now) {
+            self.cut_short.saturating_add(1)
+        } else {
+            0
+        };
+        // From its start: after a freeze the rest is over, and a slow failure is no reason to rest
+        // for longer.
+        self.state = State::Shut {
+            since: start,
+            rest: self.take_rest(),
+        };
         was_open.then_some(Turn::Shut)
     }
 
     fn open(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Pass<A> {
         let number = self.next_number();
-        let attempt = Attempt { number, connection: connect(number), start: now, answered: None };
+        let attempt = Attempt {
+            number,
+            connection: connect(number),
+            start: now,
+            answered: None,
+        };
         let pass = attempt.pass(now);
         self.state = State::Open(attempt);
         pass
@@ -163,7 +195,12 @@ impl<A: Clone> Gate<A> {
             return Some(self.open(now, connect));
         }
         let number = self.next_number();
-        self.state = State::Probing(Attempt { number, connection: connect(number), start: now, answered: None });
+        self.state = State::Probing(Attempt {
+            number,
+            connection: connect(number),
+            start: now,
+            answered: None,
+        });
         None
     }
 
@@ -193,7 +230,11 @@ pub(super) enum Turn {
 impl<A: Clone> Attempt<A> {
     fn pass(&self, now: Moment) -> Pass<A> {
         let idle = now.since(self.answered.unwrap_or(self.start)) > IDLE;
-        Pass { number: self.number, connection: self.connection.clone(), idle }
+        Pass {
+            number: self.number,
+            connection: self.connection.clone(),
+            idle,
+        }
     }
 }
 

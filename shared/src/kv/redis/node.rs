@@ -1,4 +1,5 @@
-//! One Redis server: one multiplexed connection that all questions of this instance are pipelined on, behind a gate.
+//! One Redis server: one multiplexed connection that all questions of this instance are pipelined
+//! on, behind a gate.
 
 use std::{
     sync::{
@@ -12,7 +13,9 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, Pipeline, RedisResult, Value, aio::MultiplexedConnection,
+};
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::{
@@ -26,10 +29,11 @@ use crate::{
     telemetry::{describe, metrics},
 };
 
-/// What connecting may take. Requests wait for it no longer than their budget, but the next ones find it further on.
+/// What connecting may take. Requests wait for it no longer than their budget, but the next ones
+/// find it further on.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
-/// How late a timer may be, at the least, before it says more about this instance (frozen, or short of CPU) than about
-/// Redis.
+/// How late a timer may be, at the least, before it says more about this instance (frozen, or short
+/// of CPU) than about Redis.
 const LATE: Duration = Duration::from_millis(50);
 
 /// A connection that has answered a PING, or why there is none.
@@ -52,13 +56,23 @@ struct Inner {
 impl Node {
     pub(super) fn new(client: Client, clock: Clock, budget: Duration, wants_primary: bool) -> Self {
         let gate = Mutex::new(Gate::new(CONNECT.max(budget)));
-        Self(Arc::new(Inner { client, clock, budget, wants_primary, gate }))
+        Self(Arc::new(Inner {
+            client,
+            clock,
+            budget,
+            wants_primary,
+            gate,
+        }))
     }
 
-    /// Sends commands in one round trip; each has its own outcome. Sends them once more if the connection turned out to
-    /// be dead (an instance that was frozen wakes up with one) or to lead to a server that has become a replica, so
-    /// everything sent here may run twice.
-    pub(super) async fn ask(&self, pipeline: &Pipeline, deadline: Instant) -> Result<Vec<RedisResult<Value>>, KvError> {
+    /// Sends commands in one round trip; each has its own outcome. Sends them once more if the
+    /// connection turned out to be dead (an instance that was frozen wakes up with one) or to lead
+    /// to a server that has become a replica, so everything sent here may run twice.
+    pub(super) async fn ask(
+        &self,
+        pipeline: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<RedisResult<Value>>, KvError> {
         let start = Instant::now();
         let using = Using::default();
         let asking = async {
@@ -93,16 +107,26 @@ impl Node {
         deadline: Instant,
     ) -> Result<Vec<RedisResult<Value>>, Trouble> {
         let pass = self.gate().admit(self.now(), |number| self.connect(number));
-        let Some(Pass { number, connection, idle }) = pass else { return Err(Trouble::Refused(left_alone())) };
+        let Some(Pass {
+            number,
+            connection,
+            idle,
+        }) = pass
+        else {
+            return Err(Trouble::Refused(left_alone()));
+        };
         using.set(number);
         // An attempt that fails has shut the gate itself.
         let mut connection = connection.await.map_err(Trouble::Refused)?;
         using.connected();
         let answer = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut connection);
         let outcomes = if idle {
-            // It may have died in a freeze: it gets half of the time, so that a new one gets the other half.
+            // It may have died in a freeze: it gets half of the time, so that a new one gets the
+            // other half.
             let half = deadline.saturating_duration_since(Instant::now()) / 2;
-            timeout(half, answer).await.map_err(|_| Trouble::Lost(out_of_time()))?
+            timeout(half, answer)
+                .await
+                .map_err(|_| Trouble::Lost(out_of_time()))?
         } else {
             answer.await
         };
@@ -121,23 +145,31 @@ impl Node {
         }
     }
 
-    /// Connects where there is no connection yet, and returns when that has succeeded or failed. Whether the gate is
-    /// shut makes no difference: for init, and for whoever wants to know how Redis is.
+    /// Connects where there is no connection yet, and returns when that has succeeded or failed.
+    /// Whether the gate is shut makes no difference: for init, and for whoever wants to know how
+    /// Redis is.
     pub(super) async fn reach(&self, deadline: Instant) -> Result<(), KvError> {
-        let Pass { connection, .. } = self.gate().insist(self.now(), |number| self.connect(number));
-        timeout_at(deadline, connection).await.map_err(|_| out_of_time())?.map(drop)
+        let Pass { connection, .. } = self
+            .gate()
+            .insist(self.now(), |number| self.connect(number));
+        timeout_at(deadline, connection)
+            .await
+            .map_err(|_| out_of_time())?
+            .map(drop)
     }
 
-    /// Starts an attempt, in a task of its own: it goes on when the question that started it does not wait for it.
+    /// Starts an attempt, in a task of its own: it goes on when the question that started it does
+    /// not wait for it.
     ///
-    /// Nothing depends on that task, which is why there may be one on Lambda: an instance that is frozen meanwhile
-    /// finishes the attempt when it thaws, or finds that its connection has died or its time is up; a question that
-    /// comes before starts another one (see [`Gate::admit`]).
+    /// Nothing depends on that task, which is why there may be one on Lambda: an instance that is
+    /// frozen meanwhile finishes the attempt when it thaws, or finds that its connection has died
+    /// or its time is up; a question that comes before starts another one (see [`Gate::admit`]).
     fn connect(&self, number: Number) -> Attempt {
         let node = self.clone();
         let attempt = async move {
-            let outcome =
-                timeout(CONNECT.max(node.0.budget), node.connected()).await.unwrap_or_else(|_| Err(out_of_time()));
+            let outcome = timeout(CONNECT.max(node.0.budget), node.connected())
+                .await
+                .unwrap_or_else(|_| Err(out_of_time()));
             node.ended(number, outcome.as_ref().err());
             outcome
         };
@@ -149,16 +181,26 @@ impl Node {
     /// A new connection, the server's name looked up anew: after a fail-over it leads elsewhere.
     async fn connected(&self) -> Result<MultiplexedConnection, KvError> {
         // Both ends of waiting are set by who waits.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let connecting = self.0.client.get_multiplexed_async_connection_with_config(&config);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let connecting = self
+            .0
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(unavailable)?;
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("PING");
         if self.0.wants_primary {
             pipeline.cmd("ROLE");
         }
-        let pong = pipeline.ignore_errors().query_async::<Vec<RedisResult<Value>>>(&mut connection);
-        let outcomes = timeout(self.0.budget, pong).await.map_err(|_| out_of_time())?.map_err(unavailable)?;
+        let pong = pipeline
+            .ignore_errors()
+            .query_async::<Vec<RedisResult<Value>>>(&mut connection);
+        let outcomes = timeout(self.0.budget, pong)
+            .await
+            .map_err(|_| out_of_time())?
+            .map_err(unavailable)?;
         match outcomes.as_slice() {
             [Err(error), ..] => Err(unavailable(error.clone())),
             // Users without the right to ask for it are taken at their word.
@@ -182,11 +224,15 @@ impl Node {
         } else if allowed * 2 >= self.0.budget {
             self.shut(using, &out_of_time());
         }
-        // Else the time was almost used up by earlier questions of the same request, which were answered.
+        // Else the time was almost used up by earlier questions of the same request, which were
+        // answered.
     }
 
     fn shut(&self, using: &Using, error: &KvError) {
-        if self.gate().failed(using.number(), self.now(), !using.is_connected()) {
+        if self
+            .gate()
+            .failed(using.number(), self.now(), !using.is_connected())
+        {
             log_shut(Some(error));
         }
     }
@@ -246,7 +292,10 @@ impl Using {
 }
 
 fn log_shut(error: Option<&KvError>) {
-    tracing::warn!(error = error.map(|error| describe(error)), "Redis is left alone for a moment");
+    tracing::warn!(
+        error = error.map(|error| describe(error)),
+        "Redis is left alone for a moment"
+    );
 }
 
 fn left_alone() -> KvError {

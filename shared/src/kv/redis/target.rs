@@ -1,7 +1,8 @@
 //! Where Redis is, and how it is reached.
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsCertificates, io::tcp::TcpSettings,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsCertificates,
+    io::tcp::TcpSettings,
 };
 use secrecy::ExposeSecret;
 
@@ -21,11 +22,22 @@ pub(super) struct Address {
 pub(super) fn parse(settings: &RedisSettings) -> RedisResult<(ConnectionInfo, Vec<Address>)> {
     let urls: Vec<_> = match settings.mode {
         RedisMode::Standalone => vec![settings.url.expose_secret()],
-        RedisMode::Cluster => settings.url.expose_secret().split(',').map(str::trim).collect(),
+        RedisMode::Cluster => settings
+            .url
+            .expose_secret()
+            .split(',')
+            .map(str::trim)
+            .collect(),
     };
     let ca = settings.ca.as_deref();
-    let infos = urls.into_iter().map(|url| connection_info(url, ca)).collect::<RedisResult<Vec<_>>>()?;
-    let addresses = infos.iter().filter_map(|info| Address::of(info.addr())).collect();
+    let infos = urls
+        .into_iter()
+        .map(|url| connection_info(url, ca))
+        .collect::<RedisResult<Vec<_>>>()?;
+    let addresses = infos
+        .iter()
+        .filter_map(|info| Address::of(info.addr()))
+        .collect();
     let first = infos.into_iter().next().ok_or_else(unusable)?;
     Ok((first, addresses))
 }
@@ -34,8 +46,13 @@ fn connection_info(url: &str, ca: Option<&[u8]>) -> RedisResult<ConnectionInfo> 
     let info = url.into_connection_info()?;
     let info = match (ca, info.addr()) {
         (Some(ca), ConnectionAddr::TcpTls { .. }) => {
-            let certificates = TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) };
-            Client::build_with_tls(info, certificates)?.get_connection_info().clone()
+            let certificates = TlsCertificates {
+                client_tls: None,
+                root_cert: Some(ca.to_vec()),
+            };
+            Client::build_with_tls(info, certificates)?
+                .get_connection_info()
+                .clone()
         }
         _ => info,
     };
@@ -47,27 +64,40 @@ impl Address {
     fn of(address: &ConnectionAddr) -> Option<Self> {
         match address {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Some(Self { host: host.clone(), port: *port })
+                Some(Self {
+                    host: host.clone(),
+                    port: *port,
+                })
             }
             _ => None,
         }
     }
 
-    /// From a redirection, `host:port`. A node that does not know its own name leaves the host out: it is that of the
-    /// one that was asked.
+    /// From a redirection, `host:port`. A node that does not know its own name leaves the host out:
+    /// it is that of the one that was asked.
     pub(super) fn parse(text: &str, asked: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = if host.is_empty() { &asked.host } else { host };
-        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
+        Some(Self {
+            host: host.to_owned(),
+            port: port.parse().ok()?,
+        })
     }
 
     /// A client of this address that is like `base` in everything else.
     pub(super) fn client(&self, base: &ConnectionInfo) -> RedisResult<Client> {
         let (host, port) = (self.host.clone(), self.port);
         let address = match base.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-            }
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
             _ => ConnectionAddr::Tcp(host, port),
         };
         Client::open(base.clone().set_addr(address))

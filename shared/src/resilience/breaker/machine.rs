@@ -1,7 +1,7 @@
 //! What a breaker does, as a pure function of its state, the time and what it is told.
 //!
-//! The clock is the store's, but even that one can be set back. A moment that is further away than it can have been
-//! set counts as past, so that nothing holds for ever; one that is nearer holds.
+//! The clock is the store's, but even that one can be set back. A moment that is further away than
+//! it can have been set counts as past, so that nothing holds for ever; one that is nearer holds.
 
 use super::{
     rules::Rules,
@@ -72,7 +72,9 @@ impl State {
     pub(super) fn step(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
         self.end_force(now);
         match input.call {
-            Call::Acquire if self.is_half_open(now, rules) => self.take_lease(now, rules, input.token),
+            Call::Acquire if self.is_half_open(now, rules) => {
+                self.take_lease(now, rules, input.token)
+            }
             Call::Report if self.is_probe(input) => self.settle(now, rules, input),
             Call::Look | Call::Acquire | Call::Report => self.absorb(now, rules, input),
             Call::ForceOpen => self.force(Phase::ForcedOpen, now + input.life),
@@ -96,7 +98,9 @@ impl State {
     /// How long the state is to be remembered.
     pub(super) fn life(&self, now: Micros, rules: &Rules) -> Micros {
         match self.phase {
-            Phase::Closed if self.remembers_opening(now, rules) => WINDOW.max(self.at + rules.open_max - now),
+            Phase::Closed if self.remembers_opening(now, rules) => {
+                WINDOW.max(self.at + rules.open_max - now)
+            }
             Phase::Closed => WINDOW,
             Phase::Open if self.is_half_open(now, rules) => WINDOW + rules.open_max + rules.lease,
             Phase::Open => self.at - now + WINDOW + rules.open_max + rules.lease,
@@ -126,14 +130,23 @@ impl State {
     }
 
     fn end_force(&mut self, now: Micros) {
-        if matches!(self.phase, Phase::ForcedOpen | Phase::ForcedClosed) && !is_ahead(self.at, now, FORCED) {
-            *self = Self { generation: self.generation, ..Self::default() };
+        if matches!(self.phase, Phase::ForcedOpen | Phase::ForcedClosed)
+            && !is_ahead(self.at, now, FORCED)
+        {
+            *self = Self {
+                generation: self.generation,
+                ..Self::default()
+            };
         }
     }
 
-    /// Counts calls that began while it was closed as it is now, and opens when they were the last straw.
+    /// Counts calls that began while it was closed as it is now, and opens when they were the last
+    /// straw.
     fn absorb(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
-        if self.phase != Phase::Closed || input.calls.total == 0 || input.generation != self.generation {
+        if self.phase != Phase::Closed
+            || input.calls.total == 0
+            || input.generation != self.generation
+        {
             return Effect::Nothing;
         }
         self.window.count(now / SECOND, input.calls, input.instance);
@@ -163,11 +176,15 @@ impl State {
         if self.is_leased(now, rules) {
             return Effect::Nothing;
         }
-        self.lease = Lease { token, until: now + rules.lease };
+        self.lease = Lease {
+            token,
+            until: now + rules.lease,
+        };
         Effect::Changed
     }
 
-    /// The probe has ended: one bad call opens again, only good ones close, and none gives the lease back.
+    /// The probe has ended: one bad call opens again, only good ones close, and none gives the
+    /// lease back.
     fn settle(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
         if input.calls.bad() > 0 {
             self.open(now, rules, input.jitter);
@@ -177,12 +194,22 @@ impl State {
             self.lease = Lease::default();
             return Effect::Changed;
         }
-        *self = Self { generation: self.generation + 1, streak: self.streak, at: now, ..Self::default() };
+        *self = Self {
+            generation: self.generation + 1,
+            streak: self.streak,
+            at: now,
+            ..Self::default()
+        };
         Effect::Moved(RECOVERED)
     }
 
     fn force(&mut self, phase: Phase, at: Micros) -> Effect {
-        *self = Self { phase, generation: self.generation + 1, at, ..Self::default() };
+        *self = Self {
+            phase,
+            generation: self.generation + 1,
+            at,
+            ..Self::default()
+        };
         Effect::Changed
     }
 }

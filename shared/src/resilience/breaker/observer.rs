@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Answer, Breaker, BreakerError, Force, InstanceId, Outcomes, Probe, Snapshot, Standing};
+use super::{
+    Answer, Breaker, BreakerError, Force, InstanceId, Outcomes, Probe, Snapshot, Standing,
+};
 use crate::{
     config::BreakerSettings,
     kv::{Kv, KvError},
@@ -47,7 +49,12 @@ impl Observer {
     ///
     /// # Errors
     /// [`BreakerError`] for settings that can't work.
-    pub fn new(name: &'static str, settings: &BreakerSettings, kv: Kv, random: Random) -> Result<Self, BreakerError> {
+    pub fn new(
+        name: &'static str,
+        settings: &BreakerSettings,
+        kv: Kv,
+        random: Random,
+    ) -> Result<Self, BreakerError> {
         let breaker = Breaker::new(name, settings, InstanceId::draw(&random), random)?;
         Ok(Self { name, kv, breaker })
     }
@@ -55,7 +62,9 @@ impl Observer {
     /// How it stands; none while the store is out of reach.
     pub async fn report(&self) -> Option<BreakerReport> {
         let report = self.look().await;
-        report.inspect_err(|error| telemetry::degraded("circuit breaker", error)).ok()
+        report
+            .inspect_err(|error| telemetry::degraded("circuit breaker", error))
+            .ok()
     }
 
     /// The same.
@@ -66,7 +75,11 @@ impl Observer {
         let look = self.breaker.look(Outcomes::default());
         let answers = self.kv.ask(&[&look], [self.breaker.key()]).await?;
         let [stored] = &answers.values;
-        let reply = answers.replies.into_iter().next().unwrap_or_else(|| Err(KvError::unexpected("a breaker")))?;
+        let reply = answers
+            .replies
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Err(KvError::unexpected("a breaker")))?;
         Ok(self.describe(&Answer::read(&reply)?, Snapshot::read(stored.as_deref())))
     }
 

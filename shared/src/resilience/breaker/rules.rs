@@ -38,7 +38,10 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(name: &'static str, settings: &BreakerSettings) -> Result<Self, BreakerError> {
+    pub(super) fn new(
+        name: &'static str,
+        settings: &BreakerSettings,
+    ) -> Result<Self, BreakerError> {
         let quorum = i64::from(settings.quorum);
         if settings.min_calls == 0 || !(1..=100).contains(&settings.ratio_percent) {
             return Err(BreakerError::Threshold(name));
@@ -46,14 +49,28 @@ impl Rules {
         if usize::try_from(quorum).is_ok_and(|quorum| !(1..=FAILING).contains(&quorum)) {
             return Err(BreakerError::Quorum(name));
         }
-        let time = |time: Duration| Some(micros(time)).filter(|micros| *micros > 0 && time <= LONGEST);
-        let times = (time(settings.open_min), time(settings.open_max), time(settings.lease));
-        let (Some(open_min), Some(open_max), Some(lease)) = times else { return Err(BreakerError::Times(name)) };
+        let time =
+            |time: Duration| Some(micros(time)).filter(|micros| *micros > 0 && time <= LONGEST);
+        let times = (
+            time(settings.open_min),
+            time(settings.open_max),
+            time(settings.lease),
+        );
+        let (Some(open_min), Some(open_max), Some(lease)) = times else {
+            return Err(BreakerError::Times(name));
+        };
         if open_min > open_max {
             return Err(BreakerError::Times(name));
         }
         let (min_calls, ratio_percent) = (settings.min_calls.into(), settings.ratio_percent.into());
-        Ok(Self { min_calls, ratio_percent, quorum, open_min, open_max, lease })
+        Ok(Self {
+            min_calls,
+            ratio_percent,
+            quorum,
+            open_min,
+            open_max,
+            lease,
+        })
     }
 }
 
@@ -79,17 +96,40 @@ mod tests {
 
     #[test]
     fn what_could_never_open_or_never_close_is_refused() {
-        assert_eq!(rules(|settings| settings.min_calls = 0), Some(BreakerError::Threshold("wechat")));
+        assert_eq!(
+            rules(|settings| settings.min_calls = 0),
+            Some(BreakerError::Threshold("wechat"))
+        );
         for ratio in [0, 101] {
-            assert_eq!(rules(|settings| settings.ratio_percent = ratio), Some(BreakerError::Threshold("wechat")));
+            assert_eq!(
+                rules(|settings| settings.ratio_percent = ratio),
+                Some(BreakerError::Threshold("wechat"))
+            );
         }
         for quorum in [0, 9, u32::MAX] {
-            assert_eq!(rules(|settings| settings.quorum = quorum), Some(BreakerError::Quorum("wechat")));
+            assert_eq!(
+                rules(|settings| settings.quorum = quorum),
+                Some(BreakerError::Quorum("wechat"))
+            );
         }
-        for time in [Duration::ZERO, Duration::from_nanos(999), Duration::from_secs(3601), Duration::MAX] {
-            assert_eq!(rules(|settings| settings.open_max = time), Some(BreakerError::Times("wechat")));
-            assert_eq!(rules(|settings| settings.lease = time), Some(BreakerError::Times("wechat")));
+        for time in [
+            Duration::ZERO,
+            Duration::from_nanos(999),
+            Duration::from_secs(3601),
+            Duration::MAX,
+        ] {
+            assert_eq!(
+                rules(|settings| settings.open_max = time),
+                Some(BreakerError::Times("wechat"))
+            );
+            assert_eq!(
+                rules(|settings| settings.lease = time),
+                Some(BreakerError::Times("wechat"))
+            );
         }
-        assert_eq!(rules(|settings| settings.open_min = Duration::from_secs(61)), Some(BreakerError::Times("wechat")));
+        assert_eq!(
+            rules(|settings| settings.open_min = Duration::from_secs(61)),
+            Some(BreakerError::Times("wechat"))
+        );
     }
 }

@@ -61,7 +61,9 @@ impl State {
     fn read(text: &[u8]) -> Option<Self> {
         let numbers = numbers(text)?;
         let (head, rest) = numbers.split_first_chunk::<HEAD>()?;
-        let &[VERSION, phase, generation, streak, at, token, until, newest] = head else { return None };
+        let &[VERSION, phase, generation, streak, at, token, until, newest] = head else {
+            return None;
+        };
         let phase = match phase {
             0 => Phase::Closed,
             1 => Phase::Open,
@@ -69,18 +71,49 @@ impl State {
             3 => Phase::ForcedClosed,
             _ => return None,
         };
-        let fits = streak <= MAX_STREAK && [generation, at, until, newest].iter().all(|number| *number <= MAX);
-        let state =
-            Self { phase, generation, streak, at, lease: Lease { token, until }, window: window(newest, rest)? };
+        let fits = streak <= MAX_STREAK
+            && [generation, at, until, newest]
+                .iter()
+                .all(|number| *number <= MAX);
+        let state = Self {
+            phase,
+            generation,
+            streak,
+            at,
+            lease: Lease { token, until },
+            window: window(newest, rest)?,
+        };
         fits.then_some(state)
     }
 
     /// The text of this state.
     pub(super) fn print(&self) -> String {
-        let Self { phase, generation, streak, at, lease, window } = self;
-        let head = [VERSION, *phase as i64, *generation, *streak, *at, lease.token, lease.until, window.newest];
-        let buckets = window.buckets.iter().flat_map(|calls| [calls.total, calls.failed, calls.slow]);
-        let failing = window.failing.iter().flat_map(|one| [one.instance, one.second]);
+        let Self {
+            phase,
+            generation,
+            streak,
+            at,
+            lease,
+            window,
+        } = self;
+        let head = [
+            VERSION,
+            *phase as i64,
+            *generation,
+            *streak,
+            *at,
+            lease.token,
+            lease.until,
+            window.newest,
+        ];
+        let buckets = window
+            .buckets
+            .iter()
+            .flat_map(|calls| [calls.total, calls.failed, calls.slow]);
+        let failing = window
+            .failing
+            .iter()
+            .flat_map(|one| [one.instance, one.second]);
         let mut text = String::with_capacity(256);
         for number in head.into_iter().chain(buckets).chain(failing) {
             let separator = if text.is_empty() { "" } else { " " };
@@ -115,7 +148,15 @@ impl Snapshot {
     #[must_use]
     pub fn read(stored: Option<&[u8]>) -> Self {
         let state = State::parse(stored);
-        let sum = |count: fn(&Calls) -> i64| state.window.buckets.iter().map(count).sum::<i64>().unsigned_abs();
+        let sum = |count: fn(&Calls) -> i64| {
+            state
+                .window
+                .buckets
+                .iter()
+                .map(count)
+                .sum::<i64>()
+                .unsigned_abs()
+        };
         Self {
             generation: Generation(state.generation),
             forced_open: match state.phase {
@@ -136,20 +177,34 @@ fn numbers(text: &[u8]) -> Option<Vec<i64>> {
     if text.len() > MAX_LENGTH {
         return None;
     }
-    let words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let words = text
+        .split(|byte| *byte == b' ')
+        .filter(|word| !word.is_empty());
     words.map(whole_number).collect()
 }
 
 fn window(newest: i64, numbers: &[i64]) -> Option<Window> {
     let (counts, failing) = numbers.split_at_checked(FIXED - HEAD)?;
-    let (failing, []) = failing.as_chunks() else { return None };
+    let (failing, []) = failing.as_chunks() else {
+        return None;
+    };
     if failing.len() > FAILING || counts.iter().any(|count| *count > MAX_COUNT) {
         return None;
     }
-    let mut window = Window { newest, ..Window::default() };
+    let mut window = Window {
+        newest,
+        ..Window::default()
+    };
     for (bucket, [total, failed, slow]) in iter::zip(&mut window.buckets, counts.as_chunks().0) {
-        *bucket = Calls { total: *total, failed: *failed, slow: *slow };
+        *bucket = Calls {
+            total: *total,
+            failed: *failed,
+            slow: *slow,
+        };
     }
-    window.failing = failing.iter().map(|&[instance, second]| Failing { instance, second }).collect();
+    window.failing = failing
+        .iter()
+        .map(|&[instance, second]| Failing { instance, second })
+        .collect();
     Some(window)
 }

@@ -49,7 +49,12 @@ impl Breaker {
         random: Random,
     ) -> Result<Self, BreakerError> {
         let rules = Rules::new(name, settings)?;
-        Ok(Self { key: Arc::new([format!("{{brk:{name}}}")]), rules, instance, random })
+        Ok(Self {
+            key: Arc::new([format!("{{brk:{name}}}")]),
+            rules,
+            instance,
+            random,
+        })
     }
 
     /// Where its state is stored.
@@ -58,21 +63,22 @@ impl Breaker {
         &self.key[0]
     }
 
-    /// Asks where the breaker stands, and tells it how calls ended since the last look. With none, nothing is written.
+    /// Asks where the breaker stands, and tells it how calls ended since the last look. With none,
+    /// nothing is written.
     #[must_use]
     pub fn look(&self, outcomes: Outcomes) -> BreakerStep {
         self.step(Call::Look, outcomes, None)
     }
 
-    /// Takes the probe if the breaker is half-open and the probe is free; taken twice, it is still the caller's. Else
-    /// as [`Self::look`].
+    /// Takes the probe if the breaker is half-open and the probe is free; taken twice, it is still
+    /// the caller's. Else as [`Self::look`].
     #[must_use]
     pub fn acquire(&self, token: ProbeToken, outcomes: Outcomes) -> BreakerStep {
         self.step(Call::Acquire, outcomes, Some(token))
     }
 
-    /// Tells how calls ended: those of the probe, if there is a token, or others. A probe that reports no outcome at all
-    /// gives its lease back.
+    /// Tells how calls ended: those of the probe, if there is a token, or others. A probe that
+    /// reports no outcome at all gives its lease back.
     #[must_use]
     pub fn report(&self, outcomes: Outcomes, token: Option<ProbeToken>) -> BreakerStep {
         self.step(Call::Report, outcomes, token)
@@ -99,11 +105,19 @@ impl Breaker {
             instance: self.instance.0,
             jitter: i64::from(u32::from_le_bytes(self.random.bytes())) % (machine::MAX_JITTER + 1),
             generation: outcomes.generation.0,
-            calls: Calls { total: good + slow + failed, failed, slow },
+            calls: Calls {
+                total: good + slow + failed,
+                failed,
+                slow,
+            },
             token: token.map_or(0, |token| token.0),
             life: 1,
         };
-        BreakerStep { key: self.key.clone(), rules: self.rules, input }
+        BreakerStep {
+            key: self.key.clone(),
+            rules: self.rules,
+            input,
+        }
     }
 }
 
@@ -125,8 +139,23 @@ impl Step for BreakerStep {
     }
 
     fn arguments(&self) -> Vec<i64> {
-        let Rules { min_calls, ratio_percent, quorum, open_min, open_max, lease } = self.rules;
-        let Input { call, instance, jitter, generation, calls, token, life } = self.input;
+        let Rules {
+            min_calls,
+            ratio_percent,
+            quorum,
+            open_min,
+            open_max,
+            lease,
+        } = self.rules;
+        let Input {
+            call,
+            instance,
+            jitter,
+            generation,
+            calls,
+            token,
+            life,
+        } = self.input;
         vec![
             call as i64,
             instance,
@@ -156,8 +185,15 @@ impl Step for BreakerStep {
                 Write::Put(state.print().into(), Duration::from_millis(life))
             }
         };
-        let transition = if let Effect::Moved(transition) = effect { transition } else { 0 };
+        let transition = if let Effect::Moved(transition) = effect {
+            transition
+        } else {
+            0
+        };
         let (standing, wait) = state.standing(now, &self.rules, self.input.token);
-        Applied { writes: vec![write], reply: vec![standing, state.generation, wait, transition] }
+        Applied {
+            writes: vec![write],
+            reply: vec![standing, state.generation, wait, transition],
+        }
     }
 }

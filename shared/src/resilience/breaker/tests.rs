@@ -11,7 +11,10 @@ const START: Micros = 1_800_000_000_000_000;
 const SECOND: Micros = 1_000_000;
 
 fn settings() -> BreakerSettings {
-    BreakerSettings { lease: Duration::from_secs(10), ..BreakerSettings::default() }
+    BreakerSettings {
+        lease: Duration::from_secs(10),
+        ..BreakerSettings::default()
+    }
 }
 
 /// A breaker as one of its instances sees it, and the text that all of them share.
@@ -24,8 +27,20 @@ struct Fleet {
 impl Fleet {
     fn new(instances: usize, settings: &BreakerSettings) -> Self {
         let random = Random::seeded(7);
-        let breaker = |_| Breaker::new("wechat", settings, InstanceId::draw(&random), random.clone()).unwrap();
-        Self { now: START, stored: None, instances: (0..instances).map(breaker).collect() }
+        let breaker = |_| {
+            Breaker::new(
+                "wechat",
+                settings,
+                InstanceId::draw(&random),
+                random.clone(),
+            )
+            .unwrap()
+        };
+        Self {
+            now: START,
+            stored: None,
+            instances: (0..instances).map(breaker).collect(),
+        }
     }
 
     fn pass(&mut self, seconds: i64) {
@@ -37,9 +52,14 @@ impl Fleet {
     fn step(&mut self, step: &BreakerStep) -> (Answer, bool) {
         let value = self.stored.as_ref().map(|(value, _)| value.clone());
         let applied = step.apply(self.now, &[value]);
-        let [write] = &applied.writes[..] else { panic!() };
+        let [write] = &applied.writes[..] else {
+            panic!()
+        };
         if let Write::Put(value, life) = write {
-            self.stored = Some((value.clone(), self.now + i64::try_from(life.as_micros()).unwrap()));
+            self.stored = Some((
+                value.clone(),
+                self.now + i64::try_from(life.as_micros()).unwrap(),
+            ));
         }
         (Answer::read(&applied.reply).unwrap(), *write != Write::Keep)
     }
@@ -49,24 +69,43 @@ impl Fleet {
     }
 
     fn report(&mut self, instance: usize, outcomes: Outcomes) -> Answer {
-        self.step(&self.instances[instance].report(outcomes, None)).0
+        self.step(&self.instances[instance].report(outcomes, None))
+            .0
     }
 
     fn acquire(&mut self, instance: usize, token: i64) -> Answer {
-        self.step(&self.instances[instance].acquire(ProbeToken(token), Outcomes::default())).0
+        self.step(&self.instances[instance].acquire(ProbeToken(token), Outcomes::default()))
+            .0
     }
 
     fn settle(&mut self, instance: usize, token: i64, outcomes: Outcomes) -> Answer {
-        self.step(&self.instances[instance].report(outcomes, Some(ProbeToken(token)))).0
+        self.step(&self.instances[instance].report(outcomes, Some(ProbeToken(token))))
+            .0
     }
 
     /// Opens it for the first time, and says for how long.
     fn open(&mut self) -> Duration {
         let generation = self.look().generation;
-        self.report(0, Outcomes { generation, failed: 10, ..Outcomes::default() });
-        let answer = self.report(1, Outcomes { generation, failed: 10, ..Outcomes::default() });
+        self.report(
+            0,
+            Outcomes {
+                generation,
+                failed: 10,
+                ..Outcomes::default()
+            },
+        );
+        let answer = self.report(
+            1,
+            Outcomes {
+                generation,
+                failed: 10,
+                ..Outcomes::default()
+            },
+        );
         assert_eq!(answer.transition, Some(Transition::Opened));
-        let Standing::Open { retry_after } = answer.standing else { panic!("{answer:?}") };
+        let Standing::Open { retry_after } = answer.standing else {
+            panic!("{answer:?}")
+        };
         retry_after
     }
 
@@ -90,11 +129,19 @@ fn fleet() -> Fleet {
 }
 
 fn good(generation: Generation) -> Outcomes {
-    Outcomes { generation, good: 1, ..Outcomes::default() }
+    Outcomes {
+        generation,
+        good: 1,
+        ..Outcomes::default()
+    }
 }
 
 fn bad(generation: Generation) -> Outcomes {
-    Outcomes { generation, failed: 1, ..Outcomes::default() }
+    Outcomes {
+        generation,
+        failed: 1,
+        ..Outcomes::default()
+    }
 }
 
 /// Seconds, with up to a fifth of jitter on top.
@@ -106,42 +153,108 @@ fn about(seconds: u64) -> std::ops::RangeInclusive<Duration> {
 fn a_cold_start_writes_nothing() {
     let mut fleet = fleet();
     let (answer, wrote) = fleet.step(&fleet.instances[0].look(Outcomes::default()));
-    assert_eq!(answer, Answer { generation: Generation(0), standing: Standing::Closed, transition: None });
+    assert_eq!(
+        answer,
+        Answer {
+            generation: Generation(0),
+            standing: Standing::Closed,
+            transition: None
+        }
+    );
     assert!(!wrote);
 }
 
 #[test]
 fn the_stored_text_is_numbers_between_blanks() {
-    let mut fleet = Fleet { instances: vec![], ..fleet() };
+    let mut fleet = Fleet {
+        instances: vec![],
+        ..fleet()
+    };
     let breaker = Breaker::new("wechat", &settings(), InstanceId(42), Random::seeded(1)).unwrap();
-    fleet.step(&breaker.report(Outcomes { good: 3, slow: 1, failed: 2, ..Outcomes::default() }, None));
+    fleet.step(&breaker.report(
+        Outcomes {
+            good: 3,
+            slow: 1,
+            failed: 2,
+            ..Outcomes::default()
+        },
+        None,
+    ));
     let empty = " 0 0 0".repeat(9);
-    assert_eq!(fleet.text(), format!("1 0 0 0 0 0 0 1800000000 6 2 1{empty} 42 1800000000"));
-    assert_eq!(State::parse(Some(fleet.text().as_bytes())).print(), fleet.text());
+    assert_eq!(
+        fleet.text(),
+        format!("1 0 0 0 0 0 0 1800000000 6 2 1{empty} 42 1800000000")
+    );
+    assert_eq!(
+        State::parse(Some(fleet.text().as_bytes())).print(),
+        fleet.text()
+    );
 }
 
 #[test]
 fn half_of_twenty_calls_bad_on_two_instances_opens_it() {
     let mut fleet = fleet();
-    fleet.report(0, Outcomes { good: 10, failed: 5, ..Outcomes::default() });
-    let answer = fleet.report(1, Outcomes { slow: 4, ..Outcomes::default() });
+    fleet.report(
+        0,
+        Outcomes {
+            good: 10,
+            failed: 5,
+            ..Outcomes::default()
+        },
+    );
+    let answer = fleet.report(
+        1,
+        Outcomes {
+            slow: 4,
+            ..Outcomes::default()
+        },
+    );
     assert_eq!(answer.standing, Standing::Closed, "19 calls");
-    let answer = fleet.report(1, Outcomes { slow: 1, ..Outcomes::default() });
-    assert_eq!((answer.generation, answer.transition), (Generation(1), Some(Transition::Opened)));
-    assert!(matches!(answer.standing, Standing::Open { retry_after } if about(5).contains(&retry_after)));
+    let answer = fleet.report(
+        1,
+        Outcomes {
+            slow: 1,
+            ..Outcomes::default()
+        },
+    );
+    assert_eq!(
+        (answer.generation, answer.transition),
+        (Generation(1), Some(Transition::Opened))
+    );
+    assert!(
+        matches!(answer.standing, Standing::Open { retry_after } if about(5).contains(&retry_after))
+    );
 }
 
 #[test]
 fn one_sick_instance_opens_nothing() {
     let mut fleet = fleet();
-    let answer = fleet.report(0, Outcomes { failed: 1000, ..Outcomes::default() });
+    let answer = fleet.report(
+        0,
+        Outcomes {
+            failed: 1000,
+            ..Outcomes::default()
+        },
+    );
     assert_eq!(answer.standing, Standing::Closed);
 }
 
 #[test]
 fn a_single_instance_opens_its_own_breaker_with_a_quorum_of_one() {
-    let mut fleet = Fleet::new(1, &BreakerSettings { quorum: 1, ..settings() });
-    let answer = fleet.report(0, Outcomes { failed: 20, ..Outcomes::default() });
+    let mut fleet = Fleet::new(
+        1,
+        &BreakerSettings {
+            quorum: 1,
+            ..settings()
+        },
+    );
+    let answer = fleet.report(
+        0,
+        Outcomes {
+            failed: 20,
+            ..Outcomes::default()
+        },
+    );
     assert!(matches!(answer.standing, Standing::Open { .. }));
 }
 
@@ -149,10 +262,20 @@ fn a_single_instance_opens_its_own_breaker_with_a_quorum_of_one() {
 fn calls_count_for_ten_seconds() {
     for (seconds, opens) in [(9, true), (10, false)] {
         let mut fleet = fleet();
-        fleet.report(0, Outcomes { failed: 19, ..Outcomes::default() });
+        fleet.report(
+            0,
+            Outcomes {
+                failed: 19,
+                ..Outcomes::default()
+            },
+        );
         fleet.pass(seconds);
         let answer = fleet.report(1, bad(Generation(0)));
-        assert_eq!(answer.standing != Standing::Closed, opens, "after {seconds} s");
+        assert_eq!(
+            answer.standing != Standing::Closed,
+            opens,
+            "after {seconds} s"
+        );
     }
 }
 
@@ -165,8 +288,13 @@ fn the_open_time_doubles_up_to_its_end() {
         fleet.acquire(0, 1);
         let answer = fleet.settle(0, 1, bad(generation));
         assert_eq!(answer.transition, Some(Transition::Reopened));
-        let Standing::Open { retry_after } = answer.standing else { panic!("{answer:?}") };
-        assert!(about(seconds).contains(&retry_after), "{retry_after:?} for {seconds}");
+        let Standing::Open { retry_after } = answer.standing else {
+            panic!("{answer:?}")
+        };
+        assert!(
+            about(seconds).contains(&retry_after),
+            "{retry_after:?} for {seconds}"
+        );
     }
 }
 
@@ -175,9 +303,15 @@ fn a_good_probe_closes_it() {
     let mut fleet = fleet();
     fleet.open();
     let generation = fleet.half_open();
-    assert_eq!(fleet.acquire(2, 1).standing, Standing::HalfOpen(Probe::Yours(Duration::from_secs(10))));
+    assert_eq!(
+        fleet.acquire(2, 1).standing,
+        Standing::HalfOpen(Probe::Yours(Duration::from_secs(10)))
+    );
     let answer = fleet.settle(2, 1, good(generation));
-    assert_eq!((answer.standing, answer.transition), (Standing::Closed, Some(Transition::Recovered)));
+    assert_eq!(
+        (answer.standing, answer.transition),
+        (Standing::Closed, Some(Transition::Recovered))
+    );
     assert!(answer.generation > generation);
 }
 
@@ -201,9 +335,15 @@ fn a_dead_prober_blocks_nobody_for_longer_than_its_lease() {
     fleet.half_open();
     fleet.acquire(0, 1);
     fleet.pass(9);
-    assert_eq!(fleet.acquire(1, 2).standing, Standing::HalfOpen(Probe::Taken(Duration::from_secs(1))));
+    assert_eq!(
+        fleet.acquire(1, 2).standing,
+        Standing::HalfOpen(Probe::Taken(Duration::from_secs(1)))
+    );
     fleet.pass(1);
-    assert_eq!(fleet.acquire(1, 2).standing, Standing::HalfOpen(Probe::Yours(Duration::from_secs(10))));
+    assert_eq!(
+        fleet.acquire(1, 2).standing,
+        Standing::HalfOpen(Probe::Yours(Duration::from_secs(10)))
+    );
 }
 
 #[test]
@@ -213,7 +353,10 @@ fn the_probe_is_still_ours_when_its_answer_was_lost() {
     fleet.half_open();
     fleet.acquire(0, 1);
     fleet.pass(3);
-    assert_eq!(fleet.acquire(0, 1).standing, Standing::HalfOpen(Probe::Yours(Duration::from_secs(7))));
+    assert_eq!(
+        fleet.acquire(0, 1).standing,
+        Standing::HalfOpen(Probe::Yours(Duration::from_secs(7)))
+    );
 }
 
 #[test]
@@ -222,7 +365,14 @@ fn a_probe_without_an_outcome_gives_its_lease_back() {
     fleet.open();
     let generation = fleet.half_open();
     fleet.acquire(0, 1);
-    let answer = fleet.settle(0, 1, Outcomes { generation, ..Outcomes::default() });
+    let answer = fleet.settle(
+        0,
+        1,
+        Outcomes {
+            generation,
+            ..Outcomes::default()
+        },
+    );
     assert_eq!(answer.standing, Standing::HalfOpen(Probe::Free));
 }
 
@@ -240,7 +390,8 @@ fn a_late_answer_changes_nothing() {
         assert!(!fleet.step(&step).1, "{step:?}");
         assert_eq!(fleet.stored, before);
     };
-    // Of a prober that has lost its lease; of a call that began while it was closed; of the probe, but of another time.
+    // Of a prober that has lost its lease; of a call that began while it was closed; of the probe,
+    // but of another time.
     unchanged(&mut fleet, 0, good(generation), Some(1));
     unchanged(&mut fleet, 0, bad(Generation(0)), None);
     unchanged(&mut fleet, 1, bad(Generation(0)), Some(2));
@@ -248,7 +399,10 @@ fn a_late_answer_changes_nothing() {
     // Of the same probe again, and of calls from before it opened.
     unchanged(&mut fleet, 1, bad(generation), Some(2));
     unchanged(&mut fleet, 0, bad(Generation(0)), None);
-    assert!(fleet.step(&fleet.instances[0].report(bad(closed), None)).1, "while an answer in time counts");
+    assert!(
+        fleet.step(&fleet.instances[0].report(bad(closed), None)).1,
+        "while an answer in time counts"
+    );
 }
 
 #[test]
@@ -256,8 +410,16 @@ fn a_forced_state_holds_until_its_time_is_over() {
     let mut fleet = fleet();
     fleet.step(&fleet.instances[0].force(Force::Open(Duration::from_mins(1))));
     fleet.pass(30);
-    assert_eq!(fleet.look().standing, Standing::Open { retry_after: Duration::from_secs(30) });
-    assert_eq!(Snapshot::read(Some(fleet.text().as_bytes())).forced_open, Some(true));
+    assert_eq!(
+        fleet.look().standing,
+        Standing::Open {
+            retry_after: Duration::from_secs(30)
+        }
+    );
+    assert_eq!(
+        Snapshot::read(Some(fleet.text().as_bytes())).forced_open,
+        Some(true)
+    );
     fleet.pass(30);
     assert_eq!(fleet.look().standing, Standing::Closed);
 }
@@ -267,7 +429,14 @@ fn what_is_forced_closed_is_not_opened_by_failures() {
     let mut fleet = fleet();
     let (answer, _) = fleet.step(&fleet.instances[0].force(Force::Closed(Duration::from_mins(1))));
     for instance in 0..3 {
-        fleet.report(instance, Outcomes { generation: answer.generation, failed: 100, ..Outcomes::default() });
+        fleet.report(
+            instance,
+            Outcomes {
+                generation: answer.generation,
+                failed: 100,
+                ..Outcomes::default()
+            },
+        );
     }
     assert_eq!(fleet.look().standing, Standing::Closed);
 }
@@ -277,7 +446,10 @@ fn a_reset_closes_and_forgets() {
     let mut fleet = fleet();
     fleet.open();
     let (answer, _) = fleet.step(&fleet.instances[0].force(Force::Reset));
-    assert_eq!((answer.standing, answer.generation), (Standing::Closed, Generation(2)));
+    assert_eq!(
+        (answer.standing, answer.generation),
+        (Standing::Closed, Generation(2))
+    );
     assert!(about(5).contains(&fleet.open()));
 }
 
@@ -288,9 +460,16 @@ fn what_is_no_state_counts_as_closed() {
     let text = fleet.text().to_owned();
     let of_another_version = format!("2{}", &text[1..]);
     let too_long = format!("{text}{}", " ".repeat(1024));
-    for garbage in
-        ["", "x", "1", &text[..20], &of_another_version, &too_long, &format!("{text} 7"), &format!("{text}x")]
-    {
+    for garbage in [
+        "",
+        "x",
+        "1",
+        &text[..20],
+        &of_another_version,
+        &too_long,
+        &format!("{text} 7"),
+        &format!("{text}x"),
+    ] {
         fleet.stored = Some((Bytes::copy_from_slice(garbage.as_bytes()), Micros::MAX));
         assert_eq!(fleet.look().standing, Standing::Closed, "{garbage}");
     }
@@ -303,28 +482,74 @@ fn a_clock_that_was_set_back_holds_nothing_for_ever() {
     fleet.now -= 24 * 3600 * SECOND;
     assert_eq!(fleet.look().standing, Standing::HalfOpen(Probe::Free));
     let mut fleet = self::fleet();
-    fleet.report(0, Outcomes { failed: 19, ..Outcomes::default() });
+    fleet.report(
+        0,
+        Outcomes {
+            failed: 19,
+            ..Outcomes::default()
+        },
+    );
     fleet.now -= 24 * 3600 * SECOND;
-    assert_eq!(fleet.report(1, bad(Generation(0))).standing, Standing::Closed, "the old window is gone");
+    assert_eq!(
+        fleet.report(1, bad(Generation(0))).standing,
+        Standing::Closed,
+        "the old window is gone"
+    );
     fleet.now -= 9 * SECOND;
-    let answer = fleet.report(2, Outcomes { failed: 19, ..Outcomes::default() });
-    assert_eq!(answer.transition, Some(Transition::Opened), "while a small step back loses nothing");
+    let answer = fleet.report(
+        2,
+        Outcomes {
+            failed: 19,
+            ..Outcomes::default()
+        },
+    );
+    assert_eq!(
+        answer.transition,
+        Some(Transition::Opened),
+        "while a small step back loses nothing"
+    );
 }
 
 #[test]
 fn a_snapshot_shows_the_window() {
     let mut fleet = fleet();
     assert_eq!(Snapshot::read(None), Snapshot::default());
-    fleet.report(0, Outcomes { good: 3, failed: 2, ..Outcomes::default() });
+    fleet.report(
+        0,
+        Outcomes {
+            good: 3,
+            failed: 2,
+            ..Outcomes::default()
+        },
+    );
     fleet.pass(1);
-    fleet.report(1, Outcomes { slow: 1, ..Outcomes::default() });
-    let expected = Snapshot { calls: 6, failed: 2, slow: 1, failing_instances: 2, ..Snapshot::default() };
+    fleet.report(
+        1,
+        Outcomes {
+            slow: 1,
+            ..Outcomes::default()
+        },
+    );
+    let expected = Snapshot {
+        calls: 6,
+        failed: 2,
+        slow: 1,
+        failing_instances: 2,
+        ..Snapshot::default()
+    };
     assert_eq!(Snapshot::read(Some(fleet.text().as_bytes())), expected);
 }
 
 #[test]
 fn a_reply_of_another_shape_is_an_error() {
-    for reply in [&[][..], &[0, 0, 0], &[5, 0, 0, 0], &[0, 0, 0, 4], &[1, 0, -1, 0], &[0, 0, 0, 0, 0]] {
+    for reply in [
+        &[][..],
+        &[0, 0, 0],
+        &[5, 0, 0, 0],
+        &[0, 0, 0, 4],
+        &[1, 0, -1, 0],
+        &[0, 0, 0, 0, 0],
+    ] {
         assert!(Answer::read(reply).is_err(), "{reply:?}");
     }
 }

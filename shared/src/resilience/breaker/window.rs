@@ -58,18 +58,28 @@ impl Window {
         self.buckets[0] = self.buckets[0].plus(calls);
         if calls.bad() > 0 {
             let newest = self.newest;
-            self.failing.retain(|one| one.instance != instance && newest - one.second < LENGTH);
-            self.failing.insert(0, Failing { instance, second: newest });
+            self.failing
+                .retain(|one| one.instance != instance && newest - one.second < LENGTH);
+            self.failing.insert(
+                0,
+                Failing {
+                    instance,
+                    second: newest,
+                },
+            );
             self.failing.truncate(FAILING);
         }
     }
 
-    /// Drops what is too old. When the clock was set back by less than the window, its newest second lasts until the
-    /// clock has caught up; by more, everything is dropped.
+    /// Drops what is too old. When the clock was set back by less than the window, its newest
+    /// second lasts until the clock has caught up; by more, everything is dropped.
     fn advance(&mut self, second: i64) {
         let passed = second - self.newest;
         if passed < -LENGTH {
-            *self = Self { newest: second, ..Self::default() };
+            *self = Self {
+                newest: second,
+                ..Self::default()
+            };
         } else if let Ok(passed @ 1..) = usize::try_from(passed) {
             let passed = passed.min(SECONDS);
             self.buckets.rotate_right(passed);
@@ -82,7 +92,11 @@ impl Window {
     pub(super) fn is_sick(&self, rules: &Rules) -> bool {
         let sum = |count: fn(&Calls) -> i64| self.buckets.iter().map(count).sum::<i64>();
         let (total, bad) = (sum(|calls| calls.total), sum(|calls| calls.bad()));
-        let instances = self.failing.iter().filter(|one| self.newest - one.second < LENGTH).count();
+        let instances = self
+            .failing
+            .iter()
+            .filter(|one| self.newest - one.second < LENGTH)
+            .count();
         total >= rules.min_calls
             && bad * 100 >= rules.ratio_percent * total
             && i64::try_from(instances).is_ok_and(|instances| instances >= rules.quorum)

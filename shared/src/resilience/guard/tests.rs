@@ -11,9 +11,18 @@ struct Scene {
 /// A guard that opens at 4 calls, for a second at first, and gives a probe 5 s.
 fn scene(shared: impl FnOnce(Clock) -> Option<Kv>) -> Scene {
     let clock = ManualClock::new("2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap());
-    let settings = BreakerSettings::read(&Env::new([("BREAKER_MIN_CALLS", "4"), ("BREAKER_OPEN_MS", "1000")]));
+    let settings = BreakerSettings::read(&Env::new([
+        ("BREAKER_MIN_CALLS", "4"),
+        ("BREAKER_OPEN_MS", "1000"),
+    ]));
     let parts = (Clock::Manual(clock.clone()), Random::seeded(1));
-    let guard = Guard::new("upstream", &settings, shared(Clock::Manual(clock.clone())), parts).unwrap();
+    let guard = Guard::new(
+        "upstream",
+        &settings,
+        shared(Clock::Manual(clock.clone())),
+        parts,
+    )
+    .unwrap();
     Scene { clock, guard }
 }
 
@@ -43,7 +52,10 @@ async fn it_opens_when_enough_calls_fail_and_says_for_how_long() {
             call(&scene.guard, Verdict::Failed).await;
         }
         let refused = scene.guard.enter().await.err().unwrap();
-        assert!((Duration::from_secs(1)..=Duration::from_millis(1200)).contains(&refused.retry_after), "{refused:?}");
+        assert!(
+            (Duration::from_secs(1)..=Duration::from_millis(1200)).contains(&refused.retry_after),
+            "{refused:?}"
+        );
         assert!(scene.guard.hear(None).is_err());
     }
 }
@@ -87,7 +99,10 @@ async fn one_probe_at_a_time_decides() {
         let probe = guard.enter().await.unwrap();
         assert!(is_refused(&guard).await, "the probe is taken");
         probe.end(Verdict::Failed).await;
-        assert!(is_refused(&guard).await, "it failed, and the time has doubled");
+        assert!(
+            is_refused(&guard).await,
+            "it failed, and the time has doubled"
+        );
         clock.advance_seconds(3);
         call(&guard, Verdict::Good).await;
         for _ in 0..3 {
@@ -114,7 +129,8 @@ async fn a_probe_that_is_never_heard_of_delays_recovery_by_its_lease() {
 #[tokio::test(start_paused = true)]
 async fn a_guard_with_nothing_to_tell_writes_nothing() {
     let mut store = None;
-    let Scene { guard, .. } = scene(|clock| Some(Kv::Memory(store.insert(MemoryStore::new(clock)).clone())));
+    let Scene { guard, .. } =
+        scene(|clock| Some(Kv::Memory(store.insert(MemoryStore::new(clock)).clone())));
     drop(guard.enter().await.unwrap());
     assert_eq!(store.unwrap().get(["{brk:upstream}"]), [None]);
 }

@@ -16,8 +16,15 @@ fn scene(vars: &[(&str, &str)], shared: impl FnOnce(Clock) -> Option<Kv>) -> Sce
     let env = Env::new(vars.to_vec());
     let limits = Limits::new(&LimitSettings::read(&env), &env);
     env.finish().unwrap();
-    let limiter = Limiter::new(shared(Clock::Manual(clock.clone())), Clock::Manual(clock.clone()));
-    Scene { clock, limiter, limits }
+    let limiter = Limiter::new(
+        shared(Clock::Manual(clock.clone())),
+        Clock::Manual(clock.clone()),
+    );
+    Scene {
+        clock,
+        limiter,
+        limits,
+    }
 }
 
 fn alone(vars: &[(&str, &str)]) -> Scene {
@@ -26,11 +33,18 @@ fn alone(vars: &[(&str, &str)]) -> Scene {
 
 #[tokio::test]
 async fn an_instance_without_shared_state_limits_by_itself() {
-    let Scene { clock, limiter, limits } = alone(&[("RATE_LIMIT_GUEST", "1/s burst 2")]);
+    let Scene {
+        clock,
+        limiter,
+        limits,
+    } = alone(&[("RATE_LIMIT_GUEST", "1/s burst 2")]);
     for _ in 0..2 {
         limiter.charge_address(ADDRESS, limits.guest).await.unwrap();
     }
-    let denied = limiter.charge_address(ADDRESS, limits.guest).await.unwrap_err();
+    let denied = limiter
+        .charge_address(ADDRESS, limits.guest)
+        .await
+        .unwrap_err();
     assert_eq!(
         (denied.retry_after, denied.to_string().as_str()),
         (Duration::from_secs(1), "rate limit guest exceeded")
@@ -45,24 +59,53 @@ async fn a_denial_is_remembered_and_costs_no_question() {
     let scene = scene(&[("RATE_LIMIT_GUEST", "1/min burst 1")], |clock| {
         Some(Kv::Memory(store.insert(MemoryStore::new(clock)).clone()))
     });
-    scene.limiter.charge_address(ADDRESS, scene.limits.guest).await.unwrap();
-    scene.limiter.charge_address(ADDRESS, scene.limits.guest).await.unwrap_err();
+    scene
+        .limiter
+        .charge_address(ADDRESS, scene.limits.guest)
+        .await
+        .unwrap();
+    scene
+        .limiter
+        .charge_address(ADDRESS, scene.limits.guest)
+        .await
+        .unwrap_err();
     // The bucket is gone, and nobody looks.
     store.unwrap().delete("{ip:203.0.113.7}:rl:guest");
-    scene.limiter.charge_address(ADDRESS, scene.limits.guest).await.unwrap_err();
+    scene
+        .limiter
+        .charge_address(ADDRESS, scene.limits.guest)
+        .await
+        .unwrap_err();
     scene.clock.advance_seconds(60);
-    scene.limiter.charge_address(ADDRESS, scene.limits.guest).await.unwrap();
+    scene
+        .limiter
+        .charge_address(ADDRESS, scene.limits.guest)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_failed_login_costs_more_and_never_more_than_a_full_bucket() {
-    let vars = [("RATE_LIMIT_LOGIN", "1/s burst 10"), ("RATE_LIMIT_LOGIN_FAILURE_COST", "10")];
-    let Scene { clock, limiter, limits } = alone(&vars);
+    let vars = [
+        ("RATE_LIMIT_LOGIN", "1/s burst 10"),
+        ("RATE_LIMIT_LOGIN_FAILURE_COST", "10"),
+    ];
+    let Scene {
+        clock,
+        limiter,
+        limits,
+    } = alone(&vars);
     limiter.charge_address(ADDRESS, limits.login).await.unwrap();
     for _ in 0..3 {
-        limiter.charge_address(ADDRESS, limits.failed_login).await.unwrap();
+        limiter
+            .charge_address(ADDRESS, limits.failed_login)
+            .await
+            .unwrap();
     }
-    let denied = limiter.charge_address(ADDRESS, limits.login).await.unwrap_err();
+    let denied = limiter
+        .charge_address(ADDRESS, limits.login)
+        .await
+        .unwrap_err();
     assert_eq!(denied.retry_after, Duration::from_secs(1));
     clock.advance_seconds(1);
     limiter.charge_address(ADDRESS, limits.login).await.unwrap();
@@ -70,8 +113,13 @@ async fn a_failed_login_costs_more_and_never_more_than_a_full_bucket() {
 
 #[tokio::test]
 async fn a_limit_in_shadow_mode_or_switched_off_denies_nobody() {
-    let vars = [("RATE_LIMIT_GUEST", "1/h burst 1 shadow"), ("RATE_LIMIT_USER", "off")];
-    let Scene { limiter, limits, .. } = alone(&vars);
+    let vars = [
+        ("RATE_LIMIT_GUEST", "1/h burst 1 shadow"),
+        ("RATE_LIMIT_USER", "off"),
+    ];
+    let Scene {
+        limiter, limits, ..
+    } = alone(&vars);
     for _ in 0..5 {
         limiter.charge_address(ADDRESS, limits.guest).await.unwrap();
         limiter.charge_address(ADDRESS, limits.user).await.unwrap();

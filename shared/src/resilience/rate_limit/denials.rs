@@ -1,4 +1,5 @@
-//! What this instance remembers of denials, so that a client that hammers does not reach the store each time.
+//! What this instance remembers of denials, so that a client that hammers does not reach the store
+//! each time.
 
 use std::{
     num::NonZeroUsize,
@@ -16,8 +17,8 @@ use crate::{
 /// Denials remembered at the most; the one not met for longest leaves first.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).expect("above zero");
 
-/// The last denials, by bucket. Bounded. One that ends too early, because a clock was set, costs a question to the store;
-/// none ends too late.
+/// The last denials, by bucket. Bounded. One that ends too early, because a clock was set, costs a
+/// question to the store; none ends too late.
 pub struct Denials {
     clock: Clock,
     entries: Mutex<LruCache<String, (Moment, Verdict)>>,
@@ -27,7 +28,10 @@ impl Denials {
     /// Nothing remembered.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, entries: Mutex::new(LruCache::sparse(CAPACITY)) }
+        Self {
+            clock,
+            entries: Mutex::new(LruCache::sparse(CAPACITY)),
+        }
     }
 
     /// Remembers what `decision` denied of `charge`.
@@ -58,7 +62,9 @@ impl Denials {
         let mut entries = self.lock();
         let mut verdicts = Vec::new();
         for (key, price) in charge.keys().iter().zip(charge.prices()) {
-            let Some((then, verdict)) = entries.get(key) else { continue };
+            let Some((then, verdict)) = entries.get(key) else {
+                continue;
+            };
             let verdict = verdict.after(now.since(*then));
             if verdict.retry_after.is_zero() {
                 entries.pop(key);

@@ -1,10 +1,11 @@
-//! The two header fields that tell a client what it may ask for (draft-ietf-httpapi-ratelimit-headers-11), as lists of
-//! structured fields (RFC 9651).
+//! The two header fields that tell a client what it may ask for
+//! (draft-ietf-httpapi-ratelimit-headers-11), as lists of structured fields (RFC 9651).
 //!
-//! The draft thinks in windows; a bucket fits in like this. `q` is what a full bucket holds and `w` the time an empty
-//! one takes to fill, so that `q` per `w` is the rate and `r` is counted on the same scale as `q`. `t` is the "time
-//! within which the client can use no more than the available quota": until the next unit is back, not until the bucket
-//! is full. With the latter, `Retry-After` would have to be as long (§6). Policies in shadow mode are not shown.
+//! The draft thinks in windows; a bucket fits in like this. `q` is what a full bucket holds and `w`
+//! the time an empty one takes to fill, so that `q` per `w` is the rate and `r` is counted on the
+//! same scale as `q`. `t` is the "time within which the client can use no more than the available
+//! quota": until the next unit is back, not until the bucket is full. With the latter,
+//! `Retry-After` would have to be as long (§6). Policies in shadow mode are not shown.
 
 use std::time::Duration;
 
@@ -13,19 +14,33 @@ use super::{Decision, Mode, Policy, Price, Verdict};
 /// The value of `RateLimit-Policy`: what holds for this request. Empty when nothing does.
 #[must_use]
 pub fn policies_field(prices: &[Price]) -> String {
-    let shown = prices.iter().filter(|price| price.mode() != Mode::Shadow).map(Price::policy);
+    let shown = prices
+        .iter()
+        .filter(|price| price.mode() != Mode::Shadow)
+        .map(Price::policy);
     joined(shown.map(|policy: &Policy| {
-        format!("\"{}\";q={};w={}", policy.name(), policy.burst(), whole_seconds(policy.refill()))
+        format!(
+            "\"{}\";q={};w={}",
+            policy.name(),
+            policy.burst(),
+            whole_seconds(policy.refill())
+        )
     }))
 }
 
 /// The value of `RateLimit`: what is left. Empty when nothing limits.
 #[must_use]
 pub fn standings_field(decision: &Decision) -> String {
-    let shown = decision.verdicts.iter().filter(|verdict| verdict.price.mode() != Mode::Shadow);
+    let shown = decision
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.price.mode() != Mode::Shadow);
     joined(shown.map(|verdict: &Verdict| {
         let (name, left) = (verdict.policy().name(), verdict.remaining());
-        format!("\"{name}\";r={left};t={}", whole_seconds(verdict.grows_after()))
+        format!(
+            "\"{name}\";r={left};t={}",
+            whole_seconds(verdict.grows_after())
+        )
     }))
 }
 
@@ -50,21 +65,32 @@ mod tests {
         let user = Policy::new("user", 40, 120, Duration::from_mins(1)).unwrap();
         let login = Policy::new("login", 3, 7, Duration::from_secs(10)).unwrap();
         let trial = Policy::new("trial", 1, 1, Duration::from_secs(1)).unwrap();
-        let prices =
-            vec![user.price(1).unwrap(), login.price(3).unwrap(), trial.price(1).unwrap().with_mode(Mode::Shadow)];
+        let prices = vec![
+            user.price(1).unwrap(),
+            login.price(3).unwrap(),
+            trial.price(1).unwrap().with_mode(Mode::Shadow),
+        ];
         Charge::new(Identity::Address([127, 0, 0, 1].into()), prices)
     }
 
     #[test]
     fn the_policies_are_buckets_and_the_time_they_take_to_fill() {
-        assert_eq!(policies_field(charge().prices()), r#""user";q=40;w=20, "login";q=3;w=5"#);
+        assert_eq!(
+            policies_field(charge().prices()),
+            r#""user";q=40;w=20, "login";q=3;w=5"#
+        );
     }
 
     #[test]
     fn the_standings_are_what_is_left_and_until_when_it_is_no_more() {
         let charge = charge();
-        let decision = charge.decision(&charge.apply(0, &[None, None, None]).reply).unwrap();
-        assert_eq!(standings_field(&decision), r#""user";r=39;t=1, "login";r=0;t=2"#);
+        let decision = charge
+            .decision(&charge.apply(0, &[None, None, None]).reply)
+            .unwrap();
+        assert_eq!(
+            standings_field(&decision),
+            r#""user";r=39;t=1, "login";r=0;t=2"#
+        );
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::{
 
 use crate::ids::{SessionId, UserId};
 
-/// Whose buckets are charged. Its text is the hash tag of their keys, so that they share a cluster slot.
+/// Whose buckets are charged. Its text is the hash tag of their keys, so that they share a cluster
+/// slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A user with a valid access token.
@@ -28,7 +29,8 @@ impl fmt::Display for Identity {
     }
 }
 
-/// An IPv6 subscriber has a /64 of their own (RFC 6177): by the whole address, they would have 2^64 buckets.
+/// An IPv6 subscriber has a /64 of their own (RFC 6177): by the whole address, they would have 2^64
+/// buckets.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
@@ -60,7 +62,13 @@ mod tests {
     #[test]
     fn users_and_sessions_have_their_own_tags() {
         let id = "0193c0de-0000-7000-8000-00000000abcd";
-        assert_eq!(Identity::User(id.parse().unwrap()).to_string(), format!("{{u:{id}}}"));
-        assert_eq!(Identity::Session(id.parse().unwrap()).to_string(), format!("{{s:{id}}}"));
+        assert_eq!(
+            Identity::User(id.parse().unwrap()).to_string(),
+            format!("{{u:{id}}}")
+        );
+        assert_eq!(
+            Identity::Session(id.parse().unwrap()).to_string(),
+            format!("{{s:{id}}}")
+        );
     }
 }

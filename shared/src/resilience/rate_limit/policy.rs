@@ -6,10 +6,12 @@ use thiserror::Error;
 
 use crate::kv::Micros;
 
-/// The longest that an empty bucket may take to fill. Keeps every sum of microseconds exact in Lua (below 2^53).
+/// The longest that an empty bucket may take to fill. Keeps every sum of microseconds exact in Lua
+/// (below 2^53).
 const LONGEST_REFILL: Duration = Duration::from_hours(31 * 24);
 
-/// Why a policy or a price can't be used. Found when settings are read, never while a request waits.
+/// Why a policy or a price can't be used. Found when settings are read, never while a request
+/// waits.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PolicyError {
     /// The name becomes part of keys and headers.
@@ -46,7 +48,12 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyError`] for what would never admit, or can't be counted exactly.
-    pub fn new(name: &'static str, burst: u32, count: u32, per: Duration) -> Result<Self, PolicyError> {
+    pub fn new(
+        name: &'static str,
+        burst: u32,
+        count: u32,
+        per: Duration,
+    ) -> Result<Self, PolicyError> {
         if !is_name(name) {
             return Err(PolicyError::Name(name));
         }
@@ -59,7 +66,11 @@ impl Policy {
             return Err(PolicyError::TooSlow(name));
         }
         let interval = Micros::try_from(interval).map_err(|_| PolicyError::TooSlow(name))?;
-        Ok(Self { name, burst, interval })
+        Ok(Self {
+            name,
+            burst,
+            interval,
+        })
     }
 
     /// What it is called in keys, headers and metrics.
@@ -92,9 +103,17 @@ impl Policy {
     /// [`PolicyError::Cost`] for one that is free, or that no full bucket could pay.
     pub fn price(self, cost: u32) -> Result<Price, PolicyError> {
         if cost == 0 || cost > self.burst {
-            return Err(PolicyError::Cost { policy: self.name, cost, burst: self.burst });
+            return Err(PolicyError::Cost {
+                policy: self.name,
+                cost,
+                burst: self.burst,
+            });
         }
-        Ok(Price { policy: self, cost, mode: Mode::Enforced })
+        Ok(Price {
+            policy: self,
+            cost,
+            mode: Mode::Enforced,
+        })
     }
 
     pub(super) fn refill_micros(&self) -> Micros {
@@ -103,7 +122,9 @@ impl Policy {
 }
 
 fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    let fits = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+    };
     !name.is_empty() && name.bytes().all(fits)
 }
 
@@ -114,8 +135,8 @@ pub enum Mode {
     Enforced,
     /// Nothing, but it is told. The bucket is what it would be if the policy were enforced.
     Shadow,
-    /// What is there is taken, whether or not it is enough and whatever the others say: a request turned out to cost
-    /// more than it paid.
+    /// What is there is taken, whether or not it is enough and whatever the others say: a request
+    /// turned out to cost more than it paid.
     Debit,
 }
 
@@ -165,15 +186,29 @@ mod tests {
 
     #[test]
     fn the_interval_is_rounded_up_so_that_never_more_is_admitted() {
-        assert_eq!(Policy::new("a", 40, 120, MINUTE).unwrap().interval(), Duration::from_millis(500));
-        assert_eq!(Policy::new("a", 1, 7, MINUTE).unwrap().interval(), Duration::from_micros(8_571_429));
-        assert_eq!(Policy::new("a", 1, 3, Duration::from_nanos(1)).unwrap().interval(), Duration::from_micros(1));
+        assert_eq!(
+            Policy::new("a", 40, 120, MINUTE).unwrap().interval(),
+            Duration::from_millis(500)
+        );
+        assert_eq!(
+            Policy::new("a", 1, 7, MINUTE).unwrap().interval(),
+            Duration::from_micros(8_571_429)
+        );
+        assert_eq!(
+            Policy::new("a", 1, 3, Duration::from_nanos(1))
+                .unwrap()
+                .interval(),
+            Duration::from_micros(1)
+        );
     }
 
     #[test]
     fn what_would_never_admit_is_refused() {
         for (burst, count, per) in [(0, 1, MINUTE), (1, 0, MINUTE), (1, 1, Duration::ZERO)] {
-            assert_eq!(Policy::new("a", burst, count, per), Err(PolicyError::Zero("a")));
+            assert_eq!(
+                Policy::new("a", burst, count, per),
+                Err(PolicyError::Zero("a"))
+            );
         }
     }
 
@@ -182,13 +217,19 @@ mod tests {
         let day = Duration::from_hours(24);
         assert!(Policy::new("a", 31, 1, day).is_ok());
         assert_eq!(Policy::new("a", 32, 1, day), Err(PolicyError::TooSlow("a")));
-        assert_eq!(Policy::new("a", u32::MAX, 1, Duration::MAX), Err(PolicyError::TooSlow("a")));
+        assert_eq!(
+            Policy::new("a", u32::MAX, 1, Duration::MAX),
+            Err(PolicyError::TooSlow("a"))
+        );
     }
 
     #[test]
     fn a_name_cannot_forge_a_key_or_a_header() {
         for name in ["", "a b", "a\"", "A", "a}", "é"] {
-            assert_eq!(Policy::new(name, 1, 1, MINUTE), Err(PolicyError::Name(name)));
+            assert_eq!(
+                Policy::new(name, 1, 1, MINUTE),
+                Err(PolicyError::Name(name))
+            );
         }
     }
 
@@ -197,7 +238,14 @@ mod tests {
         let policy = Policy::new("a", 5, 1, MINUTE).unwrap();
         assert_eq!(policy.price(5).unwrap().cost(), 5);
         for cost in [0, 6] {
-            assert_eq!(policy.price(cost), Err(PolicyError::Cost { policy: "a", cost, burst: 5 }));
+            assert_eq!(
+                policy.price(cost),
+                Err(PolicyError::Cost {
+                    policy: "a",
+                    cost,
+                    burst: 5
+                })
+            );
         }
     }
 }

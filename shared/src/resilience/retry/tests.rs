@@ -13,14 +13,18 @@ enum Failure {
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-const POLICY: RetryPolicy =
-    RetryPolicy { attempts: 4, first_pause: Duration::from_millis(100), longest_pause: Duration::from_millis(150) };
+const POLICY: RetryPolicy = RetryPolicy {
+    attempts: 4,
+    first_pause: Duration::from_millis(100),
+    longest_pause: Duration::from_millis(150),
+};
 
 fn retries(seed: u64) -> Retries {
     Retries::new("upstream", POLICY, Random::seeded(seed))
 }
 
-/// Calls something that gives these outcomes, each after `took`; returns how it ended and the moments of the calls.
+/// Calls something that gives these outcomes, each after `took`; returns how it ended and the
+/// moments of the calls.
 async fn run(
     retries: &Retries,
     outcomes: &[Result<u8, Failure>],
@@ -35,7 +39,9 @@ async fn run(
             outcomes[number.min(outcomes.len() - 1)]
         }
     };
-    let outcome = retries.idempotent(call, |failure| *failure == Failure::Transient).await;
+    let outcome = retries
+        .idempotent(call, |failure| *failure == Failure::Transient)
+        .await;
     (outcome, calls.into_inner())
 }
 
@@ -62,7 +68,11 @@ async fn attempts_are_counted() {
 async fn the_next_call_is_not_made_when_the_request_has_ended_by_then() {
     let retries = retries(1);
     let end = Instant::now() + 2 * MILLISECOND;
-    let (outcome, calls) = deadline::scope(Some(end), run(&retries, &[Err(Failure::Transient)], MILLISECOND)).await;
+    let (outcome, calls) = deadline::scope(
+        Some(end),
+        run(&retries, &[Err(Failure::Transient)], MILLISECOND),
+    )
+    .await;
     assert_eq!((outcome, calls.len()), (Err(Failure::Transient), 1));
     assert!(Instant::now() <= end);
 }

@@ -45,13 +45,21 @@ pub(super) enum Values {
 
 impl<'a> Document<'a> {
     pub(super) fn new(namespace: &'a str, timestamp: i64) -> Self {
-        Self { timestamp, namespace, labels: Vec::new(), directives: Vec::new(), values: Vec::new() }
+        Self {
+            timestamp,
+            namespace,
+            labels: Vec::new(),
+            directives: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// A line has one value under each name, of labels too.
     pub(super) fn has_room_for(&self, key: &Key) -> bool {
         let agrees = |label: &Label| {
-            self.labels.iter().all(|known| known.key() != label.key() || known.value() == label.value())
+            self.labels
+                .iter()
+                .all(|known| known.key() != label.key() || known.value() == label.value())
         };
         self.values.len() < MAX_METRICS
             && self.values.iter().all(|(name, _)| *name != key.name())
@@ -64,9 +72,16 @@ impl<'a> Document<'a> {
                 self.labels.push(label);
             }
         }
-        let definition = Definition { name: key.name(), unit };
+        let definition = Definition {
+            name: key.name(),
+            unit,
+        };
         let names = || key.labels().map(Label::key);
-        match self.directives.iter_mut().find(|directive| directive.dimensions[0].iter().copied().eq(names())) {
+        match self
+            .directives
+            .iter_mut()
+            .find(|directive| directive.dimensions[0].iter().copied().eq(names()))
+        {
             Some(directive) => directive.metrics.push(definition),
             None => self.directives.push(Directive {
                 namespace: self.namespace,
@@ -87,7 +102,10 @@ impl Serialize for Document<'_> {
             cloud_watch_metrics: &'a [Directive<'a>],
         }
         let mut members = serializer.serialize_map(None)?;
-        let aws = Aws { timestamp: self.timestamp, cloud_watch_metrics: &self.directives };
+        let aws = Aws {
+            timestamp: self.timestamp,
+            cloud_watch_metrics: &self.directives,
+        };
         members.serialize_entry("_aws", &aws)?;
         for label in &self.labels {
             members.serialize_entry(label.key(), label.value())?;

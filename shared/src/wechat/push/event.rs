@@ -1,7 +1,8 @@
 //! What a pushed message says.
 //!
-//! Source: `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes` and
-//! `developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html`
+//! Source:
+//! `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes`
+//! and `developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html`
 
 use std::fmt;
 
@@ -28,19 +29,22 @@ pub struct Push {
 /// What a pushed message says.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Event {
-    /// `user_authorization_revoke`: a user took back what the mini-program was allowed to know. It has to be deleted.
+    /// `user_authorization_revoke`: a user took back what the mini-program was allowed to know. It
+    /// has to be deleted.
     AuthorizationRevoked {
         /// Whose.
         open_id: OpenId,
         /// What.
         grants: Vec<Grant>,
     },
-    /// `user_info_modified`: WeChat removed name and picture of a user for being a risk, and asks for the same here.
+    /// `user_info_modified`: WeChat removed name and picture of a user for being a risk, and asks
+    /// for the same here.
     UserInfoModified {
         /// Whose.
         open_id: OpenId,
     },
-    /// `user_authorization_cancellation`: a user's account is gone, and all that is known of the user has to go.
+    /// `user_authorization_cancellation`: a user's account is gone, and all that is known of the
+    /// user has to go.
     AuthorizationCancelled {
         /// Whose.
         open_id: OpenId,
@@ -108,7 +112,12 @@ impl Push {
     pub fn read(app_id: AppId, message: &str) -> Result<Self, FormatError> {
         let (format, fields) = Format::read(message)?;
         let event = Event::read(&fields).unwrap_or(Event::Unknown);
-        Ok(Self { app_id, format, event, fields })
+        Ok(Self {
+            app_id,
+            format,
+            event,
+            fields,
+        })
     }
 
     /// A field as text; numbers too, which XML does not have.
@@ -120,22 +129,42 @@ impl Push {
     /// What kind of message it is, by WeChat's word for it, for logs. No content.
     #[must_use]
     pub fn kind(&self) -> String {
-        let named = self.text("Event").or_else(|| self.text("MsgType")).unwrap_or_default();
+        let named = self
+            .text("Event")
+            .or_else(|| self.text("MsgType"))
+            .unwrap_or_default();
         let is_word = |text: &str| {
-            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            (1..=64).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
-        if is_word(&named) { named } else { "unknown".to_owned() }
+        if is_word(&named) {
+            named
+        } else {
+            "unknown".to_owned()
+        }
     }
 
-    /// The same for each delivery of one message, another one for every other message: SHA-256 as hexadecimal digits.
+    /// The same for each delivery of one message, another one for every other message: SHA-256 as
+    /// hexadecimal digits.
     ///
-    /// Messages have an id. Events have none; WeChat's advice to go by sender and second would take the revocations of
-    /// two users for one, as the sender of those is WeChat itself: so all that an event says counts.
+    /// Messages have an id. Events have none; WeChat's advice to go by sender and second would take
+    /// the revocations of two users for one, as the sender of those is WeChat itself: so all that
+    /// an event says counts.
     #[must_use]
     pub fn id(&self) -> String {
-        let hash = Sha256::new().chain_update(self.app_id.as_str()).chain_update([0]);
-        let hash = match self.text("MsgId").filter(|id| !id.is_empty() && self.text("Event").is_none()) {
-            Some(id) => hash.chain_update("message").chain_update([0]).chain_update(id),
+        let hash = Sha256::new()
+            .chain_update(self.app_id.as_str())
+            .chain_update([0]);
+        let hash = match self
+            .text("MsgId")
+            .filter(|id| !id.is_empty() && self.text("Event").is_none())
+        {
+            Some(id) => hash
+                .chain_update("message")
+                .chain_update([0])
+                .chain_update(id),
             None => hash.chain_update(serde_json::to_vec(&self.fields).unwrap_or_default()),
         };
         hex::encode(hash.finalize())
@@ -147,16 +176,30 @@ impl Event {
         let field = |name: &str| text(fields, name);
         let open_id = |name: &str| field(name).and_then(|id| id.parse::<OpenId>().ok());
         let kind = field("MsgType")?.to_ascii_lowercase();
-        let kind = if kind == "event" { field("Event")? } else { kind };
+        let kind = if kind == "event" {
+            field("Event")?
+        } else {
+            kind
+        };
         Some(match kind.as_str() {
-            "user_authorization_revoke" => {
-                Self::AuthorizationRevoked { open_id: open_id("OpenID")?, grants: grants(&field("RevokeInfo")?) }
-            }
-            "user_info_modified" => Self::UserInfoModified { open_id: open_id("OpenID")? },
-            "user_authorization_cancellation" => Self::AuthorizationCancelled { open_id: open_id("OpenID")? },
+            "user_authorization_revoke" => Self::AuthorizationRevoked {
+                open_id: open_id("OpenID")?,
+                grants: grants(&field("RevokeInfo")?),
+            },
+            "user_info_modified" => Self::UserInfoModified {
+                open_id: open_id("OpenID")?,
+            },
+            "user_authorization_cancellation" => Self::AuthorizationCancelled {
+                open_id: open_id("OpenID")?,
+            },
             "wxa_media_check" => Self::MediaChecked(MediaCheck::read(fields)?),
-            "debug_demo" => Self::DebugDemo { text: field("debug_str")? },
-            "text" => Self::Text { open_id: open_id("FromUserName")?, content: field("Content")? },
+            "debug_demo" => Self::DebugDemo {
+                text: field("debug_str")?,
+            },
+            "text" => Self::Text {
+                open_id: open_id("FromUserName")?,
+                content: field("Content")?,
+            },
             "image" => Self::Image {
                 open_id: open_id("FromUserName")?,
                 pic_url: field("PicUrl")?,
@@ -173,7 +216,9 @@ impl MediaCheck {
         let told = |name: &str| result.and_then(|result| text(result, name));
         Some(Self {
             trace_id: text(fields, "trace_id")?,
-            errcode: text(fields, "errcode").and_then(|code| code.parse().ok()).unwrap_or_default(),
+            errcode: text(fields, "errcode")
+                .and_then(|code| code.parse().ok())
+                .unwrap_or_default(),
             suggest: told("suggest"),
             label: told("label").and_then(|label| label.parse().ok()),
         })
@@ -182,7 +227,10 @@ impl MediaCheck {
 
 /// WeChat documents one number; should it ever send several, none may be overlooked.
 fn grants(numbers: &str) -> Vec<Grant> {
-    numbers.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok().map(Grant)).collect()
+    numbers
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok().map(Grant))
+        .collect()
 }
 
 fn text(fields: &Fields, name: &str) -> Option<String> {
@@ -195,7 +243,10 @@ fn text(fields: &Fields, name: &str) -> Option<String> {
 
 impl fmt::Debug for Push {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Push").field("app_id", &self.app_id).field("event", &self.event).finish_non_exhaustive()
+        f.debug_struct("Push")
+            .field("app_id", &self.app_id)
+            .field("event", &self.event)
+            .finish_non_exhaustive()
     }
 }
 
@@ -238,22 +289,47 @@ mod tests {
         assert!(push(REVOKED).event == expected);
         let json = r#"{"MsgType":"Event","Event":"user_authorization_revoke"," OpenID":"owAqB1nqaOYYWl0Ng484G2z5NIwU","RevokeInfo":8}"#;
         assert!(push(json).event == expected);
-        assert_eq!(grants("6,19|20"), [Grant::NICKNAME_AND_AVATAR, Grant::CHOSEN_NICKNAME, Grant::CHOSEN_AVATAR]);
+        assert_eq!(
+            grants("6,19|20"),
+            [
+                Grant::NICKNAME_AND_AVATAR,
+                Grant::CHOSEN_NICKNAME,
+                Grant::CHOSEN_AVATAR
+            ]
+        );
     }
 
     #[test]
     fn each_documented_kind_is_a_value_of_its_own() {
         let event = |rest: &str| push(&format!(r#"{{"FromUserName":"o1",{rest}}}"#)).event;
-        let named = |name: &str, rest: &str| event(&format!(r#""MsgType":"event","Event":"{name}",{rest}"#));
+        let named = |name: &str, rest: &str| {
+            event(&format!(r#""MsgType":"event","Event":"{name}",{rest}"#))
+        };
         let o2 = open_id("o2");
-        assert!(named("user_info_modified", r#""OpenID":"o2""#) == Event::UserInfoModified { open_id: o2.clone() });
+        assert!(
+            named("user_info_modified", r#""OpenID":"o2""#)
+                == Event::UserInfoModified {
+                    open_id: o2.clone()
+                }
+        );
         let cancelled = named("user_authorization_cancellation", r#""OpenID":"o2""#);
         assert!(cancelled == Event::AuthorizationCancelled { open_id: o2 });
-        assert!(named("debug_demo", r#""debug_str":"hi""#) == Event::DebugDemo { text: "hi".into() });
+        assert!(
+            named("debug_demo", r#""debug_str":"hi""#) == Event::DebugDemo { text: "hi".into() }
+        );
         let text = event(r#""MsgType":"text","Content":"hi","MsgId":1"#);
-        assert!(text == Event::Text { open_id: open_id("o1"), content: "hi".into() });
+        assert!(
+            text == Event::Text {
+                open_id: open_id("o1"),
+                content: "hi".into()
+            }
+        );
         let image = event(r#""MsgType":"image","PicUrl":"http://p","MediaId":"m","MsgId":1"#);
-        let expected = Event::Image { open_id: open_id("o1"), pic_url: "http://p".into(), media_id: "m".into() };
+        let expected = Event::Image {
+            open_id: open_id("o1"),
+            pic_url: "http://p".into(),
+            media_id: "m".into(),
+        };
         assert!(image == expected);
     }
 
@@ -268,8 +344,12 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let risky = check(r#""result":{"suggest":"risky","label":20001},"errcode":0"#);
-        let expected =
-            MediaCheck { trace_id: "t1".into(), errcode: 0, suggest: Some("risky".into()), label: Some(20001) };
+        let expected = MediaCheck {
+            trace_id: "t1".into(),
+            errcode: 0,
+            suggest: Some("risky".into()),
+            label: Some(20001),
+        };
         assert_eq!(risky, expected);
         let failed = check(r#""detail":[],"errcode":43104,"errmsg":"no permission""#);
         assert_eq!((failed.errcode, failed.suggest), (43104, None));
@@ -287,7 +367,10 @@ mod tests {
         ] {
             let push = push(message);
             assert!(push.event == Event::Unknown, "{message}");
-            assert_eq!(Value::Object(push.fields), serde_json::from_str::<Value>(message).unwrap());
+            assert_eq!(
+                Value::Object(push.fields),
+                serde_json::from_str::<Value>(message).unwrap()
+            );
         }
     }
 
@@ -295,16 +378,27 @@ mod tests {
     fn deliveries_of_one_message_have_one_id() {
         let id = |message: &str| push(message).id();
         let text = |content: &str, id: &str| {
-            format!(r#"{{"FromUserName":"o1","CreateTime":1,"MsgType":"text","Content":"{content}","MsgId":{id}}}"#)
+            format!(
+                r#"{{"FromUserName":"o1","CreateTime":1,"MsgType":"text","Content":"{content}","MsgId":{id}}}"#
+            )
         };
         assert_eq!(id(&text("a", "1")), id(&text("a ", "1")));
         assert_ne!(id(&text("a", "1")), id(&text("a", "2")));
-        assert_eq!(id(&text("a", "1")), id("<xml><MsgType>text</MsgType><MsgId>1</MsgId></xml>"));
+        assert_eq!(
+            id(&text("a", "1")),
+            id("<xml><MsgType>text</MsgType><MsgId>1</MsgId></xml>")
+        );
         let event = |user: &str| {
-            format!(r#"{{"FromUserName":"o1","CreateTime":1,"MsgType":"event","Event":"e","OpenID":"{user}"}}"#)
+            format!(
+                r#"{{"FromUserName":"o1","CreateTime":1,"MsgType":"event","Event":"e","OpenID":"{user}"}}"#
+            )
         };
         assert_eq!(id(&event("o2")), id(&event("o2")));
-        assert_ne!(id(&event("o2")), id(&event("o3")), "one second, one sender, two users");
+        assert_ne!(
+            id(&event("o2")),
+            id(&event("o3")),
+            "one second, one sender, two users"
+        );
         let other_app = Push::read("wx2".parse().unwrap(), &event("o2")).unwrap();
         assert_ne!(id(&event("o2")), other_app.id());
     }
@@ -313,7 +407,13 @@ mod tests {
     fn debug_and_kind_show_no_content() {
         let push = push(r#"{"FromUserName":"o1","MsgType":"text","Content":"my secret"}"#);
         let shown = format!("{push:?} {}", push.kind());
-        assert!(shown.contains("Text") && !shown.contains("secret") && !shown.contains("o1"), "{shown}");
-        assert_eq!(super::tests::push(r#"{"MsgType":"event","Event":"a\nb"}"#).kind(), "unknown");
+        assert!(
+            shown.contains("Text") && !shown.contains("secret") && !shown.contains("o1"),
+            "{shown}"
+        );
+        assert_eq!(
+            super::tests::push(r#"{"MsgType":"event","Event":"a\nb"}"#).kind(),
+            "unknown"
+        );
     }
 }

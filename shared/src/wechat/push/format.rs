@@ -1,11 +1,13 @@
-//! The two forms of a pushed message: JSON, or XML. Which of them, the mini-program's console decides.
+//! The two forms of a pushed message: JSON, or XML. Which of them, the mini-program's console
+//! decides.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::xml;
 
-/// The fields of a message, by WeChat's names. In XML every value is a text, an object, or a list of those.
+/// The fields of a message, by WeChat's names. In XML every value is a text, an object, or a list
+/// of those.
 pub type Fields = Map<String, Value>;
 
 /// Neither JSON nor XML, or not as WeChat writes it.
@@ -60,7 +62,10 @@ impl Format {
 fn read_json(body: &str) -> Result<Fields, FormatError> {
     let fields: Fields = serde_json::from_str(body).map_err(|_| FormatError)?;
     // WeChat's own samples have names with a blank in front.
-    Ok(fields.into_iter().map(|(name, value)| (name.trim().to_owned(), value)).collect())
+    Ok(fields
+        .into_iter()
+        .map(|(name, value)| (name.trim().to_owned(), value))
+        .collect())
 }
 
 #[cfg(test)]
@@ -71,14 +76,22 @@ mod tests {
     use super::*;
 
     fn fields(value: Value) -> Fields {
-        let Value::Object(fields) = value else { panic!("no object: {value}") };
+        let Value::Object(fields) = value else {
+            panic!("no object: {value}")
+        };
         fields
     }
 
     #[test]
     fn the_body_says_what_it_is() {
-        assert_eq!(Format::read(" {\"a\":1}\n").unwrap(), (Format::Json, fields(json!({"a": 1}))));
-        assert_eq!(Format::read("\n<xml><a>1</a></xml> ").unwrap(), (Format::Xml, fields(json!({"a": "1"}))));
+        assert_eq!(
+            Format::read(" {\"a\":1}\n").unwrap(),
+            (Format::Json, fields(json!({"a": 1})))
+        );
+        assert_eq!(
+            Format::read("\n<xml><a>1</a></xml> ").unwrap(),
+            (Format::Xml, fields(json!({"a": "1"})))
+        );
         for neither in ["", "  ", "[]", "\"a\"", "a=1", "{", "{\"a\":1}}", "null"] {
             assert_eq!(Format::read(neither), Err(FormatError), "{neither}");
         }

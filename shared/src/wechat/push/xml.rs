@@ -1,5 +1,5 @@
-//! The little of XML that WeChat uses. A document type, with it every entity, and processing instructions are refused;
-//! depth and number of elements are bounded.
+//! The little of XML that WeChat uses. A document type, with it every entity, and processing
+//! instructions are refused; depth and number of elements are bounded.
 
 use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
 use serde_json::Value;
@@ -20,12 +20,20 @@ struct Element {
 
 impl Element {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), text: String::new(), children: Fields::new() }
+        Self {
+            name: name.to_owned(),
+            text: String::new(),
+            children: Fields::new(),
+        }
     }
 
     /// Its text, or what is in it. Text between elements is only there to look good.
     fn into_value(self) -> Value {
-        if self.children.is_empty() { Value::String(self.text) } else { Value::Object(self.children) }
+        if self.children.is_empty() {
+            Value::String(self.text)
+        } else {
+            Value::Object(self.children)
+        }
     }
 
     /// A name that comes again makes a list.
@@ -52,7 +60,8 @@ struct Document {
 impl Document {
     fn start(&mut self, name: &str) -> Result<(), FormatError> {
         self.elements += 1;
-        let fits = self.open.len() < MAX_DEPTH && self.elements <= MAX_ELEMENTS && self.root.is_none();
+        let fits =
+            self.open.len() < MAX_DEPTH && self.elements <= MAX_ELEMENTS && self.root.is_none();
         let is_root = self.open.is_empty();
         if !fits || (is_root && name != ROOT) {
             return Err(FormatError);
@@ -101,7 +110,10 @@ pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
             Event::End(_) => document.end()?,
             Event::Text(text) => document.text(&text.xml10_content())?,
             Event::CData(text) => document.text(&text.xml10_content())?,
-            Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(|_| FormatError)? {
+            Event::GeneralRef(reference) => match reference
+                .resolve_char_ref()
+                .map_err(|_| FormatError)?
+            {
                 Some(character) => document.text(character.encode_utf8(&mut [0; 4]))?,
                 None => document.text(resolve_predefined_entity(&reference).ok_or(FormatError)?)?,
             },
@@ -123,7 +135,11 @@ pub(super) fn write(fields: &Fields) -> Result<String, FormatError> {
 fn write_fields(fields: &Fields, out: &mut String) -> Result<(), FormatError> {
     for (name, value) in fields {
         let one = std::slice::from_ref(value);
-        for value in if let Value::Array(values) = value { values } else { one } {
+        for value in if let Value::Array(values) = value {
+            values
+        } else {
+            one
+        } {
             write_element(name, value, out)?;
         }
     }
@@ -132,7 +148,9 @@ fn write_fields(fields: &Fields, out: &mut String) -> Result<(), FormatError> {
 
 fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), FormatError> {
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     if !is_name {
         return Err(FormatError);
     }
@@ -149,7 +167,8 @@ fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), Form
     Ok(())
 }
 
-/// A section can't hold its own end, and a document can't hold most control characters (XML 1.0 §2.2).
+/// A section can't hold its own end, and a document can't hold most control characters (XML 1.0
+/// §2.2).
 fn write_cdata(text: &str, out: &mut String) {
     let allowed = |character: &char| match character {
         '\t' | '\n' | '\r' => true,
@@ -175,14 +194,19 @@ mod tests {
     #[test]
     fn texts_cdata_and_references_are_read_as_one() {
         let body = "<?xml version=\"1.0\"?>\n<!-- no -->\n<xml>\n <a><![CDATA[<b>&amp;]]> c</a>\n <d>&lt;&#x4f60;&#22909;&amp;</d><e/>\n</xml>\n";
-        assert_eq!(value(body), json!({"a": "<b>&amp; c", "d": "<你好&", "e": ""}));
+        assert_eq!(
+            value(body),
+            json!({"a": "<b>&amp; c", "d": "<你好&", "e": ""})
+        );
     }
 
     #[test]
     fn elements_in_elements_are_objects_and_a_name_that_comes_again_makes_a_list() {
-        let body =
-            "<xml><result><suggest>risky</suggest><label>20001</label></result><d>1</d><d>2</d><d><x>3</x></d></xml>";
-        assert_eq!(value(body), json!({"result": {"suggest": "risky", "label": "20001"}, "d": ["1", "2", {"x": "3"}]}));
+        let body = "<xml><result><suggest>risky</suggest><label>20001</label></result><d>1</d><d>2</d><d><x>3</x></d></xml>";
+        assert_eq!(
+            value(body),
+            json!({"result": {"suggest": "risky", "label": "20001"}, "d": ["1", "2", {"x": "3"}]})
+        );
     }
 
     #[test]
@@ -207,16 +231,30 @@ mod tests {
 
     #[test]
     fn no_entity_is_ever_declared_expanded_or_fetched() {
-        let laughs = "<!DOCTYPE xml [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\">]><xml><c>&b;</c></xml>";
-        let file = "<!DOCTYPE xml [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><xml><c>&f;</c></xml>";
-        for body in [laughs, file, "<!DOCTYPE xml><xml></xml>", "<xml><c>&b;</c></xml>", "<xml><?php x ?></xml>"] {
+        let laughs =
+            "<!DOCTYPE xml [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\">]><xml><c>&b;</c></xml>";
+        let file =
+            "<!DOCTYPE xml [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><xml><c>&f;</c></xml>";
+        for body in [
+            laughs,
+            file,
+            "<!DOCTYPE xml><xml></xml>",
+            "<xml><c>&b;</c></xml>",
+            "<xml><?php x ?></xml>",
+        ] {
             assert_eq!(read(body), Err(FormatError), "{body}");
         }
     }
 
     #[test]
     fn depth_and_number_of_elements_are_bounded() {
-        let deep = |depth: usize| format!("<xml>{}{}</xml>", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+        let deep = |depth: usize| {
+            format!(
+                "<xml>{}{}</xml>",
+                "<a>".repeat(depth - 1),
+                "</a>".repeat(depth - 1)
+            )
+        };
         assert!(read(&deep(MAX_DEPTH)).is_ok());
         assert_eq!(read(&deep(MAX_DEPTH + 1)), Err(FormatError));
         assert_eq!(read(&deep(10_000)), Err(FormatError));

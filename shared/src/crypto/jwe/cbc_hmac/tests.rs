@@ -6,8 +6,8 @@ use sha2::{Sha256, Sha512};
 use super::*;
 use crate::crypto::jwe::Enc;
 
-/// The examples of RFC 7516 (appendices A and B), RFC 7518 (appendix B) and RFC 7520 (§5) whose content is encrypted as
-/// ours can be, or with the small sister of `A256CBC-HS512`.
+/// The examples of RFC 7516 (appendices A and B), RFC 7518 (appendix B) and RFC 7520 (§5) whose
+/// content is encrypted as ours can be, or with the small sister of `A256CBC-HS512`.
 #[test]
 fn the_examples_of_the_standards() {
     let examples: Value = serde_json::from_str(include_str!("../data/rfc.json")).unwrap();
@@ -15,8 +15,8 @@ fn the_examples_of_the_standards() {
     assert_eq!(examples.len(), 7);
     for example in examples {
         let text = |name: &str| example[name].as_str().unwrap();
-        let [key, iv, ciphertext, tag] =
-            ["key", "iv", "ciphertext", "tag"].map(|name| URL_SAFE_NO_PAD.decode(text(name)).unwrap());
+        let [key, iv, ciphertext, tag] = ["key", "iv", "ciphertext", "tag"]
+            .map(|name| URL_SAFE_NO_PAD.decode(text(name)).unwrap());
         let (aad, plaintext) = (text("aad").as_bytes(), text("plaintext").as_bytes());
         let open = |tag: &[u8]| {
             let sealed = (&*ciphertext, tag);
@@ -33,13 +33,23 @@ fn the_examples_of_the_standards() {
             _ => Enc::A256Gcm.seal(&key, &iv, aad, plaintext),
         };
         assert_eq!(open(&tag).unwrap(), plaintext, "{}", text("name"));
-        assert_eq!(sealed, Some((ciphertext.clone(), tag.clone())), "{}", text("name"));
+        assert_eq!(
+            sealed,
+            Some((ciphertext.clone(), tag.clone())),
+            "{}",
+            text("name")
+        );
         for bit in 0..tag.len() * 8 {
             let mut changed = tag.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(open(&changed), Err(JweError), "{} bit {bit}", text("name"));
         }
-        assert_eq!(open(&tag[..tag.len() - 1]), Err(JweError), "{}", text("name"));
+        assert_eq!(
+            open(&tag[..tag.len() - 1]),
+            Err(JweError),
+            "{}",
+            text("name")
+        );
         assert_eq!(open(b""), Err(JweError), "{}", text("name"));
     }
 }
@@ -48,8 +58,16 @@ fn the_examples_of_the_standards() {
 fn keys_of_another_length_are_refused() {
     for len in [0, 1, 32, 63, 65, 128] {
         let key = vec![7; len];
-        assert_eq!(seal::<Aes256, Sha512>(&key, &[0; 16], b"", b"text"), None, "{len}");
+        assert_eq!(
+            seal::<Aes256, Sha512>(&key, &[0; 16], b"", b"text"),
+            None,
+            "{len}"
+        );
         let sealed: (&[u8], &[u8]) = (&[0; 16], &vec![0; len / 2]);
-        assert_eq!(open::<Aes256, Sha512>(&key, &[0; 16], b"", sealed), Err(JweError), "{len}");
+        assert_eq!(
+            open::<Aes256, Sha512>(&key, &[0; 16], b"", sealed),
+            Err(JweError),
+            "{len}"
+        );
     }
 }

@@ -19,13 +19,21 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// From the answer to `CLUSTER SLOTS` of the node at `asked`: of each range its primary. None when it says nothing
-    /// that can be used.
+    /// From the answer to `CLUSTER SLOTS` of the node at `asked`: of each range its primary. None
+    /// when it says nothing that can be used.
     pub(super) fn parse(answer: &Value, asked: &Address) -> Option<Self> {
-        let Value::Array(entries) = answer else { return None };
-        let mut ranges: Vec<_> = entries.iter().filter_map(|entry| range(entry, asked)).collect();
+        let Value::Array(entries) = answer else {
+            return None;
+        };
+        let mut ranges: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| range(entry, asked))
+            .collect();
         ranges.sort();
-        (!ranges.is_empty()).then_some(Self { ranges, moved: Vec::new() })
+        (!ranges.is_empty()).then_some(Self {
+            ranges,
+            moved: Vec::new(),
+        })
     }
 
     /// Who has this slot.
@@ -34,7 +42,10 @@ impl Slots {
             return Some(address);
         }
         let at = self.ranges.partition_point(|(_, last, _)| *last < slot);
-        self.ranges.get(at).filter(|(first, ..)| *first <= slot).map(|(.., address)| address)
+        self.ranges
+            .get(at)
+            .filter(|(first, ..)| *first <= slot)
+            .map(|(.., address)| address)
     }
 
     /// A slot has moved.
@@ -50,19 +61,35 @@ impl Slots {
 
     /// All primaries, each once.
     pub(super) fn owners(&self) -> Vec<Address> {
-        let mut owners: Vec<_> = self.ranges.iter().map(|(.., owner)| owner.clone()).collect();
+        let mut owners: Vec<_> = self
+            .ranges
+            .iter()
+            .map(|(.., owner)| owner.clone())
+            .collect();
         owners.sort();
         owners.dedup();
         owners
     }
 }
 
-/// `[first, last, [host, port, …], replica…]`. A host that is empty or null is that of the node that was asked; `?` is
-/// one that nobody knows.
+/// `[first, last, [host, port, …], replica…]`. A host that is empty or null is that of the node
+/// that was asked; `?` is one that nobody knows.
 fn range(entry: &Value, asked: &Address) -> Option<(Slot, Slot, Address)> {
-    let Value::Array(parts) = entry else { return None };
-    let [Value::Int(first), Value::Int(last), Value::Array(primary), ..] = parts.as_slice() else { return None };
-    let [host, Value::Int(port), ..] = primary.as_slice() else { return None };
+    let Value::Array(parts) = entry else {
+        return None;
+    };
+    let [
+        Value::Int(first),
+        Value::Int(last),
+        Value::Array(primary),
+        ..,
+    ] = parts.as_slice()
+    else {
+        return None;
+    };
+    let [host, Value::Int(port), ..] = primary.as_slice() else {
+        return None;
+    };
     let host = match host {
         Value::BulkString(host) => String::from_utf8(host.clone()).ok()?,
         Value::Nil => String::new(),
@@ -76,11 +103,15 @@ fn range(entry: &Value, asked: &Address) -> Option<(Slot, Slot, Address)> {
     Some((
         Slot::try_from(*first).ok()?,
         Slot::try_from(*last).ok()?,
-        Address { host, port: u16::try_from(*port).ok()? },
+        Address {
+            host,
+            port: u16::try_from(*port).ok()?,
+        },
     ))
 }
 
-/// A key's slot: CRC16 (XMODEM) of its hash tag, the first `{…}` in it that is not empty, or of all of it.
+/// A key's slot: CRC16 (XMODEM) of its hash tag, the first `{…}` in it that is not empty, or of all
+/// of it.
 pub(super) fn slot(key: &[u8]) -> Slot {
     crc16(hash_tag(key).unwrap_or(key)) % SLOTS
 }
@@ -93,7 +124,9 @@ fn hash_tag(key: &[u8]) -> Option<&[u8]> {
 
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| (crc << 1) ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 })
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
+            (crc << 1) ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 }
+        })
     })
 }
 
@@ -102,16 +135,30 @@ mod tests {
     use super::*;
 
     fn at(host: &str, port: u16) -> Address {
-        Address { host: host.to_owned(), port }
+        Address {
+            host: host.to_owned(),
+            port,
+        }
     }
 
     /// `CLUSTER SLOTS` as Redis 7 answers it.
     fn answer(ranges: &[(i64, i64, Option<&str>, i64)]) -> Value {
         let range = |(first, last, host, port): &(i64, i64, Option<&str>, i64)| {
-            let host = host.map_or(Value::Nil, |host| Value::BulkString(host.as_bytes().to_vec()));
-            let node =
-                Value::Array(vec![host, Value::Int(*port), Value::BulkString(b"id".to_vec()), Value::Array(vec![])]);
-            Value::Array(vec![Value::Int(*first), Value::Int(*last), node.clone(), node])
+            let host = host.map_or(Value::Nil, |host| {
+                Value::BulkString(host.as_bytes().to_vec())
+            });
+            let node = Value::Array(vec![
+                host,
+                Value::Int(*port),
+                Value::BulkString(b"id".to_vec()),
+                Value::Array(vec![]),
+            ]);
+            Value::Array(vec![
+                Value::Int(*first),
+                Value::Int(*last),
+                node.clone(),
+                node,
+            ])
         };
         Value::Array(ranges.iter().map(range).collect())
     }
@@ -129,7 +176,11 @@ mod tests {
     #[test]
     fn every_slot_has_the_owner_that_was_named() {
         let asked = at("seed", 1);
-        let answer = answer(&[(5461, 10_922, Some("b"), 2), (0, 5460, None, 1), (10_923, 16_000, Some(""), 3)]);
+        let answer = answer(&[
+            (5461, 10_922, Some("b"), 2),
+            (0, 5460, None, 1),
+            (10_923, 16_000, Some(""), 3),
+        ]);
         let slots = Slots::parse(&answer, &asked).unwrap();
         assert_eq!(slots.owner(0), Some(&at("seed", 1)));
         assert_eq!(slots.owner(5460), Some(&at("seed", 1)));
@@ -144,20 +195,29 @@ mod tests {
         let mut slots = Slots::parse(&answer(&[(0, 16_383, Some("a"), 1)]), &at("a", 1)).unwrap();
         slots.learn(7, at("b", 2));
         slots.learn(7, at("c", 3));
-        assert_eq!((slots.owner(7), slots.owner(8)), (Some(&at("c", 3)), Some(&at("a", 1))));
+        assert_eq!(
+            (slots.owner(7), slots.owner(8)),
+            (Some(&at("c", 3)), Some(&at("a", 1)))
+        );
     }
 
     #[test]
     fn a_node_that_knows_nothing_is_not_believed() {
         assert_eq!(Slots::parse(&Value::Array(vec![]), &at("a", 1)), None);
-        assert_eq!(Slots::parse(&answer(&[(0, 9, Some("?"), 1)]), &at("a", 1)), None);
+        assert_eq!(
+            Slots::parse(&answer(&[(0, 9, Some("?"), 1)]), &at("a", 1)),
+            None
+        );
         assert_eq!(Slots::parse(&Value::Okay, &at("a", 1)), None);
     }
 
     #[test]
     fn redirections_are_read() {
         let asked = at("seed", 1);
-        assert_eq!(Address::parse("10.0.0.1:6381", &asked), Some(at("10.0.0.1", 6381)));
+        assert_eq!(
+            Address::parse("10.0.0.1:6381", &asked),
+            Some(at("10.0.0.1", 6381))
+        );
         assert_eq!(Address::parse("::1:6381", &asked), Some(at("::1", 6381)));
         assert_eq!(Address::parse(":6381", &asked), Some(at("seed", 6381)));
         assert_eq!(Address::parse("nonsense", &asked), None);

@@ -14,7 +14,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self { gate: Gate::new(PATIENCE), now: Moment::now(&Clock::System) }
+        Self {
+            gate: Gate::new(PATIENCE),
+            now: Moment::now(&Clock::System),
+        }
     }
 
     /// Open, with a connection that has answered.
@@ -63,7 +66,10 @@ fn the_first_question_connects_and_the_others_wait_for_the_same_attempt() {
 fn a_failure_shuts_the_gate_for_everybody_at_once() {
     let mut stage = Stage::shut();
     assert_eq!(stage.admit(), None);
-    assert!(!stage.gate.failed(1, stage.now, false), "the others that waited change nothing");
+    assert!(
+        !stage.gate.failed(1, stage.now, false),
+        "the others that waited change nothing"
+    );
 }
 
 #[test]
@@ -139,7 +145,11 @@ fn a_lost_connection_is_replaced_at_once() {
     stage.gate.lost(1);
     assert_eq!(stage.admit(), Some(2));
     stage.gate.lost(1);
-    assert_eq!(stage.admit(), Some(2), "a second question that lost the first connection");
+    assert_eq!(
+        stage.admit(),
+        Some(2),
+        "a second question that lost the first connection"
+    );
     assert_eq!(stage.gate.ended(2, false, stage.now), Some(Turn::Shut));
     assert_eq!(stage.admit(), None);
 }
@@ -153,7 +163,9 @@ fn a_freeze_ends_a_rest_whichever_clock_stood_still() {
 
     let mut stage = Stage::shut();
     // The wall clock is set back by an hour.
-    stage.now = stage.now.after(Duration::from_millis(250), SignedDuration::from_hours(-1));
+    stage.now = stage
+        .now
+        .after(Duration::from_millis(250), SignedDuration::from_hours(-1));
     stage.admit();
     assert_eq!(stage.gate.attempts, 2);
 }
@@ -172,7 +184,11 @@ fn an_attempt_that_a_freeze_cut_short_is_followed_by_another_at_once() {
     stage.freeze();
     // Or its time was up as soon as the instance woke.
     stage.gate.ended(3, false, stage.now);
-    assert_eq!((stage.admit(), stage.gate.attempts), (Some(4), 4), "the third one is waited for");
+    assert_eq!(
+        (stage.admit(), stage.gate.attempts),
+        (Some(4), 4),
+        "the third one is waited for"
+    );
 }
 
 #[test]

@@ -19,7 +19,11 @@ struct Buckets(Vec<Option<Bytes>>);
 
 impl Buckets {
     fn new<const N: usize>(stored: [Option<&str>; N]) -> Self {
-        Self(stored.map(|value| value.map(|text| Bytes::copy_from_slice(text.as_bytes()))).into())
+        Self(
+            stored
+                .map(|value| value.map(|text| Bytes::copy_from_slice(text.as_bytes())))
+                .into(),
+        )
     }
 
     fn take(&mut self, now: Micros, charge: &Charge) -> (Decision, Vec<Write>) {
@@ -39,7 +43,9 @@ impl Buckets {
     }
 
     fn text(&self, at: usize) -> Option<&str> {
-        self.0[at].as_deref().map(|bytes| str::from_utf8(bytes).unwrap())
+        self.0[at]
+            .as_deref()
+            .map(|bytes| str::from_utf8(bytes).unwrap())
     }
 }
 
@@ -50,7 +56,10 @@ fn micros(number: u64) -> Duration {
 #[test]
 fn the_keys_share_the_identitys_slot() {
     let charge = Charge::new(identity(), vec![policy("user", 1, 1).price(1).unwrap()]);
-    assert_eq!(charge.keys(), ["{u:00000000-0000-0000-0000-000000000000}:rl:user"]);
+    assert_eq!(
+        charge.keys(),
+        ["{u:00000000-0000-0000-0000-000000000000}:rl:user"]
+    );
 }
 
 #[test]
@@ -58,9 +67,24 @@ fn what_is_stored_is_the_moment_at_which_the_bucket_is_full() {
     let charge = Charge::new(identity(), vec![policy("a", 10, 1_500).price(3).unwrap()]);
     let mut buckets = Buckets::new([None]);
     let (decision, writes) = buckets.take(NOW, &charge);
-    assert_eq!(writes, [Write::Put(Bytes::from("1800000000004500"), Duration::from_millis(5))]);
-    let [verdict] = decision.verdicts[..] else { panic!("{decision:?}") };
-    assert_eq!((verdict.remaining(), verdict.reset_after, verdict.retry_after), (7, micros(4500), Duration::ZERO));
+    assert_eq!(
+        writes,
+        [Write::Put(
+            Bytes::from("1800000000004500"),
+            Duration::from_millis(5)
+        )]
+    );
+    let [verdict] = decision.verdicts[..] else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(
+        (
+            verdict.remaining(),
+            verdict.reset_after,
+            verdict.retry_after
+        ),
+        (7, micros(4500), Duration::ZERO)
+    );
     assert_eq!(verdict.grows_after(), micros(1500));
 }
 
@@ -72,8 +96,17 @@ fn a_denial_costs_nothing_and_says_how_long_to_wait() {
     assert!(buckets.admits(NOW, &Charge::new(identity(), vec![seven])));
     let (decision, writes) = buckets.take(NOW + 500, &Charge::new(identity(), vec![five]));
     assert_eq!(writes, [Write::Keep]);
-    let [verdict] = decision.verdicts[..] else { panic!("{decision:?}") };
-    assert_eq!((verdict.remaining(), verdict.reset_after, verdict.retry_after), (3, micros(6500), micros(1500)));
+    let [verdict] = decision.verdicts[..] else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(
+        (
+            verdict.remaining(),
+            verdict.reset_after,
+            verdict.retry_after
+        ),
+        (3, micros(6500), micros(1500))
+    );
     assert_eq!(verdict.grows_after(), micros(500));
     assert_eq!(decision.retry_after(), micros(1500));
 }
@@ -82,27 +115,48 @@ fn a_denial_costs_nothing_and_says_how_long_to_wait() {
 fn one_denial_keeps_the_other_buckets_untouched() {
     let charge = Charge::new(
         identity(),
-        vec![policy("wide", 10, 1000).price(1).unwrap(), policy("narrow", 1, 1000).price(1).unwrap()],
+        vec![
+            policy("wide", 10, 1000).price(1).unwrap(),
+            policy("narrow", 1, 1000).price(1).unwrap(),
+        ],
     );
     let mut buckets = Buckets::new([None, None]);
     assert!(buckets.admits(NOW, &charge));
     let before = buckets.0.clone();
     let (decision, _) = buckets.take(NOW, &charge);
     assert!(!decision.is_admitted());
-    assert_eq!(decision.denials().map(|verdict| verdict.policy().name()).collect::<Vec<_>>(), ["narrow"]);
+    assert_eq!(
+        decision
+            .denials()
+            .map(|verdict| verdict.policy().name())
+            .collect::<Vec<_>>(),
+        ["narrow"]
+    );
     assert_eq!(buckets.0, before);
 }
 
 #[test]
 fn a_shadow_denies_nothing_and_pays_nothing_when_it_would_have_denied() {
-    let narrow = policy("narrow", 1, 1000).price(1).unwrap().with_mode(Mode::Shadow);
-    let charge = Charge::new(identity(), vec![narrow, policy("wide", 10, 1000).price(1).unwrap()]);
+    let narrow = policy("narrow", 1, 1000)
+        .price(1)
+        .unwrap()
+        .with_mode(Mode::Shadow);
+    let charge = Charge::new(
+        identity(),
+        vec![narrow, policy("wide", 10, 1000).price(1).unwrap()],
+    );
     let mut buckets = Buckets::new([None, None]);
     assert!(buckets.admits(NOW, &charge));
     let (decision, writes) = buckets.take(NOW, &charge);
     assert!(decision.is_admitted());
     assert_eq!(decision.retry_after(), Duration::ZERO);
-    assert_eq!(decision.shadow_denials().map(|verdict| verdict.policy().name()).collect::<Vec<_>>(), ["narrow"]);
+    assert_eq!(
+        decision
+            .shadow_denials()
+            .map(|verdict| verdict.policy().name())
+            .collect::<Vec<_>>(),
+        ["narrow"]
+    );
     assert_eq!(writes[0], Write::Keep);
     assert_eq!(buckets.text(1), Some("1800000000002000"));
 }
@@ -123,9 +177,21 @@ fn a_debit_takes_what_is_there_and_no_more() {
 #[test]
 fn what_is_no_number_counts_as_a_full_bucket() {
     let charge = Charge::new(identity(), vec![policy("a", 10, 1000).price(1).unwrap()]);
-    for garbage in ["", "x", "-1", "1e300", "99999999999999999", "9007199254740992", "1800000000000000.5"] {
+    for garbage in [
+        "",
+        "x",
+        "-1",
+        "1e300",
+        "99999999999999999",
+        "9007199254740992",
+        "1800000000000000.5",
+    ] {
         let mut buckets = Buckets::new([Some(garbage)]);
-        assert_eq!(buckets.take(NOW, &charge).0.verdicts[0].remaining(), 9, "{garbage}");
+        assert_eq!(
+            buckets.take(NOW, &charge).0.verdicts[0].remaining(),
+            9,
+            "{garbage}"
+        );
     }
 }
 
@@ -135,7 +201,11 @@ fn after_the_clock_was_set_back_nobody_waits_longer_than_an_empty_bucket_takes()
     let mut buckets = Buckets::new([Some("1900000000000000")]);
     let (decision, _) = buckets.take(NOW, &charge);
     assert_eq!(decision.retry_after(), micros(1000));
-    assert_eq!(buckets.text(0), Some("1800000000010000"), "the denial has put the bucket right");
+    assert_eq!(
+        buckets.text(0),
+        Some("1800000000010000"),
+        "the denial has put the bucket right"
+    );
     assert!(buckets.admits(NOW + 1000, &charge));
 }
 

@@ -14,34 +14,57 @@ const NOW: Micros = 1_800_000_000_000_000;
 
 fn charge(user: u128, cost: u32) -> Charge {
     let policy = Policy::new("a", 10, 1, Duration::from_secs(1)).unwrap();
-    Charge::new(Identity::User(UserId(uuid::Uuid::from_u128(user))), vec![policy.price(cost).unwrap()])
+    Charge::new(
+        Identity::User(UserId(uuid::Uuid::from_u128(user))),
+        vec![policy.price(cost).unwrap()],
+    )
 }
 
 /// The decision that the store gives when the bucket is full again `full_in` milliseconds from now.
 fn decision(charge: &Charge, full_in: i64) -> Decision {
-    charge.decision(&charge.apply(NOW, &[Some((NOW + full_in * 1000).to_string().into())]).reply).unwrap()
+    charge
+        .decision(
+            &charge
+                .apply(NOW, &[Some((NOW + full_in * 1000).to_string().into())])
+                .reply,
+        )
+        .unwrap()
 }
 
 /// The same time after `start`, in milliseconds, on both clocks.
 fn after(start: Moment, time: u64) -> Moment {
-    start.after(Duration::from_millis(time), SignedDuration::from_millis(time.cast_signed()))
+    start.after(
+        Duration::from_millis(time),
+        SignedDuration::from_millis(time.cast_signed()),
+    )
 }
 
 #[test]
 fn a_denial_is_repeated_until_its_time_is_over() {
-    let (denials, charge, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
+    let (denials, charge, start) = (
+        Denials::new(Clock::System),
+        charge(1, 1),
+        Moment::now(&Clock::System),
+    );
     denials.remember_at(start, &charge, &decision(&charge, 10_000));
     let recalled = denials.recall_at(after(start, 400), &charge).unwrap();
     assert!(!recalled.is_admitted());
     assert_eq!(recalled.retry_after(), Duration::from_millis(600));
-    assert_eq!(recalled.verdicts[0].reset_after, Duration::from_millis(9600));
+    assert_eq!(
+        recalled.verdicts[0].reset_after,
+        Duration::from_millis(9600)
+    );
     assert_eq!(denials.recall_at(after(start, 1000), &charge), None);
     assert!(denials.lock().is_empty());
 }
 
 #[test]
 fn an_admission_is_not_remembered() {
-    let (denials, charge, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
+    let (denials, charge, start) = (
+        Denials::new(Clock::System),
+        charge(1, 1),
+        Moment::now(&Clock::System),
+    );
     denials.remember(&charge, &decision(&charge, 9000));
     assert_eq!(denials.recall_at(start, &charge), None);
 }
@@ -57,7 +80,11 @@ fn a_denied_price_says_nothing_of_a_lower_one() {
 
 #[test]
 fn another_identity_is_not_denied() {
-    let (denials, charge_1, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
+    let (denials, charge_1, start) = (
+        Denials::new(Clock::System),
+        charge(1, 1),
+        Moment::now(&Clock::System),
+    );
     denials.remember_at(start, &charge_1, &decision(&charge_1, 10_000));
     assert_eq!(denials.recall_at(start, &charge(2, 1)), None);
 }
@@ -67,7 +94,10 @@ fn the_one_not_met_for_longest_is_forgotten_first() {
     let (denials, start) = (Denials::new(Clock::System), Moment::now(&Clock::System));
     for user in 0..=CAPACITY.get() as u128 {
         denials.remember_at(start, &charge(user, 1), &decision(&charge(user, 1), 10_000));
-        assert!(denials.recall_at(start, &charge(0, 1)).is_some(), "met again and again");
+        assert!(
+            denials.recall_at(start, &charge(0, 1)).is_some(),
+            "met again and again"
+        );
     }
     assert_eq!(denials.lock().len(), CAPACITY.get());
     assert_eq!(denials.recall_at(start, &charge(1, 1)), None);
@@ -86,8 +116,10 @@ enum Pause {
 
 fn pauses() -> impl Strategy<Value = Vec<(u64, Pause)>> {
     // Both in one life would leave no clock to go by.
-    let unfair =
-        prop_oneof![Just(Just(Pause::Frozen).boxed()), Just((-100_000..100_000i64).prop_map(Pause::Set).boxed()),];
+    let unfair = prop_oneof![
+        Just(Just(Pause::Frozen).boxed()),
+        Just((-100_000..100_000i64).prop_map(Pause::Set).boxed()),
+    ];
     unfair.prop_flat_map(|unfair| vec((0u64..400, prop_oneof![Just(Pause::Fair), unfair]), 1..20))
 }
 
