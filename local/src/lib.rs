@@ -44,5 +44,5 @@ pub enum StartError {
     Metrics(String),
     /// Settings that can't be used.
     #[error("settings: {0}")]
-    Settings(#[from] shared::config::Problems),
+    Settings(#[from] shared::config::ConfigErrors),
 }

@@ -2,9 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use shared::config::{
-    Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, Problems,
-};
+use callback::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN};
+use shared::config::{ConfigErrors, Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET};
 
 /// The mini-program that the simulator knows when no real one is configured.
 pub const LOCAL_APP_ID: &str = "wx0000000000000001";
@@ -37,7 +36,7 @@ impl Settings {
     ///
     /// # Errors
     /// All that is wrong with them.
-    pub fn read(env: &Env) -> Result<Self, Problems> {
+    pub fn read(env: &Env) -> Result<Self, ConfigErrors> {
         let settings = Self {
             host: env.parse("HOST", IpAddr::from([127, 0, 0, 1]), "an IP address"),
             port: env.parse("PORT", 9000, "a port number"),

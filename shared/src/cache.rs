@@ -12,9 +12,9 @@ use std::{pin::Pin, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    kv::{Kv, KvError, Record, Step},
+    kv::{Delivery, Kv, Record, Step},
     random::Random,
-    telemetry,
+    telemetry::OrDegraded,
 };
 
 const VALUE: u8 = b'v';
@@ -22,13 +22,13 @@ const TOMBSTONE: u8 = b't';
 const LEASE: u8 = b'l';
 
 /// How long a "no such row" is believed.
-const TOMBSTONE_LIFE: Duration = Duration::from_mins(1);
+const TOMBSTONE_TTL: Duration = Duration::from_mins(1);
 /// Longer than any reader works on one request.
-const LEASE_LIFE: Duration = Duration::from_secs(10);
+const LEASE_TTL: Duration = Duration::from_secs(10);
 
 /// What the cache knows of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum CacheEntry {
     /// The value.
     Value(Bytes),
     /// DynamoDB said a short while ago that there is none.
@@ -67,7 +67,7 @@ impl Cache {
     }
 
     /// What is known of `keys`, in one round trip. Never fails: a store that is down knows nothing.
-    pub async fn read<const N: usize>(&self, keys: [&str; N]) -> [Entry; N] {
+    pub async fn read<const N: usize>(&self, keys: [&str; N]) -> [CacheEntry; N] {
         self.read_and_step(&[], keys).await.1
     }
 
@@ -77,25 +77,30 @@ impl Cache {
         &self,
         steps: &[&dyn Step],
         keys: [&str; N],
-    ) -> (Vec<Option<Vec<i64>>>, [Entry; N]) {
-        let nothing = || (vec![None; steps.len()], [const { Entry::Unavailable }; N]);
+    ) -> (Vec<Option<Vec<i64>>>, [CacheEntry; N]) {
+        let nothing = || {
+            (
+                vec![None; steps.len()],
+                [const { CacheEntry::Unavailable }; N],
+            )
+        };
         let Some(kv) = &self.kv else { return nothing() };
         if steps.is_empty() && N == 0 {
             return nothing();
         }
-        match kv.ask(steps, keys).await {
-            Ok(answers) => (
-                answers.replies.into_iter().map(reply).collect(),
-                answers.values.map(entry),
-            ),
-            Err(error) => {
-                telemetry::degraded("shared state", &error);
-                nothing()
-            }
-        }
+        let Some(replies) = kv.ask(steps, keys).await.or_degraded("shared state") else {
+            return nothing();
+        };
+        let steps = replies.steps.into_iter();
+        (
+            steps
+                .map(|reply| reply.or_degraded("shared state"))
+                .collect(),
+            replies.values.map(entry),
+        )
     }
 
-    /// Loads what `known` does not tell, and remembers it for `life` (less up to a tenth, so that
+    /// Loads what `known` does not tell, and remembers it for `ttl` (less up to a tenth, so that
     /// what was stored together does not expire together).
     ///
     /// # Errors
@@ -103,99 +108,66 @@ impl Cache {
     pub async fn fill<'a, E>(
         &self,
         key: &str,
-        known: Entry,
-        life: Duration,
+        known: CacheEntry,
+        ttl: Duration,
         load: impl FnOnce() -> Loading<'a, E>,
     ) -> Result<Option<Bytes>, E> {
         let lease = match known {
-            Entry::Value(value) => return Ok(Some(value)),
-            Entry::Tombstone => return Ok(None),
-            Entry::Absent => self.lease(key).await,
-            Entry::Unavailable => None,
+            CacheEntry::Value(value) => return Ok(Some(value)),
+            CacheEntry::Tombstone => return Ok(None),
+            CacheEntry::Absent => self.lease(key).await,
+            CacheEntry::Unavailable => None,
         };
         let loaded = load().await?;
         if let (Some(lease), Some(kv)) = (lease, &self.kv) {
-            let (tag, life) = if loaded.is_some() {
-                (VALUE, self.jittered(life))
+            let (tag, ttl) = if loaded.is_some() {
+                (VALUE, self.jittered(ttl))
             } else {
-                (TOMBSTONE, TOMBSTONE_LIFE)
+                (TOMBSTONE, TOMBSTONE_TTL)
             };
-            let value = tagged(tag, loaded.as_deref().unwrap_or_default());
-            let stored = kv
-                .replace(
-                    &lease,
-                    Record {
-                        key,
-                        value: &value,
-                        life,
-                    },
-                )
-                .await;
-            warn_if_failed("cache fill", stored);
+            let value = &tagged(tag, loaded.as_deref().unwrap_or_default());
+            let record = Record { key, value, ttl };
+            kv.replace(&lease, record, Delivery::BestEffort)
+                .await
+                .or_degraded("cache fill");
         }
         Ok(loaded.map(Bytes::from))
     }
 
     /// Stores a value that can never be out of date again (a revoked session).
-    pub async fn settle(&self, key: &str, value: &[u8], life: Duration) {
+    pub async fn store_final(&self, key: &str, value: &[u8], ttl: Duration) {
         let Some(kv) = &self.kv else { return };
-        let value = tagged(VALUE, value);
-        warn_if_failed(
-            "cache settle",
-            kv.put(Record {
-                key,
-                value: &value,
-                life,
-            })
-            .await,
-        );
+        let value = &tagged(VALUE, value);
+        kv.put(Record { key, value, ttl }, Delivery::Required)
+            .await
+            .or_degraded("cache final value");
     }
 
-    /// Forgets `key` after its row was written, and ends the lease of whoever is reading it.
+    /// Forgets `key` after its row was written, and ends the lease of a reader that is loading it.
     pub async fn invalidate(&self, key: &str) {
         let Some(kv) = &self.kv else { return };
-        warn_if_failed("cache invalidation", kv.delete(key).await);
-    }
-
-    /// The right to fill `key`; none when somebody else has it or the store does not answer.
-    async fn lease(&self, key: &str) -> Option<Vec<u8>> {
-        let lease = tagged(LEASE, &self.random.bytes::<16>());
-        match self
-            .kv
-            .as_ref()?
-            .add(Record {
-                key,
-                value: &lease,
-                life: LEASE_LIFE,
-            })
+        kv.delete(key, Delivery::Required)
             .await
-        {
-            Ok(true) => Some(lease),
-            Ok(false) => None,
-            Err(error) => {
-                telemetry::degraded("cache lease", &error);
-                None
-            }
-        }
+            .or_degraded("cache invalidation");
     }
 
-    fn jittered(&self, life: Duration) -> Duration {
+    /// The right to fill `key`; `None` when another reader has it or the store does not answer.
+    async fn lease(&self, key: &str) -> Option<Vec<u8>> {
+        let kv = self.kv.as_ref()?;
+        let lease = tagged(LEASE, &self.random.bytes::<16>());
+        let record = Record {
+            key,
+            value: &lease,
+            ttl: LEASE_TTL,
+        };
+        let is_ours = kv.add(record).await.or_degraded("cache lease")?;
+        is_ours.then_some(lease)
+    }
+
+    fn jittered(&self, ttl: Duration) -> Duration {
         let [byte] = self.random.bytes::<1>();
-        life.mul_f64(1.0 - f64::from(byte) / 2560.0)
+        ttl.mul_f64(1.0 - f64::from(byte) / 2560.0)
     }
-}
-
-fn warn_if_failed<T>(what: &'static str, outcome: Result<T, KvError>) {
-    if let Err(error) = outcome {
-        telemetry::degraded(what, &error);
-    }
-}
-
-/// A step that failed alone.
-fn reply(outcome: Result<Vec<i64>, KvError>) -> Option<Vec<i64>> {
-    outcome
-        .inspect_err(|error| telemetry::degraded("shared state", error))
-        .ok()
 }
 
 fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
@@ -206,11 +178,11 @@ fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
 }
 
 /// A lease, and anything written by another version of this code, counts as nothing.
-fn entry(value: Option<Bytes>) -> Entry {
+fn entry(value: Option<Bytes>) -> CacheEntry {
     match value {
-        Some(value) if value.first() == Some(&VALUE) => Entry::Value(value.slice(1..)),
-        Some(value) if value.first() == Some(&TOMBSTONE) => Entry::Tombstone,
-        _ => Entry::Absent,
+        Some(value) if value.first() == Some(&VALUE) => CacheEntry::Value(value.slice(1..)),
+        Some(value) if value.first() == Some(&TOMBSTONE) => CacheEntry::Tombstone,
+        _ => CacheEntry::Absent,
     }
 }
 

@@ -8,6 +8,6 @@ mod env;
 mod references;
 mod settings;
 
-pub use env::{Env, Problem, Problems};
-pub use references::{FollowError, Patience, References, SECRET_SETTINGS};
+pub use env::{ConfigError, ConfigErrors, Env};
+pub use references::{FetchTimeouts, References, ResolveError, SECRET_SETTINGS};
 pub use settings::*;

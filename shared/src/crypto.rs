@@ -5,13 +5,11 @@ mod at_rest;
 mod encrypted_data;
 pub mod jwe;
 mod key_pair;
-mod message_push;
 mod rsa;
 
 pub use at_rest::{AtRest, OpenError};
 pub use encrypted_data::{EncryptedData, WrongKey, is_raw_data_signature, session_signature};
 pub use key_pair::{KeyKind, KeyPair, KeyPairError};
-pub use message_push::{Opened, PushError, PushSecrets, Sealed, Stamp};
 pub use rsa::{KeyError, PublicKey, RsaJwk, TransportKey, TransportKeys};
 
 use hmac::{Hmac, KeyInit};

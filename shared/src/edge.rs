@@ -1,13 +1,13 @@
 //! What every request passes, in one list: see `stack`.
 
+mod access_log;
+mod authenticated;
 mod client_ip;
 mod cors;
 mod deadline;
 mod fallback;
-mod observe;
+mod limit_concurrency;
 mod sealed;
-mod shed;
-mod signed_in;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -21,12 +21,12 @@ use http::{HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use access_log::RequestId;
+pub use authenticated::{Authenticated, AuthenticatedUser};
 pub use client_ip::{ClientAddress, ClientIp, Peer};
 pub use deadline::PlatformDeadline;
-pub use observe::RequestId;
 pub(crate) use sealed::Sealing;
 pub use sealed::key_routes;
-pub use signed_in::{SignedIn, SignedInUser};
 
 use crate::{
     api::{ApiError, MAX_BODY, Reason},
@@ -49,7 +49,7 @@ pub(crate) struct Edge {
 
 /// The path that a client called, where routes are written for a part of it; a request extension.
 #[derive(Clone, Debug)]
-pub struct CalledAs(pub String);
+pub struct OriginalPath(pub String);
 
 /// A layer that only functions which want it are built with.
 pub(crate) type Layer = Box<dyn Fn(Router) -> Router + Send + Sync>;
@@ -82,8 +82,11 @@ pub(crate) fn stack(
         Some(layer) => layer(routes),
         None => routes,
     };
-    // A request too many is refused, before it costs anything.
-    let routes = routes.layer(middleware::from_fn_with_state(requests, shed::shed));
+    // A request above the limit is refused, before it costs anything.
+    let routes = routes.layer(middleware::from_fn_with_state(
+        requests,
+        limit_concurrency::limit_concurrency,
+    ));
     let routes = match cors::layer(&settings.cors_origins) {
         Some(cors) => routes.layer(cors),
         None => routes,
@@ -94,8 +97,8 @@ pub(crate) fn stack(
             edge.clone(),
             client_ip::resolve,
         ))
-        // Request id, scope, one log line, the headers of every answer.
-        .layer(middleware::from_fn_with_state(edge, observe::observe))
+        // Request id, context, one log line, the headers of every answer.
+        .layer(middleware::from_fn_with_state(edge, access_log::record))
 }
 
 /// The panic's text is not used: the hook has logged what may be logged.

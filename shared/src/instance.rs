@@ -11,20 +11,20 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        BreakerSettings, CacheSettings, ContentCheckSettings, DynamoSettings, EdgeSettings, Env,
-        LimitSettings, Pkcs8Key, Problems, ProxySettings, RedisSettings, SessionSettings,
-        TokenSettings, TransportSettings, WeChatSettings,
+        BreakerSettings, CacheSettings, ConfigErrors, DynamoSettings, EdgeSettings, Env,
+        LimitSettings, Pkcs8Key, ProxySettings, RedisSettings, SessionSettings, TokenSettings,
+        TransportSettings, WeChatSettings,
     },
-    content_check::ContentCheck,
     crypto::{AtRest, TransportKey, TransportKeys},
     dynamo::Dynamo,
     edge::{self, Edge, Sealing},
+    encrypted_kv::EncryptedKv,
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
     resilience::{Limiter, Limits, breaker::Observer, guard::Guard},
     telemetry,
-    users::{Identities, PhoneBook, Users},
-    wechat::{AccessTokens, Authorized, Protection, WECHAT, WeChat},
+    users::{Identities, PhoneNumbers, Users},
+    wechat::{AccessTokenParts, AuthorizedWeChat, Protection, WECHAT, WeChat, WeChatAccessTokens},
 };
 
 /// Something to be connected before the first request.
@@ -238,11 +238,15 @@ impl Instance {
     }
 
     /// WeChat's APIs that want an access token.
-    pub fn wechat_authorized(&self) -> Authorized {
-        let call = WeChatSettings::read(&self.env).timeout;
-        let tokens =
-            AccessTokens::new(self.kv(), self.at_rest(), self.clock(), self.random(), call);
-        Authorized::new(self.wechat(), tokens)
+    pub fn wechat_authorized(&self) -> AuthorizedWeChat {
+        let tokens = WeChatAccessTokens::new(AccessTokenParts {
+            shared: self.encrypted_kv(),
+            kv: self.kv(),
+            clock: self.clock(),
+            random: self.random(),
+            call_timeout: WeChatSettings::read(&self.env).timeout,
+        });
+        AuthorizedWeChat::new(self.wechat(), tokens)
     }
 
     /// Who a WeChat login is.
@@ -251,26 +255,22 @@ impl Instance {
     }
 
     /// Which phone number is whose.
-    pub fn phone_book(&self) -> PhoneBook {
-        PhoneBook::new(
+    pub fn phone_numbers(&self) -> PhoneNumbers {
+        PhoneNumbers::new(
             self.users(),
             &WeChatSettings::read(&self.env).data_keys,
             self.random(),
         )
     }
 
-    /// Small secrets for shared state and rows.
-    pub fn at_rest(&self) -> AtRest {
-        AtRest::new(&WeChatSettings::read(&self.env).data_keys)
+    /// Shared state that only this service can read.
+    pub fn encrypted_kv(&self) -> EncryptedKv {
+        EncryptedKv::new(self.kv(), self.at_rest(), self.random())
     }
 
-    /// Asks WeChat about what users write, where that is wanted. Only then are WeChat's secrets
-    /// needed.
-    pub fn content_check(&self) -> Option<ContentCheck> {
-        let settings = ContentCheckSettings::read(&self.env);
-        let build =
-            || ContentCheck::new(self.wechat_authorized(), self.users(), settings.on_failure);
-        settings.on.then(build)
+    /// Encrypts small secrets, for shared state and rows.
+    pub fn at_rest(&self) -> AtRest {
+        AtRest::new(&WeChatSettings::read(&self.env).data_keys)
     }
 
     /// Lets bodies come sealed, for functions that read some. The keys, where there are any.
@@ -323,7 +323,7 @@ impl Instance {
     ///
     /// # Errors
     /// All that is wrong with the settings that were asked for.
-    pub fn app(&self, routes: Router) -> Result<Router, Problems> {
+    pub fn app(&self, routes: Router) -> Result<Router, ConfigErrors> {
         let settings = EdgeSettings::read(&self.env);
         let trusted_proxies = ProxySettings::read(&self.env).trusted.into();
         self.env.finish()?;

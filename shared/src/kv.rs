@@ -26,7 +26,7 @@ pub use self::{
 pub struct KvError(pub(crate) String);
 
 impl KvError {
-    /// The reply to a step was none that it has.
+    /// The reply to a step is none that `what` gives.
     #[must_use]
     pub fn unexpected(what: &str) -> Self {
         Self(format!("the store's answer does not fit {what}"))
@@ -34,14 +34,26 @@ impl KvError {
 }
 
 /// A value to be stored for a while.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// `{hash tag}` first, so that keys used together share a cluster slot.
     pub key: &'a str,
     /// The value.
     pub value: &'a [u8],
     /// After this the record is gone.
-    pub life: Duration,
+    pub ttl: Duration,
+}
+
+/// How much a write matters, and so how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It may be lost (filling a cache): it shares the request's time for Redis with everything
+    /// that the request asks.
+    BestEffort,
+    /// Somebody waits for it or is protected by it (how a claim ended, a revocation, an
+    /// invalidation, a breaker's report, returning a lock): it has that time to itself, however
+    /// much the request has used.
+    Required,
 }
 
 /// The store. Cheap to clone.
@@ -54,10 +66,10 @@ pub enum Kv {
 }
 
 /// What [`Kv::ask`] answers.
-pub struct Answers<const N: usize> {
-    /// Each step's reply, in their order. A step that failed alone (its script met a value that is
-    /// none of its own) does not take the others along.
-    pub replies: Vec<Result<Vec<i64>, KvError>>,
+pub struct Replies<const N: usize> {
+    /// Each step's reply, in their order. A step that failed alone (its script met a value that it
+    /// can't read) does not make the others fail.
+    pub steps: Vec<Result<Vec<i64>, KvError>>,
     /// The values of the keys.
     pub values: [Option<Bytes>; N],
 }
@@ -72,13 +84,13 @@ impl Kv {
         &self,
         steps: &[&dyn Step],
         keys: [&str; N],
-    ) -> Result<Answers<N>, KvError> {
+    ) -> Result<Replies<N>, KvError> {
         match self {
-            Self::Redis(redis) => redis.ask(steps, keys).await,
+            Self::Redis(redis) => redis.ask(steps, keys, Delivery::BestEffort).await,
             Self::Memory(memory) => {
-                let replies = steps.iter().map(|step| Ok(memory.step(*step))).collect();
-                Ok(Answers {
-                    replies,
+                let steps = steps.iter().map(|step| Ok(memory.step(*step))).collect();
+                Ok(Replies {
+                    steps,
                     values: memory.get(keys),
                 })
             }
@@ -90,11 +102,11 @@ impl Kv {
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget. The step may have been taken
     /// all the same.
-    pub async fn step(&self, step: &dyn Step) -> Result<Vec<i64>, KvError> {
-        let Answers { mut replies, .. } = self.ask(&[step], []).await?;
-        replies
-            .pop()
-            .unwrap_or_else(|| Err(KvError("no reply".into())))
+    pub async fn step(&self, step: &dyn Step, delivery: Delivery) -> Result<Vec<i64>, KvError> {
+        match self {
+            Self::Redis(redis) => redis.step(step, delivery).await,
+            Self::Memory(memory) => Ok(memory.step(step)),
+        }
     }
 
     /// The values of `keys`, in one round trip.
@@ -112,9 +124,9 @@ impl Kv {
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
-    pub async fn put(&self, record: Record<'_>) -> Result<(), KvError> {
+    pub async fn put(&self, record: Record<'_>, delivery: Delivery) -> Result<(), KvError> {
         match self {
-            Self::Redis(redis) => redis.put(record).await,
+            Self::Redis(redis) => redis.put(record, delivery).await,
             Self::Memory(memory) => {
                 memory.put(&record);
                 Ok(())
@@ -138,9 +150,14 @@ impl Kv {
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
-    pub async fn replace(&self, expected: &[u8], record: Record<'_>) -> Result<bool, KvError> {
+    pub async fn replace(
+        &self,
+        expected: &[u8],
+        record: Record<'_>,
+        delivery: Delivery,
+    ) -> Result<bool, KvError> {
         match self {
-            Self::Redis(redis) => redis.replace(expected, record).await,
+            Self::Redis(redis) => redis.replace(expected, record, delivery).await,
             Self::Memory(memory) => Ok(memory.replace(expected, &record)),
         }
     }
@@ -149,9 +166,9 @@ impl Kv {
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
-    pub async fn delete(&self, key: &str) -> Result<(), KvError> {
+    pub async fn delete(&self, key: &str, delivery: Delivery) -> Result<(), KvError> {
         match self {
-            Self::Redis(redis) => redis.delete(key).await,
+            Self::Redis(redis) => redis.delete(key, delivery).await,
             Self::Memory(memory) => {
                 memory.delete(key);
                 Ok(())
@@ -159,13 +176,18 @@ impl Kv {
         }
     }
 
-    /// Removes `key` if exactly `expected` is there: what somebody else has put there since stays.
+    /// Removes `key` if exactly `expected` is there: a value that replaced it stays.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
-    pub async fn remove(&self, key: &str, expected: &[u8]) -> Result<(), KvError> {
+    pub async fn remove(
+        &self,
+        key: &str,
+        expected: &[u8],
+        delivery: Delivery,
+    ) -> Result<(), KvError> {
         match self {
-            Self::Redis(redis) => redis.remove(key, expected).await,
+            Self::Redis(redis) => redis.remove(key, expected, delivery).await,
             Self::Memory(memory) => {
                 memory.remove(key, expected);
                 Ok(())

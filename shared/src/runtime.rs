@@ -20,15 +20,15 @@ use tokio::time::Instant;
 use self::late::Late;
 use crate::{
     clock::Clock,
-    config::{Env, FollowError, Patience, Problems, References},
-    edge::{CalledAs, ClientIp, PlatformDeadline, RequestId},
+    config::{ConfigErrors, Env, FetchTimeouts, References, ResolveError},
+    edge::{ClientIp, OriginalPath, PlatformDeadline, RequestId},
     instance::Instance,
     random::Random,
     telemetry,
 };
 
 /// Before the first event. An extension that is not ready soon will be only after it, see [`late`].
-const AT_START: Patience = Patience {
+const AT_START: FetchTimeouts = FetchTimeouts {
     ready: Duration::from_millis(100),
     whole: Duration::from_secs(5),
 };
@@ -62,8 +62,8 @@ async fn run_with(env: Env, routes: Routes) -> ExitCode {
         None => env,
         Some(references) => match references.follow(AT_START).await {
             Ok(env) => env,
-            Err(FollowError::Failed(problems)) => return refuse(&problems.to_string()),
-            Err(FollowError::NotReady(_)) => return run_late(references, routes).await,
+            Err(ResolveError::Failed(problems)) => return refuse(&problems.to_string()),
+            Err(ResolveError::NotReady(_)) => return run_late(references, routes).await,
         },
     };
     match start(env, routes).await {
@@ -85,7 +85,7 @@ async fn run_late(references: References, routes: Routes) -> ExitCode {
 }
 
 /// Builds the parts and connects them.
-async fn start(env: Env, routes: Routes) -> Result<Router, Problems> {
+async fn start(env: Env, routes: Routes) -> Result<Router, ConfigErrors> {
     metrics::record(&env);
     let instance = Instance::new(env, Clock::System, Random::System);
     let app = instance.app(routes(&instance))?;
@@ -208,7 +208,7 @@ fn unwrap_event(mut request: Request, clock: &Clock) -> Request {
             // looks as if it stood there (a stage called `api`).
             let (path, called) = (request.raw_http_path().to_owned(), context.path.clone());
             set_path(&mut request, &path);
-            called.map(|path| request.extensions_mut().insert(CalledAs(path)));
+            called.map(|path| request.extensions_mut().insert(OriginalPath(path)));
             (id, source)
         }
         _ => (None, None),
@@ -244,7 +244,7 @@ fn strip_stage(request: &mut Request, stage: &str) {
         .strip_prefix('/')
         .and_then(|path| path.strip_prefix(stage));
     if let Some(rest) = rest.filter(|rest| rest.starts_with('/')).map(str::to_owned) {
-        let called = CalledAs(request.uri().path().to_owned());
+        let called = OriginalPath(request.uri().path().to_owned());
         set_path(request, &rest);
         request.extensions_mut().insert(called);
     }

@@ -1,10 +1,8 @@
 //! Users, and the WeChat identities that lead to them.
 
-mod fields;
 mod forget;
 mod identity;
-mod phone;
-mod phone_book;
+mod phone_numbers;
 mod session_keys;
 mod store;
 
@@ -14,11 +12,9 @@ use serde_repr::{Deserialize_repr, Serialize_repr};
 
 use crate::ids::UserId;
 
-pub use fields::{AvatarUrl, Edit, Nickname};
 pub use forget::{Identity, PersonalField};
 pub use identity::{Identities, Resolved, WeChatLogin};
-pub use phone::{CountryCode, Phone};
-pub use phone_book::{BindError, PhoneBook};
+pub use phone_numbers::{BindError, PhoneNumbers};
 pub use session_keys::{IdentityError, IdentityKeys};
 pub(crate) use store::user_pk;
 pub use store::{ProfileChange, UserError, Users, profile_cache_key};

@@ -9,12 +9,11 @@ mod content_check;
 mod errcode;
 mod error;
 mod phone_number;
-pub mod push;
 mod session_key;
 mod stable_token;
 
-pub use access_token::AccessTokens;
-pub use authorized::Authorized;
+pub use access_token::{AccessTokenParts, WeChatAccessTokens};
+pub use authorized::AuthorizedWeChat;
 pub use client::{Protection, WECHAT, WeChat};
 pub use code_to_session::CodeSession;
 pub use content_check::{Advice, Scene};

@@ -17,7 +17,7 @@ use shared::{
     ids::{AppId, OpenId},
     instance::Instance,
     random::Random,
-    wechat::{Advice, Authorized, Scene, WeChatError},
+    wechat::{Advice, AuthorizedWeChat, Scene, WeChatError},
 };
 use wechat_simulator::Fault;
 
@@ -28,7 +28,7 @@ const LIFE: i64 = 7200;
 const RENEWAL: i64 = 300;
 
 /// One instance more, with a memory of its own.
-fn instance(world: &World) -> Authorized {
+fn instance(world: &World) -> AuthorizedWeChat {
     Instance::new(
         world.env(),
         Clock::Manual(world.clock.clone()),
@@ -37,12 +37,12 @@ fn instance(world: &World) -> Authorized {
     .wechat_authorized()
 }
 
-fn instances(world: &World, count: usize) -> Vec<Authorized> {
+fn instances(world: &World, count: usize) -> Vec<AuthorizedWeChat> {
     (0..count).map(|_| instance(world)).collect()
 }
 
 /// A call that carries an access token: Alice has just logged in.
-async fn call(wechat: &Authorized, world: &World) -> Result<Advice, WeChatError> {
+async fn call(wechat: &AuthorizedWeChat, world: &World) -> Result<Advice, WeChatError> {
     let app_id: AppId = APP_ID.parse().unwrap();
     let open_id: OpenId = world
         .wechat
@@ -55,7 +55,7 @@ async fn call(wechat: &Authorized, world: &World) -> Result<Advice, WeChatError>
         .await
 }
 
-async fn calls(wechats: &[Authorized], world: &World) -> Vec<Result<Advice, WeChatError>> {
+async fn calls(wechats: &[AuthorizedWeChat], world: &World) -> Vec<Result<Advice, WeChatError>> {
     join_all(wechats.iter().map(|wechat| call(wechat, world))).await
 }
 

@@ -8,14 +8,14 @@ use e2e::redis_server::RedisServer;
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use shared::{
     clock::Clock,
-    kv::{Kv, MemoryStore, Record, RedisStore},
+    kv::{Delivery, Kv, MemoryStore, Record, RedisStore},
 };
 
 fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
     Record {
         key,
         value: value.as_bytes(),
-        life: Duration::from_mins(1),
+        ttl: Duration::from_mins(1),
     }
 }
 
@@ -50,19 +50,30 @@ fn operation() -> impl Strategy<Value = (&'static str, Operation)> {
 async fn answer(kv: &Kv, key: &str, operation: &Operation) -> String {
     match operation {
         Operation::Get => format!("{:?}", kv.get([key, "{a}:k"]).await.unwrap()),
-        Operation::Put(value) => format!("{:?}", kv.put(record(key, value)).await.unwrap()),
+        Operation::Put(value) => format!(
+            "{:?}",
+            kv.put(record(key, value), Delivery::BestEffort)
+                .await
+                .unwrap()
+        ),
         Operation::Add(value) => format!("{:?}", kv.add(record(key, value)).await.unwrap()),
         Operation::Replace(expected, value) => {
             format!(
                 "{:?}",
-                kv.replace(expected.as_bytes(), record(key, value))
-                    .await
-                    .unwrap()
+                kv.replace(
+                    expected.as_bytes(),
+                    record(key, value),
+                    Delivery::BestEffort
+                )
+                .await
+                .unwrap()
             )
         }
-        Operation::Delete => format!("{:?}", kv.delete(key).await.unwrap()),
+        Operation::Delete => format!("{:?}", kv.delete(key, Delivery::BestEffort).await.unwrap()),
         Operation::Remove(expected) => {
-            kv.remove(key, expected.as_bytes()).await.unwrap();
+            kv.remove(key, expected.as_bytes(), Delivery::BestEffort)
+                .await
+                .unwrap();
             format!("{:?}", kv.get([key]).await.unwrap())
         }
     }
@@ -121,12 +132,20 @@ async fn a_repeated_claim_is_still_ours() {
 async fn only_the_expected_value_is_removed() {
     let server = RedisServer::start().await;
     for kv in [redis(&server), Kv::Memory(MemoryStore::new(Clock::System))] {
-        kv.put(record("k", "newer")).await.unwrap();
-        kv.remove("k", b"older").await.unwrap();
+        kv.put(record("k", "newer"), Delivery::BestEffort)
+            .await
+            .unwrap();
+        kv.remove("k", b"older", Delivery::BestEffort)
+            .await
+            .unwrap();
         assert_eq!(kv.get(["k"]).await.unwrap(), [Some("newer".into())]);
-        kv.remove("k", b"newer").await.unwrap();
+        kv.remove("k", b"newer", Delivery::BestEffort)
+            .await
+            .unwrap();
         assert_eq!(kv.get(["k"]).await.unwrap(), [None]);
-        kv.remove("k", b"newer").await.unwrap();
+        kv.remove("k", b"newer", Delivery::BestEffort)
+            .await
+            .unwrap();
     }
 }
 
@@ -134,7 +153,9 @@ async fn only_the_expected_value_is_removed() {
 async fn a_silent_server_costs_its_budget_and_is_used_again_when_it_answers() {
     let server = RedisServer::start().await;
     let kv = redis(&server);
-    kv.put(record("k", "1")).await.unwrap();
+    kv.put(record("k", "1"), Delivery::BestEffort)
+        .await
+        .unwrap();
     server.pause();
     let start = Instant::now();
     kv.get(["k"]).await.unwrap_err();

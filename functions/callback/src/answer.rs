@@ -1,10 +1,10 @@
 //! A reply as a response. Not the envelope: WeChat reads it.
 
+use crate::push::Format;
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, header::CONTENT_TYPE};
-use shared::wechat::push::Format;
 
-pub fn written(format: Format, text: String) -> Response {
+pub fn reply_response(format: Format, text: String) -> Response {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(
         CONTENT_TYPE,

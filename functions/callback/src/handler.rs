@@ -2,10 +2,9 @@
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use shared::{
-    api::ApiError,
-    wechat::push::{Fields, Push},
-};
+use shared::api::ApiError;
+
+use crate::push::{Fields, Push};
 
 /// Does something with messages.
 ///

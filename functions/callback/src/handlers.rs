@@ -1,6 +1,6 @@
-//! Who handles messages. Add your own here.
+//! The handlers of messages. Add your own here.
 
-mod forget;
+mod erasure;
 mod log;
 
 use shared::instance::Instance;
@@ -11,7 +11,7 @@ use crate::Handler;
 pub fn all(instance: &Instance) -> Vec<Box<dyn Handler>> {
     vec![
         Box::new(log::Log),
-        Box::new(forget::Forget::new(instance)),
+        Box::new(erasure::Erase::new(instance)),
         // Your own: Box::new(greet::Greet),
     ]
 }

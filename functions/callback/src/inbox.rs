@@ -7,16 +7,18 @@ use serde::Deserialize;
 use shared::{
     api::{ApiError, Reason},
     clock::Clock,
-    config::MessagePushSettings,
-    crypto::{PushSecrets, Stamp},
     ids::AppId,
     instance::Instance,
     random::Random,
-    wechat::push::{Fields, Format, Push},
 };
 use thiserror::Error;
 
-use crate::{Reply, answer};
+use crate::{
+    Reply, answer,
+    cipher::{PushSecrets, Stamp},
+    push::{Fields, Format, Push},
+    settings::MessagePushSettings,
+};
 
 /// What WeChat adds to the URL.
 #[derive(Deserialize)]
@@ -47,7 +49,7 @@ impl PushQuery {
 pub enum Refused {
     #[error("MESSAGE_PUSH names no mini-program")]
     NobodyToAsk,
-    #[error("the timestamp is none, or too far from now")]
+    #[error("the timestamp is invalid, or too far from now")]
     Stale,
     #[error(
         "signature or ciphertext is wrong for every mini-program of MESSAGE_PUSH (a key there wants the secure mode)"
@@ -162,7 +164,7 @@ impl Inbox {
             .write(&reply.0)
             .map_err(|error| internal(&error))?;
         if !received.encrypted {
-            return Ok(answer::written(received.format, text));
+            return Ok(answer::reply_response(received.format, text));
         }
         let timestamp = self.clock.now_seconds();
         let nonce = u32::from_be_bytes(random.bytes()).to_string();
@@ -183,7 +185,7 @@ impl Inbox {
         received
             .format
             .write(&fields)
-            .map(|text| answer::written(received.format, text))
+            .map(|text| answer::reply_response(received.format, text))
             .map_err(|error| internal(&error))
     }
 

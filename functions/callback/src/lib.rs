@@ -3,10 +3,13 @@
 //! A function of this project's user adds its own [`Handler`] in `handlers.rs`.
 
 mod answer;
+mod cipher;
+mod claims;
 mod handler;
 mod handlers;
 mod inbox;
-mod once;
+pub mod push;
+mod settings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,23 +22,25 @@ use axum::{
 use serde::Deserialize;
 use shared::{
     api::{ApiError, Raw, Reason},
-    deadline,
+    claims::ClaimOutcome,
     instance::Instance,
     random::Random,
-    telemetry::Scope,
+    request::{self, deadline},
 };
 use tokio::time::{Instant, timeout_at};
 
+pub use cipher::{Opened, PushError, PushSecrets, Sealed, Stamp};
+use claims::{MessageClaims, PushOutcome};
 pub use handler::{Handled, Handler, Reply};
 use inbox::{Inbox, PushQuery, Received};
-use once::{Once, Turn};
+pub use settings::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, push_key};
 
-/// WeChat hangs up after 5 s, and comes again.
+/// WeChat gives up after 5 s, and sends the message again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 struct Callback {
     inbox: Inbox,
-    once: Once,
+    claims: MessageClaims,
     handlers: Vec<Box<dyn Handler>>,
     random: Random,
 }
@@ -48,10 +53,10 @@ pub fn routes(instance: &Instance) -> Router {
 /// The same with these handlers only.
 pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Router {
     let inbox = Inbox::new(instance);
-    let once = Once::new(instance, inbox.max_age());
+    let claims = MessageClaims::new(instance, inbox.max_age());
     let callback = Callback {
         inbox,
-        once,
+        claims,
         handlers,
         random: instance.random(),
     };
@@ -84,12 +89,12 @@ async fn receive(
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|_| Reason::InvalidRequest)?;
     let received = callback.inbox.open(&query, &body)?;
-    Scope::note(|scope| scope.app_id = Some(received.push.app_id.to_string()));
-    // What the handlers call is told how long it may take.
+    request::note(|notes| notes.app_id = Some(received.push.app_id.to_string()));
+    // Calls that the handlers make inherit this deadline.
     let end = Instant::now() + deadline::cap(ANSWER_WITHIN);
     let handled = timeout_at(
         end,
-        deadline::scope(Some(end), callback.once(&received, &query)),
+        deadline::scope(Some(end), callback.handle_once(&received, &query)),
     );
     let reply = handled.await.map_err(|_| Reason::UpstreamTimeout)??;
     callback.answer(&received, reply)
@@ -97,21 +102,21 @@ async fn receive(
 
 impl Callback {
     /// Lets the message be handled, unless another delivery of it was or is.
-    async fn once(&self, received: &Received, query: &PushQuery) -> Handled {
+    async fn handle_once(&self, received: &Received, query: &PushQuery) -> Handled {
         let id = received.push.id();
-        if !received.encrypted && !self.once.is_only_message_of(&query.signature, &id).await {
+        if !received.encrypted && !self.claims.is_only_message_of(&query.signature, &id).await {
             return Err(inbox::Refused::SignatureUsed.into());
         }
-        let claim = match self.once.begin(&id).await {
-            Turn::Ours(claim) => claim,
-            Turn::Done(reply) => return Ok(reply),
-            // Not handled yet, and perhaps never by whoever is at it: WeChat is to come again.
-            Turn::Taken => return Err(Reason::Unavailable.into()),
+        let claim = match self.claims.claim_or_wait(&id).await {
+            ClaimOutcome::Claimed(claim) => claim,
+            ClaimOutcome::Completed(PushOutcome::Done(reply)) => return Ok(reply),
+            // Not handled yet, and perhaps never by the other delivery: WeChat is to send it again.
+            ClaimOutcome::InProgress => return Err(Reason::Unavailable.into()),
         };
         let outcome = self.handle(received).await;
         match &outcome {
-            Ok(reply) => self.once.settle(claim, reply.as_ref()).await,
-            Err(_) => self.once.release(claim).await,
+            Ok(reply) => claim.complete(&PushOutcome::Done(reply.clone())).await,
+            Err(_) => claim.release().await,
         }
         outcome
     }

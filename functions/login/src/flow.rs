@@ -2,21 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::SecretString;
 use shared::{
     api::{ApiError, Reason},
     auth::{Session, SessionError, Sessions, Tokens},
-    deadline,
+    claims::{Claim, ClaimOutcome, Claims},
     dynamo::DynamoError,
     ids::AppId,
     instance::Instance,
+    request::{self, deadline},
     resilience::{Limiter, Limits},
-    telemetry::Scope,
     users::{Identities, Resolved, Status, User, UserError, Users, WeChatLogin},
+    values::OneTimeCode,
     wechat::{WeChat, WeChatError},
 };
 
-use crate::once::{Claim, Failure, Once, Opened, Record, Turn};
+use crate::claims::{Failure, LoginOutcome, Opened, login_claims, login_key};
 
 /// What is given to writing down a login that WeChat has accepted, even when the request has less:
 /// its code is used up, and the caller's next try with it finds the session.
@@ -38,7 +38,7 @@ pub struct Login {
     identities: Identities,
     users: Users,
     sessions: Sessions,
-    once: Once,
+    claims: Claims<LoginOutcome>,
 }
 
 impl Login {
@@ -51,7 +51,7 @@ impl Login {
             identities: instance.identities(),
             users: instance.users(),
             sessions: instance.sessions(),
-            once: Once::new(instance.kv(), instance.clock(), instance.random()),
+            claims: login_claims(instance),
         }
     }
 
@@ -60,44 +60,46 @@ impl Login {
     }
 
     /// Logs in with a code; a repeated or concurrent call with the same code gets the same session.
-    pub async fn once(
+    pub async fn log_in_once(
         self: &Arc<Self>,
         app_id: &AppId,
-        code: SecretString,
+        code: OneTimeCode,
         agent: Option<String>,
     ) -> Result<LoggedIn, ApiError> {
-        match self.once.begin(app_id, &code).await {
-            Turn::Ours(claim) => {
+        match self.claims.claim_or_wait(&login_key(app_id, &code)).await {
+            ClaimOutcome::Claimed(claim) => {
                 let (login, app_id) = (Arc::clone(self), app_id.clone());
                 // A caller who hangs up takes its request along, but the code is at WeChat by then:
                 // a task sees it through, so that the caller's next try finds the session.
-                let attempt = async move { login.claimed(claim, &app_id, &code, agent).await };
-                Scope::run_to_end(attempt)
+                let attempt = async move { login.run_claimed(claim, &app_id, &code, agent).await };
+                request::run_to_end(attempt)
                     .await
                     .map_err(|error| ApiError::new(Reason::Internal).because(&error))?
             }
-            Turn::Done(Record::Opened(opened)) => self.again(opened).await,
-            Turn::Done(Record::Failed(failure)) => Err(ApiError::new(failure.reason())),
-            Turn::Done(Record::Pending(_)) => Err(Reason::UpstreamTimeout.into()),
+            ClaimOutcome::Completed(LoginOutcome::Opened(opened)) => self.repeat(opened).await,
+            ClaimOutcome::Completed(LoginOutcome::Failed(failure)) => {
+                Err(ApiError::new(failure.reason()))
+            }
+            ClaimOutcome::InProgress => Err(Reason::UpstreamTimeout.into()),
         }
     }
 
-    async fn claimed(
+    async fn run_claimed(
         &self,
-        claim: Claim,
+        claim: Claim<LoginOutcome>,
         app_id: &AppId,
-        code: &SecretString,
+        code: &OneTimeCode,
         agent: Option<String>,
     ) -> Result<LoggedIn, ApiError> {
-        let (outcome, record) = self.first(app_id, code, agent).await;
-        let tell = async {
-            match record {
-                Some(record) => claim.settle(&record).await,
+        let (result, outcome) = self.first(app_id, code, agent).await;
+        let end = async {
+            match outcome {
+                Some(outcome) => claim.complete(&outcome).await,
                 None => claim.release().await,
             }
         };
-        deadline::at_least(FINISH, tell).await;
-        outcome
+        deadline::at_least(FINISH, end).await;
+        result
     }
 
     /// The first call with this code. Also what later calls with it are told; nothing, if they may
@@ -105,14 +107,14 @@ impl Login {
     async fn first(
         &self,
         app_id: &AppId,
-        code: &SecretString,
+        code: &OneTimeCode,
         agent: Option<String>,
-    ) -> (Result<LoggedIn, ApiError>, Option<Record>) {
+    ) -> (Result<LoggedIn, ApiError>, Option<LoginOutcome>) {
         let identity = match self.wechat.code_to_session(app_id, code).await {
             Ok(identity) => identity,
             Err(error) => {
-                let record = Failure::of(&error).map(Record::Failed);
-                return (Err(error.into()), record);
+                let outcome = Failure::of(&error).map(LoginOutcome::Failed);
+                return (Err(error.into()), outcome);
             }
         };
         let login = WeChatLogin {
@@ -126,18 +128,19 @@ impl Login {
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
                 (
                     Ok(opened),
-                    Some(Record::Opened(Opened {
+                    Some(LoginOutcome::Opened(Opened {
                         user,
                         session,
                         is_new,
                     })),
                 )
             }
-            Err(error) if error.reason() == Reason::UserDisabled => {
-                (Err(error), Some(Record::Failed(Failure::UserDisabled)))
-            }
-            // WeChat has taken the code, so whoever comes with it again needs a new one.
-            Err(error) => (Err(error), Some(Record::Failed(Failure::CodeUsed))),
+            Err(error) if error.reason() == Reason::UserDisabled => (
+                Err(error),
+                Some(LoginOutcome::Failed(Failure::UserDisabled)),
+            ),
+            // WeChat has taken the code, so a caller that retries needs a new one.
+            Err(error) => (Err(error), Some(LoginOutcome::Failed(Failure::CodeUsed))),
         }
     }
 
@@ -166,7 +169,7 @@ impl Login {
     }
 
     /// A later call with a code that opened a session.
-    async fn again(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
+    async fn repeat(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
         let (session, user) = futures_util::join!(
             self.sessions.get(opened.user, opened.session),
             self.users.get(opened.user)

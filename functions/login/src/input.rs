@@ -1,8 +1,11 @@
 //! The body of a login.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
-use shared::api::{Checks, Input, Rule};
+use shared::{
+    api::{Checks, Input, Rule},
+    values::OneTimeCode,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -14,7 +17,7 @@ pub struct RawLogin {
 
 /// A code that WeChat may know, and the mini-program it is from, if named.
 pub struct LoginInput {
-    pub code: SecretString,
+    pub code: OneTimeCode,
     pub app_id: Option<String>,
 }
 
@@ -22,12 +25,9 @@ impl Input for LoginInput {
     type Raw = RawLogin;
 
     fn parse(raw: RawLogin, checks: &mut Checks) -> Option<Self> {
-        let text = raw.code.expose_secret();
-        let fits =
-            (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let app_id = raw.app_id;
+        let (code, app_id) = (OneTimeCode::parse(raw.code), raw.app_id);
         checks
-            .field("code", Rule::Code, fits.then_some(raw.code))
+            .field("code", Rule::Code, code)
             .map(|code| Self { code, app_id })
     }
 }

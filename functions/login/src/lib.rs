@@ -1,9 +1,9 @@
 //! `POST /api/v1/user/login`: from a `wx.login` code to a session.
 
-mod admit;
+mod claims;
 mod flow;
 mod input;
-mod once;
+mod rate_limit;
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use shared::{
     api::{ApiError, Json, Reason, Rule, Success, Violation},
     auth::TokenPair,
     instance::Instance,
-    telemetry::Scope,
+    request,
     users::User,
 };
 
-use admit::Admitted;
 use flow::Login;
 use input::LoginInput;
+use rate_limit::LoginPermit;
 
 /// User agents are shown in the list of sessions; nobody needs more of them.
 const MAX_USER_AGENT: usize = 256;
@@ -45,22 +45,25 @@ struct LoginAnswer {
 
 async fn login(
     State(login): State<Arc<Login>>,
-    admitted: Admitted,
+    permit: LoginPermit,
     headers: HeaderMap,
     Json(input): Json<LoginInput>,
 ) -> Result<Success<LoginAnswer>, ApiError> {
     let app_id = login.app(input.app_id.as_deref());
     let app_id =
         app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
-    Scope::note(|scope| scope.app_id = Some(app_id.to_string()));
-    let opened = match login.once(app_id, input.code, user_agent(&headers)).await {
+    request::note(|notes| notes.app_id = Some(app_id.to_string()));
+    let opened = match login
+        .log_in_once(app_id, input.code, user_agent(&headers))
+        .await
+    {
         Ok(opened) => opened,
         Err(error) => {
-            admitted.failed(&login, &error).await;
+            permit.surcharge(&login, &error).await;
             return Err(error);
         }
     };
-    Scope::note(|scope| scope.user_id = Some(opened.user.id.to_string()));
+    request::note(|notes| notes.user_id = Some(opened.user.id.to_string()));
     let tokens = login
         .tokens
         .issue(&opened.session, opened.user.role)

@@ -9,7 +9,7 @@ use shared::{
     api::{ApiError, Checks, Input, Json, Reason, Rule, Success},
     auth::{Admission, RotateError, Sessions, TokenPair, Tokens},
     edge::ClientAddress,
-    telemetry::Scope,
+    request,
 };
 
 /// The body.
@@ -48,7 +48,7 @@ pub async fn refresh(
         .admit_refresh(token.expose_secret(), address)
         .await?;
     let session = sessions.rotate(&token).await.inspect_err(audit)?;
-    Scope::note(|scope| scope.app_id = Some(session.app_id.to_string()));
+    request::note(|notes| notes.app_id = Some(session.app_id.to_string()));
     Ok(Success(
         tokens.issue(&session, user.role).ok_or(Reason::Internal)?,
     ))
@@ -58,7 +58,7 @@ pub async fn refresh(
 fn audit(error: &RotateError) {
     if let RotateError::Reused { user, session } = error {
         tracing::warn!(
-            audit = "refresh_reused", user_id = %user, session_id = %session, request_id = Scope::request_id(),
+            audit = "refresh_reused", user_id = %user, session_id = %session, request_id = request::id(),
             "a refresh token was used again, its session is revoked"
         );
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     api::{ApiError, Checks, Input, Json, Reason, Success},
     auth::{SessionError, Sessions},
-    edge::SignedIn,
+    edge::Authenticated,
     ids::{AppId, SessionId},
 };
 
@@ -55,7 +55,7 @@ struct SessionInfo {
 }
 
 pub async fn logout(
-    SignedIn(caller): SignedIn,
+    Authenticated(caller): Authenticated,
     State(sessions): State<Sessions>,
     Json(input): Json<LogoutInput>,
 ) -> Result<Success<Done>, ApiError> {
@@ -68,7 +68,7 @@ pub async fn logout(
 }
 
 pub async fn list(
-    SignedIn(caller): SignedIn,
+    Authenticated(caller): Authenticated,
     State(sessions): State<Sessions>,
 ) -> Result<Success<SessionList>, ApiError> {
     let info = |session: shared::auth::Session| SessionInfo {
@@ -89,7 +89,7 @@ pub async fn list(
 }
 
 pub async fn end(
-    SignedIn(caller): SignedIn,
+    Authenticated(caller): Authenticated,
     State(sessions): State<Sessions>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Success<Done>, ApiError> {

@@ -13,7 +13,7 @@ use shared::{
     clock::Clock,
     config::UserDataSettings,
     crypto::{EncryptedData, is_raw_data_signature},
-    edge::SignedInUser,
+    edge::AuthenticatedUser,
     instance::Instance,
     users::IdentityKeys,
 };
@@ -144,7 +144,7 @@ fn candidates(identity: &IdentityKeys, confirmed: bool) -> impl Iterator<Item = 
 }
 
 pub async fn decrypt(
-    caller: SignedInUser,
+    caller: AuthenticatedUser,
     State(decryption): State<Arc<Decryption>>,
     Json(input): Json<DataInput>,
 ) -> Result<Success<Map<String, Value>>, ApiError> {

@@ -1,37 +1,31 @@
-//! The keys of `wx.getUserCryptoManager()`, remembered for as long as they live, so that not each
+//! The keys of `wx.getUserCryptoManager()`, cached for as long as they live, so that not each
 //! message costs a call.
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use shared::{
-    api::ApiError,
-    auth::Claims,
-    crypto::AtRest,
-    instance::Instance,
-    kv::{Kv, Record},
-    random::Random,
-    telemetry,
-    wechat::EncryptKey,
+    api::ApiError, auth::Claims, encrypted_kv::EncryptedKv, instance::Instance, kv::Delivery,
+    telemetry::OrDegraded, wechat::EncryptKey,
 };
 
 use crate::session_key::SessionKeys;
 
+/// What the log calls trouble with the cache.
+const WHAT: &str = "encrypt keys";
 /// WeChat makes a new key each hour.
-const LONGEST: Duration = Duration::from_hours(1);
+const MAX_TTL: Duration = Duration::from_hours(1);
 
 /// The keys of users.
 pub struct EncryptKeys {
     keys: SessionKeys,
-    kv: Kv,
-    at_rest: AtRest,
-    random: Random,
+    cache: EncryptedKv,
 }
 
-/// One key as it is remembered.
+/// One key as it is cached.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct CachedKey {
     key: String,
     iv: String,
     version: u32,
@@ -41,80 +35,46 @@ impl EncryptKeys {
     pub fn new(instance: &Instance, keys: SessionKeys) -> Self {
         Self {
             keys,
-            kv: instance.kv(),
-            at_rest: instance.at_rest(),
-            random: instance.random(),
+            cache: instance.encrypted_kv(),
         }
     }
 
-    /// The caller's key of this version, if it is one of the last three. One that is not remembered
+    /// The caller's key of this version, if it is one of the last three. One that is not cached
     /// is asked for once.
     pub async fn get(&self, caller: &Claims, version: u32) -> Result<Option<EncryptKey>, ApiError> {
         let name = format!("{{u:{}}}:encrypt_keys:{}", caller.sub, caller.aud);
         let find = |keys: Vec<EncryptKey>| keys.into_iter().find(|key| key.version == version);
-        if let Some(key) = find(self.remembered(&name).await) {
+        if let Some(key) = find(self.cached(&name).await) {
             return Ok(Some(key));
         }
         let keys = self.keys.encrypt_keys(caller).await?;
-        self.remember(&name, &keys).await;
+        self.cache(&name, &keys).await;
         Ok(find(keys))
     }
 
-    async fn remembered(&self, name: &str) -> Vec<EncryptKey> {
-        let sealed = match self.kv.get([name]).await {
-            Ok([sealed]) => sealed,
-            Err(error) => {
-                telemetry::degraded("encrypt keys", &error);
-                None
-            }
+    async fn cached(&self, name: &str) -> Vec<EncryptKey> {
+        let cached: Option<Vec<CachedKey>> = self.cache.get(name).await.or_degraded(WHAT).flatten();
+        let key = |cached: CachedKey| EncryptKey {
+            key: cached.key.into(),
+            iv: cached.iv,
+            version: cached.version,
+            lifetime: Duration::ZERO,
         };
-        let opened = sealed.and_then(|sealed| {
-            self.at_rest
-                .open(std::str::from_utf8(&sealed).ok()?, name)
-                .ok()
-        });
-        let stored: Option<Vec<Stored>> =
-            opened.and_then(|text| serde_json::from_str(text.expose_secret()).ok());
-        let key = |stored: Stored| EncryptKey {
-            key: stored.key.into(),
-            iv: stored.iv,
-            version: stored.version,
-            life: Duration::ZERO,
-        };
-        stored.unwrap_or_default().into_iter().map(key).collect()
+        cached.unwrap_or_default().into_iter().map(key).collect()
     }
 
-    async fn remember(&self, name: &str, keys: &[EncryptKey]) {
-        let life = keys
-            .iter()
-            .map(|key| key.life)
-            .max()
-            .unwrap_or_default()
-            .min(LONGEST);
-        let stored = |key: &EncryptKey| Stored {
+    async fn cache(&self, name: &str, keys: &[EncryptKey]) {
+        let ttl = keys.iter().map(|key| key.lifetime).max();
+        let ttl = ttl.unwrap_or_default().min(MAX_TTL);
+        let cached = |key: &EncryptKey| CachedKey {
             key: key.key.expose_secret().to_owned(),
             iv: key.iv.clone(),
             version: key.version,
         };
-        let text =
-            serde_json::to_string(&keys.iter().map(stored).collect::<Vec<_>>()).unwrap_or_default();
-        let sealed = self
-            .at_rest
-            .seal(&SecretString::from(text), name, &self.random);
-        // Redis takes no life of zero.
-        let (Some(sealed), false) = (sealed, life.is_zero()) else {
-            return;
-        };
-        if let Err(error) = self
-            .kv
-            .put(Record {
-                key: name,
-                value: sealed.as_bytes(),
-                life,
-            })
+        let cached: Vec<_> = keys.iter().map(cached).collect();
+        self.cache
+            .put(name, &cached, ttl, Delivery::BestEffort)
             .await
-        {
-            telemetry::degraded("encrypt keys", &error);
-        }
+            .or_degraded(WHAT);
     }
 }

@@ -10,7 +10,7 @@ use shared::{
     api::{ApiError, Checks, Input, Json, Reason, Success},
     auth::Claims,
     crypto::EncryptedData,
-    edge::SignedInUser,
+    edge::AuthenticatedUser,
     instance::Instance,
 };
 
@@ -80,7 +80,7 @@ impl Messages {
 }
 
 pub async fn open(
-    caller: SignedInUser,
+    caller: AuthenticatedUser,
     State(messages): State<Arc<Messages>>,
     Json(MessageInput(message)): Json<MessageInput>,
 ) -> Result<Success<Map<String, Value>>, ApiError> {

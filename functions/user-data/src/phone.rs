@@ -3,26 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::{
     api::{ApiError, Checks, Input, Json, Rule, Success},
     auth::Claims,
-    crypto::AtRest,
-    edge::SignedInUser,
+    edge::AuthenticatedUser,
+    encrypted_kv::EncryptedKv,
     instance::Instance,
-    kv::{Kv, Record},
-    random::Random,
-    telemetry,
-    users::{Phone, PhoneBook, User},
+    kv::Delivery,
+    telemetry::OrDegraded,
+    users::{PhoneNumbers, User},
+    values::{OneTimeCode, Phone},
     wechat::WeChatError,
 };
 
 use crate::session_key::SessionKeys;
 
 /// As long as WeChat keeps a code.
-const LIFE: Duration = Duration::from_mins(5);
+const CODE_TTL: Duration = Duration::from_mins(5);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,56 +30,47 @@ pub struct RawCode {
     code: SecretString,
 }
 
-/// A code of the phone button.
-pub struct PhoneInput(SecretString);
+/// A code of the phone number button.
+pub struct PhoneInput(OneTimeCode);
 
 impl Input for PhoneInput {
     type Raw = RawCode;
 
     fn parse(raw: RawCode, checks: &mut Checks) -> Option<Self> {
-        let text = raw.code.expose_secret();
-        let fits =
-            (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        checks
-            .field("code", Rule::PhoneCode, fits.then_some(raw.code))
-            .map(Self)
+        let code = OneTimeCode::parse(raw.code);
+        checks.field("code", Rule::PhoneCode, code).map(Self)
     }
 }
 
-/// Finds numbers out and binds them.
+/// Fetches numbers from WeChat and binds them.
 pub struct Phones {
     keys: SessionKeys,
-    book: PhoneBook,
-    told: Told,
+    numbers: PhoneNumbers,
+    codes: PhoneCodeCache,
 }
 
 impl Phones {
     pub fn new(instance: &Instance, keys: SessionKeys) -> Self {
-        let told = Told {
-            kv: instance.kv(),
-            at_rest: instance.at_rest(),
-            random: instance.random(),
-        };
         Self {
             keys,
-            book: instance.phone_book(),
-            told,
+            numbers: instance.phone_numbers(),
+            codes: PhoneCodeCache(instance.encrypted_kv()),
         }
     }
 
-    async fn bind(&self, caller: &Claims, code: &SecretString) -> Result<User, ApiError> {
+    async fn bind(&self, caller: &Claims, code: &OneTimeCode) -> Result<User, ApiError> {
         let key = key(caller, code);
-        let phone = match self.told.get(&key).await {
+        let phone = match self.codes.get(&key).await {
             Some(phone) => phone,
-            None => self.ask(caller, code, &key).await?,
+            None => self.fetch(caller, code, &key).await?,
         };
-        Ok(self.book.bind(caller.sub, &phone).await?)
+        Ok(self.numbers.bind(caller.sub, &phone).await?)
     }
 
-    async fn ask(
+    async fn fetch(
         &self,
         caller: &Claims,
-        code: &SecretString,
+        code: &OneTimeCode,
         key: &str,
     ) -> Result<Phone, ApiError> {
         let identity = self.keys.identity(caller).await?;
@@ -90,12 +81,12 @@ impl Phones {
             .await
         {
             Ok(phone) => {
-                self.told.put(key, &phone).await;
+                self.codes.put(key, &phone).await;
                 Ok(phone)
             }
-            // Perhaps the same request, sent twice, was faster.
+            // The same request, sent twice, may have been faster.
             Err(WeChatError::PhoneCodeInvalid) => self
-                .told
+                .codes
                 .get(key)
                 .await
                 .ok_or_else(|| WeChatError::PhoneCodeInvalid.into()),
@@ -104,53 +95,31 @@ impl Phones {
     }
 }
 
-/// What WeChat has told about codes, for as long as they would live: a code works once, and a
-/// request whose answer was lost, or that could not write the number down, comes again. Encrypted,
-/// and for the same user only.
-struct Told {
-    kv: Kv,
-    at_rest: AtRest,
-    random: Random,
-}
+/// The numbers behind codes, for as long as a code lives: a code works once, and a request whose
+/// answer was lost, or that could not store the number, comes again. Encrypted, and for the same
+/// user only.
+struct PhoneCodeCache(EncryptedKv);
 
-impl Told {
+impl PhoneCodeCache {
     async fn get(&self, key: &str) -> Option<Phone> {
-        match self.kv.get([key]).await {
-            Ok([sealed]) => {
-                let number = self
-                    .at_rest
-                    .open(std::str::from_utf8(&sealed?).ok()?, key)
-                    .ok()?;
-                Some(Phone::from_stored(number))
-            }
-            Err(error) => {
-                telemetry::degraded("phone code", &error);
-                None
-            }
-        }
+        let number = self.0.get_text(key).await.or_degraded("phone code");
+        number.flatten().map(Phone::from_stored)
     }
 
     async fn put(&self, key: &str, phone: &Phone) {
-        let Some(sealed) = self.at_rest.seal(phone.secret(), key, &self.random) else {
-            return;
-        };
-        let record = Record {
-            key,
-            value: sealed.as_bytes(),
-            life: LIFE,
-        };
-        if let Err(error) = self.kv.put(record).await {
-            telemetry::degraded("phone code", &error);
-        }
+        self.0
+            .put_text(key, phone.secret(), CODE_TTL, Delivery::Required)
+            .await
+            .or_degraded("phone code");
     }
 }
 
-/// The code itself stands nowhere, only its hash.
-fn key(caller: &Claims, code: &SecretString) -> String {
+/// By the hash of the code: the code itself is stored nowhere.
+fn key(caller: &Claims, code: &OneTimeCode) -> String {
     let hash = Sha256::new()
         .chain_update(caller.aud.as_str())
         .chain_update([0])
-        .chain_update(code.expose_secret());
+        .chain_update(code.expose());
     format!(
         "{{u:{}}}:phone:{}",
         caller.sub,
@@ -159,7 +128,7 @@ fn key(caller: &Claims, code: &SecretString) -> String {
 }
 
 pub async fn bind(
-    caller: SignedInUser,
+    caller: AuthenticatedUser,
     State(phones): State<Arc<Phones>>,
     Json(PhoneInput(code)): Json<PhoneInput>,
 ) -> Result<Success<User>, ApiError> {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use shared::{
     api::{ApiError, Reason, Success},
     auth::Claims,
-    edge::SignedInUser,
+    edge::AuthenticatedUser,
     users::{Identities, IdentityKeys},
-    wechat::{Authorized, EncryptKey, KeyOwner},
+    wechat::{AuthorizedWeChat, EncryptKey, KeyOwner},
 };
 
 use crate::decrypt::Decryption;
@@ -19,11 +19,11 @@ use crate::decrypt::Decryption;
 #[derive(Clone)]
 pub struct SessionKeys {
     identities: Arc<Identities>,
-    pub wechat: Authorized,
+    pub wechat: AuthorizedWeChat,
 }
 
 impl SessionKeys {
-    pub fn new(identities: Identities, wechat: Authorized) -> Self {
+    pub fn new(identities: Identities, wechat: AuthorizedWeChat) -> Self {
         Self {
             identities: Arc::new(identities),
             wechat,
@@ -73,7 +73,7 @@ fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<
 
 /// Replaces the key at WeChat and here. Data that is on its way still opens with the one before.
 pub async fn reset(
-    caller: SignedInUser,
+    caller: AuthenticatedUser,
     State(decryption): State<Arc<Decryption>>,
 ) -> Result<Success<Value>, ApiError> {
     decryption.keys.reset(&caller.claims).await?;

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 use shared::{
     api::{Checks, Input, Rule},
-    users::{AvatarUrl, Edit, Gender, Nickname, ProfileChange},
+    users::{Gender, ProfileChange},
+    values::{AvatarUrl, Edit, Nickname},
 };
 
 #[derive(Deserialize)]

@@ -3,6 +3,8 @@
 //! `PUT` does what `PATCH` does: `wx.request` has no `PATCH`.
 
 mod change;
+mod content_check;
+mod settings;
 
 use axum::{
     Router,
@@ -12,13 +14,14 @@ use axum::{
 use shared::{
     api::{ApiError, Json, Success},
     auth::Admission,
-    content_check::ContentCheck,
-    edge::SignedInUser,
+    edge::AuthenticatedUser,
     instance::Instance,
-    users::{Edit, User, Users},
+    users::{User, Users},
+    values::Edit,
 };
 
 use change::ProfileInput;
+use content_check::ContentCheck;
 
 #[derive(Clone, FromRef)]
 struct UserInfo {
@@ -33,19 +36,19 @@ pub fn routes(instance: &Instance) -> Router {
     let state = UserInfo {
         admission: instance.admission(),
         users: instance.users(),
-        content_check: instance.content_check(),
+        content_check: ContentCheck::new(instance),
     };
     Router::new()
         .route("/api/v1/user/info", get(read).patch(change).put(change))
         .with_state(state)
 }
 
-async fn read(caller: SignedInUser) -> Success<User> {
+async fn read(caller: AuthenticatedUser) -> Success<User> {
     Success(caller.user)
 }
 
 async fn change(
-    caller: SignedInUser,
+    caller: AuthenticatedUser,
     State(users): State<Users>,
     State(content_check): State<Option<ContentCheck>>,
     Json(ProfileInput(change)): Json<ProfileInput>,

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 
 use super::{ApiError, Reason};
-use crate::telemetry::{Language, Scope};
+use crate::request::{self, Language};
 
 /// Every body, success or failure.
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ pub struct Success<T>(pub T);
 
 impl<T: Serialize> IntoResponse for Success<T> {
     fn into_response(self) -> Response {
-        let message = match Scope::language() {
+        let message = match request::language() {
             Language::Chinese => "操作成功",
             Language::English => "OK",
         };

@@ -10,7 +10,10 @@ use http::{
 use serde_json::{Value, json};
 
 use super::{Violation, envelope};
-use crate::telemetry::{self, Language, Scope};
+use crate::{
+    request::{self, Language},
+    telemetry,
+};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $status:ident $reason:literal $chinese:literal $english:literal;)*) => {
@@ -205,8 +208,8 @@ impl IntoResponse for ApiError {
             retry_after,
             cause,
         } = self;
-        Scope::note(|scope| (scope.reason, scope.cause) = (Some(reason.as_str()), cause));
-        let language = Scope::language();
+        request::note(|notes| (notes.reason, notes.cause) = (Some(reason.as_str()), cause));
+        let language = request::language();
         let fields: Vec<_> = violations
             .iter()
             .map(|violation| violation.describe(language))

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header::ACCEPT_LANGUAGE};
 
-use crate::telemetry::Language;
+use crate::request::Language;
 
 /// English when `Accept-Language` (RFC 9110 §12.5.4) prefers it to Chinese, else Chinese.
 #[must_use]

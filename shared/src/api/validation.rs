@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::telemetry::Language;
+use crate::request::Language;
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $name:literal $chinese:literal $english:literal;)*) => {

@@ -64,11 +64,11 @@ struct Key {
 }
 
 /// Signs and verifies access tokens: the first key that can sign does, all verify.
-pub(super) struct AccessTokens {
+pub(super) struct AccessTokenKeys {
     keys: Vec<Key>,
 }
 
-impl AccessTokens {
+impl AccessTokenKeys {
     /// Keys as `settings` say; problems are recorded in `env`.
     pub(super) fn new(settings: &TokenSettings, env: &Env) -> Self {
         let mut keys: Vec<SigningKey> = Vec::new();

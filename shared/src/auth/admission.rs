@@ -12,10 +12,10 @@ use super::{
     tokens::Tokens,
 };
 use crate::{
-    cache::{Cache, Entry},
+    cache::{Cache, CacheEntry},
     dynamo::DynamoError,
+    request,
     resilience::{Denied, Limiter, Limits, Ticket, rate_limit::Identity},
-    telemetry::Scope,
     users::{Status, User, UserError, Users, profile_cache_key},
 };
 
@@ -151,7 +151,7 @@ impl Admission {
                 return Err(error.into());
             }
         };
-        Scope::note(|scope| scope.user_id = Some(token.user.to_string()));
+        request::note(|notes| notes.user_id = Some(token.user.to_string()));
         let ticket = self
             .limiter
             .ticket(Identity::Session(token.session), self.limits.refresh)?;
@@ -189,7 +189,7 @@ impl Admission {
         &self,
         ticket: Ticket,
         keys: [&str; N],
-    ) -> Result<[Entry; N], Denied> {
+    ) -> Result<[CacheEntry; N], Denied> {
         let step = ticket.step();
         let (mut replies, entries) = self.cache.read_and_step(step.as_slice(), keys).await;
         ticket.settle(replies.pop().flatten())?;

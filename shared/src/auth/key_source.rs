@@ -7,14 +7,14 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::Clock,
-    config::{Env, Patience, References},
+    config::{Env, FetchTimeouts, References},
     telemetry,
 };
 
 /// Unknown keys cost at most one fetch in this many seconds, however many come.
 const PAUSE: i64 = 60;
 /// The request that brought the unknown key waits for this.
-const PATIENCE: Patience = Patience {
+const PATIENCE: FetchTimeouts = FetchTimeouts {
     ready: Duration::ZERO,
     whole: Duration::from_secs(2),
 };
@@ -53,7 +53,7 @@ impl KeySource {
                 let made = build(&env);
                 env.finish().map(|()| made)
             }
-            Err(error) => Err(error.into_problems()),
+            Err(error) => Err(error.into_config_errors()),
         };
         outcome
             .inspect_err(|problems| telemetry::degraded("keys", problems))

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::refresh_token::RefreshToken;
 use crate::{
-    cache::{Cache, Entry, Loading},
+    cache::{Cache, CacheEntry, Loading},
     clock::Clock,
     config::{CacheSettings, SessionSettings},
     dynamo::{self, Dynamo, DynamoError},
@@ -171,7 +171,7 @@ impl Sessions {
         &self,
         user: UserId,
         id: SessionId,
-        known: Entry,
+        known: CacheEntry,
     ) -> Result<(), SessionError> {
         let load = || -> Loading<'_, DynamoError> { Box::pin(self.load_state(user, id)) };
         let state = self
@@ -211,7 +211,7 @@ impl Sessions {
         }
         marked?;
         self.cache
-            .settle(&session_cache_key(id), REVOKED, self.cache_life)
+            .store_final(&session_cache_key(id), REVOKED, self.cache_life)
             .await;
         Ok(())
     }

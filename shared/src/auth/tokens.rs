@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     Session,
-    access_token::{AccessTokens, Claims, TokenError},
+    access_token::{AccessTokenKeys, Claims, TokenError},
     key_source::KeySource,
     refresh_token::{RefreshToken, RefreshTokenError, RefreshTokens},
 };
@@ -45,15 +45,15 @@ fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok,
 }
 
 /// The keys of both kinds of token.
-struct Ring {
-    access: AccessTokens,
+struct KeyRing {
+    access: AccessTokenKeys,
     refresh: RefreshTokens,
 }
 
-impl Ring {
+impl KeyRing {
     fn new(env: &Env, settings: &TokenSettings) -> Arc<Self> {
         Arc::new(Self {
-            access: AccessTokens::new(settings, env),
+            access: AccessTokenKeys::new(settings, env),
             refresh: RefreshTokens::new(&settings.secrets),
         })
     }
@@ -61,7 +61,7 @@ impl Ring {
 
 /// Makes and checks tokens.
 pub struct Tokens {
-    ring: RwLock<Arc<Ring>>,
+    ring: RwLock<Arc<KeyRing>>,
     source: Option<KeySource>,
     issuer: String,
     access_life: Duration,
@@ -74,7 +74,7 @@ impl Tokens {
     pub fn new(env: &Env, clock: Clock) -> Self {
         let settings = TokenSettings::read(env);
         Self {
-            ring: RwLock::new(Ring::new(env, &settings)),
+            ring: RwLock::new(KeyRing::new(env, &settings)),
             source: KeySource::of(env, clock.clone()),
             issuer: settings.issuer,
             access_life: settings.access_life,
@@ -82,7 +82,7 @@ impl Tokens {
         }
     }
 
-    fn ring(&self) -> Arc<Ring> {
+    fn ring(&self) -> Arc<KeyRing> {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -93,7 +93,7 @@ impl Tokens {
             return false;
         };
         if let Some(ring) = source
-            .fetch_again(|env| Ring::new(env, &TokenSettings::read(env)))
+            .fetch_again(|env| KeyRing::new(env, &TokenSettings::read(env)))
             .await
         {
             *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;

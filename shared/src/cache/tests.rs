@@ -8,7 +8,7 @@ use crate::{
     kv::MemoryStore,
 };
 
-const LIFE: Duration = Duration::from_secs(100);
+const TTL: Duration = Duration::from_secs(100);
 
 fn cache() -> (Cache, ManualClock) {
     let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
@@ -20,7 +20,7 @@ async fn get(cache: &Cache, row: Option<&str>) -> Option<Bytes> {
     let [known] = cache.read(["k"]).await;
     let row = row.map(|row| row.as_bytes().to_vec());
     cache
-        .fill("k", known, LIFE, || {
+        .fill("k", known, TTL, || {
             Box::pin(async { Ok::<_, Infallible>(row) })
         })
         .await
@@ -47,7 +47,7 @@ async fn a_missing_row_is_remembered_for_a_minute() {
 async fn a_slow_reader_cannot_put_back_an_old_value() {
     let (cache, _) = cache();
     let [known] = cache.read(["k"]).await;
-    let slow = cache.fill("k", known, LIFE, || {
+    let slow = cache.fill("k", known, TTL, || {
         Box::pin(async {
             // While this reader holds the old row, a writer changes it.
             cache.invalidate("k").await;
@@ -62,27 +62,29 @@ async fn a_slow_reader_cannot_put_back_an_old_value() {
 async fn a_flush_between_revocation_and_a_slow_reader_revives_nothing() {
     let (cache, _) = cache();
     let [known] = cache.read(["k"]).await;
-    let slow = cache.fill("k", known, LIFE, || {
+    let slow = cache.fill("k", known, TTL, || {
         Box::pin(async {
-            cache.settle("k", b"revoked", LIFE).await;
-            cache.kv.as_ref().unwrap().delete("k").await.unwrap();
+            cache.store_final("k", b"revoked", TTL).await;
+            cache
+                .kv
+                .as_ref()
+                .unwrap()
+                .delete("k", Delivery::Required)
+                .await
+                .unwrap();
             Ok::<_, Infallible>(Some(b"active".to_vec()))
         })
     });
     slow.await.unwrap();
-    assert_eq!(cache.read(["k"]).await, [Entry::Absent]);
+    assert_eq!(cache.read(["k"]).await, [CacheEntry::Absent]);
 }
 
 #[tokio::test]
 async fn values_do_not_expire_together() {
     let (cache, _) = cache();
-    let lives: std::collections::BTreeSet<_> = (0..20).map(|_| cache.jittered(LIFE)).collect();
-    assert!(lives.len() > 10);
-    assert!(
-        lives
-            .iter()
-            .all(|life| *life <= LIFE && *life >= LIFE * 9 / 10)
-    );
+    let ttls: std::collections::BTreeSet<_> = (0..20).map(|_| cache.jittered(TTL)).collect();
+    assert!(ttls.len() > 10);
+    assert!(ttls.iter().all(|ttl| *ttl <= TTL && *ttl >= TTL * 9 / 10));
 }
 
 #[tokio::test]

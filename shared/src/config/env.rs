@@ -10,11 +10,11 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::references::{References, SECRET_SETTINGS, names_a_place};
+use super::references::{References, SECRET_SETTINGS, contains_reference};
 
 /// One setting that can't be used. Never holds the value: it can be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigError {
     /// The environment variable.
     pub name: &'static str,
     /// What is wrong and what would be right.
@@ -23,11 +23,11 @@ pub struct Problem {
 
 /// All that is wrong with the settings.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct ConfigErrors(pub Vec<ConfigError>);
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Problem { name, what }) in self.0.iter().enumerate() {
+        for (index, ConfigError { name, what }) in self.0.iter().enumerate() {
             if index > 0 {
                 f.write_str("; ")?;
             }
@@ -41,7 +41,7 @@ impl fmt::Display for Problems {
 pub struct Env {
     values: Arc<BTreeMap<String, SecretString>>,
     local: bool,
-    problems: Mutex<Vec<Problem>>,
+    problems: Mutex<Vec<ConfigError>>,
     references: Option<References>,
 }
 
@@ -106,12 +106,12 @@ impl Env {
     pub(crate) fn references(&self, names: &[&str]) -> Option<&References> {
         self.references
             .as_ref()
-            .filter(|references| references.stand_for(names))
+            .filter(|references| references.covers(names))
     }
 
     /// Whether the value of `name`, or a part of it, is a reference to where it is kept.
-    pub(super) fn names_a_place(&self, name: &str) -> bool {
-        self.get(name).is_some_and(names_a_place)
+    pub(super) fn contains_reference(&self, name: &str) -> bool {
+        self.get(name).is_some_and(contains_reference)
     }
 
     /// For development and tests in one process: only here are the embedded default secrets
@@ -134,7 +134,8 @@ impl Env {
     }
 
     /// Whether this is development in one process.
-    pub(crate) fn is_local(&self) -> bool {
+    #[must_use]
+    pub fn is_local(&self) -> bool {
         self.local
     }
 
@@ -199,7 +200,7 @@ impl Env {
 
     /// Records that `name` can't be used.
     pub fn problem(&self, name: &'static str, what: impl Into<String>) {
-        let problem = Problem {
+        let problem = ConfigError {
             name,
             what: what.into(),
         };
@@ -213,11 +214,11 @@ impl Env {
     ///
     /// # Errors
     /// The list of all problems.
-    pub fn finish(&self) -> Result<(), Problems> {
+    pub fn finish(&self) -> Result<(), ConfigErrors> {
         // Taken for a value, a reference would make a key that stands in every template.
         for name in SECRET_SETTINGS
             .into_iter()
-            .filter(|name| self.names_a_place(name))
+            .filter(|name| self.contains_reference(name))
         {
             self.problem(name, "is a reference to where its value is kept, which only a function on Lambda can follow");
         }
@@ -225,7 +226,7 @@ impl Env {
         if problems.is_empty() {
             Ok(())
         } else {
-            Err(Problems(problems.clone()))
+            Err(ConfigErrors(problems.clone()))
         }
     }
 }

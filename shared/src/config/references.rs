@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use self::extension::{Extension, FetchError};
-use super::{Env, Problem, Problems};
+use super::{ConfigError, ConfigErrors, Env};
 
 /// The settings that may name a place instead of a value; in a comma list, each part may.
 pub const SECRET_SETTINGS: [&str; 7] = [
@@ -24,7 +24,7 @@ pub const SECRET_SETTINGS: [&str; 7] = [
 
 /// How long to wait for what is kept elsewhere.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct FetchTimeouts {
     /// For the extension, which starts beside this process.
     pub ready: Duration,
     /// For everything together.
@@ -33,19 +33,19 @@ pub struct Patience {
 
 /// Why there are no settings yet.
 #[derive(Debug, Error)]
-pub enum FollowError {
+pub enum ResolveError {
     /// The extension does not serve yet.
     #[error("{0}")]
-    NotReady(Problems),
+    NotReady(ConfigErrors),
     /// A place that does not exist, or may not be read, or whose service fails.
     #[error("{0}")]
-    Failed(Problems),
+    Failed(ConfigErrors),
 }
 
-impl FollowError {
+impl ResolveError {
     /// A problem for each setting without a value.
     #[must_use]
-    pub fn into_problems(self) -> Problems {
+    pub fn into_config_errors(self) -> ConfigErrors {
         match self {
             Self::NotReady(problems) | Self::Failed(problems) => problems,
         }
@@ -76,7 +76,7 @@ fn parts(value: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether `value`, or a part of it, names a place.
-pub(super) fn names_a_place(value: &str) -> bool {
+pub(super) fn contains_reference(value: &str) -> bool {
     parts(value).any(|part| Reference::parse(part).is_some())
 }
 
@@ -92,7 +92,9 @@ impl References {
     /// `None` where every value stands in the environment itself: nothing is built then.
     #[must_use]
     pub fn of(env: &Env) -> Option<Self> {
-        let any = SECRET_SETTINGS.iter().any(|name| env.names_a_place(name));
+        let any = SECRET_SETTINGS
+            .iter()
+            .any(|name| env.contains_reference(name));
         any.then(|| Self {
             given: Arc::new(env.snapshot()),
             extension: Extension::new(env),
@@ -101,8 +103,8 @@ impl References {
 
     /// Whether the value of one of `names` is kept elsewhere.
     #[must_use]
-    pub fn stand_for(&self, names: &[&str]) -> bool {
-        names.iter().any(|name| self.given.names_a_place(name))
+    pub fn covers(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.given.contains_reference(name))
     }
 
     /// The settings without those whose value is kept elsewhere.
@@ -111,7 +113,7 @@ impl References {
         let mut env = self.given.snapshot();
         SECRET_SETTINGS
             .into_iter()
-            .filter(|name| self.given.names_a_place(name))
+            .filter(|name| self.given.contains_reference(name))
             .for_each(|name| env.remove(name));
         env
     }
@@ -119,11 +121,11 @@ impl References {
     /// The settings with the values of today, all fetched at the same time.
     ///
     /// # Errors
-    /// [`FollowError`], with a problem for each setting whose value could not be had.
-    pub async fn follow(&self, patience: Patience) -> Result<Env, FollowError> {
+    /// [`ResolveError`], with a problem for each setting whose value could not be had.
+    pub async fn follow(&self, patience: FetchTimeouts) -> Result<Env, ResolveError> {
         let names = SECRET_SETTINGS
             .into_iter()
-            .filter(|name| self.given.names_a_place(name));
+            .filter(|name| self.given.contains_reference(name));
         let fetched =
             join_all(names.map(|name| async move { (name, self.value(name, patience).await) }))
                 .await;
@@ -133,7 +135,7 @@ impl References {
                 Ok(value) => env.set(name, value),
                 Err((part, error)) => {
                     not_ready |= error == FetchError::NotReady;
-                    problems.push(Problem {
+                    problems.push(ConfigError {
                         name,
                         what: format!("part {part} could not be fetched: {error}"),
                     });
@@ -142,8 +144,8 @@ impl References {
         }
         match problems.is_empty() {
             true => Ok(env.with_references(self.clone())),
-            false if not_ready => Err(FollowError::NotReady(Problems(problems))),
-            false => Err(FollowError::Failed(Problems(problems))),
+            false if not_ready => Err(ResolveError::NotReady(ConfigErrors(problems))),
+            false => Err(ResolveError::Failed(ConfigErrors(problems))),
         }
     }
 
@@ -151,7 +153,7 @@ impl References {
     async fn value(
         &self,
         name: &str,
-        patience: Patience,
+        patience: FetchTimeouts,
     ) -> Result<SecretString, (usize, FetchError)> {
         let fetch = |(index, part)| async move {
             match Reference::parse(part) {

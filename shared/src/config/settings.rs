@@ -1,12 +1,10 @@
 //! The settings, each documented beside its variable; one file for each part that has some.
 
 mod breaker;
-mod content_check;
 mod data_keys;
 mod dynamo;
 mod edge;
 mod limits;
-mod message_push;
 mod metrics;
 mod proxies;
 mod redis;
@@ -25,12 +23,10 @@ use signing_keys::signing_keys;
 
 pub use self::{
     breaker::BreakerSettings,
-    content_check::{ContentCheckSettings, OnFailure},
     data_keys::{DataKey, LOCAL_DATA_KEYS},
     dynamo::DynamoSettings,
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
-    message_push::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MessagePushSettings, PushApp, push_key},
     metrics::MetricsSettings,
     proxies::ProxySettings,
     redis::{RedisMode, RedisSettings},
@@ -43,11 +39,15 @@ pub use self::{
     wechat::{WeChatSettings, app_ids},
 };
 
-fn seconds(number: u32) -> Duration {
+/// A setting in seconds.
+#[must_use]
+pub fn seconds(number: u32) -> Duration {
     Duration::from_secs(number.into())
 }
 
-fn milliseconds(number: u32) -> Duration {
+/// A setting in milliseconds.
+#[must_use]
+pub fn milliseconds(number: u32) -> Duration {
     Duration::from_millis(number.into())
 }
 

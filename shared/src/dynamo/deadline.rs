@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
     error::BoxError,
 };
 
-use crate::deadline;
+use crate::request::deadline;
 
 /// Gives each operation, retries and their pauses included, `limit` or what is left of its request.
 ///

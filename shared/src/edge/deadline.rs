@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     api::{ApiError, Reason},
-    deadline,
+    request::deadline,
 };
 
 /// When the platform ends the request; a request extension.

@@ -157,7 +157,7 @@ async fn sealed(State(sealing): State<Arc<Sealing>>, mut request: Request, next:
         return next.run(request).await;
     };
     let end = deadline::end_of(&mut request, sealing.timeout);
-    let opening = crate::deadline::scope(Some(end), sealing.open(form, request));
+    let opening = crate::request::deadline::scope(Some(end), sealing.open(form, request));
     match timeout_at(end, opening).await {
         Ok(Ok((request, answer))) => sealing.seal(&answer, next.run(request).await).await,
         Ok(Err(refused)) => refused.into_response(),

@@ -128,7 +128,7 @@ async fn a_platform_that_ends_the_request_sooner_is_answered_in_time() {
 async fn calls_inherit_the_deadline_of_their_request() {
     let route = get(async || {
         Success(json!(
-            crate::deadline::remaining().map(|left| left.as_millis())
+            crate::request::deadline::remaining().map(|left| left.as_millis())
         ))
     });
     let routes = Router::new().route("/left", route);

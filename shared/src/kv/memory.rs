@@ -8,17 +8,17 @@ use lru::LruCache;
 use super::{Record, Step, Write};
 use crate::clock::Clock;
 
-/// Records kept at the most; the one not used for longest leaves first.
+/// The most records that are kept; the one not used for longest leaves first.
 const CAPACITY: usize = 65_536;
 
 /// A value and the millisecond (since the epoch) at which it is gone.
-type Entry = (Bytes, i64);
+type Stored = (Bytes, i64);
 
 /// Bounded, and shared by its clones.
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Clock,
-    entries: Arc<Mutex<LruCache<String, Entry>>>,
+    entries: Arc<Mutex<LruCache<String, Stored>>>,
 }
 
 impl MemoryStore {
@@ -66,7 +66,7 @@ impl MemoryStore {
         matches
     }
 
-    /// Takes a step; nobody else takes one meanwhile.
+    /// Takes a step, atomically.
     #[must_use]
     pub fn step(&self, step: &dyn Step) -> Vec<i64> {
         let (mut entries, now) = self.lock();
@@ -79,12 +79,12 @@ impl MemoryStore {
         for (key, write) in keys.iter().zip(applied.writes) {
             match write {
                 Write::Keep => {}
-                Write::Put(value, life) => store(
+                Write::Put(value, ttl) => store(
                     &mut entries,
                     &Record {
                         key,
                         value: &value,
-                        life,
+                        ttl,
                     },
                     now,
                 ),
@@ -107,7 +107,7 @@ impl MemoryStore {
         }
     }
 
-    fn lock(&self) -> (MutexGuard<'_, LruCache<String, Entry>>, i64) {
+    fn lock(&self) -> (MutexGuard<'_, LruCache<String, Stored>>, i64) {
         (
             self.entries.lock().unwrap_or_else(PoisonError::into_inner),
             self.clock.now().as_millisecond(),
@@ -115,23 +115,23 @@ impl MemoryStore {
     }
 }
 
-fn living(entries: &mut LruCache<String, Entry>, key: &str, now: i64) -> Option<Bytes> {
+fn living(entries: &mut LruCache<String, Stored>, key: &str, now: i64) -> Option<Bytes> {
     entries
         .get(key)
         .filter(|(_, gone_at)| *gone_at > now)
         .map(|(value, _)| value.clone())
 }
 
-fn store(entries: &mut LruCache<String, Entry>, record: &Record<'_>, now: i64) {
-    let life = i64::try_from(record.life.as_millis()).unwrap_or(i64::MAX);
+fn store(entries: &mut LruCache<String, Stored>, record: &Record<'_>, now: i64) {
+    let ttl = i64::try_from(record.ttl.as_millis()).unwrap_or(i64::MAX);
     entries.put(
         record.key.to_owned(),
         (
             Bytes::copy_from_slice(record.value),
-            now.saturating_add(life),
+            now.saturating_add(ttl),
         ),
     );
-    // Bounded by hand: a bounded cache would take the room for all of it at start.
+    // Bounded by hand: a bounded cache would allocate all of it at start.
     if entries.len() > CAPACITY {
         entries.pop_lru();
     }

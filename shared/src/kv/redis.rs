@@ -1,9 +1,9 @@
 //! The store in Redis: commands of a request go out together, within the request's budget.
 
-mod budget;
+mod call;
 mod cluster;
 mod condition;
-mod gate;
+mod connection_breaker;
 mod node;
 mod target;
 
@@ -15,17 +15,17 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use self::{
-    budget::Question,
+    call::RedisCall,
     cluster::{Cluster, Routed},
     node::{CONNECT, Node},
 };
-use super::{Answers, KvError, Record, Script, Step};
+use super::{Delivery, KvError, Record, Replies, Script, Step};
 use crate::{
     clock::Clock,
     config::{RedisMode, RedisSettings},
 };
 
-/// What a request may wait for Redis where nothing else is said.
+/// How long a request may wait for Redis by default.
 const BUDGET: Duration = Duration::from_millis(50);
 
 /// Set if nothing is there. What is there already may be ours, from a try whose answer was lost.
@@ -56,7 +56,8 @@ static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Redis, behind a gate that spares requests a server that does not answer. Cheap to clone.
+/// Redis. A server that does not answer is bypassed for a while, so that only the first requests
+/// wait for it. Cheap to clone.
 #[derive(Clone)]
 pub struct RedisStore {
     servers: Servers,
@@ -72,22 +73,22 @@ enum Servers {
 }
 
 /// What became of a command.
-type Outcome = Result<Value, Fault>;
+type Outcome = Result<Value, CommandError>;
 
-/// Why a command has no answer.
-enum Fault {
-    /// It failed on its own.
-    Command(RedisError),
+/// Why a command has no reply.
+enum CommandError {
+    /// The server refused it.
+    Refused(RedisError),
     /// The node that has its key can't be reached.
-    Node(KvError),
+    Unreachable(KvError),
 }
 
 /// A command, the key that decides which node it goes to, and what to send instead when that node
-/// does not know its script yet.
-struct Call<'a> {
+/// does not know the script yet.
+struct Command<'a> {
     key: &'a str,
     command: Cmd,
-    with_text: Option<Box<dyn Fn() -> Cmd + Send + Sync + 'a>>,
+    with_source: Option<Box<dyn Fn() -> Cmd + Send + Sync + 'a>>,
 }
 
 impl RedisStore {
@@ -131,84 +132,94 @@ impl RedisStore {
         &self,
         steps: &[&dyn Step],
         keys: [&str; N],
-    ) -> Result<Answers<N>, KvError> {
-        let calls = steps.iter().map(|step| {
-            let step = *step;
-            let key = step.keys().first().map_or("", String::as_str);
-            Call::script(key, step.script(), move |call| {
-                call.arg(step.keys().len())
-                    .arg(step.keys())
-                    .arg(step.arguments());
-            })
-        });
+        delivery: Delivery,
+    ) -> Result<Replies<N>, KvError> {
+        let calls = steps.iter().map(|step| Command::step(*step));
         let reads = keys.iter().map(|key| {
             let mut get = redis::cmd("GET");
             get.arg(*key);
-            Call::plain(key, get)
+            Command::plain(key, get)
         });
-        let mut outcomes = self.send(calls.chain(reads).collect()).await?;
+        let mut outcomes = self.send(calls.chain(reads).collect(), delivery).await?;
         let read = outcomes
             .split_off(steps.len())
             .into_iter()
             .map(decoded)
             .collect::<Result<Vec<Option<Bytes>>, _>>()?;
         let values = read.try_into().map_err(|_| miscounted())?;
-        Ok(Answers {
-            replies: outcomes.into_iter().map(decoded).collect(),
+        Ok(Replies {
+            steps: outcomes.into_iter().map(decoded).collect(),
             values,
         })
     }
 
-    pub(super) async fn put(&self, record: Record<'_>) -> Result<(), KvError> {
+    pub(super) async fn step(
+        &self,
+        step: &dyn Step,
+        delivery: Delivery,
+    ) -> Result<Vec<i64>, KvError> {
+        self.one(Command::step(step), delivery).await
+    }
+
+    pub(super) async fn put(&self, record: Record<'_>, delivery: Delivery) -> Result<(), KvError> {
         let mut set = redis::cmd("PSETEX");
         set.arg(record.key)
-            .arg(milliseconds(record.life))
+            .arg(milliseconds(record.ttl))
             .arg(record.value);
-        self.one::<Value>(Call::plain(record.key, set))
+        self.one::<Value>(Command::plain(record.key, set), delivery)
             .await
             .map(drop)
     }
 
     pub(super) async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
-        let Record { key, value, life } = record;
-        let add = Call::script(key, &ADD, move |call| {
-            call.arg(1).arg(key).arg(value).arg(milliseconds(life));
+        let Record { key, value, ttl } = record;
+        let add = Command::script(key, &ADD, move |call| {
+            call.arg(1).arg(key).arg(value).arg(milliseconds(ttl));
         });
-        self.one(add).await
+        self.one(add, Delivery::BestEffort).await
     }
 
     pub(super) async fn replace(
         &self,
         expected: &[u8],
         record: Record<'_>,
+        delivery: Delivery,
     ) -> Result<bool, KvError> {
-        let Record { key, value, life } = record;
-        let replace = Call::script(key, &REPLACE, move |call| {
+        let Record { key, value, ttl } = record;
+        let replace = Command::script(key, &REPLACE, move |call| {
             call.arg(1)
                 .arg(key)
                 .arg(expected)
                 .arg(value)
-                .arg(milliseconds(life));
+                .arg(milliseconds(ttl));
         });
-        self.one(replace).await
+        self.one(replace, delivery).await
     }
 
-    pub(super) async fn delete(&self, key: &str) -> Result<(), KvError> {
+    pub(super) async fn delete(&self, key: &str, delivery: Delivery) -> Result<(), KvError> {
         let mut delete = redis::cmd("DEL");
         delete.arg(key);
-        self.one::<Value>(Call::plain(key, delete)).await.map(drop)
+        self.one::<Value>(Command::plain(key, delete), delivery)
+            .await
+            .map(drop)
     }
 
-    pub(super) async fn remove(&self, key: &str, expected: &[u8]) -> Result<(), KvError> {
-        let remove = Call::script(key, &REMOVE, move |call| {
+    pub(super) async fn remove(
+        &self,
+        key: &str,
+        expected: &[u8],
+        delivery: Delivery,
+    ) -> Result<(), KvError> {
+        let remove = Command::script(key, &REMOVE, move |call| {
             call.arg(1).arg(key).arg(expected);
         });
-        self.one::<Value>(remove).await.map(drop)
+        self.one::<Value>(remove, delivery).await.map(drop)
     }
 
-    /// Whether a gate is shut makes no difference: who asks wants to know.
+    /// Asks even while Redis is bypassed after a failure: the caller wants to know.
     pub(super) async fn ping(&self) -> Result<(), KvError> {
-        let deadline = Question::start(self.budget)?.deadline();
+        let call = RedisCall::start(self.budget, Delivery::BestEffort)?;
+        let deadline = call.deadline();
         match &self.servers {
             Servers::One(node) => {
                 node.reach(deadline).await?;
@@ -231,8 +242,12 @@ impl RedisStore {
         }
     }
 
-    async fn one<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, KvError> {
-        let outcomes = self.send(vec![call]).await?;
+    async fn one<T: FromRedisValue>(
+        &self,
+        command: Command<'_>,
+        delivery: Delivery,
+    ) -> Result<T, KvError> {
+        let outcomes = self.send(vec![command], delivery).await?;
         outcomes
             .into_iter()
             .next()
@@ -243,20 +258,24 @@ impl RedisStore {
     /// Sends commands in one round trip, in a cluster in one to each node; each has its own
     /// outcome. Those whose script a node does not know yet are sent to it once more, with the
     /// text.
-    async fn send(&self, calls: Vec<Call<'_>>) -> Result<Vec<Outcome>, KvError> {
-        let question = Question::start(self.budget)?;
-        let commands = calls
+    async fn send(
+        &self,
+        sent: Vec<Command<'_>>,
+        delivery: Delivery,
+    ) -> Result<Vec<Outcome>, KvError> {
+        let call = RedisCall::start(self.budget, delivery)?;
+        let commands = sent
             .iter()
-            .map(|call| (call.key, call.command.clone()))
+            .map(|command| (command.key, command.command.clone()))
             .collect();
-        let mut outcomes = self.exchange(commands, question.deadline()).await?;
+        let mut outcomes = self.exchange(commands, call.deadline()).await?;
         let unknown = |at: &usize| is_unknown_script(&outcomes[*at]);
-        let (places, again): (Vec<_>, Vec<_>) = (0..calls.len())
+        let (places, again): (Vec<_>, Vec<_>) = (0..sent.len())
             .filter(unknown)
-            .filter_map(|at| Some((at, (calls[at].key, calls[at].with_text.as_ref()?()))))
+            .filter_map(|at| Some((at, (sent[at].key, sent[at].with_source.as_ref()?()))))
             .unzip();
         if !again.is_empty() {
-            let answers = self.exchange(again, question.deadline()).await?;
+            let answers = self.exchange(again, call.deadline()).await?;
             for (at, outcome) in places.into_iter().zip(answers) {
                 outcomes[at] = outcome;
             }
@@ -276,7 +295,7 @@ impl RedisStore {
                 let outcomes = node.ask(&pipeline, deadline).await?;
                 outcomes
                     .into_iter()
-                    .map(|outcome| outcome.map_err(Fault::Command))
+                    .map(|outcome| outcome.map_err(CommandError::Refused))
                     .collect()
             }
             Servers::Many(cluster) => {
@@ -298,13 +317,22 @@ impl RedisStore {
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a> Command<'a> {
     fn plain(key: &'a str, command: Cmd) -> Self {
         Self {
             key,
             command,
-            with_text: None,
+            with_source: None,
         }
+    }
+
+    fn step(step: &'a dyn Step) -> Self {
+        let key = step.keys().first().map_or("", String::as_str);
+        Self::script(key, step.script(), move |call| {
+            call.arg(step.keys().len())
+                .arg(step.keys())
+                .arg(step.arguments());
+        })
     }
 
     /// A call of a script by its hash. `arguments` adds what comes after the script.
@@ -322,7 +350,7 @@ impl<'a> Call<'a> {
         Self {
             key,
             command,
-            with_text: Some(Box::new(move || call("EVAL", script.source()))),
+            with_source: Some(Box::new(move || call("EVAL", script.source()))),
         }
     }
 }
@@ -339,14 +367,14 @@ fn pipelined(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
 
 fn is_unknown_script(outcome: &Outcome) -> bool {
     let no_script = ErrorKind::Server(ServerErrorKind::NoScript);
-    matches!(outcome, Err(Fault::Command(error)) if error.kind() == no_script)
+    matches!(outcome, Err(CommandError::Refused(error)) if error.kind() == no_script)
 }
 
 fn decoded<T: FromRedisValue>(outcome: Outcome) -> Result<T, KvError> {
     match outcome {
         Ok(value) => redis::from_redis_value(value).map_err(|error| unavailable(error.into())),
-        Err(Fault::Command(error)) => Err(unavailable(error)),
-        Err(Fault::Node(error)) => Err(error),
+        Err(CommandError::Refused(error)) => Err(unavailable(error)),
+        Err(CommandError::Unreachable(error)) => Err(error),
     }
 }
 
@@ -365,6 +393,6 @@ fn unavailable(error: RedisError) -> KvError {
     KvError(format!("{:?} {code}", error.kind()))
 }
 
-fn milliseconds(life: Duration) -> u64 {
-    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
+fn milliseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }

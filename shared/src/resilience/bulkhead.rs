@@ -6,44 +6,44 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::telemetry::metrics;
 
-/// All places are taken.
+/// All permits are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("too much at once: {0}")]
-pub struct Full(pub &'static str);
+pub struct AtCapacity(pub &'static str);
 
-/// So many places and no more. Keep one for each thing that is limited, per instance.
+/// So many permits and no more. Keep one for each thing that is limited, per instance.
 pub struct Bulkhead {
     name: &'static str,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 impl Bulkhead {
     /// A limit on what `name` says, in errors and metrics.
     #[must_use]
-    pub fn new(name: &'static str, places: u32) -> Self {
+    pub fn new(name: &'static str, permits: u32) -> Self {
         Self {
             name,
-            places: Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS)),
+            permits: Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS)),
         }
     }
 
     /// Takes a place, which is free again when the value is dropped.
     ///
     /// # Errors
-    /// [`Full`] when there is none. Nobody waits.
-    pub fn enter(&self) -> Result<Place<'_>, Full> {
-        self.places.try_acquire().map(Place).map_err(|_| {
+    /// [`AtCapacity`] when there is none. Nobody waits.
+    pub fn acquire(&self) -> Result<Permit<'_>, AtCapacity> {
+        self.permits.try_acquire().map(Permit).map_err(|_| {
             metrics::shed(self.name);
-            Full(self.name)
+            AtCapacity(self.name)
         })
     }
 
     /// Runs `work` in a place of its own.
     ///
     /// # Errors
-    /// [`Full`] when there is none; `work` has then not begun.
-    pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Full> {
-        let _place = self.enter()?;
+    /// [`AtCapacity`] when there is none; `work` has then not begun.
+    pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, AtCapacity> {
+        let _permit = self.acquire()?;
         Ok(work.await)
     }
 }
@@ -51,7 +51,7 @@ impl Bulkhead {
 /// A place that is taken.
 #[derive(Debug)]
 #[must_use = "dropped, the place is free again"]
-pub struct Place<'a>(#[allow(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
+pub struct Permit<'a>(#[allow(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
 
 #[cfg(test)]
 mod tests {
@@ -63,10 +63,10 @@ mod tests {
     #[test]
     fn what_is_above_the_limit_is_refused_and_a_place_that_was_left_is_free() {
         let bulkhead = Bulkhead::new("calls", 2);
-        let (first, _second) = (bulkhead.enter().unwrap(), bulkhead.enter().unwrap());
-        assert_eq!(bulkhead.enter().unwrap_err(), Full("calls"));
+        let (first, _second) = (bulkhead.acquire().unwrap(), bulkhead.acquire().unwrap());
+        assert_eq!(bulkhead.acquire().unwrap_err(), AtCapacity("calls"));
         drop(first);
-        assert!(bulkhead.enter().is_ok());
+        assert!(bulkhead.acquire().is_ok());
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         assert!(work.as_mut().now_or_never().is_none());
         assert_eq!(
             bulkhead.run(std::future::ready(())).now_or_never(),
-            Some(Err(Full("calls")))
+            Some(Err(AtCapacity("calls")))
         );
         send.send(7).unwrap();
         assert_eq!(work.now_or_never(), Some(Ok(Ok(7))));
@@ -85,6 +85,6 @@ mod tests {
         let mut dropped = Box::pin(bulkhead.run(std::future::pending::<()>()));
         assert!(dropped.as_mut().now_or_never().is_none());
         drop(dropped);
-        assert!(bulkhead.enter().is_ok());
+        assert!(bulkhead.acquire().is_ok());
     }
 }

@@ -20,10 +20,11 @@ use super::breaker::{
 use crate::{
     clock::{Clock, Moment},
     config::BreakerSettings,
-    kv::{Kv, MemoryStore},
+    kv::{Delivery, Kv, MemoryStore},
     random::Random,
+    request,
     telemetry::{
-        self, Scope,
+        OrDegraded,
         metrics::{self, BreakerState},
     },
 };
@@ -33,6 +34,9 @@ use crate::{
 const FRESH: Duration = Duration::from_millis(250);
 /// Good calls older than the breaker's window tell nothing any more.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// What the log calls trouble with the shared breaker.
+const WHAT: &str = "circuit breaker";
 
 /// The breaker is open: nothing was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -169,7 +173,14 @@ impl Guard {
     async fn enter_shared(&self, kv: &Kv, breaker: &Breaker) -> Result<Option<Entry>, Refused> {
         let answer = match self.freshly_heard() {
             Some(answer) => answer,
-            None => match self.ask(kv, &breaker.look(self.waiting_outcomes())).await {
+            None => match self
+                .ask(
+                    kv,
+                    &breaker.look(self.waiting_outcomes()),
+                    Delivery::BestEffort,
+                )
+                .await
+            {
                 Some(answer) => answer,
                 None => return Ok(None),
             },
@@ -182,7 +193,11 @@ impl Guard {
         }
         let token = ProbeToken::draw(&self.random);
         match self
-            .ask(kv, &breaker.acquire(token, Outcomes::default()))
+            .ask(
+                kv,
+                &breaker.acquire(token, Outcomes::default()),
+                Delivery::BestEffort,
+            )
             .await
         {
             Some(answer) => self.pass_or_refuse(&answer, Some(token)).map(Some),
@@ -268,12 +283,8 @@ impl Guard {
         (Moment::now(&self.clock).since(*then) < FRESH).then_some(*answer)
     }
 
-    async fn ask(&self, kv: &Kv, step: &BreakerStep) -> Option<Answer> {
-        let reply = kv
-            .step(step)
-            .await
-            .inspect_err(|error| telemetry::degraded("circuit breaker", error))
-            .ok()?;
+    async fn ask(&self, kv: &Kv, step: &BreakerStep, delivery: Delivery) -> Option<Answer> {
+        let reply = kv.step(step, delivery).await.or_degraded(WHAT)?;
         let answer = read(&reply)?;
         self.note(&answer);
         Some(answer)
@@ -294,7 +305,7 @@ impl Guard {
             Transition::Recovered => (BreakerState::HalfOpen, BreakerState::Closed),
         };
         metrics::breaker_transition(self.upstream, from, to);
-        let (request_id, upstream) = (Scope::request_id(), self.upstream);
+        let (request_id, upstream) = (request::id(), self.upstream);
         tracing::warn!(request_id, upstream, transition = ?transition, scope, "circuit breaker");
     }
 
@@ -347,7 +358,12 @@ impl Guard {
             generation,
             ..Outcomes::default()
         };
-        self.ask(kv, &breaker.report(nothing, Some(token))).await;
+        self.ask(
+            kv,
+            &breaker.report(nothing, Some(token)),
+            Delivery::Required,
+        )
+        .await;
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -392,7 +408,11 @@ impl Pass<'_> {
             (Verdict::Good, None) => guard.let_wait(entry.generation),
             (_, token) => drop(
                 guard
-                    .ask(kv, &breaker.report(outcomes(entry, verdict), token))
+                    .ask(
+                        kv,
+                        &breaker.report(outcomes(entry, verdict), token),
+                        Delivery::Required,
+                    )
                     .await,
             ),
         }
@@ -411,9 +431,7 @@ fn outcomes(entry: Entry, verdict: Verdict) -> Outcomes {
 }
 
 fn read(reply: &[i64]) -> Option<Answer> {
-    Answer::read(reply)
-        .inspect_err(|error| telemetry::degraded("circuit breaker", error))
-        .ok()
+    Answer::read(reply).or_degraded(WHAT)
 }
 
 fn state(standing: Standing) -> BreakerState {

@@ -11,9 +11,13 @@ use super::rate_limit::{
 use crate::{
     clock::Clock,
     config::{Env, Limit, LimitSettings},
-    kv::{Kv, KvError, MemoryStore, Step},
-    telemetry::{self, RateLimitFields, Scope, metrics},
+    kv::{Kv, MemoryStore, Step},
+    request::{self, RateLimitFields},
+    telemetry::{OrDegraded, metrics},
 };
+
+/// What the log calls trouble with shared buckets.
+const WHAT: &str = "rate limit";
 
 /// What requests cost. `None`: nothing, the limit is switched off.
 #[derive(Clone, Copy, Debug)]
@@ -181,17 +185,12 @@ impl Limiter {
         let Some(kv) = self.0.shared.as_ref().filter(|_| !steps.is_empty()) else {
             return nothing();
         };
-        let noted = |error: &KvError| telemetry::degraded("rate limit", error);
-        match kv.ask(steps, []).await {
-            Ok(answers) => answers
-                .replies
-                .into_iter()
-                .map(|reply| reply.inspect_err(noted).ok())
-                .collect(),
-            Err(error) => {
-                noted(&error);
-                nothing()
+        match kv.ask(steps, []).await.or_degraded(WHAT) {
+            Some(replies) => {
+                let steps = replies.steps.into_iter();
+                steps.map(|reply| reply.or_degraded(WHAT)).collect()
             }
+            None => nothing(),
         }
     }
 }
@@ -218,12 +217,7 @@ impl Ticket {
             return Ok(());
         };
         let inner = &self.limiter.0;
-        let known = reply.and_then(|reply| {
-            let decision = charge.decision(&reply);
-            decision
-                .inspect_err(|error| telemetry::degraded("rate limit", error))
-                .ok()
-        });
+        let known = reply.and_then(|reply| charge.decision(&reply).or_degraded(WHAT));
         let Some(decision) = known.or_else(|| charge.decision(&inner.own.step(charge)).ok()) else {
             return Ok(());
         };
@@ -240,7 +234,7 @@ impl Ticket {
 fn announce(charge: &Charge, decision: &Decision) {
     for denial in decision.shadow_denials() {
         tracing::info!(
-            request_id = Scope::request_id(),
+            request_id = request::id(),
             policy = denial.policy().name(),
             "a rate limit in shadow mode"
         );
@@ -260,7 +254,7 @@ fn announce(charge: &Charge, decision: &Decision) {
         policies: policies_field(charge.prices()),
         standings: standings_field(decision),
     };
-    Scope::note(|scope| scope.rate_limit = Some(fields));
+    request::note(|notes| notes.rate_limit = Some(fields));
 }
 
 fn denied(decision: &Decision) -> Denied {

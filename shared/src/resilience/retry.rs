@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tower::retry::budget::{Budget, TpsBudget};
 
-use crate::{deadline, random::Random, telemetry::metrics};
+use crate::{random::Random, request::deadline, telemetry::metrics};
 
 /// How long a call earns its share of retries.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);

@@ -14,14 +14,14 @@ use super::{Routes, metrics, start};
 use crate::{
     api::{ApiError, Reason},
     clock::Clock,
-    config::{Patience, Problems, References},
+    config::{ConfigErrors, FetchTimeouts, References},
     instance::Instance,
     random::Random,
 };
 
 /// Less than a request may take; whether it was the extension that was missing is told before time
 /// is up.
-const PATIENCE: Patience = Patience {
+const PATIENCE: FetchTimeouts = FetchTimeouts {
     ready: Duration::from_secs(4),
     whole: Duration::from_secs(5),
 };
@@ -38,7 +38,7 @@ pub(super) struct Late {
 impl Late {
     /// # Errors
     /// What is wrong with settings that are known already.
-    pub(super) fn new(references: References, routes: Routes) -> Result<Self, Problems> {
+    pub(super) fn new(references: References, routes: Routes) -> Result<Self, ConfigErrors> {
         let unavailable = || async { ApiError::new(Reason::Unavailable) };
         let meanwhile = Router::new()
             .route("/", any(unavailable))
@@ -67,10 +67,10 @@ impl Late {
         answer
     }
 
-    async fn start(&self) -> Result<Router, Problems> {
+    async fn start(&self) -> Result<Router, ConfigErrors> {
         match self.references.follow(PATIENCE).await {
             Ok(env) => start(env, self.routes).await,
-            Err(error) => Err(error.into_problems()),
+            Err(error) => Err(error.into_config_errors()),
         }
     }
 }

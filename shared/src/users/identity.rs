@@ -25,7 +25,7 @@ use crate::{
     dynamo::{self, DynamoError, Item},
     ids::{AppId, OpenId, UnionId, UserId},
     random::Random,
-    telemetry::Scope,
+    request,
 };
 
 pub(super) const IDENTITY: &str = "IDENTITY";
@@ -246,7 +246,7 @@ impl Identities {
         if let Err(error) = linked {
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => tracing::info!(
-                    user_id = %row.uid, request_id = Scope::request_id(),
+                    user_id = %row.uid, request_id = request::id(),
                     "the union id belongs to another user already, not linked"
                 ),
                 _ => return Err(error.into()),

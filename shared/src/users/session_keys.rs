@@ -10,7 +10,7 @@ use super::{Identities, identity::IDENTITY, store::PROFILE, user_pk};
 use crate::{
     dynamo::{self, DynamoError},
     ids::{AppId, OpenId, UserId},
-    telemetry::Scope,
+    request,
 };
 
 /// Who a user is in one mini-program, with what WeChat encrypts for them.
@@ -74,7 +74,7 @@ impl Identities {
             let opened = self.at_rest.open(&sealed?, &pk);
             if opened.is_err() {
                 tracing::warn!(
-                    request_id = Scope::request_id(),
+                    request_id = request::id(),
                     "a stored session_key does not open: its DATA_KEYS key is gone"
                 );
             }

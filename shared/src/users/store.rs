@@ -8,12 +8,13 @@ use aws_sdk_dynamodb::{
 };
 use thiserror::Error;
 
-use super::{AvatarUrl, Edit, Gender, Nickname, User};
+use super::{Gender, User};
 use crate::{
-    cache::{Cache, Entry},
+    cache::{Cache, CacheEntry},
     clock::Clock,
     dynamo::{self, Dynamo, DynamoError, Item},
     ids::UserId,
+    values::{AvatarUrl, Edit, Nickname},
 };
 
 /// Where a profile is cached.
@@ -93,7 +94,7 @@ impl Users {
     ///
     /// # Errors
     /// [`UserError::NotFound`], or DynamoDB's error.
-    pub async fn complete(&self, id: UserId, known: Entry) -> Result<User, UserError> {
+    pub async fn complete(&self, id: UserId, known: CacheEntry) -> Result<User, UserError> {
         let profile = self
             .cache
             .fill(&profile_cache_key(id), known, self.cache_life, || {

@@ -12,55 +12,56 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{WeChat, WeChatError, stable_token::Granted};
 use crate::{
+    claims::Poll,
     clock::Clock,
-    crypto::AtRest,
-    deadline,
+    encrypted_kv::EncryptedKv,
     ids::AppId,
-    kv::{Kv, KvError, Record},
+    kv::{Delivery, Kv, KvError, Record},
     random::Random,
-    telemetry::{self, Scope},
+    request::deadline,
+    telemetry::{self, OrDegraded},
 };
 
 /// WeChat has a successor ready this long before a token's end.
 const RENEWAL: Duration = Duration::from_mins(5);
-/// A token this close to its end could end on its way: it is not used any more.
+/// A token this close to its end could end on its way: it is no longer used.
 const MARGIN: Duration = Duration::from_secs(10);
-/// The pauses of a caller that waits for another one's fetch.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
-const LAST_LOOK: Duration = Duration::from_millis(200);
 /// What reading and storing may take beside the call itself.
 const LOCK_RESERVE: Duration = Duration::from_secs(1);
 
-/// The tokens.
-pub struct AccessTokens {
+/// What the log calls trouble with shared tokens.
+const WHAT: &str = "access token";
+
+/// The access tokens. Keep one per instance.
+pub struct WeChatAccessTokens {
     own: Mutex<HashMap<AppId, Token>>,
-    shared: Kv,
-    at_rest: AtRest,
+    shared: EncryptedKv,
+    /// Holds the locks.
+    kv: Kv,
     clock: Clock,
     random: Random,
-    /// How long a refresher holds its lock, and how long others wait for it.
-    lock_life: Duration,
+    /// How long a lock lasts, and how long other callers wait for it.
+    lock_ttl: Duration,
 }
 
-/// A token with its end. Shared clocks need not agree to the second: there are five minutes to
-/// renew in, and WeChat's own word (42001) to fall back on.
+/// A token with its end. Clocks of instances need not agree to the second: there are five minutes
+/// to renew in, and WeChat's own word (42001) to fall back on.
 #[derive(Debug, Clone)]
 struct Token {
     text: SecretString,
     expires_at: Timestamp,
 }
 
-/// What Redis holds, once opened.
+/// A token as Redis holds it, once decrypted.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct SharedToken {
     token: String,
     expires_at: Timestamp,
 }
@@ -77,21 +78,34 @@ enum Known {
 /// The right to fetch.
 struct Lock {
     key: String,
-    holder: Vec<u8>,
+    holder: [u8; 16],
 }
 
-impl AccessTokens {
-    /// Tokens shared in `shared`, encrypted there by `at_rest`. `call` is what one call to WeChat
-    /// takes at the most.
+/// What [`WeChatAccessTokens`] needs.
+pub struct AccessTokenParts {
+    /// Where instances share tokens, encrypted.
+    pub shared: EncryptedKv,
+    /// The same store, for locks.
+    pub kv: Kv,
+    /// The time.
+    pub clock: Clock,
+    /// Names locks.
+    pub random: Random,
+    /// The longest that one call to WeChat takes.
+    pub call_timeout: Duration,
+}
+
+impl WeChatAccessTokens {
+    /// Tokens of `parts`.
     #[must_use]
-    pub fn new(shared: Kv, at_rest: AtRest, clock: Clock, random: Random, call: Duration) -> Self {
+    pub fn new(parts: AccessTokenParts) -> Self {
         Self {
             own: Mutex::default(),
-            shared,
-            at_rest,
-            clock,
-            random,
-            lock_life: call + LOCK_RESERVE,
+            shared: parts.shared,
+            kv: parts.kv,
+            clock: parts.clock,
+            random: parts.random,
+            lock_ttl: parts.call_timeout + LOCK_RESERVE,
         }
     }
 
@@ -108,7 +122,7 @@ impl AccessTokens {
         match self.get_shared(wechat, app_id).await {
             Ok(token) => token,
             Err(error) => {
-                telemetry::degraded("access token", &error);
+                telemetry::degraded(WHAT, &error);
                 match own {
                     Known::Fresh(token) | Known::Ending(token) => Ok(token.text),
                     Known::Nothing => self.fetch(wechat, app_id).await.map(|token| token.text),
@@ -117,31 +131,24 @@ impl AccessTokens {
         }
     }
 
-    /// Forgets a token that WeChat holds for stale, here and in Redis, unless a newer one stands
+    /// Forgets a token that WeChat considers stale, here and in Redis, unless a newer one stands
     /// there.
     pub(super) async fn discard(&self, app_id: &AppId, stale: &SecretString) {
-        let is_stale = |token: &Token| token.text.expose_secret() == stale.expose_secret();
+        let is_stale = |text: &str| text == stale.expose_secret();
         {
             let mut own = self.lock_own();
-            if own.get(app_id).is_some_and(is_stale) {
+            if own
+                .get(app_id)
+                .is_some_and(|own| is_stale(own.text.expose_secret()))
+            {
                 own.remove(app_id);
             }
         }
-        let discarded = async {
-            let key = key(app_id);
-            let [sealed] = self.shared.get([&key]).await?;
-            match sealed {
-                Some(sealed)
-                    if self
-                        .open(app_id, &sealed)
-                        .is_none_or(|token| is_stale(&token)) =>
-                {
-                    self.shared.remove(&key, &sealed).await.map(drop)
-                }
-                _ => Ok(()),
-            }
-        };
-        warn(discarded.await);
+        let key = key(app_id);
+        let discarded = self
+            .shared
+            .remove_if(&key, |shared: &SharedToken| is_stale(&shared.token));
+        discarded.await.or_degraded(WHAT);
     }
 
     /// Fails only while Redis does not answer.
@@ -150,46 +157,56 @@ impl AccessTokens {
         wechat: &WeChat,
         app_id: &AppId,
     ) -> Result<Result<SecretString, WeChatError>, KvError> {
-        let give_up = Instant::now() + deadline::cap(self.lock_life);
-        let mut pause = FIRST_LOOK;
+        let give_up = Instant::now() + deadline::cap(self.lock_ttl);
+        let mut poll = Poll::until(give_up);
         loop {
-            let ending = match self.look(app_id).await? {
-                Known::Fresh(token) => return Ok(Ok(token.text)),
-                Known::Ending(token) => Some(token),
-                Known::Nothing => None,
-            };
-            if let Some(lock) = self.take_lock(app_id).await? {
-                let outcome = self.refresh(wechat, app_id, ending).await;
-                warn(self.shared.remove(&lock.key, &lock.holder).await);
-                return Ok(outcome);
+            if let Some(token) = self.try_shared(wechat, app_id).await? {
+                return Ok(token);
             }
-            // Somebody else is at it.
-            if let Some(token) = ending {
-                return Ok(Ok(token.text));
-            }
-            if Instant::now() >= give_up {
+            if !poll.wait().await {
                 return Ok(self.fetch(wechat, app_id).await.map(|token| token.text));
             }
-            sleep(pause).await;
-            Scope::renew_redis_budget();
-            pause = (pause * 2).min(LAST_LOOK);
         }
     }
 
-    /// Fetches under the lock, unless another instance has between our look and our lock. While the
-    /// old token is good, a fetch that fails harms nobody.
+    /// The shared token, or a new one if nobody else is fetching it; `None` where there is nothing
+    /// but another caller's lock.
+    async fn try_shared(
+        &self,
+        wechat: &WeChat,
+        app_id: &AppId,
+    ) -> Result<Option<Result<SecretString, WeChatError>>, KvError> {
+        let ending = match self.look_up(app_id).await? {
+            Known::Fresh(token) => return Ok(Some(Ok(token.text))),
+            Known::Ending(token) => Some(token),
+            Known::Nothing => None,
+        };
+        if let Some(lock) = self.take_lock(app_id).await? {
+            let outcome = self.refresh(wechat, app_id, ending).await;
+            let returned = self
+                .kv
+                .remove(&lock.key, &lock.holder, Delivery::Required)
+                .await;
+            returned.or_degraded(WHAT);
+            return Ok(Some(outcome));
+        }
+        Ok(ending.map(|token| Ok(token.text)))
+    }
+
+    /// Fetches under the lock, unless another instance has between our look-up and our lock. While
+    /// the old token is good, a failed fetch does no harm.
     async fn refresh(
         &self,
         wechat: &WeChat,
         app_id: &AppId,
         ending: Option<Token>,
     ) -> Result<SecretString, WeChatError> {
-        if let Ok(Known::Fresh(token)) = self.look(app_id).await {
+        if let Ok(Known::Fresh(token)) = self.look_up(app_id).await {
             return Ok(token.text);
         }
         match (self.fetch(wechat, app_id).await, ending) {
             (Ok(token), _) => {
-                warn(self.share(app_id, &token).await);
+                self.share(app_id, &token).await.or_degraded(WHAT);
                 Ok(token.text)
             }
             (Err(error), Some(ending)) => {
@@ -201,56 +218,41 @@ impl AccessTokens {
     }
 
     async fn fetch(&self, wechat: &WeChat, app_id: &AppId) -> Result<Token, WeChatError> {
-        let Granted { token: text, life } = wechat.stable_token(app_id).await?;
+        let Granted {
+            token: text,
+            lifetime,
+        } = wechat.stable_token(app_id).await?;
         let token = Token {
             text,
-            expires_at: self.clock.now() + life,
+            expires_at: self.clock.now() + lifetime,
         };
         self.lock_own().insert(app_id.clone(), token.clone());
         Ok(token)
     }
 
     /// What Redis holds; kept here if it is fresh.
-    async fn look(&self, app_id: &AppId) -> Result<Known, KvError> {
-        let [sealed] = self.shared.get([&key(app_id)]).await?;
-        let known = self.sort(sealed.and_then(|sealed| self.open(app_id, &sealed)));
+    async fn look_up(&self, app_id: &AppId) -> Result<Known, KvError> {
+        let shared: Option<SharedToken> = self.shared.get(&key(app_id)).await?;
+        let known = self.sort(shared.map(|shared| Token {
+            text: shared.token.into(),
+            expires_at: shared.expires_at,
+        }));
         if let Known::Fresh(token) = &known {
             self.lock_own().insert(app_id.clone(), token.clone());
         }
         Ok(known)
     }
 
+    /// Other callers wait for it, and would fetch one more without it.
     async fn share(&self, app_id: &AppId, token: &Token) -> Result<(), KvError> {
-        let life = left(token, self.clock.now());
-        let stored = Stored {
+        let shared = SharedToken {
             token: token.text.expose_secret().to_owned(),
             expires_at: token.expires_at,
         };
-        let stored = SecretString::from(serde_json::to_string(&stored).unwrap_or_default());
-        let key = key(app_id);
-        let Some(sealed) = self.at_rest.seal(&stored, &key, &self.random) else {
-            return Ok(());
-        };
+        let ttl = left(token, self.clock.now());
         self.shared
-            .put(Record {
-                key: &key,
-                value: sealed.as_bytes(),
-                life,
-            })
+            .put(&key(app_id), &shared, ttl, Delivery::Required)
             .await
-    }
-
-    /// A record that does not open (its key was retired, or it is not ours) counts as none.
-    fn open(&self, app_id: &AppId, sealed: &Bytes) -> Option<Token> {
-        let opened = self
-            .at_rest
-            .open(std::str::from_utf8(sealed).ok()?, &key(app_id))
-            .ok()?;
-        let Stored { token, expires_at } = serde_json::from_str(opened.expose_secret()).ok()?;
-        Some(Token {
-            text: token.into(),
-            expires_at,
-        })
     }
 
     fn sort(&self, token: Option<Token>) -> Known {
@@ -267,14 +269,14 @@ impl AccessTokens {
     async fn take_lock(&self, app_id: &AppId) -> Result<Option<Lock>, KvError> {
         let lock = Lock {
             key: format!("{}:lock", key(app_id)),
-            holder: self.random.bytes::<16>().to_vec(),
+            holder: self.random.bytes(),
         };
         let record = Record {
             key: &lock.key,
             value: &lock.holder,
-            life: self.lock_life,
+            ttl: self.lock_ttl,
         };
-        Ok(self.shared.add(record).await?.then_some(lock))
+        Ok(self.kv.add(record).await?.then_some(lock))
     }
 
     fn lock_own(&self) -> MutexGuard<'_, HashMap<AppId, Token>> {
@@ -292,10 +294,4 @@ fn left(token: &Token, now: Timestamp) -> Duration {
         .duration_since(now)
         .try_into()
         .unwrap_or_default()
-}
-
-fn warn(outcome: Result<impl Sized, KvError>) {
-    if let Err(error) = outcome {
-        telemetry::degraded("access token", &error);
-    }
 }

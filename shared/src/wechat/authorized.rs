@@ -7,21 +7,21 @@ use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
-use super::{AccessTokens, WeChat, WeChatError, client::Api};
+use super::{WeChat, WeChatAccessTokens, WeChatError, client::Api};
 use crate::ids::AppId;
 
 /// WeChat's APIs that want an access token. Login uses none of them: it has only a [`WeChat`].
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Authorized {
+pub struct AuthorizedWeChat {
     pub(super) wechat: Arc<WeChat>,
-    tokens: Arc<AccessTokens>,
+    tokens: Arc<WeChatAccessTokens>,
 }
 
-impl Authorized {
+impl AuthorizedWeChat {
     /// Calls through `wechat`, with `tokens`.
     #[must_use]
-    pub fn new(wechat: Arc<WeChat>, tokens: AccessTokens) -> Self {
+    pub fn new(wechat: Arc<WeChat>, tokens: WeChatAccessTokens) -> Self {
         Self {
             wechat,
             tokens: Arc::new(tokens),

@@ -13,9 +13,9 @@ use url::Url;
 use super::WeChatError;
 use crate::{
     config::WeChatSettings,
-    deadline,
     ids::AppId,
     random::Random,
+    request::deadline,
     resilience::{
         bulkhead::Bulkhead,
         guard::{Guard, Verdict},
@@ -178,11 +178,11 @@ impl WeChat {
         api: &Api,
         request: RequestBuilder,
     ) -> Result<T, WeChatError> {
-        let _place = self.calls.enter()?;
+        let _permit = self.calls.acquire()?;
         let attempt = || async {
             let request = request
                 .try_clone()
-                .ok_or_else(|| WeChatError::Broken("the request can't be sent".into()))?;
+                .ok_or_else(|| WeChatError::ConnectionLost("the request can't be sent".into()))?;
             self.guarded(api, request).await
         };
         self.retries

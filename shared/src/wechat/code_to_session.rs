@@ -3,11 +3,14 @@
 //! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-login/code2Session.html
 
 use reqwest::Method;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{WeChat, WeChatError, client::Api, errcode, session_key::check_form};
-use crate::ids::{AppId, OpenId, UnionId};
+use crate::{
+    ids::{AppId, OpenId, UnionId},
+    values::OneTimeCode,
+};
 
 const API: Api = Api {
     name: "code2Session",
@@ -44,12 +47,12 @@ impl WeChat {
     pub async fn code_to_session(
         &self,
         app_id: &AppId,
-        code: &SecretString,
+        code: &OneTimeCode,
     ) -> Result<CodeSession, WeChatError> {
         let query = [
             ("appid", app_id.as_str()),
             ("secret", self.secret(app_id)),
-            ("js_code", code.expose_secret()),
+            ("js_code", code.expose()),
             ("grant_type", "authorization_code"),
         ];
         let answer: Answer = self.call(&API, self.request(&API).query(&query)).await?;

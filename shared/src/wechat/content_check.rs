@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Authorized, WeChatError, client::Api, errcode};
+use super::{AuthorizedWeChat, WeChatError, client::Api, errcode};
 use crate::ids::{AppId, OpenId};
 
 const API: Api = Api {
@@ -53,7 +53,7 @@ struct Verdict {
     suggest: Advice,
 }
 
-impl Authorized {
+impl AuthorizedWeChat {
     /// What WeChat advises about `content` (2,500 characters at the most) of this user, who was in
     /// the mini-program within the last two hours.
     ///

@@ -7,7 +7,7 @@ use super::WeChatError;
 const CREDENTIALS: &str =
     "check WECHAT_APPIDS and WECHAT_SECRETS against the mini-program's console";
 // We never send an empty code, so the request was mangled on its way.
-const MANGLED: &str =
+const MISSING_PARAMETER: &str =
     "a parameter did not arrive; check WECHAT_BASE_URL and what stands in between";
 const WHITELIST: &str = "this egress IP is not on the whitelist; route through a fixed egress IP and enter it in the console";
 const CONFIRM: &str =
@@ -72,9 +72,9 @@ fn common(errcode: i64) -> WeChatError {
         -1 => WeChatError::Busy,
         // 44991 is msgSecCheck's word for 45011.
         44991 | 45011 => WeChatError::Throttled,
-        45009 => WeChatError::QuotaSpent,
+        45009 => WeChatError::QuotaExceeded,
         40013 | 40125 | 41002 | 41004 => misconfigured(CREDENTIALS),
-        41001 | 41008 | 41009 => misconfigured(MANGLED),
+        41001 | 41008 | 41009 => misconfigured(MISSING_PARAMETER),
         40164 => misconfigured(WHITELIST),
         89503 | 89506 | 89507 => misconfigured(CONFIRM),
         48001 => misconfigured(
@@ -161,7 +161,7 @@ mod tests {
         for api in FAMILIES {
             assert_eq!(api(-1), WeChatError::Busy);
             assert_eq!(api(45011), WeChatError::Throttled);
-            assert_eq!(api(45009), WeChatError::QuotaSpent);
+            assert_eq!(api(45009), WeChatError::QuotaExceeded);
             assert!(matches!(api(40164), WeChatError::Misconfigured { .. }));
             assert_eq!(api(99), WeChatError::Unexpected(99));
         }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::resilience::{bulkhead::Full, guard::Refused};
+use crate::resilience::{bulkhead::AtCapacity, guard::Refused};
 
 /// Why WeChat did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -34,16 +34,16 @@ pub enum WeChatError {
     Throttled,
     /// 45009: the mini-program's calls of the day are spent.
     #[error("WeChat: the API's quota of the day is spent")]
-    QuotaSpent,
+    QuotaExceeded,
     /// -1: WeChat is busy.
     #[error("WeChat: busy")]
     Busy,
     /// Too many calls of ours are under way: the request was not sent.
     #[error(transparent)]
-    Crowded(#[from] Full),
+    TooManyInFlight(#[from] AtCapacity),
     /// The circuit breaker is open: the request was not sent.
     #[error(transparent)]
-    Open(#[from] Refused),
+    CircuitOpen(#[from] Refused),
     /// AppID or AppSecret is wrong, or the like: ours to repair.
     #[error("WeChat refuses our configuration (errcode {errcode}): {remedy}")]
     Misconfigured {
@@ -63,7 +63,7 @@ pub enum WeChatError {
     Timeout,
     /// Sent, and the connection broke: it may have been carried out.
     #[error("WeChat: the connection broke: {0}")]
-    Broken(String),
+    ConnectionLost(String),
     /// An HTTP status that is not 200.
     #[error("WeChat: HTTP status {0}")]
     Status(u16),
@@ -79,7 +79,7 @@ impl WeChatError {
         matches!(
             self,
             Self::Timeout
-                | Self::Broken(_)
+                | Self::ConnectionLost(_)
                 | Self::Status(_)
                 | Self::Unreadable(_)
                 | Self::Unexpected(_)
@@ -91,7 +91,7 @@ impl WeChatError {
         match self {
             Self::Connect(_)
             | Self::Timeout
-            | Self::Broken(_)
+            | Self::ConnectionLost(_)
             | Self::Unreadable(_)
             | Self::Busy => true,
             Self::Status(status) => *status >= 500,
@@ -111,7 +111,7 @@ impl WeChatError {
         match self {
             Self::Connect(_) => "connect".to_owned(),
             Self::Timeout => "timeout".to_owned(),
-            Self::Broken(_) => "broken".to_owned(),
+            Self::ConnectionLost(_) => "broken".to_owned(),
             Self::Status(status) => format!("http_{status}"),
             Self::Unreadable(_) => "unreadable".to_owned(),
             _ => "other".to_owned(),
@@ -129,7 +129,7 @@ impl WeChatError {
         } else if error.is_decode() {
             Self::Unreadable(text)
         } else {
-            Self::Broken(text)
+            Self::ConnectionLost(text)
         }
     }
 }

@@ -8,10 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Authorized, WeChatError, client::Api, errcode};
+use super::{AuthorizedWeChat, WeChatError, client::Api, errcode};
 use crate::{
     ids::{AppId, OpenId},
-    users::{CountryCode, Phone},
+    values::{CountryCode, OneTimeCode, Phone},
 };
 
 const API: Api = Api {
@@ -41,7 +41,7 @@ struct Watermark {
     appid: AppId,
 }
 
-impl Authorized {
+impl AuthorizedWeChat {
     /// The number that the user shared. `open_id` makes WeChat check that the code is this user's.
     ///
     /// # Errors
@@ -50,9 +50,9 @@ impl Authorized {
         &self,
         app_id: &AppId,
         open_id: &OpenId,
-        code: &SecretString,
+        code: &OneTimeCode,
     ) -> Result<Phone, WeChatError> {
-        let body = json!({"code": code.expose_secret(), "openid": open_id});
+        let body = json!({"code": code.expose(), "openid": open_id});
         let answer: Answer = self
             .call(app_id, &API, || self.wechat.request_with(&API, &body))
             .await?;

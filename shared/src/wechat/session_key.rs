@@ -11,7 +11,7 @@ use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Authorized, WeChatError, client::Api, errcode};
+use super::{AuthorizedWeChat, WeChatError, client::Api, errcode};
 use crate::{
     crypto::session_signature,
     ids::{AppId, OpenId},
@@ -63,8 +63,8 @@ pub struct EncryptKey {
     pub iv: String,
     /// Counts up with each new key.
     pub version: u32,
-    /// What it has left, an hour at the most; nothing for the ones before the newest.
-    pub life: Duration,
+    /// What it has left, at most an hour; nothing for the ones before the newest.
+    pub lifetime: Duration,
 }
 
 #[derive(Deserialize)]
@@ -85,8 +85,8 @@ struct KeyInfo {
     expire_in: i64,
 }
 
-impl Authorized {
-    /// checkSessionKey: whether WeChat still holds this key for the user's.
+impl AuthorizedWeChat {
+    /// checkSessionKey: whether WeChat still considers this key the user's.
     ///
     /// # Errors
     /// [`WeChatError::SessionKeyStale`] when it does not, and the others.
@@ -124,12 +124,12 @@ impl Authorized {
             })
             .await?;
         let key = |info: KeyInfo| {
-            let life = Duration::from_secs(info.expire_in.try_into().unwrap_or_default());
+            let lifetime = Duration::from_secs(info.expire_in.try_into().unwrap_or_default());
             Ok(EncryptKey {
                 key: check_form(info.encrypt_key)?,
                 iv: info.iv,
                 version: info.version,
-                life,
+                lifetime,
             })
         };
         answer.key_info_list.into_iter().map(key).collect()

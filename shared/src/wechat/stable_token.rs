@@ -28,8 +28,8 @@ const API: Api = Api {
 /// A token as WeChat gave it.
 pub(super) struct Granted {
     pub(super) token: SecretString,
-    /// What it has left, 2 hours at the most.
-    pub(super) life: Duration,
+    /// What it has left, at most 2 hours.
+    pub(super) lifetime: Duration,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ impl WeChat {
         }
         Ok(Granted {
             token: answer.access_token,
-            life: Duration::from_secs(answer.expires_in.into()),
+            lifetime: Duration::from_secs(answer.expires_in.into()),
         })
     }
 }

@@ -3,7 +3,7 @@
 use axum::Router;
 use shared::{
     clock::{Clock, ManualClock},
-    config::{Env, Patience, References},
+    config::{Env, FetchTimeouts, References},
     instance::Instance,
     random::Random,
 };
@@ -13,7 +13,7 @@ use super::Api;
 use crate::settings::{AWS_ENVIRONMENT, Settings};
 
 /// For secrets that are kept elsewhere.
-const PATIENCE: Patience = Patience {
+const PATIENCE: FetchTimeouts = FetchTimeouts {
     ready: crate::PATIENCE,
     whole: crate::PATIENCE,
 };

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use shared::{
     clock::Clock,
     config::BreakerSettings,
-    kv::{Kv, MemoryStore, Micros, RedisStore, Step},
+    kv::{Delivery, Kv, MemoryStore, Micros, RedisStore, Step},
     random::Random,
     resilience::breaker::{
         Answer, Breaker, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe,
@@ -381,18 +381,24 @@ async fn what_one_instance_sees_open_is_open_for_all() {
     for kv in [redis, Kv::Memory(MemoryStore::new(Clock::System))] {
         let fleet = fleet(&BreakerSettings::default(), &Random::System);
         for Instance { breaker, .. } in &fleet[..2] {
-            kv.step(&breaker.report(
-                Outcomes {
-                    failed: 10,
-                    ..Outcomes::default()
-                },
-                None,
-            ))
+            kv.step(
+                &breaker.report(
+                    Outcomes {
+                        failed: 10,
+                        ..Outcomes::default()
+                    },
+                    None,
+                ),
+                Delivery::BestEffort,
+            )
             .await
             .unwrap();
         }
         let reply = kv
-            .step(&fleet[2].breaker.look(Outcomes::default()))
+            .step(
+                &fleet[2].breaker.look(Outcomes::default()),
+                Delivery::BestEffort,
+            )
             .await
             .unwrap();
         let Standing::Open { retry_after } = Answer::read(&reply).unwrap().standing else {

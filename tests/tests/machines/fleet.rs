@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use redis::aio::MultiplexedConnection;
 use shared::{
     clock::{Clock, ManualClock},
-    kv::{Kv, Micros, RedisStore, Step},
+    kv::{Delivery, Kv, Micros, RedisStore, Step},
     resilience::rate_limit::{Charge, Denials, Identity, Policy},
 };
 
@@ -52,7 +52,9 @@ async fn is_admitted(kv: &Kv, charge: &Charge, denials: &Denials) -> bool {
     if denials.recall(charge).is_some() {
         return false;
     }
-    let decision = charge.decision(&kv.step(charge).await.unwrap()).unwrap();
+    let decision = charge
+        .decision(&kv.step(charge, Delivery::BestEffort).await.unwrap())
+        .unwrap();
     denials.remember(charge, &decision);
     decision.is_admitted()
 }

@@ -1,15 +1,12 @@
 //! Questions and messages that come from WeChat, and replies to them.
 
+use callback::{PushSecrets, Stamp, push_key};
 use e2e::{
     both_ways,
     settings::{APP_ID, OTHER_APP_ID, push_configs},
     world::{SharedState, capture},
 };
 use serde_json::{Value, json};
-use shared::{
-    config::push_key,
-    crypto::{PushSecrets, Stamp},
-};
 use wechat_simulator::{PushFormat, PushMode, PushOrder};
 
 use crate::scene::{Own, debug_demo, deliver, event, every_way, plain, text, world, xml};
@@ -131,7 +128,7 @@ async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(state: SharedSt
             ..debug_demo()
         };
         let told = deliver(&own.api, &world.wechat.push(&order).unwrap()).await;
-        let (_, fields) = shared::wechat::push::Format::read(&told.body).unwrap();
+        let (_, fields) = callback::push::Format::read(&told.body).unwrap();
         let field = |name: &str| match &fields[name] {
             Value::String(text) => text.clone(),
             other => other.to_string(),

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use axum::serve;
-use callback::{Handled, Handler, Reply};
+use callback::{Handled, Handler, Reply, push::Push};
 use e2e::{
     http::Answer,
     settings::{APP_ID, OTHER_APP_ID},
@@ -19,7 +19,6 @@ use shared::{
     clock::Clock,
     instance::Instance,
     random::Random,
-    wechat::push::Push,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use wechat_simulator::{PushConfig, PushFormat, PushMode, PushOrder, PushRequest, Simulator};

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use e2e::redis_cluster::RedisCluster;
-use shared::{config::RedisMode, kv::Kv};
+use shared::{
+    config::RedisMode,
+    kv::{Delivery, Kv},
+};
 
 use crate::servers::{client, record};
 
@@ -23,7 +26,9 @@ async fn one_key_each(cluster: &RedisCluster) -> [String; 3] {
 async fn connected(cluster: &RedisCluster, keys: &[String; 3]) -> Kv {
     let kv = client(&cluster.url(), RedisMode::Cluster, None);
     for key in keys {
-        kv.put(record(key, "1")).await.unwrap();
+        kv.put(record(key, "1"), Delivery::BestEffort)
+            .await
+            .unwrap();
     }
     kv
 }
@@ -34,12 +39,14 @@ async fn a_slot_that_has_moved_is_followed() {
     let keys = one_key_each(&cluster).await;
     let kv = connected(&cluster, &keys).await;
     for key in &keys {
-        kv.delete(key).await.unwrap();
+        kv.delete(key, Delivery::BestEffort).await.unwrap();
     }
     let [moved, ..] = &keys;
     cluster.move_slot(moved, 2).await;
     for round in ["first", "second"] {
-        kv.put(record(moved, round)).await.unwrap();
+        kv.put(record(moved, round), Delivery::BestEffort)
+            .await
+            .unwrap();
         let [at_home, elsewhere] = kv.get([&keys[1], moved]).await.unwrap();
         assert_eq!((at_home, elsewhere), (None, Some(round.into())));
     }
@@ -51,7 +58,7 @@ async fn a_slot_that_is_on_the_move_is_followed() {
     let keys = one_key_each(&cluster).await;
     let kv = connected(&cluster, &keys).await;
     let [moving, ..] = &keys;
-    kv.delete(moving).await.unwrap();
+    kv.delete(moving, Delivery::BestEffort).await.unwrap();
     cluster.start_moving_slot(moving, 1).await;
     assert!(kv.add(record(moving, "there")).await.unwrap());
     assert_eq!(
@@ -110,7 +117,11 @@ async fn a_replica_that_takes_over_is_found() {
     kv.get([&keys[0]]).await.unwrap_err();
     cluster.replaced(0).await;
     let start = Instant::now();
-    while kv.put(record(&keys[0], "2")).await.is_err() {
+    while kv
+        .put(record(&keys[0], "2"), Delivery::BestEffort)
+        .await
+        .is_err()
+    {
         assert!(
             start.elapsed() < Duration::from_secs(2),
             "used again within 2 s"

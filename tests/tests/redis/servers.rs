@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use shared::{
     clock::Clock,
     config::{RedisMode, RedisSettings},
-    kv::{Answers, Kv, Record, RedisStore},
+    kv::{Delivery, Kv, Record, RedisStore, Replies},
 };
 
 use crate::counter::Count;
@@ -36,7 +36,7 @@ pub fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
     Record {
         key,
         value: value.as_bytes(),
-        life: Duration::from_mins(1),
+        ttl: Duration::from_mins(1),
     }
 }
 
@@ -44,17 +44,28 @@ pub fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
 async fn every_operation_works(kv: &Kv) {
     kv.ping().await.unwrap();
     for key in ["{a}:k", "{b}:k", "{c}:k", "{d}:k"] {
-        kv.put(record(key, "1")).await.unwrap();
+        kv.put(record(key, "1"), Delivery::BestEffort)
+            .await
+            .unwrap();
         assert!(!kv.add(record(key, "2")).await.unwrap());
-        assert!(kv.replace(b"1", record(key, "3")).await.unwrap());
-        kv.remove(key, b"something else").await.unwrap();
+        assert!(
+            kv.replace(b"1", record(key, "3"), Delivery::BestEffort)
+                .await
+                .unwrap()
+        );
+        kv.remove(key, b"something else", Delivery::BestEffort)
+            .await
+            .unwrap();
         assert_eq!(kv.get([key]).await.unwrap(), [Some("3".into())]);
-        kv.delete(key).await.unwrap();
+        kv.delete(key, Delivery::BestEffort).await.unwrap();
         assert!(kv.add(record(key, key)).await.unwrap());
     }
     let (a, b) = (Count::new("{a}:count", 2), Count::new("{b}:count", 3));
     for turn in 1..=2 {
-        let Answers { replies, values } = kv
+        let Replies {
+            steps: replies,
+            values,
+        } = kv
             .ask(&[&a, &b], ["{d}:k", "{c}:k", "{x}:none"])
             .await
             .unwrap();
@@ -97,13 +108,19 @@ async fn a_server_that_nobody_vouches_for_is_not_believed() {
         .start()
         .await;
     let stranger = client(&server.url(), RedisMode::Standalone, None);
-    stranger.put(record("k", "1")).await.unwrap_err();
+    stranger
+        .put(record("k", "1"), Delivery::BestEffort)
+        .await
+        .unwrap_err();
     let wrong_name = client(
         &server.url().replace("127.0.0.1", "localhost"),
         RedisMode::Standalone,
         server.ca(),
     );
-    wrong_name.put(record("k", "1")).await.unwrap_err();
+    wrong_name
+        .put(record("k", "1"), Delivery::BestEffort)
+        .await
+        .unwrap_err();
 }
 
 #[tokio::test]
@@ -114,7 +131,10 @@ async fn a_wrong_password_is_an_error_that_does_not_show_it() {
         RedisMode::Standalone,
         None,
     );
-    let error = kv.put(record("k", "1")).await.unwrap_err();
+    let error = kv
+        .put(record("k", "1"), Delivery::BestEffort)
+        .await
+        .unwrap_err();
     assert!(
         !format!("{error} {error:?}").contains("hunter2"),
         "{error:?}"
@@ -156,7 +176,7 @@ async fn a_step_that_fails_alone_takes_no_other_along() {
     server.command(&["LPUSH", "{a}:list", "x"]).await;
     let (broken, well) = (Count::new("{a}:list", 1), Count::new("{b}:count", 1));
     for turn in 1..=3 {
-        let Answers { replies, .. } = kv.ask(&[&broken, &well], []).await.unwrap();
+        let Replies { steps: replies, .. } = kv.ask(&[&broken, &well], []).await.unwrap();
         assert!(replies[0].is_err());
         assert_eq!(*replies[1].as_ref().unwrap(), [turn]);
     }

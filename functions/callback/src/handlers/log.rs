@@ -1,15 +1,15 @@
 //! Says that a message came, and nothing of what it says.
 
 use futures_util::future::{BoxFuture, ready};
-use shared::{telemetry::Scope, wechat::push::Push};
+use shared::request;
 
-use crate::{Handled, Handler};
+use crate::{Handled, Handler, push::Push};
 
 pub struct Log;
 
 impl Handler for Log {
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
-        let (request_id, app_id, kind) = (Scope::request_id(), push.app_id.as_str(), push.kind());
+        let (request_id, app_id, kind) = (request::id(), push.app_id.as_str(), push.kind());
         tracing::info!(request_id, app_id, kind, "message push");
         Box::pin(ready(Ok(None)))
     }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::{ApiError, Reason};
 use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
-    content_check::ContentError,
     dynamo::DynamoError,
-    resilience::{Denied, bulkhead::Full},
+    resilience::{Denied, bulkhead::AtCapacity},
     users::{BindError, IdentityError, UserError},
     wechat::WeChatError,
 };
@@ -23,8 +22,8 @@ impl From<DynamoError> for ApiError {
     }
 }
 
-impl From<Full> for ApiError {
-    fn from(error: Full) -> Self {
+impl From<AtCapacity> for ApiError {
+    fn from(error: AtCapacity) -> Self {
         Self::new(Reason::Unavailable).because(&error)
     }
 }
@@ -115,16 +114,6 @@ impl From<BindError> for ApiError {
     }
 }
 
-impl From<ContentError> for ApiError {
-    fn from(error: ContentError) -> Self {
-        match error {
-            ContentError::Risky => Reason::ContentRisky.into(),
-            ContentError::WeChat(error) => error.into(),
-            ContentError::Identity(error) => error.into(),
-        }
-    }
-}
-
 impl From<WeChatError> for ApiError {
     fn from(error: WeChatError) -> Self {
         let reason = match error {
@@ -135,9 +124,9 @@ impl From<WeChatError> for ApiError {
             WeChatError::SessionKeyStale => Reason::SessionKeyStale,
             WeChatError::Throttled => Reason::RateLimited,
             WeChatError::Busy
-            | WeChatError::Crowded(_)
-            | WeChatError::Open(_)
-            | WeChatError::QuotaSpent
+            | WeChatError::TooManyInFlight(_)
+            | WeChatError::CircuitOpen(_)
+            | WeChatError::QuotaExceeded
             | WeChatError::UserInactive
             | WeChatError::Connect(_) => Reason::Unavailable,
             // Never the client's fault, so not a 4xx; the log says what to repair.
@@ -145,7 +134,7 @@ impl From<WeChatError> for ApiError {
             WeChatError::Timeout => Reason::UpstreamTimeout,
             WeChatError::AccessTokenStale(_)
             | WeChatError::Unexpected(_)
-            | WeChatError::Broken(_)
+            | WeChatError::ConnectionLost(_)
             | WeChatError::Status(_)
             | WeChatError::Unreadable(_) => Reason::UpstreamError,
         };
@@ -153,9 +142,9 @@ impl From<WeChatError> for ApiError {
         match error {
             // WeChat counts these by the minute,
             WeChatError::Throttled => answer.retry_after(Duration::from_mins(1)),
-            WeChatError::Open(refused) => answer.retry_after(refused.retry_after),
+            WeChatError::CircuitOpen(refused) => answer.retry_after(refused.retry_after),
             // and these by the day, without saying in which time zone it ends.
-            WeChatError::QuotaSpent => answer.retry_after(Duration::from_hours(1)),
+            WeChatError::QuotaExceeded => answer.retry_after(Duration::from_hours(1)),
             _ => answer,
         }
     }

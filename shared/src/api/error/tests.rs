@@ -15,11 +15,8 @@ async fn parts(response: Response) -> (u16, http::HeaderMap, Value) {
 }
 
 fn in_english<T>(answer: impl FnOnce() -> T) -> impl Future<Output = T> {
-    let scope = Scope {
-        language: Language::English,
-        ..Scope::default()
-    };
-    async move { scope.enter(async { answer() }).await.1 }
+    let context = request::Context::new(String::new(), Language::English);
+    async move { context.run(async { answer() }).await }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use tokio::{
 };
 use url::form_urlencoded::byte_serialize;
 
-use super::{Patience, Reference};
+use super::{FetchTimeouts, Reference};
 use crate::config::Env;
 
 /// A secret has 64 KiB at the most; as JSON it can be longer.
@@ -92,7 +92,7 @@ impl Extension {
     pub(super) async fn get(
         &self,
         what: &Reference<'_>,
-        patience: Patience,
+        patience: FetchTimeouts,
     ) -> Result<SecretString, FetchError> {
         let got = timeout(
             patience.whole,

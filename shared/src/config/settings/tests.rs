@@ -2,7 +2,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::config::{Env, Problem};
+use crate::config::{ConfigError, Env};
 
 const GOOD_SECRET: &str = "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6";
 
@@ -13,7 +13,7 @@ fn problems(env: &Env) -> Vec<&'static str> {
             problems
                 .0
                 .iter()
-                .map(|Problem { name, .. }| *name)
+                .map(|ConfigError { name, .. }| *name)
                 .collect()
         })
         .unwrap_or_default()

@@ -4,7 +4,7 @@ use http::{Uri, request::Parts};
 use url::form_urlencoded;
 
 use super::Refusal;
-use crate::{crypto::jwe::RequestHeader, edge::CalledAs};
+use crate::{crypto::jwe::RequestHeader, edge::OriginalPath};
 
 /// How old a request may be, in seconds.
 pub(super) const MAX_AGE: i64 = 5 * 60;
@@ -25,8 +25,8 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
     }
     let called = request
         .extensions
-        .get::<CalledAs>()
-        .map(|CalledAs(path)| path.as_str());
+        .get::<OriginalPath>()
+        .map(|OriginalPath(path)| path.as_str());
     let is_path = |path: &str| path == request.uri.path() || Some(path) == called;
     if header.htm != request.method.as_str() || !is_target(&header.htu, &request.uri, is_path) {
         return Err(Refusal::Target);
@@ -65,7 +65,7 @@ mod tests {
         let (mut parts, ()) = request.into_parts();
         parts
             .extensions
-            .insert(CalledAs("/prod/api/v1/a".to_owned()));
+            .insert(OriginalPath("/prod/api/v1/a".to_owned()));
         check(
             &RequestHeader::new(Enc::A256Gcm, "k", (iat, jti), (htm, htu)),
             &parts,

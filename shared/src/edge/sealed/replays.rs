@@ -4,61 +4,41 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::{
-    clock::Clock,
-    kv::{Kv, MemoryStore, Record},
-    random::Random,
-    telemetry,
-};
+use crate::{claims::FirstUses, clock::Clock, kv::Kv, random::Random};
 
 /// Longer than any body stays usable: its greatest age and the leeway of clocks.
-const LIFE: Duration = Duration::from_mins(10);
+const TTL: Duration = Duration::from_mins(10);
 
 /// The names of the bodies that were opened.
 pub(super) struct Replays {
-    shared: Kv,
-    /// What this instance opened itself. It is asked first, and alone when the shared state is out
-    /// of reach.
-    here: MemoryStore,
+    names: FirstUses,
     random: Random,
 }
 
 impl Replays {
     pub(super) fn new(shared: Kv, clock: Clock, random: Random) -> Self {
         Self {
-            shared,
-            here: MemoryStore::new(clock),
+            names: FirstUses::new("replays of sealed bodies", shared, clock, TTL),
             random,
         }
     }
 
-    /// Whether nobody has seen this name, as far as this instance can know.
+    /// Whether this name was never used, as far as this instance can know.
     pub(super) async fn is_first(&self, jti: &str) -> bool {
         // By its digest: a name is a stranger's text.
         let key = format!("{{jti:{}}}", hex::encode(Sha256::digest(jti)));
-        let value: [u8; 16] = self.random.bytes();
-        let record = Record {
-            key: &key,
-            value: &value,
-            life: LIFE,
-        };
-        if !self.here.add(&record) {
-            return false;
-        }
-        match self.shared.add(record).await {
-            Ok(is_first) => is_first,
-            Err(error) => {
-                telemetry::degraded("replays of sealed bodies", &error);
-                true
-            }
-        }
+        // Unique to this use, so that no later one is taken for it.
+        self.names.admits(&key, &self.random.bytes::<16>()).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::ManualClock, kv::RedisStore};
+    use crate::{
+        clock::ManualClock,
+        kv::{MemoryStore, RedisStore},
+    };
 
     #[tokio::test]
     async fn a_name_is_new_once_in_all_instances() {

@@ -1,12 +1,13 @@
-//! A Redis cluster: each node behind a gate of its own, so that one that is lost costs its own keys
+//! A Redis cluster: each node behind a breaker of its own, so that a lost node costs its own keys
 //! only.
 //!
-//! Redis' own client for clusters retries with pauses of seconds and keeps all requests waiting
-//! while it asks a silent node for the topology; here nobody waits for anything but the answer to a
-//! question. What a node says about the topology is asked for once at first use, and again beside
-//! the requests when a node redirects or fails.
+//! The `redis` crate's client for clusters retries with pauses of seconds and keeps all requests
+//! waiting while it asks a silent node for the topology; here a request waits for nothing but the
+//! reply to its call. The topology is fetched at first use, and again beside the requests when a
+//! node redirects or fails.
 
 mod slots;
+mod topology;
 
 use std::{
     collections::HashMap,
@@ -14,36 +15,24 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared, join_all, select_ok},
-};
+use futures_util::future::join_all;
 use redis::{Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use self::slots::{Slots, slot};
+use self::{
+    slots::{Slots, slot},
+    topology::Topology,
+};
 use super::{
-    Fault, Outcome,
-    node::{CONNECT, Node},
+    CommandError, Outcome,
+    node::Node,
     pipelined,
     target::{self, Address, unusable},
 };
-use crate::{
-    clock::{Clock, Moment},
-    config::RedisSettings,
-    kv::KvError,
-};
+use crate::{clock::Clock, config::RedisSettings, kv::KvError};
 
-/// How many nodes are asked for the topology at once: enough that one answers, however many there
-/// are.
-const WITNESSES: usize = 4;
-/// The topology is not asked for more often than this.
-const PAUSE: Duration = Duration::from_millis(500);
 /// A slot that moves again while it is followed is left to the next request.
 const REDIRECTIONS: usize = 3;
-
-/// The topology on its way.
-type Learning = Shared<BoxFuture<'static, Result<(), KvError>>>;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -58,17 +47,6 @@ struct Inner {
     topology: Mutex<Topology>,
 }
 
-#[derive(Default)]
-struct Topology {
-    slots: Option<Slots>,
-    learning: Option<(Learning, Moment)>,
-    /// The last attempt to learn it failed, or took too long for somebody: nobody waits for another
-    /// one.
-    given_up: bool,
-    /// How often it was asked for: others are asked each time.
-    round: usize,
-}
-
 /// A command for the node that has `key`.
 pub(super) struct Routed {
     pub(super) key: Vec<u8>,
@@ -77,7 +55,7 @@ pub(super) struct Routed {
 
 /// Where a command goes next, and whether the node has to be told that it was sent there
 /// (`ASKING`).
-struct Errand {
+struct Dispatch {
     at: usize,
     node: Address,
     asking: bool,
@@ -108,26 +86,26 @@ impl Cluster {
         self.topology_known(deadline, false).await?;
         let mut outcomes: Vec<Outcome> = commands
             .iter()
-            .map(|_| Err(Fault::Node(unowned())))
+            .map(|_| Err(CommandError::Unreachable(unowned())))
             .collect();
-        let mut errands = self.first_errands(&commands);
+        let mut dispatches = self.first_dispatches(&commands);
         for _ in 0..=REDIRECTIONS {
             let mut next = Vec::new();
-            for (errand, outcome) in self.run(&commands, errands, deadline).await {
-                next.extend(self.redirected(&errand, &outcome));
-                outcomes[errand.at] = outcome;
+            for (dispatch, outcome) in self.run(&commands, dispatches, deadline).await {
+                next.extend(self.redirected(&dispatch, &outcome));
+                outcomes[dispatch.at] = outcome;
             }
             if next.is_empty() {
                 break;
             }
-            errands = next;
+            dispatches = next;
         }
         if outcomes
             .iter()
-            .any(|outcome| matches!(outcome, Err(Fault::Node(_))))
+            .any(|outcome| matches!(outcome, Err(CommandError::Unreachable(_))))
         {
             // The node may have been replaced by another one.
-            self.learn_again();
+            self.refetch_topology();
         }
         Ok(outcomes)
     }
@@ -146,7 +124,7 @@ impl Cluster {
     pub(super) async fn ping(&self, deadline: Instant) -> Result<(), KvError> {
         self.reach(deadline)
             .await
-            .inspect_err(|_| self.learn_again())?;
+            .inspect_err(|_| self.refetch_topology())?;
         let ping = pipelined([redis::cmd("PING")]);
         let (ping, asked) = (&ping, self.primaries());
         let asking = asked
@@ -155,53 +133,56 @@ impl Cluster {
         join_all(asking).await.into_iter().collect()
     }
 
-    fn first_errands(&self, commands: &[Routed]) -> Vec<Errand> {
+    fn first_dispatches(&self, commands: &[Routed]) -> Vec<Dispatch> {
         let topology = self.topology();
         let owner = |key: &[u8]| topology.slots.as_ref()?.owner(slot(key)).cloned();
-        let errand = |(at, command): (usize, &Routed)| {
-            Some(Errand {
+        let dispatch = |(at, command): (usize, &Routed)| {
+            Some(Dispatch {
                 at,
                 node: owner(&command.key)?,
                 asking: false,
             })
         };
-        commands.iter().enumerate().filter_map(errand).collect()
+        commands.iter().enumerate().filter_map(dispatch).collect()
     }
 
     /// One round trip to each node concerned.
     async fn run(
         &self,
         commands: &[Routed],
-        errands: Vec<Errand>,
+        dispatches: Vec<Dispatch>,
         deadline: Instant,
-    ) -> Vec<(Errand, Outcome)> {
-        let mut by_node: HashMap<Address, Vec<Errand>> = HashMap::new();
-        for errand in errands {
-            by_node.entry(errand.node.clone()).or_default().push(errand);
+    ) -> Vec<(Dispatch, Outcome)> {
+        let mut by_node: HashMap<Address, Vec<Dispatch>> = HashMap::new();
+        for dispatch in dispatches {
+            by_node
+                .entry(dispatch.node.clone())
+                .or_default()
+                .push(dispatch);
         }
-        let visits = by_node.into_iter().map(|(address, errands)| async move {
-            let sent = errands.iter().flat_map(|errand| {
-                let asking = errand.asking.then(|| redis::cmd("ASKING"));
+        let visits = by_node.into_iter().map(|(address, dispatches)| async move {
+            let sent = dispatches.iter().flat_map(|dispatch| {
+                let asking = dispatch.asking.then(|| redis::cmd("ASKING"));
                 asking
                     .into_iter()
-                    .chain([commands[errand.at].command.clone()])
+                    .chain([commands[dispatch.at].command.clone()])
             });
             let outcomes = self.visit(&address, &pipelined(sent), deadline).await;
             let mut outcomes = outcomes.map(Vec::into_iter);
-            let mut outcome = |errand: Errand| {
+            let mut outcome = |dispatch: Dispatch| {
                 let outcome = match &mut outcomes {
                     Ok(outcomes) => {
                         // The answer to ASKING itself says nothing.
-                        let outcome = outcomes.nth(usize::from(errand.asking));
+                        let outcome = outcomes.nth(usize::from(dispatch.asking));
                         outcome
-                            .ok_or_else(|| Fault::Node(unowned()))
-                            .and_then(|it| it.map_err(Fault::Command))
+                            .ok_or_else(|| CommandError::Unreachable(unowned()))
+                            .and_then(|it| it.map_err(CommandError::Refused))
                     }
-                    Err(error) => Err(Fault::Node(error.clone())),
+                    Err(error) => Err(CommandError::Unreachable(error.clone())),
                 };
-                (errand, outcome)
+                (dispatch, outcome)
             };
-            errands.into_iter().map(&mut outcome).collect::<Vec<_>>()
+            dispatches.into_iter().map(&mut outcome).collect::<Vec<_>>()
         });
         join_all(visits).await.into_iter().flatten().collect()
     }
@@ -216,119 +197,24 @@ impl Cluster {
     }
 
     /// Where a command goes that was sent to the wrong node.
-    fn redirected(&self, errand: &Errand, outcome: &Outcome) -> Option<Errand> {
-        let Err(Fault::Command(error)) = outcome else {
+    fn redirected(&self, dispatch: &Dispatch, outcome: &Outcome) -> Option<Dispatch> {
+        let Err(CommandError::Refused(error)) = outcome else {
             return None;
         };
         let (address, slot) = error.redirect_node()?;
-        let node = Address::parse(address, &errand.node)?;
+        let node = Address::parse(address, &dispatch.node)?;
         let asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
         if !asking {
             if let Some(slots) = &mut self.topology().slots {
                 slots.learn(slot, node.clone());
             }
-            self.learn_again();
+            self.refetch_topology();
         }
-        Some(Errand {
-            at: errand.at,
+        Some(Dispatch {
+            at: dispatch.at,
             node,
             asking,
         })
-    }
-
-    /// Waits for the topology where nothing is known of it yet: the first requests do, and whoever
-    /// is `patient`.
-    async fn topology_known(&self, deadline: Instant, patient: bool) -> Result<(), KvError> {
-        let (learning, waits) = {
-            let mut topology = self.topology();
-            if topology.slots.is_some() {
-                return Ok(());
-            }
-            (self.learning(&mut topology), patient || !topology.given_up)
-        };
-        let outcome = if waits {
-            timeout_at(deadline, learning).await.ok()
-        } else {
-            None
-        };
-        if outcome.is_none() {
-            self.topology().given_up = true;
-        }
-        outcome.unwrap_or_else(|| Err(KvError("no topology in time".into())))
-    }
-
-    /// Asks for the topology beside the requests. Like a connection's attempt, nothing depends on
-    /// that task.
-    fn learn_again(&self) {
-        drop(self.learning(&mut self.topology()));
-    }
-
-    /// The one attempt to learn the topology that is under way, or has just been made.
-    fn learning(&self, topology: &mut Topology) -> Learning {
-        let now = Moment::now(&self.0.clock);
-        if let Some((learning, start)) = &topology.learning {
-            let age = now.since(*start);
-            // One that takes longer than it may was cut short by a freeze.
-            if age < PAUSE || learning.peek().is_none() && age < CONNECT * 2 {
-                return learning.clone();
-            }
-        }
-        topology.round += 1;
-        let (cluster, witnesses) = (self.clone(), self.witnesses(topology));
-        let learning = async move {
-            let learned = cluster.learn(witnesses).await;
-            cluster.learned(learned)
-        };
-        let learning = learning.boxed().shared();
-        tokio::spawn(learning.clone());
-        topology.learning = Some((learning.clone(), now));
-        learning
-    }
-
-    /// Takes note of what was learned, and forgets the nodes that have no keys any more.
-    fn learned(&self, learned: Result<Slots, KvError>) -> Result<(), KvError> {
-        let mut topology = self.topology();
-        topology.given_up = learned.is_err();
-        let slots = learned?;
-        let needed = |address: &Address| slots.has(address) || self.0.seeds.contains(address);
-        self.nodes().retain(|address, _| needed(address));
-        topology.slots = Some(slots);
-        Ok(())
-    }
-
-    /// What the first of `witnesses` says that answers.
-    async fn learn(&self, witnesses: Vec<Address>) -> Result<Slots, KvError> {
-        let mut question = redis::cmd("CLUSTER");
-        question.arg("SLOTS");
-        let question = pipelined([question]);
-        let (question, deadline) = (&question, Instant::now() + CONNECT);
-        let testimonies = witnesses.into_iter().map(|address| {
-            let testimony = async move {
-                let outcomes = self.visit(&address, question, deadline).await?;
-                let answer = outcomes.into_iter().find_map(Result::ok);
-                answer
-                    .and_then(|answer| Slots::parse(&answer, &address))
-                    .ok_or_else(|| KvError("no cluster".into()))
-            };
-            testimony.boxed()
-        });
-        Ok(select_ok(testimonies).await?.0)
-    }
-
-    /// Nodes to ask for the topology, others each time: those of the URL and those that have keys.
-    fn witnesses(&self, topology: &Topology) -> Vec<Address> {
-        let known = topology
-            .slots
-            .as_ref()
-            .map(Slots::owners)
-            .unwrap_or_default();
-        let mut all: Vec<_> = self.0.seeds.iter().cloned().chain(known).collect();
-        all.sort();
-        all.dedup();
-        let start = topology.round % all.len();
-        all.rotate_left(start);
-        all.truncate(WITNESSES);
-        all
     }
 
     fn primaries(&self) -> Vec<Node> {
@@ -357,13 +243,6 @@ impl Cluster {
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Node>> {
         self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn topology(&self) -> MutexGuard<'_, Topology> {
-        self.0
-            .topology
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,26 +2,26 @@
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
-/// How a server is.
+/// The state that a server is in.
 pub(super) enum Condition {
-    /// It does its work. A command may have failed all the same: that is between it and its key.
-    Well,
+    /// It works. A single command may have failed all the same.
+    Healthy,
     /// It takes no writes, because it is a replica now: the primary is somewhere else.
     Replica(RedisError),
-    /// It can't serve anybody at the moment.
-    Unwell(RedisError),
+    /// It can't serve any request at the moment.
+    Unhealthy(RedisError),
 }
 
 /// Codes without a kind of their own.
-const UNWELL: [&str; 3] = ["BUSY", "NOAUTH", "WRONGPASS"];
+const UNHEALTHY: [&str; 3] = ["BUSY", "NOAUTH", "WRONGPASS"];
 
 /// The condition that a pipeline's outcomes show.
 pub(super) fn condition(outcomes: &[RedisResult<Value>]) -> Condition {
     let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
     errors
         .map(of_one)
-        .find(|condition| !matches!(condition, Condition::Well))
-        .unwrap_or(Condition::Well)
+        .find(|condition| !matches!(condition, Condition::Healthy))
+        .unwrap_or(Condition::Healthy)
 }
 
 fn of_one(error: &RedisError) -> Condition {
@@ -37,11 +37,11 @@ fn of_one(error: &RedisError) -> Condition {
             ServerErrorKind::BusyLoading
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::MasterDown,
-        ) => Condition::Unwell(error.clone()),
-        _ if error.code().is_some_and(|code| UNWELL.contains(&code)) => {
-            Condition::Unwell(error.clone())
+        ) => Condition::Unhealthy(error.clone()),
+        _ if error.code().is_some_and(|code| UNHEALTHY.contains(&code)) => {
+            Condition::Unhealthy(error.clone())
         }
-        _ => Condition::Well,
+        _ => Condition::Healthy,
     }
 }
 
@@ -67,38 +67,38 @@ mod tests {
             .extract_error()
             .unwrap_err();
         match condition(&[Ok(Value::Okay), Err(error)]) {
-            Condition::Well => "well",
+            Condition::Healthy => "healthy",
             Condition::Replica(_) => "replica",
-            Condition::Unwell(_) => "unwell",
+            Condition::Unhealthy(_) => "unhealthy",
         }
     }
 
     #[test]
-    fn a_command_that_failed_for_reasons_of_its_own_says_nothing_about_the_server() {
+    fn a_failed_command_says_nothing_about_the_server() {
         assert_eq!(
             after("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
-            "well"
+            "healthy"
         );
         assert_eq!(
             after("-ERR Error running script (call to f_0): @user_script:1: no number\r\n"),
-            "well"
+            "healthy"
         );
         assert_eq!(
             after("-NOSCRIPT No matching script. Please use EVAL.\r\n"),
-            "well"
+            "healthy"
         );
         assert_eq!(
             after("-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
-            "well"
+            "healthy"
         );
         assert_eq!(
             after("-NOPERM this user has no permissions to run the 'get' command\r\n"),
-            "well"
+            "healthy"
         );
     }
 
     #[test]
-    fn a_replica_is_known_by_its_refusal_to_write() {
+    fn a_refused_write_reveals_a_replica() {
         assert_eq!(
             after("-READONLY You can't write against a read only replica.\r\n"),
             "replica"
@@ -109,19 +109,25 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_can_serve_nobody_is_unwell() {
+    fn a_server_that_serves_no_request_is_unhealthy() {
         assert_eq!(
             after("-LOADING Redis is loading the dataset in memory\r\n"),
-            "unwell"
+            "unhealthy"
         );
-        assert_eq!(after("-CLUSTERDOWN The cluster is down\r\n"), "unwell");
-        assert_eq!(after("-MASTERDOWN Link with MASTER is down\r\n"), "unwell");
-        assert_eq!(after("-NOAUTH Authentication required.\r\n"), "unwell");
-        assert_eq!(after("-BUSY Redis is busy running a script.\r\n"), "unwell");
+        assert_eq!(after("-CLUSTERDOWN The cluster is down\r\n"), "unhealthy");
+        assert_eq!(
+            after("-MASTERDOWN Link with MASTER is down\r\n"),
+            "unhealthy"
+        );
+        assert_eq!(after("-NOAUTH Authentication required.\r\n"), "unhealthy");
+        assert_eq!(
+            after("-BUSY Redis is busy running a script.\r\n"),
+            "unhealthy"
+        );
     }
 
     #[test]
-    fn roles() {
+    fn a_replica_is_known_by_its_role() {
         let role = |name: &str| {
             Value::Array(vec![
                 Value::BulkString(name.as_bytes().to_vec()),

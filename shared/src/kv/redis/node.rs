@@ -1,5 +1,5 @@
-//! One Redis server: one multiplexed connection that all questions of this instance are pipelined
-//! on, behind a gate.
+//! One Redis server: one multiplexed connection that all calls of this instance are pipelined on,
+//! behind a breaker.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::{
     condition::{Condition, condition, is_replica},
-    gate::{Gate, Number, Pass, Turn},
+    connection_breaker::{ConnectionBreaker, Number, Pass, Transition},
     unavailable,
 };
 use crate::{
@@ -29,11 +29,11 @@ use crate::{
     telemetry::{describe, metrics},
 };
 
-/// What connecting may take. Requests wait for it no longer than their budget, but the next ones
-/// find it further on.
+/// How long connecting may take. A request waits for it no longer than its budget; the attempt goes
+/// on for later ones.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
-/// How late a timer may be, at the least, before it says more about this instance (frozen, or short
-/// of CPU) than about Redis.
+/// A timer that is later than this says more about this instance (frozen, or short of CPU) than
+/// about Redis.
 const LATE: Duration = Duration::from_millis(50);
 
 /// A connection that has answered a PING, or why there is none.
@@ -46,22 +46,22 @@ pub(super) struct Node(Arc<Inner>);
 struct Inner {
     client: Client,
     clock: Clock,
-    /// A PING that takes longer is no sign of life: no question could be answered in time.
+    /// A PING that takes longer is no sign of life: no call could be answered in time.
     budget: Duration,
-    /// Whether a replica is of no use. In a cluster it tells where the keys are.
+    /// Whether a replica is useless. In a cluster it redirects to where the keys are.
     wants_primary: bool,
-    gate: Mutex<Gate<Attempt>>,
+    breaker: Mutex<ConnectionBreaker<Attempt>>,
 }
 
 impl Node {
     pub(super) fn new(client: Client, clock: Clock, budget: Duration, wants_primary: bool) -> Self {
-        let gate = Mutex::new(Gate::new(CONNECT.max(budget)));
+        let breaker = Mutex::new(ConnectionBreaker::new(CONNECT.max(budget)));
         Self(Arc::new(Inner {
             client,
             clock,
             budget,
             wants_primary,
-            gate,
+            breaker,
         }))
     }
 
@@ -74,11 +74,11 @@ impl Node {
         deadline: Instant,
     ) -> Result<Vec<RedisResult<Value>>, KvError> {
         let start = Instant::now();
-        let using = Using::default();
+        let using = AttemptInUse::default();
         let asking = async {
             match self.ask_once(pipeline, &using, deadline).await {
-                Err(Trouble::Lost(_)) => {
-                    self.gate().lost(using.number());
+                Err(AttemptError::Lost(_)) => {
+                    self.breaker().lost(using.number());
                     self.ask_once(pipeline, &using, deadline).await
                 }
                 outcome => outcome,
@@ -88,9 +88,9 @@ impl Node {
         using.measure(&outcome, start);
         match outcome {
             Ok(Ok(outcomes)) => Ok(outcomes),
-            Ok(Err(Trouble::Refused(error))) => Err(error),
-            Ok(Err(Trouble::Lost(error))) => {
-                self.shut(&using, &error);
+            Ok(Err(AttemptError::Refused(error))) => Err(error),
+            Ok(Err(AttemptError::Lost(error))) => {
+                self.back_off(&using, &error);
                 Err(error)
             }
             Err(Elapsed { .. }) => {
@@ -103,21 +103,23 @@ impl Node {
     async fn ask_once(
         &self,
         pipeline: &Pipeline,
-        using: &Using,
+        using: &AttemptInUse,
         deadline: Instant,
-    ) -> Result<Vec<RedisResult<Value>>, Trouble> {
-        let pass = self.gate().admit(self.now(), |number| self.connect(number));
+    ) -> Result<Vec<RedisResult<Value>>, AttemptError> {
+        let pass = self
+            .breaker()
+            .admit(self.now(), |number| self.connect(number));
         let Some(Pass {
             number,
             connection,
             idle,
         }) = pass
         else {
-            return Err(Trouble::Refused(left_alone()));
+            return Err(AttemptError::Refused(bypassed()));
         };
         using.set(number);
-        // An attempt that fails has shut the gate itself.
-        let mut connection = connection.await.map_err(Trouble::Refused)?;
+        // An attempt that fails has begun the backoff itself.
+        let mut connection = connection.await.map_err(AttemptError::Refused)?;
         using.connected();
         let answer = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut connection);
         let outcomes = if idle {
@@ -126,44 +128,44 @@ impl Node {
             let half = deadline.saturating_duration_since(Instant::now()) / 2;
             timeout(half, answer)
                 .await
-                .map_err(|_| Trouble::Lost(out_of_time()))?
+                .map_err(|_| AttemptError::Lost(out_of_time()))?
         } else {
             answer.await
         };
-        let outcomes = outcomes.map_err(|error| Trouble::Lost(unavailable(error)))?;
+        let outcomes = outcomes.map_err(|error| AttemptError::Lost(unavailable(error)))?;
         match condition(&outcomes) {
-            Condition::Well => {
-                self.gate().answered(number, self.now());
+            Condition::Healthy => {
+                self.breaker().answered(number, self.now());
                 Ok(outcomes)
             }
-            Condition::Replica(error) => Err(Trouble::Lost(unavailable(error))),
-            Condition::Unwell(error) => {
+            Condition::Replica(error) => Err(AttemptError::Lost(unavailable(error))),
+            Condition::Unhealthy(error) => {
                 let error = unavailable(error);
-                self.shut(using, &error);
-                Err(Trouble::Refused(error))
+                self.back_off(using, &error);
+                Err(AttemptError::Refused(error))
             }
         }
     }
 
-    /// Connects where there is no connection yet, and returns when that has succeeded or failed.
-    /// Whether the gate is shut makes no difference: for init, and for whoever wants to know how
-    /// Redis is.
+    /// Connects where there is no connection yet, even during a backoff, and returns when that has
+    /// succeeded or failed: for init, and for callers that want to know how Redis is.
     pub(super) async fn reach(&self, deadline: Instant) -> Result<(), KvError> {
         let Pass { connection, .. } = self
-            .gate()
-            .insist(self.now(), |number| self.connect(number));
+            .breaker()
+            .force_attempt(self.now(), |number| self.connect(number));
         timeout_at(deadline, connection)
             .await
             .map_err(|_| out_of_time())?
             .map(drop)
     }
 
-    /// Starts an attempt, in a task of its own: it goes on when the question that started it does
-    /// not wait for it.
+    /// Starts an attempt in a task of its own: it goes on when the call that started it does not
+    /// wait for it.
     ///
     /// Nothing depends on that task, which is why there may be one on Lambda: an instance that is
     /// frozen meanwhile finishes the attempt when it thaws, or finds that its connection has died
-    /// or its time is up; a question that comes before starts another one (see [`Gate::admit`]).
+    /// or its time is up; a call that comes before starts another one (see
+    /// [`ConnectionBreaker::admit`]).
     fn connect(&self, number: Number) -> Attempt {
         let node = self.clone();
         let attempt = async move {
@@ -180,7 +182,7 @@ impl Node {
 
     /// A new connection, the server's name looked up anew: after a fail-over it leads elsewhere.
     async fn connected(&self) -> Result<MultiplexedConnection, KvError> {
-        // Both ends of waiting are set by who waits.
+        // The caller sets both time-outs.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
@@ -203,37 +205,37 @@ impl Node {
             .map_err(unavailable)?;
         match outcomes.as_slice() {
             [Err(error), ..] => Err(unavailable(error.clone())),
-            // Users without the right to ask for it are taken at their word.
+            // A user without the right to ask for the role is trusted.
             [_, Ok(role)] if is_replica(role) => Err(KvError("a replica".into())),
             _ => Ok(connection),
         }
     }
 
     fn ended(&self, number: Number, error: Option<&KvError>) {
-        match self.gate().ended(number, error.is_none(), self.now()) {
-            Some(Turn::Opened) => tracing::info!("Redis is used again"),
-            Some(Turn::Shut) => log_shut(error),
+        match self.breaker().ended(number, error.is_none(), self.now()) {
+            Some(Transition::Connected) => tracing::info!("Redis is used again"),
+            Some(Transition::BackedOff) => log_bypassed(error),
             None => {}
         }
     }
 
-    fn ran_out_of_time(&self, using: &Using, start: Instant, deadline: Instant) {
+    fn ran_out_of_time(&self, using: &AttemptInUse, start: Instant, deadline: Instant) {
         let (allowed, waited) = (deadline - start, start.elapsed());
         if waited > allowed + LATE.max(allowed / 2) {
-            self.gate().lost(using.number());
+            self.breaker().lost(using.number());
         } else if allowed * 2 >= self.0.budget {
-            self.shut(using, &out_of_time());
+            self.back_off(using, &out_of_time());
         }
-        // Else the time was almost used up by earlier questions of the same request, which were
+        // Else the time was almost used up by earlier calls of the same request, which were
         // answered.
     }
 
-    fn shut(&self, using: &Using, error: &KvError) {
+    fn back_off(&self, using: &AttemptInUse, error: &KvError) {
         if self
-            .gate()
+            .breaker()
             .failed(using.number(), self.now(), !using.is_connected())
         {
-            log_shut(Some(error));
+            log_bypassed(Some(error));
         }
     }
 
@@ -241,26 +243,30 @@ impl Node {
         Moment::now(&self.0.clock)
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate<Attempt>> {
-        self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breaker(&self) -> MutexGuard<'_, ConnectionBreaker<Attempt>> {
+        self.0
+            .breaker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why a question was not answered.
-enum Trouble {
-    /// The connection is of no use; another one may be.
+/// Why a call has no reply.
+enum AttemptError {
+    /// The connection is unusable; another one may work.
     Lost(KvError),
+    /// Another connection would not help.
     Refused(KvError),
 }
 
-/// The attempt that a question uses at the moment.
+/// The attempt that a call uses.
 #[derive(Default)]
-struct Using {
+struct AttemptInUse {
     number: AtomicU64,
     connected: AtomicBool,
 }
 
-impl Using {
+impl AttemptInUse {
     fn set(&self, number: Number) {
         self.number.store(number, Ordering::Relaxed);
         self.connected.store(false, Ordering::Relaxed);
@@ -270,13 +276,13 @@ impl Using {
         self.connected.store(true, Ordering::Relaxed);
     }
 
-    /// Where nothing was sent, because the gate is shut, there is nothing to measure.
-    fn measure<T>(&self, outcome: &Result<Result<T, Trouble>, Elapsed>, start: Instant) {
+    /// Nothing was sent during a backoff, so there is nothing to measure.
+    fn measure<T>(&self, outcome: &Result<Result<T, AttemptError>, Elapsed>, start: Instant) {
         let errcode = match outcome {
             _ if self.number() == 0 => return,
             Ok(Ok(_)) => None,
-            Ok(Err(Trouble::Lost(_))) => Some("connection"),
-            Ok(Err(Trouble::Refused(_))) => Some("refused"),
+            Ok(Err(AttemptError::Lost(_))) => Some("connection"),
+            Ok(Err(AttemptError::Refused(_))) => Some("refused"),
             Err(_) => Some("timeout"),
         };
         metrics::upstream("redis", errcode.map(str::to_owned), start.elapsed());
@@ -291,15 +297,15 @@ impl Using {
     }
 }
 
-fn log_shut(error: Option<&KvError>) {
+fn log_bypassed(error: Option<&KvError>) {
     tracing::warn!(
         error = error.map(|error| describe(error)),
-        "Redis is left alone for a moment"
+        "Redis bypassed after a failure"
     );
 }
 
-fn left_alone() -> KvError {
-    KvError("left alone after a failure".into())
+fn bypassed() -> KvError {
+    KvError("bypassed after a failure".into())
 }
 
 fn out_of_time() -> KvError {

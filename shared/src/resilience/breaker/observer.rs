@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     config::BreakerSettings,
-    kv::{Kv, KvError},
+    kv::{Delivery, Kv, KvError},
     random::Random,
-    telemetry,
+    telemetry::OrDegraded,
 };
 
 /// Looks at a breaker that all instances share, and never changes it by looking. Cheap to clone.
@@ -61,10 +61,7 @@ impl Observer {
 
     /// How it stands; none while the store is out of reach.
     pub async fn report(&self) -> Option<BreakerReport> {
-        let report = self.look().await;
-        report
-            .inspect_err(|error| telemetry::degraded("circuit breaker", error))
-            .ok()
+        self.look().await.or_degraded("circuit breaker")
     }
 
     /// The same.
@@ -73,10 +70,10 @@ impl Observer {
     /// [`KvError`] when the store can't be reached.
     pub async fn look(&self) -> Result<BreakerReport, KvError> {
         let look = self.breaker.look(Outcomes::default());
-        let answers = self.kv.ask(&[&look], [self.breaker.key()]).await?;
-        let [stored] = &answers.values;
-        let reply = answers
-            .replies
+        let replies = self.kv.ask(&[&look], [self.breaker.key()]).await?;
+        let [stored] = &replies.values;
+        let reply = replies
+            .steps
             .into_iter()
             .next()
             .unwrap_or_else(|| Err(KvError::unexpected("a breaker")))?;
@@ -88,7 +85,10 @@ impl Observer {
     /// # Errors
     /// [`KvError`] when the store can't be reached.
     pub async fn force(&self, force: Force) -> Result<(), KvError> {
-        self.kv.step(&self.breaker.force(force)).await.map(drop)
+        self.kv
+            .step(&self.breaker.force(force), Delivery::Required)
+            .await
+            .map(drop)
     }
 
     fn describe(&self, answer: &Answer, snapshot: Snapshot) -> BreakerReport {

@@ -9,18 +9,18 @@ const SLOTS: u16 = 16_384;
 /// A part of the key space.
 pub(super) type Slot = u16;
 
-/// What a node said about who has which slots.
+/// The owners of slots, as one node knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Slots {
     /// First and last slot, in ascending order.
     ranges: Vec<(Slot, Slot, Address)>,
-    /// What redirections have told since.
+    /// Slots that redirections have named since.
     moved: Vec<(Slot, Address)>,
 }
 
 impl Slots {
-    /// From the answer to `CLUSTER SLOTS` of the node at `asked`: of each range its primary. None
-    /// when it says nothing that can be used.
+    /// From the reply to `CLUSTER SLOTS` of the node at `asked`: the primary of each range. `None`
+    /// when the reply is unusable.
     pub(super) fn parse(answer: &Value, asked: &Address) -> Option<Self> {
         let Value::Array(entries) = answer else {
             return None;
@@ -36,7 +36,7 @@ impl Slots {
         })
     }
 
-    /// Who has this slot.
+    /// The owner of this slot.
     pub(super) fn owner(&self, slot: Slot) -> Option<&Address> {
         if let Some((_, address)) = self.moved.iter().find(|(moved, _)| *moved == slot) {
             return Some(address);

@@ -1,4 +1,4 @@
-//! Extractors for routes that need a signed-in caller.
+//! Extractors for routes that need an authenticated caller.
 
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
@@ -7,14 +7,14 @@ use super::ClientIp;
 use crate::{
     api::{ApiError, bearer_token},
     auth::{Admission, Caller, Claims},
-    telemetry::Scope,
+    request,
     users::User,
 };
 
 /// The caller's claims. The session was living a moment ago.
-pub struct SignedIn(pub Claims);
+pub struct Authenticated(pub Claims);
 
-impl<S> FromRequestParts<S> for SignedIn
+impl<S> FromRequestParts<S> for Authenticated
 where
     S: Send + Sync,
     Admission: FromRef<S>,
@@ -30,14 +30,14 @@ where
 
 /// The caller's claims and profile. Session and profile came in one round trip; the user is not
 /// disabled.
-pub struct SignedInUser {
+pub struct AuthenticatedUser {
     /// Who, in which session.
     pub claims: Claims,
     /// The profile.
     pub user: User,
 }
 
-impl<S> FromRequestParts<S> for SignedInUser
+impl<S> FromRequestParts<S> for AuthenticatedUser
 where
     S: Send + Sync,
     Admission: FromRef<S>,
@@ -61,8 +61,8 @@ fn caller(parts: &Parts) -> Caller<'_> {
 }
 
 fn note_caller(claims: &Claims) {
-    Scope::note(|scope| {
-        scope.user_id = Some(claims.sub.to_string());
-        scope.app_id = Some(claims.aud.to_string());
+    request::note(|notes| {
+        notes.user_id = Some(claims.sub.to_string());
+        notes.app_id = Some(claims.aud.to_string());
     });
 }

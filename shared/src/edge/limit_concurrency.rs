@@ -1,5 +1,5 @@
-//! Load shedding: a request too many is refused at once, while the others are still answered in
-//! time.
+//! Load shedding: a request above the limit is refused at once, while the others are still
+//! answered in time.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::{api::ApiError, resilience::bulkhead::Bulkhead};
 /// The route by which load balancers decide whether to send more. Without a query it does no I/O.
 const HEALTH: &str = "/health";
 
-/// Lets the request in while there is a place. Health is answered all the same: whoever stops an
-/// instance because it is busy makes the others busier.
-pub(super) async fn shed(
+/// Admits the request while there is capacity. Health is answered all the same: a load balancer
+/// that stops an instance because it is busy makes the others busier.
+pub(super) async fn limit_concurrency(
     State(requests): State<Arc<Bulkhead>>,
     request: Request,
     next: Next,
@@ -25,8 +25,8 @@ pub(super) async fn shed(
     if is_health {
         return next.run(request).await;
     }
-    match requests.enter() {
-        Ok(_place) => next.run(request).await,
-        Err(full) => ApiError::from(full).into_response(),
+    match requests.acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(error) => ApiError::from(error).into_response(),
     }
 }

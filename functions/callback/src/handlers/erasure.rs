@@ -1,4 +1,4 @@
-//! Deletes what users took back, as WeChat's terms and the law ask for.
+//! Deletes what users have revoked, as WeChat's terms and the law require.
 //!
 //! Source:
 //! `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes`
@@ -9,19 +9,21 @@ use shared::{
     dynamo::DynamoError,
     ids::{AppId, OpenId, UserId},
     instance::Instance,
-    telemetry::Scope,
+    request,
     users::{Identity, PersonalField, Users},
-    wechat::push::{Event, Grant, Push},
 };
 
-use crate::{Handled, Handler};
+use crate::{
+    Handled, Handler,
+    push::{Event, Grant, Push},
+};
 
-pub struct Forget {
+pub struct Erase {
     users: Users,
     sessions: Sessions,
 }
 
-impl Forget {
+impl Erase {
     pub fn new(instance: &Instance) -> Self {
         Self {
             users: instance.users(),
@@ -55,7 +57,7 @@ impl Forget {
             return Ok(());
         };
         self.users.clear(identity.user, fields).await?;
-        told(
+        audit(
             identity.user,
             "fields of a profile were cleared as WeChat asked",
         );
@@ -73,7 +75,7 @@ impl Forget {
         self.users.unlink(&identity).await?;
         // A login that found the identity just before can have opened a session since.
         self.sessions.revoke_all(identity.user).await?;
-        told(
+        audit(
             identity.user,
             "a user was forgotten whose account is gone at WeChat",
         );
@@ -87,13 +89,13 @@ impl Forget {
     ) -> Result<Option<Identity>, DynamoError> {
         let identity = self.users.identity(app_id, open_id).await?;
         if let Some(identity) = &identity {
-            Scope::note(|scope| scope.user_id = Some(identity.user.to_string()));
+            request::note(|notes| notes.user_id = Some(identity.user.to_string()));
         }
         Ok(identity)
     }
 }
 
-impl Handler for Forget {
+impl Handler for Erase {
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
         Box::pin(async {
             self.on(&push.app_id, &push.event).await?;
@@ -124,8 +126,8 @@ fn fields_of(grants: &[Grant]) -> Vec<PersonalField> {
         .collect()
 }
 
-fn told(user: UserId, what: &'static str) {
-    tracing::info!(audit = "user_forgotten", user_id = %user, request_id = Scope::request_id(), "{what}");
+fn audit(user: UserId, what: &'static str) {
+    tracing::info!(audit = "user_forgotten", user_id = %user, request_id = request::id(), "{what}");
 }
 
 #[cfg(test)]
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_granted_is_what_goes() {
+    fn revoking_a_grant_clears_its_fields() {
         use PersonalField::{AvatarUrl, Gender, Nickname, Phone};
         let cases: [(&[u32], &[PersonalField]); 6] = [
             (&[6], &[Nickname, AvatarUrl, Gender]),

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::config::Env;
+use shared::config::Env;
 
 /// Whether WeChat is asked about what users write.
 pub struct ContentCheckSettings {

@@ -1,4 +1,4 @@
-//! Who may try to log in.
+//! Logins are limited by address, and refused while the circuit breaker is open.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -13,12 +13,12 @@ use shared::{
 
 use crate::flow::Login;
 
-/// Somebody who has paid for a try.
-pub struct Admitted {
+/// The right to one try.
+pub struct LoginPermit {
     address: Option<IpAddr>,
 }
 
-impl FromRequestParts<Arc<Login>> for Admitted {
+impl FromRequestParts<Arc<Login>> for LoginPermit {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, login: &Arc<Login>) -> Result<Self, ApiError> {
@@ -36,12 +36,12 @@ impl FromRequestParts<Arc<Login>> for Admitted {
     }
 }
 
-impl Admitted {
-    /// A code that WeChat does not know costs more: somebody may be guessing. One that was used
-    /// does not, because pages come with it again, and after an outage at WeChat all of them do.
-    pub async fn failed(&self, login: &Login, error: &ApiError) {
+impl LoginPermit {
+    /// A code that WeChat does not know costs more: it may be a guess. A used one does not, because
+    /// pages retry with it, and after an outage at WeChat all of them do.
+    pub async fn surcharge(&self, login: &Login, error: &ApiError) {
         if error.reason() == Reason::CodeInvalid {
-            // Taking what is left denies nobody.
+            // A surcharge denies no request.
             let _ = login
                 .limiter
                 .charge_address(self.address, login.limits.failed_login)

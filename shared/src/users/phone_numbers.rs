@@ -13,13 +13,14 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use thiserror::Error;
 
-use super::{Phone, User, Users, store::PROFILE, user_pk};
+use super::{User, Users, store::PROFILE, user_pk};
 use crate::{
     config::DataKey,
     crypto,
     dynamo::{self, DynamoError, Item},
     ids::UserId,
     random::Random,
+    values::Phone,
 };
 
 const OWNER: &str = "OWNER";
@@ -43,7 +44,7 @@ pub enum BindError {
 }
 
 /// The numbers. Keep one per instance.
-pub struct PhoneBook {
+pub struct PhoneNumbers {
     users: Users,
     random: Random,
     /// The first makes rows.
@@ -64,7 +65,7 @@ enum Attempt {
     Raced,
 }
 
-impl PhoneBook {
+impl PhoneNumbers {
     /// The numbers of `users`, hashed with keys made from `keys`.
     #[must_use]
     pub fn new(users: Users, keys: &[DataKey], random: Random) -> Self {

@@ -8,8 +8,10 @@ use base64::{
 };
 use secrecy::{SecretBox, SecretString};
 
-use super::seconds;
-use crate::{config::Env, ids::AppId};
+use shared::{
+    config::{Env, seconds},
+    ids::AppId,
+};
 
 /// How the tokens of local development begin. They are public, so they are refused on Lambda.
 pub const LOCAL_PUSH_TOKEN: &str = "localDevelopmentPushToken";
@@ -38,8 +40,8 @@ pub struct PushApp {
 /// Whose pushed messages are taken.
 pub struct MessagePushSettings {
     /// `MESSAGE_PUSH`: comma list of `appid:token` or `appid:token:EncodingAESKey`, as entered in
-    /// the console of each mini-program. The token, 16 to 32 letters and digits, has to be another
-    /// one for each: it tells which of them a message is for. With an `EncodingAESKey`, only
+    /// the console of each mini-program. The token, 16 to 32 letters and digits, has to be a
+    /// different one for each: it tells which of them a message is for. With an `EncodingAESKey`, only
     /// encrypted messages are taken. Default none: all are refused.
     pub apps: Vec<PushApp>,
     /// `MESSAGE_PUSH_MAX_AGE_SECONDS`: a message whose timestamp is further than this from now is

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Fields, Format, FormatError};
-use crate::ids::{AppId, OpenId};
+use shared::ids::{AppId, OpenId};
 
 /// A message or an event, known to come from WeChat and to be for this mini-program.
 ///

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::config::push_key;
+use crate::settings::push_key;
 
 const TOKEN: &str = "token-of-the-test";
 /// Its last digit says more than 256 bits have room for.

@@ -4,27 +4,26 @@
 //! when that is less. A call asks [`cap`] how long it may take. Outside a request (start-up, tests)
 //! there is none.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
-use tokio::{task::futures::TaskLocalFuture, task_local, time::Instant};
+use tokio::time::Instant;
 
-task_local! {
-    static DEADLINE: Option<Instant>;
-}
+use super::{CURRENT, Current, InRequest};
 
-/// Work under a deadline.
-pub type Scoped<F> = TaskLocalFuture<Option<Instant>, F>;
-
-/// Runs `work` under `deadline` (`None`: under none), in place of the one that holds here.
+/// Runs `work` under `deadline` (`None`: under none), in place of the one of the request at hand.
 ///
-/// Nothing is ended by this: what waits has to ask.
-pub fn scope<F: Future>(deadline: Option<Instant>, work: F) -> Scoped<F> {
-    DEADLINE.scope(deadline, work)
+/// This ends nothing by itself: code that waits has to ask how long it may.
+pub fn scope<F: Future>(deadline: Option<Instant>, work: F) -> InRequest<F> {
+    let current = Current {
+        deadline,
+        ..super::current()
+    };
+    CURRENT.scope(current, work)
 }
 
 /// Runs `work` with `least` from now on, even when less was left: for writes that belong to
 /// something that has happened already.
-pub fn at_least<F: Future>(least: Duration, work: F) -> Scoped<F> {
+pub fn at_least<F: Future>(least: Duration, work: F) -> InRequest<F> {
     scope(
         current().map(|deadline| deadline.max(Instant::now() + least)),
         work,
@@ -34,7 +33,7 @@ pub fn at_least<F: Future>(least: Duration, work: F) -> Scoped<F> {
 /// The deadline of the request at hand.
 #[must_use]
 pub fn current() -> Option<Instant> {
-    DEADLINE.try_with(|deadline| *deadline).ok().flatten()
+    CURRENT.try_with(|current| current.deadline).ok().flatten()
 }
 
 /// What is left of it.

@@ -1,47 +1,6 @@
 //! Values of a profile that a client may set: a value of these types is valid.
 
-use serde::{Deserialize, Deserializer};
 use url::Url;
-
-/// What to do with a field: a JSON merge patch (RFC 7396) leaves what it does not name and clears
-/// what is `null`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Edit<T> {
-    /// Leave it.
-    #[default]
-    Keep,
-    /// Remove it.
-    Clear,
-    /// Write this.
-    Set(T),
-}
-
-impl<T> Edit<T> {
-    /// Another form of the value.
-    pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Edit<U> {
-        match self {
-            Self::Keep => Edit::Keep,
-            Self::Clear => Edit::Clear,
-            Self::Set(value) => Edit::Set(form(value)),
-        }
-    }
-
-    /// The same for a borrowed value.
-    pub fn as_ref(&self) -> Edit<&T> {
-        match self {
-            Self::Keep => Edit::Keep,
-            Self::Clear => Edit::Clear,
-            Self::Set(value) => Edit::Set(value),
-        }
-    }
-}
-
-/// To be used with `#[serde(default)]`, which makes a missing field `Keep`.
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
-    fn deserialize<D: Deserializer<'de>>(field: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(field)?.map_or(Self::Clear, Self::Set))
-    }
-}
 
 /// 2 to 32 characters (not bytes), at least one of them visible, none a control character, no
 /// blanks around them.
@@ -56,7 +15,7 @@ impl Nickname {
         let fits = (2..=32).contains(&text.chars().count());
         let deceives = text
             .chars()
-            .any(|character| character.is_control() || turns_text_around(character));
+            .any(|character| character.is_control() || reverses_text(character));
         let shows = text
             .chars()
             .any(|character| !character.is_whitespace() && !is_blank(character));
@@ -71,7 +30,7 @@ impl Nickname {
 }
 
 /// The marks that change the direction of text: they fake other people's names.
-fn turns_text_around(character: char) -> bool {
+fn reverses_text(character: char) -> bool {
     matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -122,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nickname_shows_something_and_deceives_nobody() {
+    fn a_nickname_is_visible_and_does_not_fake_others() {
         for bad in [
             "a\0b",
             "a\nb",

@@ -1,4 +1,4 @@
-//! One request seen from outside: its id, its scope, its log line.
+//! One request seen from outside: its id, its context, its log line, the headers of its answer.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::{Edge, no_store};
 use crate::{
     api::preferred_language,
-    telemetry::{RateLimitFields, Scope, metrics},
+    request::{Context, Notes, RateLimitFields},
+    telemetry::metrics,
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,7 +23,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-pub(super) async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+pub(super) async fn record(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     // Monotonic, and stopped by tests that stop Tokio's time.
     let start = Instant::now();
     let line = Line {
@@ -35,28 +36,24 @@ pub(super) async fn observe(State(edge): State<Edge>, request: Request, next: Ne
         Some(RequestId(id)) => id.clone(),
         None => edge.random.uuid_v7(&edge.clock).to_string(),
     };
-    let language = preferred_language(request.headers());
-    let scope = Scope {
-        request_id,
-        language,
-        ..Scope::default()
-    };
-    let (scope, mut response) = scope.enter(next.run(request)).await;
+    let context = Context::new(request_id, preferred_language(request.headers()));
+    let mut response = context.run(next.run(request)).await;
+    let notes = context.take_notes();
     no_store(&mut response);
-    if let Ok(id) = HeaderValue::from_str(&scope.request_id) {
+    if let Ok(id) = HeaderValue::from_str(context.id()) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
-    if let Some(fields) = &scope.rate_limit {
-        tell_limits(&mut response, fields);
+    if let Some(fields) = &notes.rate_limit {
+        add_rate_limit_headers(&mut response, fields);
     }
-    line.write(&scope, response.status(), start);
-    line.count(&scope, response.status(), start);
+    line.write(context.id(), &notes, response.status(), start);
+    line.count(&notes, response.status(), start);
     response
 }
 
 /// draft-ietf-httpapi-ratelimit-headers: on every answer that was charged for, so that clients can
 /// slow down in time.
-fn tell_limits(response: &mut Response, fields: &RateLimitFields) {
+fn add_rate_limit_headers(response: &mut Response, fields: &RateLimitFields) {
     let fields = [
         ("ratelimit-policy", &fields.policies),
         ("ratelimit", &fields.standings),
@@ -70,7 +67,7 @@ fn tell_limits(response: &mut Response, fields: &RateLimitFields) {
     }
 }
 
-/// What the log line says beside the scope.
+/// What the log line says beside the notes.
 struct Line {
     cold_start: bool,
     method: Method,
@@ -78,9 +75,9 @@ struct Line {
 }
 
 impl Line {
-    fn write(&self, scope: &Scope, status: StatusCode, start: Instant) {
+    fn write(&self, request_id: &str, notes: &Notes, status: StatusCode, start: Instant) {
         let latency_ms = milliseconds(start.elapsed());
-        let redis_ms = milliseconds(scope.redis.total());
+        let redis_ms = milliseconds(notes.redis.total());
         let Self {
             cold_start,
             method,
@@ -88,15 +85,14 @@ impl Line {
         } = self;
         let (method, status) = (method.as_str(), status.as_u16());
         let route = route.as_ref().map(MatchedPath::as_str);
-        let Scope {
-            request_id,
+        let Notes {
             user_id,
             app_id,
             reason,
             cause,
             degraded,
             ..
-        } = scope;
+        } = notes;
         // A level is part of tracing's static metadata, so each level needs its own call.
         macro_rules! write_at {
             ($level:ident) => {
@@ -113,13 +109,13 @@ impl Line {
         }
     }
 
-    fn count(&self, scope: &Scope, status: StatusCode, start: Instant) {
+    fn count(&self, notes: &Notes, status: StatusCode, start: Instant) {
         let route = self.route.as_ref().map(MatchedPath::as_str);
         metrics::request(route, &self.method, status, start.elapsed());
         if self.cold_start {
             metrics::cold_start(route);
         }
-        if scope.degraded {
+        if notes.degraded {
             metrics::degraded_request(route);
         }
     }

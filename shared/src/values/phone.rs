@@ -1,4 +1,4 @@
-//! A phone number as WeChat tells it, in one spelling.
+//! A phone number as WeChat reports it, in one spelling.
 
 use std::fmt;
 

@@ -1,0 +1,87 @@
+//! Asks WeChat about what a user wants to show to others.
+
+use thiserror::Error;
+
+use shared::{
+    api::{ApiError, Reason},
+    auth::Claims,
+    instance::Instance,
+    request,
+    telemetry::degraded,
+    users::{IdentityError, Users},
+    values::Nickname,
+    wechat::{Advice, AuthorizedWeChat, Scene, WeChatError},
+};
+
+use crate::settings::{ContentCheckSettings, OnFailure};
+
+/// Why a text may not be shown.
+#[derive(Debug, Error)]
+pub enum ContentError {
+    /// WeChat advises against it.
+    #[error("WeChat flags the text as risky")]
+    Risky,
+    /// WeChat can't judge it, and `CONTENT_CHECK_ON_FAILURE` is `refuse`.
+    #[error(transparent)]
+    WeChat(#[from] WeChatError),
+    /// The caller has no identity in this mini-program.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+/// The check. Cheap to clone.
+#[derive(Clone)]
+pub struct ContentCheck {
+    wechat: AuthorizedWeChat,
+    users: Users,
+    on_failure: OnFailure,
+}
+
+impl ContentCheck {
+    /// The check, where `CONTENT_CHECK` is `on`: only then are WeChat's secrets needed.
+    pub fn new(instance: &Instance) -> Option<Self> {
+        let settings = ContentCheckSettings::read(instance.env());
+        settings.on.then(|| Self {
+            wechat: instance.wechat_authorized(),
+            users: instance.users(),
+            on_failure: settings.on_failure,
+        })
+    }
+
+    /// Whether the caller may use `nickname`. A nickname that WeChat wants reviewed passes, and the
+    /// log names its user.
+    ///
+    /// # Errors
+    /// [`ContentError`].
+    pub async fn nickname(&self, caller: &Claims, nickname: &Nickname) -> Result<(), ContentError> {
+        let open_id = self.users.open_id(caller.sub, &caller.aud).await?;
+        let advice = self
+            .wechat
+            .check_text(&caller.aud, &open_id, Scene::Profile, nickname.as_str())
+            .await;
+        match advice {
+            Ok(Advice::Pass) => Ok(()),
+            Ok(Advice::Review) => {
+                let request_id = request::id();
+                tracing::warn!(audit = "content_review", user_id = %caller.sub, request_id, "WeChat advises to review a nickname");
+                Ok(())
+            }
+            Ok(Advice::Risky) => Err(ContentError::Risky),
+            Err(error) if self.on_failure == OnFailure::Allow => {
+                degraded("content check", &error);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl From<ContentError> for ApiError {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Risky => Reason::ContentRisky.into(),
+            ContentError::WeChat(error) => error.into(),
+            ContentError::Identity(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Something is done once, by whichever instance comes first; the others get its outcome.
+//!
+//! A caller claims a name, does the work, and completes the claim with an outcome, or releases it
+//! for the next caller. Whoever comes meanwhile waits. Claims are made in this process first, then
+//! in shared state: of this instance's requests only one asks the others, so the work is done once
+//! here even while shared state answers some requests and not others.
+//!
+//! A claim has an owner. Only the owner completes or releases it: both are compare-and-set on the
+//! pending value, which is unique to the claim.
+
+mod first_use;
+mod poll;
+
+use std::{marker::PhantomData, time::Duration};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
+
+pub use self::first_use::FirstUses;
+pub(crate) use self::poll::Poll;
+use crate::{
+    clock::Clock,
+    kv::{Delivery, Kv, KvError, MemoryStore, Record},
+    random::Random,
+    request::deadline,
+    telemetry::OrDegraded,
+};
+
+/// How claims of one kind behave.
+#[derive(Debug, Clone)]
+pub struct ClaimRules<T> {
+    /// What the log calls them.
+    pub what: &'static str,
+    /// How long a claim lasts that is neither completed nor released.
+    pub claim_ttl: Duration,
+    /// How long an outcome is remembered.
+    pub outcome_ttl: Duration,
+    /// How long a caller waits for another caller's claim.
+    pub wait: Duration,
+    /// What later callers at this instance are told when the owner of a claim goes away without a
+    /// word (it panicked). `None`: they wait until the claim has expired.
+    pub abandoned: Option<T>,
+}
+
+/// The result of asking for a claim.
+pub enum ClaimOutcome<T> {
+    /// The caller has it and does the work.
+    Claimed(Claim<T>),
+    /// The work was done, with this outcome.
+    Completed(T),
+    /// Another caller is still working on it, or did not end in time.
+    InProgress,
+}
+
+/// What is stored under a claim's name.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored<T> {
+    Pending {
+        /// Unique to the claim.
+        #[serde(rename = "Pending")]
+        owner: String,
+    },
+    Completed(T),
+}
+
+/// Claims of one kind, with outcomes of type `T`. `T` must not serialize to an object with the
+/// field `Pending`. Keep one per instance.
+pub struct Claims<T> {
+    local: MemoryStore,
+    shared: Kv,
+    random: Random,
+    rules: ClaimRules<T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Claims<T> {
+    /// Claims in this process and in `shared`.
+    #[must_use]
+    pub fn new(shared: Kv, clock: Clock, random: Random, rules: ClaimRules<T>) -> Self {
+        Self {
+            local: MemoryStore::new(clock),
+            shared,
+            random,
+            rules,
+        }
+    }
+
+    /// Claims `key`, or waits for the outcome of the caller that has. Without shared state this
+    /// works within one instance.
+    pub async fn claim_or_wait(&self, key: &str) -> ClaimOutcome<T> {
+        let pending = encode(&Stored::<T>::Pending {
+            owner: hex::encode(self.random.bytes::<16>()),
+        });
+        let give_up = Instant::now() + deadline::cap(self.rules.wait);
+        let local = Kv::Memory(self.local.clone());
+        // Memory does not fail.
+        if let Ok(Some(found)) = self.wait_for(&local, key, &pending, give_up).await {
+            return found.into();
+        }
+        let mut local = LocalClaim {
+            store: &self.local,
+            key,
+            pending: &pending,
+            keep: false,
+        };
+        let found = self.wait_for(&self.shared, key, &pending, give_up).await;
+        // After an error the claim may stand in shared state all the same, its reply lost.
+        match found.or_degraded(self.rules.what).flatten() {
+            Some(Stored::Completed(outcome)) => {
+                local.complete(&outcome, self.rules.outcome_ttl);
+                ClaimOutcome::Completed(outcome)
+            }
+            Some(Stored::Pending { .. }) => ClaimOutcome::InProgress,
+            None => {
+                local.keep = true;
+                ClaimOutcome::Claimed(self.claim(key, pending.clone()))
+            }
+        }
+    }
+
+    fn claim(&self, key: &str, pending: Vec<u8>) -> Claim<T> {
+        let abandoned = self.rules.abandoned.as_ref();
+        Claim {
+            what: self.rules.what,
+            local: self.local.clone(),
+            shared: self.shared.clone(),
+            key: key.to_owned(),
+            pending,
+            outcome_ttl: self.rules.outcome_ttl,
+            abandoned: abandoned.map(|outcome| encode(&Stored::Completed(outcome))),
+            outcome: PhantomData,
+        }
+    }
+
+    /// `None` when the claim is the caller's; else how another caller's ended, or that it did not
+    /// end in time. Fails only while it is unknown whether there is another caller.
+    async fn wait_for(
+        &self,
+        kv: &Kv,
+        key: &str,
+        pending: &[u8],
+        give_up: Instant,
+    ) -> Result<Option<Stored<T>>, KvError> {
+        let (mut poll, mut taken) = (Poll::until(give_up), false);
+        loop {
+            match try_claim(kv, key, pending, self.rules.claim_ttl).await {
+                Ok(Some(Stored::Pending { .. })) => taken = true,
+                Ok(ended) => return Ok(ended),
+                Err(error) if !taken => return Err(error),
+                // There was another caller a moment ago: doing the work now would do it twice.
+                Err(_) => {}
+            }
+            if !poll.wait().await {
+                return Ok(Some(unknown_owner()));
+            }
+        }
+    }
+}
+
+/// Claims `key` if it is free (`None`), else reads what stands there.
+async fn try_claim<T: DeserializeOwned>(
+    kv: &Kv,
+    key: &str,
+    pending: &[u8],
+    ttl: Duration,
+) -> Result<Option<Stored<T>>, KvError> {
+    let value = pending;
+    if kv.add(Record { key, value, ttl }).await? {
+        return Ok(None);
+    }
+    // Another caller has it: that much is known even when its value can't be read now. Nothing
+    // there means that it was released in between, so the next try may get it.
+    let value = kv.get([key]).await.ok().and_then(|[value]| value);
+    let stored = value.and_then(|value| serde_json::from_slice(&value).ok());
+    Ok(Some(stored.unwrap_or_else(unknown_owner)))
+}
+
+fn unknown_owner<T>() -> Stored<T> {
+    Stored::Pending {
+        owner: String::new(),
+    }
+}
+
+/// The right to do the work, of one caller.
+#[must_use = "others wait until the claim is completed or released"]
+pub struct Claim<T> {
+    what: &'static str,
+    local: MemoryStore,
+    shared: Kv,
+    key: String,
+    pending: Vec<u8>,
+    outcome_ttl: Duration,
+    /// What is stored here when the claim is dropped, encoded.
+    abandoned: Option<Vec<u8>>,
+    outcome: PhantomData<fn(T)>,
+}
+
+impl<T: Serialize> Claim<T> {
+    /// Tells the others the outcome.
+    pub async fn complete(mut self, outcome: &T) {
+        self.abandoned = None;
+        let value = encode(&Stored::Completed(outcome));
+        let record = Record {
+            key: &self.key,
+            value: &value,
+            ttl: self.outcome_ttl,
+        };
+        // This instance first: it costs nothing and can't fail.
+        let _ = complete_local(&self.local, &self.pending, &record);
+        let completed = async {
+            // Nothing there: the claim did not reach shared state, or has expired.
+            Ok::<_, KvError>(
+                self.shared
+                    .replace(&self.pending, record, Delivery::Required)
+                    .await?
+                    || self.shared.add(record).await?,
+            )
+        };
+        completed.await.or_degraded(self.what);
+    }
+
+    /// Lets the next caller do the work.
+    pub async fn release(mut self) {
+        self.abandoned = None;
+        // Shared state first: a caller waiting at this instance looks there next.
+        self.shared
+            .remove(&self.key, &self.pending, Delivery::Required)
+            .await
+            .or_degraded(self.what);
+        self.local.remove(&self.key, &self.pending);
+    }
+}
+
+impl<T> Drop for Claim<T> {
+    fn drop(&mut self) {
+        let Some(value) = &self.abandoned else {
+            return;
+        };
+        let record = Record {
+            key: &self.key,
+            value,
+            ttl: self.outcome_ttl,
+        };
+        let _ = complete_local(&self.local, &self.pending, &record);
+    }
+}
+
+/// A claim among the requests of this instance, given back when its caller goes away while it asks
+/// shared state.
+struct LocalClaim<'a> {
+    store: &'a MemoryStore,
+    key: &'a str,
+    pending: &'a [u8],
+    keep: bool,
+}
+
+impl LocalClaim<'_> {
+    fn complete<T: Serialize>(&mut self, outcome: &T, ttl: Duration) {
+        self.keep = true;
+        let value = &encode(&Stored::Completed(outcome));
+        let key = self.key;
+        let _ = complete_local(self.store, self.pending, &Record { key, value, ttl });
+    }
+}
+
+impl Drop for LocalClaim<'_> {
+    fn drop(&mut self) {
+        if !self.keep {
+            self.store.remove(self.key, self.pending);
+        }
+    }
+}
+
+/// Whether the outcome stands there now; not where another caller's claim or outcome does.
+fn complete_local(store: &MemoryStore, pending: &[u8], record: &Record<'_>) -> bool {
+    store.replace(pending, record) || store.add(record)
+}
+
+impl<T> From<Stored<T>> for ClaimOutcome<T> {
+    fn from(stored: Stored<T>) -> Self {
+        match stored {
+            Stored::Completed(outcome) => Self::Completed(outcome),
+            Stored::Pending { .. } => Self::InProgress,
+        }
+    }
+}
+
+/// Only types that serialize are stored, so nothing is lost by the default.
+fn encode<T: Serialize>(stored: &Stored<T>) -> Vec<u8> {
+    serde_json::to_vec(stored).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Names that may be used once, or always for the same thing.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Clock,
+    kv::{Kv, MemoryStore, Record},
+    telemetry::OrDegraded,
+};
+
+/// The names that were used, in this process first, then in shared state. Keep one per instance.
+pub struct FirstUses {
+    /// What the log calls them.
+    what: &'static str,
+    local: MemoryStore,
+    shared: Kv,
+    ttl: Duration,
+}
+
+impl FirstUses {
+    /// Names that are remembered for `ttl`; the log calls them `what`.
+    #[must_use]
+    pub fn new(what: &'static str, shared: Kv, clock: Clock, ttl: Duration) -> Self {
+        Self {
+            what,
+            local: MemoryStore::new(clock),
+            shared,
+            ttl,
+        }
+    }
+
+    /// Whether `key` was never used for anything but `value`, as far as this instance can know: it
+    /// knows its own uses even while shared state is down. Afterwards it is used for `value`.
+    pub async fn admits(&self, key: &str, value: &[u8]) -> bool {
+        let ttl = self.ttl;
+        let record = Record { key, value, ttl };
+        if !self.local.add(&record) {
+            return false;
+        }
+        let added = self.shared.add(record).await;
+        added.or_degraded(self.what).unwrap_or(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, kv::RedisStore};
+
+    const TTL: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn a_name_stands_for_one_value_in_all_instances() {
+        let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
+        let manual = || Clock::Manual(clock.clone());
+        let shared = Kv::Memory(MemoryStore::new(manual()));
+        let instance = || FirstUses::new("names", shared.clone(), manual(), TTL);
+        let (one, other) = (instance(), instance());
+        assert!(one.admits("a", b"1").await && one.admits("a", b"1").await);
+        assert!(other.admits("a", b"1").await);
+        assert!(!one.admits("a", b"2").await && !other.admits("a", b"2").await);
+        assert!(one.admits("b", b"2").await);
+        clock.advance_seconds(601);
+        assert!(other.admits("a", b"2").await);
+    }
+
+    #[tokio::test]
+    async fn without_shared_state_an_instance_knows_its_own_uses() {
+        let nowhere = Kv::Redis(RedisStore::new(&"redis://127.0.0.1:1".into()));
+        let names = FirstUses::new("names", nowhere, Clock::System, TTL);
+        assert!(names.admits("a", b"1").await);
+        assert!(!names.admits("a", b"2").await);
+    }
+}

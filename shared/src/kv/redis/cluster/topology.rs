@@ -1,0 +1,147 @@
+//! Which node has which keys: asked of several nodes at once, at first use and when something
+//! changed.
+
+use std::{
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, select_ok},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    super::{node::CONNECT, pipelined, target::Address},
+    Cluster,
+    slots::Slots,
+};
+use crate::{clock::Moment, kv::KvError};
+
+/// How many nodes are asked for the topology at once: enough that one answers, however many there
+/// are.
+const SOURCES: usize = 4;
+/// The topology is not asked for more often than this.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The topology being fetched.
+type Fetching = Shared<BoxFuture<'static, Result<(), KvError>>>;
+
+#[derive(Default)]
+pub(super) struct Topology {
+    pub(super) slots: Option<Slots>,
+    fetching: Option<(Fetching, Moment)>,
+    /// The last fetch failed, or took too long for a request: no request waits for another one.
+    given_up: bool,
+    /// How often it was fetched: other nodes are asked each time.
+    round: usize,
+}
+
+impl Cluster {
+    /// Waits for the topology where nothing is known of it yet: the first requests do, and
+    /// `patient` callers.
+    pub(super) async fn topology_known(
+        &self,
+        deadline: Instant,
+        patient: bool,
+    ) -> Result<(), KvError> {
+        let (fetching, waits) = {
+            let mut topology = self.topology();
+            if topology.slots.is_some() {
+                return Ok(());
+            }
+            (self.fetching(&mut topology), patient || !topology.given_up)
+        };
+        let outcome = if waits {
+            timeout_at(deadline, fetching).await.ok()
+        } else {
+            None
+        };
+        if outcome.is_none() {
+            self.topology().given_up = true;
+        }
+        outcome.unwrap_or_else(|| Err(KvError("no topology in time".into())))
+    }
+
+    /// Fetches the topology beside the requests. As with a connection's attempt, nothing depends on
+    /// that task.
+    pub(super) fn refetch_topology(&self) {
+        drop(self.fetching(&mut self.topology()));
+    }
+
+    /// The one fetch that is under way, or has just been made.
+    fn fetching(&self, topology: &mut Topology) -> Fetching {
+        let now = Moment::now(&self.0.clock);
+        if let Some((fetching, start)) = &topology.fetching {
+            let age = now.since(*start);
+            // A fetch that takes too long was cut short by a freeze.
+            if age < PAUSE || fetching.peek().is_none() && age < CONNECT * 2 {
+                return fetching.clone();
+            }
+        }
+        topology.round += 1;
+        let (cluster, sources) = (self.clone(), self.sources(topology));
+        let fetching = async move {
+            let fetched = cluster.fetch_topology(sources).await;
+            cluster.store_topology(fetched)
+        };
+        let fetching = fetching.boxed().shared();
+        tokio::spawn(fetching.clone());
+        topology.fetching = Some((fetching.clone(), now));
+        fetching
+    }
+
+    /// Stores what was fetched, and drops the nodes that no longer have keys.
+    fn store_topology(&self, fetched: Result<Slots, KvError>) -> Result<(), KvError> {
+        let mut topology = self.topology();
+        topology.given_up = fetched.is_err();
+        let slots = fetched?;
+        let needed = |address: &Address| slots.has(address) || self.0.seeds.contains(address);
+        self.nodes().retain(|address, _| needed(address));
+        topology.slots = Some(slots);
+        Ok(())
+    }
+
+    /// The topology according to the first of `sources` that answers.
+    async fn fetch_topology(&self, sources: Vec<Address>) -> Result<Slots, KvError> {
+        let mut call = redis::cmd("CLUSTER");
+        call.arg("SLOTS");
+        let call = pipelined([call]);
+        let (call, deadline) = (&call, Instant::now() + CONNECT);
+        let replies = sources.into_iter().map(|address| {
+            let reply = async move {
+                let outcomes = self.visit(&address, call, deadline).await?;
+                let answer = outcomes.into_iter().find_map(Result::ok);
+                answer
+                    .and_then(|answer| Slots::parse(&answer, &address))
+                    .ok_or_else(|| KvError("no cluster".into()))
+            };
+            reply.boxed()
+        });
+        Ok(select_ok(replies).await?.0)
+    }
+
+    /// Nodes to ask for the topology, others each time: those of the URL and those that have keys.
+    fn sources(&self, topology: &Topology) -> Vec<Address> {
+        let known = topology
+            .slots
+            .as_ref()
+            .map(Slots::owners)
+            .unwrap_or_default();
+        let mut all: Vec<_> = self.0.seeds.iter().cloned().chain(known).collect();
+        all.sort();
+        all.dedup();
+        let start = topology.round % all.len();
+        all.rotate_left(start);
+        all.truncate(SOURCES);
+        all
+    }
+
+    pub(super) fn topology(&self) -> MutexGuard<'_, Topology> {
+        self.0
+            .topology
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,254 @@
+//! The breaker in front of one Redis server's connection: of this instance alone, and a pure state
+//! machine.
+//!
+//! ```text
+//!                 answered                backoff is over: the next call starts an attempt,
+//!                 ┌──────┐                but does not wait for it
+//!                 ▼      │   failed                                    ┌────────────┐
+//! disconnected ─▶ connected ────────▶ backoff (250 ms, 500 ms, 1 s …) ─▶ probing     │
+//!    ▲             │  ▲                  ▲                             │  │ cut short│
+//!    └─────────────┘  │                  └───── attempt failed ────────┘  │ by freeze│
+//!         lost        └────────────────────── attempt succeeded ──────────┴──────────┘
+//! ```
+//!
+//! While it is connected, calls use the connection, or wait for the one that is being made. During
+//! backoff and while probing they are refused at once. An *attempt* is a connection being made, up
+//! to the reply to a first PING: that is the probe.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+/// The first pause of a backoff, and the longest.
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+/// A connection that has answered nothing for this long may have died in a freeze without a word.
+const IDLE: Duration = Duration::from_secs(10);
+/// After this many attempts in a row that a freeze cut short, the next call waits for its attempt:
+/// an instance that wakes for a millisecond a minute would never finish one otherwise.
+const CUT_SHORT: u8 = 2;
+
+/// Identifies an attempt, so that the end of an earlier one is not taken for its own.
+pub(super) type Number = u64;
+
+/// `A` is an attempt, and the connection that came out of it.
+pub(super) struct ConnectionBreaker<A> {
+    state: State<A>,
+    /// How long an attempt may take. One that is much older was cut short by a freeze.
+    attempt_timeout: Duration,
+    attempts: Number,
+    /// The next pause.
+    next_pause: Duration,
+    cut_short: u8,
+}
+
+enum State<A> {
+    Disconnected,
+    Connected(Attempt<A>),
+    Backoff { since: Moment, pause: Duration },
+    Probing(Attempt<A>),
+}
+
+struct Attempt<A> {
+    number: Number,
+    connection: A,
+    start: Moment,
+    /// When it last answered a call.
+    answered: Option<Moment>,
+}
+
+/// What an admitted call may use.
+pub(super) struct Pass<A> {
+    pub(super) number: Number,
+    pub(super) connection: A,
+    /// The connection has been silent for so long that it may be dead.
+    pub(super) idle: bool,
+}
+
+impl<A: Clone> ConnectionBreaker<A> {
+    pub(super) fn new(attempt_timeout: Duration) -> Self {
+        Self {
+            state: State::Disconnected,
+            attempt_timeout,
+            attempts: 0,
+            next_pause: PAUSES[0],
+            cut_short: 0,
+        }
+    }
+
+    /// What a call may use; `None`: it is refused. `connect` starts an attempt.
+    pub(super) fn admit(
+        &mut self,
+        now: Moment,
+        connect: impl FnOnce(Number) -> A,
+    ) -> Option<Pass<A>> {
+        match &self.state {
+            State::Disconnected => Some(self.connect_and_wait(now, connect)),
+            State::Connected(attempt) => Some(attempt.pass(now)),
+            State::Backoff { since, pause } if now.since(*since) >= *pause => {
+                self.probe(now, connect)
+            }
+            State::Probing(attempt) if self.was_frozen(attempt.start, now) => {
+                self.cut_short += 1;
+                self.probe(now, connect)
+            }
+            State::Backoff { .. } | State::Probing(_) => None,
+        }
+    }
+
+    /// The same for a caller that wants to know, whatever happened before: there is always an
+    /// attempt.
+    pub(super) fn force_attempt(
+        &mut self,
+        now: Moment,
+        connect: impl FnOnce(Number) -> A,
+    ) -> Pass<A> {
+        match &self.state {
+            State::Connected(attempt) => attempt.pass(now),
+            State::Probing(attempt) if !self.was_frozen(attempt.start, now) => attempt.pass(now),
+            State::Disconnected | State::Backoff { .. } | State::Probing(_) => {
+                let number = self.next_number();
+                let attempt = Attempt {
+                    number,
+                    connection: connect(number),
+                    start: now,
+                    answered: None,
+                };
+                let pass = attempt.pass(now);
+                self.state = State::Probing(attempt);
+                pass
+            }
+        }
+    }
+
+    /// The connection of this attempt answered a call.
+    pub(super) fn answered(&mut self, number: Number, now: Moment) {
+        if let State::Connected(attempt) = &mut self.state
+            && attempt.number == number
+        {
+            attempt.answered = Some(now);
+            self.next_pause = PAUSES[0];
+        }
+    }
+
+    /// The connection of this attempt is no longer usable, and nothing is known to be wrong with
+    /// the server: the next call connects anew.
+    pub(super) fn lost(&mut self, number: Number) {
+        if matches!(&self.state, State::Connected(attempt) if attempt.number == number) {
+            self.state = State::Disconnected;
+        }
+    }
+
+    /// The server let a call wait too long, or is in no state to answer. An attempt that is still
+    /// being made goes on. Says whether this began a backoff.
+    pub(super) fn failed(&mut self, number: Number, now: Moment, connecting: bool) -> bool {
+        if !matches!(&self.state, State::Connected(attempt) if attempt.number == number) {
+            return false;
+        }
+        let pause = self.take_pause();
+        match std::mem::replace(&mut self.state, State::Backoff { since: now, pause }) {
+            State::Connected(attempt) if connecting => self.state = State::Probing(attempt),
+            _ => {}
+        }
+        true
+    }
+
+    /// This attempt has ended. Says how that changed the state.
+    pub(super) fn ended(
+        &mut self,
+        number: Number,
+        succeeded: bool,
+        now: Moment,
+    ) -> Option<Transition> {
+        let (State::Connected(attempt) | State::Probing(attempt)) = &self.state else {
+            return None;
+        };
+        if attempt.number != number {
+            return None;
+        }
+        let (was_connected, start) = (matches!(self.state, State::Connected(_)), attempt.start);
+        if succeeded {
+            self.cut_short = 0;
+            self.state = match std::mem::replace(&mut self.state, State::Disconnected) {
+                State::Probing(attempt) => State::Connected(attempt),
+                other => other,
+            };
+            return (!was_connected).then_some(Transition::Connected);
+        }
+        self.cut_short = if self.was_frozen(start, now) {
+            self.cut_short.saturating_add(1)
+        } else {
+            0
+        };
+        // From its start: after a freeze the pause is over, and a slow failure is no reason for a
+        // longer one.
+        self.state = State::Backoff {
+            since: start,
+            pause: self.take_pause(),
+        };
+        was_connected.then_some(Transition::BackedOff)
+    }
+
+    fn connect_and_wait(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Pass<A> {
+        let number = self.next_number();
+        let attempt = Attempt {
+            number,
+            connection: connect(number),
+            start: now,
+            answered: None,
+        };
+        let pass = attempt.pass(now);
+        self.state = State::Connected(attempt);
+        pass
+    }
+
+    fn probe(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Option<Pass<A>> {
+        if self.cut_short >= CUT_SHORT {
+            self.cut_short = 0;
+            return Some(self.connect_and_wait(now, connect));
+        }
+        let number = self.next_number();
+        self.state = State::Probing(Attempt {
+            number,
+            connection: connect(number),
+            start: now,
+            answered: None,
+        });
+        None
+    }
+
+    fn was_frozen(&self, start: Moment, now: Moment) -> bool {
+        now.since(start) > self.attempt_timeout * 2
+    }
+
+    fn next_number(&mut self) -> Number {
+        self.attempts += 1;
+        self.attempts
+    }
+
+    fn take_pause(&mut self) -> Duration {
+        let pause = self.next_pause;
+        self.next_pause = (pause * 2).min(PAUSES[1]);
+        pause
+    }
+}
+
+/// How the state changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Transition {
+    Connected,
+    BackedOff,
+}
+
+impl<A: Clone> Attempt<A> {
+    fn pass(&self, now: Moment) -> Pass<A> {
+        let idle = now.since(self.answered.unwrap_or(self.start)) > IDLE;
+        Pass {
+            number: self.number,
+            connection: self.connection.clone(),
+            idle,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
