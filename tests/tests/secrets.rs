@@ -1,6 +1,6 @@
 //! No secret of a run is in its log, in a failure's body, or anywhere it is stored: a whole story
 //! with everything that goes wrong in it, logged at `trace`, and then a search.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use e2e::{

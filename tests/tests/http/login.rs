@@ -1,0 +1,27 @@
+//! `POST /api/v1/user/login`, with state in the process and with a real Redis.
+
+mod codes;
+mod failures;
+mod people;
+mod session_key;
+
+use e2e::{
+    http::Client,
+    settings::{APP_ID, Settings},
+    world::{CODE2SESSION, World},
+};
+use serde_json::Value;
+
+/// Somebody else exchanges the code.
+async fn code2session(world: &World, code: &str) -> Value {
+    let env = world.env();
+    let secret = Settings::secrets()[0].1;
+    let wechat = Client::new(env.get("WECHAT_BASE_URL").unwrap());
+    let query =
+        format!("appid={APP_ID}&secret={secret}&js_code={code}&grant_type=authorization_code");
+    let (_, _, body) = wechat
+        .request("GET", &format!("{CODE2SESSION}?{query}"))
+        .send_raw()
+        .await;
+    serde_json::from_slice(&body).unwrap()
+}

@@ -1,0 +1,16 @@
+//! The backend over HTTP, inside the test process: a module for each route, or for each promise
+//! that holds for several routes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod callback;
+mod dynamodb_faults;
+mod edge;
+mod keys;
+mod login;
+mod refresh;
+mod sealed;
+mod sessions;
+mod user_data;
+mod user_info;
+mod wechat_access_token;

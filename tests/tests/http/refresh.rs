@@ -1,0 +1,383 @@
+//! `POST /api/v1/user/refresh`, with state in the process and with a real Redis.
+
+mod model;
+
+use e2e::{
+    both_ways,
+    settings::Settings,
+    world::{SharedState, Tokens, World, capture, captured},
+};
+use futures_util::future::join_all;
+use serde_json::json;
+
+both_ways!(
+    a_refresh_gives_new_tokens_of_the_same_session,
+    a_refreshed_session_lives_on_for_its_whole_life,
+    a_hundred_concurrent_refreshes_get_the_identical_successor,
+    a_token_one_step_behind_gets_the_identical_successor_within_the_grace_window,
+    a_token_one_step_behind_is_reuse_after_the_grace_window,
+    a_token_two_steps_behind_is_reuse_at_once,
+    reuse_ends_the_session_for_access_tokens_too,
+    reuse_is_audited_in_the_log,
+    reuse_ends_no_other_session,
+    without_a_grace_window_every_second_use_is_reuse,
+    what_is_no_refresh_token_of_ours_is_invalid,
+    a_refresh_token_with_the_body_of_another_is_invalid,
+    a_refresh_token_of_a_foreign_key_is_invalid,
+    a_refresh_token_outlives_the_rotation_of_the_secrets,
+    an_expired_session_can_not_be_refreshed,
+    a_session_without_a_row_can_not_be_refreshed,
+    a_session_without_a_user_can_not_be_refreshed,
+    a_disabled_user_can_not_refresh,
+    a_refresh_racing_a_logout_leaves_no_living_token,
+);
+
+async fn a_refresh_gives_new_tokens_of_the_same_session(state: SharedState) {
+    let world = World::start(state).await;
+    let first = world.log_in("alice").await;
+    world.clock.advance_seconds(10);
+    let answer = world.api.refresh(&first.refresh).await;
+    let second = Tokens::of(&answer);
+    let data = json!({
+        "token": second.access, "tokenType": "Bearer", "expiresIn": 7200, "refreshToken": second.refresh,
+        "refreshExpiresIn": 2_592_000,
+    });
+    assert_eq!(
+        answer.body,
+        json!({"code": 200, "message": "操作成功", "data": data})
+    );
+    assert_eq!(second.session_id(), first.session_id());
+    assert_ne!(
+        (&second.access, &second.refresh),
+        (&first.access, &first.refresh)
+    );
+    world.api.info(&second.access).await.ok(200);
+    assert_eq!(
+        world.session_row(&first).await["counter"].as_n().unwrap(),
+        "1"
+    );
+}
+
+async fn a_refreshed_session_lives_on_for_its_whole_life(state: SharedState) {
+    let world = World::start(state).await;
+    let mut tokens = world.log_in("alice").await;
+    for _ in 0..3 {
+        world.clock.advance_seconds(2_592_000 - 1);
+        tokens = Tokens::of(&world.api.refresh(&tokens.refresh).await);
+    }
+    world.api.info(&tokens.access).await.ok(200);
+}
+
+async fn a_hundred_concurrent_refreshes_get_the_identical_successor(state: SharedState) {
+    let world = World::start(state).await;
+    let first = world.log_in("alice").await;
+    let answers = join_all((0..100).map(|_| world.api.refresh(&first.refresh))).await;
+    let successor = Tokens::of(&answers[0]);
+    for answer in &answers {
+        assert_eq!(Tokens::of(answer), successor);
+    }
+    assert_eq!(
+        world.session_row(&first).await["counter"].as_n().unwrap(),
+        "1"
+    );
+    world.api.refresh(&successor.refresh).await.ok(200);
+}
+
+async fn a_token_one_step_behind_gets_the_identical_successor_within_the_grace_window(
+    state: SharedState,
+) {
+    let world = World::start(state).await;
+    let first = world.log_in("alice").await;
+    let successor = Tokens::of(&world.api.refresh(&first.refresh).await);
+    world.clock.advance_seconds(60);
+    assert_eq!(
+        Tokens::of(&world.api.refresh(&first.refresh).await),
+        successor
+    );
+}
+
+async fn a_token_one_step_behind_is_reuse_after_the_grace_window(state: SharedState) {
+    let world = World::start(state).await;
+    let first = world.log_in("alice").await;
+    world.api.refresh(&first.refresh).await.ok(200);
+    world.clock.advance_seconds(61);
+    let answer = world.api.refresh(&first.refresh).await;
+    answer.fails(401, "refresh_reused");
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some(
+            r#"Bearer realm="weapp", error="invalid_token", error_description="the refresh token is not usable""#
+        )
+    );
+}
+
+async fn a_token_two_steps_behind_is_reuse_at_once(state: SharedState) {
+    let world = World::start(state).await;
+    let first = world.log_in("alice").await;
+    let second = Tokens::of(&world.api.refresh(&first.refresh).await);
+    world.api.refresh(&second.refresh).await.ok(200);
+    world
+        .api
+        .refresh(&first.refresh)
+        .await
+        .fails(401, "refresh_reused");
+}
+
+async fn reuse_ends_the_session_for_access_tokens_too(state: SharedState) {
+    let world = World::start(state).await;
+    let (first, successor) = reuse(&world).await;
+    for tokens in [&first, &successor] {
+        world
+            .api
+            .info(&tokens.access)
+            .await
+            .fails(401, "session_revoked");
+        world
+            .api
+            .refresh(&tokens.refresh)
+            .await
+            .fails(401, "session_revoked");
+    }
+    assert!(world.session_row(&first).await.contains_key("revokedAt"));
+}
+
+async fn reuse_is_audited_in_the_log(state: SharedState) {
+    capture();
+    let world = World::start(state).await;
+    let (first, _) = reuse(&world).await;
+    let mut audits = captured().json_where("audit", &"refresh_reused".into());
+    audits.retain(|line| line["session_id"] == first.session_id());
+    assert_eq!(audits.len(), 1, "{audits:?}");
+    assert_eq!(
+        (&audits[0]["level"], &audits[0]["user_id"]),
+        (&json!("WARN"), &json!(first.user_id()))
+    );
+}
+
+async fn reuse_ends_no_other_session(state: SharedState) {
+    let world = World::start(state).await;
+    let other = world.log_in("alice").await;
+    reuse(&world).await;
+    world.api.info(&other.access).await.ok(200);
+    world.api.refresh(&other.refresh).await.ok(200);
+}
+
+/// Alice logs in and refreshes, and her first token is used again when it is too late. Her tokens
+/// before and after.
+async fn reuse(world: &World) -> (Tokens, Tokens) {
+    let first = world.log_in("alice").await;
+    let successor = Tokens::of(&world.api.refresh(&first.refresh).await);
+    world.api.info(&successor.access).await.ok(200);
+    world.clock.advance_seconds(61);
+    world
+        .api
+        .refresh(&first.refresh)
+        .await
+        .fails(401, "refresh_reused");
+    (first, successor)
+}
+
+async fn without_a_grace_window_every_second_use_is_reuse(state: SharedState) {
+    let world = World::with(state)
+        .set("REFRESH_GRACE_SECONDS", "0")
+        .start()
+        .await;
+    let first = world.log_in("alice").await;
+    world.api.refresh(&first.refresh).await.ok(200);
+    world.clock.advance_seconds(1);
+    world
+        .api
+        .refresh(&first.refresh)
+        .await
+        .fails(401, "refresh_reused");
+}
+
+async fn what_is_no_refresh_token_of_ours_is_invalid(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    let good = &tokens.refresh;
+    let upper = good.to_uppercase();
+    let longer = format!("{good}A");
+    let padded = format!("{good}=");
+    let shorter = &good[..good.len() - 1];
+    let other_version = good.replace("rt1.", "rt2.");
+    let garbage = [
+        "x",
+        "rt1.",
+        "rt1.AAAA",
+        "rt1.!!!!",
+        " ",
+        "\u{1F511}",
+        &upper,
+        &longer,
+        &padded,
+        shorter,
+        &other_version,
+    ];
+    for text in garbage {
+        let answer = world.api.refresh(text).await;
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (401, Some("refresh_invalid")),
+            "{text:?}"
+        );
+        assert!(
+            answer
+                .header("www-authenticate")
+                .is_some_and(|challenge| challenge.starts_with("Bearer "))
+        );
+    }
+    // Another kind of token is longer than any refresh token, or not one of ours either.
+    let access = world.api.refresh(&tokens.access).await;
+    assert!([400, 401].contains(&access.status), "{access:?}");
+    world.api.refresh(good).await.ok(200);
+}
+
+async fn a_refresh_token_with_the_body_of_another_is_invalid(state: SharedState) {
+    let world = World::start(state).await;
+    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
+    // 36 bytes of body are 48 characters; the rest is the HMAC.
+    let cut = "rt1.".len() + 48;
+    let forged = format!("{}{}", &alice.refresh[..cut], &bob.refresh[cut..]);
+    world
+        .api
+        .refresh(&forged)
+        .await
+        .fails(401, "refresh_invalid");
+    world.api.refresh(&alice.refresh).await.ok(200);
+    world.api.refresh(&bob.refresh).await.ok(200);
+}
+
+async fn a_refresh_token_of_a_foreign_key_is_invalid(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    let foreign = world
+        .another_instance_with(&[("JWT_SECRETS", OTHER_SECRET)])
+        .await;
+    foreign
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
+    world.api.refresh(&tokens.refresh).await.ok(200);
+}
+
+async fn a_refresh_token_outlives_the_rotation_of_the_secrets(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    let both = format!("{OTHER_SECRET},{}", Settings::secrets()[2].1);
+    let rotated = world.another_instance_with(&[("JWT_SECRETS", &both)]).await;
+    rotated.info(&tokens.access).await.ok(200);
+    let refreshed = Tokens::of(&rotated.refresh(&tokens.refresh).await);
+    assert_ne!(refreshed.header()["kid"], tokens.header()["kid"]);
+    rotated.info(&refreshed.access).await.ok(200);
+}
+
+const OTHER_SECRET: &str = "another-secret-of-the-tests-Zb7Qk2Vx9Lm4";
+
+async fn an_expired_session_can_not_be_refreshed(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world.clock.advance_seconds(2_592_000);
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
+}
+
+async fn a_session_without_a_row_can_not_be_refreshed(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world
+        .remove_row(
+            &format!("USER#{}", tokens.user_id()),
+            &format!("SESSION#{}", tokens.session_id()),
+        )
+        .await;
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
+    assert_eq!(world.count("SESSION#").await, 0);
+}
+
+async fn a_session_without_a_user_can_not_be_refreshed(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world
+        .remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE")
+        .await;
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
+}
+
+async fn a_disabled_user_can_not_refresh(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world.disable(&tokens.user_id()).await;
+    world
+        .api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(403, "user_disabled");
+    // Nothing was used up: once enabled again, the token is still the current one.
+    world.enable(&tokens.user_id()).await;
+    world.clock.advance_seconds(3600);
+    world.api.refresh(&tokens.refresh).await.ok(200);
+}
+
+async fn a_refresh_racing_a_logout_leaves_no_living_token(state: SharedState) {
+    let world = World::start(state).await;
+    // Without Redis there is one instance only.
+    let other = match state {
+        SharedState::InProcess => world.api.clone(),
+        SharedState::Redis => world.another_instance().await,
+    };
+    let mut refreshed_first = 0;
+    for round in 0..30 {
+        let tokens = world.log_in(&format!("person {round}")).await;
+        // Each round another one is ahead.
+        let head_start = round % 5;
+        let refreshes = join_all(
+            (0..4)
+                .map(|at| if at % 2 == 0 { &world.api } else { &other })
+                .map(async |api| {
+                    let answer = api.refresh(&tokens.refresh).await;
+                    if answer.status == 200 {
+                        // Reads bring the session back into the cache, if anything can.
+                        other.info(&Tokens::of(&answer).access).await;
+                    }
+                    answer
+                }),
+        );
+        let logout = async {
+            for _ in 0..head_start {
+                other.info(&tokens.access).await;
+            }
+            world.api.logout(&tokens.access).await.ok(200);
+        };
+        let (answers, ()) = futures_util::join!(refreshes, logout);
+        for answer in answers {
+            if answer.status != 200 {
+                answer.fails(401, "session_revoked");
+                continue;
+            }
+            refreshed_first += 1;
+            let tokens = Tokens::of(&answer);
+            for api in [&world.api, &other] {
+                api.info(&tokens.access).await.fails(401, "session_revoked");
+                api.refresh(&tokens.refresh)
+                    .await
+                    .fails(401, "session_revoked");
+            }
+        }
+    }
+    assert!(
+        refreshed_first > 0,
+        "no refresh was ever faster than a logout: that was no race"
+    );
+}

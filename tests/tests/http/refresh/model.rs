@@ -1,0 +1,173 @@
+//! Whatever order refreshes, replays, logouts, losses of shared state and the passing of time come
+//! in: each request is decided as the rules of the API say, written down here as a small model.
+
+use e2e::{
+    both_ways,
+    http::Answer,
+    world::{Api, SharedState, Tokens, World},
+};
+use proptest::{
+    collection::vec,
+    prelude::{Just, Strategy, prop_oneof},
+    test_runner::{Config, TestRunner},
+};
+use tokio::{runtime::Handle, task::block_in_place};
+
+const ACCESS_LIFE: i64 = 7200;
+const LEEWAY: i64 = 30;
+const REFRESH_LIFE: i64 = 2_592_000;
+const GRACE: i64 = 60;
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Presents the refresh token that was issued this many steps before the newest: 0 is the
+    /// newest itself.
+    Refresh(usize),
+    /// Reads with the newest access token.
+    Read,
+    Logout,
+    Pass(i64),
+    LoseSharedState,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(Step, bool)>> {
+    let step = prop_oneof![
+        6 => Just(Step::Refresh(0)),
+        4 => Just(Step::Refresh(1)),
+        1 => (2usize..4).prop_map(Step::Refresh),
+        3 => Just(Step::Read),
+        1 => Just(Step::Logout),
+        3 => prop_oneof![2 => Just(GRACE), 2 => Just(GRACE + 1), 1 => Just(1), 1 => Just(301)].prop_map(Step::Pass),
+        1 => prop_oneof![Just(ACCESS_LIFE), Just(ACCESS_LIFE + 31), Just(REFRESH_LIFE)].prop_map(Step::Pass),
+        1 => Just(Step::LoseSharedState),
+    ];
+    vec((step, proptest::bool::ANY), 1..14)
+}
+
+/// The rules, over a session whose tokens are known by the number of refreshes before them.
+struct Model {
+    now: i64,
+    rotated_at: i64,
+    revoked: bool,
+    issued: Vec<Tokens>,
+}
+
+impl Model {
+    fn newest(&self) -> &Tokens {
+        self.issued.last().unwrap()
+    }
+
+    fn has_expired(&self) -> bool {
+        self.now >= self.rotated_at + REFRESH_LIFE
+    }
+
+    /// Checks the answer to the refresh token `back` steps before the newest, and follows it.
+    fn refreshed(&mut self, back: usize, answer: &Answer) {
+        if self.revoked {
+            answer.fails(401, "session_revoked");
+        } else if self.has_expired() {
+            answer.fails(401, "refresh_invalid");
+        } else if back == 0 {
+            let tokens = Tokens::of(answer);
+            assert!(
+                !self.issued.contains(&tokens),
+                "tokens that were issued before"
+            );
+            self.issued.push(tokens);
+            self.rotated_at = self.now;
+        } else if back == 1 && self.now - self.rotated_at <= GRACE {
+            assert_eq!(&Tokens::of(answer), self.newest());
+        } else {
+            answer.fails(401, "refresh_reused");
+            self.revoked = true;
+        }
+    }
+
+    /// Checks the answer to a request with the newest access token. Says whether it was admitted.
+    fn admitted(&self, answer: &Answer) -> bool {
+        if self.now > self.rotated_at + ACCESS_LIFE + LEEWAY {
+            answer.fails(401, "token_expired");
+        } else if self.revoked {
+            answer.fails(401, "session_revoked");
+        } else {
+            answer.ok(200);
+            return true;
+        }
+        false
+    }
+}
+
+/// Two instances that share state; without Redis both are the same one.
+struct Instances {
+    world: World,
+    second: Option<Api>,
+}
+
+impl Instances {
+    fn pick(&self, second: bool) -> &Api {
+        self.second
+            .as_ref()
+            .filter(|_| second)
+            .unwrap_or(&self.world.api)
+    }
+}
+
+async fn play(instances: &mut Instances, steps: Vec<(Step, bool)>) {
+    let first = instances.world.log_in("alice").await;
+    let mut model = Model {
+        now: 0,
+        rotated_at: 0,
+        revoked: false,
+        issued: vec![first],
+    };
+    for (step, second) in steps {
+        let api = instances.pick(second);
+        match step {
+            Step::Refresh(back) => {
+                let Some(at) = model.issued.len().checked_sub(back + 1) else {
+                    continue;
+                };
+                let answer = api.refresh(&model.issued[at].refresh).await;
+                model.refreshed(back, &answer);
+            }
+            Step::Read => {
+                model.admitted(&api.info(&model.newest().access).await);
+            }
+            Step::Logout => {
+                let admitted = model.admitted(&api.logout(&model.newest().access).await);
+                model.revoked |= admitted;
+            }
+            Step::Pass(seconds) => {
+                instances.world.clock.advance_seconds(seconds);
+                model.now += seconds;
+            }
+            Step::LoseSharedState => instances.world.lose_shared_state().await,
+        }
+    }
+    // WeChat allows a person 100 logins a minute.
+    instances.world.clock.advance_seconds(60);
+}
+
+both_ways!(every_interleaving_is_decided_by_the_rules);
+
+async fn every_interleaving_is_decided_by_the_rules(state: SharedState) {
+    let world = World::with(state).own_redis().start().await;
+    let second = if state == SharedState::Redis {
+        Some(world.another_instance().await)
+    } else {
+        None
+    };
+    let instances = std::cell::RefCell::new(Instances { world, second });
+    let config = Config {
+        cases: 192,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let result = block_in_place(|| {
+        TestRunner::new(config).run(&steps(), |steps| {
+            Handle::current().block_on(play(&mut instances.borrow_mut(), steps));
+            Ok(())
+        })
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+}

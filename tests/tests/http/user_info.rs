@@ -1,0 +1,350 @@
+//! `GET` and `PATCH /api/v1/user/info`, with state in the process and with a real Redis.
+
+mod content_check;
+
+use e2e::{
+    both_ways,
+    world::{SharedState, World},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+both_ways!(
+    a_change_of_each_field_is_answered_and_read_back,
+    put_does_what_patch_does,
+    fields_that_are_not_named_stay,
+    null_clears_a_field,
+    each_change_counts_the_version_and_moves_updated_at,
+    a_nickname_is_trimmed_and_counted_in_characters,
+    a_phone_number_can_not_be_written_here,
+    all_that_is_wrong_is_told_at_once,
+    a_change_of_nothing_is_refused,
+    a_refused_change_writes_nothing,
+    messages_about_fields_are_chinese_or_english,
+    concurrent_changes_of_different_fields_keep_both,
+    a_read_after_a_change_sees_it_whatever_was_cached,
+    nobody_sees_the_profile_of_another,
+    a_disabled_user_reads_and_changes_nothing,
+    a_removed_user_has_no_session,
+);
+
+const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/a/132";
+
+async fn a_change_of_each_field_is_answered_and_read_back(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world.api.info(&tokens.access).await.ok(200);
+    world.clock.advance_seconds(60);
+    let body = json!({"nickname": "小明", "avatarUrl": AVATAR, "gender": 2});
+    let changed = world.api.change(&tokens.access, &body).await;
+    let user = json!({
+        "id": tokens.user_id(), "nickname": "小明", "avatarUrl": AVATAR, "gender": 2, "phone": null, "role": "user",
+        "status": "active", "createdAt": "2026-11-23T08:00:00.123Z", "updatedAt": "2026-11-23T08:01:00.123Z",
+        "version": 2,
+    });
+    assert_eq!(
+        changed.body,
+        json!({"code": 200, "message": "操作成功", "data": user})
+    );
+    assert_eq!(world.api.info(&tokens.access).await.ok(200), &user);
+}
+
+async fn put_does_what_patch_does(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world
+        .api
+        .change(&tokens.access, &json!({"gender": 1}))
+        .await
+        .ok(200);
+    let put = world
+        .api
+        .request("PUT", "/api/v1/user/info")
+        .bearer(&tokens.access)
+        .json(&json!({"nickname": "小明"}));
+    let answer = put.send().await;
+    let user = answer.ok(200);
+    assert_eq!(
+        (&user["nickname"], &user["gender"], &user["version"]),
+        (&json!("小明"), &json!(1), &json!(3))
+    );
+}
+
+async fn fields_that_are_not_named_stay(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world
+        .api
+        .change(&tokens.access, &json!({"nickname": "小明", "gender": 1}))
+        .await
+        .ok(200);
+    let changed = world
+        .api
+        .change(&tokens.access, &json!({"avatarUrl": AVATAR}))
+        .await;
+    let user = changed.ok(200);
+    assert_eq!(
+        (&user["nickname"], &user["gender"], &user["avatarUrl"]),
+        (&json!("小明"), &json!(1), &json!(AVATAR))
+    );
+}
+
+async fn null_clears_a_field(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    let body = json!({"nickname": "小明", "avatarUrl": AVATAR, "gender": 2});
+    world.api.change(&tokens.access, &body).await.ok(200);
+    for field in ["nickname", "avatarUrl", "gender"] {
+        let changed = world
+            .api
+            .change(&tokens.access, &json!({ field: null }))
+            .await;
+        assert_eq!(changed.ok(200)[field], Value::Null);
+        assert_eq!(
+            world.api.info(&tokens.access).await.ok(200)[field],
+            Value::Null
+        );
+    }
+}
+
+async fn each_change_counts_the_version_and_moves_updated_at(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    for version in 2..5 {
+        world.clock.advance_seconds(1);
+        let changed = world
+            .api
+            .change(&tokens.access, &json!({"gender": 0}))
+            .await;
+        assert_eq!(changed.ok(200)["version"], version);
+        assert_eq!(
+            changed.data()["updatedAt"],
+            format!("2026-11-23T08:00:0{}.123Z", version - 1)
+        );
+    }
+}
+
+async fn a_nickname_is_trimmed_and_counted_in_characters(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    let longest = "明".repeat(32);
+    for (given, kept) in [
+        ("  小明 ", "小明"),
+        (longest.as_str(), longest.as_str()),
+        ("👩‍🚀", "👩‍🚀"),
+        ("\u{2060}\u{3164}", ""),
+    ] {
+        let changed = world
+            .api
+            .change(&tokens.access, &json!({"nickname": given}))
+            .await;
+        if kept.is_empty() {
+            // Nothing of it can be seen.
+            changed.fails_at(&["nickname"]);
+        } else {
+            assert_eq!(changed.ok(200)["nickname"], kept);
+        }
+    }
+}
+
+async fn a_phone_number_can_not_be_written_here(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    for field in [
+        "phone", "role", "status", "id", "version", "openid", "Nickname",
+    ] {
+        world
+            .api
+            .change(&tokens.access, &json!({ field: "13800138000" }))
+            .await
+            .fails_at(&[field]);
+    }
+}
+
+async fn all_that_is_wrong_is_told_at_once(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    let body = json!({"nickname": "x", "avatarUrl": "http://a.cn/x", "gender": 3});
+    let answer = world.api.change(&tokens.access, &body).await;
+    let fields = json!([
+        {"field": "nickname", "rule": "nickname", "message": "2 到 32 个可见字符"},
+        {"field": "avatarUrl", "rule": "https_url", "message": "不超过 1024 字节的 https 地址"},
+        {"field": "gender", "rule": "gender", "message": "0 未知，1 男，2 女"},
+    ]);
+    assert_eq!(
+        answer.body,
+        json!({
+            "code": 400, "message": "请求参数不正确", "reason": "invalid_request", "data": {"fields": fields},
+        })
+    );
+}
+
+async fn a_change_of_nothing_is_refused(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world
+        .api
+        .change(&tokens.access, &json!({}))
+        .await
+        .fails_at(&[""]);
+}
+
+async fn a_refused_change_writes_nothing(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    let before = world.rows().await;
+    let body = json!({"nickname": "小明", "avatarUrl": "javascript:alert(1)"});
+    world
+        .api
+        .change(&tokens.access, &body)
+        .await
+        .fails_at(&["avatarUrl"]);
+    assert_eq!(world.rows().await, before);
+}
+
+async fn messages_about_fields_are_chinese_or_english(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    for (language, message) in [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "2 到 32 个可见字符"),
+        ("en-US", "2 to 32 visible characters"),
+    ] {
+        let request = world
+            .api
+            .request("PATCH", "/api/v1/user/info")
+            .bearer(&tokens.access);
+        let answer = request
+            .header("accept-language", language)
+            .json(&json!({"nickname": "x"}))
+            .send()
+            .await;
+        assert_eq!(
+            answer.fails(400, "invalid_request")["fields"][0]["message"],
+            message
+        );
+    }
+}
+
+async fn concurrent_changes_of_different_fields_keep_both(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    for round in 1..=10 {
+        let (nickname, gender) = (format!("round {round}"), round % 3);
+        let (a, b) = (json!({"nickname": nickname}), json!({"gender": gender}));
+        let (a, b) = futures_util::join!(
+            world.api.change(&tokens.access, &a),
+            world.api.change(&tokens.access, &b)
+        );
+        a.ok(200);
+        b.ok(200);
+        let read = world.api.info(&tokens.access).await;
+        let user = read.ok(200);
+        assert_eq!(
+            (&user["nickname"], &user["gender"]),
+            (&json!(nickname), &json!(gender))
+        );
+        assert_eq!(user["version"], 1 + 2 * round);
+    }
+}
+
+async fn a_read_after_a_change_sees_it_whatever_was_cached(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    for round in 0..15 {
+        let body = json!({"nickname": format!("round {round}")});
+        let reads = join_all((0..6).map(|_| world.api.info(&tokens.access)));
+        let (_, changed) = futures_util::join!(reads, world.api.change(&tokens.access, &body));
+        changed.ok(200);
+        assert_eq!(
+            world.api.info(&tokens.access).await.ok(200)["nickname"],
+            body["nickname"]
+        );
+    }
+}
+
+async fn nobody_sees_the_profile_of_another(state: SharedState) {
+    let world = World::start(state).await;
+    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
+    world
+        .api
+        .change(&alice.access, &json!({"nickname": "Alice"}))
+        .await
+        .ok(200);
+    assert_eq!(
+        world.api.info(&bob.access).await.ok(200)["nickname"],
+        Value::Null
+    );
+    assert_eq!(
+        world.api.info(&bob.access).await.ok(200)["id"],
+        bob.user_id()
+    );
+}
+
+async fn a_disabled_user_reads_and_changes_nothing(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world.api.info(&tokens.access).await.ok(200);
+    world.disable(&tokens.user_id()).await;
+    let before = world.rows().await;
+    world
+        .api
+        .info(&tokens.access)
+        .await
+        .fails(403, "user_disabled");
+    world
+        .api
+        .change(&tokens.access, &json!({"nickname": "小明"}))
+        .await
+        .fails(403, "user_disabled");
+    assert_eq!(world.rows().await, before);
+}
+
+async fn a_removed_user_has_no_session(state: SharedState) {
+    let world = World::start(state).await;
+    let tokens = world.log_in("alice").await;
+    world
+        .remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE")
+        .await;
+    world.profile_leaves_the_cache(&tokens.user_id()).await;
+    world
+        .api
+        .info(&tokens.access)
+        .await
+        .fails(401, "session_revoked");
+    world
+        .api
+        .change(&tokens.access, &json!({"gender": 1}))
+        .await
+        .fails(401, "session_revoked");
+    assert_eq!(world.count("PROFILE").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_instance_sees_a_change_at_once() {
+    let world = World::start(SharedState::Redis).await;
+    let other = world.another_instance().await;
+    let tokens = world.log_in("alice").await;
+    for round in 0..5 {
+        assert!(other.info(&tokens.access).await.ok(200)["nickname"] != format!("round {round}"));
+        let body = json!({"nickname": format!("round {round}")});
+        world.api.change(&tokens.access, &body).await.ok(200);
+        assert_eq!(
+            other.info(&tokens.access).await.ok(200)["nickname"],
+            body["nickname"]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_another_instance_sees_a_change_at_once() {
+    let world = World::with(SharedState::InProcess).deployed().start().await;
+    let other = world.another_instance().await;
+    let tokens = world.log_in("alice").await;
+    other.info(&tokens.access).await.ok(200);
+    world
+        .api
+        .change(&tokens.access, &json!({"nickname": "小明"}))
+        .await
+        .ok(200);
+    assert_eq!(other.info(&tokens.access).await.ok(200)["nickname"], "小明");
+}

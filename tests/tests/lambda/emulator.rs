@@ -1,0 +1,54 @@
+//! Each function under AWS's own Runtime Interface Emulator.
+
+use e2e::{binaries, http::Answer, rie::Emulator};
+
+use crate::harness::{Stage, push_sample};
+
+async fn answers(function: &str, event: &str) {
+    let stage = Stage::start().await;
+    let (event, _) = stage
+        .sample(&stage.function("login"), function, event)
+        .await;
+    let emulator = Emulator::start(binaries::path(function), stage.settings.variables()).await;
+    let answer = Answer::from_lambda(&emulator.invoke(&event).await);
+    answer.ok(200);
+    assert_eq!(
+        answer.header("x-request-id"),
+        event["requestContext"]["requestId"].as_str()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_answers_under_the_emulator() {
+    answers("health", "deep").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn login_answers_under_the_emulator() {
+    answers("login", "login").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn token_answers_under_the_emulator() {
+    answers("token", "refresh").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn user_data_answers_under_the_emulator() {
+    answers("user-data", "decrypt").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn user_info_answers_under_the_emulator() {
+    answers("user-info", "get").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callback_answers_under_the_emulator() {
+    let stage = Stage::start().await;
+    let emulator = Emulator::start(binaries::path("callback"), stage.settings.variables()).await;
+    assert_eq!(
+        emulator.invoke(&push_sample(&stage, "secure-xml")).await["body"],
+        "success"
+    );
+}

@@ -1,0 +1,454 @@
+//! `make run`: the gateway's binary, as a person runs it.
+
+use std::{
+    fs,
+    io::{BufReader, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use e2e::{
+    binaries,
+    http::Client,
+    http1::Message,
+    logs::Logs,
+    process::{Process, Spawn},
+    redis_server::RedisServer,
+    settings::APPS,
+    world::{Api, CODE2SESSION, Tokens},
+};
+use rustix::process::Signal;
+use serde_json::{Deserializer, Value, json};
+use tempfile::TempDir;
+use wechat_simulator::Simulator;
+
+/// The last line of the banner before its curl lines.
+const TRY: &str = "Try (Ctrl-C ends):";
+/// Any port that is free.
+const ANY_PORT: (&str, &str) = ("PORT", "0");
+/// A mini-program.
+const APP_ID: &str = APPS[0].0;
+/// Its secret.
+const APP_SECRET: &str = APPS[0].1;
+/// How soon Ctrl-C has to end it.
+const SOON: Duration = Duration::from_secs(3);
+
+/// The gateway in a folder, with nothing in its environment but these variables.
+fn spawn(folder: &Path, variables: &[(&str, &str)]) -> Process {
+    let mut command = Command::new(binaries::path("local"));
+    command
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied());
+    Spawn::new(command).guarded().spawn()
+}
+
+/// A gateway that has printed its banner.
+struct Running {
+    process: Process,
+    api: Api,
+}
+
+impl Running {
+    async fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let process = spawn(folder, variables);
+        let line = process.wait_for_line("weapp-serverless on ").await;
+        process.wait_for_line(TRY).await;
+        let api = Api::new(line.strip_prefix("weapp-serverless on ").unwrap());
+        Self { process, api }
+    }
+
+    /// What the banner says of one part.
+    fn part(&self, name: &str) -> String {
+        let logs = self.process.logs();
+        let line = logs
+            .lines()
+            .iter()
+            .find_map(|line| line.trim().strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in the banner:\n{logs}"))
+            .trim()
+            .to_owned()
+    }
+
+    /// Host and port of the embedded database.
+    fn database(&self) -> String {
+        self.part("DynamoDB")
+            .split_once("http://")
+            .unwrap()
+            .1
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    }
+
+    async fn code(&self, person: &str) -> String {
+        let control =
+            Client::new(&self.api.url).post("/_wechat/_control/code", &json!({"user": person}));
+        let (status, _, body) = control.send_raw().await;
+        assert_eq!(status, 200);
+        serde_json::from_slice::<Value>(&body).unwrap()["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Sends the signal and awaits a clean end.
+    async fn end(self, signal: Signal) {
+        let told = Instant::now();
+        self.process.signal(signal);
+        let status = self.process.wait_exit().await;
+        assert_eq!(status.code(), Some(0), "{}", self.process.logs());
+        assert!(told.elapsed() < SOON, "it took {:?}", told.elapsed());
+    }
+}
+
+/// The text of a gateway that is expected not to start.
+async fn refusal(folder: &Path, variables: &[(&str, &str)]) -> Logs {
+    let process = spawn(folder, variables);
+    let code = process.wait_exit().await.code();
+    assert_eq!(code, Some(1), "{}", process.logs());
+    process.logs()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_lines_work_one_after_another() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+    gateway.process.wait_for_line("/api/v1/user/phone").await;
+    let logs = gateway.process.logs();
+    let printed = logs.lines().iter().skip_while(|line| *line != TRY).skip(1);
+    let script: Vec<_> = printed
+        .take_while(|line| line.starts_with("  "))
+        .map(String::as_str)
+        .collect();
+    assert!(script.len() >= 4, "{logs}");
+
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", &script.join("\n")])
+        .current_dir(folder.path());
+    let output = tokio::task::spawn_blocking(move || bash.output().unwrap())
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let answers: Vec<Value> = Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let [health, login, info, change, data, phone, push] = answers.as_slice() else {
+        panic!("{answers:?}\n{errors}")
+    };
+    assert_eq!(health["data"]["status"], "ok");
+    assert_eq!(login["data"]["isNewUser"], true);
+    assert_eq!(info["data"], login["data"]["user"]);
+    assert_eq!(
+        (&change["data"]["id"], &change["data"]["nickname"]),
+        (&info["data"]["id"], &"小明".into())
+    );
+    assert_eq!(
+        (&data["code"], &data["data"]["nickName"]),
+        (&200.into(), &"alice".into())
+    );
+    assert_eq!(phone["data"]["id"], info["data"]["id"]);
+    assert!(
+        phone["data"]["phone"].as_str().unwrap().starts_with("138"),
+        "{phone}"
+    );
+    assert_eq!(
+        (&push["status"], &push["answer"]),
+        (&200.into(), &"success".into())
+    );
+    let tokens = Tokens {
+        access: login["data"]["token"].as_str().unwrap().to_owned(),
+        refresh: String::new(),
+    };
+    assert_eq!(
+        gateway.api.info(&tokens.access).await.ok(200)["nickname"],
+        Value::Null,
+        "taken back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_and_sessions_survive_a_restart() {
+    let folder = folder();
+    let first = Running::start(folder.path(), &[ANY_PORT]).await;
+    let tokens = Tokens::of(&first.api.login(&first.code("alice").await).await);
+    first.end(Signal::INT).await;
+
+    let second = Running::start(folder.path(), &[ANY_PORT]).await;
+    second.api.info(&tokens.access).await.ok(200);
+    let again = second.api.login(&second.code("alice").await).await;
+    assert_eq!(again.ok(200)["isNewUser"], false);
+    assert_eq!(again.data()["user"]["id"], tokens.user_id());
+    second.end(Signal::INT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_and_sigterm_end_it_at_once_though_connections_are_open() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let folder = folder();
+        let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+        let address = gateway.api.url.strip_prefix("http://").unwrap().to_owned();
+        let database = gateway.database();
+        let _idle = [answered(&address), answered(&database)];
+        let _silent = [
+            TcpStream::connect(&address).unwrap(),
+            TcpStream::connect(&database).unwrap(),
+        ];
+        gateway.end(signal).await;
+    }
+}
+
+/// A connection that is kept alive after its first answer.
+fn answered(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /health HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+    let mut input = BufReader::new(stream);
+    Message::read(&mut input).unwrap().unwrap();
+    input.into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_named_with_the_way_to_another() {
+    let folder = folder();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let logs = refusal(folder.path(), &[("PORT", &port)]).await;
+    assert!(
+        logs.contain(&format!("127.0.0.1:{port} is in use")) && logs.contain("PORT="),
+        "{logs}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_come_from_a_dotenv_file_too() {
+    let folder = folder();
+    fs::write(
+        folder.path().join(".env"),
+        "# mine\nPORT=0\nDATA_DIR=of-the-file\n",
+    )
+    .unwrap();
+    let gateway = Running::start(folder.path(), &[]).await;
+    assert!(
+        gateway.part("DynamoDB").ends_with("(data in of-the-file)"),
+        "{}",
+        gateway.part("DynamoDB")
+    );
+    assert!(folder.path().join("of-the-file").is_dir());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_environment_wins_over_the_dotenv_file() {
+    let folder = folder();
+    fs::write(folder.path().join(".env"), "PORT=1\nDATA_DIR=of-the-file\n").unwrap();
+    let gateway = Running::start(
+        folder.path(),
+        &[ANY_PORT, ("DATA_DIR", "of-the-environment")],
+    )
+    .await;
+    assert!(
+        gateway
+            .part("DynamoDB")
+            .ends_with("(data in of-the-environment)"),
+        "{}",
+        gateway.part("DynamoDB")
+    );
+    assert!(!folder.path().join("of-the-file").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dotenv_file_that_is_none_is_refused_and_not_quoted() {
+    let folder = folder();
+    fs::write(
+        folder.path().join(".env"),
+        "JWT_SECRETS hunter2-without-an-equals-sign\n",
+    )
+    .unwrap();
+    let logs = refusal(folder.path(), &[ANY_PORT]).await;
+    assert!(logs.contain(".env") && !logs.contain("hunter2"), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_that_makes_no_sense_is_named_and_not_quoted() {
+    let folder = folder();
+    for name in [
+        "PORT",
+        "HOST",
+        "DYNAMODB_PORT",
+        "LOG_LEVEL",
+        "JWT_SECRETS",
+        "DATA_KEYS",
+        "REDIS_URL",
+        "WECHAT_BASE_URL",
+    ] {
+        let mut variables = vec![ANY_PORT];
+        variables.retain(|(other, _)| *other != name);
+        variables.push((name, "hunter2"));
+        let logs = refusal(folder.path(), &variables).await;
+        assert!(
+            logs.contain(&format!("{name}: ")) && !logs.contain("hunter2"),
+            "{name}:\n{logs}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_redis_url_shared_state_is_in_redis() {
+    let (folder, redis) = (folder(), RedisServer::start().await);
+    let gateway = Running::start(folder.path(), &[ANY_PORT, ("REDIS_URL", &redis.url())]).await;
+    assert!(gateway.part("shared state").starts_with("Redis"));
+    let tokens = Tokens::of(&gateway.api.login(&gateway.code("alice").await).await);
+    gateway.api.info(&tokens.access).await.ok(200);
+    let mut keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut redis.connection().await)
+        .await
+        .unwrap();
+    // Rate limits are there, too.
+    keys.retain(|key| !key.contains("}:rl:"));
+    keys.sort();
+    let login = keys.remove(0);
+    assert!(login.starts_with("{login:"), "{login}");
+    assert_eq!(
+        keys,
+        [
+            format!("{{s:{}}}", tokens.session_id()),
+            format!("{{u:{}}}:profile", tokens.user_id())
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_wechat_base_url_that_wechat_is_asked() {
+    let folder = folder();
+    let wechat = Simulator::new([(APP_ID.to_owned(), APP_SECRET.to_owned())]);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, wechat.router()).into_future());
+    let secrets = format!("{APP_ID}:{APP_SECRET}");
+    let there = [
+        ("WECHAT_BASE_URL", url.as_str()),
+        ("WECHAT_APPIDS", APP_ID),
+        ("WECHAT_SECRETS", &secrets),
+    ];
+    let gateway = Running::start(folder.path(), &[&[ANY_PORT], there.as_slice()].concat()).await;
+    assert_eq!(gateway.part("WeChat"), url);
+    gateway
+        .api
+        .login(&wechat.mint_code("alice", None).unwrap())
+        .await
+        .ok(200);
+    assert_eq!(wechat.calls(CODE2SESSION), 1);
+    gateway
+        .api
+        .request("POST", "/_wechat/_control/code")
+        .json(&json!({"user": "alice"}))
+        .send()
+        .await
+        .fails(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_program_reaches_the_database_where_the_banner_says() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+    let tokens = Tokens::of(&gateway.api.login(&gateway.code("alice").await).await);
+    let table = e2e::dynamodb::client(&format!("http://{}", gateway.database()));
+    let users = table.scan().table_name("weapp").send().await.unwrap();
+    let key = format!("USER#{}", tokens.user_id());
+    assert!(
+        users
+            .items()
+            .iter()
+            .any(|row| row["pk"].as_s().is_ok_and(|pk| *pk == key))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_reads_metrics_on_a_port_of_their_own() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT, ("METRICS_PORT", "0")]).await;
+    let code = gateway.code("alice").await;
+    let tokens = Tokens::of(&gateway.api.login(&code).await);
+    gateway.api.info(&tokens.access).await.ok(200);
+    gateway
+        .api
+        .info("no-token-of-ours")
+        .await
+        .fails(401, "token_invalid");
+    gateway
+        .api
+        .request("BREW", "/pot/of/coffee")
+        .send()
+        .await
+        .fails(404, "not_found");
+    // Not where everybody can ask.
+    gateway
+        .api
+        .request("GET", "/metrics")
+        .send()
+        .await
+        .fails(404, "not_found");
+    let url = gateway.part("metrics");
+    let (status, headers, text) = Client::new(url.strip_suffix("/metrics").unwrap())
+        .get("/metrics")
+        .send_raw()
+        .await;
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(status, 200);
+    assert!(
+        headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/plain"),
+        "{headers:?}"
+    );
+    for line in [
+        "# TYPE requests_total counter",
+        r#"requests_total{route="/api/v1/user/info",method="GET",status="200"} 1"#,
+        r#"requests_total{route="/api/v1/user/info",method="GET",status="401"} 1"#,
+        r#"requests_total{route="unmatched",method="other",status="404"} 1"#,
+        "# TYPE request_latency_seconds histogram",
+        r#"request_latency_seconds_count{route="/api/v1/user/login"} 1"#,
+        r#"request_latency_seconds_bucket{route="/api/v1/user/login",le="+Inf"} 1"#,
+        r#"upstream_latency_seconds_count{upstream="wechat"} 1"#,
+    ] {
+        assert!(
+            text.lines().any(|known| known == line),
+            "no {line} in:\n{text}"
+        );
+    }
+    assert!(
+        text.contains(r#"upstream_latency_seconds_count{upstream="dynamodb"}"#),
+        "{text}"
+    );
+    let own = [
+        ("the code", code.as_str()),
+        ("an access token", &tokens.access),
+        ("the user", &tokens.user_id()),
+    ];
+    Logs::new(vec![text]).assert_without_secrets(own);
+    gateway.end(Signal::TERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_start_takes_less_than_three_seconds() {
+    let folder = folder();
+    Running::start(folder.path(), &[ANY_PORT])
+        .await
+        .end(Signal::INT)
+        .await;
+    let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+    gateway.api.request("GET", "/health").send().await.ok(200);
+    assert!(gateway.process.started().elapsed() < Duration::from_secs(3));
+}

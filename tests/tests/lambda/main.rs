@@ -1,0 +1,18 @@
+//! The real binaries: each function over the Lambda Runtime API, as it is deployed, and the one
+//! that `make run` starts.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod concurrency;
+mod contents;
+mod emulator;
+mod faults;
+mod gateway;
+mod harness;
+mod key_sources;
+mod log;
+mod metrics;
+mod sample_events;
+mod sealed;
+mod several_instances;
+mod start;
+mod watch;

@@ -1,0 +1,307 @@
+//! The files of `events/`, each sent to its function.
+
+use std::{collections::BTreeSet, fs};
+
+use e2e::{
+    binaries::workspace,
+    events::{load, names},
+    http::Answer,
+};
+use serde_json::{Value, json};
+
+use crate::harness::{FUNCTIONS, Stage, push_sample};
+
+/// What events/README.md says: function, file, status, reason.
+const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
+    ("health", "health", 200, None),
+    ("health", "deep", 200, None),
+    ("health", "not-found", 404, Some("not_found")),
+    ("login", "login", 200, None),
+    ("login", "invalid-body", 400, Some("invalid_request")),
+    ("login", "base64-body", 400, Some("code_invalid")),
+    ("login", "rest-v1", 200, None),
+    ("token", "refresh", 200, None),
+    ("token", "logout", 200, None),
+    ("token", "sessions", 200, None),
+    ("token", "sessions-named-stage", 200, None),
+    ("token", "delete-session", 200, None),
+    ("token", "jwks", 200, None),
+    ("user-data", "crypto-key", 200, None),
+    ("user-data", "decrypt", 200, None),
+    ("user-data", "decrypt-checked", 200, None),
+    (
+        "user-data",
+        "decrypt-not-base64",
+        400,
+        Some("decrypt_failed"),
+    ),
+    ("user-data", "phone", 200, None),
+    (
+        "user-data",
+        "phone-login-code",
+        400,
+        Some("phone_code_invalid"),
+    ),
+    ("user-data", "message", 200, None),
+    ("user-data", "reset-session-key", 200, None),
+    ("user-info", "get", 200, None),
+    ("user-info", "update", 200, None),
+    ("user-info", "function-url", 200, None),
+];
+
+/// The same for pushes, which are not answered in the envelope.
+const PUSHES: [(&str, &str); 4] = [
+    ("verify", "4375120948345356249"),
+    ("plain-json", "success"),
+    ("secure-json", "success"),
+    ("secure-xml", "success"),
+];
+
+#[test]
+fn every_sample_event_is_known_here() {
+    let pushes = PUSHES.iter().map(|(name, _)| ("callback", *name));
+    let known = EVENTS
+        .iter()
+        .map(|(function, name, ..)| (*function, *name))
+        .chain(pushes);
+    let known: BTreeSet<_> = known
+        .map(|(function, name)| (function.to_owned(), name.to_owned()))
+        .collect();
+    let folders = fs::read_dir(workspace().join("events"))
+        .unwrap()
+        .map(|entry| entry.unwrap());
+    let functions = folders
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap());
+    let found = functions.flat_map(|function| {
+        names(&function)
+            .into_iter()
+            .map(move |name| (function.clone(), name))
+    });
+    assert_eq!(found.collect::<BTreeSet<_>>(), known);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
+    let stage = Stage::start().await;
+    let login = stage.function("login");
+    for function_name in FUNCTIONS {
+        let function = stage.function(function_name);
+        for (_, name, status, reason) in EVENTS
+            .iter()
+            .filter(|(function, ..)| *function == function_name)
+        {
+            if *name == "jwks" {
+                // The one answer without an envelope has its own test.
+                continue;
+            }
+            let (event, _) = stage.sample(&login, function_name, name).await;
+            let answer = Answer::from_lambda(&function.invoke(&event).await);
+            assert_eq!(
+                (answer.status, answer.reason()),
+                (*status, *reason),
+                "{function_name}/{name}: {answer:?}"
+            );
+            assert_eq!(
+                answer.header("x-request-id"),
+                event["requestContext"]["requestId"].as_str(),
+                "{name}"
+            );
+        }
+        function.logs().assert_all_json();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_push_gets_the_text_that_wechat_wants() {
+    let stage = Stage::start().await;
+    let callback = stage.function("callback");
+    for (name, body) in PUSHES {
+        let event = push_sample(&stage, name);
+        let response = callback.invoke(&event).await;
+        assert_eq!(
+            (&response["statusCode"], &response["body"]),
+            (&json!(200), &json!(body)),
+            "{name}: {response}"
+        );
+        assert_eq!(
+            response["headers"]["content-type"], "text/plain; charset=utf-8",
+            "{name}"
+        );
+        assert_eq!(
+            response["headers"]["x-request-id"], event["requestContext"]["requestId"],
+            "{name}"
+        );
+    }
+    callback.logs().assert_all_json();
+}
+
+/// API Gateway encodes bodies whose type it does not take for text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_may_come_in_base64_and_under_any_type() {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let stage = Stage::start().await;
+    let callback = stage.function("callback");
+    for (name, content_type) in [
+        ("secure-xml", "application/octet-stream"),
+        ("secure-json", "text/plain"),
+    ] {
+        let mut event = push_sample(&stage, name);
+        event["body"] = BASE64_STANDARD
+            .encode(event["body"].as_str().unwrap())
+            .into();
+        event["isBase64Encoded"] = true.into();
+        event["headers"]["content-type"] = content_type.into();
+        assert_eq!(callback.invoke(&event).await["body"], "success", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_is_not_wechats_is_refused_in_the_envelope() {
+    let stage = Stage::start().await;
+    let mut event = push_sample(&stage, "secure-json");
+    event["body"] = r#"{"Encrypt":"AAAA"}"#.into();
+    Answer::from_lambda(&stage.function("callback").invoke(&event).await)
+        .fails(400, "decrypt_failed");
+}
+
+/// One function of the stage, and its answer to a sample event.
+async fn answer_to(function: &str, name: &str) -> (Value, e2e::world::Tokens) {
+    let stage = Stage::start().await;
+    let (event, tokens) = stage.sample(&stage.function("login"), function, name).await;
+    (stage.function(function).invoke(&event).await, tokens)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http_api_gets_single_headers() {
+    let (response, _) = answer_to("health", "health").await;
+    let body = response["body"].as_str().unwrap();
+    let headers = json!({
+        "content-type": "application/json",
+        "content-length": body.len().to_string(),
+        "cache-control": "no-store",
+        "x-request-id": "JKJaX01mPvHcESHA=",
+    });
+    let shape = json!({
+        "statusCode": 200, "headers": headers, "multiValueHeaders": {}, "cookies": [], "isBase64Encoded": false,
+        "body": body,
+    });
+    assert_eq!(response, shape);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rest_api_gets_lists_of_headers() {
+    let (response, _) = answer_to("login", "rest-v1").await;
+    let body = response["body"].as_str().unwrap();
+    let headers = json!({
+        "content-type": ["application/json"],
+        "content-length": [body.len().to_string()],
+        "cache-control": ["no-store"],
+        "ratelimit": [r#""login";r=999999;t=1"#],
+        "ratelimit-policy": [r#""login";q=1000000;w=1"#],
+        "x-request-id": ["0b1e7c52-3f7d-4a0e-9a55-6f1f0d2c4b8e"],
+    });
+    let shape = json!({
+        "statusCode": 200, "headers": {}, "multiValueHeaders": headers, "isBase64Encoded": false, "body": body,
+    });
+    assert_eq!(response, shape);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_url_gets_the_profile() {
+    let (response, tokens) = answer_to("user-info", "function-url").await;
+    assert_eq!(
+        Answer::from_lambda(&response).ok(200)["id"],
+        tokens.user_id()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_stage_is_not_part_of_the_route() {
+    let (response, tokens) = answer_to("token", "sessions-named-stage").await;
+    let answer = Answer::from_lambda(&response);
+    let sessions = answer.ok(200)["sessions"].as_array().unwrap();
+    let current: Vec<_> = sessions
+        .iter()
+        .filter(|session| session["current"] == true)
+        .collect();
+    assert_eq!(current.len(), 1);
+    assert_eq!(current[0]["id"], tokens.session_id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_in_the_answer() {
+    let (response, _) = answer_to("user-info", "update").await;
+    assert_eq!(Answer::from_lambda(&response).ok(200)["nickname"], "小明");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_set_is_what_libraries_read() {
+    let (response, _) = answer_to("token", "jwks").await;
+    let headers = json!({
+        "content-type": "application/jwk-set+json",
+        "content-length": "11",
+        "cache-control": "public, max-age=600",
+        "x-request-id": "JKJaX01mPvHcEjw=",
+    });
+    // HS256 alone: there is nothing to show.
+    let shape = json!({
+        "statusCode": 200, "headers": headers, "multiValueHeaders": {}, "cookies": [], "isBase64Encoded": false,
+        "body": r#"{"keys":[]}"#,
+    });
+    assert_eq!(response, shape);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_encrypted_is_in_the_answer() {
+    let (profile, _) = answer_to("user-data", "decrypt").await;
+    assert_eq!(Answer::from_lambda(&profile).ok(200)["nickName"], "alice");
+    let (message, _) = answer_to("user-data", "message").await;
+    assert_eq!(*Answer::from_lambda(&message).ok(200), json!({"order": 7}));
+    let (phone, tokens) = answer_to("user-data", "phone").await;
+    let phone = Answer::from_lambda(&phone);
+    assert_eq!(phone.ok(200)["id"], tokens.user_id());
+    assert!(
+        phone.data()["phone"].as_str().unwrap().starts_with("138"),
+        "{phone:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_speaks_the_language_of_its_reader() {
+    let (english, _) = answer_to("health", "not-found").await;
+    assert_eq!(Answer::from_lambda(&english).message(), "Not found");
+    let (chinese, _) = answer_to("login", "base64-body").await;
+    assert_eq!(
+        Answer::from_lambda(&chinese).message(),
+        "登录凭证无效或已过期，请重新调用 wx.login"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deep_health_check_names_each_part() {
+    let (response, _) = answer_to("health", "deep").await;
+    let answer = Answer::from_lambda(&response);
+    let parts = answer.ok(200)["parts"].as_array().unwrap();
+    let states: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            (
+                part["name"].as_str().unwrap(),
+                part["status"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(states, [("redis", "ok"), ("dynamodb", "ok")]);
+}
+
+#[test]
+fn a_sample_base64_body_is_what_it_says() {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let event = load("login", "base64-body", &[]);
+    let body = BASE64_STANDARD
+        .decode(event["body"].as_str().unwrap())
+        .unwrap();
+    assert_eq!(event["headers"]["content-length"], body.len().to_string());
+    assert!(serde_json::from_slice::<Value>(&body).unwrap()["code"].is_string());
+}

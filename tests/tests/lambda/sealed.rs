@@ -1,0 +1,100 @@
+//! Sealed bodies, as API Gateway hands them over and takes them.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use e2e::{
+    events::HttpApi,
+    http::Answer,
+    runtime_api::FunctionUnderTest,
+    sealed::{Sealed, Sealer},
+    world::Tokens,
+};
+use serde_json::{Value, json};
+use shared::{clock::Clock, crypto::jwe::Form};
+
+use crate::harness::Stage;
+
+const LOGIN: (&str, &str) = ("POST", "/api/v1/user/login");
+
+fn now() -> i64 {
+    Clock::System.now_seconds()
+}
+
+/// API Gateway encodes a body whose type it does not know as text, and decodes an answer that says
+/// so.
+async fn invoke(
+    function: &FunctionUnderTest,
+    client: &Sealer,
+    sealed: &Sealed,
+    encoded: bool,
+) -> Answer {
+    let mut event = HttpApi::new(LOGIN.0, LOGIN.1)
+        .header("content-type", client.media_type())
+        .event();
+    let body = if encoded {
+        BASE64_STANDARD.encode(&sealed.jwe)
+    } else {
+        sealed.jwe.clone()
+    };
+    (event["body"], event["isBase64Encoded"]) = (body.into(), encoded.into());
+    let response = function.invoke(&event).await;
+    let text = response["body"].as_str().unwrap();
+    let is_encoded = response["isBase64Encoded"].as_bool().unwrap();
+    let body = if is_encoded {
+        BASE64_STANDARD.decode(text).unwrap()
+    } else {
+        text.as_bytes().to_vec()
+    };
+    let status = response["statusCode"].as_u64().unwrap().try_into().unwrap();
+    client.open(sealed, status, headers(&response), &body)
+}
+
+fn headers(response: &Value) -> reqwest::header::HeaderMap {
+    let mut headers = reqwest::header::HeaderMap::new();
+    for (name, value) in response["headers"].as_object().unwrap() {
+        let name: reqwest::header::HeaderName = name.parse().unwrap();
+        headers.insert(name, value.as_str().unwrap().parse().unwrap());
+    }
+    headers
+}
+
+#[tokio::test]
+async fn a_login_is_sealed_on_both_ways_through_api_gateway() {
+    let stage = Stage::start().await;
+    let login = stage.function("login");
+    let mut client = Sealer::of_the_kit();
+    for (form, encoded) in [
+        (Form::Compact, true),
+        (Form::Compact, false),
+        (Form::Flattened, false),
+    ] {
+        client.form = form;
+        let sealed = client.seal(
+            &client.header(now(), LOGIN.0, LOGIN.1),
+            &json!({"code": stage.code("alice")}),
+        );
+        Tokens::of(&invoke(&login, &client, &sealed, encoded).await);
+    }
+}
+
+#[tokio::test]
+async fn a_named_stage_may_be_part_of_what_was_sealed_for() {
+    let stage = Stage::start().await;
+    let login = stage.function("login");
+    let client = Sealer::of_the_kit();
+    for (htu, status) in [
+        ("/prod/api/v1/user/login", 200),
+        ("/api/v1/user/login", 200),
+        ("/test/api/v1/user/login", 400),
+    ] {
+        let sealed = client.seal(
+            &client.header(now(), "POST", htu),
+            &json!({"code": stage.code("alice")}),
+        );
+        let mut event = HttpApi::new("POST", "/prod/api/v1/user/login")
+            .header("content-type", "application/jose")
+            .event();
+        event["requestContext"]["stage"] = "prod".into();
+        event["body"] = sealed.jwe.into();
+        assert_eq!(login.invoke(&event).await["statusCode"], status, "{htu}");
+    }
+}

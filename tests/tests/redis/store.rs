@@ -1,0 +1,173 @@
+//! Shared state: Redis and this process's memory answer the same, and a connection that died is no
+//! error.
+
+use std::time::{Duration, Instant};
+
+use e2e::redis_server::RedisServer;
+use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+use shared::{
+    clock::Clock,
+    kv::{Delivery, Kv, MemoryStore, Record, RedisStore},
+};
+
+fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
+    Record {
+        key,
+        value: value.as_bytes(),
+        ttl: Duration::from_mins(1),
+    }
+}
+
+fn redis(server: &RedisServer) -> Kv {
+    Kv::Redis(RedisStore::new(&server.url().into()))
+}
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Get,
+    Put(&'static str),
+    Add(&'static str),
+    Replace(&'static str, &'static str),
+    Delete,
+    Remove(&'static str),
+}
+
+fn operation() -> impl Strategy<Value = (&'static str, Operation)> {
+    let value = || prop::sample::select(vec!["", "1", "2", "a longer value\0\r\n"]);
+    let operation = prop_oneof![
+        Just(Operation::Get),
+        value().prop_map(Operation::Put),
+        value().prop_map(Operation::Add),
+        (value(), value()).prop_map(|(expected, new)| Operation::Replace(expected, new)),
+        Just(Operation::Delete),
+        value().prop_map(Operation::Remove),
+    ];
+    (prop::sample::select(vec!["{a}:k", "{b}:k"]), operation)
+}
+
+/// What the store answers, as text.
+async fn answer(kv: &Kv, key: &str, operation: &Operation) -> String {
+    match operation {
+        Operation::Get => format!("{:?}", kv.get([key, "{a}:k"]).await.unwrap()),
+        Operation::Put(value) => format!(
+            "{:?}",
+            kv.put(record(key, value), Delivery::BestEffort)
+                .await
+                .unwrap()
+        ),
+        Operation::Add(value) => format!("{:?}", kv.add(record(key, value)).await.unwrap()),
+        Operation::Replace(expected, value) => {
+            format!(
+                "{:?}",
+                kv.replace(
+                    expected.as_bytes(),
+                    record(key, value),
+                    Delivery::BestEffort
+                )
+                .await
+                .unwrap()
+            )
+        }
+        Operation::Delete => format!("{:?}", kv.delete(key, Delivery::BestEffort).await.unwrap()),
+        Operation::Remove(expected) => {
+            kv.remove(key, expected.as_bytes(), Delivery::BestEffort)
+                .await
+                .unwrap();
+            format!("{:?}", kv.get([key]).await.unwrap())
+        }
+    }
+}
+
+#[test]
+fn redis_and_memory_answer_the_same() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(RedisServer::start());
+    let redis = redis(&server);
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 64,
+        ..ProptestConfig::default()
+    });
+    let outcome = runner.run(&vec(operation(), 1..30), |operations| {
+        runtime.block_on(async {
+            server.flushall().await;
+            let memory = Kv::Memory(MemoryStore::new(Clock::System));
+            for (key, operation) in operations {
+                let (expected, answered) = (
+                    answer(&memory, key, &operation).await,
+                    answer(&redis, key, &operation).await,
+                );
+                prop_assert_eq!(expected, answered, "{:?} {}", operation, key);
+            }
+            Ok(())
+        })
+    });
+    outcome.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_operation_after_a_restart_succeeds() {
+    let mut server = RedisServer::start().await;
+    let kv = redis(&server);
+    assert!(kv.add(record("k", "mine")).await.unwrap());
+    server.kill();
+    server.restart().await;
+    // The connection is dead, and the server has forgotten its scripts.
+    assert!(kv.add(record("k", "mine again")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_repeated_claim_is_still_ours() {
+    let server = RedisServer::start().await;
+    let kv = redis(&server);
+    assert!(kv.add(record("k", "mine")).await.unwrap());
+    assert!(
+        kv.add(record("k", "mine")).await.unwrap(),
+        "the same claim, its first answer lost"
+    );
+    assert!(!kv.add(record("k", "theirs")).await.unwrap());
+}
+
+#[tokio::test]
+async fn only_the_expected_value_is_removed() {
+    let server = RedisServer::start().await;
+    for kv in [redis(&server), Kv::Memory(MemoryStore::new(Clock::System))] {
+        kv.put(record("k", "newer"), Delivery::BestEffort)
+            .await
+            .unwrap();
+        kv.remove("k", b"older", Delivery::BestEffort)
+            .await
+            .unwrap();
+        assert_eq!(kv.get(["k"]).await.unwrap(), [Some("newer".into())]);
+        kv.remove("k", b"newer", Delivery::BestEffort)
+            .await
+            .unwrap();
+        assert_eq!(kv.get(["k"]).await.unwrap(), [None]);
+        kv.remove("k", b"newer", Delivery::BestEffort)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_costs_its_budget_and_is_used_again_when_it_answers() {
+    let server = RedisServer::start().await;
+    let kv = redis(&server);
+    kv.put(record("k", "1"), Delivery::BestEffort)
+        .await
+        .unwrap();
+    server.pause();
+    let start = Instant::now();
+    kv.get(["k"]).await.unwrap_err();
+    // The budget is 50 ms; the rest is for two busy cores.
+    assert!(
+        start.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        start.elapsed()
+    );
+    server.resume();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while kv.get(["k"]).await.is_err() {
+        assert!(Instant::now() < deadline, "used again within 2 s");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
