@@ -17,7 +17,7 @@ use shared::{
     resilience::{
         Limiter, Limits,
         breaker::{Breaker, InstanceId, Outcomes},
-        guard::{Guard, Verdict},
+        guard::{CallOutcome, Guard, GuardParts},
         rate_limit::{Charge, Identity, Policy},
     },
 };
@@ -26,10 +26,10 @@ const NOW: i64 = 1_800_000_000_000_000;
 
 fn rate_limiter(criterion: &mut Criterion) {
     let address = Identity::Address(Ipv4Addr::LOCALHOST.into());
-    let prices =
+    let costs =
         ["user", "route"].map(|name| Policy::new(name, 40, 120, Duration::from_mins(1)).unwrap());
-    let prices = prices.map(|policy| policy.price(1).unwrap());
-    let charge = Charge::new(address, prices.into());
+    let costs = costs.map(|policy| policy.cost(1).unwrap());
+    let charge = Charge::new(address, costs.into());
     let stored = [NOW + 1_000_000, NOW + 2_000_000].map(|full_at| Some(full_at.to_string().into()));
     let reply = charge.apply(NOW, &stored).reply;
     criterion.bench_function("Charge::apply, two policies", |bench| {
@@ -39,7 +39,7 @@ fn rate_limiter(criterion: &mut Criterion) {
         "a charge made and its decision read, two policies",
         |bench| {
             bench.iter(|| {
-                let charge = Charge::new(address, black_box(prices).into());
+                let charge = Charge::new(address, black_box(costs).into());
                 (charge.arguments(), charge.decision(black_box(&reply)))
             });
         },
@@ -61,14 +61,14 @@ fn breaker(criterion: &mut Criterion) {
     };
     let stored = [Some(stored.clone())];
     let (idle, telling) = (
-        breaker.look(Outcomes::default()),
-        breaker.look(Outcomes {
+        breaker.check(Outcomes::default()),
+        breaker.check(Outcomes {
             good: 1,
             ..Outcomes::default()
         }),
     );
     criterion.bench_function("look made", |bench| {
-        bench.iter(|| breaker.look(black_box(outcomes)).arguments())
+        bench.iter(|| breaker.check(black_box(outcomes)).arguments())
     });
     criterion.bench_function("look applied, nothing to tell", |bench| {
         bench.iter(|| idle.apply(NOW, black_box(&stored)))
@@ -78,7 +78,7 @@ fn breaker(criterion: &mut Criterion) {
     });
 }
 
-/// All that a login's admission does beside the round trip that it makes anyway: denials recalled,
+/// All that a login's admission does with the round trip that it makes anyway: denials recalled,
 /// both steps made, both replies read, headers and metrics written, the pass given and taken back.
 fn admission(criterion: &mut Criterion) {
     let env = Env::new::<String, String>([]);
@@ -89,8 +89,11 @@ fn admission(criterion: &mut Criterion) {
     let guard = Guard::new(
         "wechat",
         &BreakerSettings::default(),
-        Some(memory),
-        (clock, random),
+        GuardParts {
+            shared: Some(memory),
+            clock,
+            random,
+        },
     )
     .unwrap();
     let address = Identity::Address(Ipv4Addr::LOCALHOST.into());
@@ -104,11 +107,11 @@ fn admission(criterion: &mut Criterion) {
         bench.iter(|| {
             runtime.block_on(async {
                 let ticket = limiter.ticket(black_box(address), limits.login).unwrap();
-                let look = guard.look().unwrap();
-                let arguments = (ticket.step().unwrap().arguments(), look.arguments());
-                ticket.settle(Some(black_box(reply.clone()))).unwrap();
-                guard.hear(Some(&[0, 0, 0, 0])).unwrap();
-                guard.enter().await.unwrap().end(Verdict::Good).await;
+                let check = guard.check().unwrap();
+                let arguments = (ticket.step().unwrap().arguments(), check.arguments());
+                ticket.apply(Some(black_box(reply.clone()))).unwrap();
+                guard.record_reply(Some(&[0, 0, 0, 0])).unwrap();
+                guard.acquire().await.unwrap().end(CallOutcome::Good).await;
                 arguments
             })
         });

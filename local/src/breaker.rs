@@ -50,7 +50,7 @@ pub async fn breaker(env: Env, arguments: &[&str]) -> Result<BreakerReport, Stri
             .await
             .map_err(|error| error.to_string())?;
     }
-    observer.look().await.map_err(|error| error.to_string())
+    observer.inspect().await.map_err(|error| error.to_string())
 }
 
 fn minutes(text: Option<&str>) -> Result<Duration, String> {

@@ -21,7 +21,11 @@ use crate::{
     encrypted_kv::EncryptedKv,
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
-    resilience::{Limiter, Limits, breaker::Observer, guard::Guard},
+    resilience::{
+        Limiter, Limits,
+        breaker::Observer,
+        guard::{Guard, GuardParts},
+    },
     telemetry,
     users::{Identities, PhoneNumbers, Users},
     wechat::{AccessTokenParts, AuthorizedWeChat, Protection, WECHAT, WeChat, WeChatAccessTokens},
@@ -214,8 +218,11 @@ impl Instance {
         let guard = Guard::new(
             WECHAT,
             &breaker,
-            self.shared_kv(),
-            (self.clock(), self.random()),
+            GuardParts {
+                shared: self.shared_kv(),
+                clock: self.clock(),
+                random: self.random(),
+            },
         );
         #[allow(
             clippy::expect_used,

@@ -25,13 +25,15 @@ impl FromRequestParts<Arc<Login>> for LoginPermit {
         let address = ClientIp::of(&parts.extensions);
         // Both in one round trip: whether the address can pay, and whether WeChat can be asked.
         let guard = login.wechat.guard();
-        let look = guard.look();
-        let look = look.as_ref().map(|look| look as &dyn Step);
+        let check = guard.check();
+        let check = check.as_ref().map(|check| check as &dyn Step);
         let reply = login
             .limiter
-            .charge_address_beside(address, login.limits.login, look)
+            .charge_address_with(address, login.limits.login, check)
             .await?;
-        guard.hear(reply.as_deref()).map_err(WeChatError::from)?;
+        guard
+            .record_reply(reply.as_deref())
+            .map_err(WeChatError::from)?;
         Ok(Self { address })
     }
 }

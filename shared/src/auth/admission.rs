@@ -192,7 +192,7 @@ impl Admission {
     ) -> Result<[CacheEntry; N], Denied> {
         let step = ticket.step();
         let (mut replies, entries) = self.cache.read_and_step(step.as_slice(), keys).await;
-        ticket.settle(replies.pop().flatten())?;
+        ticket.apply(replies.pop().flatten())?;
         Ok(entries)
     }
 }

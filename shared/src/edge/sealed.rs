@@ -41,7 +41,7 @@ use crate::{
     },
     kv::Kv,
     random::Random,
-    resilience::{Limiter, rate_limit::Price},
+    resilience::{Limiter, rate_limit::Cost},
 };
 
 /// Why a sealed body is refused. Told to the log only.
@@ -75,14 +75,14 @@ pub(crate) struct Sealing {
     replays: Replays,
     /// What each private RSA operation, which is what a sealed body costs, is charged to its
     /// client.
-    price: (Limiter, Option<Price>),
+    cost: (Limiter, Option<Cost>),
     timeout: Duration,
 }
 
 impl Sealing {
     pub(crate) fn new(
         keys: Arc<TransportKeys>,
-        (kv, price): (Kv, (Limiter, Option<Price>)),
+        (kv, cost): (Kv, (Limiter, Option<Cost>)),
         (clock, random): (Clock, Random),
         timeout: Duration,
     ) -> Self {
@@ -92,7 +92,7 @@ impl Sealing {
             clock,
             random,
             replays,
-            price,
+            cost,
             timeout,
         }
     }
@@ -111,9 +111,9 @@ impl Sealing {
         let sealed = SealedRequest::parse(&body, form).map_err(Refusal::from)?;
         let key = sealed.key(&self.keys).ok_or(Refusal::Key)?;
         claims::check(&sealed.header, &parts, self.clock.now_seconds())?;
-        let (limiter, price) = &self.price;
+        let (limiter, cost) = &self.cost;
         limiter
-            .charge_address(ClientIp::of(&parts.extensions), *price)
+            .charge_address(ClientIp::of(&parts.extensions), *cost)
             .await?;
         let (content, answer) = sealed.open(key, &self.random).map_err(Refusal::from)?;
         if !self.replays.is_first(&sealed.header.jti).await {

@@ -10,9 +10,9 @@
 //!      └── the probe was good ───────────────────────────────────────────────────┘
 //! ```
 //!
-//! An instance [looks](Breaker::look) before it calls, [acquires](Breaker::acquire) the one probe
+//! An instance [checks](Breaker::check) before it calls, [acquires](Breaker::acquire) the one probe
 //! when the breaker is half-open, and [reports](Breaker::report) a failure at once; good calls ride
-//! along with the next look. Every state has a generation: an answer to a call that began in
+//! along with the next check. Every state has a generation: an reply to a call that began in
 //! another one changes nothing.
 //!
 //! The same machine with a quorum of one over [`Kv::Memory`](crate::kv::Kv::Memory) guards one
@@ -64,7 +64,7 @@ impl ProbeToken {
     }
 }
 
-/// Never 0, which stands for none.
+/// Never 0, which means none.
 fn draw_48_bits(random: &Random) -> i64 {
     random
         .bytes::<6>()
@@ -86,50 +86,50 @@ pub struct Outcomes {
     pub failed: u32,
 }
 
-/// What an administrator can ask for.
+/// What an administrator can force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// No calls for so long, whatever they would bring. At most [`Breaker::LONGEST_FORCE`].
+    /// No calls for this long, whatever their outcome would be. At most [`Breaker::LONGEST_FORCE`].
     Open(Duration),
-    /// All calls for so long, whatever they bring. At most [`Breaker::LONGEST_FORCE`].
+    /// All calls for this long, whatever their outcome is. At most [`Breaker::LONGEST_FORCE`].
     Closed(Duration),
     /// Closed, with nothing remembered.
     Reset,
 }
 
-/// What the breaker says after a step.
+/// The breaker's reply to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct BreakerReply {
     /// The generation that calls now begin in.
     pub generation: Generation,
-    /// Whether they may.
-    pub standing: Standing,
+    /// Whether they may be made.
+    pub status: BreakerStatus,
     /// What this step has changed.
     pub transition: Option<Transition>,
 }
 
 /// Whether calls may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// They may.
+pub enum BreakerStatus {
+    /// Calls may be made.
     Closed,
-    /// They may not.
+    /// Calls may not be made.
     Open {
-        /// For so long.
+        /// For this long.
         retry_after: Duration,
     },
-    /// One may: whoever acquires the probe.
+    /// One call may be made, by the caller that acquires the probe.
     HalfOpen(Probe),
 }
 
 /// The one call of a half-open breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Nobody makes it yet.
+    /// No caller has it yet.
     Free,
-    /// The one who asked makes it, and has so long to report.
+    /// The caller has it, and has this long to report.
     Yours(Duration),
-    /// Somebody else does. If nothing is heard from them, it is free after so long.
+    /// Another caller has it. Without a report it is free after this long.
     Taken(Duration),
 }
 
@@ -144,23 +144,23 @@ pub enum Transition {
     Recovered,
 }
 
-impl Answer {
+impl BreakerReply {
     /// What the store's reply to a [`BreakerStep`] means.
     ///
     /// # Errors
-    /// [`KvError`] when it is none of its replies.
+    /// [`KvError`] when it is not a reply of a breaker.
     pub fn read(reply: &[i64]) -> Result<Self, KvError> {
         let unexpected = || KvError::unexpected("a breaker");
-        let &[standing, generation, wait, transition] = reply else {
+        let &[status, generation, wait, transition] = reply else {
             return Err(unexpected());
         };
         let wait = Duration::from_micros(u64::try_from(wait).map_err(|_| unexpected())?);
-        let standing = match standing {
-            machine::CLOSED => Standing::Closed,
-            machine::OPEN => Standing::Open { retry_after: wait },
-            machine::PROBE_FREE => Standing::HalfOpen(Probe::Free),
-            machine::PROBE_TAKEN => Standing::HalfOpen(Probe::Taken(wait)),
-            machine::PROBE_YOURS => Standing::HalfOpen(Probe::Yours(wait)),
+        let status = match status {
+            machine::CLOSED => BreakerStatus::Closed,
+            machine::OPEN => BreakerStatus::Open { retry_after: wait },
+            machine::PROBE_FREE => BreakerStatus::HalfOpen(Probe::Free),
+            machine::PROBE_TAKEN => BreakerStatus::HalfOpen(Probe::Taken(wait)),
+            machine::PROBE_YOURS => BreakerStatus::HalfOpen(Probe::Yours(wait)),
             _ => return Err(unexpected()),
         };
         let transition = match transition {
@@ -172,7 +172,7 @@ impl Answer {
         };
         Ok(Self {
             generation: Generation(generation),
-            standing,
+            status,
             transition,
         })
     }

@@ -1,24 +1,27 @@
-//! A circuit breaker in front of one upstream, as one instance uses it: it looks with the
+//! A circuit breaker in front of one upstream, as one instance uses it: it checks with the
 //! admission, calls if it may, and reports how the call ended.
 //!
-//! Two breakers decide. The shared one opens when the upstream fails for several instances; it is
-//! the store's. This instance's own one is the same machine with a quorum of one, in memory: an
-//! instance whose own network is broken stops only itself, and it is all there is while the store
-//! is out of reach.
+//! Two breakers decide. The shared one opens when the upstream fails for several instances; its
+//! state is in the store. This instance's own one is the same machine with a quorum of one, in
+//! memory: an instance whose own network is broken stops only itself, and it is all there is while
+//! the store is out of reach.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod memory;
+mod permit;
+
+use std::{sync::Mutex, time::Duration};
 
 use thiserror::Error;
 
+use self::memory::Memory;
+use self::permit::CallStart;
+pub use self::permit::{CallOutcome, CallPermit};
 use super::breaker::{
-    Answer, Breaker, BreakerError, BreakerStep, Generation, InstanceId, Outcomes, Probe,
-    ProbeToken, Standing, Transition,
+    Breaker, BreakerError, BreakerReply, BreakerStatus, BreakerStep, InstanceId, Outcomes, Probe,
+    ProbeToken, Transition,
 };
 use crate::{
-    clock::{Clock, Moment},
+    clock::Clock,
     config::BreakerSettings,
     kv::{Delivery, Kv, MemoryStore},
     random::Random,
@@ -29,275 +32,225 @@ use crate::{
     },
 };
 
-/// What was heard of the shared breaker is believed for this long: the call that follows an
-/// admission need not ask again.
-const FRESH: Duration = Duration::from_millis(250);
-/// Good calls older than the breaker's window tell nothing any more.
-const WINDOW: Duration = Duration::from_secs(10);
-
 /// What the log calls trouble with the shared breaker.
 const WHAT: &str = "circuit breaker";
 
 /// The breaker is open: nothing was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{upstream}: the circuit breaker is open")]
-pub struct Refused {
+pub struct CircuitOpen {
     upstream: &'static str,
     /// When it may be different.
     pub retry_after: Duration,
-}
-
-/// How a call ended, for the breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The upstream answered.
-    Good,
-    /// It answered, and took too long.
-    Slow,
-    /// It did not, or not usably.
-    Failed,
-    /// Nobody knows: the call was ended before it had its time.
-    Unknown,
 }
 
 /// The breakers in front of one upstream. Keep one per instance.
 pub struct Guard {
     upstream: &'static str,
     shared: Option<(Kv, Breaker)>,
-    own: Option<(MemoryStore, Breaker)>,
-    clock: Clock,
+    local: Option<(MemoryStore, Breaker)>,
     random: Random,
     memory: Mutex<Memory>,
 }
 
-/// What this instance remembers between two questions.
-#[derive(Default)]
-struct Memory {
-    heard: Option<(Moment, Answer)>,
-    /// Good calls that ride along with the next look, and since when they wait.
-    good: Option<(Moment, Outcomes)>,
+/// What a [`Guard`] needs beside its settings.
+pub struct GuardParts {
+    /// Where instances share the breaker's state, if they share any. In a process that is alone it
+    /// is the process's memory, and there is no other breaker beside it.
+    pub shared: Option<Kv>,
+    /// The time.
+    pub clock: Clock,
+    /// Names this instance and its probes, and jitters open times.
+    pub random: Random,
 }
 
 impl Guard {
-    /// A guard in front of `upstream`. Where instances share no state, `shared` is none; in a
-    /// process that is alone the memory of it is, and there is no other breaker beside it.
+    /// A guard in front of `upstream`.
     ///
     /// # Errors
     /// [`BreakerError`] for settings that can't work.
     pub fn new(
         upstream: &'static str,
         settings: &BreakerSettings,
-        shared: Option<Kv>,
-        (clock, random): (Clock, Random),
+        parts: GuardParts,
     ) -> Result<Self, BreakerError> {
+        let GuardParts {
+            shared,
+            clock,
+            random,
+        } = parts;
         let alone = matches!(shared, Some(Kv::Memory(_)));
         let instance = InstanceId::draw(&random);
+        let breaker = |settings| Breaker::new(upstream, settings, instance, random.clone());
         let quorum_of_one = BreakerSettings {
             quorum: 1,
             ..*settings
         };
-        // By itself an instance sees few calls.
-        let own = BreakerSettings {
-            min_calls: settings.min_calls.div_ceil(2),
-            ..quorum_of_one
-        };
-        let breaker = |settings| Breaker::new(upstream, settings, instance, random.clone());
         let shared_breaker = breaker(if alone { &quorum_of_one } else { settings })?;
-        let own = if alone {
+        let local = if alone {
             None
         } else {
-            Some((MemoryStore::new(clock.clone()), breaker(&own)?))
+            // An instance sees few calls by itself.
+            let min_calls = settings.min_calls.div_ceil(2);
+            let local = breaker(&BreakerSettings {
+                min_calls,
+                ..quorum_of_one
+            })?;
+            Some((MemoryStore::new(clock.clone()), local))
         };
-        let shared = shared.map(|kv| (kv, shared_breaker));
         Ok(Self {
             upstream,
-            shared,
-            own,
-            clock,
+            shared: shared.map(|kv| (kv, shared_breaker)),
+            local,
             random,
-            memory: Mutex::default(),
+            memory: Mutex::new(Memory::new(clock)),
         })
     }
 
-    /// The step that asks how the shared breaker stands, for an admission to take along. None where
-    /// there is nothing to ask.
+    /// The step that asks for the state of the shared breaker, for an admission to take along.
+    /// `None` where there is nothing to ask.
     #[must_use]
-    pub fn look(&self) -> Option<BreakerStep> {
+    pub fn check(&self) -> Option<BreakerStep> {
         let (_, breaker) = self.shared.as_ref()?;
-        if self.known_refusal().is_some() {
+        if self.cached_refusal().is_some() {
             return None;
         }
-        Some(breaker.look(self.waiting_outcomes()))
+        Some(breaker.check(self.memory().take_deferred()))
     }
 
-    /// What came of the look. `None`: it was not taken.
+    /// Records the reply to [`Self::check`]. `None`: the step was not taken.
     ///
     /// # Errors
-    /// [`Refused`] when no call may be made.
-    pub fn hear(&self, reply: Option<&[i64]>) -> Result<(), Refused> {
-        if let Some(answer) = reply.and_then(read) {
-            self.note(&answer);
+    /// [`CircuitOpen`] when no call may be made.
+    pub fn record_reply(&self, reply: Option<&[i64]>) -> Result<(), CircuitOpen> {
+        if let Some(reply) = reply.and_then(read) {
+            self.remember(&reply);
         }
-        if let Some(refused) = self.known_refusal().or_else(|| self.refusal_of_own()) {
-            Err(refused)
-        } else {
-            Ok(())
-        }
+        self.cached_refusal()
+            .or_else(|| self.local_refusal())
+            .map_or(Ok(()), Err)
     }
 
-    /// Lets a call pass.
+    /// The right to make a call.
     ///
     /// # Errors
-    /// [`Refused`] when none may be made.
-    pub async fn enter(&self) -> Result<Pass<'_>, Refused> {
-        if let Some(refused) = self.known_refusal().or_else(|| self.refusal_of_own()) {
-            return Err(refused);
+    /// [`CircuitOpen`] when none may be made.
+    pub async fn acquire(&self) -> Result<CallPermit<'_>, CircuitOpen> {
+        if let Some(refusal) = self.cached_refusal().or_else(|| self.local_refusal()) {
+            return Err(refusal);
         }
         let shared = match &self.shared {
-            Some((kv, breaker)) => self.enter_shared(kv, breaker).await?,
+            Some((kv, breaker)) => self.acquire_shared(kv, breaker).await?,
             None => None,
         };
-        match self.enter_own() {
-            Ok(own) => Ok(Pass {
+        match self.acquire_local() {
+            Ok(local) => Ok(CallPermit {
                 guard: self,
                 shared,
-                own,
+                local,
             }),
-            Err(refused) => {
-                self.give_back(shared).await;
-                Err(refused)
+            Err(refusal) => {
+                self.return_probe(shared).await;
+                Err(refusal)
             }
         }
     }
 
-    async fn enter_shared(&self, kv: &Kv, breaker: &Breaker) -> Result<Option<Entry>, Refused> {
-        let answer = match self.freshly_heard() {
-            Some(answer) => answer,
-            None => match self
-                .ask(
-                    kv,
-                    &breaker.look(self.waiting_outcomes()),
-                    Delivery::BestEffort,
-                )
-                .await
-            {
-                Some(answer) => answer,
-                None => return Ok(None),
-            },
+    async fn acquire_shared(
+        &self,
+        kv: &Kv,
+        breaker: &Breaker,
+    ) -> Result<Option<CallStart>, CircuitOpen> {
+        let cached = self.memory().cached_reply();
+        let reply = match cached {
+            Some(reply) => reply,
+            None => {
+                let check = breaker.check(self.memory().take_deferred());
+                match self.ask(kv, &check, Delivery::BestEffort).await {
+                    Some(reply) => reply,
+                    None => return Ok(None),
+                }
+            }
         };
-        if !matches!(
-            answer.standing,
-            Standing::HalfOpen(Probe::Free | Probe::Yours(_))
-        ) {
-            return self.pass_or_refuse(&answer, None).map(Some);
+        let is_probe = matches!(
+            reply.status,
+            BreakerStatus::HalfOpen(Probe::Free | Probe::Yours(_))
+        );
+        if !is_probe {
+            return self.start_or_refuse(&reply, None).map(Some);
         }
         let token = ProbeToken::draw(&self.random);
-        match self
-            .ask(
-                kv,
-                &breaker.acquire(token, Outcomes::default()),
-                Delivery::BestEffort,
-            )
-            .await
-        {
-            Some(answer) => self.pass_or_refuse(&answer, Some(token)).map(Some),
+        let acquire = breaker.acquire(token, Outcomes::default());
+        match self.ask(kv, &acquire, Delivery::BestEffort).await {
+            Some(reply) => self.start_or_refuse(&reply, Some(token)).map(Some),
             None => Ok(None),
         }
     }
 
-    fn enter_own(&self) -> Result<Option<Entry>, Refused> {
-        let Some((store, breaker)) = &self.own else {
+    fn acquire_local(&self) -> Result<Option<CallStart>, CircuitOpen> {
+        let Some((store, breaker)) = &self.local else {
             return Ok(None);
         };
         let token = ProbeToken::draw(&self.random);
         match read(&store.step(&breaker.acquire(token, Outcomes::default()))) {
-            Some(answer) => self.pass_or_refuse(&answer, Some(token)).map(Some),
+            Some(reply) => self.start_or_refuse(&reply, Some(token)).map(Some),
             None => Ok(None),
         }
     }
 
-    fn pass_or_refuse(&self, answer: &Answer, token: Option<ProbeToken>) -> Result<Entry, Refused> {
-        match answer.standing {
-            Standing::Closed => Ok(Entry {
-                generation: answer.generation,
+    fn start_or_refuse(
+        &self,
+        reply: &BreakerReply,
+        token: Option<ProbeToken>,
+    ) -> Result<CallStart, CircuitOpen> {
+        let generation = reply.generation;
+        match reply.status {
+            BreakerStatus::Closed => Ok(CallStart {
+                generation,
                 token: None,
             }),
-            Standing::HalfOpen(Probe::Yours(_)) => Ok(Entry {
-                generation: answer.generation,
-                token,
-            }),
-            _ => Err(self.refused(answer.standing)),
+            BreakerStatus::HalfOpen(Probe::Yours(_)) => Ok(CallStart { generation, token }),
+            status => Err(self.refusal(retry_after(status))),
         }
     }
 
-    fn refused(&self, standing: Standing) -> Refused {
-        let retry_after = match standing {
-            Standing::Open { retry_after } | Standing::HalfOpen(Probe::Taken(retry_after)) => {
-                retry_after
-            }
-            Standing::Closed | Standing::HalfOpen(Probe::Free | Probe::Yours(_)) => {
-                Duration::from_secs(1)
-            }
-        };
-        Refused {
+    fn refusal(&self, retry_after: Duration) -> CircuitOpen {
+        CircuitOpen {
             upstream: self.upstream,
             retry_after,
         }
     }
 
     /// The refusal that the shared breaker would give now, when that is known without asking.
-    fn known_refusal(&self) -> Option<Refused> {
-        let memory = self.memory();
-        let (then, answer) = memory.heard.as_ref()?;
-        let elapsed = Moment::now(&self.clock).since(*then);
-        let left = |wait: Duration, longest: Duration| {
-            wait.min(longest)
-                .checked_sub(elapsed)
-                .filter(|left| !left.is_zero())
-        };
-        let retry_after = match answer.standing {
-            Standing::Open { retry_after } => left(retry_after, Duration::MAX)?,
-            // The probe may end at any moment.
-            Standing::HalfOpen(Probe::Taken(wait)) => left(wait, FRESH)?,
-            _ => return None,
-        };
-        Some(Refused {
-            upstream: self.upstream,
-            retry_after,
-        })
+    fn cached_refusal(&self) -> Option<CircuitOpen> {
+        let retry_after = self.memory().cached_refusal()?;
+        Some(self.refusal(retry_after))
     }
 
-    fn refusal_of_own(&self) -> Option<Refused> {
-        let (store, breaker) = self.own.as_ref()?;
-        let answer = read(&store.step(&breaker.look(Outcomes::default())))?;
+    fn local_refusal(&self) -> Option<CircuitOpen> {
+        let (store, breaker) = self.local.as_ref()?;
+        let reply = read(&store.step(&breaker.check(Outcomes::default())))?;
         let is_refusal = matches!(
-            answer.standing,
-            Standing::Open { .. } | Standing::HalfOpen(Probe::Taken(_))
+            reply.status,
+            BreakerStatus::Open { .. } | BreakerStatus::HalfOpen(Probe::Taken(_))
         );
-        is_refusal.then(|| self.refused(answer.standing))
+        is_refusal.then(|| self.refusal(retry_after(reply.status)))
     }
 
-    fn freshly_heard(&self) -> Option<Answer> {
-        let memory = self.memory();
-        let (then, answer) = memory.heard.as_ref()?;
-        (Moment::now(&self.clock).since(*then) < FRESH).then_some(*answer)
+    async fn ask(&self, kv: &Kv, step: &BreakerStep, delivery: Delivery) -> Option<BreakerReply> {
+        let reply = read(&kv.step(step, delivery).await.or_degraded(WHAT)?)?;
+        self.remember(&reply);
+        Some(reply)
     }
 
-    async fn ask(&self, kv: &Kv, step: &BreakerStep, delivery: Delivery) -> Option<Answer> {
-        let reply = kv.step(step, delivery).await.or_degraded(WHAT)?;
-        let answer = read(&reply)?;
-        self.note(&answer);
-        Some(answer)
+    /// Remembers a reply of the shared breaker, and reports what has changed.
+    fn remember(&self, reply: &BreakerReply) {
+        self.memory().remember(*reply);
+        metrics::breaker_state(self.upstream, state(reply.status));
+        self.report_transition(reply.transition, "all instances");
     }
 
-    /// Remembers what the shared breaker said, and tells what has changed.
-    fn note(&self, answer: &Answer) {
-        self.memory().heard = Some((Moment::now(&self.clock), *answer));
-        metrics::breaker_state(self.upstream, state(answer.standing));
-        self.tell(answer.transition, "all instances");
-    }
-
-    fn tell(&self, transition: Option<Transition>, scope: &'static str) {
+    fn report_transition(&self, transition: Option<Transition>, scope: &'static str) {
         let Some(transition) = transition else { return };
         let (from, to) = match transition {
             Transition::Opened => (BreakerState::Closed, BreakerState::Open),
@@ -309,136 +262,37 @@ impl Guard {
         tracing::warn!(request_id, upstream, transition = ?transition, scope, "circuit breaker");
     }
 
-    /// Good calls that nobody was told of. Told now, or lost: they are worth no question of their
-    /// own.
-    fn waiting_outcomes(&self) -> Outcomes {
-        let now = Moment::now(&self.clock);
-        let waiting = self
-            .memory()
-            .good
-            .take()
-            .filter(|(since, _)| now.since(*since) < WINDOW);
-        waiting.map(|(_, outcomes)| outcomes).unwrap_or_default()
-    }
-
-    fn let_wait(&self, generation: Generation) {
-        let now = Moment::now(&self.clock);
-        let mut memory = self.memory();
-        let waiting = memory
-            .good
-            .filter(|(since, good)| good.generation == generation && now.since(*since) < WINDOW);
-        let (since, good) = waiting.unwrap_or((
-            now,
-            Outcomes {
-                generation,
-                ..Outcomes::default()
-            },
-        ));
-        memory.good = Some((
-            since,
-            Outcomes {
-                good: good.good.saturating_add(1),
-                ..good
-            },
-        ));
-    }
-
-    async fn give_back(&self, entry: Option<Entry>) {
-        let (
-            Some((kv, breaker)),
-            Some(Entry {
-                generation,
-                token: Some(token),
-            }),
-        ) = (&self.shared, entry)
-        else {
+    async fn return_probe(&self, start: Option<CallStart>) {
+        let (Some((kv, breaker)), Some(start)) = (&self.shared, start) else {
             return;
         };
-        let nothing = Outcomes {
-            generation,
-            ..Outcomes::default()
-        };
-        self.ask(
-            kv,
-            &breaker.report(nothing, Some(token)),
-            Delivery::Required,
-        )
-        .await;
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// In which state of a breaker a call began.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    generation: Generation,
-    /// Of a probe.
-    token: Option<ProbeToken>,
-}
-
-/// The right to make one call. Dropped without an end (the caller went away), it tells nothing; a
-/// probe's lease then runs out.
-#[must_use = "a call that is not reported teaches the breaker nothing"]
-pub struct Pass<'a> {
-    guard: &'a Guard,
-    shared: Option<Entry>,
-    own: Option<Entry>,
-}
-
-impl Pass<'_> {
-    /// Reports how the call ended: a failure, and all of a probe, at once; what was good rides
-    /// along with the next look.
-    pub async fn end(self, verdict: Verdict) {
-        let Self { guard, shared, own } = self;
-        if let (Some((store, breaker)), Some(entry)) = (&guard.own, own) {
-            let reply = store.step(&breaker.report(outcomes(entry, verdict), entry.token));
-            guard.tell(
-                read(&reply).and_then(|answer| answer.transition),
-                "this instance",
-            );
-        }
-        let (Some((kv, breaker)), Some(entry)) = (&guard.shared, shared) else {
-            return;
-        };
-        match (verdict, entry.token) {
-            (Verdict::Unknown, None) => {}
-            (Verdict::Good, None) => guard.let_wait(entry.generation),
-            (_, token) => drop(
-                guard
-                    .ask(
-                        kv,
-                        &breaker.report(outcomes(entry, verdict), token),
-                        Delivery::Required,
-                    )
-                    .await,
-            ),
+        if start.token.is_some() {
+            let report = breaker.report(start.outcomes(CallOutcome::Unknown), start.token);
+            self.ask(kv, &report, Delivery::Required).await;
         }
     }
 }
 
-fn outcomes(entry: Entry, verdict: Verdict) -> Outcomes {
-    let one = |wanted| u32::from(verdict == wanted);
-    let (good, slow, failed) = (one(Verdict::Good), one(Verdict::Slow), one(Verdict::Failed));
-    Outcomes {
-        generation: entry.generation,
-        good,
-        slow,
-        failed,
+fn read(reply: &[i64]) -> Option<BreakerReply> {
+    BreakerReply::read(reply).or_degraded(WHAT)
+}
+
+/// When a refused call may be tried again.
+fn retry_after(status: BreakerStatus) -> Duration {
+    match status {
+        BreakerStatus::Open { retry_after }
+        | BreakerStatus::HalfOpen(Probe::Taken(retry_after)) => retry_after,
+        BreakerStatus::Closed | BreakerStatus::HalfOpen(Probe::Free | Probe::Yours(_)) => {
+            Duration::from_secs(1)
+        }
     }
 }
 
-fn read(reply: &[i64]) -> Option<Answer> {
-    Answer::read(reply).or_degraded(WHAT)
-}
-
-fn state(standing: Standing) -> BreakerState {
-    match standing {
-        Standing::Closed => BreakerState::Closed,
-        Standing::Open { .. } => BreakerState::Open,
-        Standing::HalfOpen(_) => BreakerState::HalfOpen,
+fn state(status: BreakerStatus) -> BreakerState {
+    match status {
+        BreakerStatus::Closed => BreakerState::Closed,
+        BreakerStatus::Open { .. } => BreakerState::Open,
+        BreakerStatus::HalfOpen(_) => BreakerState::HalfOpen,
     }
 }
 

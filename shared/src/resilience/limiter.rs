@@ -1,4 +1,4 @@
-//! The limits as configured: where buckets are charged, and what becomes of a request that can't
+//! The limits as configured: where buckets are charged, and what happens to a request that can't
 //! pay.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -6,7 +6,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use thiserror::Error;
 
 use super::rate_limit::{
-    Charge, Decision, Denials, Identity, Mode, Policy, Price, policies_field, standings_field,
+    Charge, Cost, Decision, Denials, Identity, Mode, Policy, PolicyError, policies_field,
+    standings_field,
 };
 use crate::{
     clock::Clock,
@@ -23,76 +24,79 @@ const WHAT: &str = "rate limit";
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A login, by address.
-    pub login: Option<Price>,
+    pub login: Option<Cost>,
     /// What a failed login costs on top of it.
-    pub failed_login: Option<Price>,
-    /// A request of a signed-in user, by user.
-    pub user: Option<Price>,
+    pub failed_login: Option<Cost>,
+    /// A request of an authenticated user, by user.
+    pub user: Option<Cost>,
     /// A refresh, by session.
-    pub refresh: Option<Price>,
+    pub refresh: Option<Cost>,
     /// A request without a valid token, by address.
-    pub guest: Option<Price>,
+    pub guest: Option<Cost>,
     /// A sealed body, by address.
-    pub sealed: Option<Price>,
+    pub sealed: Option<Cost>,
 }
 
 impl Limits {
-    /// Prices as `settings` say; those that can't be are problems of `env`.
+    /// Costs as `settings` say; impossible ones are errors of `env`.
     #[must_use]
     pub fn new(settings: &LimitSettings, env: &Env) -> Self {
-        let price = |name, variable, limit: Option<Limit>| {
-            limit.and_then(|limit| price(env, (name, variable), limit, 1))
+        let one = |name, variable, limit: Option<Limit>| {
+            limit.and_then(|limit| cost(env, variable, policy(name, limit), limit, 1))
         };
-        let surcharge = settings.login_failure_cost - 1;
-        let failed = settings.login.filter(|_| surcharge > 0);
-        let failed = failed.and_then(|login| price_of_failure(env, login, surcharge));
         Self {
-            login: price("login", "RATE_LIMIT_LOGIN", settings.login),
-            failed_login: failed,
-            user: price("user", "RATE_LIMIT_USER", settings.user),
-            refresh: price("refresh", "RATE_LIMIT_REFRESH", settings.refresh),
-            guest: price("guest", "RATE_LIMIT_GUEST", settings.guest),
-            sealed: price("sealed", "RATE_LIMIT_SEALED", settings.sealed),
+            login: one("login", "RATE_LIMIT_LOGIN", settings.login),
+            failed_login: surcharge(env, settings),
+            user: one("user", "RATE_LIMIT_USER", settings.user),
+            refresh: one("refresh", "RATE_LIMIT_REFRESH", settings.refresh),
+            guest: one("guest", "RATE_LIMIT_GUEST", settings.guest),
+            sealed: one("sealed", "RATE_LIMIT_SEALED", settings.sealed),
         }
     }
 }
 
-fn price_of_failure(env: &Env, login: Limit, surcharge: u32) -> Option<Price> {
-    let price = price(
-        env,
-        ("login", "RATE_LIMIT_LOGIN_FAILURE_COST"),
-        login,
-        surcharge,
-    )?;
-    // What would only be counted must not be taken either.
-    Some(price.with_mode(Mode::Debit)).filter(|_| !login.shadow)
+/// What a failed login costs beyond the one unit that every login costs.
+fn surcharge(env: &Env, settings: &LimitSettings) -> Option<Cost> {
+    let login = settings.login?;
+    let units = settings.login_failure_cost - 1;
+    // In shadow mode nothing is taken.
+    if units == 0 || login.shadow {
+        return None;
+    }
+    let policy = policy("login", login);
+    let cost = cost(env, "RATE_LIMIT_LOGIN_FAILURE_COST", policy, login, units)?;
+    Some(cost.with_mode(Mode::Debit))
 }
 
-fn price(
+fn policy(name: &'static str, limit: Limit) -> Result<Policy, PolicyError> {
+    Policy::new(name, limit.burst, limit.count, limit.per)
+}
+
+fn cost(
     env: &Env,
-    (name, variable): (&'static str, &'static str),
+    variable: &'static str,
+    policy: Result<Policy, PolicyError>,
     limit: Limit,
-    cost: u32,
-) -> Option<Price> {
-    let price = Policy::new(name, limit.burst, limit.count, limit.per)
-        .and_then(|policy| policy.price(cost));
-    let price = price
+    units: u32,
+) -> Option<Cost> {
+    let cost = policy
+        .and_then(|policy| policy.cost(units))
         .map_err(|error| env.problem(variable, error.to_string()))
         .ok()?;
     Some(if limit.shadow {
-        price.with_mode(Mode::Shadow)
+        cost.with_mode(Mode::Shadow)
     } else {
-        price
+        cost
     })
 }
 
-/// A request asks for more than it may.
+/// A request exceeds a rate limit.
 #[derive(Debug, Clone, Error)]
 #[error("rate limit {policies} exceeded")]
 pub struct Denied {
-    /// The names of the policies that it can't pay.
+    /// The names of the policies that it exceeds.
     policies: String,
-    /// When it could.
+    /// When it may be repeated.
     pub retry_after: Duration,
 }
 
@@ -101,34 +105,34 @@ pub struct Denied {
 pub struct Limiter(Arc<Inner>);
 
 struct Inner {
-    /// The buckets that instances share, where they share any.
+    /// The buckets that instances share, if any.
     shared: Option<Kv>,
     /// The buckets of this instance, for when the shared ones are out of reach.
-    own: MemoryStore,
+    local: MemoryStore,
     denials: Denials,
 }
 
 impl Limiter {
-    /// A limiter of the buckets in `shared`; without it, of this instance's own.
+    /// A limiter of the buckets in `shared`; without it, of this instance alone.
     #[must_use]
     pub fn new(shared: Option<Kv>, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             shared,
-            own: MemoryStore::new(clock.clone()),
+            local: MemoryStore::new(clock.clone()),
             denials: Denials::new(clock),
         }))
     }
 
-    /// What `identity` has to pay, to be taken to shared state together with other questions.
+    /// What `identity` has to pay, to be taken to shared state together with other calls.
     ///
     /// # Errors
     /// [`Denied`] when it is known without asking that it can't.
-    pub fn ticket(&self, identity: Identity, price: Option<Price>) -> Result<Ticket, Denied> {
-        let charge = price.map(|price| Charge::new(identity, vec![price]));
+    pub fn ticket(&self, identity: Identity, cost: Option<Cost>) -> Result<Ticket, Denied> {
+        let charge = cost.map(|cost| Charge::new(identity, vec![cost]));
         if let Some(charge) = &charge
             && let Some(decision) = self.0.denials.recall(charge)
         {
-            announce(charge, &decision);
+            report(charge, &decision);
             return Err(denied(&decision));
         }
         Ok(Ticket {
@@ -137,35 +141,35 @@ impl Limiter {
         })
     }
 
-    /// Lets whoever is at `address` pay, in a round trip of its own; nobody pays where the platform
-    /// names none.
+    /// Charges the client at `address`, in a round trip of its own; without an address nothing is
+    /// charged.
     ///
     /// # Errors
     /// [`Denied`] when it can't.
     pub async fn charge_address(
         &self,
         address: Option<IpAddr>,
-        price: Option<Price>,
+        cost: Option<Cost>,
     ) -> Result<(), Denied> {
-        self.charge_address_beside(address, price, None)
+        self.charge_address_with(address, cost, None)
             .await
             .map(drop)
     }
 
-    /// The same, and takes the step `beside` in the same round trip. Its reply, unless it could not
+    /// The same, and takes `step` in the same round trip. Its reply, unless it could not
     /// be taken.
     ///
     /// # Errors
     /// [`Denied`] when the address can't pay. The step is taken all the same, unless that was known
     /// before.
-    pub async fn charge_address_beside(
+    pub async fn charge_address_with(
         &self,
         address: Option<IpAddr>,
-        price: Option<Price>,
-        beside: Option<&dyn Step>,
+        cost: Option<Cost>,
+        step: Option<&dyn Step>,
     ) -> Result<Option<Vec<i64>>, Denied> {
         let ticket = match address {
-            Some(address) => self.ticket(Identity::Address(address), price)?,
+            Some(address) => self.ticket(Identity::Address(address), cost)?,
             None => Ticket {
                 limiter: self.clone(),
                 charge: None,
@@ -173,10 +177,10 @@ impl Limiter {
         };
         let pays = ticket.step().is_some();
         let mut replies = self
-            .ask(&ticket.step().into_iter().chain(beside).collect::<Vec<_>>())
+            .ask(&ticket.step().into_iter().chain(step).collect::<Vec<_>>())
             .await
             .into_iter();
-        ticket.settle(if pays { replies.next().flatten() } else { None })?;
+        ticket.apply(if pays { replies.next().flatten() } else { None })?;
         Ok(replies.next().flatten())
     }
 
@@ -208,20 +212,22 @@ impl Ticket {
         self.charge.as_ref().map(|charge| charge as &dyn Step)
     }
 
-    /// What came of it. `None`: the step was not taken, so this instance's own bucket pays.
+    /// Applies the reply to the step. `None`: the step was not taken, so this instance's own bucket
+    /// is charged.
     ///
     /// # Errors
-    /// [`Denied`] when the bucket can't.
-    pub fn settle(self, reply: Option<Vec<i64>>) -> Result<(), Denied> {
+    /// [`Denied`] when the bucket can't pay.
+    pub fn apply(self, reply: Option<Vec<i64>>) -> Result<(), Denied> {
         let Some(charge) = &self.charge else {
             return Ok(());
         };
         let inner = &self.limiter.0;
         let known = reply.and_then(|reply| charge.decision(&reply).or_degraded(WHAT));
-        let Some(decision) = known.or_else(|| charge.decision(&inner.own.step(charge)).ok()) else {
+        let Some(decision) = known.or_else(|| charge.decision(&inner.local.step(charge)).ok())
+        else {
             return Ok(());
         };
-        announce(charge, &decision);
+        report(charge, &decision);
         if decision.is_admitted() {
             return Ok(());
         }
@@ -230,8 +236,8 @@ impl Ticket {
     }
 }
 
-/// Tells client and operator how the buckets stand.
-fn announce(charge: &Charge, decision: &Decision) {
+/// Reports the buckets to client and operator.
+fn report(charge: &Charge, decision: &Decision) {
     for denial in decision.shadow_denials() {
         tracing::info!(
             request_id = request::id(),
@@ -239,8 +245,8 @@ fn announce(charge: &Charge, decision: &Decision) {
             "a rate limit in shadow mode"
         );
     }
-    for price in charge.prices() {
-        let name = price.policy().name();
+    for cost in charge.costs() {
+        let name = cost.policy().name();
         if decision
             .denials()
             .any(|denial| denial.policy().name() == name)
@@ -251,7 +257,7 @@ fn announce(charge: &Charge, decision: &Decision) {
         }
     }
     let fields = RateLimitFields {
-        policies: policies_field(charge.prices()),
+        policies: policies_field(charge.costs()),
         standings: standings_field(decision),
     };
     request::note(|notes| notes.rate_limit = Some(fields));

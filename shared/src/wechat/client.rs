@@ -18,16 +18,15 @@ use crate::{
     request::deadline,
     resilience::{
         bulkhead::Bulkhead,
-        guard::{Guard, Verdict},
+        guard::{CallOutcome, Guard},
         retry::{Retries, RetryPolicy},
     },
     telemetry::metrics,
 };
 
-/// What WeChat is called where it is one upstream among others: in metrics, and as a circuit
-/// breaker.
+/// The name of WeChat as an upstream: in metrics, and of its circuit breaker.
 pub const WECHAT: &str = "wechat";
-/// Once more, soon: people wait for the answer.
+/// One more try, soon: a person waits for the answer.
 const RETRY: RetryPolicy = RetryPolicy {
     attempts: 2,
     first_pause: Duration::from_millis(100),
@@ -45,19 +44,19 @@ pub struct WeChat {
     apps: Vec<(AppId, SecretString)>,
     timeout: Duration,
     slow_call: Duration,
-    /// Those under way.
+    /// The calls under way.
     calls: Bulkhead,
     guard: Guard,
     retries: Retries,
 }
 
-/// What keeps calls to WeChat from doing harm, to it and to us.
+/// What limits calls to WeChat.
 pub struct Protection {
     /// The circuit breaker.
     pub guard: Guard,
-    /// From this on a call is slow.
+    /// A call that takes this long is slow.
     pub slow_call: Duration,
-    /// For the pauses between two tries.
+    /// Jitters the pauses between two tries.
     pub random: Random,
 }
 
@@ -190,29 +189,35 @@ impl WeChat {
             .await
     }
 
-    /// Sends it if the circuit breaker lets it pass, and tells the breaker how that went.
+    /// Sends it if the circuit breaker admits it, and reports the outcome.
     async fn guarded<T: DeserializeOwned>(
         &self,
         api: &Api,
         request: RequestBuilder,
     ) -> Result<T, WeChatError> {
-        let pass = self.guard.enter().await?;
+        let permit = self.guard.acquire().await?;
         let (start, allowed) = (Instant::now(), deadline::cap(self.timeout));
         let outcome = self.attempt(api, request).await;
-        pass.end(self.verdict(outcome.as_ref().err(), start.elapsed(), allowed))
+        permit
+            .end(self.outcome_of(outcome.as_ref().err(), start.elapsed(), allowed))
             .await;
         outcome
     }
 
     /// An answer is an answer, whatever it says; but a call that the request's deadline cut short
     /// proves nothing.
-    fn verdict(&self, error: Option<&WeChatError>, took: Duration, allowed: Duration) -> Verdict {
+    fn outcome_of(
+        &self,
+        error: Option<&WeChatError>,
+        took: Duration,
+        allowed: Duration,
+    ) -> CallOutcome {
         let cut_short = allowed < self.timeout.min(self.slow_call);
         match error {
-            Some(WeChatError::Timeout) if cut_short => Verdict::Unknown,
-            Some(error) if error.is_failure() => Verdict::Failed,
-            _ if took >= self.slow_call => Verdict::Slow,
-            _ => Verdict::Good,
+            Some(WeChatError::Timeout) if cut_short => CallOutcome::Unknown,
+            Some(error) if error.is_failure() => CallOutcome::Failed,
+            _ if took >= self.slow_call => CallOutcome::Slow,
+            _ => CallOutcome::Good,
         }
     }
 
@@ -239,7 +244,7 @@ impl WeChat {
 
     /// The answer's body and errcode.
     async fn exchange(&self, request: RequestBuilder) -> Result<(Vec<u8>, i64), WeChatError> {
-        // No longer than the request that wants to know.
+        // No longer than the request that needs it.
         let request = request.timeout(deadline::cap(self.timeout));
         let answer = request.send().await.map_err(WeChatError::transport)?;
         let status = answer.status();
@@ -251,7 +256,7 @@ impl WeChat {
         Ok((body, errcode))
     }
 
-    /// The AppSecret; of an app that is not ours an empty one, which WeChat refuses.
+    /// The AppSecret; empty for an app that is not ours, which WeChat refuses.
     pub(super) fn secret(&self, app_id: &AppId) -> &str {
         self.apps
             .iter()
@@ -275,8 +280,8 @@ async fn read_limited(mut answer: reqwest::Response) -> Result<Vec<u8>, WeChatEr
 
 /// Answers are objects; serde would take an array for one, its fields in order.
 ///
-/// `serde_json`'s errors about data quote the value, which can be a session key: only where it
-/// stood is told.
+/// `serde_json`'s errors about data quote the value, which can be a session key: only its position
+/// is reported.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(WeChatError::Unreadable("not a JSON object".into()));

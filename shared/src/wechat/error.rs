@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::resilience::{bulkhead::AtCapacity, guard::Refused};
+use crate::resilience::{bulkhead::AtCapacity, guard::CircuitOpen};
 
 /// Why WeChat did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -17,13 +17,13 @@ pub enum WeChatError {
     /// else's.
     #[error("WeChat: the phone code is wrong, used, expired or of another user")]
     PhoneCodeInvalid,
-    /// 40226: WeChat holds this user for high-risk.
+    /// 40226: WeChat considers this user high-risk.
     #[error("WeChat: the user is blocked as high-risk")]
     UserBlocked,
     /// 87007, 87009: WeChat has replaced or ended the `session_key`.
     #[error("WeChat: the session_key is not the current one")]
     SessionKeyStale,
-    /// 40001, 40014, 42001: the access token is not good any more.
+    /// 40001, 40014, 42001: the access token is no longer valid.
     #[error("WeChat: the access token is stale (errcode {0})")]
     AccessTokenStale(i64),
     /// 61010: the user was not in the mini-program within the last two hours.
@@ -43,8 +43,8 @@ pub enum WeChatError {
     TooManyInFlight(#[from] AtCapacity),
     /// The circuit breaker is open: the request was not sent.
     #[error(transparent)]
-    CircuitOpen(#[from] Refused),
-    /// AppID or AppSecret is wrong, or the like: ours to repair.
+    CircuitOpen(#[from] CircuitOpen),
+    /// AppID, AppSecret or another setting of ours is wrong.
     #[error("WeChat refuses our configuration (errcode {errcode}): {remedy}")]
     Misconfigured {
         /// WeChat's code.
@@ -86,7 +86,7 @@ impl WeChatError {
         )
     }
 
-    /// Whether WeChat did not answer, or not usably: a failure in the eyes of the circuit breaker.
+    /// Whether WeChat did not answer, or not usably: a failure for the circuit breaker.
     pub(super) fn is_failure(&self) -> bool {
         match self {
             Self::Connect(_)
@@ -99,8 +99,7 @@ impl WeChatError {
         }
     }
 
-    /// Whether another try may succeed and does no harm, where a call may be carried out twice or
-    /// else never left.
+    /// Whether another try may succeed without harm: the call never left, or it is `idempotent`.
     pub(super) fn is_transient(&self, idempotent: bool) -> bool {
         matches!(self, Self::Connect(_))
             || (idempotent && self.is_failure() && !matches!(self, Self::Timeout))

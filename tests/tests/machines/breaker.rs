@@ -10,8 +10,8 @@ use shared::{
     kv::{Delivery, Kv, MemoryStore, Micros, RedisStore, Step},
     random::Random,
     resilience::breaker::{
-        Answer, Breaker, BreakerStep, Force, Generation, InstanceId, LUA, Outcomes, Probe,
-        ProbeToken, Standing,
+        Breaker, BreakerReply, BreakerStatus, BreakerStep, Force, Generation, InstanceId, LUA,
+        Outcomes, Probe, ProbeToken,
     },
 };
 
@@ -23,11 +23,11 @@ const INSTANCES: usize = 12;
 #[derive(Debug, Clone)]
 enum Event {
     Pass(Micros),
-    /// The time that the last answer said to wait, and this much more.
+    /// The time that the last reply said to wait, and this much more.
     Wait(Micros),
     /// An instance looks, acquires or reports.
     Call(usize, Call, [u32; 3], Began),
-    /// The last step again: its answer was lost.
+    /// The last step again: its reply was lost.
     Again,
     Force(Force),
     Garbage(Vec<u8>),
@@ -37,7 +37,7 @@ enum Event {
 
 #[derive(Debug, Clone, Copy)]
 enum Call {
-    Look,
+    Check,
     Acquire,
     Report,
     /// Whoever got the probe last reports it.
@@ -49,9 +49,9 @@ enum Call {
 /// Which generation the calls began in.
 #[derive(Debug, Clone, Copy)]
 enum Began {
-    /// That of the last answer that anybody got.
+    /// That of the last reply that anybody got.
     Now,
-    /// That of the last answer that this instance got.
+    /// That of the last reply that this instance got.
     Known,
     /// None that ever was.
     Never,
@@ -59,7 +59,7 @@ enum Began {
 
 fn event() -> impl Strategy<Value = Event> {
     let call = prop_oneof![
-        2 => Just(Call::Look),
+        2 => Just(Call::Check),
         4 => Just(Call::Acquire),
         3 => Just(Call::Report),
         6 => Just(Call::Probed),
@@ -149,7 +149,7 @@ struct Play<'a> {
     /// Who got the probe last.
     prober: usize,
     last: Option<BreakerStep>,
-    answer: Option<Answer>,
+    reply: Option<BreakerReply>,
     seen: &'a RefCell<BTreeMap<String, u32>>,
 }
 
@@ -175,12 +175,14 @@ impl Play<'_> {
     }
 
     fn wait(&self) -> Micros {
-        let time = match self.answer.map(|answer| answer.standing) {
+        let time = match self.reply.map(|reply| reply.status) {
             Some(
-                Standing::Open { retry_after: time }
-                | Standing::HalfOpen(Probe::Taken(time) | Probe::Yours(time)),
+                BreakerStatus::Open { retry_after: time }
+                | BreakerStatus::HalfOpen(Probe::Taken(time) | Probe::Yours(time)),
             ) => time,
-            Some(Standing::Closed | Standing::HalfOpen(Probe::Free)) | None => Duration::ZERO,
+            Some(BreakerStatus::Closed | BreakerStatus::HalfOpen(Probe::Free)) | None => {
+                Duration::ZERO
+            }
         };
         i64::try_from(time.as_micros()).unwrap()
     }
@@ -188,10 +190,10 @@ impl Play<'_> {
     fn call(&mut self, who: usize, call: Call, [good, slow, failed]: [u32; 3], began: Began) {
         let generation = match began {
             Began::Now => self
-                .answer
-                .map_or(Generation::default(), |answer| answer.generation),
+                .reply
+                .map_or(Generation::default(), |reply| reply.generation),
             Began::Known => self.fleet[who].known,
-            Began::Never => Answer::read(&[0, 77_777, 0, 0]).unwrap().generation,
+            Began::Never => BreakerReply::read(&[0, 77_777, 0, 0]).unwrap().generation,
         };
         let outcomes = Outcomes {
             generation,
@@ -209,7 +211,7 @@ impl Play<'_> {
         }
         let Instance { breaker, token, .. } = &self.fleet[who];
         let step = match call {
-            Call::Look => breaker.look(outcomes),
+            Call::Check => breaker.check(outcomes),
             Call::Acquire => breaker.acquire(*token, outcomes),
             Call::Report => breaker.report(outcomes, None),
             Call::Probed => breaker.report(outcomes, Some(*token)),
@@ -218,20 +220,20 @@ impl Play<'_> {
             }
         };
         self.step(step);
-        let answer = self.answer.unwrap();
-        self.fleet[who].known = answer.generation;
-        if matches!(answer.standing, Standing::HalfOpen(Probe::Yours(_))) {
+        let reply = self.reply.unwrap();
+        self.fleet[who].known = reply.generation;
+        if matches!(reply.status, BreakerStatus::HalfOpen(Probe::Yours(_))) {
             self.prober = who;
         }
     }
 
     fn step(&mut self, step: BreakerStep) {
-        let reply = self.twin.step(&step);
-        let answer = Answer::read(&reply).unwrap();
+        let numbers = self.twin.step(&step);
+        let reply = BreakerReply::read(&numbers).unwrap();
         let mut seen = self.seen.borrow_mut();
-        *seen.entry(format!("standing {}", reply[0])).or_default() += 1;
-        *seen.entry(format!("{:?}", answer.transition)).or_default() += 1;
-        self.answer = Some(answer);
+        *seen.entry(format!("status {}", numbers[0])).or_default() += 1;
+        *seen.entry(format!("{:?}", reply.transition)).or_default() += 1;
+        self.reply = Some(reply);
         self.last = Some(step);
     }
 
@@ -270,7 +272,7 @@ fn the_breaker_is_the_same_in_rust_and_in_lua() {
             random,
             prober: 0,
             last: None,
-            answer: None,
+            reply: None,
             seen: &seen,
         };
         for event in events {
@@ -281,7 +283,7 @@ fn the_breaker_is_the_same_in_rust_and_in_lua() {
     let all = ["Some(Opened)", "Some(Reopened)", "Some(Recovered)"].map(str::to_owned);
     for what in all
         .into_iter()
-        .chain((0..5).map(|standing| format!("standing {standing}")))
+        .chain((0..5).map(|status| format!("status {status}")))
     {
         assert!(
             seen.get(&what).is_some_and(|count| *count > 40),
@@ -343,7 +345,7 @@ fn the_edges_of_what_can_be_stored_are_the_same() {
         &random,
     );
     let Instance { breaker, token, .. } = &fleet[0];
-    let generation = Answer::read(&[0, 7, 0, 0]).unwrap().generation;
+    let generation = BreakerReply::read(&[0, 7, 0, 0]).unwrap().generation;
     let [good, bad] = [(1, 0), (0, 1)].map(|(good, failed)| Outcomes {
         generation,
         good,
@@ -351,7 +353,7 @@ fn the_edges_of_what_can_be_stored_are_the_same() {
         slow: 0,
     });
     let steps = [
-        breaker.look(good),
+        breaker.check(good),
         breaker.report(bad, None),
         breaker.report(bad, Some(*token)),
         breaker.acquire(*token, Outcomes::default()),
@@ -396,12 +398,12 @@ async fn what_one_instance_sees_open_is_open_for_all() {
         }
         let reply = kv
             .step(
-                &fleet[2].breaker.look(Outcomes::default()),
+                &fleet[2].breaker.check(Outcomes::default()),
                 Delivery::BestEffort,
             )
             .await
             .unwrap();
-        let Standing::Open { retry_after } = Answer::read(&reply).unwrap().standing else {
+        let BreakerStatus::Open { retry_after } = BreakerReply::read(&reply).unwrap().status else {
             panic!("{reply:?}")
         };
         assert!(
@@ -418,7 +420,7 @@ fn the_step_says_which_key_it_needs() {
         panic!()
     };
     assert_eq!(
-        instance.breaker.look(Outcomes::default()).keys(),
+        instance.breaker.check(Outcomes::default()).keys(),
         ["{brk:wechat}"]
     );
 }

@@ -35,12 +35,12 @@ fn charge() -> Charge {
         )
         .unwrap()
     };
-    let prices = [
+    let costs = [
         policy("narrow", BURST, NARROW),
         policy("wide", 100_000, WIDE),
     ]
-    .map(|policy| policy.price(1).unwrap());
-    Charge::new(Identity::Address([203, 0, 113, 7].into()), prices.into())
+    .map(|policy| policy.cost(1).unwrap());
+    Charge::new(Identity::Address([203, 0, 113, 7].into()), costs.into())
 }
 
 /// A store that waits for its answer: with a lost one, nobody could know what was admitted.

@@ -18,7 +18,7 @@ enum Event {
     Pass(Micros),
     /// A request comes exactly when the last one was told to, or this much later.
     Return(Micros),
-    /// A price for each policy, if it is asked at all: a part of its burst in percent, and how it
+    /// A cost for each policy, if it is asked at all: a part of its burst in percent, and how it
     /// is meant.
     Ask(Vec<Option<(u32, Mode)>>),
     /// The same again: the first answer was lost.
@@ -30,7 +30,7 @@ fn event() -> impl Strategy<Value = Event> {
     let mode =
         prop_oneof![6 => Just(Mode::Enforced), 1 => Just(Mode::Shadow), 1 => Just(Mode::Debit)];
     let cost = prop_oneof![3 => Just(0u32), 3 => 0..=40u32, 1 => Just(100)];
-    let price = prop_oneof![1 => Just(None), 4 => (cost, mode).prop_map(Some)];
+    let cost = prop_oneof![1 => Just(None), 4 => (cost, mode).prop_map(Some)];
     let number = prop_oneof![
         1_799_999_000_000_000..1_800_001_000_000_000i64,
         Just(i64::from(i32::MAX)),
@@ -50,7 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
         Just(86_400_000_000)
     ];
     prop_oneof![
-        10 => vec(price, NAMES.len()).prop_map(Event::Ask),
+        10 => vec(cost, NAMES.len()).prop_map(Event::Ask),
         1 => Just(Event::AskAgain),
         4 => step.clone().prop_map(Event::Pass),
         1 => step.prop_map(|step| Event::Pass(-step)),
@@ -75,12 +75,12 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
 }
 
 fn charge(policies: &[Policy], asked: &[Option<(u32, Mode)>]) -> Charge {
-    let prices = policies.iter().zip(asked).filter_map(|(policy, asked)| {
+    let costs = policies.iter().zip(asked).filter_map(|(policy, asked)| {
         let (percent, mode) = (*asked)?;
         let cost = (policy.burst() * percent / 100).max(1);
-        Some(policy.price(cost).unwrap().with_mode(mode))
+        Some(policy.cost(cost).unwrap().with_mode(mode))
     });
-    Charge::new(Identity::Address([203, 0, 113, 7].into()), prices.collect())
+    Charge::new(Identity::Address([203, 0, 113, 7].into()), costs.collect())
 }
 
 #[derive(Default)]

@@ -250,7 +250,7 @@ async fn take_the_probe(world: &World, redis: &mut redis::aio::MultiplexedConnec
         kv::Step,
         random::Random,
         resilience::breaker::{
-            Answer, Breaker, InstanceId, LUA, Outcomes, Probe, ProbeToken, Standing,
+            Breaker, BreakerReply, BreakerStatus, InstanceId, LUA, Outcomes, Probe, ProbeToken,
         },
     };
     let (settings, random) = (BreakerSettings::read(&world.env()), Random::System);
@@ -267,10 +267,10 @@ async fn take_the_probe(world: &World, redis: &mut redis::aio::MultiplexedConnec
     let mut call = script.prepare_invoke();
     call.key(step.keys()).arg(step.arguments());
     let reply: Vec<i64> = call.invoke_async(redis).await.unwrap();
-    let answer = Answer::read(&reply).unwrap();
+    let reply = BreakerReply::read(&reply).unwrap();
     assert!(
-        matches!(answer.standing, Standing::HalfOpen(Probe::Yours(_))),
-        "{answer:?}"
+        matches!(reply.status, BreakerStatus::HalfOpen(Probe::Yours(_))),
+        "{reply:?}"
     );
 }
 

@@ -1,11 +1,11 @@
-//! What a breaker does, as a pure function of its state, the time and what it is told.
+//! What a breaker does, as a pure function of its record, the time and the input.
 //!
 //! The clock is the store's, but even that one can be set back. A moment that is further away than
-//! it can have been set counts as past, so that nothing holds for ever; one that is nearer holds.
+//! it can have been set counts as past, so that nothing lasts for ever.
 
 use super::{
-    rules::Rules,
-    state::{Lease, MAX_STREAK, Phase, State},
+    rules::{MAX_FORCED, Rules},
+    state::{BreakerRecord, Lease, MAX_STREAK, StoredState},
     window::{Calls, LENGTH},
 };
 use crate::kv::Micros;
@@ -22,14 +22,12 @@ pub(super) const RECOVERED: i64 = 3;
 
 const SECOND: Micros = 1_000_000;
 const WINDOW: Micros = LENGTH * SECOND;
-/// By so much the clock may be set back without a probe or an open time ending early.
+/// The clock may be set back by this much without a probe or an open time ending early.
 const SLACK: Micros = WINDOW;
-/// The longest forced state.
-pub(super) const FORCED: Micros = 7 * 24 * 3600 * SECOND;
 /// Random numbers for jitter go up to this, which makes an open time longer by a fifth.
 pub(super) const MAX_JITTER: i64 = 1000;
 
-/// What the machine is told. Everything is a whole number, so that it goes to the script as it is.
+/// The input of a step. Everything is a whole number, so that it goes to the script as it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Input {
     pub(super) call: Call,
@@ -42,13 +40,13 @@ pub(super) struct Input {
     /// Of the caller's probe; 0 for none.
     pub(super) token: i64,
     /// For how long a state is forced.
-    pub(super) life: Micros,
+    pub(super) ttl: Micros,
 }
 
-/// What the machine is asked for.
+/// The kinds of step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
-    Look = 0,
+    Check = 0,
     Acquire = 1,
     Report = 2,
     ForceOpen = 3,
@@ -56,18 +54,18 @@ pub(super) enum Call {
     Reset = 5,
 }
 
-/// What came of it.
+/// What a step changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing is to be stored.
     Nothing,
     /// The state has changed.
     Changed,
-    /// It has changed to another phase.
-    Moved(i64),
+    /// It has changed to another state.
+    Transitioned(i64),
 }
 
-impl State {
+impl BreakerRecord {
     /// Takes one step, and says what has changed.
     pub(super) fn step(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
         self.end_force(now);
@@ -75,41 +73,44 @@ impl State {
             Call::Acquire if self.is_half_open(now, rules) => {
                 self.take_lease(now, rules, input.token)
             }
-            Call::Report if self.is_probe(input) => self.settle(now, rules, input),
-            Call::Look | Call::Acquire | Call::Report => self.absorb(now, rules, input),
-            Call::ForceOpen => self.force(Phase::ForcedOpen, now + input.life),
-            Call::ForceClosed => self.force(Phase::ForcedClosed, now + input.life),
-            Call::Reset => self.force(Phase::Closed, now),
+            Call::Report if self.is_probe(input) => self.end_probe(now, rules, input),
+            Call::Check | Call::Acquire | Call::Report => self.count_calls(now, rules, input),
+            Call::ForceOpen => self.force(StoredState::ForcedOpen, now + input.ttl),
+            Call::ForceClosed => self.force(StoredState::ForcedClosed, now + input.ttl),
+            Call::Reset => self.force(StoredState::Closed, now),
         }
     }
 
-    /// Where the breaker stands for the holder of `token`, and how long that holds at the most.
-    pub(super) fn standing(&self, now: Micros, rules: &Rules, token: i64) -> (i64, Micros) {
-        match self.phase {
-            Phase::Closed | Phase::ForcedClosed => (CLOSED, 0),
-            Phase::ForcedOpen => (OPEN, self.at - now),
-            Phase::Open if !self.is_half_open(now, rules) => (OPEN, self.at - now),
-            Phase::Open if !self.is_leased(now, rules) => (PROBE_FREE, 0),
-            Phase::Open if self.lease.token == token => (PROBE_YOURS, self.lease.until - now),
-            Phase::Open => (PROBE_TAKEN, self.lease.until - now),
+    /// The status for the holder of `token`, and how long it lasts at most.
+    pub(super) fn status(&self, now: Micros, rules: &Rules, token: i64) -> (i64, Micros) {
+        match self.state {
+            StoredState::Closed | StoredState::ForcedClosed => (CLOSED, 0),
+            StoredState::ForcedOpen => (OPEN, self.at - now),
+            StoredState::Open if !self.is_half_open(now, rules) => (OPEN, self.at - now),
+            StoredState::Open if !self.is_leased(now, rules) => (PROBE_FREE, 0),
+            StoredState::Open if self.lease.token == token => (PROBE_YOURS, self.lease.until - now),
+            StoredState::Open => (PROBE_TAKEN, self.lease.until - now),
         }
     }
 
-    /// How long the state is to be remembered.
-    pub(super) fn life(&self, now: Micros, rules: &Rules) -> Micros {
-        match self.phase {
-            Phase::Closed if self.remembers_opening(now, rules) => {
+    /// How long the record has to be kept.
+    pub(super) fn ttl(&self, now: Micros, rules: &Rules) -> Micros {
+        match self.state {
+            StoredState::Closed if self.remembers_opening(now, rules) => {
                 WINDOW.max(self.at + rules.open_max - now)
             }
-            Phase::Closed => WINDOW,
-            Phase::Open if self.is_half_open(now, rules) => WINDOW + rules.open_max + rules.lease,
-            Phase::Open => self.at - now + WINDOW + rules.open_max + rules.lease,
-            Phase::ForcedOpen | Phase::ForcedClosed => self.at - now,
+            StoredState::Closed => WINDOW,
+            StoredState::Open if self.is_half_open(now, rules) => {
+                WINDOW + rules.open_max + rules.lease
+            }
+            StoredState::Open => self.at - now + WINDOW + rules.open_max + rules.lease,
+            StoredState::ForcedOpen | StoredState::ForcedClosed => self.at - now,
         }
     }
 
     fn is_half_open(&self, now: Micros, rules: &Rules) -> bool {
-        self.phase == Phase::Open && !is_ahead(self.at, now, rules.open_max + rules.open_max / 5)
+        self.state == StoredState::Open
+            && !is_ahead(self.at, now, rules.open_max + rules.open_max / 5)
     }
 
     fn is_leased(&self, now: Micros, rules: &Rules) -> bool {
@@ -121,17 +122,19 @@ impl State {
         self.streak > 0 && is_ahead(self.at + rules.open_max, now, rules.open_max)
     }
 
-    /// Even one whose lease has run out, as long as nobody else has taken it.
+    /// Even one whose lease has run out, as long as no other caller has taken it.
     fn is_probe(&self, input: &Input) -> bool {
-        self.phase == Phase::Open
+        self.state == StoredState::Open
             && input.token != 0
             && input.token == self.lease.token
             && input.generation == self.generation
     }
 
     fn end_force(&mut self, now: Micros) {
-        if matches!(self.phase, Phase::ForcedOpen | Phase::ForcedClosed)
-            && !is_ahead(self.at, now, FORCED)
+        if matches!(
+            self.state,
+            StoredState::ForcedOpen | StoredState::ForcedClosed
+        ) && !is_ahead(self.at, now, MAX_FORCED)
         {
             *self = Self {
                 generation: self.generation,
@@ -140,31 +143,30 @@ impl State {
         }
     }
 
-    /// Counts calls that began while it was closed as it is now, and opens when they were the last
-    /// straw.
-    fn absorb(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
-        if self.phase != Phase::Closed
+    /// Counts calls that began in this closed state, and opens when they reach the threshold.
+    fn count_calls(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
+        if self.state != StoredState::Closed
             || input.calls.total == 0
             || input.generation != self.generation
         {
             return Effect::Nothing;
         }
         self.window.count(now / SECOND, input.calls, input.instance);
-        if !self.window.is_sick(rules) {
+        if !rules.should_trip(self.window.totals()) {
             return Effect::Changed;
         }
         if !self.remembers_opening(now, rules) {
             self.streak = 0;
         }
         self.open(now, rules, input.jitter);
-        Effect::Moved(OPENED)
+        Effect::Transitioned(OPENED)
     }
 
     /// For the next open time, which doubles along the streak.
     fn open(&mut self, now: Micros, rules: &Rules, jitter: i64) {
         let time = (rules.open_min << self.streak).min(rules.open_max);
         *self = Self {
-            phase: Phase::Open,
+            state: StoredState::Open,
             generation: self.generation + 1,
             streak: (self.streak + 1).min(MAX_STREAK),
             at: now + time + time * jitter / (5 * MAX_JITTER),
@@ -185,10 +187,10 @@ impl State {
 
     /// The probe has ended: one bad call opens again, only good ones close, and none gives the
     /// lease back.
-    fn settle(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
+    fn end_probe(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
         if input.calls.bad() > 0 {
             self.open(now, rules, input.jitter);
-            return Effect::Moved(REOPENED);
+            return Effect::Transitioned(REOPENED);
         }
         if input.calls.total == 0 {
             self.lease = Lease::default();
@@ -200,12 +202,12 @@ impl State {
             at: now,
             ..Self::default()
         };
-        Effect::Moved(RECOVERED)
+        Effect::Transitioned(RECOVERED)
     }
 
-    fn force(&mut self, phase: Phase, at: Micros) -> Effect {
+    fn force(&mut self, state: StoredState, at: Micros) -> Effect {
         *self = Self {
-            phase,
+            state,
             generation: self.generation + 1,
             at,
             ..Self::default()

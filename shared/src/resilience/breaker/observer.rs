@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{
-    Answer, Breaker, BreakerError, Force, InstanceId, Outcomes, Probe, Snapshot, Standing,
+    Breaker, BreakerError, BreakerReply, BreakerStatus, Force, InstanceId, Outcomes, Probe,
+    Snapshot,
 };
 use crate::{
     config::BreakerSettings,
@@ -61,15 +62,15 @@ impl Observer {
 
     /// How it stands; none while the store is out of reach.
     pub async fn report(&self) -> Option<BreakerReport> {
-        self.look().await.or_degraded("circuit breaker")
+        self.inspect().await.or_degraded("circuit breaker")
     }
 
     /// The same.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached.
-    pub async fn look(&self) -> Result<BreakerReport, KvError> {
-        let look = self.breaker.look(Outcomes::default());
+    pub async fn inspect(&self) -> Result<BreakerReport, KvError> {
+        let look = self.breaker.check(Outcomes::default());
         let replies = self.kv.ask(&[&look], [self.breaker.key()]).await?;
         let [stored] = &replies.values;
         let reply = replies
@@ -77,7 +78,10 @@ impl Observer {
             .into_iter()
             .next()
             .unwrap_or_else(|| Err(KvError::unexpected("a breaker")))?;
-        Ok(self.describe(&Answer::read(&reply)?, Snapshot::read(stored.as_deref())))
+        Ok(self.describe(
+            &BreakerReply::read(&reply)?,
+            Snapshot::read(stored.as_deref()),
+        ))
     }
 
     /// Holds it open or closed, or resets it.
@@ -91,12 +95,12 @@ impl Observer {
             .map(drop)
     }
 
-    fn describe(&self, answer: &Answer, snapshot: Snapshot) -> BreakerReport {
-        let (state, wait) = match answer.standing {
-            Standing::Closed => ("closed", Duration::ZERO),
-            Standing::Open { retry_after } => ("open", retry_after),
-            Standing::HalfOpen(Probe::Free) => ("half-open", Duration::ZERO),
-            Standing::HalfOpen(Probe::Yours(wait) | Probe::Taken(wait)) => ("half-open", wait),
+    fn describe(&self, reply: &BreakerReply, snapshot: Snapshot) -> BreakerReport {
+        let (state, wait) = match reply.status {
+            BreakerStatus::Closed => ("closed", Duration::ZERO),
+            BreakerStatus::Open { retry_after } => ("open", retry_after),
+            BreakerStatus::HalfOpen(Probe::Free) => ("half-open", Duration::ZERO),
+            BreakerStatus::HalfOpen(Probe::Yours(wait) | Probe::Taken(wait)) => ("half-open", wait),
         };
         BreakerReport {
             name: self.name,

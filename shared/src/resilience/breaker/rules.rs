@@ -4,22 +4,25 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Breaker, window::FAILING};
+use super::window::{MAX_FAILING, Totals};
 use crate::{config::BreakerSettings, kv::Micros};
 
 /// The longest open time and the longest lease. Keeps every product exact in Lua (below 2^53).
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// Why a breaker can't work like this. Found when settings are read.
+/// The longest forced state: a week.
+pub(super) const MAX_FORCED: Micros = 7 * 24 * 3600 * 1_000_000;
+
+/// Why settings of a breaker can't work. Found when they are read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BreakerError {
     /// No call is too few, and more than all can't be bad.
     #[error("breaker {0}: at least one call, and a ratio of 1 to 100 %")]
     Threshold(&'static str),
-    /// Only so many failing instances are remembered.
-    #[error("breaker {0}: a quorum of 1 to {FAILING} instances")]
+    /// No more failing instances are remembered.
+    #[error("breaker {0}: a quorum of 1 to {MAX_FAILING} instances")]
     Quorum(&'static str),
-    /// Times that are no times.
+    /// A time out of range.
     #[error(
         "breaker {0}: open times and lease above zero and up to an hour, the longest open time not the shorter one"
     )]
@@ -46,7 +49,7 @@ impl Rules {
         if settings.min_calls == 0 || !(1..=100).contains(&settings.ratio_percent) {
             return Err(BreakerError::Threshold(name));
         }
-        if usize::try_from(quorum).is_ok_and(|quorum| !(1..=FAILING).contains(&quorum)) {
+        if usize::try_from(quorum).is_ok_and(|quorum| !(1..=MAX_FAILING).contains(&quorum)) {
             return Err(BreakerError::Quorum(name));
         }
         let time =
@@ -74,9 +77,18 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Whether enough calls of enough instances were bad.
+    pub(super) fn should_trip(&self, totals: Totals) -> bool {
+        totals.calls >= self.min_calls
+            && totals.bad * 100 >= self.ratio_percent * totals.calls
+            && totals.instances >= self.quorum
+    }
+}
+
 /// Whole microseconds, at most what a forced state may take.
 pub(super) fn micros(time: Duration) -> Micros {
-    Micros::try_from(time.min(Breaker::LONGEST_FORCE).as_micros()).unwrap_or(Micros::MAX)
+    Micros::try_from(time.as_micros()).map_or(MAX_FORCED, |micros| micros.min(MAX_FORCED))
 }
 
 #[cfg(test)]
@@ -90,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_possible() {
+    fn the_defaults_are_valid() {
         assert_eq!(rules(|_| {}), None);
     }
 
     #[test]
-    fn what_could_never_open_or_never_close_is_refused() {
+    fn rules_that_never_open_or_never_close_are_rejected() {
         assert_eq!(
             rules(|settings| settings.min_calls = 0),
             Some(BreakerError::Threshold("wechat"))

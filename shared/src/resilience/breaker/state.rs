@@ -4,26 +4,26 @@ use std::{fmt::Write as _, iter};
 
 use super::{
     Generation,
-    window::{Calls, FAILING, Failing, MAX_COUNT, SECONDS, Window},
+    window::{Calls, Failing, MAX_COUNT, MAX_FAILING, SECONDS, Window},
 };
 use crate::kv::{Micros, whole_number};
 
-/// Of the text's form. Another one is not understood, and counts as no state.
+/// Of the text's form. Another version counts as no record.
 const VERSION: i64 = 1;
 /// Numbers before those of the window's buckets.
 const HEAD: usize = 8;
 /// Numbers before those of the failing instances.
 const FIXED: usize = HEAD + 3 * SECONDS;
-/// A text longer than this is none of ours.
+/// A longer text is not a record.
 const MAX_LENGTH: usize = 1024;
-/// Generations and times beyond this are none of ours: sums with them would not be exact in Lua.
+/// Generations and times beyond this are invalid: sums with them would not be exact in Lua.
 const MAX: i64 = 1 << 52;
-/// Openings in a row that are told apart; the open time has long reached its end by then.
+/// Openings in a row that are counted; the open time has long reached its maximum by then.
 pub(super) const MAX_STREAK: i64 = 16;
 
-/// Where a breaker stands. A half-open one is an open one whose time is over.
+/// The state as stored: a half-open breaker is an open one whose time is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum StoredState {
     #[default]
     Closed = 0,
     Open = 1,
@@ -34,15 +34,15 @@ pub(super) enum Phase {
 /// The right to make the one call of a half-open breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lease {
-    /// 0: nobody has it.
+    /// 0: the lease is free.
     pub(super) token: i64,
     pub(super) until: Micros,
 }
 
 /// All that is stored. The default is what a missing key means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct State {
-    pub(super) phase: Phase,
+pub(super) struct BreakerRecord {
+    pub(super) state: StoredState,
     pub(super) generation: i64,
     /// Openings in a row.
     pub(super) streak: i64,
@@ -52,7 +52,7 @@ pub(super) struct State {
     pub(super) window: Window,
 }
 
-impl State {
+impl BreakerRecord {
     /// The state of a stored text; the default for anything that is not one.
     pub(super) fn parse(text: Option<&[u8]>) -> Self {
         text.and_then(Self::read).unwrap_or_default()
@@ -61,35 +61,35 @@ impl State {
     fn read(text: &[u8]) -> Option<Self> {
         let numbers = numbers(text)?;
         let (head, rest) = numbers.split_first_chunk::<HEAD>()?;
-        let &[VERSION, phase, generation, streak, at, token, until, newest] = head else {
+        let &[VERSION, state, generation, streak, at, token, until, newest] = head else {
             return None;
         };
-        let phase = match phase {
-            0 => Phase::Closed,
-            1 => Phase::Open,
-            2 => Phase::ForcedOpen,
-            3 => Phase::ForcedClosed,
+        let state = match state {
+            0 => StoredState::Closed,
+            1 => StoredState::Open,
+            2 => StoredState::ForcedOpen,
+            3 => StoredState::ForcedClosed,
             _ => return None,
         };
         let fits = streak <= MAX_STREAK
             && [generation, at, until, newest]
                 .iter()
                 .all(|number| *number <= MAX);
-        let state = Self {
-            phase,
+        let record = Self {
+            state,
             generation,
             streak,
             at,
             lease: Lease { token, until },
             window: window(newest, rest)?,
         };
-        fits.then_some(state)
+        fits.then_some(record)
     }
 
     /// The text of this state.
     pub(super) fn print(&self) -> String {
         let Self {
-            phase,
+            state,
             generation,
             streak,
             at,
@@ -98,7 +98,7 @@ impl State {
         } = self;
         let head = [
             VERSION,
-            *phase as i64,
+            *state as i64,
             *generation,
             *streak,
             *at,
@@ -124,7 +124,7 @@ impl State {
     }
 }
 
-/// What a stored text tells a person: for a health report and the admin command.
+/// A stored record for people: for a health report and the admin command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The generation.
@@ -147,9 +147,9 @@ impl Snapshot {
     /// Of what is stored under [`Breaker::key`](super::Breaker::key).
     #[must_use]
     pub fn read(stored: Option<&[u8]>) -> Self {
-        let state = State::parse(stored);
+        let record = BreakerRecord::parse(stored);
         let sum = |count: fn(&Calls) -> i64| {
-            state
+            record
                 .window
                 .buckets
                 .iter()
@@ -158,17 +158,17 @@ impl Snapshot {
                 .unsigned_abs()
         };
         Self {
-            generation: Generation(state.generation),
-            forced_open: match state.phase {
-                Phase::Closed | Phase::Open => None,
-                Phase::ForcedOpen => Some(true),
-                Phase::ForcedClosed => Some(false),
+            generation: Generation(record.generation),
+            forced_open: match record.state {
+                StoredState::Closed | StoredState::Open => None,
+                StoredState::ForcedOpen => Some(true),
+                StoredState::ForcedClosed => Some(false),
             },
-            streak: u32::try_from(state.streak).unwrap_or_default(),
+            streak: u32::try_from(record.streak).unwrap_or_default(),
             calls: sum(|calls| calls.total),
             failed: sum(|calls| calls.failed),
             slow: sum(|calls| calls.slow),
-            failing_instances: state.window.failing.len(),
+            failing_instances: record.window.failing.len(),
         }
     }
 }
@@ -188,7 +188,7 @@ fn window(newest: i64, numbers: &[i64]) -> Option<Window> {
     let (failing, []) = failing.as_chunks() else {
         return None;
     };
-    if failing.len() > FAILING || counts.iter().any(|count| *count > MAX_COUNT) {
+    if failing.len() > MAX_FAILING || counts.iter().any(|count| *count > MAX_COUNT) {
         return None;
     }
     let mut window = Window {

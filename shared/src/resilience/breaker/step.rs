@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::{
     BreakerError, Force, InstanceId, Outcomes, ProbeToken,
     machine::{self, Call, Effect, Input},
-    rules::{Rules, micros},
-    state::State,
+    rules::{MAX_FORCED, Rules, micros},
+    state::BreakerRecord,
     window::Calls,
 };
 use crate::{
@@ -25,7 +25,7 @@ pub const LUA: &str = include_str!("breaker.lua");
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(LUA));
 
-/// One breaker, and who uses it. Cheap to clone.
+/// One breaker, as one instance uses it. Cheap to clone.
 #[derive(Clone)]
 pub struct Breaker {
     key: Arc<[String; 1]>,
@@ -36,7 +36,7 @@ pub struct Breaker {
 
 impl Breaker {
     /// The longest time for which a state can be forced: a forgotten one ends by itself.
-    pub const LONGEST_FORCE: Duration = Duration::from_micros(machine::FORCED.unsigned_abs());
+    pub const LONGEST_FORCE: Duration = Duration::from_micros(MAX_FORCED.unsigned_abs());
 
     /// The breaker of this name, as this instance sees it.
     ///
@@ -66,12 +66,12 @@ impl Breaker {
     /// Asks where the breaker stands, and tells it how calls ended since the last look. With none,
     /// nothing is written.
     #[must_use]
-    pub fn look(&self, outcomes: Outcomes) -> BreakerStep {
-        self.step(Call::Look, outcomes, None)
+    pub fn check(&self, outcomes: Outcomes) -> BreakerStep {
+        self.step(Call::Check, outcomes, None)
     }
 
     /// Takes the probe if the breaker is half-open and the probe is free; taken twice, it is still
-    /// the caller's. Else as [`Self::look`].
+    /// the caller's. Else as [`Self::check`].
     #[must_use]
     pub fn acquire(&self, token: ProbeToken, outcomes: Outcomes) -> BreakerStep {
         self.step(Call::Acquire, outcomes, Some(token))
@@ -87,14 +87,14 @@ impl Breaker {
     /// Decides in the breaker's place.
     #[must_use]
     pub fn force(&self, force: Force) -> BreakerStep {
-        let (call, life) = match force {
-            Force::Open(life) => (Call::ForceOpen, life),
-            Force::Closed(life) => (Call::ForceClosed, life),
+        let (call, ttl) = match force {
+            Force::Open(ttl) => (Call::ForceOpen, ttl),
+            Force::Closed(ttl) => (Call::ForceClosed, ttl),
             Force::Reset => (Call::Reset, Duration::ZERO),
         };
         let mut step = self.step(call, Outcomes::default(), None);
         // A state that ends at once can't be stored.
-        step.input.life = micros(life).max(1);
+        step.input.ttl = micros(ttl).max(1);
         step
     }
 
@@ -111,7 +111,7 @@ impl Breaker {
                 slow,
             },
             token: token.map_or(0, |token| token.0),
-            life: 1,
+            ttl: 1,
         };
         BreakerStep {
             key: self.key.clone(),
@@ -121,7 +121,7 @@ impl Breaker {
     }
 }
 
-/// One step of a breaker. [`Answer::read`](super::Answer::read) understands its reply.
+/// One step of a breaker. [`BreakerReply::read`](super::BreakerReply::read) understands its reply.
 #[derive(Clone, Debug)]
 pub struct BreakerStep {
     key: Arc<[String; 1]>,
@@ -154,7 +154,7 @@ impl Step for BreakerStep {
             generation,
             calls,
             token,
-            life,
+            ttl,
         } = self.input;
         vec![
             call as i64,
@@ -165,7 +165,7 @@ impl Step for BreakerStep {
             calls.failed,
             calls.slow,
             token,
-            life,
+            ttl,
             min_calls,
             ratio_percent,
             quorum,
@@ -176,24 +176,24 @@ impl Step for BreakerStep {
     }
 
     fn apply(&self, now: Micros, values: &[Option<Bytes>]) -> Applied {
-        let mut state = State::parse(values.first().and_then(Option::as_deref));
-        let effect = state.step(now, &self.rules, &self.input);
+        let mut record = BreakerRecord::parse(values.first().and_then(Option::as_deref));
+        let effect = record.step(now, &self.rules, &self.input);
         let write = match effect {
             Effect::Nothing => Write::Keep,
-            Effect::Changed | Effect::Moved(_) => {
-                let life = state.life(now, &self.rules).unsigned_abs().div_ceil(1000);
-                Write::Put(state.print().into(), Duration::from_millis(life))
+            Effect::Changed | Effect::Transitioned(_) => {
+                let ttl = record.ttl(now, &self.rules).unsigned_abs().div_ceil(1000);
+                Write::Put(record.print().into(), Duration::from_millis(ttl))
             }
         };
-        let transition = if let Effect::Moved(transition) = effect {
+        let transition = if let Effect::Transitioned(transition) = effect {
             transition
         } else {
             0
         };
-        let (standing, wait) = state.standing(now, &self.rules, self.input.token);
+        let (status, wait) = record.status(now, &self.rules, self.input.token);
         Applied {
             writes: vec![write],
-            reply: vec![standing, state.generation, wait, transition],
+            reply: vec![status, record.generation, wait, transition],
         }
     }
 }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
-use super::{rules::Rules, state::State, *};
+use super::{rules::Rules, state::BreakerRecord, *};
 use crate::{
     config::BreakerSettings,
     kv::{Micros, Step, Write},
@@ -48,44 +48,47 @@ impl Fleet {
         self.stored.take_if(|(_, gone_at)| *gone_at <= self.now);
     }
 
-    /// Takes a step; the answer, and whether anything was written.
-    fn step(&mut self, step: &BreakerStep) -> (Answer, bool) {
+    /// Takes a step; the reply, and whether anything was written.
+    fn step(&mut self, step: &BreakerStep) -> (BreakerReply, bool) {
         let value = self.stored.as_ref().map(|(value, _)| value.clone());
         let applied = step.apply(self.now, &[value]);
         let [write] = &applied.writes[..] else {
             panic!()
         };
-        if let Write::Put(value, life) = write {
+        if let Write::Put(value, ttl) = write {
             self.stored = Some((
                 value.clone(),
-                self.now + i64::try_from(life.as_micros()).unwrap(),
+                self.now + i64::try_from(ttl.as_micros()).unwrap(),
             ));
         }
-        (Answer::read(&applied.reply).unwrap(), *write != Write::Keep)
+        (
+            BreakerReply::read(&applied.reply).unwrap(),
+            *write != Write::Keep,
+        )
     }
 
-    fn look(&mut self) -> Answer {
-        self.step(&self.instances[0].look(Outcomes::default())).0
+    fn check(&mut self) -> BreakerReply {
+        self.step(&self.instances[0].check(Outcomes::default())).0
     }
 
-    fn report(&mut self, instance: usize, outcomes: Outcomes) -> Answer {
+    fn report(&mut self, instance: usize, outcomes: Outcomes) -> BreakerReply {
         self.step(&self.instances[instance].report(outcomes, None))
             .0
     }
 
-    fn acquire(&mut self, instance: usize, token: i64) -> Answer {
+    fn acquire(&mut self, instance: usize, token: i64) -> BreakerReply {
         self.step(&self.instances[instance].acquire(ProbeToken(token), Outcomes::default()))
             .0
     }
 
-    fn settle(&mut self, instance: usize, token: i64, outcomes: Outcomes) -> Answer {
+    fn settle(&mut self, instance: usize, token: i64, outcomes: Outcomes) -> BreakerReply {
         self.step(&self.instances[instance].report(outcomes, Some(ProbeToken(token))))
             .0
     }
 
     /// Opens it for the first time, and says for how long.
     fn open(&mut self) -> Duration {
-        let generation = self.look().generation;
+        let generation = self.check().generation;
         self.report(
             0,
             Outcomes {
@@ -94,7 +97,7 @@ impl Fleet {
                 ..Outcomes::default()
             },
         );
-        let answer = self.report(
+        let reply = self.report(
             1,
             Outcomes {
                 generation,
@@ -102,21 +105,21 @@ impl Fleet {
                 ..Outcomes::default()
             },
         );
-        assert_eq!(answer.transition, Some(Transition::Opened));
-        let Standing::Open { retry_after } = answer.standing else {
-            panic!("{answer:?}")
+        assert_eq!(reply.transition, Some(Transition::Opened));
+        let BreakerStatus::Open { retry_after } = reply.status else {
+            panic!("{reply:?}")
         };
         retry_after
     }
 
     /// Waits until it is half-open; the generation then.
     fn half_open(&mut self) -> Generation {
-        if let Standing::Open { retry_after } = self.look().standing {
+        if let BreakerStatus::Open { retry_after } = self.check().status {
             self.now += i64::try_from(retry_after.as_micros()).unwrap();
         }
-        let answer = self.look();
-        assert_eq!(answer.standing, Standing::HalfOpen(Probe::Free));
-        answer.generation
+        let reply = self.check();
+        assert_eq!(reply.status, BreakerStatus::HalfOpen(Probe::Free));
+        reply.generation
     }
 
     fn text(&self) -> &str {
@@ -152,12 +155,12 @@ fn about(seconds: u64) -> std::ops::RangeInclusive<Duration> {
 #[test]
 fn a_cold_start_writes_nothing() {
     let mut fleet = fleet();
-    let (answer, wrote) = fleet.step(&fleet.instances[0].look(Outcomes::default()));
+    let (reply, wrote) = fleet.step(&fleet.instances[0].check(Outcomes::default()));
     assert_eq!(
-        answer,
-        Answer {
+        reply,
+        BreakerReply {
             generation: Generation(0),
-            standing: Standing::Closed,
+            status: BreakerStatus::Closed,
             transition: None
         }
     );
@@ -186,7 +189,7 @@ fn the_stored_text_is_numbers_between_blanks() {
         format!("1 0 0 0 0 0 0 1800000000 6 2 1{empty} 42 1800000000")
     );
     assert_eq!(
-        State::parse(Some(fleet.text().as_bytes())).print(),
+        BreakerRecord::parse(Some(fleet.text().as_bytes())).print(),
         fleet.text()
     );
 }
@@ -202,15 +205,15 @@ fn half_of_twenty_calls_bad_on_two_instances_opens_it() {
             ..Outcomes::default()
         },
     );
-    let answer = fleet.report(
+    let reply = fleet.report(
         1,
         Outcomes {
             slow: 4,
             ..Outcomes::default()
         },
     );
-    assert_eq!(answer.standing, Standing::Closed, "19 calls");
-    let answer = fleet.report(
+    assert_eq!(reply.status, BreakerStatus::Closed, "19 calls");
+    let reply = fleet.report(
         1,
         Outcomes {
             slow: 1,
@@ -218,25 +221,25 @@ fn half_of_twenty_calls_bad_on_two_instances_opens_it() {
         },
     );
     assert_eq!(
-        (answer.generation, answer.transition),
+        (reply.generation, reply.transition),
         (Generation(1), Some(Transition::Opened))
     );
     assert!(
-        matches!(answer.standing, Standing::Open { retry_after } if about(5).contains(&retry_after))
+        matches!(reply.status, BreakerStatus::Open { retry_after } if about(5).contains(&retry_after))
     );
 }
 
 #[test]
 fn one_sick_instance_opens_nothing() {
     let mut fleet = fleet();
-    let answer = fleet.report(
+    let reply = fleet.report(
         0,
         Outcomes {
             failed: 1000,
             ..Outcomes::default()
         },
     );
-    assert_eq!(answer.standing, Standing::Closed);
+    assert_eq!(reply.status, BreakerStatus::Closed);
 }
 
 #[test]
@@ -248,14 +251,14 @@ fn a_single_instance_opens_its_own_breaker_with_a_quorum_of_one() {
             ..settings()
         },
     );
-    let answer = fleet.report(
+    let reply = fleet.report(
         0,
         Outcomes {
             failed: 20,
             ..Outcomes::default()
         },
     );
-    assert!(matches!(answer.standing, Standing::Open { .. }));
+    assert!(matches!(reply.status, BreakerStatus::Open { .. }));
 }
 
 #[test]
@@ -270,9 +273,9 @@ fn calls_count_for_ten_seconds() {
             },
         );
         fleet.pass(seconds);
-        let answer = fleet.report(1, bad(Generation(0)));
+        let reply = fleet.report(1, bad(Generation(0)));
         assert_eq!(
-            answer.standing != Standing::Closed,
+            reply.status != BreakerStatus::Closed,
             opens,
             "after {seconds} s"
         );
@@ -286,10 +289,10 @@ fn the_open_time_doubles_up_to_its_end() {
     for seconds in [10, 20, 40, 60, 60] {
         let generation = fleet.half_open();
         fleet.acquire(0, 1);
-        let answer = fleet.settle(0, 1, bad(generation));
-        assert_eq!(answer.transition, Some(Transition::Reopened));
-        let Standing::Open { retry_after } = answer.standing else {
-            panic!("{answer:?}")
+        let reply = fleet.settle(0, 1, bad(generation));
+        assert_eq!(reply.transition, Some(Transition::Reopened));
+        let BreakerStatus::Open { retry_after } = reply.status else {
+            panic!("{reply:?}")
         };
         assert!(
             about(seconds).contains(&retry_after),
@@ -304,15 +307,15 @@ fn a_good_probe_closes_it() {
     fleet.open();
     let generation = fleet.half_open();
     assert_eq!(
-        fleet.acquire(2, 1).standing,
-        Standing::HalfOpen(Probe::Yours(Duration::from_secs(10)))
+        fleet.acquire(2, 1).status,
+        BreakerStatus::HalfOpen(Probe::Yours(Duration::from_secs(10)))
     );
-    let answer = fleet.settle(2, 1, good(generation));
+    let reply = fleet.settle(2, 1, good(generation));
     assert_eq!(
-        (answer.standing, answer.transition),
-        (Standing::Closed, Some(Transition::Recovered))
+        (reply.status, reply.transition),
+        (BreakerStatus::Closed, Some(Transition::Recovered))
     );
-    assert!(answer.generation > generation);
+    assert!(reply.generation > generation);
 }
 
 #[test]
@@ -336,13 +339,13 @@ fn a_dead_prober_blocks_nobody_for_longer_than_its_lease() {
     fleet.acquire(0, 1);
     fleet.pass(9);
     assert_eq!(
-        fleet.acquire(1, 2).standing,
-        Standing::HalfOpen(Probe::Taken(Duration::from_secs(1)))
+        fleet.acquire(1, 2).status,
+        BreakerStatus::HalfOpen(Probe::Taken(Duration::from_secs(1)))
     );
     fleet.pass(1);
     assert_eq!(
-        fleet.acquire(1, 2).standing,
-        Standing::HalfOpen(Probe::Yours(Duration::from_secs(10)))
+        fleet.acquire(1, 2).status,
+        BreakerStatus::HalfOpen(Probe::Yours(Duration::from_secs(10)))
     );
 }
 
@@ -354,8 +357,8 @@ fn the_probe_is_still_ours_when_its_answer_was_lost() {
     fleet.acquire(0, 1);
     fleet.pass(3);
     assert_eq!(
-        fleet.acquire(0, 1).standing,
-        Standing::HalfOpen(Probe::Yours(Duration::from_secs(7)))
+        fleet.acquire(0, 1).status,
+        BreakerStatus::HalfOpen(Probe::Yours(Duration::from_secs(7)))
     );
 }
 
@@ -365,7 +368,7 @@ fn a_probe_without_an_outcome_gives_its_lease_back() {
     fleet.open();
     let generation = fleet.half_open();
     fleet.acquire(0, 1);
-    let answer = fleet.settle(
+    let reply = fleet.settle(
         0,
         1,
         Outcomes {
@@ -373,7 +376,7 @@ fn a_probe_without_an_outcome_gives_its_lease_back() {
             ..Outcomes::default()
         },
     );
-    assert_eq!(answer.standing, Standing::HalfOpen(Probe::Free));
+    assert_eq!(reply.status, BreakerStatus::HalfOpen(Probe::Free));
 }
 
 #[test]
@@ -401,7 +404,7 @@ fn a_late_answer_changes_nothing() {
     unchanged(&mut fleet, 0, bad(Generation(0)), None);
     assert!(
         fleet.step(&fleet.instances[0].report(bad(closed), None)).1,
-        "while an answer in time counts"
+        "while an reply in time counts"
     );
 }
 
@@ -411,8 +414,8 @@ fn a_forced_state_holds_until_its_time_is_over() {
     fleet.step(&fleet.instances[0].force(Force::Open(Duration::from_mins(1))));
     fleet.pass(30);
     assert_eq!(
-        fleet.look().standing,
-        Standing::Open {
+        fleet.check().status,
+        BreakerStatus::Open {
             retry_after: Duration::from_secs(30)
         }
     );
@@ -421,34 +424,34 @@ fn a_forced_state_holds_until_its_time_is_over() {
         Some(true)
     );
     fleet.pass(30);
-    assert_eq!(fleet.look().standing, Standing::Closed);
+    assert_eq!(fleet.check().status, BreakerStatus::Closed);
 }
 
 #[test]
 fn what_is_forced_closed_is_not_opened_by_failures() {
     let mut fleet = fleet();
-    let (answer, _) = fleet.step(&fleet.instances[0].force(Force::Closed(Duration::from_mins(1))));
+    let (reply, _) = fleet.step(&fleet.instances[0].force(Force::Closed(Duration::from_mins(1))));
     for instance in 0..3 {
         fleet.report(
             instance,
             Outcomes {
-                generation: answer.generation,
+                generation: reply.generation,
                 failed: 100,
                 ..Outcomes::default()
             },
         );
     }
-    assert_eq!(fleet.look().standing, Standing::Closed);
+    assert_eq!(fleet.check().status, BreakerStatus::Closed);
 }
 
 #[test]
 fn a_reset_closes_and_forgets() {
     let mut fleet = fleet();
     fleet.open();
-    let (answer, _) = fleet.step(&fleet.instances[0].force(Force::Reset));
+    let (reply, _) = fleet.step(&fleet.instances[0].force(Force::Reset));
     assert_eq!(
-        (answer.standing, answer.generation),
-        (Standing::Closed, Generation(2))
+        (reply.status, reply.generation),
+        (BreakerStatus::Closed, Generation(2))
     );
     assert!(about(5).contains(&fleet.open()));
 }
@@ -471,7 +474,7 @@ fn what_is_no_state_counts_as_closed() {
         &format!("{text}x"),
     ] {
         fleet.stored = Some((Bytes::copy_from_slice(garbage.as_bytes()), Micros::MAX));
-        assert_eq!(fleet.look().standing, Standing::Closed, "{garbage}");
+        assert_eq!(fleet.check().status, BreakerStatus::Closed, "{garbage}");
     }
 }
 
@@ -480,7 +483,7 @@ fn a_clock_that_was_set_back_holds_nothing_for_ever() {
     let mut fleet = fleet();
     fleet.open();
     fleet.now -= 24 * 3600 * SECOND;
-    assert_eq!(fleet.look().standing, Standing::HalfOpen(Probe::Free));
+    assert_eq!(fleet.check().status, BreakerStatus::HalfOpen(Probe::Free));
     let mut fleet = self::fleet();
     fleet.report(
         0,
@@ -491,12 +494,12 @@ fn a_clock_that_was_set_back_holds_nothing_for_ever() {
     );
     fleet.now -= 24 * 3600 * SECOND;
     assert_eq!(
-        fleet.report(1, bad(Generation(0))).standing,
-        Standing::Closed,
+        fleet.report(1, bad(Generation(0))).status,
+        BreakerStatus::Closed,
         "the old window is gone"
     );
     fleet.now -= 9 * SECOND;
-    let answer = fleet.report(
+    let reply = fleet.report(
         2,
         Outcomes {
             failed: 19,
@@ -504,7 +507,7 @@ fn a_clock_that_was_set_back_holds_nothing_for_ever() {
         },
     );
     assert_eq!(
-        answer.transition,
+        reply.transition,
         Some(Transition::Opened),
         "while a small step back loses nothing"
     );
@@ -550,7 +553,7 @@ fn a_reply_of_another_shape_is_an_error() {
         &[1, 0, -1, 0],
         &[0, 0, 0, 0, 0],
     ] {
-        assert!(Answer::read(reply).is_err(), "{reply:?}");
+        assert!(BreakerReply::read(reply).is_err(), "{reply:?}");
     }
 }
 
@@ -559,14 +562,14 @@ fn a_reply_of_another_shape_is_an_error() {
 enum Act {
     Calls { good: u32, slow: u32, failed: u32 },
     Probe,
-    Answer { good: bool },
+    BreakerReply { good: bool },
 }
 
 fn acts() -> impl Strategy<Value = Vec<(i64, usize, Act)>> {
     let act = prop_oneof![
         3 => (0..4u32, 0..2u32, 0..6u32).prop_map(|(good, slow, failed)| Act::Calls { good, slow, failed }),
         3 => Just(Act::Probe),
-        2 => any::<bool>().prop_map(|good| Act::Answer { good }),
+        2 => any::<bool>().prop_map(|good| Act::BreakerReply { good }),
     ];
     let pause = prop_oneof![6 => 0..500i64, 2 => 0..20_000i64, 1 => Just(10_000)];
     vec((pause, 0..5usize, act), 1..150)
@@ -580,25 +583,25 @@ proptest! {
         let (mut holder, mut token) = (None::<(i64, usize, Micros)>, 0);
         for (pause, who, act) in acts {
             fleet.now += pause * 1000;
-            let generation = fleet.look().generation;
-            let answer = match act {
+            let generation = fleet.check().generation;
+            let reply = match act {
                 Act::Calls { good, slow, failed } => fleet.report(who, Outcomes { generation, good, slow, failed }),
                 Act::Probe => {
                     token += 1;
-                    let answer = fleet.acquire(who, token);
-                    if let Standing::HalfOpen(Probe::Yours(_)) = answer.standing {
+                    let reply = fleet.acquire(who, token);
+                    if let BreakerStatus::HalfOpen(Probe::Yours(_)) = reply.status {
                         let lease = Micros::try_from(settings.lease.as_micros()).unwrap();
                         prop_assert!(holder.is_none_or(|(.., until)| until <= fleet.now), "two probers");
                         holder = Some((token, who, fleet.now + lease));
                     }
-                    answer
+                    reply
                 }
-                Act::Answer { good: is_good } => {
+                Act::BreakerReply { good: is_good } => {
                     let Some((token, who, _)) = holder.take() else { continue };
                     fleet.settle(who, token, if is_good { good(generation) } else { bad(generation) })
                 }
             };
-            if let (Standing::Open { retry_after }, Some(_)) = (answer.standing, answer.transition) {
+            if let (BreakerStatus::Open { retry_after }, Some(_)) = (reply.status, reply.transition) {
                 prop_assert!(retry_after >= settings.open_min && retry_after <= settings.open_max * 6 / 5);
                 holder = None;
             }
@@ -614,14 +617,14 @@ proptest! {
         for (pause, who, good, slow, failed) in calls {
             fleet.now += pause * 1000;
             let second = fleet.now / SECOND;
-            let answer = fleet.report(who, Outcomes { good, slow, failed, ..Outcomes::default() });
+            let reply = fleet.report(who, Outcomes { good, slow, failed, ..Outcomes::default() });
             log.push((second, who, good + slow + failed, slow + failed));
             log.retain(|(then, ..)| second - then < 10);
             let total: u32 = log.iter().map(|(_, _, total, _)| total).sum();
             let bad: u32 = log.iter().map(|(.., bad)| bad).sum();
             let failing = (0..4).filter(|one| log.iter().any(|(_, who, _, bad)| who == one && *bad > 0)).count();
             let sick = total >= 20 && bad * 2 >= total && failing >= 2 && good + slow + failed > 0;
-            prop_assert_eq!(answer.standing != Standing::Closed, sick);
+            prop_assert_eq!(reply.status != BreakerStatus::Closed, sick);
             if sick { break }
         }
     }
@@ -629,8 +632,8 @@ proptest! {
     #[test]
     fn any_text_is_read_without_a_panic_and_printed_as_it_was(text in "[0-9 ]{0,200}|1 [0-3]( [0-9]{1,4}){36,60}") {
         let rules = Rules::new("wechat", &settings()).unwrap();
-        let state = State::parse(Some(text.as_bytes()));
-        prop_assert_eq!(State::parse(Some(state.print().as_bytes())), state.clone());
-        state.standing(START, &rules, 0);
+        let state = BreakerRecord::parse(Some(text.as_bytes()));
+        prop_assert_eq!(BreakerRecord::parse(Some(state.print().as_bytes())), state.clone());
+        state.status(START, &rules, 0);
     }
 }

@@ -1,14 +1,12 @@
 //! The last ten seconds of calls.
 
-use super::rules::Rules;
-
 /// Seconds in the window.
 pub(super) const LENGTH: i64 = 10;
 /// The same, as a number of buckets.
 pub(super) const SECONDS: usize = 10;
-/// Failing instances remembered at the most; enough for any quorum.
-pub(super) const FAILING: usize = 8;
-/// What one counter holds at the most: sums of ten, times a hundred, stay exact in Lua.
+/// The most failing instances that are remembered; enough for any quorum.
+pub(super) const MAX_FAILING: usize = 8;
+/// The most that one counter holds: sums of ten, times a hundred, stay exact in Lua.
 pub(super) const MAX_COUNT: i64 = 1_000_000_000;
 
 /// The calls of one second.
@@ -67,7 +65,7 @@ impl Window {
                     second: newest,
                 },
             );
-            self.failing.truncate(FAILING);
+            self.failing.truncate(MAX_FAILING);
         }
     }
 
@@ -88,17 +86,24 @@ impl Window {
         }
     }
 
-    /// Whether so many calls of so many instances were bad.
-    pub(super) fn is_sick(&self, rules: &Rules) -> bool {
+    /// All calls in the window, the failed or slow ones among them, and how many instances had
+    /// those.
+    pub(super) fn totals(&self) -> Totals {
         let sum = |count: fn(&Calls) -> i64| self.buckets.iter().map(count).sum::<i64>();
-        let (total, bad) = (sum(|calls| calls.total), sum(|calls| calls.bad()));
-        let instances = self
-            .failing
-            .iter()
-            .filter(|one| self.newest - one.second < LENGTH)
-            .count();
-        total >= rules.min_calls
-            && bad * 100 >= rules.ratio_percent * total
-            && i64::try_from(instances).is_ok_and(|instances| instances >= rules.quorum)
+        let is_recent = |one: &&Failing| self.newest - one.second < LENGTH;
+        let instances = self.failing.iter().filter(is_recent).count();
+        Totals {
+            calls: sum(|calls| calls.total),
+            bad: sum(|calls| calls.bad()),
+            instances: i64::try_from(instances).unwrap_or(i64::MAX),
+        }
     }
+}
+
+/// The sums of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) calls: i64,
+    pub(super) bad: i64,
+    pub(super) instances: i64,
 }

@@ -8,7 +8,7 @@ use std::{
 
 use lru::LruCache;
 
-use super::{Charge, Decision, Mode, Verdict};
+use super::{BucketState, Charge, Decision, Mode};
 use crate::{
     clock::{Clock, Moment},
     kv::Step,
@@ -21,7 +21,7 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).expect("above zero");
 /// question to the store; none ends too late.
 pub struct Denials {
     clock: Clock,
-    entries: Mutex<LruCache<String, (Moment, Verdict)>>,
+    entries: Mutex<LruCache<String, (Moment, BucketState)>>,
 }
 
 impl Denials {
@@ -51,31 +51,31 @@ impl Denials {
 
     fn remember_at(&self, now: Moment, charge: &Charge, decision: &Decision) {
         let mut entries = self.lock();
-        for (key, verdict) in charge.keys().iter().zip(&decision.verdicts) {
-            if verdict.price.mode() == Mode::Enforced && !verdict.retry_after.is_zero() {
-                entries.put(key.clone(), (now, *verdict));
+        for (key, bucket) in charge.keys().iter().zip(&decision.buckets) {
+            if bucket.cost.mode() == Mode::Enforced && !bucket.retry_after.is_zero() {
+                entries.put(key.clone(), (now, *bucket));
             }
         }
     }
 
     fn recall_at(&self, now: Moment, charge: &Charge) -> Option<Decision> {
         let mut entries = self.lock();
-        let mut verdicts = Vec::new();
-        for (key, price) in charge.keys().iter().zip(charge.prices()) {
-            let Some((then, verdict)) = entries.get(key) else {
+        let mut buckets = Vec::new();
+        for (key, cost) in charge.keys().iter().zip(charge.costs()) {
+            let Some((then, bucket)) = entries.get(key) else {
                 continue;
             };
-            let verdict = verdict.after(now.since(*then));
-            if verdict.retry_after.is_zero() {
+            let bucket = bucket.after(now.since(*then));
+            if bucket.retry_after.is_zero() {
                 entries.pop(key);
-            } else if price.mode() == Mode::Enforced && price.cost() >= verdict.price.cost() {
-                verdicts.push(verdict);
+            } else if cost.mode() == Mode::Enforced && cost.units() >= bucket.cost.units() {
+                buckets.push(bucket);
             }
         }
-        (!verdicts.is_empty()).then_some(Decision { verdicts })
+        (!buckets.is_empty()).then_some(Decision { buckets })
     }
 
-    fn lock(&self) -> MutexGuard<'_, LruCache<String, (Moment, Verdict)>> {
+    fn lock(&self) -> MutexGuard<'_, LruCache<String, (Moment, BucketState)>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,15 +9,15 @@
 
 use std::time::Duration;
 
-use super::{Decision, Mode, Policy, Price, Verdict};
+use super::{BucketState, Cost, Decision, Mode, Policy};
 
 /// The value of `RateLimit-Policy`: what holds for this request. Empty when nothing does.
 #[must_use]
-pub fn policies_field(prices: &[Price]) -> String {
-    let shown = prices
+pub fn policies_field(costs: &[Cost]) -> String {
+    let shown = costs
         .iter()
-        .filter(|price| price.mode() != Mode::Shadow)
-        .map(Price::policy);
+        .filter(|cost| cost.mode() != Mode::Shadow)
+        .map(Cost::policy);
     joined(shown.map(|policy: &Policy| {
         format!(
             "\"{}\";q={};w={}",
@@ -32,14 +32,14 @@ pub fn policies_field(prices: &[Price]) -> String {
 #[must_use]
 pub fn standings_field(decision: &Decision) -> String {
     let shown = decision
-        .verdicts
+        .buckets
         .iter()
-        .filter(|verdict| verdict.price.mode() != Mode::Shadow);
-    joined(shown.map(|verdict: &Verdict| {
-        let (name, left) = (verdict.policy().name(), verdict.remaining());
+        .filter(|bucket| bucket.cost.mode() != Mode::Shadow);
+    joined(shown.map(|bucket: &BucketState| {
+        let (name, left) = (bucket.policy().name(), bucket.remaining());
         format!(
             "\"{name}\";r={left};t={}",
-            whole_seconds(verdict.grows_after())
+            whole_seconds(bucket.grows_after())
         )
     }))
 }
@@ -65,18 +65,18 @@ mod tests {
         let user = Policy::new("user", 40, 120, Duration::from_mins(1)).unwrap();
         let login = Policy::new("login", 3, 7, Duration::from_secs(10)).unwrap();
         let trial = Policy::new("trial", 1, 1, Duration::from_secs(1)).unwrap();
-        let prices = vec![
-            user.price(1).unwrap(),
-            login.price(3).unwrap(),
-            trial.price(1).unwrap().with_mode(Mode::Shadow),
+        let costs = vec![
+            user.cost(1).unwrap(),
+            login.cost(3).unwrap(),
+            trial.cost(1).unwrap().with_mode(Mode::Shadow),
         ];
-        Charge::new(Identity::Address([127, 0, 0, 1].into()), prices)
+        Charge::new(Identity::Address([127, 0, 0, 1].into()), costs)
     }
 
     #[test]
     fn the_policies_are_buckets_and_the_time_they_take_to_fill() {
         assert_eq!(
-            policies_field(charge().prices()),
+            policies_field(charge().costs()),
             r#""user";q=40;w=20, "login";q=3;w=5"#
         );
     }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn nothing_that_limits_is_nothing_to_show() {
         let charge = Charge::new(Identity::Address([127, 0, 0, 1].into()), vec![]);
-        assert_eq!(policies_field(charge.prices()), "");
+        assert_eq!(policies_field(charge.costs()), "");
         assert_eq!(standings_field(&charge.decision(&[]).unwrap()), "");
     }
 }

@@ -10,7 +10,7 @@ use crate::kv::Micros;
 /// (below 2^53).
 const LONGEST_REFILL: Duration = Duration::from_hours(31 * 24);
 
-/// Why a policy or a price can't be used. Found when settings are read, never while a request
+/// Why a policy or a cost can't be used. Found when settings are read, never while a request
 /// waits.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PolicyError {
@@ -97,21 +97,21 @@ impl Policy {
         Duration::from_micros(self.refill_micros().unsigned_abs())
     }
 
-    /// What a request of `cost` units pays.
+    /// The cost of a request that takes `units`.
     ///
     /// # Errors
-    /// [`PolicyError::Cost`] for one that is free, or that no full bucket could pay.
-    pub fn price(self, cost: u32) -> Result<Price, PolicyError> {
-        if cost == 0 || cost > self.burst {
+    /// [`PolicyError::Cost`] for none, and for more than a full bucket holds.
+    pub fn cost(self, units: u32) -> Result<Cost, PolicyError> {
+        if units == 0 || units > self.burst {
             return Err(PolicyError::Cost {
                 policy: self.name,
-                cost,
+                cost: units,
                 burst: self.burst,
             });
         }
-        Ok(Price {
+        Ok(Cost {
             policy: self,
-            cost,
+            units,
             mode: Mode::Enforced,
         })
     }
@@ -128,43 +128,44 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(fits)
 }
 
-/// What a price that can't be paid means.
+/// What happens when a cost can't be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The request is denied, and nobody is paid.
+    /// The request is denied, and no bucket is charged.
     Enforced,
-    /// Nothing, but it is told. The bucket is what it would be if the policy were enforced.
+    /// The request passes, and the log says so. The bucket is what it would be if the policy were
+    /// enforced.
     Shadow,
-    /// What is there is taken, whether or not it is enough and whatever the others say: a request
-    /// turned out to cost more than it paid.
+    /// What is there is taken, whether or not it is enough: a request turned out to cost more than
+    /// it paid.
     Debit,
 }
 
 /// A number of units of one policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Price {
+pub struct Cost {
     policy: Policy,
-    cost: u32,
+    units: u32,
     mode: Mode,
 }
 
-impl Price {
+impl Cost {
     /// The same in another mode.
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Of which policy.
+    /// The policy whose bucket is charged.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// How many units.
+    /// How many units are taken.
     #[must_use]
-    pub fn cost(&self) -> u32 {
-        self.cost
+    pub fn units(&self) -> u32 {
+        self.units
     }
 
     /// What happens when it can't be paid.
@@ -173,8 +174,8 @@ impl Price {
         self.mode
     }
 
-    pub(super) fn cost_micros(&self) -> Micros {
-        self.policy.interval * Micros::from(self.cost)
+    pub(super) fn micros(&self) -> Micros {
+        self.policy.interval * Micros::from(self.units)
     }
 }
 
@@ -185,7 +186,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[test]
-    fn the_interval_is_rounded_up_so_that_never_more_is_admitted() {
+    fn the_interval_is_rounded_up_so_that_no_more_is_admitted() {
         assert_eq!(
             Policy::new("a", 40, 120, MINUTE).unwrap().interval(),
             Duration::from_millis(500)
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_never_admit_is_refused() {
+    fn a_policy_that_never_admits_is_rejected() {
         for (burst, count, per) in [(0, 1, MINUTE), (1, 0, MINUTE), (1, 1, Duration::ZERO)] {
             assert_eq!(
                 Policy::new("a", burst, count, per),
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counted_exactly_is_refused() {
+    fn a_policy_that_cannot_be_counted_exactly_is_rejected() {
         let day = Duration::from_hours(24);
         assert!(Policy::new("a", 31, 1, day).is_ok());
         assert_eq!(Policy::new("a", 32, 1, day), Err(PolicyError::TooSlow("a")));
@@ -236,13 +237,13 @@ mod tests {
     #[test]
     fn a_cost_is_at_least_one_and_at_most_the_burst() {
         let policy = Policy::new("a", 5, 1, MINUTE).unwrap();
-        assert_eq!(policy.price(5).unwrap().cost(), 5);
-        for cost in [0, 6] {
+        assert_eq!(policy.cost(5).unwrap().units(), 5);
+        for units in [0, 6] {
             assert_eq!(
-                policy.price(cost),
+                policy.cost(units),
                 Err(PolicyError::Cost {
                     policy: "a",
-                    cost,
+                    cost: units,
                     burst: 5
                 })
             );

@@ -1,6 +1,6 @@
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{super::Policy, *};
 use crate::ids::UserId;
 
 const NOW: Micros = 1_800_000_000_000_000;
@@ -55,7 +55,7 @@ fn micros(number: u64) -> Duration {
 
 #[test]
 fn the_keys_share_the_identitys_slot() {
-    let charge = Charge::new(identity(), vec![policy("user", 1, 1).price(1).unwrap()]);
+    let charge = Charge::new(identity(), vec![policy("user", 1, 1).cost(1).unwrap()]);
     assert_eq!(
         charge.keys(),
         ["{u:00000000-0000-0000-0000-000000000000}:rl:user"]
@@ -64,7 +64,7 @@ fn the_keys_share_the_identitys_slot() {
 
 #[test]
 fn what_is_stored_is_the_moment_at_which_the_bucket_is_full() {
-    let charge = Charge::new(identity(), vec![policy("a", 10, 1_500).price(3).unwrap()]);
+    let charge = Charge::new(identity(), vec![policy("a", 10, 1_500).cost(3).unwrap()]);
     let mut buckets = Buckets::new([None]);
     let (decision, writes) = buckets.take(NOW, &charge);
     assert_eq!(
@@ -74,40 +74,32 @@ fn what_is_stored_is_the_moment_at_which_the_bucket_is_full() {
             Duration::from_millis(5)
         )]
     );
-    let [verdict] = decision.verdicts[..] else {
+    let [bucket] = decision.buckets[..] else {
         panic!("{decision:?}")
     };
     assert_eq!(
-        (
-            verdict.remaining(),
-            verdict.reset_after,
-            verdict.retry_after
-        ),
+        (bucket.remaining(), bucket.reset_after, bucket.retry_after),
         (7, micros(4500), Duration::ZERO)
     );
-    assert_eq!(verdict.grows_after(), micros(1500));
+    assert_eq!(bucket.grows_after(), micros(1500));
 }
 
 #[test]
 fn a_denial_costs_nothing_and_says_how_long_to_wait() {
     let policy = policy("a", 10, 1000);
-    let (seven, five) = (policy.price(7).unwrap(), policy.price(5).unwrap());
+    let (seven, five) = (policy.cost(7).unwrap(), policy.cost(5).unwrap());
     let mut buckets = Buckets::new([None]);
     assert!(buckets.admits(NOW, &Charge::new(identity(), vec![seven])));
     let (decision, writes) = buckets.take(NOW + 500, &Charge::new(identity(), vec![five]));
     assert_eq!(writes, [Write::Keep]);
-    let [verdict] = decision.verdicts[..] else {
+    let [bucket] = decision.buckets[..] else {
         panic!("{decision:?}")
     };
     assert_eq!(
-        (
-            verdict.remaining(),
-            verdict.reset_after,
-            verdict.retry_after
-        ),
+        (bucket.remaining(), bucket.reset_after, bucket.retry_after),
         (3, micros(6500), micros(1500))
     );
-    assert_eq!(verdict.grows_after(), micros(500));
+    assert_eq!(bucket.grows_after(), micros(500));
     assert_eq!(decision.retry_after(), micros(1500));
 }
 
@@ -116,8 +108,8 @@ fn one_denial_keeps_the_other_buckets_untouched() {
     let charge = Charge::new(
         identity(),
         vec![
-            policy("wide", 10, 1000).price(1).unwrap(),
-            policy("narrow", 1, 1000).price(1).unwrap(),
+            policy("wide", 10, 1000).cost(1).unwrap(),
+            policy("narrow", 1, 1000).cost(1).unwrap(),
         ],
     );
     let mut buckets = Buckets::new([None, None]);
@@ -128,7 +120,7 @@ fn one_denial_keeps_the_other_buckets_untouched() {
     assert_eq!(
         decision
             .denials()
-            .map(|verdict| verdict.policy().name())
+            .map(|bucket| bucket.policy().name())
             .collect::<Vec<_>>(),
         ["narrow"]
     );
@@ -138,12 +130,12 @@ fn one_denial_keeps_the_other_buckets_untouched() {
 #[test]
 fn a_shadow_denies_nothing_and_pays_nothing_when_it_would_have_denied() {
     let narrow = policy("narrow", 1, 1000)
-        .price(1)
+        .cost(1)
         .unwrap()
         .with_mode(Mode::Shadow);
     let charge = Charge::new(
         identity(),
-        vec![narrow, policy("wide", 10, 1000).price(1).unwrap()],
+        vec![narrow, policy("wide", 10, 1000).cost(1).unwrap()],
     );
     let mut buckets = Buckets::new([None, None]);
     assert!(buckets.admits(NOW, &charge));
@@ -153,7 +145,7 @@ fn a_shadow_denies_nothing_and_pays_nothing_when_it_would_have_denied() {
     assert_eq!(
         decision
             .shadow_denials()
-            .map(|verdict| verdict.policy().name())
+            .map(|bucket| bucket.policy().name())
             .collect::<Vec<_>>(),
         ["narrow"]
     );
@@ -163,20 +155,20 @@ fn a_shadow_denies_nothing_and_pays_nothing_when_it_would_have_denied() {
 
 #[test]
 fn a_debit_takes_what_is_there_and_no_more() {
-    let price = policy("a", 10, 1000).price(7).unwrap();
-    let debit = Charge::new(identity(), vec![price.with_mode(Mode::Debit)]);
+    let cost = policy("a", 10, 1000).cost(7).unwrap();
+    let debit = Charge::new(identity(), vec![cost.with_mode(Mode::Debit)]);
     let mut buckets = Buckets::new([None]);
     for left in [3, 0, 0] {
         let (decision, _) = buckets.take(NOW, &debit);
         assert!(decision.is_admitted());
-        assert_eq!(decision.verdicts[0].remaining(), left);
+        assert_eq!(decision.buckets[0].remaining(), left);
     }
     assert_eq!(buckets.text(0), Some("1800000000010000"));
 }
 
 #[test]
 fn what_is_no_number_counts_as_a_full_bucket() {
-    let charge = Charge::new(identity(), vec![policy("a", 10, 1000).price(1).unwrap()]);
+    let charge = Charge::new(identity(), vec![policy("a", 10, 1000).cost(1).unwrap()]);
     for garbage in [
         "",
         "x",
@@ -188,7 +180,7 @@ fn what_is_no_number_counts_as_a_full_bucket() {
     ] {
         let mut buckets = Buckets::new([Some(garbage)]);
         assert_eq!(
-            buckets.take(NOW, &charge).0.verdicts[0].remaining(),
+            buckets.take(NOW, &charge).0.buckets[0].remaining(),
             9,
             "{garbage}"
         );
@@ -197,7 +189,7 @@ fn what_is_no_number_counts_as_a_full_bucket() {
 
 #[test]
 fn after_the_clock_was_set_back_nobody_waits_longer_than_an_empty_bucket_takes() {
-    let charge = Charge::new(identity(), vec![policy("a", 10, 1000).price(1).unwrap()]);
+    let charge = Charge::new(identity(), vec![policy("a", 10, 1000).cost(1).unwrap()]);
     let mut buckets = Buckets::new([Some("1900000000000000")]);
     let (decision, _) = buckets.take(NOW, &charge);
     assert_eq!(decision.retry_after(), micros(1000));
@@ -211,7 +203,7 @@ fn after_the_clock_was_set_back_nobody_waits_longer_than_an_empty_bucket_takes()
 
 #[test]
 fn a_reply_of_another_shape_is_an_error() {
-    let charge = Charge::new(identity(), vec![policy("a", 1, 1).price(1).unwrap()]);
+    let charge = Charge::new(identity(), vec![policy("a", 1, 1).cost(1).unwrap()]);
     for reply in [&[][..], &[1], &[1, 2, 3], &[1, 2, 3, 4]] {
         assert!(charge.decision(reply).is_err(), "{reply:?}");
     }
@@ -232,7 +224,7 @@ proptest! {
         let (mut buckets, mut now, mut admitted) = (Buckets::new([None]), NOW, Vec::<(Micros, i64)>::new());
         for (pause, cost) in requests {
             now += pause;
-            if !buckets.admits(now, &Charge::new(identity(), vec![policy.price(cost).unwrap()])) { continue }
+            if !buckets.admits(now, &Charge::new(identity(), vec![policy.cost(cost).unwrap()])) { continue }
             admitted.push((now, cost.into()));
             let mut units = 0;
             for (since, cost) in admitted.iter().rev() {
@@ -248,7 +240,7 @@ proptest! {
         let (mut buckets, mut now) = (Buckets::new([None]), NOW);
         for (pause, cost) in requests {
             now += pause;
-            let charge = Charge::new(identity(), vec![policy.price(cost).unwrap()]);
+            let charge = Charge::new(identity(), vec![policy.cost(cost).unwrap()]);
             let (decision, writes) = buckets.take(now, &charge);
             if decision.is_admitted() { continue }
             prop_assert_eq!(&writes, &[Write::Keep]);
@@ -264,17 +256,17 @@ proptest! {
         let (mut buckets, mut now) = (Buckets::new([None]), NOW);
         for (pause, cost) in requests {
             now += pause;
-            let (decision, _) = buckets.take(now, &Charge::new(identity(), vec![policy.price(cost).unwrap()]));
-            let verdict = decision.verdicts[0];
-            if verdict.remaining() == burst { continue }
-            prop_assert_eq!(verdict.after(verdict.grows_after()).remaining(), verdict.remaining() + 1);
-            prop_assert_eq!(verdict.after(verdict.grows_after().saturating_sub(micros(1))).remaining(), verdict.remaining());
+            let (decision, _) = buckets.take(now, &Charge::new(identity(), vec![policy.cost(cost).unwrap()]));
+            let bucket = decision.buckets[0];
+            if bucket.remaining() == burst { continue }
+            prop_assert_eq!(bucket.after(bucket.grows_after()).remaining(), bucket.remaining() + 1);
+            prop_assert_eq!(bucket.after(bucket.grows_after().saturating_sub(micros(1))).remaining(), bucket.remaining());
         }
     }
 
     #[test]
     fn a_bucket_forgotten_at_its_expiry_was_full(burst in 1u32..20, interval in 1u64..2000, cost in 1u32..20) {
-        let charge = Charge::new(identity(), vec![policy("a", burst, interval).price(cost.min(burst)).unwrap()]);
+        let charge = Charge::new(identity(), vec![policy("a", burst, interval).cost(cost.min(burst)).unwrap()]);
         let [Write::Put(value, life)] = &charge.apply(NOW, &[None]).writes[..] else { panic!() };
         let full_at = whole_number(value).unwrap();
         let gone_at = NOW + i64::try_from(life.as_micros()).unwrap();

@@ -16,7 +16,7 @@ fn charge(user: u128, cost: u32) -> Charge {
     let policy = Policy::new("a", 10, 1, Duration::from_secs(1)).unwrap();
     Charge::new(
         Identity::User(UserId(uuid::Uuid::from_u128(user))),
-        vec![policy.price(cost).unwrap()],
+        vec![policy.cost(cost).unwrap()],
     )
 }
 
@@ -50,10 +50,7 @@ fn a_denial_is_repeated_until_its_time_is_over() {
     let recalled = denials.recall_at(after(start, 400), &charge).unwrap();
     assert!(!recalled.is_admitted());
     assert_eq!(recalled.retry_after(), Duration::from_millis(600));
-    assert_eq!(
-        recalled.verdicts[0].reset_after,
-        Duration::from_millis(9600)
-    );
+    assert_eq!(recalled.buckets[0].reset_after, Duration::from_millis(9600));
     assert_eq!(denials.recall_at(after(start, 1000), &charge), None);
     assert!(denials.lock().is_empty());
 }

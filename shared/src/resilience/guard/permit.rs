@@ -1,0 +1,77 @@
+//! One call that the breakers admitted, from its start to its report.
+
+use super::{
+    super::breaker::{Generation, Outcomes, ProbeToken},
+    Guard, read,
+};
+use crate::kv::Delivery;
+
+/// How a call ended, for the breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// The upstream answered.
+    Good,
+    /// It answered, and took too long.
+    Slow,
+    /// It did not answer, or not usably.
+    Failed,
+    /// The call was ended before it had its time: it proves nothing.
+    Unknown,
+}
+
+/// In which state of a breaker a call began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallStart {
+    pub(super) generation: Generation,
+    /// Of a probe.
+    pub(super) token: Option<ProbeToken>,
+}
+
+impl CallStart {
+    pub(super) fn outcomes(self, outcome: CallOutcome) -> Outcomes {
+        let one = |wanted| u32::from(outcome == wanted);
+        Outcomes {
+            generation: self.generation,
+            good: one(CallOutcome::Good),
+            slow: one(CallOutcome::Slow),
+            failed: one(CallOutcome::Failed),
+        }
+    }
+}
+
+/// The right to make one call. Dropped without an end (its caller went away), it reports nothing; a
+/// probe's lease then runs out.
+#[must_use = "a call that is not reported teaches the breaker nothing"]
+pub struct CallPermit<'a> {
+    pub(super) guard: &'a Guard,
+    pub(super) shared: Option<CallStart>,
+    pub(super) local: Option<CallStart>,
+}
+
+impl CallPermit<'_> {
+    /// Reports how the call ended: a failure, and the end of a probe, at once; a success rides
+    /// along with the next check.
+    pub async fn end(self, outcome: CallOutcome) {
+        let Self {
+            guard,
+            shared,
+            local,
+        } = self;
+        if let (Some((store, breaker)), Some(start)) = (&guard.local, local) {
+            let reply = store.step(&breaker.report(start.outcomes(outcome), start.token));
+            let transition = read(&reply).and_then(|reply| reply.transition);
+            guard.report_transition(transition, "this instance");
+        }
+        let (Some((kv, breaker)), Some(start)) = (&guard.shared, shared) else {
+            return;
+        };
+        match (outcome, start.token) {
+            (CallOutcome::Unknown, None) => {}
+            (CallOutcome::Good, None) => guard.memory().defer_success(start.generation),
+            (_, token) => {
+                let report = breaker.report(start.outcomes(outcome), token);
+                guard.ask(kv, &report, Delivery::Required).await;
+            }
+        }
+    }
+}
