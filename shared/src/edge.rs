@@ -25,8 +25,8 @@ pub use access_log::RequestId;
 pub use authenticated::{Authenticated, AuthenticatedUser};
 pub use client_ip::{ClientAddress, ClientIp, Peer};
 pub use deadline::PlatformDeadline;
-pub(crate) use sealed::Sealing;
 pub use sealed::key_routes;
+pub(crate) use sealed::{Sealing, SealingParts};
 
 use crate::{
     api::{ApiError, MAX_BODY, Reason},

@@ -17,7 +17,7 @@ use crate::{
     },
     crypto::{AtRest, TransportKey, TransportKeys},
     dynamo::Dynamo,
-    edge::{self, Edge, Sealing},
+    edge::{self, Edge, Sealing, SealingParts},
     encrypted_kv::EncryptedKv,
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
@@ -34,8 +34,8 @@ use crate::{
 /// Something to be connected before the first request.
 type Connecting = BoxFuture<'static, ()>;
 
-/// The parts. A function's `routes(&instance)` takes what it needs; what nobody takes is neither
-/// built nor linked. Wrong settings are recorded in the environment and refuse the start in
+/// The parts. A function's `routes(&instance)` takes what it needs; the rest is neither built nor
+/// linked. Wrong settings are recorded in the environment and refuse the start in
 /// [`Instance::app`].
 pub struct Instance {
     env: Env,
@@ -182,7 +182,7 @@ impl Instance {
         Admission::new(self.verifier(), stores, (self.limiter(), self.limits()))
     }
 
-    /// Charges who asks. Where instances share nothing, each limits by itself.
+    /// Charges requests. Where instances share nothing, each limits by itself.
     pub fn limiter(&self) -> Limiter {
         self.limiter
             .get_or_init(|| Limiter::new(self.shared_kv(), self.clock()))
@@ -199,7 +199,7 @@ impl Instance {
         self.wechat.get_or_init(|| self.connect_wechat()).clone()
     }
 
-    /// How the circuit breaker in front of `upstream` stands, for operators.
+    /// The state of the circuit breaker in front of `upstream`, for operators.
     ///
     /// # Panics
     /// At start, with settings that were not checked.
@@ -214,7 +214,7 @@ impl Instance {
 
     fn connect_wechat(&self) -> Arc<WeChat> {
         let breaker = BreakerSettings::read(&self.env);
-        // Out of range they are problems already, and in it they fit.
+        // Out of range they are errors already, and within it they work.
         let guard = Guard::new(
             WECHAT,
             &breaker,
@@ -256,12 +256,12 @@ impl Instance {
         AuthorizedWeChat::new(self.wechat(), tokens)
     }
 
-    /// Who a WeChat login is.
+    /// The users behind WeChat logins.
     pub fn identities(&self) -> Identities {
         Identities::new(self.users(), self.at_rest(), self.random())
     }
 
-    /// Which phone number is whose.
+    /// The owners of phone numbers.
     pub fn phone_numbers(&self) -> PhoneNumbers {
         PhoneNumbers::new(
             self.users(),
@@ -286,15 +286,15 @@ impl Instance {
             let keys = self.transport_keys();
             keys.first()?;
             let keys = Arc::new(keys);
-            let timeout = EdgeSettings::read(&self.env).timeout;
-            let shared = (self.kv(), (self.limiter(), self.limits().sealed));
-            let sealing = Sealing::new(
-                Arc::clone(&keys),
-                shared,
-                (self.clock(), self.random()),
-                timeout,
-            );
-            let sealing = Arc::new(sealing);
+            let sealing = Arc::new(Sealing::new(SealingParts {
+                keys: Arc::clone(&keys),
+                kv: self.kv(),
+                limiter: self.limiter(),
+                cost: self.limits().sealed,
+                clock: self.clock(),
+                random: self.random(),
+                timeout: EdgeSettings::read(&self.env).timeout,
+            }));
             let layer: edge::Layer = Box::new(move |routes| sealing.layer(routes));
             Some((keys, layer))
         };

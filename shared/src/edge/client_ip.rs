@@ -1,5 +1,4 @@
-//! Who a request came from: by the platform's word or the TCP connection's, never by a stranger's
-//! header.
+//! The client's address: from the platform or the TCP connection, never from a stranger's header.
 
 use std::{
     convert::Infallible,
@@ -23,7 +22,7 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// Who a request came from; a request extension. None where the platform did not say.
+/// The client's address; a request extension. `None` where the platform did not name one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientIp(IpAddr);
 
@@ -47,7 +46,7 @@ impl ClientIp {
     }
 }
 
-/// The address of the client, for handlers. None where the platform did not say.
+/// The address of the client, for handlers. `None` where the platform did not name one.
 pub struct ClientAddress(pub Option<IpAddr>);
 
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
@@ -71,9 +70,9 @@ pub(super) async fn resolve(
     next.run(request).await
 }
 
-/// The peer, or behind proxies of ours who it was that the last of them saw: each appends to the
-/// header whom it speaks with, so from the right the first address that is not one of ours is the
-/// client's, and all left of it is hearsay.
+/// The peer, or behind proxies of ours the client that they saw: each appends the address of its own
+/// peer to the header, so from the right the first address that is not one of ours is the client's,
+/// and everything left of it can be made up.
 fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientIp {
     let is_ours = |client: ClientIp| {
         trusted
@@ -82,12 +81,12 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientIp {
     };
     let mut client = ClientIp::new(peer);
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    // By bytes: what a client sent before it must not make our proxy's part unreadable.
+    // By bytes: a client's own part must not make our proxy's part unreadable.
     for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         if !is_ours(client) {
             break;
         }
-        // What a proxy of ours can't have written ends the chain that can be believed.
+        // An entry that no proxy of ours can have written ends the chain.
         let Some(address) = parse(entry) else { break };
         client = ClientIp::new(address);
     }

@@ -44,7 +44,7 @@ use crate::{
     resilience::{Limiter, rate_limit::Cost},
 };
 
-/// Why a sealed body is refused. Told to the log only.
+/// Why a sealed body is refused. For the log only.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum Refusal {
     #[error("sealed body: {0}")]
@@ -67,33 +67,42 @@ impl From<Refusal> for ApiError {
     }
 }
 
-/// What opens sealed bodies.
+/// Opens sealed bodies and seals their answers.
 pub(crate) struct Sealing {
     keys: Arc<TransportKeys>,
     clock: Clock,
     random: Random,
     replays: Replays,
-    /// What each private RSA operation, which is what a sealed body costs, is charged to its
-    /// client.
-    cost: (Limiter, Option<Cost>),
+    limiter: Limiter,
+    cost: Option<Cost>,
     timeout: Duration,
 }
 
+/// What [`Sealing`] needs.
+pub(crate) struct SealingParts {
+    pub(crate) keys: Arc<TransportKeys>,
+    /// Remembers which bodies were seen.
+    pub(crate) kv: Kv,
+    pub(crate) limiter: Limiter,
+    /// What the private RSA operation of each sealed body costs its client.
+    pub(crate) cost: Option<Cost>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    /// The time that a whole request has.
+    pub(crate) timeout: Duration,
+}
+
 impl Sealing {
-    pub(crate) fn new(
-        keys: Arc<TransportKeys>,
-        (kv, cost): (Kv, (Limiter, Option<Cost>)),
-        (clock, random): (Clock, Random),
-        timeout: Duration,
-    ) -> Self {
-        let replays = Replays::new(kv, clock.clone(), random.clone());
+    pub(crate) fn new(parts: SealingParts) -> Self {
+        let replays = Replays::new(parts.kv, parts.clock.clone(), parts.random.clone());
         Self {
-            keys,
-            clock,
-            random,
+            keys: parts.keys,
+            clock: parts.clock,
+            random: parts.random,
             replays,
-            cost,
-            timeout,
+            limiter: parts.limiter,
+            cost: parts.cost,
+            timeout: parts.timeout,
         }
     }
 
@@ -111,9 +120,8 @@ impl Sealing {
         let sealed = SealedRequest::parse(&body, form).map_err(Refusal::from)?;
         let key = sealed.key(&self.keys).ok_or(Refusal::Key)?;
         claims::check(&sealed.header, &parts, self.clock.now_seconds())?;
-        let (limiter, cost) = &self.cost;
-        limiter
-            .charge_address(ClientIp::of(&parts.extensions), *cost)
+        self.limiter
+            .charge_address(ClientIp::of(&parts.extensions), self.cost)
             .await?;
         let (content, answer) = sealed.open(key, &self.random).map_err(Refusal::from)?;
         if !self.replays.is_first(&sealed.header.jti).await {

@@ -1,4 +1,16 @@
 //! The repository itself: its documents agree with the code.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod architecture;
 mod docs;
+mod modules;
+
+use std::path::{Path, PathBuf};
+
+/// The project's root folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}

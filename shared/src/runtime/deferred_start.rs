@@ -1,8 +1,8 @@
 //! A function whose secrets could not be fetched before its first event.
 //!
-//! The Parameters and Secrets extension serves only once the first event has reached it: to wait
-//! for it at start would be in vain. The first request waits instead, and a request that waits in
-//! vain is answered 503; the next one tries again.
+//! The Parameters and Secrets extension serves only once the first event has reached it, so waiting
+//! for it at start would be useless. The first request waits instead; one that waits in vain is
+//! answered 503, and the next one tries again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,48 +19,47 @@ use crate::{
     random::Random,
 };
 
-/// Less than a request may take; whether it was the extension that was missing is told before time
-/// is up.
-const PATIENCE: FetchTimeouts = FetchTimeouts {
+/// Less than a request may take, so that a missing extension is reported before the time is up.
+const DURING_REQUEST: FetchTimeouts = FetchTimeouts {
     ready: Duration::from_secs(4),
     whole: Duration::from_secs(5),
 };
 
-/// The function's app once there is one, and what answers until then. Cheap to clone.
+/// The function's app once it has started, and a placeholder until then. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Late {
+pub(super) struct DeferredStart {
     references: References,
     routes: Routes,
     app: Arc<OnceCell<Router>>,
-    meanwhile: Router,
+    placeholder: Router,
 }
 
-impl Late {
+impl DeferredStart {
     /// # Errors
-    /// What is wrong with settings that are known already.
+    /// The errors of settings that are known already.
     pub(super) fn new(references: References, routes: Routes) -> Result<Self, ConfigErrors> {
         let unavailable = || async { ApiError::new(Reason::Unavailable) };
-        let meanwhile = Router::new()
+        let placeholder = Router::new()
             .route("/", any(unavailable))
             .route("/{*rest}", any(unavailable));
         let env = references.without();
         metrics::record(&env);
-        let meanwhile = Instance::new(env, Clock::System, Random::System).app(meanwhile)?;
+        let placeholder = Instance::new(env, Clock::System, Random::System).app(placeholder)?;
         Ok(Self {
             references,
             routes,
             app: Arc::default(),
-            meanwhile,
+            placeholder,
         })
     }
 
-    /// Answers with the app, or in its place.
+    /// Answers with the app, or with the placeholder.
     pub(super) async fn answer(self, request: Request) -> Response {
         let app = match self.app.get_or_try_init(|| self.start()).await {
             Ok(app) => app,
             Err(problems) => {
                 tracing::error!(why = %problems, "start refused");
-                &self.meanwhile
+                &self.placeholder
             }
         };
         let Ok(answer) = app.clone().oneshot(request).await;
@@ -68,7 +67,7 @@ impl Late {
     }
 
     async fn start(&self) -> Result<Router, ConfigErrors> {
-        match self.references.follow(PATIENCE).await {
+        match self.references.follow(DURING_REQUEST).await {
             Ok(env) => start(env, self.routes).await,
             Err(error) => Err(error.into_config_errors()),
         }
