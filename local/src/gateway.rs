@@ -90,7 +90,7 @@ impl Gateway {
             .then(|| simulator(instance.env()))
             .transpose()?;
         if let Some(simulator) = &simulator {
-            simulator.deliver_by(push::courier(app.clone()));
+            simulator.set_transport(push::transport(app.clone()));
             app = app.nest(WECHAT, simulator.router());
         }
         Ok(Self {

@@ -9,7 +9,7 @@ use axum::{
 };
 use shared::config::Env;
 use tower::ServiceExt;
-use wechat_simulator::{Courier, PushAnswer, PushConfig, PushRequest};
+use wechat_simulator::{PushConfig, PushRequest, PushResponse, PushTransport};
 
 const CALLBACK: &str = "/api/v1/wechat/callback";
 /// More than any answer has.
@@ -28,11 +28,11 @@ pub(crate) fn configs(env: &Env) -> impl Iterator<Item = PushConfig> {
 }
 
 /// Hands requests to `app` as if they had come over HTTP.
-pub(crate) fn courier(app: Router) -> Courier {
+pub(crate) fn transport(app: Router) -> PushTransport {
     Arc::new(move |request| Box::pin(deliver(app.clone(), request)))
 }
 
-async fn deliver(app: Router, push: PushRequest) -> PushAnswer {
+async fn deliver(app: Router, push: PushRequest) -> PushResponse {
     let request = Request::builder()
         .method(push.method)
         .uri(format!("{CALLBACK}?{}", push.query));
@@ -45,7 +45,7 @@ async fn deliver(app: Router, push: PushRequest) -> PushAnswer {
     let Ok(response) = app.oneshot(request).await;
     let status = response.status().as_u16();
     match to_bytes(response.into_body(), MAX_ANSWER).await {
-        Ok(answer) => PushAnswer {
+        Ok(answer) => PushResponse {
             status,
             answer: String::from_utf8_lossy(&answer).into_owned(),
         },
@@ -53,8 +53,8 @@ async fn deliver(app: Router, push: PushRequest) -> PushAnswer {
     }
 }
 
-fn not_delivered(why: &str) -> PushAnswer {
-    PushAnswer {
+fn not_delivered(why: &str) -> PushResponse {
+    PushResponse {
         status: 0,
         answer: why.to_owned(),
     }

@@ -9,23 +9,23 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
-use crate::support::{APP, Bench, OTHER_APP, START, errcode, text};
+use crate::support::{APP, OTHER_APP, START, TestSimulator, errcode, text};
 
 fn bytes(base64: &str) -> Vec<u8> {
     STANDARD.decode(base64).unwrap()
 }
 
-fn open(session_key: &str, data: &Value) -> Value {
+fn decrypt(session_key: &str, data: &Value) -> Value {
     let key: [u8; 16] = bytes(session_key).try_into().unwrap();
     let iv: [u8; 16] = bytes(data["iv"].as_str().unwrap()).try_into().unwrap();
-    let sealed = bytes(data["encryptedData"].as_str().unwrap());
+    let ciphertext = bytes(data["encryptedData"].as_str().unwrap());
     let cipher = cbc::Decryptor::<Aes128>::new(&key.into(), &iv.into());
-    let plaintext = cipher.decrypt_padded_vec::<Pkcs7>(&sealed).unwrap();
+    let plaintext = cipher.decrypt_padded_vec::<Pkcs7>(&ciphertext).unwrap();
     serde_json::from_slice(&plaintext).unwrap()
 }
 
-async fn sealed(bench: &Bench, kind: &str) -> Value {
-    bench
+async fn encrypted(wechat: &TestSimulator, kind: &str) -> Value {
+    wechat
         .post(
             "/_control/encrypted-data",
             json!({"user": "alice", "kind": kind}),
@@ -34,32 +34,34 @@ async fn sealed(bench: &Bench, kind: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_code_is_minted_and_exchanged() {
-    let bench = Bench::new();
-    let minted = bench.post("/_control/code", json!({"user": "alice"})).await;
-    let session = bench.code_to_session(&text(&minted["code"])).await;
+async fn a_code_is_issued_and_exchanged_in_its_own_app_only() {
+    let wechat = TestSimulator::new();
+    let minted = wechat
+        .post("/_control/code", json!({"user": "alice"}))
+        .await;
+    let session = wechat.code_to_session(&text(&minted["code"])).await;
     assert_eq!(
         session["openid"].as_str(),
-        bench.simulator.open_id("alice", None).ok().as_deref()
+        wechat.simulator.open_id("alice", None).ok().as_deref()
     );
     let other = json!({"user": "alice", "appId": OTHER_APP});
-    let minted = bench.post("/_control/code", other).await;
+    let minted = wechat.post("/_control/code", other).await;
     assert_eq!(
-        errcode(&bench.code_to_session(&text(&minted["code"])).await),
+        errcode(&wechat.code_to_session(&text(&minted["code"])).await),
         40029
     );
 }
 
 #[tokio::test]
-async fn the_profile_is_sealed_and_signed_with_the_current_key() {
-    let bench = Bench::new();
+async fn user_info_is_encrypted_and_signed_with_the_current_key() {
+    let wechat = TestSimulator::new();
     let change = json!({"user": "alice", "unionId": "o-union"});
-    bench
+    wechat
         .send("PUT", "/_control/users", change.to_string())
         .await;
-    let (open_id, key) = bench.log_in("alice").await;
-    let data = sealed(&bench, "userinfo").await;
-    let opened = open(&key, &data);
+    let (open_id, key) = wechat.log_in("alice").await;
+    let data = encrypted(&wechat, "userinfo").await;
+    let opened = decrypt(&key, &data);
     assert_eq!(opened["openId"], json!(open_id));
     assert_eq!(opened["unionId"], json!("o-union"));
     assert_eq!(
@@ -71,75 +73,83 @@ async fn the_profile_is_sealed_and_signed_with_the_current_key() {
     assert_eq!(text(&data["signature"]), signature);
     let raw: Value = serde_json::from_str(&raw).unwrap();
     assert_eq!(
-        (&raw["nickName"], raw.get("openId")),
-        (&json!("alice"), None)
+        raw,
+        json!({
+            "nickName": "微信用户",
+            "gender": 0,
+            "language": "",
+            "city": "",
+            "province": "",
+            "country": "",
+            "avatarUrl": "https://thirdwx.qlogo.cn/mmopen/vi_32/POgEwh4mIHO4nibH0KlMECNjjGxQUq24ZEaGT4poC6icRiccVGKSyXwibcPq4BWmiaIGuG1icwxaQX6grC9VemZoJ8rg/132",
+        })
     );
 }
 
 #[tokio::test]
-async fn phone_and_steps_come_without_raw_data() {
-    let bench = Bench::new();
-    let (_, key) = bench.log_in("alice").await;
-    let phone = sealed(&bench, "phone").await;
+async fn phone_and_steps_have_no_raw_data() {
+    let wechat = TestSimulator::new();
+    let (_, key) = wechat.log_in("alice").await;
+    let phone = encrypted(&wechat, "phone").await;
     assert_eq!(phone.get("rawData"), None);
-    assert_eq!(open(&key, &phone)["countryCode"], json!("86"));
-    let steps = open(&key, &sealed(&bench, "werun").await);
+    assert_eq!(decrypt(&key, &phone)["countryCode"], json!("86"));
+    let steps = decrypt(&key, &encrypted(&wechat, "werun").await);
     assert_eq!(steps["stepInfoList"].as_array().unwrap().len(), 31);
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_seal_with_before_the_first_login() {
-    let bench = Bench::new();
+async fn encrypted_data_before_the_first_login_is_a_conflict() {
+    let wechat = TestSimulator::new();
     let body = json!({"user": "alice", "kind": "phone"}).to_string();
-    let answer = bench.send("POST", "/_control/encrypted-data", body).await;
+    let answer = wechat.send("POST", "/_control/encrypted-data", body).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
     assert!(text(&answer.json()["error"]).contains("jscode2session"));
 }
 
 #[tokio::test]
-async fn users_are_changed_over_http() {
-    let bench = Bench::new();
+async fn users_can_be_changed_over_http() {
+    let wechat = TestSimulator::new();
     let change = json!({"user": "mallory", "highRisk": true}).to_string();
-    let answer = bench.send("PUT", "/_control/users", change).await;
+    let answer = wechat.send("PUT", "/_control/users", change).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let code = bench.simulator.mint_code("mallory", None).unwrap();
-    assert_eq!(errcode(&bench.code_to_session(&code).await), 40226);
+    let code = wechat.simulator.mint_code("mallory", None).unwrap();
+    assert_eq!(errcode(&wechat.code_to_session(&code).await), 40226);
 }
 
 #[tokio::test]
-async fn a_session_key_is_rotated_over_http() {
-    let bench = Bench::new();
-    let (_, key) = bench.log_in("alice").await;
-    bench
+async fn a_session_key_can_be_rotated_over_http() {
+    let wechat = TestSimulator::new();
+    let (_, key) = wechat.log_in("alice").await;
+    wechat
         .post(
             "/_control/session-key",
             json!({"user": "alice", "action": "rotate"}),
         )
         .await;
-    let (other, data) = (bytes(&key), sealed(&bench, "phone").await);
+    let (other, data) = (bytes(&key), encrypted(&wechat, "phone").await);
     let key: [u8; 16] = other.try_into().unwrap();
     let iv: [u8; 16] = bytes(data["iv"].as_str().unwrap()).try_into().unwrap();
     let cipher = cbc::Decryptor::<Aes128>::new(&key.into(), &iv.into());
     let opened =
         cipher.decrypt_padded_vec::<Pkcs7>(&bytes(data["encryptedData"].as_str().unwrap()));
     let readable = opened.is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_ok());
-    assert!(!readable, "the old key must not open it");
+    assert!(!readable, "the old key must not decrypt it");
 }
 
 #[tokio::test]
 async fn calls_are_counted_by_path() {
-    let bench = Bench::new();
-    bench.log_in("alice").await;
-    bench.code_to_session("made-up").await;
-    assert_eq!(bench.simulator.calls("/sns/jscode2session"), 2);
-    assert_eq!(bench.simulator.calls("/cgi-bin/token"), 0);
-    let told = bench.get("/_control/calls").await;
-    assert_eq!(told, json!({"calls": {"/sns/jscode2session": 2}}));
+    let wechat = TestSimulator::new();
+    wechat.log_in("alice").await;
+    wechat.code_to_session("made-up").await;
+    assert_eq!(wechat.simulator.calls("/sns/jscode2session"), 2);
+    assert_eq!(wechat.simulator.calls("/cgi-bin/token"), 0);
+    let result = wechat.get("/_control/calls").await;
+    assert_eq!(result, json!({"calls": {"/sns/jscode2session": 2}}));
 }
 
 #[tokio::test]
-async fn mistakes_are_named() {
-    let bench = Bench::new();
+async fn invalid_control_calls_get_a_400_that_names_the_field() {
+    let wechat = TestSimulator::new();
     for (method, path, body, word) in [
         ("POST", "/_control/code", "", "EOF"),
         ("POST", "/_control/code", "{}", "user"),
@@ -196,7 +206,7 @@ async fn mistakes_are_named() {
             "path",
         ),
     ] {
-        let answer = bench.send(method, path, body).await;
+        let answer = wechat.send(method, path, body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}");
         let error = text(&answer.json()["error"]);
         assert!(error.contains(word), "{path} {body}: {error}");
@@ -204,12 +214,12 @@ async fn mistakes_are_named() {
 }
 
 #[tokio::test]
-async fn unknown_calls_and_methods_answer_json_too() {
-    let bench = Bench::new();
-    let unknown = bench.send("POST", "/_control/nope", "").await;
+async fn unknown_calls_and_methods_get_json_errors() {
+    let wechat = TestSimulator::new();
+    let unknown = wechat.send("POST", "/_control/nope", "").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     text(&unknown.json()["error"]);
-    let method = bench.send("GET", "/_control/code", "").await;
+    let method = wechat.send("GET", "/_control/code", "").await;
     assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
     text(&method.json()["error"]);
 }

@@ -4,16 +4,16 @@ use http::StatusCode;
 use serde_json::json;
 use wechat_simulator::{UnionId, UserChange};
 
-use crate::support::{APP, Bench, OTHER_APP, OTHER_SECRET, SECRET, errcode, text};
+use crate::support::{APP, OTHER_APP, OTHER_SECRET, SECRET, TestSimulator, errcode, text};
 
 #[tokio::test]
-async fn a_login_answers_openid_and_session_key_as_plain_text_without_an_errcode() {
-    let bench = Bench::new();
-    let code = bench.simulator.mint_code("alice", None).unwrap();
+async fn a_login_returns_openid_and_session_key_as_plain_text_without_an_errcode() {
+    let wechat = TestSimulator::new();
+    let code = wechat.simulator.mint_code("alice", None).unwrap();
     let path = format!(
         "/sns/jscode2session?appid={APP}&secret={SECRET}&js_code={code}&grant_type=authorization_code"
     );
-    let answer = bench.send("GET", &path, "").await;
+    let answer = wechat.send("GET", &path, "").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.content_type, "text/plain");
     let session = answer.json();
@@ -26,17 +26,17 @@ async fn a_login_answers_openid_and_session_key_as_plain_text_without_an_errcode
     assert_eq!(names, ["openid", "session_key"]);
     assert_eq!(
         session["openid"].as_str(),
-        bench.simulator.open_id("alice", None).ok().as_deref()
+        wechat.simulator.open_id("alice", None).ok().as_deref()
     );
     assert_eq!(text(&session["session_key"]).len(), 24);
 }
 
 #[tokio::test]
 async fn a_code_works_once() {
-    let bench = Bench::new();
-    let code = bench.simulator.mint_code("alice", None).unwrap();
-    bench.code_to_session(&code).await;
-    let again = bench.code_to_session(&code).await;
+    let wechat = TestSimulator::new();
+    let code = wechat.simulator.mint_code("alice", None).unwrap();
+    wechat.code_to_session(&code).await;
+    let again = wechat.code_to_session(&code).await;
     assert_eq!(errcode(&again), 40163);
     assert!(
         text(&again["errmsg"]).starts_with("code been used, rid: "),
@@ -45,48 +45,51 @@ async fn a_code_works_once() {
 }
 
 #[tokio::test]
-async fn a_code_lives_five_minutes() {
-    let bench = Bench::new();
-    let code = bench.simulator.mint_code("alice", None).unwrap();
-    let late = bench.simulator.mint_code("alice", None).unwrap();
-    bench.pass(299);
-    assert!(bench.code_to_session(&code).await["openid"].is_string());
-    bench.pass(1);
-    assert_eq!(errcode(&bench.code_to_session(&late).await), 40029);
+async fn a_code_expires_after_five_minutes() {
+    let wechat = TestSimulator::new();
+    let code = wechat.simulator.mint_code("alice", None).unwrap();
+    let late = wechat.simulator.mint_code("alice", None).unwrap();
+    wechat.advance(299);
+    assert!(wechat.code_to_session(&code).await["openid"].is_string());
+    wechat.advance(1);
+    assert_eq!(errcode(&wechat.code_to_session(&late).await), 40029);
 }
 
 #[tokio::test]
 async fn each_login_replaces_the_session_key_and_keeps_the_openid() {
-    let bench = Bench::new();
-    let (open_id, key) = bench.log_in("alice").await;
-    let (same_open_id, other_key) = bench.log_in("alice").await;
+    let wechat = TestSimulator::new();
+    let (open_id, key) = wechat.log_in("alice").await;
+    let (same_open_id, other_key) = wechat.log_in("alice").await;
     assert_eq!(open_id, same_open_id);
     assert_ne!(key, other_key);
 }
 
 #[tokio::test]
 async fn a_user_can_be_set_to_keep_the_session_key() {
-    let bench = Bench::new();
+    let wechat = TestSimulator::new();
     let keep = UserChange {
         keep_session_key: Some(true),
         ..UserChange::default()
     };
-    bench.simulator.change_user("alice", keep).unwrap();
-    assert_eq!(bench.log_in("alice").await, bench.log_in("alice").await);
+    wechat.simulator.change_user("alice", keep).unwrap();
+    assert_eq!(wechat.log_in("alice").await, wechat.log_in("alice").await);
 }
 
 #[tokio::test]
 async fn the_unionid_appears_once_the_user_has_one_and_is_the_same_in_all_apps() {
-    let bench = Bench::new();
+    let wechat = TestSimulator::new();
     let union = UserChange {
         union_id: Some(UnionId::Derived),
         ..UserChange::default()
     };
-    bench.simulator.change_user("alice", union).unwrap();
-    let code = bench.simulator.mint_code("alice", None).unwrap();
-    let here = bench.code_to_session(&code).await;
-    let code = bench.simulator.mint_code("alice", Some(OTHER_APP)).unwrap();
-    let there = bench
+    wechat.simulator.change_user("alice", union).unwrap();
+    let code = wechat.simulator.mint_code("alice", None).unwrap();
+    let here = wechat.code_to_session(&code).await;
+    let code = wechat
+        .simulator
+        .mint_code("alice", Some(OTHER_APP))
+        .unwrap();
+    let there = wechat
         .get(&format!(
             "/sns/jscode2session?appid={OTHER_APP}&secret={OTHER_SECRET}&js_code={code}&grant_type=authorization_code"
         ))
@@ -96,10 +99,13 @@ async fn the_unionid_appears_once_the_user_has_one_and_is_the_same_in_all_apps()
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_by_its_errcode() {
-    let bench = Bench::new();
-    let code = bench.simulator.mint_code("alice", None).unwrap();
-    let other = bench.simulator.mint_code("alice", Some(OTHER_APP)).unwrap();
+async fn invalid_requests_return_the_documented_errcode() {
+    let wechat = TestSimulator::new();
+    let code = wechat.simulator.mint_code("alice", None).unwrap();
+    let other = wechat
+        .simulator
+        .mint_code("alice", Some(OTHER_APP))
+        .unwrap();
     let good = format!("appid={APP}&secret={SECRET}&grant_type=authorization_code&js_code=");
     for (query, expected) in [
         (
@@ -123,44 +129,44 @@ async fn what_is_wrong_is_told_by_its_errcode() {
         (format!("{good}made-up"), 40029),
         (format!("{good}{other}"), 40029),
     ] {
-        let answer = bench.get(&format!("/sns/jscode2session?{query}")).await;
+        let answer = wechat.get(&format!("/sns/jscode2session?{query}")).await;
         assert_eq!(errcode(&answer), expected, "{query}");
     }
-    // None of these used the code up.
-    assert!(bench.code_to_session(&code).await["openid"].is_string());
+    // None of these calls used up the code.
+    assert!(wechat.code_to_session(&code).await["openid"].is_string());
 }
 
 #[tokio::test]
-async fn a_post_with_a_body_misses_its_appid() {
-    let bench = Bench::new();
+async fn parameters_in_the_body_are_ignored() {
+    let wechat = TestSimulator::new();
     let body = json!({"appid": APP, "secret": SECRET, "js_code": "x"});
     assert_eq!(
-        errcode(&bench.post("/sns/jscode2session", body).await),
+        errcode(&wechat.post("/sns/jscode2session", body).await),
         41002
     );
 }
 
 #[tokio::test]
 async fn a_high_risk_user_is_blocked() {
-    let bench = Bench::new();
+    let wechat = TestSimulator::new();
     let risk = UserChange {
         high_risk: Some(true),
         ..UserChange::default()
     };
-    bench.simulator.change_user("mallory", risk).unwrap();
-    let code = bench.simulator.mint_code("mallory", None).unwrap();
-    assert_eq!(errcode(&bench.code_to_session(&code).await), 40226);
+    wechat.simulator.change_user("mallory", risk).unwrap();
+    let code = wechat.simulator.mint_code("mallory", None).unwrap();
+    assert_eq!(errcode(&wechat.code_to_session(&code).await), 40226);
 }
 
 #[tokio::test]
-async fn a_users_101st_call_in_a_minute_is_refused_and_uses_no_code_up() {
-    let bench = Bench::new();
+async fn a_users_101st_call_in_a_minute_is_rejected_and_does_not_use_up_the_code() {
+    let wechat = TestSimulator::new();
     for _ in 0..100 {
-        bench.log_in("alice").await;
+        wechat.log_in("alice").await;
     }
-    let code = bench.simulator.mint_code("alice", None).unwrap();
-    assert_eq!(errcode(&bench.code_to_session(&code).await), 45011);
-    bench.log_in("bob").await;
-    bench.pass(60);
-    assert!(bench.code_to_session(&code).await["openid"].is_string());
+    let code = wechat.simulator.mint_code("alice", None).unwrap();
+    assert_eq!(errcode(&wechat.code_to_session(&code).await), 45011);
+    wechat.log_in("bob").await;
+    wechat.advance(60);
+    assert!(wechat.code_to_session(&code).await["openid"].is_string());
 }

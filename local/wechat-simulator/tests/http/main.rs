@@ -1,5 +1,5 @@
 //! The simulator over HTTP: in process, and once over a real socket.
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod access_token;
 mod control;

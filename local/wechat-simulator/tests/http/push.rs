@@ -12,15 +12,15 @@ use futures_util::FutureExt as _;
 use http::StatusCode;
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
-use wechat_simulator::{Courier, PushAnswer, PushConfig};
+use wechat_simulator::{PushConfig, PushResponse, PushTransport};
 
-use crate::support::{APP, Bench, OTHER_APP, START, text};
+use crate::support::{APP, OTHER_APP, START, TestSimulator, text};
 
 const TOKEN: &str = "tokenOfTheFirstApp";
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
-fn bench() -> Bench {
-    let bench = Bench::new();
+fn with_push() -> TestSimulator {
+    let wechat = TestSimulator::new();
     let config = |app_id: &str, token: &str, key: Option<&str>| PushConfig {
         app_id: app_id.to_owned(),
         token: token.to_owned(),
@@ -30,12 +30,12 @@ fn bench() -> Bench {
         config(APP, TOKEN, Some(KEY)),
         config(OTHER_APP, "tokenOfTheOtherApp", None),
     ];
-    bench.simulator.configure_push(configs).unwrap();
-    bench
+    wechat.simulator.configure_push(configs).unwrap();
+    wechat
 }
 
-async fn request(bench: &Bench, order: Value) -> Value {
-    bench.post("/_control/push", order).await["request"].take()
+async fn request(wechat: &TestSimulator, order: Value) -> Value {
+    wechat.post("/_control/push", order).await["request"].take()
 }
 
 fn parameter(request: &Value, name: &str) -> String {
@@ -56,7 +56,7 @@ fn signature(parts: &[&str]) -> String {
     hex::encode(Sha1::digest(parts.concat()))
 }
 
-/// What was padded to 32, without the padding.
+/// The plaintext without its padding to a multiple of 32 bytes.
 fn decrypted(encrypt: &str) -> Vec<u8> {
     let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
     let lenient = GeneralPurpose::new(&alphabet::STANDARD, config);
@@ -76,10 +76,10 @@ fn decrypted(encrypt: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_secure_message_is_signed_encrypted_and_about_the_user() {
-    let bench = bench();
+async fn a_secure_message_is_signed_and_encrypted() {
+    let wechat = with_push();
     let order = json!({"user": "alice", "event": "user_authorization_revoke", "fields": {"RevokeInfo": "8"}});
-    let request = request(&bench, order).await;
+    let request = request(&wechat, order).await;
     assert_eq!(
         (&request["method"], &request["contentType"]),
         (&json!("POST"), &json!("application/json"))
@@ -102,13 +102,13 @@ async fn a_secure_message_is_signed_encrypted_and_about_the_user() {
     assert_eq!(
         body.as_object().unwrap().len(),
         2,
-        "nothing but ToUserName is in clear"
+        "only ToUserName is in clear"
     );
     let plaintext = decrypted(&encrypt);
     let length = u32::from_be_bytes(plaintext[16..20].try_into().unwrap()) as usize;
     let message: Value = serde_json::from_slice(&plaintext[20..20 + length]).unwrap();
     assert_eq!(&plaintext[20 + length..], APP.as_bytes());
-    let open_id = bench.simulator.open_id("alice", None).unwrap();
+    let open_id = wechat.simulator.open_id("alice", None).unwrap();
     assert_eq!(
         (&message["OpenID"], &message["AppID"]),
         (&json!(open_id), &json!(APP))
@@ -119,16 +119,16 @@ async fn a_secure_message_is_signed_encrypted_and_about_the_user() {
     );
     assert_ne!(
         message["FromUserName"], message["OpenID"],
-        "the platform speaks of the user"
+        "the event comes from the platform"
     );
 }
 
 #[tokio::test]
-async fn a_plain_message_is_what_it_says_in_either_form() {
-    let bench = bench();
+async fn a_plain_message_has_its_fields_in_clear_as_json_and_as_xml() {
+    let wechat = with_push();
     let order = |format: &str| json!({"user": "alice", "message": "text", "fields": {"Content": "<hi>"}, "appId": OTHER_APP, "format": format});
     let json: Value =
-        serde_json::from_str(&text(&request(&bench, order("json")).await["body"])).unwrap();
+        serde_json::from_str(&text(&request(&wechat, order("json")).await["body"])).unwrap();
     assert_eq!(
         (&json["MsgType"], &json["Content"]),
         (&json!("text"), &json!("<hi>"))
@@ -137,7 +137,7 @@ async fn a_plain_message_is_what_it_says_in_either_form() {
         json["MsgId"].is_u64() && json.get("Encrypt").is_none(),
         "{json}"
     );
-    let xml = request(&bench, order("xml")).await;
+    let xml = request(&wechat, order("xml")).await;
     assert_eq!(xml["contentType"], "text/xml");
     let body = text(&xml["body"]);
     assert!(
@@ -147,9 +147,10 @@ async fn a_plain_message_is_what_it_says_in_either_form() {
 }
 
 #[tokio::test]
-async fn a_compatible_message_is_both() {
+async fn a_compatible_message_is_in_clear_and_encrypted() {
     let order = json!({"user": "alice", "event": "debug_demo", "mode": "compatible"});
-    let body: Value = serde_json::from_str(&text(&request(&bench(), order).await["body"])).unwrap();
+    let body: Value =
+        serde_json::from_str(&text(&request(&with_push(), order).await["body"])).unwrap();
     assert!(
         body["Encrypt"].is_string() && body["Event"] == "debug_demo",
         "{body}"
@@ -157,8 +158,8 @@ async fn a_compatible_message_is_both() {
 }
 
 #[tokio::test]
-async fn a_verification_is_a_signed_question() {
-    let request = request(&bench(), json!({"user": "alice", "verify": true})).await;
+async fn a_verification_is_a_signed_get_with_an_echostr() {
+    let request = request(&with_push(), json!({"user": "alice", "verify": true})).await;
     assert_eq!(
         (&request["method"], &request["body"]),
         (&json!("GET"), &json!(""))
@@ -175,33 +176,33 @@ async fn a_verification_is_a_signed_question() {
 }
 
 #[tokio::test]
-async fn a_courier_brings_it_and_tells_the_answer() {
-    let bench = bench();
-    let courier: Courier = Arc::new(|request| {
+async fn a_push_is_delivered_and_the_response_returned() {
+    let wechat = with_push();
+    let transport: PushTransport = Arc::new(|request| {
         async move {
-            PushAnswer {
+            PushResponse {
                 status: 200,
                 answer: format!("{} success", request.method),
             }
         }
         .boxed()
     });
-    bench.simulator.deliver_by(courier);
-    let told = bench
+    wechat.simulator.set_transport(transport);
+    let result = wechat
         .post(
             "/_control/push",
             json!({"user": "alice", "event": "debug_demo"}),
         )
         .await;
     assert_eq!(
-        (&told["status"], &told["answer"]),
+        (&result["status"], &result["answer"]),
         (&json!(200), &json!("POST success"))
     );
 }
 
 #[tokio::test]
-async fn orders_that_make_no_sense_are_named() {
-    let bench = bench();
+async fn invalid_orders_get_a_400_that_names_the_field() {
+    let wechat = with_push();
     for (order, word) in [
         (json!({"user": "alice"}), "event or message"),
         (
@@ -223,14 +224,14 @@ async fn orders_that_make_no_sense_are_named() {
         ),
         (json!({"user": "alice", "event": "a", "color": 1}), "color"),
     ] {
-        let answer = bench
+        let answer = wechat
             .send("POST", "/_control/push", order.to_string())
             .await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{order}");
         let error = text(&answer.json()["error"]);
         assert!(error.contains(word), "{order}: {error}");
     }
-    let unconfigured = Bench::new()
+    let unconfigured = TestSimulator::new()
         .send("POST", "/_control/push", r#"{"user":"a","event":"b"}"#)
         .await;
     assert!(text(&unconfigured.json()["error"]).contains("not configured"));
@@ -239,5 +240,5 @@ async fn orders_that_make_no_sense_are_named() {
         token: TOKEN.into(),
         encoding_aes_key: Some("short".into()),
     };
-    assert!(bench.simulator.configure_push([short]).is_err());
+    assert!(wechat.simulator.configure_push([short]).is_err());
 }

@@ -3,23 +3,23 @@
 use serde_json::{Value, json};
 use wechat_simulator::{REVIEW_KEYWORD, RISKY_KEYWORD};
 
-use crate::support::{Bench, errcode};
+use crate::support::{TestSimulator, errcode};
 
-async fn check(bench: &Bench, open_id: &str, over: Value) -> Value {
+async fn check(wechat: &TestSimulator, open_id: &str, over: Value) -> Value {
     let mut body = json!({"content": "hello", "version": 2, "scene": 1, "openid": open_id});
     for (name, value) in over.as_object().unwrap() {
         body[name] = value.clone();
     }
-    let token = bench.access_token().await;
-    bench
+    let token = wechat.access_token().await;
+    wechat
         .post(&format!("/wxa/msg_sec_check?access_token={token}"), body)
         .await
 }
 
 #[tokio::test]
-async fn harmless_text_passes_and_the_keywords_do_not() {
-    let bench = Bench::new();
-    let (open_id, _) = bench.log_in("alice").await;
+async fn harmless_text_passes_and_keywords_are_flagged() {
+    let wechat = TestSimulator::new();
+    let (open_id, _) = wechat.log_in("alice").await;
     for (over, expected) in [
         (json!({}), json!({"suggest": "pass", "label": 100})),
         (
@@ -35,26 +35,26 @@ async fn harmless_text_passes_and_the_keywords_do_not() {
             json!({"suggest": "review", "label": 21000}),
         ),
     ] {
-        let answer = check(&bench, &open_id, over).await;
+        let answer = check(&wechat, &open_id, over).await;
         assert_eq!(errcode(&answer), 0);
         assert_eq!(answer["result"], expected);
     }
 }
 
 #[tokio::test]
-async fn a_user_who_was_not_there_for_two_hours_is_refused() {
-    let bench = Bench::new();
-    let (open_id, _) = bench.log_in("alice").await;
-    bench.pass(7201);
-    assert_eq!(errcode(&check(&bench, &open_id, json!({})).await), 61010);
-    bench.log_in("alice").await;
-    assert_eq!(errcode(&check(&bench, &open_id, json!({})).await), 0);
+async fn a_user_inactive_for_two_hours_is_rejected() {
+    let wechat = TestSimulator::new();
+    let (open_id, _) = wechat.log_in("alice").await;
+    wechat.advance(7201);
+    assert_eq!(errcode(&check(&wechat, &open_id, json!({})).await), 61010);
+    wechat.log_in("alice").await;
+    assert_eq!(errcode(&check(&wechat, &open_id, json!({})).await), 0);
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_by_its_errcode() {
-    let bench = Bench::new();
-    let (open_id, _) = bench.log_in("alice").await;
+async fn invalid_requests_return_the_documented_errcode() {
+    let wechat = TestSimulator::new();
+    let (open_id, _) = wechat.log_in("alice").await;
     for (over, expected) in [
         (json!({"version": 1}), 40097),
         (json!({"scene": 5}), 40097),
@@ -64,11 +64,11 @@ async fn what_is_wrong_is_told_by_its_errcode() {
         (json!({"openid": "nobody"}), 40003),
     ] {
         assert_eq!(
-            errcode(&check(&bench, &open_id, over.clone()).await),
+            errcode(&check(&wechat, &open_id, over.clone()).await),
             expected,
             "{over}"
         );
     }
-    let longest = check(&bench, &open_id, json!({"content": "长".repeat(2500)})).await;
+    let longest = check(&wechat, &open_id, json!({"content": "长".repeat(2500)})).await;
     assert_eq!(errcode(&longest), 0);
 }

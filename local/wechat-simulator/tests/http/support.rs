@@ -1,4 +1,4 @@
-//! A simulator on a clock that stands still until it is moved, and short ways to call it.
+//! A simulator with a manual clock, and helpers that call it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,37 +16,37 @@ pub const APP: &str = "wx00000000000000a1";
 pub const SECRET: &str = "secret-of-the-first-app";
 pub const OTHER_APP: &str = "wx00000000000000b2";
 pub const OTHER_SECRET: &str = "secret-of-the-second-app";
-/// The tests' clock starts here, in seconds.
+/// The initial time of the clock, in seconds since 1970.
 pub const START: u64 = 1_750_000_000;
 
-pub struct Bench {
+pub struct TestSimulator {
     pub simulator: Simulator,
     router: Router,
     now: Arc<AtomicU64>,
 }
 
-pub struct Answer {
+pub struct TestResponse {
     pub status: StatusCode,
     pub content_type: String,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl TestResponse {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-impl Bench {
+impl TestSimulator {
     pub fn new() -> Self {
         let now = Arc::new(AtomicU64::new(START));
-        let hand = Arc::clone(&now);
+        let reading = Arc::clone(&now);
         let clock: Clock =
-            Arc::new(move || UNIX_EPOCH + Duration::from_secs(hand.load(Ordering::SeqCst)));
+            Arc::new(move || UNIX_EPOCH + Duration::from_secs(reading.load(Ordering::SeqCst)));
         let apps = [(APP, SECRET), (OTHER_APP, OTHER_SECRET)];
         let apps = apps.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
         let simulator = Simulator::with_clock(apps, clock, Some(1));
-        // Below a prefix, as `make run` mounts it.
+        // Below a prefix, as in `make run`.
         let router = Router::new().nest("/_wechat", simulator.router());
         Self {
             simulator,
@@ -55,11 +55,11 @@ impl Bench {
         }
     }
 
-    pub fn pass(&self, seconds: u64) {
+    pub fn advance(&self, seconds: u64) {
         self.now.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    pub async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+    pub async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> TestResponse {
         let uri = format!("/_wechat{path}");
         let request = Request::builder()
             .method(method)
@@ -79,14 +79,14 @@ impl Bench {
             .unwrap()
             .to_bytes()
             .to_vec();
-        Answer {
+        TestResponse {
             status,
             content_type,
             body,
         }
     }
 
-    /// WeChat's errors come with HTTP 200 too.
+    /// Expects HTTP 200, which WeChat's errors have too.
     pub async fn get(&self, path: &str) -> Value {
         let answer = self.send("GET", path, Body::empty()).await;
         assert_eq!(answer.status, StatusCode::OK);
@@ -106,14 +106,14 @@ impl Bench {
         .await
     }
 
-    /// Answers openid and `session_key`.
+    /// Returns openid and `session_key`.
     pub async fn log_in(&self, user: &str) -> (String, String) {
         let code = self.simulator.mint_code(user, None).unwrap();
         let session = self.code_to_session(&code).await;
         (text(&session["openid"]), text(&session["session_key"]))
     }
 
-    /// A call of `stable_token` with these fields over the right ones.
+    /// Calls `stable_token` with valid fields, some of them replaced.
     pub async fn stable_token(&self, over: Value) -> Value {
         let mut body = json!({"grant_type": "client_credential", "appid": APP, "secret": SECRET});
         for (name, value) in over.as_object().unwrap() {

@@ -1,0 +1,12 @@
+//! WeChat's wire formats, without any state: paths, error codes, ids, ciphers, requests and
+//! responses.
+
+pub(crate) mod api_path;
+pub(crate) mod call;
+pub(crate) mod errcode;
+pub(crate) mod ids;
+pub(crate) mod push;
+pub(crate) mod push_crypto;
+pub(crate) mod push_format;
+pub(crate) mod response;
+pub(crate) mod session_key;

@@ -1,0 +1,73 @@
+//! WeChat's error codes and their messages.
+
+/// An error that WeChat returns: `errcode` and `errmsg`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) code: i32,
+    pub(crate) message: &'static str,
+}
+
+macro_rules! errcodes {
+    ($($name:ident = $code:literal, $message:literal;)*) => {
+        $(pub(crate) const $name: ApiError = ApiError { code: $code, message: $message };)*
+        const ALL: &[ApiError] = &[$($name),*];
+    };
+}
+
+errcodes! {
+    SYSTEM_ERROR = -1, "system error";
+    INVALID_CREDENTIAL = 40001, "invalid credential, access_token is invalid or not latest";
+    INVALID_GRANT_TYPE = 40002, "invalid grant_type";
+    INVALID_OPENID = 40003, "invalid openid";
+    INVALID_APPID = 40013, "invalid appid";
+    INVALID_ACCESS_TOKEN = 40014, "invalid access_token";
+    INVALID_CODE = 40029, "invalid code";
+    INVALID_URL = 40066, "invalid url";
+    INVALID_ARGS = 40097, "invalid args";
+    INVALID_APPSECRET = 40125, "invalid appsecret";
+    CODE_BEEN_USED = 40163, "code been used";
+    IP_NOT_IN_WHITELIST = 40164, "invalid ip, not in whitelist";
+    CODE_BLOCKED = 40226, "code blocked";
+    ACCESS_TOKEN_MISSING = 41001, "access_token missing";
+    APPID_MISSING = 41002, "appid missing";
+    APPSECRET_MISSING = 41004, "appsecret missing";
+    CODE_MISSING = 41008, "missing code";
+    OPENID_MISSING = 41009, "missing openid";
+    ACCESS_TOKEN_EXPIRED = 42001, "access_token expired";
+    GET_REQUIRED = 43001, "require GET method";
+    POST_REQUIRED = 43002, "require POST method";
+    EMPTY_POST_DATA = 44002, "empty post data";
+    EMPTY_CONTENT = 44004, "empty content";
+    SEC_CHECK_LIMIT = 44991, "out of minute call limit";
+    CONTENT_TOO_LONG = 45002, "content size out of limit";
+    DAILY_LIMIT = 45009, "reach max api daily quota limit";
+    MINUTE_LIMIT = 45011, "api minute-quota reach limit, must slower, retry next minute";
+    DATA_FORMAT = 47001, "data format error";
+    NOT_RECENTLY_ACTIVE = 61010, "code is expired";
+    NO_SESSION_KEY = 87007, "session_key is not existed or expired";
+    INVALID_SIG_METHOD = 87008, "invalid sig_method";
+    INVALID_SIGNATURE = 87009, "invalid signature";
+    IP_NEEDS_CONFIRMATION = 89503, "ip needs confirmation of the administrator";
+}
+
+impl ApiError {
+    /// The error for a fault's errcode, which need not be a known one.
+    pub(crate) fn with_code(code: i32) -> Self {
+        let known = ALL.iter().find(|error| error.code == code);
+        known.copied().unwrap_or(Self {
+            code,
+            message: "simulated error",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_code_has_its_documented_message() {
+        assert_eq!(ApiError::with_code(40163), CODE_BEEN_USED);
+        assert_eq!(ApiError::with_code(12345).message, "simulated error");
+    }
+}

@@ -1,0 +1,16 @@
+//! The simulator over HTTP: WeChat's paths, and the control side.
+
+mod control_routes;
+mod fault_injection;
+mod wechat_routes;
+
+use axum::Router;
+
+use crate::simulator::Simulator;
+
+impl Simulator {
+    /// WeChat's paths and `/_control/*`. Can be nested below any prefix.
+    pub fn router(&self) -> Router {
+        wechat_routes::router(self).nest("/_control", control_routes::router(self))
+    }
+}
