@@ -1,4 +1,4 @@
-//! `local breaker …`: looks at the circuit breaker that all instances share, and holds it open or
+//! `local breaker …`: shows the circuit breaker that all instances share, or forces it open or
 //! closed.
 
 use std::time::Duration;
@@ -12,14 +12,14 @@ use shared::{
     wechat::WECHAT,
 };
 
-/// How long a forced state holds when nothing else is said.
+/// The default duration of a forced state.
 const DEFAULT_MINUTES: u64 = 10;
 
-/// Does what `arguments` say: `show`, `open [MINUTES]`, `close [MINUTES]` or `reset`. Answers how
-/// the breaker stands then.
+/// Carries out `show`, `open [MINUTES]`, `close [MINUTES]` or `reset`, and returns the breaker's state
+/// afterwards.
 ///
 /// # Errors
-/// What to do about it.
+/// A text for the user: invalid arguments, invalid settings, or Redis is unavailable.
 pub async fn breaker(env: Env, arguments: &[&str]) -> Result<BreakerReport, String> {
     if env.get("REDIS_URL").is_none() {
         return Err("REDIS_URL is not set: breakers are shared there".to_owned());

@@ -1,11 +1,11 @@
-//! DynamoDB in this process (dynoxide), served over HTTP so that the real SDK talks to it.
+//! An embedded DynamoDB (dynoxide), served over HTTP so that the real SDK can be used with it.
 
 use std::path::Path;
 
 use aws_sdk_dynamodb::{
     Client,
     error::DisplayErrorContext,
-    operation::create_table::CreateTableError,
+    operation::create_table::{CreateTableError, builders::CreateTableFluentBuilder},
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
         Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
@@ -16,78 +16,77 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::StartError;
 
-/// A running DynamoDB. Stops when dropped.
+/// A running DynamoDB. It stops when this is dropped.
 pub struct Database {
-    /// Where it listens, e.g. `http://127.0.0.1:34567`.
+    /// Its URL, e.g. `http://127.0.0.1:34567`.
     pub endpoint: String,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), String>>,
+    server: JoinHandle<Result<(), String>>,
 }
 
 impl Database {
-    /// Serves the database in `file`, or one in memory, on a port of the loopback address (0: any
-    /// free one).
+    /// Serves the database in `file`, or an empty one in memory, on this port of the loopback address
+    /// (0: any free port).
     ///
     /// # Errors
-    /// [`StartError`] when the file can't be opened or the port can't be had.
+    /// [`StartError`] when the file can't be opened or the port is unavailable.
     pub async fn start(file: Option<&Path>, port: u16) -> Result<Self, StartError> {
-        let failed = |error: &dyn std::fmt::Display| StartError::Database(error.to_string());
-        let database = match file {
-            Some(file) => {
-                if let Some(folder) = file.parent() {
-                    std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-                }
-                dynoxide::Database::new(&file.to_string_lossy())
-            }
-            None => dynoxide::Database::memory(),
-        };
-        let database = database.map_err(|error| failed(&error))?;
-        let listener = TcpListener::bind(("127.0.0.1", port)).await;
-        let listener =
-            listener.map_err(|error| failed(&format!("DYNAMODB_PORT={port}: {error}")))?;
-        let address = listener.local_addr().map_err(|error| failed(&error))?;
+        let database = open(file)?;
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .await
+            .map_err(|error| StartError::Database(format!("DYNAMODB_PORT={port}: {error}")))?;
+        let address = listener.local_addr().map_err(StartError::database)?;
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let served = tokio::spawn(dynoxide::server::serve_with_shutdown(
+        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
             listener, database, stopped,
         ));
         Ok(Self {
             endpoint: format!("http://{address}"),
             stop,
-            served,
+            server,
         })
     }
 
-    /// Ends it, once running requests have their answers.
+    /// Stops it, after the requests in flight.
     pub async fn stop(self) {
         drop(self.stop);
-        if let Err(error) = self.served.await {
-            tracing::warn!(%error, "the embedded DynamoDB ended badly");
+        match self.server.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the embedded DynamoDB failed"),
+            Err(error) => tracing::warn!(%error, "the embedded DynamoDB failed"),
         }
     }
 }
 
-/// Creates the table as template.yaml describes it, unless it is there.
+fn open(file: Option<&Path>) -> Result<dynoxide::Database, StartError> {
+    let Some(file) = file else {
+        return dynoxide::Database::memory().map_err(StartError::database);
+    };
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(StartError::database)?;
+    }
+    dynoxide::Database::new(&file.to_string_lossy()).map_err(StartError::database)
+}
+
+/// Creates the table that template.yaml describes, unless it exists.
 ///
 /// # Errors
 /// [`StartError::Database`].
 pub async fn create_table(dynamo: &Dynamo) -> Result<(), StartError> {
-    let created = describe(&dynamo.client, &dynamo.table).send().await;
-    if let Err(error) = created
+    let creation = table_definition(&dynamo.client, &dynamo.table).send().await;
+    if let Err(error) = creation
         && !matches!(
             error.as_service_error(),
             Some(CreateTableError::ResourceInUseException(_))
         )
     {
-        return Err(StartError::Database(DisplayErrorContext(error).to_string()));
+        return Err(StartError::database(DisplayErrorContext(error)));
     }
-    expire_rows(&dynamo.client, &dynamo.table).await
+    enable_ttl(&dynamo.client, &dynamo.table).await
 }
 
-fn describe(
-    client: &Client,
-    table: &str,
-) -> aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder {
+fn table_definition(client: &Client, table: &str) -> CreateTableFluentBuilder {
     let string = |name: &str| {
         AttributeDefinition::builder()
             .attribute_name(name)
@@ -130,7 +129,7 @@ fn keys(hash: &str, range: &str) -> Vec<KeySchemaElement> {
         .collect()
 }
 
-async fn expire_rows(client: &Client, table: &str) -> Result<(), StartError> {
+async fn enable_ttl(client: &Client, table: &str) -> Result<(), StartError> {
     let ttl = TimeToLiveSpecification::builder()
         .enabled(true)
         .attribute_name("ttl")
@@ -141,7 +140,7 @@ async fn expire_rows(client: &Client, table: &str) -> Result<(), StartError> {
         .set_time_to_live_specification(ttl.ok());
     match update.send().await {
         Ok(_) => Ok(()),
-        // Enabled already, since an earlier start.
+        // Already enabled by an earlier start.
         Err(error)
             if error
                 .as_service_error()
@@ -150,6 +149,6 @@ async fn expire_rows(client: &Client, table: &str) -> Result<(), StartError> {
         {
             Ok(())
         }
-        Err(error) => Err(StartError::Database(DisplayErrorContext(error).to_string())),
+        Err(error) => Err(StartError::database(DisplayErrorContext(error))),
     }
 }

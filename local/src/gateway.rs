@@ -1,4 +1,5 @@
-//! All functions on one port.
+//! The gateway: all functions on one port, with the database, the simulator and the metrics beside
+//! them.
 
 use std::{future::Future, net::SocketAddr};
 
@@ -17,10 +18,10 @@ use crate::{
     settings::{LOCAL_APP_SECRET, Settings, with_local_defaults},
 };
 
-/// Where the simulated WeChat is mounted.
+/// The path prefix of the simulated WeChat.
 const WECHAT: &str = "/_wechat";
 
-/// The functions: the name of each crate, and its routes.
+/// The functions: each crate's name and its routes.
 pub const FUNCTIONS: [(&str, Routes); 6] = [
     ("health", health::routes),
     ("login", login::routes),
@@ -30,7 +31,7 @@ pub const FUNCTIONS: [(&str, Routes); 6] = [
     ("callback", callback::routes),
 ];
 
-/// The routes of all functions, as API Gateway would route them.
+/// The routes of all functions together.
 pub fn routes(instance: &Instance) -> Router {
     FUNCTIONS
         .into_iter()
@@ -39,14 +40,15 @@ pub fn routes(instance: &Instance) -> Router {
         })
 }
 
-/// The backend, listening and not yet serving.
+/// The backend: its port is open, and it does not serve yet.
 pub struct Gateway {
-    /// Where it listens.
+    /// The address of the API.
     pub address: SocketAddr,
-    /// What the functions were told.
+    /// The instance that all functions share.
     pub instance: Instance,
-    /// The simulated WeChat, if it is one.
+    /// The simulated WeChat, unless a real one is configured.
     pub simulator: Option<Simulator>,
+    pub(crate) settings: Settings,
     database: Option<Database>,
     metrics: Option<MetricsServer>,
     listener: TcpListener,
@@ -60,43 +62,28 @@ impl Gateway {
     /// [`StartError`].
     pub async fn start(env: Env) -> Result<Self, StartError> {
         let settings = Settings::read(&env)?;
-        let listener = listen("PORT", SocketAddr::new(settings.host, settings.port)).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen(settings.host.to_string(), error))?;
-        let metrics = match settings.metrics_port {
-            Some(port) => Some(MetricsServer::start(settings.host, port).await?),
-            None => None,
-        };
+        let wanted = SocketAddr::new(settings.host, settings.port);
+        let (listener, address) = listen("PORT", wanted).await?;
+        let metrics = start_metrics(&settings).await?;
         let database = start_database(&settings).await?;
-        let endpoint = database
-            .as_ref()
-            .map(|database| database.endpoint.clone())
-            .unwrap_or_default();
-        let env = with_local_defaults(
-            env,
-            &settings,
-            &endpoint,
-            &format!("http://{}{WECHAT}", reachable(address)),
-        );
+        let endpoint = database.as_ref().map_or("", |database| &database.endpoint);
+        let wechat_url = format!("http://{}{WECHAT}", reachable(address));
+        let env = with_local_defaults(env, &settings, endpoint, &wechat_url);
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
         if database.is_some() {
             create_table(&instance.dynamo()).await?;
         }
         let mut app = instance.app(routes)?;
-        let simulator = settings
-            .simulate_wechat
-            .then(|| simulator(instance.env()))
-            .transpose()?;
+        let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
-            simulator.set_transport(push::transport(app.clone()));
             app = app.nest(WECHAT, simulator.router());
         }
         Ok(Self {
             address,
             instance,
             simulator,
+            settings,
             database,
             metrics,
             listener,
@@ -104,7 +91,7 @@ impl Gateway {
         })
     }
 
-    /// Where the embedded DynamoDB listens, if there is one.
+    /// The URL of the embedded DynamoDB, if there is one.
     #[must_use]
     pub fn database(&self) -> Option<&str> {
         self.database
@@ -112,16 +99,16 @@ impl Gateway {
             .map(|database| database.endpoint.as_str())
     }
 
-    /// Where metrics are read, if they are recorded.
+    /// The address of the metrics, if they are recorded.
     #[must_use]
     pub fn metrics(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(|metrics| metrics.address)
     }
 
-    /// Serves until `stop` is done; requests that are running then get their answers.
+    /// Serves until `stop` completes, and finishes the requests in flight.
     ///
     /// # Errors
-    /// When the listener breaks.
+    /// When the listener fails.
     pub async fn serve(
         self,
         stop: impl Future<Output = ()> + Send + 'static,
@@ -131,12 +118,22 @@ impl Gateway {
         if let Some(metrics) = metrics {
             metrics.abort();
         }
-        // The SDK's idle connections would keep the database from ending.
+        // Its idle connections to the database would keep the database from stopping.
         drop(self.instance);
         if let Some(database) = self.database {
             database.stop().await;
         }
         Ok(())
+    }
+}
+
+async fn start_metrics(settings: &Settings) -> Result<Option<MetricsServer>, StartError> {
+    match settings.metrics_port {
+        Some(port) => {
+            let wanted = SocketAddr::new(settings.host, port);
+            MetricsServer::start(wanted).await.map(Some)
+        }
+        None => Ok(None),
     }
 }
 
@@ -150,21 +147,29 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
         .map(Some)
 }
 
-/// An address that this process can call itself under.
+/// Simulates WeChat for the configured mini-programs, and delivers its pushes to `app`.
+fn start_simulator(
+    settings: &Settings,
+    env: &Env,
+    app: &Router,
+) -> Result<Option<Simulator>, StartError> {
+    if !settings.simulate_wechat {
+        return Ok(None);
+    }
+    let simulator = Simulator::new(
+        env.list("WECHAT_APPIDS")
+            .map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())),
+    );
+    simulator.configure_push(push::configs(env))?;
+    simulator.set_transport(push::transport(app.clone()));
+    Ok(Some(simulator))
+}
+
+/// The address under which this machine reaches a socket that may listen on all addresses.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::from(([127, 0, 0, 1], address.port()))
     } else {
         address
     }
-}
-
-/// A WeChat that knows the configured mini-programs.
-fn simulator(env: &Env) -> Result<Simulator, StartError> {
-    let simulator = Simulator::new(
-        env.list("WECHAT_APPIDS")
-            .map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())),
-    );
-    simulator.configure_push(push::configs(env))?;
-    Ok(simulator)
 }

@@ -1,4 +1,4 @@
-//! `make keys`: a new set of keys, and how to store it.
+//! `make keys`: generates a set of keys and says how to store it.
 
 use std::{
     fmt::Write,
@@ -15,20 +15,20 @@ use shared::{
     random::Random,
 };
 
-/// Where the commands for AWS put them: `ssm:/weapp/JWT_KEYS` and so on.
-const PARAMETERS: &str = "/weapp";
+/// The prefix of the keys' names on AWS, as in `ssm:/weapp/JWT_KEYS`.
+const AWS_PREFIX: &str = "/weapp";
 
 /// A new value for each setting that holds keys.
 pub struct KeySet {
-    /// Setting and value.
+    /// Name and value of each setting.
     pub settings: Vec<(&'static str, SecretString)>,
-    /// `JWT_KEYS` for functions that only verify. No secret.
+    /// `JWT_KEYS` for functions that only verify. Not secret.
     pub public: String,
 }
 
 impl KeySet {
-    /// Makes one. Ids are random: an id must never stand for two keys. The signing key is Ed25519:
-    /// its signatures have no randomness, so a repeated request gets the identical token.
+    /// Generates a set. Key ids are random, so that no two keys have the same id. The signing key is
+    /// Ed25519: its signatures are deterministic, so a repeated request gets the identical token.
     ///
     /// # Errors
     /// [`KeyPairError`].
@@ -58,12 +58,11 @@ impl KeySet {
         })
     }
 
-    /// What is printed when no folder is named: the secrets themselves, as lines of `.env`.
+    /// The secrets themselves, as lines of `.env`.
     #[must_use]
     pub fn lines(&self) -> String {
         let mut text =
-            "# New keys. They are secrets, shown because you asked for them: keep this output out of logs and\n\
-                        # chats. For .env:\n"
+            "# New keys for .env. They are secrets: keep this output out of logs and chats.\n"
                 .to_owned();
         for (name, value) in &self.settings {
             let _ = writeln!(text, "{name}={}", value.expose_secret());
@@ -72,8 +71,8 @@ impl KeySet {
             + "#\n# For AWS, write them to files instead: make keys FOLDER=keys.new\n"
     }
 
-    /// Writes a file for each setting into `folder`, which must not exist, readable by its owner
-    /// only; returns how to store them on AWS.
+    /// Writes a file for each setting, readable by its owner only, into `folder`, which must not
+    /// exist. Returns the commands that store them on AWS.
     ///
     /// # Errors
     /// When the folder exists or can't be written.
@@ -90,8 +89,8 @@ impl KeySet {
         Ok(self.commands(folder))
     }
 
-    /// Values are read from the files: on a command line they would stand in the shell's history
-    /// and in `ps`.
+    /// The commands read the values from the files: on a command line they would be visible in the
+    /// shell's history and in `ps`.
     fn commands(&self, folder: &Path) -> String {
         let folder = folder.display();
         let mut text = format!(
@@ -100,19 +99,19 @@ impl KeySet {
         for (name, _) in &self.settings {
             let _ = writeln!(
                 text,
-                "aws ssm put-parameter --type SecureString --name {PARAMETERS}/{name} --value \"file://{folder}/{name}\""
+                "aws ssm put-parameter --type SecureString --name {AWS_PREFIX}/{name} --value \"file://{folder}/{name}\""
             );
         }
         text.push_str("# or Secrets Manager:\n");
         for (name, _) in &self.settings {
             let _ = writeln!(
                 text,
-                "aws secretsmanager create-secret --name {PARAMETERS}/{name} --secret-string \"file://{folder}/{name}\""
+                "aws secretsmanager create-secret --name {AWS_PREFIX}/{name} --secret-string \"file://{folder}/{name}\""
             );
         }
-        text.push_str("# What the functions are told, or secretsmanager: in place of ssm:\n");
+        text.push_str("# The functions' settings (with secretsmanager: in place of ssm: for Secrets Manager):\n");
         for (name, _) in &self.settings {
-            let _ = writeln!(text, "#   {name}=ssm:{PARAMETERS}/{name}");
+            let _ = writeln!(text, "#   {name}=ssm:{AWS_PREFIX}/{name}");
         }
         let _ = writeln!(text, "{}# Then: rm -r {folder}", self.public_line());
         text
@@ -120,7 +119,7 @@ impl KeySet {
 
     fn public_line(&self) -> String {
         format!(
-            "#\n# No secret; JWT_KEYS of functions that only verify:\n#   JWT_KEYS={}\n",
+            "#\n# JWT_KEYS of functions that only verify (not secret):\n#   JWT_KEYS={}\n",
             self.public
         )
     }
@@ -139,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_set_is_taken_by_deployed_functions() {
+    fn deployed_functions_accept_a_new_set() {
         let set = KeySet::generate(&Random::System).unwrap();
         let settings: Vec<_> = set
             .settings
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn two_sets_have_nothing_in_common() {
+    fn two_sets_have_no_key_in_common() {
         let sets = [(); 2].map(|()| KeySet::generate(&Random::System).unwrap());
         for ((name, one), (_, other)) in sets[0].settings.iter().zip(&sets[1].settings) {
             assert_ne!(one.expose_secret(), other.expose_secret(), "{name}");
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_for_their_owner_and_commands_show_no_secret() {
+    fn files_are_private_and_commands_show_no_secret() {
         let set = KeySet::generate(&Random::System).unwrap();
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("new");
@@ -189,7 +188,7 @@ mod tests {
             );
             assert!(!commands.contains(value.expose_secret()), "{name}");
         }
-        // Nothing is overwritten.
+        // An existing folder is never overwritten.
         assert!(set.store(&folder).is_err());
     }
 }

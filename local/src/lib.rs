@@ -1,5 +1,5 @@
 //! The whole backend on one port, for development: the routes of all functions, an embedded
-//! DynamoDB reached through the real SDK, and a simulated WeChat. Never deployed.
+//! DynamoDB that the real SDK talks to, and a simulated WeChat. Never deployed.
 
 mod banner;
 mod breaker;
@@ -27,22 +27,36 @@ use thiserror::Error;
 /// Why the gateway does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The port can't be had.
+    /// Another program uses the port: the address, and the setting that chooses another port.
     #[error("{0} is in use by another program; choose another port: {1}=9001 make run")]
     PortTaken(std::net::SocketAddr, &'static str),
-    /// The address can't be listened on for another reason.
+    /// Listening on the address failed for another reason.
     #[error("can't listen on {0}: {1}")]
     Listen(String, std::io::Error),
     /// The embedded DynamoDB does not start.
     #[error("the embedded DynamoDB does not start: {0}")]
     Database(String),
-    /// The simulated WeChat can't be set up.
+    /// The simulated WeChat does not start.
     #[error("the simulated WeChat: {0}")]
     Simulator(#[from] wechat_simulator::ControlError),
-    /// Metrics can't be recorded.
+    /// Metrics recording does not start.
     #[error("metrics: {0}")]
     Metrics(String),
-    /// Settings that can't be used.
+    /// Some settings are invalid.
     #[error("settings: {0}")]
     Settings(#[from] shared::config::ConfigErrors),
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that map_err takes"
+)]
+impl StartError {
+    fn database(error: impl ToString) -> Self {
+        Self::Database(error.to_string())
+    }
+
+    fn metrics(error: impl ToString) -> Self {
+        Self::Metrics(error.to_string())
+    }
 }

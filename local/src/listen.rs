@@ -1,4 +1,4 @@
-//! Listening on a port that may be taken.
+//! Opens listening sockets.
 
 use std::{io::ErrorKind, net::SocketAddr};
 
@@ -6,15 +6,19 @@ use tokio::net::TcpListener;
 
 use crate::StartError;
 
-/// Listens on `address`, whose port `variable` has chosen.
+/// Listens on `wanted`, whose port comes from the setting `variable`. Also returns the actual
+/// address: port 0 stands for any free port.
 pub(crate) async fn listen(
     variable: &'static str,
-    address: SocketAddr,
-) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
+    wanted: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let other = |error| StartError::Listen(wanted.to_string(), error);
+    let listener = TcpListener::bind(wanted)
         .await
         .map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => StartError::PortTaken(address, variable),
-            _ => StartError::Listen(address.to_string(), error),
-        })
+            ErrorKind::AddrInUse => StartError::PortTaken(wanted, variable),
+            _ => other(error),
+        })?;
+    let actual = listener.local_addr().map_err(other)?;
+    Ok((listener, actual))
 }

@@ -1,5 +1,9 @@
-//! `make run`: reads `.env` and the environment, starts the gateway, serves until Ctrl-C. `make
-//! keys`: makes keys. `make seal`: a sealed call. `make breaker`: the circuit breaker.
+//! The commands behind `make`:
+//!
+//! - `make run`: starts the gateway with the settings of the environment and `.env`, until Ctrl-C
+//! - `make keys`: generates keys
+//! - `make seal`: sends a sealed request
+//! - `make breaker`: shows or forces the circuit breaker
 
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
@@ -7,26 +11,31 @@ use local::{FUNCTIONS, Gateway, KeySet, banner};
 use shared::{config::Env, random::Random, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
+const USAGE: &str =
+    "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset]";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome =
-        match arguments[..] {
-            [] => start().map_err(|error| format!("weapp-serverless does not start: {error}")),
-            ["keys"] => keys(None),
-            ["keys", folder] => keys(Some(Path::new(folder))),
-            ["seal", method, url] => seal(method, url, None),
-            ["seal", method, url, token] => seal(method, url, Some(token)),
-            ["breaker", ..] => breaker(&arguments[1..]),
-            _ => Err("usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset]"
-                .to_owned()),
-        };
-    match outcome {
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Errors are texts for the user.
+fn run(arguments: &[&str]) -> Result<(), String> {
+    match *arguments {
+        [] => start().map_err(|error| format!("weapp-serverless does not start: {error}")),
+        ["keys"] => keys(None),
+        ["keys", folder] => keys(Some(Path::new(folder))),
+        ["seal", method, url] => seal(method, url, None),
+        ["seal", method, url, token] => seal(method, url, Some(token)),
+        ["breaker", ref arguments @ ..] => breaker(arguments),
+        _ => Err(USAGE.to_owned()),
     }
 }
 
@@ -43,34 +52,31 @@ fn keys(folder: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
-/// Shows the circuit breaker, or holds it open or closed.
+/// Shows the circuit breaker, or forces it open or closed.
 fn breaker(arguments: &[&str]) -> Result<(), String> {
     let env = environment().map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let report = runtime
-        .map_err(|error| error.to_string())?
-        .block_on(local::breaker(env, arguments))?;
-    println!(
-        "{}",
-        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?
-    );
+    let report = block_on(local::breaker(env, arguments))?;
+    let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+    println!("{text}");
     Ok(())
 }
 
-/// Sends what standard input says, sealed.
+/// Sends standard input, sealed.
 fn seal(method: &str, url: &str, token: Option<&str>) -> Result<(), String> {
     let content = std::io::read_to_string(std::io::stdin()).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime
-        .block_on(local::seal(method, url, token, &content))
-        .map_err(|error| error.to_string())
+    block_on(local::seal(method, url, token, &content))
 }
 
+/// Runs a command's future on a runtime of this thread.
+fn block_on<T, E: ToString>(command: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(command).map_err(|error| error.to_string())
+}
+
+/// Starts the gateway, and serves until a stop signal.
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
     let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
@@ -87,28 +93,17 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
         let gateway = Gateway::start(env).await?;
         println!("{}", banner(&gateway));
         gateway.serve(stop_signal()?).await?;
-        println!("ended");
+        println!("stopped");
         Ok(())
     })
 }
 
-/// The environment, and `.env` where it does not say otherwise.
+/// The settings: the environment, and `.env` for those that it does not set.
 fn environment() -> Result<Env, Box<dyn std::error::Error>> {
-    let mut values = BTreeMap::new();
-    match dotenvy::from_path_iter(".env") {
-        Ok(lines) => {
-            for line in lines {
-                // The library's error quotes the line, which can hold a secret.
-                let (name, value) = line.map_err(|_| ".env has a line that is not NAME=value")?;
-                values.insert(name, value);
-            }
-        }
-        Err(error) if error.not_found() => {}
-        Err(_) => return Err(".env can't be read".into()),
-    }
-    #[allow(
+    let mut values = dotenv_file()?;
+    #[expect(
         clippy::disallowed_methods,
-        reason = "this binary's one reading of its environment"
+        reason = "the only place where this binary reads its environment"
     )]
     let process = std::env::vars_os();
     values.extend(
@@ -119,7 +114,19 @@ fn environment() -> Result<Env, Box<dyn std::error::Error>> {
     Ok(Env::new(values))
 }
 
-/// Ctrl-C, or SIGTERM from whoever supervises this process.
+/// The settings of `.env`; none if there is no such file.
+fn dotenv_file() -> Result<BTreeMap<String, String>, &'static str> {
+    match dotenvy::from_path_iter(".env") {
+        // The library's error quotes the line, which can contain a secret.
+        Ok(lines) => lines
+            .collect::<Result<_, _>>()
+            .map_err(|_| ".env has a line that is not NAME=value"),
+        Err(error) if error.not_found() => Ok(BTreeMap::new()),
+        Err(_) => Err(".env can't be read"),
+    }
+}
+
+/// Completes at Ctrl-C, or at SIGTERM from a supervisor.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

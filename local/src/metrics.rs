@@ -1,10 +1,6 @@
-//! What is counted and measured, for Prometheus, on a port of its own: who may call the API must
-//! not read it.
+//! Metrics for Prometheus, on a port of their own: callers of the API must not be able to read them.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -13,65 +9,61 @@ use tokio::{net::TcpListener, time::interval};
 
 use crate::{StartError, listen::listen};
 
-/// Upper bounds of the latencies' buckets, in seconds: from a profile out of Redis to the end of a
-/// request's time.
+/// Upper bounds of the latency buckets, in seconds: from a profile read from Redis to the deadline of
+/// a request.
 const BUCKETS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-/// How often what was measured is sorted into the buckets; between two times every value is kept.
+/// The interval at which values are sorted into the buckets. Until then each one is kept.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// <https://prometheus.io/docs/instrumenting/exposition_formats/>
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The content type of <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The recorder of this process, and where it is read.
+/// The metrics recorder of this process, and its HTTP server.
 pub(crate) struct MetricsServer {
     pub(crate) address: SocketAddr,
     listener: TcpListener,
-    recorded: PrometheusHandle,
+    recorder: PrometheusHandle,
 }
 
 impl MetricsServer {
-    /// Records from now on.
+    /// Starts recording, and listens on `wanted`.
     ///
     /// # Errors
-    /// [`StartError`] when the port can't be had, or this process records elsewhere.
-    pub(crate) async fn start(host: IpAddr, port: u16) -> Result<Self, StartError> {
-        let listener = listen("METRICS_PORT", SocketAddr::new(host, port)).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen(host.to_string(), error))?;
-        let failed = |error: &dyn std::fmt::Display| StartError::Metrics(error.to_string());
+    /// [`StartError`] when the port is unavailable, or another recorder is installed.
+    pub(crate) async fn start(wanted: SocketAddr) -> Result<Self, StartError> {
+        let (listener, address) = listen("METRICS_PORT", wanted).await?;
         let builder = PrometheusBuilder::new()
             .with_recommended_naming(true)
             .set_buckets(&BUCKETS);
-        let recorder = builder.map_err(|error| failed(&error))?.build_recorder();
+        let recorder = builder.map_err(StartError::metrics)?.build_recorder();
         let handle = recorder.handle();
-        metrics::set_global_recorder(recorder).map_err(|error| failed(&error))?;
+        metrics::set_global_recorder(recorder).map_err(StartError::metrics)?;
         telemetry::metrics::describe();
         Ok(Self {
             address,
             listener,
-            recorded: handle,
+            recorder: handle,
         })
     }
 
-    /// Serves `GET /metrics`. Does not end.
+    /// Serves `GET /metrics`. Never returns unless the listener fails.
     pub(crate) async fn serve(self) {
-        let recorded = self.recorded.clone();
-        let text = async move || ([(CONTENT_TYPE, TEXT)], recorded.render());
+        let recorder = self.recorder.clone();
+        let text = async move || ([(CONTENT_TYPE, TEXT_FORMAT)], recorder.render());
         let serving = axum::serve(self.listener, Router::new().route("/metrics", get(text)));
         tokio::select! {
-            served = serving.into_future() => tracing::error!(?served, "metrics are served no more"),
-            () = keep_up(&self.recorded) => {}
+            served = serving.into_future() => tracing::error!(?served, "the metrics server stopped"),
+            () = run_upkeep(&self.recorder) => {}
         }
     }
 }
 
-/// Does not end.
-async fn keep_up(recorded: &PrometheusHandle) {
-    let mut times = interval(UPKEEP);
+/// Never returns.
+async fn run_upkeep(recorder: &PrometheusHandle) {
+    let mut ticks = interval(UPKEEP);
     loop {
-        times.tick().await;
-        recorded.run_upkeep();
+        ticks.tick().await;
+        recorder.run_upkeep();
     }
 }

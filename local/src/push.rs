@@ -1,4 +1,4 @@
-//! Message push: what the simulated WeChat pushes reaches the callback in this process.
+//! Message push: delivers the simulated WeChat's requests to the callback function in this process.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use tower::ServiceExt;
 use wechat_simulator::{PushConfig, PushRequest, PushResponse, PushTransport};
 
 const CALLBACK: &str = "/api/v1/wechat/callback";
-/// More than any answer has.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// In bytes; more than any response of the callback has.
+const MAX_RESPONSE: usize = 1024 * 1024;
 
-/// What the simulator's consoles hold: the same as the functions are told.
+/// The simulator's push settings: those of the functions, from `MESSAGE_PUSH`.
 pub(crate) fn configs(env: &Env) -> impl Iterator<Item = PushConfig> {
     env.list("MESSAGE_PUSH").filter_map(|entry| {
         let mut parts = entry.splitn(3, ':').map(str::to_owned);
@@ -27,7 +27,7 @@ pub(crate) fn configs(env: &Env) -> impl Iterator<Item = PushConfig> {
     })
 }
 
-/// Hands requests to `app` as if they had come over HTTP.
+/// Passes requests to `app` without a socket.
 pub(crate) fn transport(app: Router) -> PushTransport {
     Arc::new(move |request| Box::pin(deliver(app.clone(), request)))
 }
@@ -40,22 +40,22 @@ async fn deliver(app: Router, push: PushRequest) -> PushResponse {
         .header(CONTENT_TYPE, push.content_type)
         .body(Body::from(push.body));
     let Ok(request) = request else {
-        return not_delivered("the request can't be written");
+        return not_delivered("the request is invalid");
     };
     let Ok(response) = app.oneshot(request).await;
     let status = response.status().as_u16();
-    match to_bytes(response.into_body(), MAX_ANSWER).await {
-        Ok(answer) => PushResponse {
+    match to_bytes(response.into_body(), MAX_RESPONSE).await {
+        Ok(body) => PushResponse {
             status,
-            answer: String::from_utf8_lossy(&answer).into_owned(),
+            body: String::from_utf8_lossy(&body).into_owned(),
         },
         Err(error) => not_delivered(&error.to_string()),
     }
 }
 
-fn not_delivered(why: &str) -> PushResponse {
+fn not_delivered(reason: &str) -> PushResponse {
     PushResponse {
         status: 0,
-        answer: why.to_owned(),
+        body: reason.to_owned(),
     }
 }

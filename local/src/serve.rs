@@ -1,4 +1,4 @@
-//! HTTP over TCP, as Lambda's adapter is HTTP over events.
+//! Serves HTTP over TCP: locally it takes the place of Lambda's runtime.
 
 use std::{future::Future, net::SocketAddr};
 
@@ -11,11 +11,11 @@ use axum::{
 use shared::edge::Peer;
 use tokio::net::TcpListener;
 
-/// Serves `app`, telling it who opened each connection, until `stop` is done; requests that are
-/// running then get their answers.
+/// Serves `app` until `stop` completes, and finishes the requests in flight. Each request carries the
+/// [`Peer`] that opened its connection.
 ///
 /// # Errors
-/// When the listener breaks.
+/// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
@@ -23,10 +23,10 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
     });
-    let app = app.layer(middleware::map_request(name_peer));
+    let app = app.layer(middleware::map_request(add_peer));
     axum::serve(
         listener,
         app.into_make_service_with_connect_info::<SocketAddr>(),
@@ -35,7 +35,7 @@ pub async fn serve(
     .await
 }
 
-async fn name_peer(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
+async fn add_peer(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
     request.extensions_mut().insert(Peer(peer.ip()));
     request
 }

@@ -1,33 +1,32 @@
-//! What the gateway itself is told, and the defaults that make it run with nothing set.
+//! The gateway's own settings, and the defaults that let it run without any.
 
 use std::{net::IpAddr, path::PathBuf};
 
 use callback::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN};
 use shared::config::{ConfigErrors, Env, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET};
 
-/// The mini-program that the simulator knows when no real one is configured.
+/// The AppID of the simulated mini-program, used when no other is configured.
 pub const LOCAL_APP_ID: &str = "wx0000000000000001";
-/// Its secret. It opens nothing but the simulator.
+/// The AppSecret of all simulated mini-programs. It is valid for the simulator only.
 pub const LOCAL_APP_SECRET: &str = "simulated-app-secret-of-wx1";
 
 /// The gateway's settings.
 pub struct Settings {
     /// `HOST`: default 127.0.0.1.
     pub host: IpAddr,
-    /// `PORT`: default 9000; 0 takes any free one.
+    /// `PORT`: default 9000; 0: any free port.
     pub port: u16,
-    /// `DATA_DIR`: where the embedded DynamoDB keeps its file. Default `.data`.
+    /// `DATA_DIR`: the folder of the embedded DynamoDB's file. Default `.data`.
     pub data_dir: PathBuf,
-    /// `DYNAMODB_PORT`: where the embedded DynamoDB can be reached by other programs. Default: any
-    /// free port.
+    /// `DYNAMODB_PORT`: the port of the embedded DynamoDB. Default: any free port.
     pub dynamodb_port: u16,
-    /// `METRICS_PORT`: where Prometheus reads `/metrics`, on the same address; 0 takes any free
-    /// one. Default: off.
+    /// `METRICS_PORT`: the port on `host` where Prometheus reads `/metrics`; 0: any free port. Default:
+    /// off.
     pub metrics_port: Option<u16>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: use this DynamoDB instead of the embedded one.
     pub dynamodb_endpoint: Option<String>,
-    /// Whether WeChat is simulated: when `WECHAT_SECRETS` is not set, so that no real mini-program
-    /// can be meant, and `WECHAT_BASE_URL` names no other simulator.
+    /// Whether WeChat is simulated: when neither `WECHAT_SECRETS` (a real mini-program) nor
+    /// `WECHAT_BASE_URL` (another simulator) is set.
     pub simulate_wechat: bool,
 }
 
@@ -35,7 +34,7 @@ impl Settings {
     /// Reads the settings.
     ///
     /// # Errors
-    /// All that is wrong with them.
+    /// All invalid settings together.
     pub fn read(env: &Env) -> Result<Self, ConfigErrors> {
         let settings = Self {
             host: env.parse("HOST", IpAddr::from([127, 0, 0, 1]), "an IP address"),
@@ -54,8 +53,8 @@ impl Settings {
     }
 }
 
-/// What the functions are told where the developer told nothing, once it is known where things
-/// listen.
+/// Adds the functions' settings that are not set, for local development. `dynamodb` and `wechat` are
+/// the URLs of the embedded database and the simulator.
 pub(crate) fn with_local_defaults(
     env: Env,
     settings: &Settings,
@@ -81,8 +80,8 @@ pub(crate) fn with_local_defaults(
         .local_development()
 }
 
-/// Without secrets no real mini-program can be meant: a simulator takes any AppID, with the local
-/// secret.
+/// Without secrets there is no real mini-program: the simulator accepts every configured AppID,
+/// with the local secret.
 fn with_local_apps(env: Env) -> Env {
     let env = env.or("WECHAT_APPIDS", LOCAL_APP_ID);
     let secrets: Vec<_> = env
@@ -91,7 +90,7 @@ fn with_local_apps(env: Env) -> Env {
         .collect();
     let pushes = env.list("WECHAT_APPIDS").enumerate();
     let pushes: Vec<_> = pushes
-        .map(|(at, id)| format!("{id}:{LOCAL_PUSH_TOKEN}{at}:{LOCAL_PUSH_KEY}"))
+        .map(|(index, id)| format!("{id}:{LOCAL_PUSH_TOKEN}{index}:{LOCAL_PUSH_KEY}"))
         .collect();
     env.or("WECHAT_SECRETS", secrets.join(","))
         .or("MESSAGE_PUSH", pushes.join(","))

@@ -153,8 +153,11 @@ async fn the_printed_lines_work_one_after_another() {
         (&info["data"]["id"], &"小明".into())
     );
     assert_eq!(
-        (&data["code"], &data["data"]["nickName"]),
-        (&200.into(), &"alice".into())
+        (
+            &data["code"],
+            data["data"]["stepInfoList"].as_array().unwrap().len()
+        ),
+        (&200.into(), 31)
     );
     assert_eq!(phone["data"]["id"], info["data"]["id"]);
     assert!(

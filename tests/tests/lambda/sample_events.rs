@@ -255,7 +255,10 @@ async fn a_key_set_is_what_libraries_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_encrypted_is_in_the_answer() {
     let (profile, _) = answer_to("user-data", "decrypt").await;
-    assert_eq!(Answer::from_lambda(&profile).ok(200)["nickName"], "alice");
+    assert_eq!(
+        Answer::from_lambda(&profile).ok(200)["nickName"],
+        "微信用户"
+    );
     let (message, _) = answer_to("user-data", "message").await;
     assert_eq!(*Answer::from_lambda(&message).ok(200), json!({"order": 7}));
     let (phone, tokens) = answer_to("user-data", "phone").await;

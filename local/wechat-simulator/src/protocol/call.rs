@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::protocol::errcode::{self, ApiError};
 
-/// The JSON that a handler answers, or the error that WeChat would return.
+/// The JSON of a response, or the error that WeChat would return.
 pub(crate) type ApiOutcome = Result<Value, ApiError>;
 
 /// A request as the handlers see it.

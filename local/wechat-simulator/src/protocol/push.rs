@@ -50,12 +50,12 @@ pub struct PushRequest {
 }
 
 /// The server's response to a [`PushRequest`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushResponse {
     /// HTTP status; 0 when the request was not delivered.
     pub status: u16,
     /// The body: `success` when the server accepted the message.
-    pub answer: String,
+    pub body: String,
 }
 
 /// Delivers a request to the callback URL.

@@ -22,7 +22,7 @@ impl SessionKey {
         Self(bytes)
     }
 
-    /// The base64 text: code2Session answers it, and signatures use it as their key.
+    /// The base64 text: code2Session returns it, and signatures use it as their key.
     pub(crate) fn text(&self) -> String {
         STANDARD.encode(self.0)
     }

@@ -140,7 +140,7 @@ async fn push(State(simulator): State<Simulator>, body: Bytes) -> ControlRespons
     let mut result = json!({"request": request});
     if let Some(transport) = simulator.transport() {
         let response = transport(request).await;
-        (result["status"], result["answer"]) = (response.status.into(), response.answer.into());
+        (result["status"], result["answer"]) = (response.status.into(), response.body.into());
     }
     Ok(Json(result))
 }

@@ -182,7 +182,7 @@ async fn a_push_is_delivered_and_the_response_returned() {
         async move {
             PushResponse {
                 status: 200,
-                answer: format!("{} success", request.method),
+                body: format!("{} success", request.method),
             }
         }
         .boxed()

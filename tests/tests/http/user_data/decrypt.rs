@@ -43,7 +43,7 @@ async fn each_kind_of_data_opens(state: SharedState) {
         .await;
     assert_eq!(
         (&profile.ok(200)["nickName"], &profile.data()["openId"]),
-        (&json!("alice"), &json!(open_id))
+        (&json!("微信用户"), &json!(open_id))
     );
     let mark = json!({"appid": APP_ID, "timestamp": 1_795_420_800});
     assert_eq!(profile.data()["watermark"], mark);
