@@ -246,7 +246,7 @@ async fn a_signature_has_to_be_of_the_same_text_and_key(state: SharedState) {
     let raw = body["rawData"].as_str().unwrap();
     let signature = body["signature"].as_str().unwrap();
     for wrong in [
-        with(&body, "rawData", raw.replace("alice", "admin")),
+        with(&body, "rawData", raw.replace("微信用户", "管理员")),
         with(&body, "rawData", format!("{raw} ")),
         with(&body, "rawData", ""),
         with(
