@@ -5,14 +5,15 @@ mod envelope;
 mod error;
 mod json;
 mod language;
+mod success;
 mod validation;
 
 pub use bearer::bearer_token;
-pub use envelope::Success;
 pub use error::{ApiError, Reason};
 pub(crate) use json::read_body;
 pub use json::{Input, Json, Raw};
 pub use language::preferred_language;
+pub use success::Success;
 pub use validation::{Checks, Rule, Violation};
 
 /// The largest body that is read, in bytes.

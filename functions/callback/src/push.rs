@@ -1,8 +1,10 @@
 //! Messages and events that WeChat pushes, as typed values.
 
 mod event;
+mod fields;
 mod format;
 mod xml;
 
 pub use event::{Event, Grant, MediaCheck, Push};
-pub use format::{Fields, Format, FormatError};
+pub use fields::{Fields, FormatError};
+pub use format::Format;

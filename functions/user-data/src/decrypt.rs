@@ -83,7 +83,7 @@ impl Input for DataInput {
 
 /// Opens data.
 pub struct Decryption {
-    pub keys: SessionKeys,
+    keys: SessionKeys,
     clock: Clock,
     max_age: Duration,
 }

@@ -21,6 +21,7 @@ use session_key::SessionKeys;
 #[derive(Clone, FromRef)]
 struct UserData {
     admission: Admission,
+    keys: SessionKeys,
     decryption: Arc<Decryption>,
     phones: Arc<Phones>,
     messages: Arc<Messages>,
@@ -35,7 +36,8 @@ pub fn routes(instance: &Instance) -> Router {
         admission: instance.admission(),
         decryption: Arc::new(Decryption::new(instance, keys.clone())),
         phones: Arc::new(Phones::new(instance, keys.clone())),
-        messages: Arc::new(Messages::new(instance, keys)),
+        messages: Arc::new(Messages::new(instance, keys.clone())),
+        keys,
     };
     Router::new()
         .route("/api/v1/user/decrypt", post(decrypt::decrypt))

@@ -13,8 +13,6 @@ use shared::{
     wechat::{AuthorizedWeChat, EncryptKey, KeyOwner},
 };
 
-use crate::decrypt::Decryption;
-
 /// The keys of users. Cheap to clone.
 #[derive(Clone)]
 pub struct SessionKeys {
@@ -35,7 +33,7 @@ impl SessionKeys {
         Ok(self.identities.of(caller.sub, &caller.aud).await?)
     }
 
-    /// Fails with `session_key_stale` unless WeChat holds the current key for the user's.
+    /// Fails with `session_key_stale` unless WeChat considers the current key the user's.
     pub async fn check(&self, caller: &Claims, identity: &IdentityKeys) -> Result<(), ApiError> {
         Ok(self
             .wechat
@@ -61,7 +59,7 @@ impl SessionKeys {
     }
 }
 
-/// A key that can't be opened any more is as good as a stale one: both end with another login.
+/// A key that no longer opens is like a stale one: another login replaces both.
 fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<'a>, ApiError> {
     let session_key = identity.current().ok_or(Reason::SessionKeyStale)?;
     Ok(KeyOwner {
@@ -74,8 +72,8 @@ fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<
 /// Replaces the key at WeChat and here. Data that is on its way still opens with the one before.
 pub async fn reset(
     caller: AuthenticatedUser,
-    State(decryption): State<Arc<Decryption>>,
+    State(keys): State<SessionKeys>,
 ) -> Result<Success<Value>, ApiError> {
-    decryption.keys.reset(&caller.claims).await?;
+    keys.reset(&caller.claims).await?;
     Ok(Success(json!({})))
 }

@@ -4,9 +4,6 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 
-use super::{ApiError, Reason};
-use crate::request::{self, Language};
-
 /// Every body, success or failure.
 #[derive(Serialize)]
 struct Envelope<'a, T> {
@@ -17,28 +14,18 @@ struct Envelope<'a, T> {
     reason: Option<&'static str>,
 }
 
-/// A success with `data`.
-pub struct Success<T>(pub T);
-
-impl<T: Serialize> IntoResponse for Success<T> {
-    fn into_response(self) -> Response {
-        let message = match request::language() {
-            Language::Chinese => "操作成功",
-            Language::English => "OK",
-        };
-        let envelope = Envelope {
-            code: 200,
-            message,
-            data: self.0,
-            reason: None,
-        };
-        match serde_json::to_vec(&envelope) {
-            Ok(body) => respond(StatusCode::OK, body),
-            Err(error) => ApiError::new(Reason::Internal)
-                .because(&error)
-                .into_response(),
-        }
-    }
+/// A success's body.
+///
+/// # Errors
+/// When `data` can't be written as JSON.
+pub(super) fn success<T: Serialize>(message: &str, data: T) -> serde_json::Result<Response> {
+    let envelope = Envelope {
+        code: 200,
+        message,
+        data,
+        reason: None,
+    };
+    Ok(respond(StatusCode::OK, serde_json::to_vec(&envelope)?))
 }
 
 /// A failure's body. Nothing in it can fail to be written.

@@ -1,19 +1,7 @@
 //! The two forms of a pushed message: JSON, or XML. Which of them, the mini-program's console
 //! decides.
 
-use serde_json::{Map, Value};
-use thiserror::Error;
-
-use super::xml;
-
-/// The fields of a message, by WeChat's names. In XML every value is a text, an object, or a list
-/// of those.
-pub type Fields = Map<String, Value>;
-
-/// Neither JSON nor XML, or not as WeChat writes it.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("not a message as JSON or XML")]
-pub struct FormatError;
+use super::{Fields, FormatError, xml};
 
 /// How a message is written. The body itself says so: content types can't be relied on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +59,7 @@ fn read_json(body: &str) -> Result<Fields, FormatError> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
