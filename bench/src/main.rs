@@ -1,4 +1,4 @@
-//! Measures what the README's figures say; `make bench` builds what it needs and runs it.
+//! Measures the figures of docs/performance.md; `make bench` builds what it needs and runs it.
 //!
 //! ```text
 //! bench                 both of the following

@@ -192,7 +192,7 @@ fn the_table_of_reasons_is_that_of_the_code() {
 
 #[test]
 fn the_table_of_metrics_is_that_of_the_code() {
-    let text = document("docs/operations.md");
+    let text = document("docs/runbook.md");
     let cells = |line: &str| {
         line.split('|')
             .skip(1)
