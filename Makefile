@@ -1,11 +1,11 @@
-# What a person does with this project; the logic lives in scripts/ and .ci/.
-# `make` alone lists the targets. Local settings: the environment, or .env (see .env.example).
+# The project's commands; their logic is in scripts/ and .ci/. `make` alone lists the targets.
+# Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
 .PHONY: help run keys seal breaker test soak check audit fmt build deploy invoke-login bench tools-test tools-check clean
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
-# Further arguments for deploy and bench, e.g. `make deploy ARGS=--no-confirm-changeset`.
+# Additional arguments for deploy and bench, e.g. `make deploy ARGS=--no-confirm-changeset`.
 ARGS ?=
 
 help: ## list the targets
@@ -14,19 +14,19 @@ help: ## list the targets
 run: ## serve every function on 127.0.0.1:9000 (PORT, REDIS_URL, DATA_DIR, WECHAT_BASE_URL change it)
 	@cargo run --bin local
 
-keys: ## print a new set of keys (FOLDER=keys.new writes files and prints the commands for AWS)
+keys: ## generate a set of keys (FOLDER=keys.new writes files and prints the commands for AWS)
 	@cargo run --quiet --bin local -- keys $(FOLDER)
 
-seal: ## send standard input sealed: echo '{"code":"…"}' | make seal ARGS="POST http://127.0.0.1:9000/api/v1/user/login"
+seal: ## send standard input as a sealed body: echo '{"code":"…"}' | make seal ARGS="POST http://127.0.0.1:9000/api/v1/user/login"
 	@cargo run --quiet --bin local -- seal $(ARGS)
 
-breaker: ## the circuit breaker in REDIS_URL: ARGS=show, "open 10" or "close 10" (minutes), or reset
+breaker: ## show or force the circuit breaker in REDIS_URL: ARGS=show, "open 10", "close 10" (minutes), reset
 	@cargo run --quiet --bin local -- breaker $(or $(ARGS),show)
 
-test: ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries when they are missing
+test: ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
 	@scripts/test.sh
 
-soak: ## the tests of faults in their long form, with figures (some minutes)
+soak: ## the tests of Redis failures in their long form, with figures (some minutes)
 	@scripts/soak.sh
 
 check: ## format, lints, licences, docs, spelling, template, scripts: everything that is not a test
@@ -41,10 +41,10 @@ fmt: ## format the Rust code
 build: ## release binaries of the deployed functions for Lambda (ARCH=arm64|x86_64)
 	@scripts/build.sh $(ARCH)
 
-deploy: build ## build, then deploy to AWS with SAM (scripts/deploy.sh lists its settings)
+deploy: build ## build, then deploy to AWS with SAM (scripts/deploy.sh lists its variables)
 	@scripts/deploy.sh $(ARCH) $(ARGS)
 
-invoke-login: ## show `cargo lambda watch` + `cargo lambda invoke login`, from start to stop
+invoke-login: ## a complete login with `cargo lambda watch` and `cargo lambda invoke login`
 	@scripts/invoke-login.sh
 
 bench: ## measure cold start, latency, memory and throughput of the release build

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# build.sh [arm64|x86_64]: what Lambda runs, into .aws-sam/build. `sam build` calls `cargo lambda
-# build --release` once per function, in the function's own folder: so each binary gets only the
-# features that it asks for.
+# build.sh [arm64|x86_64]: builds the functions into .aws-sam/build. `sam build` calls `cargo lambda
+# build --release` once per function, in the function's own folder, so each binary gets only the
+# dependency features that it needs.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
@@ -12,7 +12,7 @@ case "$arch" in
   *) die "ARCH is arm64 or x86_64, not $arch" ;;
 esac
 scripts/tools/install.sh lambda
-# Without rustup the toolchain must have the target already; cargo says so when it has not.
+# Without rustup the toolchain must already have the target; otherwise cargo reports it.
 if have rustup && ! rustup target list --installed | grep -qx "$target"; then
   rustup target add "$target"
 fi

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that is not a test. Runs all steps, names those that failed.
+# Everything that is not a test. Runs all steps and names those that failed.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-# A minimal toolchain has neither; rustup adds them.
+# A minimal toolchain lacks both; rustup adds them.
 component() {
   cargo "$1" --version >/dev/null 2>&1 || { have rustup && rustup component add "$2"; } ||
     die "cargo $1 is missing: install the $2 component of the Rust toolchain"
@@ -19,7 +19,7 @@ step() {
   $*"
 }
 
-# The cheap ones first. `cargo-deny` by its own name: `cargo deny` would prefer one of ~/.cargo/bin.
+# Cheap steps first. `cargo-deny` by its own name: `cargo deny` would prefer one in ~/.cargo/bin.
 step cargo fmt --all --check
 step typos
 step shellcheck --external-sources .ci/run scripts/*.sh scripts/tools/*.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Shows a function the way Lambda runs it, from start to stop: `cargo lambda watch` builds and runs
-# the login function, `cargo lambda invoke` sends it events/login/login.json. The local gateway lends
-# its DynamoDB and its WeChat simulator. Everything is thrown away at the end.
+# A complete login through a function as Lambda runs it: `cargo lambda watch` builds and runs the
+# login function, `cargo lambda invoke` sends it events/login/login.json. The local gateway provides
+# DynamoDB and the WeChat simulator. All data is deleted at the end.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
@@ -12,7 +12,7 @@ pids=""
 # shellcheck disable=SC2317,SC2329 # called by the trap
 stop() {
   local pid
-  # Each was started as the leader of a process group: cargo and what it runs end together.
+  # Each is the leader of a process group, so cargo ends together with the processes it started.
   for pid in $pids; do kill -TERM -- "-$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
   rm -rf "$work"
@@ -20,7 +20,7 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-# start LOG COMMAND...: in the background, in a process group of its own.
+# start LOG COMMAND...: runs in the background, in a process group of its own.
 start() {
   local log="$1"
   shift
@@ -30,7 +30,7 @@ start() {
   set +m
 }
 
-# wait_for WHAT LOG TEST...: until the test succeeds; shows the log when what it waits for has died.
+# wait_for WHAT LOG TEST...: waits until the test succeeds; shows the log if the process has died.
 wait_for() {
   local what="$1" log="$2" tries=0
   shift 2
@@ -59,20 +59,20 @@ cargo build --quiet --bin local --bin login
 gateway="$(free_port)" dynamodb="$(free_port)" lambda="$(free_port)"
 
 say "starting the gateway for its DynamoDB and its WeChat simulator"
-# Empty settings count as not set, so that a .env with a real mini-program does not reach this.
+# Empty settings count as not set and override those of a .env with a real mini-program.
 start "$work/gateway.log" env HOST=127.0.0.1 PORT="$gateway" DYNAMODB_PORT="$dynamodb" DATA_DIR="$work/data" \
   AWS_ENDPOINT_URL_DYNAMODB="" WECHAT_APPIDS="" WECHAT_SECRETS="" WECHAT_BASE_URL="" \
   cargo run --quiet --bin local
 wait_for "the gateway" "$work/gateway.log" curl -fsS "http://127.0.0.1:$gateway/health"
 
-say "minting a wx.login code for alice"
+say "issuing a wx.login code for alice"
 code="$(curl -fsS -X POST -H 'Content-Type: application/json' -d '{"user":"alice"}' \
   "http://127.0.0.1:$gateway/_wechat/_control/code" | sed -n 's/.*"code" *: *"\([^"]*\)".*/\1/p')"
-[ -n "$code" ] || die "the simulator gave no code"
+[ -n "$code" ] || die "the simulator issued no code"
 sed "s/{{code}}/$code/" events/login/login.json >"$work/login.json"
 
 say "starting cargo lambda watch"
-# The mini-program that the simulator knows by itself: local/src/settings.rs.
+# The built-in mini-program of the simulator: local/src/settings.rs.
 app=wx0000000000000001
 AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local TABLE_NAME=weapp \
   AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:$dynamodb" WECHAT_BASE_URL="http://127.0.0.1:$gateway/_wechat" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests that take their time, in their long form: faults last ten times as long as in `make test`.
+# The tests of Redis failures in their long form: failures last ten times as long as in `make test`.
 # Prints the figures of docs/resilience.md.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"

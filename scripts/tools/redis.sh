@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that redis-server is there: the tests start their own servers from it.
+# Installs redis-server if it is missing: the tests start servers of their own.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
 
