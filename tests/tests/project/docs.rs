@@ -175,19 +175,20 @@ fn the_defaults_of_numbers_are_those_of_the_code() {
 }
 
 #[test]
-fn the_table_of_reasons_is_that_of_the_code() {
-    let text = document("docs/api.md");
+fn the_tables_of_reasons_are_that_of_the_code() {
     let row = |line: &str| {
         let mut cells = line.split('|').map(str::trim).skip(1);
         let status: u16 = cells.next()?.parse().ok()?;
         Some((status, cells.next()?.trim_matches('`').to_owned()))
     };
-    let documented: Vec<_> = text.lines().filter_map(row).collect();
     let known: Vec<_> = Reason::ALL
         .iter()
         .map(|reason| (reason.status().as_u16(), reason.as_str().to_owned()))
         .collect();
-    assert_eq!(documented, known);
+    for page in ["docs/api.md", "docs/zh/api.md"] {
+        let documented: Vec<_> = document(page).lines().filter_map(row).collect();
+        assert_eq!(documented, known, "{page}");
+    }
 }
 
 #[test]
@@ -231,26 +232,58 @@ fn the_table_of_metrics_is_that_of_the_code() {
     assert_eq!(documented, known);
 }
 
+/// The Markdown files of the project: those at its root, below `docs` and in `events`.
+fn pages() -> Vec<PathBuf> {
+    let docs = root().join("docs");
+    let mut folders = vec![root(), root().join("events")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.starts_with(&docs) && path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The anchors of a page's headings, by GitHub's rule.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.collect::<String>().replace(' ', "-")
+        })
+        .collect()
+}
+
 #[test]
-fn every_relative_link_leads_to_a_file() {
-    let docs = fs::read_dir(root().join("docs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    for path in READMES
-        .map(|readme| root().join(readme))
-        .into_iter()
-        .chain(docs)
-    {
-        let text = fs::read_to_string(&path).unwrap();
+fn every_relative_link_leads_to_a_file_and_a_heading() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
         let links = text
             .split("](")
             .skip(1)
-            .filter_map(|rest| rest.split([')', '#']).next());
-        for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+            .filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.with_file_name(file),
+            };
+            assert!(target.exists(), "{}: no file {link}", page.display());
+            let found = || anchors(&fs::read_to_string(&target).unwrap()).contains(anchor);
             assert!(
-                path.with_file_name(link).exists(),
-                "{}: no file {link}",
-                path.display()
+                anchor.is_empty() || found(),
+                "{}: no heading {link}",
+                page.display()
             );
         }
     }
