@@ -16,9 +16,9 @@ const WARM_UP: u64 = 2 * USERS;
 const WARM_INVOCATIONS: usize = 2_000;
 
 /// How the figures were taken.
-pub const LEGEND: &str = "Times are median / p95: of 30 starts of the process, and of 2,000 invocations one \
-    after the other on one instance, from handing over the event to having read the answer. Memory is the resident \
-    set after those. Redis, DynamoDB (dynoxide) and a WeChat that answers at once are processes on loopback.";
+pub const LEGEND: &str = "Times are median / p95: of 30 starts of the process, and of 2,000 consecutive \
+    invocations of one instance, from handing over the event to having read the response. Memory is the resident set \
+    afterwards. Redis, DynamoDB (dynoxide) and a WeChat that answers at once are processes on loopback.";
 
 /// What was measured.
 #[derive(Debug)]
