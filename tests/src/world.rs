@@ -2,8 +2,8 @@
 //!
 //! A [`World`] is the functions' routes on a port of their own, the real SDK on a DynamoDB in
 //! memory, the WeChat simulator, and shared state in the process or in a real Redis; all on one
-//! clock that stands still until it is moved. What holds for every kind of shared state is written
-//! once, as `async fn case(state: SharedState)`, and listed in [`both_ways!`](crate::both_ways).
+//! clock that stands still until it is moved. A test that must pass with every kind of shared state
+//! takes `#[values(InProcess, Redis)] state: SharedState` and runs once with each.
 
 mod api;
 mod instances;
@@ -41,30 +41,6 @@ pub enum SharedState {
     InProcess,
     /// In a real Redis.
     Redis,
-}
-
-/// Runs every listed case, an `async fn(SharedState)`, with state in the process and with a real
-/// Redis.
-#[macro_export]
-macro_rules! both_ways {
-    ($($case:ident),+ $(,)?) => {
-        mod in_process {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    Box::pin(super::$case($crate::world::SharedState::InProcess)).await;
-                }
-            )+
-        }
-        mod with_redis {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    Box::pin(super::$case($crate::world::SharedState::Redis)).await;
-                }
-            )+
-        }
-    };
 }
 
 /// A running backend and its surroundings.

@@ -4,14 +4,18 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use e2e::{
-    both_ways,
     http::{Answer, Client},
     logs::Logs,
     sealed::Sealer,
     settings::{APP_ID, Settings},
     wire_proxy,
-    world::{Api, CODE2SESSION, SharedState, Tokens, World, capture, captured},
+    world::{
+        Api, CODE2SESSION,
+        SharedState::{self, InProcess, Redis},
+        Tokens, World, capture, captured,
+    },
 };
+use rstest::rstest;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use shared::crypto::{KeyKind, KeyPair};
@@ -28,11 +32,6 @@ const REDIS_PASSWORD: &str = "redis-password-of-the-story-8Kd2";
 /// `{"typ":"at+jwt","alg":"EdDSA","kid":"other"}`
 const UNKNOWN_KEY: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Im90aGVyIn0";
 const WRONG_PASSWORD: &str = "wrong-redis-password-of-the-story-3Mz7";
-
-both_ways!(
-    no_secret_is_logged_or_told_or_stored,
-    settings_that_are_refused_are_not_quoted
-);
 
 /// What must never be seen, and what was answered.
 #[derive(Default)]
@@ -89,7 +88,9 @@ impl Story {
     }
 }
 
-async fn no_secret_is_logged_or_told_or_stored(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_logged_or_told_or_stored(#[values(InProcess, Redis)] state: SharedState) {
     capture();
     let plan = World::with(state)
         .proxied()
@@ -685,7 +686,9 @@ async fn trouble_with_the_stores(world: &mut World, story: &mut Story) {
 }
 
 /// What is wrong with settings is told by name: a start that is refused must not show them.
-async fn settings_that_are_refused_are_not_quoted(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_are_refused_are_not_quoted(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let names = [
         "JWT_SECRETS",

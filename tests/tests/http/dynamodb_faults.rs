@@ -14,27 +14,18 @@ use axum::{
     response::Response,
 };
 use e2e::{
-    both_ways,
     http::Answer,
     settings::APP_ID,
     wire_proxy,
-    world::{Api, SharedState, Tokens, World},
+    world::{
+        Api,
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
+use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpListener;
-
-both_ways!(
-    a_table_that_throttles_twice_is_asked_three_times,
-    a_first_login_is_written_whole_or_not_at_all,
-    a_login_whose_session_is_not_written_leaves_a_whole_user,
-    a_returning_login_changes_nothing_when_it_fails,
-    a_change_of_the_profile_changes_nothing_when_it_fails,
-    a_logout_changes_nothing_when_it_fails,
-    a_number_is_bound_whole_or_not_at_all,
-    a_refresh_whose_answer_is_lost_gets_the_one_successor,
-    a_logout_whose_answers_are_lost_has_ended_the_session_everywhere,
-    a_dead_table_is_told_within_the_deadline,
-);
 
 /// What becomes of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,7 +150,11 @@ async fn log_in(world: &World, api: &Api) -> Tokens {
     Tokens::of(&api.login(&world.code("alice")).await)
 }
 
-async fn a_table_that_throttles_twice_is_asked_three_times(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_throttles_twice_is_asked_three_times(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     let tokens = log_in(&world, &api).await;
@@ -172,7 +167,11 @@ async fn a_table_that_throttles_twice_is_asked_three_times(state: SharedState) {
     }
 }
 
-async fn a_first_login_is_written_whole_or_not_at_all(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_login_is_written_whole_or_not_at_all(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     for fault in [Fault::Throttled, Fault::Fails] {
@@ -192,7 +191,11 @@ async fn a_first_login_is_written_whole_or_not_at_all(state: SharedState) {
     );
 }
 
-async fn a_login_whose_session_is_not_written_leaves_a_whole_user(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_whose_session_is_not_written_leaves_a_whole_user(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     front.breaks("PutItem", Fault::Throttled, ALWAYS);
@@ -214,7 +217,11 @@ async fn a_login_whose_session_is_not_written_leaves_a_whole_user(state: SharedS
     assert_eq!(world.rows().await.len(), 3);
 }
 
-async fn a_returning_login_changes_nothing_when_it_fails(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_returning_login_changes_nothing_when_it_fails(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     let user = log_in(&world, &api).await.user_id();
@@ -226,7 +233,11 @@ async fn a_returning_login_changes_nothing_when_it_fails(state: SharedState) {
     assert_eq!(log_in(&world, &api).await.user_id(), user);
 }
 
-async fn a_change_of_the_profile_changes_nothing_when_it_fails(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_the_profile_changes_nothing_when_it_fails(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     let tokens = log_in(&world, &api).await;
@@ -242,7 +253,9 @@ async fn a_change_of_the_profile_changes_nothing_when_it_fails(state: SharedStat
     );
 }
 
-async fn a_logout_changes_nothing_when_it_fails(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_changes_nothing_when_it_fails(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     let tokens = log_in(&world, &api).await;
@@ -255,7 +268,9 @@ async fn a_logout_changes_nothing_when_it_fails(state: SharedState) {
     api.info(&tokens.access).await.fails(401, "session_revoked");
 }
 
-async fn a_number_is_bound_whole_or_not_at_all(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_is_bound_whole_or_not_at_all(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     let tokens = log_in(&world, &api).await;
@@ -273,7 +288,11 @@ async fn a_number_is_bound_whole_or_not_at_all(state: SharedState) {
     );
 }
 
-async fn a_refresh_whose_answer_is_lost_gets_the_one_successor(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_whose_answer_is_lost_gets_the_one_successor(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     let tokens = log_in(&world, &api).await;
@@ -289,7 +308,11 @@ async fn a_refresh_whose_answer_is_lost_gets_the_one_successor(state: SharedStat
 }
 
 /// The row says that it has ended, so no cache may say that it lives.
-async fn a_logout_whose_answers_are_lost_has_ended_the_session_everywhere(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_whose_answers_are_lost_has_ended_the_session_everywhere(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (front, api) = Front::of(&world).await;
     let tokens = log_in(&world, &api).await;
@@ -304,7 +327,9 @@ async fn a_logout_whose_answers_are_lost_has_ended_the_session_everywhere(state:
         .fails(401, "session_revoked");
 }
 
-async fn a_dead_table_is_told_within_the_deadline(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_table_is_told_within_the_deadline(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::with(state)
         .proxied()
         .set("REQUEST_TIMEOUT_MS", "1000")

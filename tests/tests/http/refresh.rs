@@ -3,36 +3,21 @@
 mod model;
 
 use e2e::{
-    both_ways,
     settings::Settings,
-    world::{SharedState, Tokens, World, capture, captured},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World, capture, captured,
+    },
 };
 use futures_util::future::join_all;
+use rstest::rstest;
 use serde_json::json;
 
-both_ways!(
-    a_refresh_gives_new_tokens_of_the_same_session,
-    a_refreshed_session_lives_on_for_its_whole_life,
-    a_hundred_concurrent_refreshes_get_the_identical_successor,
-    a_token_one_step_behind_gets_the_identical_successor_within_the_grace_window,
-    a_token_one_step_behind_is_reuse_after_the_grace_window,
-    a_token_two_steps_behind_is_reuse_at_once,
-    reuse_ends_the_session_for_access_tokens_too,
-    reuse_is_audited_in_the_log,
-    reuse_ends_no_other_session,
-    without_a_grace_window_every_second_use_is_reuse,
-    what_is_no_refresh_token_of_ours_is_invalid,
-    a_refresh_token_with_the_body_of_another_is_invalid,
-    a_refresh_token_of_a_foreign_key_is_invalid,
-    a_refresh_token_outlives_the_rotation_of_the_secrets,
-    an_expired_session_can_not_be_refreshed,
-    a_session_without_a_row_can_not_be_refreshed,
-    a_session_without_a_user_can_not_be_refreshed,
-    a_disabled_user_can_not_refresh,
-    a_refresh_racing_a_logout_leaves_no_living_token,
-);
-
-async fn a_refresh_gives_new_tokens_of_the_same_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_gives_new_tokens_of_the_same_session(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     world.clock.advance_seconds(10);
@@ -58,7 +43,11 @@ async fn a_refresh_gives_new_tokens_of_the_same_session(state: SharedState) {
     );
 }
 
-async fn a_refreshed_session_lives_on_for_its_whole_life(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refreshed_session_lives_on_for_its_whole_life(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let mut tokens = world.log_in("alice").await;
     for _ in 0..3 {
@@ -68,7 +57,11 @@ async fn a_refreshed_session_lives_on_for_its_whole_life(state: SharedState) {
     world.api.info(&tokens.access).await.ok(200);
 }
 
-async fn a_hundred_concurrent_refreshes_get_the_identical_successor(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_concurrent_refreshes_get_the_identical_successor(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     let answers = join_all((0..100).map(|_| world.api.refresh(&first.refresh))).await;
@@ -83,8 +76,10 @@ async fn a_hundred_concurrent_refreshes_get_the_identical_successor(state: Share
     world.api.refresh(&successor.refresh).await.ok(200);
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_one_step_behind_gets_the_identical_successor_within_the_grace_window(
-    state: SharedState,
+    #[values(InProcess, Redis)] state: SharedState,
 ) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
@@ -96,7 +91,11 @@ async fn a_token_one_step_behind_gets_the_identical_successor_within_the_grace_w
     );
 }
 
-async fn a_token_one_step_behind_is_reuse_after_the_grace_window(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_one_step_behind_is_reuse_after_the_grace_window(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     world.api.refresh(&first.refresh).await.ok(200);
@@ -111,7 +110,9 @@ async fn a_token_one_step_behind_is_reuse_after_the_grace_window(state: SharedSt
     );
 }
 
-async fn a_token_two_steps_behind_is_reuse_at_once(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_two_steps_behind_is_reuse_at_once(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     let second = Tokens::of(&world.api.refresh(&first.refresh).await);
@@ -123,7 +124,11 @@ async fn a_token_two_steps_behind_is_reuse_at_once(state: SharedState) {
         .fails(401, "refresh_reused");
 }
 
-async fn reuse_ends_the_session_for_access_tokens_too(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reuse_ends_the_session_for_access_tokens_too(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (first, successor) = reuse(&world).await;
     for tokens in [&first, &successor] {
@@ -141,7 +146,9 @@ async fn reuse_ends_the_session_for_access_tokens_too(state: SharedState) {
     assert!(world.session_row(&first).await.contains_key("revokedAt"));
 }
 
-async fn reuse_is_audited_in_the_log(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reuse_is_audited_in_the_log(#[values(InProcess, Redis)] state: SharedState) {
     capture();
     let world = World::start(state).await;
     let (first, _) = reuse(&world).await;
@@ -154,7 +161,9 @@ async fn reuse_is_audited_in_the_log(state: SharedState) {
     );
 }
 
-async fn reuse_ends_no_other_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reuse_ends_no_other_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let other = world.log_in("alice").await;
     reuse(&world).await;
@@ -177,7 +186,11 @@ async fn reuse(world: &World) -> (Tokens, Tokens) {
     (first, successor)
 }
 
-async fn without_a_grace_window_every_second_use_is_reuse(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_grace_window_every_second_use_is_reuse(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::with(state)
         .set("REFRESH_GRACE_SECONDS", "0")
         .start()
@@ -192,7 +205,11 @@ async fn without_a_grace_window_every_second_use_is_reuse(state: SharedState) {
         .fails(401, "refresh_reused");
 }
 
-async fn what_is_no_refresh_token_of_ours_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_refresh_token_of_ours_is_invalid(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let good = &tokens.refresh;
@@ -233,7 +250,11 @@ async fn what_is_no_refresh_token_of_ours_is_invalid(state: SharedState) {
     world.api.refresh(good).await.ok(200);
 }
 
-async fn a_refresh_token_with_the_body_of_another_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_token_with_the_body_of_another_is_invalid(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     // 36 bytes of body are 48 characters; the rest is the HMAC.
@@ -248,7 +269,11 @@ async fn a_refresh_token_with_the_body_of_another_is_invalid(state: SharedState)
     world.api.refresh(&bob.refresh).await.ok(200);
 }
 
-async fn a_refresh_token_of_a_foreign_key_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_token_of_a_foreign_key_is_invalid(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let foreign = world
@@ -261,7 +286,11 @@ async fn a_refresh_token_of_a_foreign_key_is_invalid(state: SharedState) {
     world.api.refresh(&tokens.refresh).await.ok(200);
 }
 
-async fn a_refresh_token_outlives_the_rotation_of_the_secrets(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_token_outlives_the_rotation_of_the_secrets(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let both = format!("{OTHER_SECRET},{}", Settings::secrets()[2].1);
@@ -274,7 +303,9 @@ async fn a_refresh_token_outlives_the_rotation_of_the_secrets(state: SharedState
 
 const OTHER_SECRET: &str = "another-secret-of-the-tests-Zb7Qk2Vx9Lm4";
 
-async fn an_expired_session_can_not_be_refreshed(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_session_can_not_be_refreshed(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.clock.advance_seconds(2_592_000);
@@ -285,7 +316,11 @@ async fn an_expired_session_can_not_be_refreshed(state: SharedState) {
         .fails(401, "refresh_invalid");
 }
 
-async fn a_session_without_a_row_can_not_be_refreshed(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_without_a_row_can_not_be_refreshed(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -302,7 +337,11 @@ async fn a_session_without_a_row_can_not_be_refreshed(state: SharedState) {
     assert_eq!(world.count("SESSION#").await, 0);
 }
 
-async fn a_session_without_a_user_can_not_be_refreshed(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_without_a_user_can_not_be_refreshed(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -315,7 +354,9 @@ async fn a_session_without_a_user_can_not_be_refreshed(state: SharedState) {
         .fails(401, "refresh_invalid");
 }
 
-async fn a_disabled_user_can_not_refresh(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disabled_user_can_not_refresh(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.disable(&tokens.user_id()).await;
@@ -330,7 +371,11 @@ async fn a_disabled_user_can_not_refresh(state: SharedState) {
     world.api.refresh(&tokens.refresh).await.ok(200);
 }
 
-async fn a_refresh_racing_a_logout_leaves_no_living_token(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_racing_a_logout_leaves_no_living_token(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     // Without Redis there is one instance only.
     let other = match state {

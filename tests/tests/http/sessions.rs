@@ -3,33 +3,20 @@
 use std::collections::BTreeSet;
 
 use e2e::{
-    both_ways,
     http::Answer,
     settings::{APP_ID, OTHER_APP_ID},
-    world::{SharedState, Tokens, World, capture},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World, capture,
+    },
 };
 use futures_util::future::join_all;
+use rstest::rstest;
 use serde_json::{Value, json};
 
-both_ways!(
-    a_logout_without_a_body_ends_this_session,
-    a_logout_with_an_empty_object_ends_this_session,
-    a_logout_that_says_not_all_ends_this_session,
-    a_logout_of_all_ends_every_session_of_the_user_and_of_nobody_else,
-    a_second_logout_finds_the_session_ended,
-    the_list_has_each_living_session_newest_first_and_marks_the_current_one,
-    a_refresh_shows_in_the_list,
-    ended_and_expired_sessions_are_not_listed,
-    a_user_ends_another_own_session,
-    a_user_ends_the_current_session_by_its_id,
-    a_session_of_somebody_else_is_not_found,
-    an_id_of_no_session_is_not_found,
-    nobody_is_logged_out_when_shared_state_is_lost,
-    no_ended_session_comes_back_when_shared_state_is_lost,
-    no_ended_session_comes_back_when_shared_state_is_lost_at_that_moment,
-);
-
-async fn a_logout_without_a_body_ends_this_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_without_a_body_ends_this_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let (tokens, other) = (world.log_in("alice").await, world.log_in("alice").await);
     let answer = world.api.logout(&tokens.access).await;
@@ -41,11 +28,19 @@ async fn a_logout_without_a_body_ends_this_session(state: SharedState) {
     lives(&world, &other).await;
 }
 
-async fn a_logout_with_an_empty_object_ends_this_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_with_an_empty_object_ends_this_session(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     logout_with_ends_this_session_only(state, json!({})).await;
 }
 
-async fn a_logout_that_says_not_all_ends_this_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_that_says_not_all_ends_this_session(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     logout_with_ends_this_session_only(state, json!({"all": false})).await;
 }
 
@@ -57,7 +52,11 @@ async fn logout_with_ends_this_session_only(state: SharedState, body: Value) {
     lives(&world, &other).await;
 }
 
-async fn a_logout_of_all_ends_every_session_of_the_user_and_of_nobody_else(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_of_all_ends_every_session_of_the_user_and_of_nobody_else(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let bob = world.log_in("bob").await;
     let mut alice = Vec::new();
@@ -77,7 +76,9 @@ async fn a_logout_of_all_ends_every_session_of_the_user_and_of_nobody_else(state
     lives(&world, &bob).await;
 }
 
-async fn a_second_logout_finds_the_session_ended(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_logout_finds_the_session_ended(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.api.logout(&tokens.access).await.ok(200);
@@ -91,8 +92,10 @@ async fn a_second_logout_finds_the_session_ended(state: SharedState) {
     );
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_list_has_each_living_session_newest_first_and_marks_the_current_one(
-    state: SharedState,
+    #[values(InProcess, Redis)] state: SharedState,
 ) {
     let world = World::start(state).await;
     let login = world
@@ -122,7 +125,9 @@ async fn the_list_has_each_living_session_newest_first_and_marks_the_current_one
     assert_eq!(world.api.sessions(&first.access).await.ok(200), &expected);
 }
 
-async fn a_refresh_shows_in_the_list(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_shows_in_the_list(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.clock.advance_seconds(60);
@@ -133,7 +138,9 @@ async fn a_refresh_shows_in_the_list(state: SharedState) {
     assert_eq!(session["refreshedAt"], "2026-11-23T08:01:00.123Z");
 }
 
-async fn ended_and_expired_sessions_are_not_listed(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ended_and_expired_sessions_are_not_listed(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     world.log_in("alice").await;
     world.clock.advance_seconds(2_592_000);
@@ -145,7 +152,9 @@ async fn ended_and_expired_sessions_are_not_listed(state: SharedState) {
     );
 }
 
-async fn a_user_ends_another_own_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_ends_another_own_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let (here, elsewhere) = (world.log_in("alice").await, world.log_in("alice").await);
     lives(&world, &elsewhere).await;
@@ -161,7 +170,9 @@ async fn a_user_ends_another_own_session(state: SharedState) {
     );
 }
 
-async fn a_user_ends_the_current_session_by_its_id(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_ends_the_current_session_by_its_id(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -172,7 +183,9 @@ async fn a_user_ends_the_current_session_by_its_id(state: SharedState) {
     has_ended(&world, &tokens).await;
 }
 
-async fn a_session_of_somebody_else_is_not_found(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_of_somebody_else_is_not_found(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     world
@@ -183,7 +196,9 @@ async fn a_session_of_somebody_else_is_not_found(state: SharedState) {
     lives(&world, &bob).await;
 }
 
-async fn an_id_of_no_session_is_not_found(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_of_no_session_is_not_found(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let before = world.rows().await;
@@ -210,7 +225,11 @@ async fn an_id_of_no_session_is_not_found(state: SharedState) {
     assert_eq!(world.rows().await, before);
 }
 
-async fn nobody_is_logged_out_when_shared_state_is_lost(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_logged_out_when_shared_state_is_lost(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let mut world = World::with(state).own_redis().start().await;
     let tokens = world.log_in("alice").await;
     lives(&world, &tokens).await;
@@ -220,7 +239,11 @@ async fn nobody_is_logged_out_when_shared_state_is_lost(state: SharedState) {
     Tokens::of(&world.api.refresh(&tokens.refresh).await);
 }
 
-async fn no_ended_session_comes_back_when_shared_state_is_lost(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ended_session_comes_back_when_shared_state_is_lost(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let mut world = World::with(state).own_redis().start().await;
     let tokens = world.log_in("alice").await;
     lives(&world, &tokens).await;
@@ -229,7 +252,11 @@ async fn no_ended_session_comes_back_when_shared_state_is_lost(state: SharedStat
     has_ended(&world, &tokens).await;
 }
 
-async fn no_ended_session_comes_back_when_shared_state_is_lost_at_that_moment(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ended_session_comes_back_when_shared_state_is_lost_at_that_moment(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let mut world = World::with(state).own_redis().start().await;
     for round in 0..20 {
         let tokens = world.log_in(&format!("person {round}")).await;

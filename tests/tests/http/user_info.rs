@@ -2,35 +2,21 @@
 
 mod content_check;
 
-use e2e::{
-    both_ways,
-    world::{SharedState, World},
+use e2e::world::{
+    SharedState::{self, InProcess, Redis},
+    World,
 };
 use futures_util::future::join_all;
+use rstest::rstest;
 use serde_json::{Value, json};
-
-both_ways!(
-    a_change_of_each_field_is_answered_and_read_back,
-    put_does_what_patch_does,
-    fields_that_are_not_named_stay,
-    null_clears_a_field,
-    each_change_counts_the_version_and_moves_updated_at,
-    a_nickname_is_trimmed_and_counted_in_characters,
-    a_phone_number_can_not_be_written_here,
-    all_that_is_wrong_is_told_at_once,
-    a_change_of_nothing_is_refused,
-    a_refused_change_writes_nothing,
-    messages_about_fields_are_chinese_or_english,
-    concurrent_changes_of_different_fields_keep_both,
-    a_read_after_a_change_sees_it_whatever_was_cached,
-    nobody_sees_the_profile_of_another,
-    a_disabled_user_reads_and_changes_nothing,
-    a_removed_user_has_no_session,
-);
 
 const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/a/132";
 
-async fn a_change_of_each_field_is_answered_and_read_back(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_each_field_is_answered_and_read_back(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.api.info(&tokens.access).await.ok(200);
@@ -49,7 +35,9 @@ async fn a_change_of_each_field_is_answered_and_read_back(state: SharedState) {
     assert_eq!(world.api.info(&tokens.access).await.ok(200), &user);
 }
 
-async fn put_does_what_patch_does(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn put_does_what_patch_does(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -70,7 +58,9 @@ async fn put_does_what_patch_does(state: SharedState) {
     );
 }
 
-async fn fields_that_are_not_named_stay(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_that_are_not_named_stay(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -89,7 +79,9 @@ async fn fields_that_are_not_named_stay(state: SharedState) {
     );
 }
 
-async fn null_clears_a_field(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn null_clears_a_field(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let body = json!({"nickname": "小明", "avatarUrl": AVATAR, "gender": 2});
@@ -107,7 +99,11 @@ async fn null_clears_a_field(state: SharedState) {
     }
 }
 
-async fn each_change_counts_the_version_and_moves_updated_at(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_change_counts_the_version_and_moves_updated_at(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     for version in 2..5 {
@@ -124,7 +120,11 @@ async fn each_change_counts_the_version_and_moves_updated_at(state: SharedState)
     }
 }
 
-async fn a_nickname_is_trimmed_and_counted_in_characters(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nickname_is_trimmed_and_counted_in_characters(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let longest = "明".repeat(32);
@@ -147,7 +147,9 @@ async fn a_nickname_is_trimmed_and_counted_in_characters(state: SharedState) {
     }
 }
 
-async fn a_phone_number_can_not_be_written_here(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_number_can_not_be_written_here(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     for field in [
@@ -161,7 +163,9 @@ async fn a_phone_number_can_not_be_written_here(state: SharedState) {
     }
 }
 
-async fn all_that_is_wrong_is_told_at_once(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_wrong_is_told_at_once(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let body = json!({"nickname": "x", "avatarUrl": "http://a.cn/x", "gender": 3});
@@ -179,7 +183,9 @@ async fn all_that_is_wrong_is_told_at_once(state: SharedState) {
     );
 }
 
-async fn a_change_of_nothing_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_nothing_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -189,7 +195,9 @@ async fn a_change_of_nothing_is_refused(state: SharedState) {
         .fails_at(&[""]);
 }
 
-async fn a_refused_change_writes_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_change_writes_nothing(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let before = world.rows().await;
@@ -202,7 +210,11 @@ async fn a_refused_change_writes_nothing(state: SharedState) {
     assert_eq!(world.rows().await, before);
 }
 
-async fn messages_about_fields_are_chinese_or_english(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_about_fields_are_chinese_or_english(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     for (language, message) in [
@@ -225,7 +237,11 @@ async fn messages_about_fields_are_chinese_or_english(state: SharedState) {
     }
 }
 
-async fn concurrent_changes_of_different_fields_keep_both(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_changes_of_different_fields_keep_both(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     for round in 1..=10 {
@@ -247,7 +263,11 @@ async fn concurrent_changes_of_different_fields_keep_both(state: SharedState) {
     }
 }
 
-async fn a_read_after_a_change_sees_it_whatever_was_cached(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_after_a_change_sees_it_whatever_was_cached(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     for round in 0..15 {
@@ -262,7 +282,9 @@ async fn a_read_after_a_change_sees_it_whatever_was_cached(state: SharedState) {
     }
 }
 
-async fn nobody_sees_the_profile_of_another(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_the_profile_of_another(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     world
@@ -280,7 +302,9 @@ async fn nobody_sees_the_profile_of_another(state: SharedState) {
     );
 }
 
-async fn a_disabled_user_reads_and_changes_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disabled_user_reads_and_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world.api.info(&tokens.access).await.ok(200);
@@ -299,7 +323,9 @@ async fn a_disabled_user_reads_and_changes_nothing(state: SharedState) {
     assert_eq!(world.rows().await, before);
 }
 
-async fn a_removed_user_has_no_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_user_has_no_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     world

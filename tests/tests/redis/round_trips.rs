@@ -2,23 +2,15 @@
 //! trips.
 
 use e2e::{
-    both_ways,
     wire_proxy::{Traffic, WireProxy},
-    world::{SharedState, Tokens, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
 use futures_util::future::join_all;
+use rstest::rstest;
 use serde_json::json;
-
-both_ways!(
-    a_warm_read_asks_dynamodb_nothing,
-    a_first_login_is_one_transaction,
-    a_returning_login_is_one_update_and_one_put,
-    a_repeated_code_asks_wechat_nothing,
-    a_refresh_is_one_conditional_update,
-    a_logout_is_one_update,
-    a_change_is_one_update,
-    a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else,
-);
 
 /// A world behind proxies, in which somebody has logged in and everything that is loaded once is
 /// loaded.
@@ -92,7 +84,9 @@ async fn concurrent_reads_share_one_connection() {
     assert!(traffic.round_trips <= 64, "{traffic:?}");
 }
 
-async fn a_warm_read_asks_dynamodb_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_read_asks_dynamodb_nothing(#[values(InProcess, Redis)] state: SharedState) {
     let (world, tokens) = warm(state).await;
     for _ in 0..10 {
         world.api.info(&tokens.access).await.ok(200);
@@ -100,7 +94,9 @@ async fn a_warm_read_asks_dynamodb_nothing(state: SharedState) {
     assert_eq!(to_dynamodb(&world), [""; 0]);
 }
 
-async fn a_first_login_is_one_transaction(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_login_is_one_transaction(#[values(InProcess, Redis)] state: SharedState) {
     let (world, _) = warm(state).await;
     world.log_in("bob").await;
     // The limit and the breaker together, the claim, and how it ended.
@@ -111,14 +107,20 @@ async fn a_first_login_is_one_transaction(state: SharedState) {
     );
 }
 
-async fn a_returning_login_is_one_update_and_one_put(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_returning_login_is_one_update_and_one_put(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let (world, _) = warm(state).await;
     world.log_in("alice").await;
     assert_redis(&world, &["EVALSHA", "EVALSHA", "EVALSHA", "GET", "PSETEX"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem", "PutItem"]);
 }
 
-async fn a_repeated_code_asks_wechat_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_code_asks_wechat_nothing(#[values(InProcess, Redis)] state: SharedState) {
     let (world, _) = warm(state).await;
     let code = world.code("alice");
     world.api.login(&code).await.ok(200);
@@ -127,7 +129,9 @@ async fn a_repeated_code_asks_wechat_nothing(state: SharedState) {
     assert_eq!(world.proxies().wechat.take_traffic(), Traffic::default());
 }
 
-async fn a_refresh_is_one_conditional_update(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_is_one_conditional_update(#[values(InProcess, Redis)] state: SharedState) {
     let (world, tokens) = warm(state).await;
     world.api.refresh(&tokens.refresh).await.ok(200);
     // The user's role goes into the new token.
@@ -135,14 +139,18 @@ async fn a_refresh_is_one_conditional_update(state: SharedState) {
     assert_eq!(to_dynamodb(&world), ["UpdateItem"]);
 }
 
-async fn a_logout_is_one_update(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_is_one_update(#[values(InProcess, Redis)] state: SharedState) {
     let (world, tokens) = warm(state).await;
     world.api.logout(&tokens.access).await.ok(200);
     assert_redis(&world, &["EVALSHA", "GET", "PSETEX"]);
     assert_eq!(to_dynamodb(&world), ["UpdateItem"]);
 }
 
-async fn a_change_is_one_update(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_one_update(#[values(InProcess, Redis)] state: SharedState) {
     let (world, tokens) = warm(state).await;
     world
         .api
@@ -153,7 +161,11 @@ async fn a_change_is_one_update(state: SharedState) {
     assert_eq!(to_dynamodb(&world), ["UpdateItem"]);
 }
 
-async fn a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_cpu_alone_refuses_pays_its_limit_and_asks_nothing_else(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let (world, tokens) = warm(state).await;
     world.api.info("x").await.fails(401, "token_invalid");
     world

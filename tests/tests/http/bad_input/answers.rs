@@ -2,20 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use e2e::{both_ways, world::SharedState};
+use e2e::world::SharedState::{self, InProcess, Redis};
+use rstest::rstest;
 use serde_json::json;
 
 use super::fixture::Scene;
 
-both_ways!(
-    failures_are_told_in_chinese_and_on_request_in_english,
-    another_method_is_a_405_that_says_what_is_allowed,
-    another_path_is_a_404,
-    every_answer_has_its_own_request_id_and_is_not_stored,
-    a_clients_request_id_is_not_taken_over,
-);
-
-async fn failures_are_told_in_chinese_and_on_request_in_english(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_are_told_in_chinese_and_on_request_in_english(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let api = &scene.world.api;
     let failures = [
@@ -76,7 +73,11 @@ async fn failures_are_told_in_chinese_and_on_request_in_english(state: SharedSta
     assert_eq!((english.status, english.message()), (200, "OK"));
 }
 
-async fn another_method_is_a_405_that_says_what_is_allowed(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_method_is_a_405_that_says_what_is_allowed(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let routes = [
         ("/health", "GET,HEAD"),
@@ -97,7 +98,9 @@ async fn another_method_is_a_405_that_says_what_is_allowed(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn another_path_is_a_404(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_path_is_a_404(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let long = format!("/{}", "x".repeat(8000));
     let paths = [
@@ -127,7 +130,11 @@ async fn another_path_is_a_404(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn every_answer_has_its_own_request_id_and_is_not_stored(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_has_its_own_request_id_and_is_not_stored(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let api = &scene.world.api;
     let answers = [
@@ -149,7 +156,9 @@ async fn every_answer_has_its_own_request_id_and_is_not_stored(state: SharedStat
     }
 }
 
-async fn a_clients_request_id_is_not_taken_over(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clients_request_id_is_not_taken_over(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let answer = scene
         .world

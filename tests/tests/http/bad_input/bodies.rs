@@ -1,10 +1,14 @@
 //! Bodies.
 
-use e2e::{both_ways, within_patience, world::SharedState};
+use e2e::{
+    within_patience,
+    world::SharedState::{self, InProcess, Redis},
+};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
+use rstest::rstest;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,26 +18,6 @@ use tokio::{
 };
 
 use super::fixture::{ROUTES, Route, Scene};
-
-both_ways!(
-    what_is_no_json_is_refused,
-    json_that_is_no_object_is_refused,
-    deep_nesting_is_refused,
-    text_that_is_no_text_is_refused,
-    values_of_another_type_are_refused_by_name,
-    a_field_that_is_given_twice_is_refused_by_name,
-    an_unknown_field_is_refused_by_name,
-    a_missing_field_is_refused_by_name,
-    ten_thousand_characters_are_refused_by_name,
-    characters_that_a_code_never_has_are_refused_by_name,
-    a_body_of_one_mebibyte_is_too_large,
-    a_body_of_one_mebibyte_in_chunks_is_too_large,
-    a_body_that_is_just_too_large_is_too_large,
-    another_content_type_is_refused,
-    any_spelling_of_json_as_content_type_is_taken,
-    bytes_that_are_no_http_harm_nobody,
-    no_body_gives_a_server_error,
-);
 
 /// Sends the same body, made for its field, to each route. All refuse it as invalid.
 async fn all_refuse(state: SharedState, bodies: impl Fn(&Route) -> Vec<Vec<u8>>) {
@@ -67,7 +51,9 @@ async fn all_refuse_the_value(state: SharedState, values: &[&str]) {
     scene.is_unharmed().await;
 }
 
-async fn what_is_no_json_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_json_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let texts = [
             "hello".to_owned(),
@@ -92,7 +78,9 @@ async fn what_is_no_json_is_refused(state: SharedState) {
     .await;
 }
 
-async fn json_that_is_no_object_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_is_no_object_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let texts = ["null", "true", "42", "1e999", "\"text\"", "[]", "[null]"].map(str::to_owned);
         let in_arrays = [format!("[{value}]"), format!("[{{\"{field}\":{value}}}]")];
@@ -105,7 +93,9 @@ async fn json_that_is_no_object_is_refused(state: SharedState) {
     .await;
 }
 
-async fn deep_nesting_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deep_nesting_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, .. }| {
         let arrays = "[".repeat(30_000);
         let closed = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
@@ -124,7 +114,9 @@ async fn deep_nesting_is_refused(state: SharedState) {
     .await;
 }
 
-async fn text_that_is_no_text_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_that_is_no_text_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let with = |text: &[u8]| [b"{\"", field.as_bytes(), b"\":\"a", text, b"\"}"].concat();
         let utf16 = format!("{{\"{field}\":{value}}}")
@@ -152,7 +144,11 @@ async fn text_that_is_no_text_is_refused(state: SharedState) {
     .await;
 }
 
-async fn values_of_another_type_are_refused_by_name(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_of_another_type_are_refused_by_name(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     all_refuse_the_value(
         state,
         &[
@@ -168,7 +164,11 @@ async fn values_of_another_type_are_refused_by_name(state: SharedState) {
     .await;
 }
 
-async fn a_field_that_is_given_twice_is_refused_by_name(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_that_is_given_twice_is_refused_by_name(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     for route in &ROUTES {
         let Route { field, value, .. } = route;
@@ -178,7 +178,9 @@ async fn a_field_that_is_given_twice_is_refused_by_name(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn an_unknown_field_is_refused_by_name(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_field_is_refused_by_name(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     for route in &ROUTES {
         let Route { field, value, .. } = route;
@@ -196,7 +198,9 @@ async fn an_unknown_field_is_refused_by_name(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn a_missing_field_is_refused_by_name(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_field_is_refused_by_name(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     for (route, named) in ROUTES.iter().zip([
         Some("code"),
@@ -215,12 +219,20 @@ async fn a_missing_field_is_refused_by_name(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn ten_thousand_characters_are_refused_by_name(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_characters_are_refused_by_name(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let (ascii, wide) = ("x".repeat(10_000), "明".repeat(10_000));
     all_refuse_the_value(state, &[&format!("\"{ascii}\""), &format!("\"{wide}\"")]).await;
 }
 
-async fn characters_that_a_code_never_has_are_refused_by_name(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn characters_that_a_code_never_has_are_refused_by_name(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let login = &ROUTES[0];
     let long = "x".repeat(257);
@@ -244,7 +256,9 @@ async fn characters_that_a_code_never_has_are_refused_by_name(state: SharedState
     scene.is_unharmed().await;
 }
 
-async fn a_body_of_one_mebibyte_is_too_large(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_of_one_mebibyte_is_too_large(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     for route in &ROUTES {
         let body = format!("{{\"{}\":\"{}\"}}", route.field, "x".repeat(1 << 20));
@@ -256,7 +270,11 @@ async fn a_body_of_one_mebibyte_is_too_large(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn a_body_of_one_mebibyte_in_chunks_is_too_large(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_of_one_mebibyte_in_chunks_is_too_large(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let address = scene.world.api.url.trim_start_matches("http://").to_owned();
     let head = format!(
@@ -281,7 +299,11 @@ async fn a_body_of_one_mebibyte_in_chunks_is_too_large(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn a_body_that_is_just_too_large_is_too_large(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_just_too_large_is_too_large(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let padded = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
     let login = &ROUTES[0];
@@ -296,7 +318,9 @@ async fn a_body_that_is_just_too_large_is_too_large(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn another_content_type_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_content_type_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     for route in &ROUTES {
         let body = format!("{{\"{}\":{}}}", route.field, route.value);
@@ -325,7 +349,11 @@ async fn another_content_type_is_refused(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn any_spelling_of_json_as_content_type_is_taken(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_spelling_of_json_as_content_type_is_taken(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     for content_type in [
         "application/json; charset=utf-8",
@@ -339,7 +367,9 @@ async fn any_spelling_of_json_as_content_type_is_taken(state: SharedState) {
     }
 }
 
-async fn bytes_that_are_no_http_harm_nobody(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_http_harm_nobody(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let address = scene.world.api.url.trim_start_matches("http://").to_owned();
     let half = format!(
@@ -407,7 +437,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => text, 2 => damaged, 1 => proptest::collection::vec(any::<u8>(), 0..300)]
 }
 
-async fn no_body_gives_a_server_error(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_body_gives_a_server_error(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let config = Config {
         cases: 192,

@@ -1,26 +1,15 @@
 //! Access tokens.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use e2e::{both_ways, settings::Settings, world::SharedState};
+use e2e::{
+    settings::Settings,
+    world::SharedState::{self, InProcess, Redis},
+};
 use jsonwebtoken::{Algorithm, EncodingKey};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::fixture::{SIGNED_IN, Scene};
-
-both_ways!(
-    without_a_token_every_route_says_so,
-    what_is_no_token_is_invalid,
-    an_unsigned_token_is_invalid,
-    a_token_of_another_key_is_invalid,
-    a_token_with_another_algorithm_is_invalid,
-    a_token_of_another_type_is_invalid,
-    a_token_with_other_claims_is_invalid,
-    a_token_whose_claims_were_changed_is_invalid,
-    an_access_token_lives_two_hours_and_half_a_minute,
-    an_expired_token_is_expired_on_every_route,
-    a_token_of_a_session_that_never_was_is_revoked,
-    the_scheme_is_taken_in_any_case,
-);
 
 const INVALID: &str =
     r#"Bearer realm="weapp", error="invalid_token", error_description="not a valid access token""#;
@@ -90,7 +79,9 @@ impl Scene {
     }
 }
 
-async fn without_a_token_every_route_says_so(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_every_route_says_so(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     for (method, path) in SIGNED_IN {
         for authorization in [
@@ -117,7 +108,9 @@ async fn without_a_token_every_route_says_so(state: SharedState) {
     scene.is_unharmed().await;
 }
 
-async fn what_is_no_token_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_token_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let good = &scene.tokens.access;
     let parts: Vec<&str> = good.split('.').collect();
@@ -140,7 +133,9 @@ async fn what_is_no_token_is_invalid(state: SharedState) {
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
-async fn an_unsigned_token_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unsigned_token_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let signature = scene.tokens.access.rsplit('.').next().unwrap().to_owned();
     let mut tokens = Vec::new();
@@ -157,7 +152,9 @@ async fn an_unsigned_token_is_invalid(state: SharedState) {
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
-async fn a_token_of_another_key_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_another_key_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let (header, claims) = (scene.tokens.header(), scene.tokens.claims());
     let other = "another-secret-of-the-tests-Zb7Qk2Vx9Lm4";
@@ -184,7 +181,9 @@ async fn a_token_of_another_key_is_invalid(state: SharedState) {
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
-async fn a_token_with_another_algorithm_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_with_another_algorithm_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let tokens = [
         ("HS384", Algorithm::HS384),
@@ -198,7 +197,9 @@ async fn a_token_with_another_algorithm_is_invalid(state: SharedState) {
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
-async fn a_token_of_another_type_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_another_type_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let types = [
         json!(null),
@@ -213,7 +214,9 @@ async fn a_token_of_another_type_is_invalid(state: SharedState) {
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
-async fn a_token_with_other_claims_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_with_other_claims_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     let claims = [
         ("iss", json!("somebody-else")),
@@ -235,7 +238,11 @@ async fn a_token_with_other_claims_is_invalid(state: SharedState) {
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
-async fn a_token_whose_claims_were_changed_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_whose_claims_were_changed_is_invalid(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let parts: Vec<&str> = scene.tokens.access.split('.').collect();
     let changes = [
@@ -254,7 +261,11 @@ async fn a_token_whose_claims_were_changed_is_invalid(state: SharedState) {
     scene.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
-async fn an_access_token_lives_two_hours_and_half_a_minute(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_access_token_lives_two_hours_and_half_a_minute(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     scene.world.clock.advance_seconds(7230);
     scene.world.api.info(&scene.tokens.access).await.ok(200);
@@ -268,7 +279,11 @@ async fn an_access_token_lives_two_hours_and_half_a_minute(state: SharedState) {
     scene.world.api.refresh(&scene.tokens.refresh).await.ok(200);
 }
 
-async fn an_expired_token_is_expired_on_every_route(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_is_expired_on_every_route(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let challenge = r#"Bearer realm="weapp", error="invalid_token", error_description="the access token expired""#;
     let long_ago = [0, 1_500_000_000]
@@ -278,7 +293,11 @@ async fn an_expired_token_is_expired_on_every_route(state: SharedState) {
         .await;
 }
 
-async fn a_token_of_a_session_that_never_was_is_revoked(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_a_session_that_never_was_is_revoked(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let scene = Scene::start(state).await;
     let challenge =
         r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#;
@@ -299,7 +318,9 @@ async fn a_token_of_a_session_that_never_was_is_revoked(state: SharedState) {
         .await;
 }
 
-async fn the_scheme_is_taken_in_any_case(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_scheme_is_taken_in_any_case(#[values(InProcess, Redis)] state: SharedState) {
     let scene = Scene::start(state).await;
     for scheme in ["bearer", "BEARER", "Bearer "] {
         let request = scene.world.api.request("GET", "/api/v1/user/info");

@@ -6,25 +6,23 @@ use std::{
 };
 
 use e2e::{
-    both_ways, wire_proxy,
-    world::{SharedState, World},
+    wire_proxy,
+    world::{
+        SharedState::{self, InProcess, Redis},
+        World,
+    },
 };
 use futures_util::future::join_all;
+use rstest::rstest;
 use serde_json::json;
 
 use super::pushes::{Own, debug_demo, deliver, event, every_way, plain, refusal, text, world};
 
-both_ways!(
-    twenty_deliveries_of_one_message_are_handled_once,
-    each_delivery_gets_the_same_reply,
-    a_later_delivery_under_a_new_signature_is_the_same_message,
-    two_users_in_the_same_second_are_two_events,
-    a_message_that_failed_is_handled_when_it_comes_again,
-    deliveries_that_wait_for_a_failure_handle_it_themselves,
-    a_delivery_after_its_timestamp_is_refused_and_not_handled_again,
-);
-
-async fn twenty_deliveries_of_one_message_are_handled_once(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_deliveries_of_one_message_are_handled_once(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     for (way, order) in every_way(&text("hello")) {
         let own = Own::start(&world, None, 0).await;
@@ -36,7 +34,9 @@ async fn twenty_deliveries_of_one_message_are_handled_once(state: SharedState) {
     }
 }
 
-async fn each_delivery_gets_the_same_reply(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_delivery_gets_the_same_reply(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let own = Own::start(&world, Some(json!({"demo_resp": "good luck"})), 0).await;
     let push = world.wechat.push(&plain(debug_demo())).unwrap();
@@ -48,7 +48,11 @@ async fn each_delivery_gets_the_same_reply(state: SharedState) {
     );
 }
 
-async fn a_later_delivery_under_a_new_signature_is_the_same_message(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_delivery_under_a_new_signature_is_the_same_message(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let own = Own::start(&world, None, 0).await;
     // Messages are known by their id, events by all that they say.
@@ -71,7 +75,11 @@ async fn a_later_delivery_under_a_new_signature_is_the_same_message(state: Share
     }
 }
 
-async fn two_users_in_the_same_second_are_two_events(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_users_in_the_same_second_are_two_events(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let own = Own::start(&world, None, 0).await;
     for user in ["alice", "bob"] {
@@ -84,7 +92,11 @@ async fn two_users_in_the_same_second_are_two_events(state: SharedState) {
     assert_eq!(own.calls(), 2);
 }
 
-async fn a_message_that_failed_is_handled_when_it_comes_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_failed_is_handled_when_it_comes_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let own = Own::start(&world, None, 2).await;
     let push = world.wechat.push(&debug_demo()).unwrap();
@@ -96,7 +108,11 @@ async fn a_message_that_failed_is_handled_when_it_comes_again(state: SharedState
     assert_eq!(own.calls(), 3);
 }
 
-async fn deliveries_that_wait_for_a_failure_handle_it_themselves(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_wait_for_a_failure_handle_it_themselves(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let own = Own::start(&world, None, 1).await;
     let push = world.wechat.push(&debug_demo()).unwrap();
@@ -106,7 +122,11 @@ async fn deliveries_that_wait_for_a_failure_handle_it_themselves(state: SharedSt
     assert_eq!((failed, good, own.calls()), (1, 5, 2));
 }
 
-async fn a_delivery_after_its_timestamp_is_refused_and_not_handled_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_after_its_timestamp_is_refused_and_not_handled_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let own = Own::start(&world, None, 0).await;
     let push = world.wechat.push(&debug_demo()).unwrap();

@@ -1,30 +1,19 @@
 //! What users take back is deleted.
 
 use e2e::{
-    both_ways,
     dynamodb::TABLE,
     settings::{APP_ID, OTHER_APP_ID},
     wire_proxy,
-    world::{SharedState, Tokens, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{PushOrder, UnionId, UserChange};
 
 use super::pushes::{deliver, event, every_way, refusal, world, xml};
-
-both_ways!(
-    what_is_revoked_is_cleared_and_the_rest_stays,
-    a_revocation_of_what_is_not_stored_changes_nothing,
-    a_number_that_is_taken_back_is_free_for_others,
-    a_profile_that_wechat_holds_for_a_risk_is_cleared,
-    a_cancelled_account_is_forgotten,
-    a_cancelled_account_comes_back_as_somebody_new,
-    a_cancelled_account_leaves_other_mini_programs_their_identity,
-    the_last_cancelled_identity_takes_the_union_link_along,
-    it_works_in_every_mode_and_form,
-    a_stranger_is_nobody_to_forget,
-    a_delivery_that_failed_half_way_is_finished_by_the_next,
-);
 
 const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/a/132";
 
@@ -72,7 +61,11 @@ fn held(user: &Value) -> Vec<&'static str> {
         .collect()
 }
 
-async fn what_is_revoked_is_cleared_and_the_rest_stays(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_revoked_is_cleared_and_the_rest_stays(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let tokens = alice(&world).await;
     let cases: [(&str, &[&str]); 4] = [
@@ -92,7 +85,11 @@ async fn what_is_revoked_is_cleared_and_the_rest_stays(state: SharedState) {
     }
 }
 
-async fn a_revocation_of_what_is_not_stored_changes_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_of_what_is_not_stored_changes_nothing(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let tokens = alice(&world).await;
     let before = world.rows().await;
@@ -109,7 +106,11 @@ async fn a_revocation_of_what_is_not_stored_changes_nothing(state: SharedState) 
     world.api.info(&tokens.access).await.ok(200);
 }
 
-async fn a_number_that_is_taken_back_is_free_for_others(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_is_taken_back_is_free_for_others(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     for person in ["alice", "bob"] {
         let change = UserChange {
@@ -148,7 +149,11 @@ async fn a_number_that_is_taken_back_is_free_for_others(state: SharedState) {
     bind("bob", &bob).await.ok(200);
 }
 
-async fn a_profile_that_wechat_holds_for_a_risk_is_cleared(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_profile_that_wechat_holds_for_a_risk_is_cleared(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let tokens = alice(&world).await;
     push(&world, &event("user_info_modified", json!({}))).await;
@@ -158,7 +163,9 @@ async fn a_profile_that_wechat_holds_for_a_risk_is_cleared(state: SharedState) {
     );
 }
 
-async fn a_cancelled_account_is_forgotten(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_account_is_forgotten(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let (tokens, bob) = (alice(&world).await, world.log_in("bob").await);
     let second = world.log_in("alice").await;
@@ -199,7 +206,11 @@ async fn a_cancelled_account_is_forgotten(state: SharedState) {
     world.api.info(&bob.access).await.ok(200);
 }
 
-async fn a_cancelled_account_comes_back_as_somebody_new(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_account_comes_back_as_somebody_new(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let tokens = alice(&world).await;
     let order = world.wechat.push(&cancelled()).unwrap();
@@ -226,7 +237,11 @@ fn has_union_id(world: &World) {
         .unwrap();
 }
 
-async fn a_cancelled_account_leaves_other_mini_programs_their_identity(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_account_leaves_other_mini_programs_their_identity(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     has_union_id(&world);
     let here = alice(&world).await;
@@ -262,7 +277,11 @@ async fn a_cancelled_account_leaves_other_mini_programs_their_identity(state: Sh
     );
 }
 
-async fn the_last_cancelled_identity_takes_the_union_link_along(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_cancelled_identity_takes_the_union_link_along(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     has_union_id(&world);
     alice(&world).await;
@@ -270,7 +289,9 @@ async fn the_last_cancelled_identity_takes_the_union_link_along(state: SharedSta
     assert_eq!(world.count("IDENTITY").await, 0);
 }
 
-async fn it_works_in_every_mode_and_form(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_works_in_every_mode_and_form(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     for (way, order) in every_way(&revoked("19")) {
         let app_id = order.app_id.as_deref().unwrap_or(APP_ID).to_owned();
@@ -295,7 +316,9 @@ async fn it_works_in_every_mode_and_form(state: SharedState) {
     }
 }
 
-async fn a_stranger_is_nobody_to_forget(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_is_nobody_to_forget(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let tokens = alice(&world).await;
     let before = world.rows().await;
@@ -321,7 +344,11 @@ async fn a_stranger_is_nobody_to_forget(state: SharedState) {
     world.api.info(&tokens.access).await.ok(200);
 }
 
-async fn a_delivery_that_failed_half_way_is_finished_by_the_next(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_failed_half_way_is_finished_by_the_next(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::with(state).own_redis().proxied().start().await;
     let tokens = alice(&world).await;
     let push = world.wechat.push(&cancelled()).unwrap();

@@ -1,34 +1,16 @@
 //! Requests that are not WeChat's, or not what WeChat said.
 
 use e2e::{
-    both_ways,
     settings::{APP_ID, OTHER_APP_ID, push_configs},
-    world::SharedState,
+    world::SharedState::{self, InProcess, Redis},
 };
+use rstest::rstest;
 use serde_json::json;
 use wechat_simulator::{PushMode, PushOrder, PushRequest};
 
 use super::pushes::{
     Own, PATH, debug_demo, deliver, event, other_wechat, plain, refusal, text, world, xml,
 };
-
-both_ways!(
-    whoever_does_not_know_the_token_is_refused,
-    whoever_does_not_know_the_key_is_refused,
-    a_message_for_another_mini_program_is_refused,
-    a_mini_program_with_a_key_takes_no_plain_message,
-    a_signature_of_the_query_does_not_vouch_for_a_ciphertext,
-    a_changed_query_or_ciphertext_is_refused,
-    a_timestamp_that_is_too_far_from_now_is_refused,
-    a_timestamp_has_one_spelling,
-    a_plain_signature_is_good_for_one_message,
-    a_body_that_is_no_message_is_refused,
-    an_xml_bomb_is_refused,
-    a_body_that_is_too_large_is_refused,
-    a_query_that_makes_no_sense_is_refused,
-    without_settings_everything_is_refused,
-    other_methods_are_refused,
-);
 
 /// Every order that hostile hands change: each mode, each form, and the question.
 fn orders() -> Vec<PushOrder> {
@@ -46,7 +28,11 @@ fn orders() -> Vec<PushOrder> {
     orders
 }
 
-async fn whoever_does_not_know_the_token_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_does_not_know_the_token_is_refused(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let stranger = other_wechat(&world, |config| config.token.push('x'));
     for order in orders() {
@@ -56,7 +42,9 @@ async fn whoever_does_not_know_the_token_is_refused(state: SharedState) {
     }
 }
 
-async fn whoever_does_not_know_the_key_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_does_not_know_the_key_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let stranger = other_wechat(&world, |config| {
         config.encoding_aes_key = Some("k".repeat(43))
@@ -68,7 +56,11 @@ async fn whoever_does_not_know_the_key_is_refused(state: SharedState) {
     }
 }
 
-async fn a_message_for_another_mini_program_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_for_another_mini_program_is_refused(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let [_, other] = push_configs();
     // Signed with our token and encrypted with our key, and still somebody else's.
@@ -97,7 +89,11 @@ async fn a_message_for_another_mini_program_is_refused(state: SharedState) {
     }
 }
 
-async fn a_mini_program_with_a_key_takes_no_plain_message(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mini_program_with_a_key_takes_no_plain_message(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let own = Own::start(&world, None, 0).await;
     for order in [debug_demo(), xml(debug_demo())] {
@@ -119,7 +115,11 @@ async fn a_mini_program_with_a_key_takes_no_plain_message(state: SharedState) {
     assert_eq!(own.calls(), 0);
 }
 
-async fn a_signature_of_the_query_does_not_vouch_for_a_ciphertext(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_of_the_query_does_not_vouch_for_a_ciphertext(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let push = world.wechat.push(&debug_demo()).unwrap();
     let signature = parameter(&push, "signature").to_owned();
@@ -150,7 +150,9 @@ async fn a_signature_of_the_query_does_not_vouch_for_a_ciphertext(state: SharedS
     deliver(&world.api, &push).await.is_success();
 }
 
-async fn a_changed_query_or_ciphertext_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_query_or_ciphertext_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let push = world.wechat.push(&debug_demo()).unwrap();
     for name in ["timestamp", "nonce", "msg_signature"] {
@@ -201,7 +203,11 @@ async fn a_changed_query_or_ciphertext_is_refused(state: SharedState) {
     deliver(&world.api, &push).await.is_success();
 }
 
-async fn a_timestamp_that_is_too_far_from_now_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timestamp_that_is_too_far_from_now_is_refused(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     for order in orders() {
         let push = world.wechat.push(&order).unwrap();
@@ -227,7 +233,9 @@ async fn a_timestamp_that_is_too_far_from_now_is_refused(state: SharedState) {
 }
 
 /// The signature covers timestamp and nonce as one row of digits: where one ends, it does not say.
-async fn a_timestamp_has_one_spelling(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timestamp_has_one_spelling(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let push = world.wechat.push(&plain(debug_demo())).unwrap();
     let timestamp = parameter(&push, "timestamp");
@@ -254,7 +262,9 @@ async fn a_timestamp_has_one_spelling(state: SharedState) {
     }
 }
 
-async fn a_plain_signature_is_good_for_one_message(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_signature_is_good_for_one_message(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let own = Own::start(&world, None, 0).await;
     let push = world.wechat.push(&plain(text("hello"))).unwrap();
@@ -275,7 +285,9 @@ async fn a_plain_signature_is_good_for_one_message(state: SharedState) {
     assert_eq!(own.calls(), 1);
 }
 
-async fn a_body_that_is_no_message_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_no_message_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     for body in [
         "",
@@ -306,7 +318,9 @@ async fn a_body_that_is_no_message_is_refused(state: SharedState) {
     not_text.send().await.fails(400, "invalid_request");
 }
 
-async fn an_xml_bomb_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_xml_bomb_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let laughs = "<!DOCTYPE xml [<!ENTITY a \"haha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;\">]><xml><MsgType>&c;</MsgType></xml>";
     let file = "<!DOCTYPE xml [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><xml><MsgType>&f;</MsgType></xml>";
@@ -339,7 +353,9 @@ async fn an_xml_bomb_is_refused(state: SharedState) {
     }
 }
 
-async fn a_body_that_is_too_large_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_too_large_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     for order in [debug_demo(), plain(debug_demo())] {
         let push = world.wechat.push(&order).unwrap();
@@ -350,7 +366,9 @@ async fn a_body_that_is_too_large_is_refused(state: SharedState) {
     }
 }
 
-async fn a_query_that_makes_no_sense_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_makes_no_sense_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let question = PushOrder {
         verify: true,
@@ -384,7 +402,9 @@ async fn a_query_that_makes_no_sense_is_refused(state: SharedState) {
         .fails(400, "decrypt_failed");
 }
 
-async fn without_settings_everything_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_settings_everything_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let nobody = world.another_instance_with(&[("MESSAGE_PUSH", "")]).await;
     for order in orders() {
@@ -394,7 +414,9 @@ async fn without_settings_everything_is_refused(state: SharedState) {
     }
 }
 
-async fn other_methods_are_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_methods_are_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     for method in ["PUT", "DELETE", "PATCH"] {
         world

@@ -2,26 +2,21 @@
 
 use callback::{PushSecrets, Stamp, push_key};
 use e2e::{
-    both_ways,
     settings::{APP_ID, OTHER_APP_ID, push_configs},
-    world::{SharedState, capture},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        capture,
+    },
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{PushFormat, PushMode, PushOrder};
 
 use super::pushes::{Own, debug_demo, deliver, event, every_way, plain, text, world, xml};
 
-both_ways!(
-    wechat_gets_its_echo_and_nothing_else,
-    a_message_is_taken_in_every_mode_and_form,
-    a_message_of_a_kind_that_nobody_knows_is_taken,
-    a_mini_program_without_a_key_is_answered_in_the_compatible_mode,
-    a_reply_comes_in_the_form_of_the_message,
-    a_reply_to_an_encrypted_message_is_encrypted_and_signed,
-    one_message_is_one_line_without_what_it_says,
-);
-
-async fn wechat_gets_its_echo_and_nothing_else(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wechat_gets_its_echo_and_nothing_else(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     for app_id in [APP_ID, OTHER_APP_ID] {
         let order = PushOrder {
@@ -40,7 +35,9 @@ async fn wechat_gets_its_echo_and_nothing_else(state: SharedState) {
     }
 }
 
-async fn a_message_is_taken_in_every_mode_and_form(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_taken_in_every_mode_and_form(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     for order in [
         debug_demo(),
@@ -61,7 +58,11 @@ async fn a_message_is_taken_in_every_mode_and_form(state: SharedState) {
     }
 }
 
-async fn a_message_of_a_kind_that_nobody_knows_is_taken(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_a_kind_that_nobody_knows_is_taken(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let fields = json!({"list": [{"a": 1}, {"a": 2}], "deep": {"er": {"still": true}}});
     for (_, order) in every_way(&event("an_event_of_tomorrow", fields)) {
@@ -71,7 +72,11 @@ async fn a_message_of_a_kind_that_nobody_knows_is_taken(state: SharedState) {
     }
 }
 
-async fn a_mini_program_without_a_key_is_answered_in_the_compatible_mode(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mini_program_without_a_key_is_answered_in_the_compatible_mode(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     // Its console has a key that the backend was not told.
     let wechat = super::pushes::other_wechat(&world, |config| {
@@ -90,7 +95,9 @@ async fn a_mini_program_without_a_key_is_answered_in_the_compatible_mode(state: 
         .is_success();
 }
 
-async fn a_reply_comes_in_the_form_of_the_message(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_comes_in_the_form_of_the_message(#[values(InProcess, Redis)] state: SharedState) {
     let world = world(state).await;
     let own = Own::start(&world, Some(json!({"demo_resp": "good <luck>"})), 0).await;
     let told = deliver(&own.api, &world.wechat.push(&plain(debug_demo())).unwrap()).await;
@@ -115,7 +122,11 @@ async fn a_reply_comes_in_the_form_of_the_message(state: SharedState) {
     );
 }
 
-async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = world(state).await;
     let own = Own::start(&world, Some(json!({"demo_resp": "good luck"})), 0).await;
     let [config, _] = push_configs();
@@ -157,7 +168,11 @@ async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(state: SharedSt
     }
 }
 
-async fn one_message_is_one_line_without_what_it_says(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_message_is_one_line_without_what_it_says(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     capture();
     let world = world(state).await;
     let push = world.wechat.push(&text("a-word-of-alice-7Yq2")).unwrap();

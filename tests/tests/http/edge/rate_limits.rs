@@ -1,24 +1,15 @@
 //! Who may ask how often.
 
 use e2e::{
-    both_ways,
     http::Answer,
     wire_proxy::{Fault, Traffic, WireProxy},
-    world::{Plan, SharedState, Tokens, World},
+    world::{
+        Plan,
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
-
-both_ways!(
-    a_user_is_limited_at_all_instances_together,
-    the_limit_of_one_user_is_not_that_of_another,
-    an_answer_tells_what_is_left,
-    a_stranger_is_limited_by_address_whatever_the_headers_say,
-    logins_are_limited_by_address,
-    a_login_with_an_unknown_code_costs_more,
-    a_code_that_was_used_costs_no_more_than_any,
-    refreshes_are_limited_by_session,
-    a_limit_in_shadow_mode_refuses_nobody,
-    a_limit_that_is_off_tells_nothing,
-);
+use rstest::rstest;
 
 /// A limit that nothing comes back of while a test runs.
 const TWO: &str = "2/h burst 2";
@@ -50,7 +41,11 @@ fn refused(answer: &Answer, policy: &str) {
     );
 }
 
-async fn a_user_is_limited_at_all_instances_together(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_is_limited_at_all_instances_together(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = with(state, "RATE_LIMIT_USER", TWO).start().await;
     let tokens = world.log_in("alice").await;
     // State in the process is shared within it: a second instance would be another process.
@@ -67,7 +62,11 @@ async fn a_user_is_limited_at_all_instances_together(state: SharedState) {
     }
 }
 
-async fn the_limit_of_one_user_is_not_that_of_another(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limit_of_one_user_is_not_that_of_another(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = with(state, "RATE_LIMIT_USER", TWO).start().await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     for _ in 0..2 {
@@ -77,7 +76,9 @@ async fn the_limit_of_one_user_is_not_that_of_another(state: SharedState) {
     world.api.info(&bob.access).await.ok(200);
 }
 
-async fn an_answer_tells_what_is_left(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_tells_what_is_left(#[values(InProcess, Redis)] state: SharedState) {
     let world = with(state, "RATE_LIMIT_USER", "3600/h burst 5")
         .start()
         .await;
@@ -88,7 +89,11 @@ async fn an_answer_tells_what_is_left(state: SharedState) {
     assert_eq!(answer.header("ratelimit"), Some(r#""user";r=4;t=1"#));
 }
 
-async fn a_stranger_is_limited_by_address_whatever_the_headers_say(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_is_limited_by_address_whatever_the_headers_say(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = with(state, "RATE_LIMIT_GUEST", TWO).start().await;
     let tokens = world.log_in("alice").await;
     for header in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
@@ -115,7 +120,9 @@ async fn a_stranger_is_limited_by_address_whatever_the_headers_say(state: Shared
     world.api.info(&tokens.access).await.ok(200);
 }
 
-async fn logins_are_limited_by_address(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_are_limited_by_address(#[values(InProcess, Redis)] state: SharedState) {
     let world = with(state, "RATE_LIMIT_LOGIN", "2/h burst 2")
         .set("RATE_LIMIT_LOGIN_FAILURE_COST", "1")
         .start()
@@ -128,7 +135,9 @@ async fn logins_are_limited_by_address(state: SharedState) {
     world.api.info(&tokens.access).await.ok(200);
 }
 
-async fn a_login_with_an_unknown_code_costs_more(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_with_an_unknown_code_costs_more(#[values(InProcess, Redis)] state: SharedState) {
     let world = with(state, "RATE_LIMIT_LOGIN", "1/h burst 20")
         .start()
         .await;
@@ -146,7 +155,11 @@ async fn a_login_with_an_unknown_code_costs_more(state: SharedState) {
     assert_eq!(world.code_calls(), 2);
 }
 
-async fn a_code_that_was_used_costs_no_more_than_any(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_was_used_costs_no_more_than_any(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = with(state, "RATE_LIMIT_LOGIN", "1/h burst 10")
         .start()
         .await;
@@ -159,7 +172,9 @@ async fn a_code_that_was_used_costs_no_more_than_any(state: SharedState) {
     refused(&world.api.login(&code).await, "login");
 }
 
-async fn refreshes_are_limited_by_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refreshes_are_limited_by_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = with(state, "RATE_LIMIT_REFRESH", TWO).start().await;
     let (first, second) = (world.log_in("alice").await, world.log_in("alice").await);
     let once = Tokens::of(&world.api.refresh(&first.refresh).await);
@@ -173,7 +188,9 @@ async fn refreshes_are_limited_by_session(state: SharedState) {
     );
 }
 
-async fn a_limit_in_shadow_mode_refuses_nobody(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_in_shadow_mode_refuses_nobody(#[values(InProcess, Redis)] state: SharedState) {
     let world = with(state, "RATE_LIMIT_USER", "2/h burst 2 shadow")
         .start()
         .await;
@@ -189,7 +206,9 @@ async fn a_limit_in_shadow_mode_refuses_nobody(state: SharedState) {
     }
 }
 
-async fn a_limit_that_is_off_tells_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_is_off_tells_nothing(#[values(InProcess, Redis)] state: SharedState) {
     let world = with(state, "RATE_LIMIT_USER", "off").start().await;
     let tokens = world.log_in("alice").await;
     assert_eq!(

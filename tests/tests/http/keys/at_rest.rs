@@ -2,11 +2,14 @@
 //! opens what it made.
 
 use e2e::{
-    both_ways,
     dynamodb::Item,
     settings::{APP_ID, Settings},
-    world::{SharedState, Tokens, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
+use rstest::rstest;
 use secrecy::ExposeSecret;
 use shared::{
     config::{Env, WeChatSettings},
@@ -14,8 +17,6 @@ use shared::{
 };
 
 const NEW_KEY: &str = "k2:00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0";
-
-both_ways!(the_next_login_writes_under_the_new_key);
 
 fn opened(row: &Item, name: &str, keys: &str) -> Option<String> {
     let apps = [
@@ -34,7 +35,9 @@ fn key_id<'a>(row: &'a Item, name: &str) -> &'a str {
     row[name].as_s().unwrap().split_once('.').unwrap().0
 }
 
-async fn the_next_login_writes_under_the_new_key(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_login_writes_under_the_new_key(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let old_key = format!("k1:{}", Settings::secrets()[3].1);
     let both = format!("{NEW_KEY},{old_key}");

@@ -3,30 +3,24 @@
 use std::time::Duration;
 
 use e2e::{
-    both_ways,
     http::Answer,
     settings::{APP_ID, OTHER_APP_ID},
-    world::{SharedState, Tokens, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
 use futures_util::future::join_all;
+use rstest::rstest;
 use wechat_simulator::Fault;
 
 use super::code2session;
 
-both_ways!(
-    a_repeated_code_gets_the_identical_answer_and_is_sent_once,
-    fifty_concurrent_calls_with_one_code_open_one_session,
-    a_code_of_an_ended_session_is_used,
-    a_code_of_a_refreshed_session_gets_the_sessions_current_tokens,
-    a_code_that_wechat_does_not_know_is_invalid,
-    a_code_is_invalid_after_five_minutes,
-    a_code_of_another_mini_program_is_invalid,
-    a_code_that_was_used_elsewhere_is_used,
-    a_refused_code_is_not_sent_again,
-    a_caller_who_hangs_up_finds_the_session_at_the_next_try,
-);
-
-async fn a_caller_who_hangs_up_finds_the_session_at_the_next_try(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_hangs_up_finds_the_session_at_the_next_try(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     world.wechat_fails(Fault {
         latency_ms: Some(600),
@@ -39,7 +33,11 @@ async fn a_caller_who_hangs_up_finds_the_session_at_the_next_try(state: SharedSt
     assert_eq!((world.code_calls(), world.count("SESSION#").await), (1, 1));
 }
 
-async fn a_repeated_code_gets_the_identical_answer_and_is_sent_once(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_code_gets_the_identical_answer_and_is_sent_once(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let code = world.code("alice");
     let first = world.api.login(&code).await;
@@ -49,7 +47,11 @@ async fn a_repeated_code_gets_the_identical_answer_and_is_sent_once(state: Share
     assert_eq!(world.code_calls(), 1);
 }
 
-async fn fifty_concurrent_calls_with_one_code_open_one_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_concurrent_calls_with_one_code_open_one_session(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let code = world.code("alice");
     let answers = join_all((0..50).map(|_| world.api.login(&code))).await;
@@ -59,7 +61,9 @@ async fn fifty_concurrent_calls_with_one_code_open_one_session(state: SharedStat
     assert_eq!((world.code_calls(), world.count("SESSION#").await), (1, 1));
 }
 
-async fn a_code_of_an_ended_session_is_used(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_of_an_ended_session_is_used(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let code = world.code("alice");
     let tokens = Tokens::of(&world.api.login(&code).await);
@@ -68,7 +72,11 @@ async fn a_code_of_an_ended_session_is_used(state: SharedState) {
     assert_eq!(world.code_calls(), 1);
 }
 
-async fn a_code_of_a_refreshed_session_gets_the_sessions_current_tokens(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_of_a_refreshed_session_gets_the_sessions_current_tokens(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let code = world.code("alice");
     let tokens = Tokens::of(&world.api.login(&code).await);
@@ -76,7 +84,11 @@ async fn a_code_of_a_refreshed_session_gets_the_sessions_current_tokens(state: S
     assert_eq!(Tokens::of(&world.api.login(&code).await), refreshed);
 }
 
-async fn a_code_that_wechat_does_not_know_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_wechat_does_not_know_is_invalid(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     world
         .api
@@ -86,14 +98,18 @@ async fn a_code_that_wechat_does_not_know_is_invalid(state: SharedState) {
     assert!(world.rows().await.is_empty());
 }
 
-async fn a_code_is_invalid_after_five_minutes(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_invalid_after_five_minutes(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let code = world.code("alice");
     world.clock.advance_seconds(300);
     world.api.login(&code).await.fails(400, "code_invalid");
 }
 
-async fn a_code_of_another_mini_program_is_invalid(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_of_another_mini_program_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     world
         .api
@@ -102,14 +118,18 @@ async fn a_code_of_another_mini_program_is_invalid(state: SharedState) {
         .fails(400, "code_invalid");
 }
 
-async fn a_code_that_was_used_elsewhere_is_used(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_was_used_elsewhere_is_used(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let code = world.code("alice");
     code2session(&world, &code).await;
     world.api.login(&code).await.fails(400, "code_used");
 }
 
-async fn a_refused_code_is_not_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_code_is_not_sent_again(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let code = unknown_code(&world);
     for _ in 0..2 {

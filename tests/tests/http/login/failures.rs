@@ -1,32 +1,20 @@
 //! WeChat refuses, fails, or is out of reach; and so may DynamoDB.
 
 use e2e::{
-    both_ways,
     settings::{APP_ID, OTHER_APP_ID},
     wire_proxy,
-    world::{CODE2SESSION, SharedState, World},
+    world::{
+        CODE2SESSION,
+        SharedState::{self, InProcess, Redis},
+        World,
+    },
 };
+use rstest::rstest;
 use wechat_simulator::{Fault, Garbage, UserChange};
 
-both_ways!(
-    a_person_whom_wechat_blocks_is_blocked,
-    each_errcode_has_its_status_and_reason,
-    a_wrong_app_secret_is_our_fault_and_not_the_clients,
-    a_slow_wechat_is_a_504_and_its_code_is_never_sent_again,
-    a_broken_connection_is_a_502_and_its_code_is_never_sent_again,
-    noise_is_a_502_and_its_code_is_never_sent_again,
-    a_truncated_answer_is_a_502_and_its_code_is_never_sent_again,
-    an_http_500_is_a_502_and_its_code_is_never_sent_again,
-    an_http_503_is_a_502_and_its_code_is_never_sent_again,
-    a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again,
-    a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again,
-    a_code_may_be_tried_again_while_wechat_is_busy,
-    a_code_may_be_tried_again_after_throttling,
-    a_code_may_be_tried_again_when_wechat_refused_the_connection,
-    a_login_asks_wechat_for_nothing_but_code2session,
-);
-
-async fn a_person_whom_wechat_blocks_is_blocked(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_whom_wechat_blocks_is_blocked(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     world
         .wechat
@@ -46,7 +34,9 @@ async fn a_person_whom_wechat_blocks_is_blocked(state: SharedState) {
     assert!(world.rows().await.is_empty());
 }
 
-async fn each_errcode_has_its_status_and_reason(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let expected = [
         (-1, 503, "unavailable"),
@@ -85,7 +75,11 @@ async fn each_errcode_has_its_status_and_reason(state: SharedState) {
     assert!(world.rows().await.is_empty());
 }
 
-async fn a_wrong_app_secret_is_our_fault_and_not_the_clients(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_app_secret_is_our_fault_and_not_the_clients(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let wrong = format!("{APP_ID}:not-the-secret,{OTHER_APP_ID}:neither");
     let world = World::with(state)
         .set("WECHAT_SECRETS", &wrong)
@@ -98,7 +92,11 @@ async fn a_wrong_app_secret_is_our_fault_and_not_the_clients(state: SharedState)
         .fails(500, "internal");
 }
 
-async fn a_slow_wechat_is_a_504_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_wechat_is_a_504_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     ambiguous(
         state,
         Fault {
@@ -111,7 +109,11 @@ async fn a_slow_wechat_is_a_504_and_its_code_is_never_sent_again(state: SharedSt
     .await;
 }
 
-async fn a_broken_connection_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_connection_is_a_502_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     ambiguous(
         state,
         Fault {
@@ -124,7 +126,11 @@ async fn a_broken_connection_is_a_502_and_its_code_is_never_sent_again(state: Sh
     .await;
 }
 
-async fn noise_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn noise_is_a_502_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     ambiguous(
         state,
         Fault {
@@ -137,7 +143,11 @@ async fn noise_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
     .await;
 }
 
-async fn a_truncated_answer_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_truncated_answer_is_a_502_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     ambiguous(
         state,
         Fault {
@@ -150,7 +160,11 @@ async fn a_truncated_answer_is_a_502_and_its_code_is_never_sent_again(state: Sha
     .await;
 }
 
-async fn an_http_500_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http_500_is_a_502_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     ambiguous(
         state,
         Fault {
@@ -163,7 +177,11 @@ async fn an_http_500_is_a_502_and_its_code_is_never_sent_again(state: SharedStat
     .await;
 }
 
-async fn an_http_503_is_a_502_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http_503_is_a_502_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     ambiguous(
         state,
         Fault {
@@ -195,7 +213,11 @@ async fn ambiguous(state: SharedState, fault: Fault, status: u16, reason: &str) 
     );
 }
 
-async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::with(state)
         .set("REQUEST_TIMEOUT_MS", "1000")
         .start()
@@ -213,7 +235,11 @@ async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(s
     assert!(world.rows().await.is_empty());
 }
 
-async fn a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::with(state).proxied().start().await;
     let code = world.code("alice");
     world
@@ -234,11 +260,19 @@ async fn a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again(stat
     );
 }
 
-async fn a_code_may_be_tried_again_while_wechat_is_busy(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_may_be_tried_again_while_wechat_is_busy(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     retried_after_errcode(state, -1, 503, "unavailable").await;
 }
 
-async fn a_code_may_be_tried_again_after_throttling(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_may_be_tried_again_after_throttling(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     retried_after_errcode(state, 45011, 429, "rate_limited").await;
 }
 
@@ -255,7 +289,11 @@ async fn retried_after_errcode(state: SharedState, errcode: i32, status: u16, re
     assert_eq!(world.code_calls(), 2);
 }
 
-async fn a_code_may_be_tried_again_when_wechat_refused_the_connection(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_may_be_tried_again_when_wechat_refused_the_connection(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::with(state).proxied().start().await;
     let code = world.code("alice");
     world.proxies().wechat.set(wire_proxy::Fault::Refuse).await;
@@ -265,7 +303,11 @@ async fn a_code_may_be_tried_again_when_wechat_refused_the_connection(state: Sha
     assert_eq!(world.api.login(&code).await.ok(200)["isNewUser"], true);
 }
 
-async fn a_login_asks_wechat_for_nothing_but_code2session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_asks_wechat_for_nothing_but_code2session(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     world.log_in("alice").await;
     world.log_in("alice").await;

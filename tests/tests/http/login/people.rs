@@ -3,28 +3,20 @@
 use std::collections::BTreeSet;
 
 use e2e::{
-    both_ways,
     settings::{APP_ID, OTHER_APP_ID},
-    world::{SharedState, Tokens, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
 use futures_util::future::join_all;
+use rstest::rstest;
 use serde_json::json;
 use wechat_simulator::{UnionId, UserChange};
 
-both_ways!(
-    a_first_login_makes_a_user,
-    a_returning_login_is_the_same_user_and_not_new,
-    a_login_names_its_mini_program_or_means_the_first,
-    fifty_concurrent_first_logins_of_one_person_make_one_user,
-    an_unknown_mini_program_is_refused_before_wechat_is_asked,
-    one_union_id_in_two_mini_programs_is_one_user,
-    two_first_logins_at_once_with_one_union_id_make_one_user,
-    a_union_id_that_appears_later_is_linked,
-    without_a_union_id_each_mini_program_has_its_own_user,
-    a_disabled_user_gets_no_session,
-);
-
-async fn a_first_login_makes_a_user(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_login_makes_a_user(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let answer = world.api.login(&world.code("alice")).await;
     let tokens = Tokens::of(&answer);
@@ -44,7 +36,11 @@ async fn a_first_login_makes_a_user(state: SharedState) {
     assert_eq!(world.api.info(&tokens.access).await.ok(200), &user);
 }
 
-async fn a_returning_login_is_the_same_user_and_not_new(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_returning_login_is_the_same_user_and_not_new(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     let again = world.api.login(&world.code("alice")).await;
@@ -59,7 +55,11 @@ async fn a_returning_login_is_the_same_user_and_not_new(state: SharedState) {
     );
 }
 
-async fn a_login_names_its_mini_program_or_means_the_first(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_names_its_mini_program_or_means_the_first(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     assert_eq!(world.log_in("alice").await.claims()["aud"], APP_ID);
     let other = world
@@ -69,7 +69,11 @@ async fn a_login_names_its_mini_program_or_means_the_first(state: SharedState) {
     assert_eq!(Tokens::of(&other).claims()["aud"], OTHER_APP_ID);
 }
 
-async fn fifty_concurrent_first_logins_of_one_person_make_one_user(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_concurrent_first_logins_of_one_person_make_one_user(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let codes: Vec<String> = (0..50).map(|_| world.code("alice")).collect();
     let answers = join_all(codes.iter().map(|code| world.api.login(code))).await;
@@ -89,7 +93,11 @@ async fn fifty_concurrent_first_logins_of_one_person_make_one_user(state: Shared
     assert_eq!(world.count("SESSION#").await, 50);
 }
 
-async fn an_unknown_mini_program_is_refused_before_wechat_is_asked(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_mini_program_is_refused_before_wechat_is_asked(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     for app_id in ["wx9999999999999999", "", "a#b", "WX0123456789ABCDEF"] {
         world
@@ -101,7 +109,11 @@ async fn an_unknown_mini_program_is_refused_before_wechat_is_asked(state: Shared
     assert_eq!(world.code_calls(), 0);
 }
 
-async fn one_union_id_in_two_mini_programs_is_one_user(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_union_id_in_two_mini_programs_is_one_user(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     has_union_id(&world, "alice");
     let first = world.log_in("alice").await;
@@ -119,7 +131,11 @@ async fn one_union_id_in_two_mini_programs_is_one_user(state: SharedState) {
     assert_eq!(identities["identities"].as_ss().unwrap().len(), 2);
 }
 
-async fn two_first_logins_at_once_with_one_union_id_make_one_user(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_first_logins_at_once_with_one_union_id_make_one_user(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     for round in 0..10 {
         let person = format!("person {round}");
@@ -138,7 +154,9 @@ async fn two_first_logins_at_once_with_one_union_id_make_one_user(state: SharedS
     }
 }
 
-async fn a_union_id_that_appears_later_is_linked(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_union_id_that_appears_later_is_linked(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     has_union_id(&world, "alice");
@@ -150,7 +168,11 @@ async fn a_union_id_that_appears_later_is_linked(state: SharedState) {
     assert_eq!(Tokens::of(&other).user_id(), first.user_id());
 }
 
-async fn without_a_union_id_each_mini_program_has_its_own_user(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_union_id_each_mini_program_has_its_own_user(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let first = world.log_in("alice").await;
     let other = world
@@ -161,7 +183,9 @@ async fn without_a_union_id_each_mini_program_has_its_own_user(state: SharedStat
     assert_ne!(Tokens::of(&other).user_id(), first.user_id());
 }
 
-async fn a_disabled_user_gets_no_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disabled_user_gets_no_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let user_id = world.log_in("alice").await.user_id();
     world.disable(&user_id).await;

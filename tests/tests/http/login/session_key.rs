@@ -1,23 +1,24 @@
 //! What is kept of WeChat's `session_key`.
 
 use e2e::{
-    both_ways,
     settings::APP_ID,
-    world::{SharedState, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        World,
+    },
 };
+use rstest::rstest;
 use secrecy::ExposeSecret;
 use shared::{config::WeChatSettings, crypto::AtRest};
 use wechat_simulator::UserChange;
 
 use super::code2session;
 
-both_ways!(
-    the_session_key_is_stored_encrypted_for_its_row,
-    the_previous_session_key_is_kept,
-    a_session_key_that_wechat_repeats_does_not_push_out_the_previous_one,
-);
-
-async fn the_session_key_is_stored_encrypted_for_its_row(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_session_key_is_stored_encrypted_for_its_row(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     let session_key = kept_session_key(&world, "alice").await;
     world.log_in("alice").await;
@@ -35,7 +36,9 @@ async fn the_session_key_is_stored_encrypted_for_its_row(state: SharedState) {
     assert!(!format!("{:?}", world.rows().await).contains(&session_key));
 }
 
-async fn the_previous_session_key_is_kept(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_previous_session_key_is_kept(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     world.log_in("alice").await;
     let first = world.identity_row(APP_ID, "alice").await;
@@ -46,7 +49,11 @@ async fn the_previous_session_key_is_kept(state: SharedState) {
     assert_ne!(second["sessionKey"], first["sessionKey"]);
 }
 
-async fn a_session_key_that_wechat_repeats_does_not_push_out_the_previous_one(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_key_that_wechat_repeats_does_not_push_out_the_previous_one(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::start(state).await;
     world.log_in("alice").await;
     world.log_in("alice").await;

@@ -2,15 +2,19 @@
 //! in: each request is decided as the rules of the API say, written down here as a small model.
 
 use e2e::{
-    both_ways,
     http::Answer,
-    world::{Api, SharedState, Tokens, World},
+    world::{
+        Api,
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
 use proptest::{
     collection::vec,
     prelude::{Just, Strategy, prop_oneof},
     test_runner::{Config, TestRunner},
 };
+use rstest::rstest;
 use tokio::{runtime::Handle, task::block_in_place};
 
 const ACCESS_LIFE: i64 = 7200;
@@ -148,9 +152,11 @@ async fn play(instances: &mut Instances, steps: Vec<(Step, bool)>) {
     instances.world.clock.advance_seconds(60);
 }
 
-both_ways!(every_interleaving_is_decided_by_the_rules);
-
-async fn every_interleaving_is_decided_by_the_rules(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_interleaving_is_decided_by_the_rules(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::with(state).own_redis().start().await;
     let second = if state == SharedState::Redis {
         Some(world.another_instance().await)

@@ -1,10 +1,14 @@
 //! What a sealed body does, with state in the process and with a real Redis.
 
 use e2e::{
-    both_ways,
     sealed::{Sealed, Sealer},
-    world::{Api, SharedState, Tokens, World},
+    world::{
+        Api,
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
+use rstest::rstest;
 use serde_json::json;
 use shared::{
     clock::Clock,
@@ -13,15 +17,6 @@ use shared::{
 
 const LOGIN: (&str, &str) = ("POST", "/api/v1/user/login");
 const REFRESH: (&str, &str) = ("POST", "/api/v1/user/refresh");
-
-both_ways!(
-    every_endpoint_takes_sealed_bodies,
-    failures_are_sealed_and_not_repeatable,
-    a_copy_is_refused_by_every_instance,
-    an_outage_of_redis_is_no_outage_of_sealed_bodies,
-    a_client_may_have_so_many_opened,
-    without_a_key_sealed_bodies_are_off,
-);
 
 fn now(world: &World) -> i64 {
     Clock::Manual(world.clock.clone()).now_seconds()
@@ -35,7 +30,9 @@ async fn post(api: &Api, path: &str, client: &Sealer, jwe: &str) -> e2e::http::A
         .await
 }
 
-async fn every_endpoint_takes_sealed_bodies(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_endpoint_takes_sealed_bodies(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let mut client = Sealer::of(&world.api).await;
     for enc in Enc::ALL {
@@ -65,7 +62,9 @@ async fn every_endpoint_takes_sealed_bodies(state: SharedState) {
     }
 }
 
-async fn failures_are_sealed_and_not_repeatable(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_are_sealed_and_not_repeatable(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let client = Sealer::of(&world.api).await;
     client
@@ -119,7 +118,9 @@ async fn failures_are_sealed_and_not_repeatable(state: SharedState) {
         .fails(400, "decrypt_failed");
 }
 
-async fn a_copy_is_refused_by_every_instance(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_is_refused_by_every_instance(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let other = world.another_instance().await;
     let client = Sealer::of(&world.api).await;
@@ -140,7 +141,11 @@ async fn a_copy_is_refused_by_every_instance(state: SharedState) {
     assert_eq!(status(&other, &sealed).await, expected);
 }
 
-async fn an_outage_of_redis_is_no_outage_of_sealed_bodies(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_redis_is_no_outage_of_sealed_bodies(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let mut world = World::with(state).own_redis().start().await;
     if state == SharedState::InProcess {
         return;
@@ -158,7 +163,9 @@ async fn an_outage_of_redis_is_no_outage_of_sealed_bodies(state: SharedState) {
     assert_eq!(status(&world.api, &before).await, 400);
 }
 
-async fn a_client_may_have_so_many_opened(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_may_have_so_many_opened(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::with(state)
         .own_redis()
         .set("RATE_LIMIT_SEALED", "1/h burst 2")
@@ -211,7 +218,9 @@ async fn status_at(api: &Api, (method, path): (&str, &str), sealed: &Sealed) -> 
     request.body(sealed.jwe.as_str()).send_raw().await.0
 }
 
-async fn without_a_key_sealed_bodies_are_off(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_key_sealed_bodies_are_off(#[values(InProcess, Redis)] state: SharedState) {
     let client = Sealer::of(&World::start(state).await.api).await;
     let world = World::with(state)
         .deployed()

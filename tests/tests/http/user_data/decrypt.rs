@@ -1,10 +1,13 @@
 //! Data that WeChat encrypts for the server.
 
 use e2e::{
-    both_ways,
     settings::{APP_ID, OTHER_APP_ID},
-    world::{SharedState, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        World,
+    },
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{DataKind, SessionKeyAction, UserChange};
 
@@ -12,27 +15,9 @@ use super::{data, refuses, seal, session_key, start, with};
 
 const CHECK_SESSION: &str = "/wxa/checksession";
 
-both_ways!(
-    each_kind_of_data_opens,
-    fields_that_nobody_knows_yet_are_kept,
-    the_previous_session_key_still_opens,
-    the_one_before_the_previous_is_stale,
-    a_key_that_wechat_replaced_is_stale_until_the_next_login,
-    data_of_another_user_is_stale,
-    data_of_another_mini_program_is_refused,
-    old_data_and_data_from_the_future_are_refused,
-    data_without_a_proper_watermark_is_refused,
-    a_signature_has_to_be_of_the_same_text_and_key,
-    a_signature_without_its_text_is_a_broken_rule,
-    what_can_not_be_a_ciphertext_is_refused,
-    every_way_of_not_opening_has_one_answer,
-    the_key_is_checked_first_when_that_is_asked_for,
-    no_call_to_wechat_is_needed,
-    nobody_decrypts_without_a_session,
-    a_body_may_hold_nothing_else,
-);
-
-async fn each_kind_of_data_opens(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_kind_of_data_opens(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let open_id = world.wechat.open_id("alice", Some(APP_ID)).unwrap();
@@ -69,7 +54,9 @@ async fn each_kind_of_data_opens(state: SharedState) {
     assert_eq!(steps.ok(200)["stepInfoList"].as_array().unwrap().len(), 31);
 }
 
-async fn fields_that_nobody_knows_yet_are_kept(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_that_nobody_knows_yet_are_kept(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let object = marked(&world, json!({"new": {"deep": [1, null, "小明"]}}));
@@ -83,7 +70,9 @@ async fn fields_that_nobody_knows_yet_are_kept(state: SharedState) {
     assert_eq!(*answer.ok(200), object);
 }
 
-async fn the_previous_session_key_still_opens(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_previous_session_key_still_opens(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let body = data(&world, "alice", DataKind::UserInfo);
@@ -97,7 +86,9 @@ async fn the_previous_session_key_still_opens(state: SharedState) {
         .ok(200);
 }
 
-async fn the_one_before_the_previous_is_stale(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_one_before_the_previous_is_stale(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let body = data(&world, "alice", DataKind::Phone);
@@ -110,7 +101,11 @@ async fn the_one_before_the_previous_is_stale(state: SharedState) {
         .fails(409, "session_key_stale");
 }
 
-async fn a_key_that_wechat_replaced_is_stale_until_the_next_login(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_wechat_replaced_is_stale_until_the_next_login(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -129,7 +124,9 @@ async fn a_key_that_wechat_replaced_is_stale_until_the_next_login(state: SharedS
         .ok(200);
 }
 
-async fn data_of_another_user_is_stale(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_of_another_user_is_stale(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     world.log_in("bob").await;
@@ -140,7 +137,9 @@ async fn data_of_another_user_is_stale(state: SharedState) {
     answer.fails(409, "session_key_stale");
 }
 
-async fn data_of_another_mini_program_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_of_another_mini_program_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let key = session_key(&world, "alice").await;
@@ -170,7 +169,11 @@ async fn data_of_another_mini_program_is_refused(state: SharedState) {
         .fails(409, "session_key_stale");
 }
 
-async fn old_data_and_data_from_the_future_are_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_data_and_data_from_the_future_are_refused(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let key = session_key(&world, "alice").await;
@@ -208,7 +211,11 @@ async fn old_data_and_data_from_the_future_are_refused(state: SharedState) {
     patient.decrypt(&tokens.access, &body).await.ok(200);
 }
 
-async fn data_without_a_proper_watermark_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_without_a_proper_watermark_is_refused(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let key = session_key(&world, "alice").await;
@@ -238,7 +245,11 @@ async fn data_without_a_proper_watermark_is_refused(state: SharedState) {
         .fails(400, "decrypt_failed");
 }
 
-async fn a_signature_has_to_be_of_the_same_text_and_key(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_has_to_be_of_the_same_text_and_key(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let body = data(&world, "alice", DataKind::UserInfo);
@@ -275,7 +286,11 @@ async fn a_signature_has_to_be_of_the_same_text_and_key(state: SharedState) {
         .fails(400, "decrypt_failed");
 }
 
-async fn a_signature_without_its_text_is_a_broken_rule(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_without_its_text_is_a_broken_rule(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let body = data(&world, "alice", DataKind::Phone);
@@ -291,7 +306,9 @@ async fn a_signature_without_its_text_is_a_broken_rule(state: SharedState) {
         .fails_at(&["signature"]);
 }
 
-async fn what_can_not_be_a_ciphertext_is_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_be_a_ciphertext_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let body = data(&world, "alice", DataKind::Phone);
@@ -319,7 +336,9 @@ async fn what_can_not_be_a_ciphertext_is_refused(state: SharedState) {
 
 /// A wrong padding, a text that is no JSON and an unknown key look the same: none tells about the
 /// plaintext.
-async fn every_way_of_not_opening_has_one_answer(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_of_not_opening_has_one_answer(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let key = session_key(&world, "alice").await;
@@ -355,7 +374,11 @@ async fn every_way_of_not_opening_has_one_answer(state: SharedState) {
     assert_eq!(answers.len(), 1, "{answers:?}");
 }
 
-async fn the_key_is_checked_first_when_that_is_asked_for(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_is_checked_first_when_that_is_asked_for(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let checked = |body: &Value| with(body, "checkSession", true);
@@ -416,7 +439,9 @@ async fn the_key_is_checked_first_when_that_is_asked_for(state: SharedState) {
     }
 }
 
-async fn no_call_to_wechat_is_needed(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_to_wechat_is_needed(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let before = world.wechat.all_calls();
@@ -428,7 +453,9 @@ async fn no_call_to_wechat_is_needed(state: SharedState) {
     assert_eq!(world.wechat.all_calls(), before);
 }
 
-async fn nobody_decrypts_without_a_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_decrypts_without_a_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let body = data(&world, "alice", DataKind::Phone);
@@ -454,7 +481,9 @@ async fn nobody_decrypts_without_a_session(state: SharedState) {
         .fails(401, "session_revoked");
 }
 
-async fn a_body_may_hold_nothing_else(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_may_hold_nothing_else(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let body = data(&world, "alice", DataKind::Phone);

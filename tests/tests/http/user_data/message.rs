@@ -1,25 +1,19 @@
 //! What the mini-program itself encrypts with a key of `wx.getUserCryptoManager()`.
 
 use e2e::{
-    both_ways,
     settings::APP_ID,
-    world::{SharedState, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        World,
+    },
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::SessionKeyAction;
 
 use super::{refuses, start, with};
 
 const ENCRYPT_KEY: &str = "/wxa/business/getuserencryptkey";
-
-both_ways!(
-    a_message_opens,
-    keys_are_remembered_and_asked_for_when_there_is_a_new_one,
-    an_older_key_still_opens,
-    a_wrong_message_has_one_answer,
-    a_stale_session_key_is_told,
-    keys_are_nowhere_in_clear,
-);
 
 fn message(world: &World, person: &str, text: &str) -> Value {
     json!(
@@ -30,7 +24,9 @@ fn message(world: &World, person: &str, text: &str) -> Value {
     )
 }
 
-async fn a_message_opens(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_opens(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let order = json!({"order": 7, "note": "小明"});
@@ -44,7 +40,11 @@ async fn a_message_opens(state: SharedState) {
     assert_eq!(*answer.ok(200), order);
 }
 
-async fn keys_are_remembered_and_asked_for_when_there_is_a_new_one(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_remembered_and_asked_for_when_there_is_a_new_one(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     for _ in 0..3 {
@@ -64,7 +64,9 @@ async fn keys_are_remembered_and_asked_for_when_there_is_a_new_one(state: Shared
     assert_eq!(world.wechat.calls(ENCRYPT_KEY), 2);
 }
 
-async fn an_older_key_still_opens(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_key_still_opens(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let old = message(&world, "alice", "{}");
@@ -75,7 +77,9 @@ async fn an_older_key_still_opens(state: SharedState) {
     world.api.message(&again.access, &old).await.ok(200);
 }
 
-async fn a_wrong_message_has_one_answer(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_message_has_one_answer(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     world.log_in("bob").await;
@@ -110,7 +114,9 @@ async fn a_wrong_message_has_one_answer(state: SharedState) {
     world.api.message(&tokens.access, &good).await.ok(200);
 }
 
-async fn a_stale_session_key_is_told(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_session_key_is_told(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let good = message(&world, "alice", "{}");
@@ -134,7 +140,9 @@ async fn a_stale_session_key_is_told(state: SharedState) {
     world.api.message(&again.access, &good).await.ok(200);
 }
 
-async fn keys_are_nowhere_in_clear(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_nowhere_in_clear(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let good = message(&world, "alice", "{}");

@@ -1,12 +1,15 @@
 //! The number behind the phone button, and whose it is.
 
 use e2e::{
-    both_ways,
     settings::{APP_ID, OTHER_APP_ID},
     wire_proxy,
-    world::{SharedState, Tokens, World},
+    world::{
+        SharedState::{self, InProcess, Redis},
+        Tokens, World,
+    },
 };
 use futures_util::{future::join_all, join};
+use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{Fault, UserChange};
 
@@ -15,29 +18,6 @@ use super::{refuses, start};
 const PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const NUMBER: &str = "13900139000";
-
-both_ways!(
-    a_number_is_bound_and_shown_to_its_owner,
-    the_cached_profile_is_forgotten,
-    a_country_code_may_be_a_number,
-    a_number_from_abroad_brings_its_country,
-    a_number_that_is_somebody_elses_is_a_conflict,
-    another_number_takes_the_place_of_the_first_which_is_free_then,
-    the_same_number_again_changes_nothing,
-    of_two_users_who_bind_one_number_at_once_one_gets_it,
-    of_ten_bindings_of_one_user_at_once_the_last_one_is_whole,
-    a_change_of_the_profile_meanwhile_is_kept,
-    a_request_that_comes_again_gets_the_same_answer,
-    a_number_that_could_not_be_written_is_written_by_the_next_try,
-    a_code_of_another_user_is_refused_and_not_used_up,
-    codes_that_are_none_are_refused,
-    a_code_that_can_not_be_one_never_reaches_wechat,
-    each_errcode_has_its_status_and_reason,
-    a_stale_access_token_is_replaced_in_the_middle_of_it,
-    a_number_has_no_clear_key_in_the_table,
-    a_new_data_key_moves_the_number_and_keeps_it_unique,
-    nobody_binds_without_a_session,
-);
 
 /// From now on this is the person's number.
 fn has_number(world: &World, person: &str, number: &str) {
@@ -68,7 +48,9 @@ async fn bind(world: &World, person: &str, tokens: &Tokens) -> e2e::http::Answer
         .await
 }
 
-async fn a_number_is_bound_and_shown_to_its_owner(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_is_bound_and_shown_to_its_owner(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     has_number(&world, "alice", NUMBER);
@@ -86,7 +68,9 @@ async fn a_number_is_bound_and_shown_to_its_owner(state: SharedState) {
     assert_eq!(again.ok(200)["user"]["phone"], NUMBER);
 }
 
-async fn the_cached_profile_is_forgotten(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cached_profile_is_forgotten(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     for number in ["13900139000", "13900139001", "13900139002"] {
@@ -103,7 +87,9 @@ async fn the_cached_profile_is_forgotten(state: SharedState) {
     }
 }
 
-async fn a_country_code_may_be_a_number(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_country_code_may_be_a_number(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let change = UserChange {
@@ -118,7 +104,9 @@ async fn a_country_code_may_be_a_number(state: SharedState) {
     );
 }
 
-async fn a_number_from_abroad_brings_its_country(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_from_abroad_brings_its_country(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let change = UserChange {
@@ -147,7 +135,11 @@ async fn a_number_from_abroad_brings_its_country(state: SharedState) {
     );
 }
 
-async fn a_number_that_is_somebody_elses_is_a_conflict(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_is_somebody_elses_is_a_conflict(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     has_number(&world, "alice", NUMBER);
@@ -163,7 +155,11 @@ async fn a_number_that_is_somebody_elses_is_a_conflict(state: SharedState) {
     );
 }
 
-async fn another_number_takes_the_place_of_the_first_which_is_free_then(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_number_takes_the_place_of_the_first_which_is_free_then(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     has_number(&world, "alice", NUMBER);
@@ -179,7 +175,9 @@ async fn another_number_takes_the_place_of_the_first_which_is_free_then(state: S
     assert_eq!(owners(&world).await.len(), 2);
 }
 
-async fn the_same_number_again_changes_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_number_again_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     bind(&world, "alice", &tokens).await.ok(200);
@@ -189,7 +187,11 @@ async fn the_same_number_again_changes_nothing(state: SharedState) {
     assert_eq!(world.rows().await, before);
 }
 
-async fn of_two_users_who_bind_one_number_at_once_one_gets_it(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_users_who_bind_one_number_at_once_one_gets_it(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     for round in 0..8 {
         let (a, b) = (format!("a{round}"), format!("b{round}"));
@@ -218,7 +220,11 @@ async fn of_two_users_who_bind_one_number_at_once_one_gets_it(state: SharedState
     assert_eq!(owners(&world).await.len(), 8);
 }
 
-async fn of_ten_bindings_of_one_user_at_once_the_last_one_is_whole(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_ten_bindings_of_one_user_at_once_the_last_one_is_whole(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let mut codes = Vec::new();
@@ -244,7 +250,9 @@ async fn of_ten_bindings_of_one_user_at_once_the_last_one_is_whole(state: Shared
     assert_eq!(owners(&world).await.len(), 1);
 }
 
-async fn a_change_of_the_profile_meanwhile_is_kept(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_the_profile_meanwhile_is_kept(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     for round in 0..8 {
@@ -263,7 +271,11 @@ async fn a_change_of_the_profile_meanwhile_is_kept(state: SharedState) {
     }
 }
 
-async fn a_request_that_comes_again_gets_the_same_answer(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_comes_again_gets_the_same_answer(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let code = phone_code(&world, "alice");
@@ -280,7 +292,11 @@ async fn a_request_that_comes_again_gets_the_same_answer(state: SharedState) {
         .fails(400, "phone_code_invalid");
 }
 
-async fn a_number_that_could_not_be_written_is_written_by_the_next_try(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_could_not_be_written_is_written_by_the_next_try(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = World::with(state).own_redis().proxied().start().await;
     let tokens = world.log_in("alice").await;
     let code = phone_code(&world, "alice");
@@ -309,7 +325,11 @@ async fn a_number_that_could_not_be_written_is_written_by_the_next_try(state: Sh
     assert_eq!(world.wechat.calls(PHONE_NUMBER), 1);
 }
 
-async fn a_code_of_another_user_is_refused_and_not_used_up(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_of_another_user_is_refused_and_not_used_up(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
     let code = phone_code(&world, "alice");
@@ -321,7 +341,9 @@ async fn a_code_of_another_user_is_refused_and_not_used_up(state: SharedState) {
     world.api.bind_phone(&alice.access, &code).await.ok(200);
 }
 
-async fn codes_that_are_none_are_refused(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn codes_that_are_none_are_refused(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -353,7 +375,11 @@ async fn codes_that_are_none_are_refused(state: SharedState) {
         .fails(400, "phone_code_invalid");
 }
 
-async fn a_code_that_can_not_be_one_never_reaches_wechat(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_can_not_be_one_never_reaches_wechat(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     for bad in ["", "a b", "a\n", "码", &"x".repeat(257)] {
@@ -372,7 +398,9 @@ async fn a_code_that_can_not_be_one_never_reaches_wechat(state: SharedState) {
     );
 }
 
-async fn each_errcode_has_its_status_and_reason(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     for (errcode, status, reason) in [
@@ -405,7 +433,11 @@ async fn each_errcode_has_its_status_and_reason(state: SharedState) {
     );
 }
 
-async fn a_stale_access_token_is_replaced_in_the_middle_of_it(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_access_token_is_replaced_in_the_middle_of_it(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     for errcode in [40001, 40014, 42001] {
@@ -426,7 +458,9 @@ async fn a_stale_access_token_is_replaced_in_the_middle_of_it(state: SharedState
     assert_eq!(world.wechat.calls(PHONE_NUMBER), 8);
 }
 
-async fn a_number_has_no_clear_key_in_the_table(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_has_no_clear_key_in_the_table(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     has_number(&world, "alice", NUMBER);
@@ -444,7 +478,11 @@ async fn a_number_has_no_clear_key_in_the_table(state: SharedState) {
     assert_eq!(profile["phoneClaim"].as_s().unwrap(), &pk);
 }
 
-async fn a_new_data_key_moves_the_number_and_keeps_it_unique(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_data_key_moves_the_number_and_keeps_it_unique(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     const NEW: &str = "k2:1f1d3c5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c";
     let world = start(state).await;
     let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
@@ -472,7 +510,9 @@ async fn a_new_data_key_moves_the_number_and_keeps_it_unique(state: SharedState)
         .fails(409, "phone_taken");
 }
 
-async fn nobody_binds_without_a_session(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_binds_without_a_session(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let code = phone_code(&world, "alice");

@@ -1,20 +1,21 @@
 //! `POST /api/v1/user/session-key/reset`.
 
-use e2e::{both_ways, settings::APP_ID, world::SharedState};
+use e2e::{
+    settings::APP_ID,
+    world::SharedState::{self, InProcess, Redis},
+};
+use rstest::rstest;
 use wechat_simulator::{DataKind, SessionKeyAction};
 
 use super::{data, refuses, session_key, start};
 
 const RESET: &str = "/wxa/resetusersessionkey";
 
-both_ways!(
-    a_reset_key_is_the_one_that_opens_from_then_on,
-    a_key_that_wechat_replaced_can_not_be_reset,
-    a_reset_that_fails_changes_nothing,
-    the_key_is_in_no_answer,
-);
-
-async fn a_reset_key_is_the_one_that_opens_from_then_on(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_key_is_the_one_that_opens_from_then_on(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let (before, on_its_way) = (
@@ -31,7 +32,11 @@ async fn a_reset_key_is_the_one_that_opens_from_then_on(state: SharedState) {
     assert_eq!(world.wechat.calls(RESET), 2);
 }
 
-async fn a_key_that_wechat_replaced_can_not_be_reset(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_wechat_replaced_can_not_be_reset(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     world
@@ -45,7 +50,9 @@ async fn a_key_that_wechat_replaced_can_not_be_reset(state: SharedState) {
         .fails(409, "session_key_stale");
 }
 
-async fn a_reset_that_fails_changes_nothing(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_that_fails_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let before = world.identity_row(APP_ID, "alice").await;
@@ -64,7 +71,9 @@ async fn a_reset_that_fails_changes_nothing(state: SharedState) {
     assert_eq!(world.identity_row(APP_ID, "alice").await, before);
 }
 
-async fn the_key_is_in_no_answer(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_is_in_no_answer(#[values(InProcess, Redis)] state: SharedState) {
     let world = start(state).await;
     let tokens = world.log_in("alice").await;
     let before = session_key(&world, "alice").await;

@@ -1,25 +1,15 @@
 //! Nicknames that WeChat is asked about, where `CONTENT_CHECK` is `on`.
 
-use e2e::{
-    both_ways,
-    world::{SharedState, World, capture, captured},
+use e2e::world::{
+    SharedState::{self, InProcess, Redis},
+    World, capture, captured,
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 use shared::{clock::Clock, config::Env, instance::Instance, random::Random};
 use wechat_simulator::{Fault, REVIEW_KEYWORD, RISKY_KEYWORD};
 
 const CHECK: &str = "/wxa/msg_sec_check";
-
-both_ways!(
-    a_risky_nickname_is_refused_and_not_written,
-    a_nickname_to_be_reviewed_is_written_and_logged,
-    other_fields_are_not_checked,
-    nothing_is_checked_where_it_is_off,
-    what_breaks_a_rule_never_reaches_wechat,
-    a_check_that_can_not_be_made_refuses_by_default,
-    a_check_that_can_not_be_made_allows_where_that_is_said,
-    a_user_who_was_away_can_not_be_checked,
-);
 
 /// A world whose Redis is its own: in a shared one the worlds would take WeChat's access token from
 /// each other.
@@ -39,7 +29,11 @@ fn fails(world: &World, errcode: i32) {
     world.wechat.set_faults([fault]).unwrap();
 }
 
-async fn a_risky_nickname_is_refused_and_not_written(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_risky_nickname_is_refused_and_not_written(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = checking(state, "").await;
     let tokens = world.log_in("alice").await;
     let before = world.rows().await;
@@ -56,7 +50,11 @@ async fn a_risky_nickname_is_refused_and_not_written(state: SharedState) {
     assert_eq!(world.wechat.calls(CHECK), 2);
 }
 
-async fn a_nickname_to_be_reviewed_is_written_and_logged(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nickname_to_be_reviewed_is_written_and_logged(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     capture();
     let world = checking(state, "").await;
     let tokens = world.log_in("alice").await;
@@ -74,7 +72,9 @@ async fn a_nickname_to_be_reviewed_is_written_and_logged(state: SharedState) {
     assert!(!line.to_string().contains(REVIEW_KEYWORD), "{line}");
 }
 
-async fn other_fields_are_not_checked(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_fields_are_not_checked(#[values(InProcess, Redis)] state: SharedState) {
     let world = checking(state, "").await;
     let tokens = world.log_in("alice").await;
     for body in [
@@ -87,7 +87,9 @@ async fn other_fields_are_not_checked(state: SharedState) {
     assert_eq!(world.wechat.calls(CHECK), 0);
 }
 
-async fn nothing_is_checked_where_it_is_off(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_checked_where_it_is_off(#[values(InProcess, Redis)] state: SharedState) {
     let world = World::start(state).await;
     let tokens = world.log_in("alice").await;
     let answer = world
@@ -98,7 +100,9 @@ async fn nothing_is_checked_where_it_is_off(state: SharedState) {
     assert_eq!(world.wechat.calls(CHECK), 0);
 }
 
-async fn what_breaks_a_rule_never_reaches_wechat(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_breaks_a_rule_never_reaches_wechat(#[values(InProcess, Redis)] state: SharedState) {
     let world = checking(state, "").await;
     let tokens = world.log_in("alice").await;
     world
@@ -109,7 +113,11 @@ async fn what_breaks_a_rule_never_reaches_wechat(state: SharedState) {
     assert_eq!(world.wechat.calls(CHECK), 0);
 }
 
-async fn a_check_that_can_not_be_made_refuses_by_default(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_can_not_be_made_refuses_by_default(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     let world = checking(state, "").await;
     let tokens = world.log_in("alice").await;
     for (errcode, status, reason) in [
@@ -137,7 +145,11 @@ async fn a_check_that_can_not_be_made_refuses_by_default(state: SharedState) {
     );
 }
 
-async fn a_check_that_can_not_be_made_allows_where_that_is_said(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_can_not_be_made_allows_where_that_is_said(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
     capture();
     let world = checking(state, "allow").await;
     let tokens = world.log_in("alice").await;
@@ -159,7 +171,9 @@ async fn a_check_that_can_not_be_made_allows_where_that_is_said(state: SharedSta
         .fails(400, "content_risky");
 }
 
-async fn a_user_who_was_away_can_not_be_checked(state: SharedState) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_was_away_can_not_be_checked(#[values(InProcess, Redis)] state: SharedState) {
     let world = checking(state, "refuse").await;
     let tokens = world.log_in("alice").await;
     world.clock.advance_seconds(2 * 3600 - 60);
