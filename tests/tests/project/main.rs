@@ -1,8 +1,9 @@
-//! The repository itself: its documents agree with the code.
+//! The repository itself: its documents agree with the code, and its parts are built once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
 mod docs;
+mod features;
 mod modules;
 
 use std::path::{Path, PathBuf};
