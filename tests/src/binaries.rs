@@ -25,7 +25,8 @@ pub fn path(name: &str) -> &'static Path {
         .unwrap_or_else(|| panic!("the workspace has no binary called {name}"))
 }
 
-/// The binary called `name` in the folder of the running program, which was built by somebody else.
+/// The binary called `name` in the folder of the running program, for callers that have built it
+/// already.
 pub fn beside_this_program(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("this process has an executable");
     let path = exe.with_file_name(name);
@@ -33,8 +34,8 @@ pub fn beside_this_program(name: &str) -> PathBuf {
     path
 }
 
-/// Runs `cargo build` with `args` and returns each binary's path by its name. Where the binaries
-/// are is cargo's word, whatever target directory is set.
+/// Runs `cargo build` with `args` and returns each binary's path by its name. Cargo reports the
+/// paths, so any target directory works.
 pub fn build(args: &[&str]) -> HashMap<String, PathBuf> {
     let output = cargo()
         .arg("build")

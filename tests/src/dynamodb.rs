@@ -25,7 +25,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub struct DynamoDb {
     port: u16,
     client: Client,
-    /// Dropped, it tells the server to stop.
+    /// Stops the server when dropped.
     _stop: oneshot::Sender<()>,
 }
 

@@ -19,8 +19,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Request(reqwest::RequestBuilder);
 
-/// A response whose body is an envelope; made only from one that keeps all the promises that hold
-/// for every response.
+/// A response whose body is an envelope. Creating one checks what must hold for every response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
@@ -98,13 +97,13 @@ impl Request {
         Self(self.0.body(body.into()))
     }
 
-    /// Sends it, for an answer with an envelope.
+    /// Sends it and reads the answer as an envelope.
     pub async fn send(self) -> Answer {
         let (status, headers, body) = self.send_raw().await;
         Answer::new(status, headers, &body)
     }
 
-    /// Sends it, for an answer that need not be an envelope.
+    /// Sends it and returns status, headers and body as they are.
     pub async fn send_raw(self) -> (u16, HeaderMap, Vec<u8>) {
         let response = self
             .0
@@ -121,11 +120,11 @@ impl Request {
 }
 
 impl Answer {
-    /// Checks the promises that hold for every response.
+    /// Checks what must hold for every response.
     pub fn new(status: u16, headers: HeaderMap, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body).into_owned();
         let body: Value = serde_json::from_str(&text)
-            .unwrap_or_else(|e| panic!("{status} is no JSON ({e}): {text}"));
+            .unwrap_or_else(|e| panic!("{status} is not JSON ({e}): {text}"));
         let answer = Self {
             status,
             headers,
@@ -201,12 +200,12 @@ impl Answer {
         assert_eq!(found, fields, "{self:?}");
     }
 
-    /// The word of a failure.
+    /// The machine-readable reason of a failure.
     pub fn reason(&self) -> Option<&str> {
         self.body["reason"].as_str()
     }
 
-    /// The text for people.
+    /// The human-readable message.
     pub fn message(&self) -> &str {
         self.body["message"].as_str().unwrap_or_default()
     }

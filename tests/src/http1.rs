@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_connection_is_no_message() {
+    fn a_closed_connection_yields_no_message() {
         assert!(Message::read(&mut &b""[..]).unwrap().is_none());
     }
 }

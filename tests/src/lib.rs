@@ -16,20 +16,17 @@
 //! | [`events`] | sample events from `events/`, and events made from a request |
 //! | [`http`] | requests over HTTP, and the envelope's promises as assertions |
 //! | [`logs`] | the lines a process logged, and the search for secrets in them |
-//! | [`world`] | the whole backend over HTTP on a clock that is moved by hand, with all that it talks to |
+//! | [`test_app`] | the whole backend over HTTP on a clock that is moved by hand, with all that it talks to |
 //!
-//! Everything awaits a notification under [`PATIENCE`]; nothing sleeps and hopes.
-//! Everything panics with the story so far when a promise is broken: it is for tests.
+//! Everything awaits a notification under [`PATIENCE`] instead of sleeping for a fixed time, and
+//! panics with the log so far when an expectation fails.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::missing_panics_doc,
     reason = "a test fails by panicking"
 )]
-#![allow(
-    clippy::must_use_candidate,
-    reason = "a result that a test doesn't look at is no mistake"
-)]
+#![allow(clippy::must_use_candidate, reason = "a test may ignore a result")]
 #![allow(
     clippy::disallowed_methods,
     reason = "tests and measurements are where the real clock is read"
@@ -49,15 +46,15 @@ pub mod runtime_api;
 pub mod sealed;
 pub mod secrets_extension;
 pub mod settings;
+pub mod test_app;
 pub mod wire_proxy;
-pub mod world;
 
 use std::{future::Future, net::TcpListener, sync::OnceLock, time::Duration};
 
 /// How long anything may take before a test gives up. Generous: two busy cores, debug builds.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whether tests that take turns with time take their long form (`make soak`).
+/// Whether the tests of faults run in their long form (`make soak`).
 pub fn is_soak() -> bool {
     std::env::var_os("SOAK").is_some()
 }
@@ -68,8 +65,8 @@ pub async fn within_patience<T>(what: &str, future: impl Future<Output = T>) -> 
     outcome.unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
 }
 
-/// A loopback port that was free a moment ago, for programs that can't pick one themselves.
-/// Another process may take it first: whoever uses this retries.
+/// A loopback port that was free a moment ago, for programs that can't pick one themselves. Another
+/// process may take it first, so callers must retry.
 pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .unwrap()

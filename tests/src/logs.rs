@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_are_parsed_and_others_left_out() {
+    fn lines_that_are_not_json_are_skipped() {
         assert_eq!(logs().json().len(), 1);
         assert_eq!(logs().json_where("level", &"INFO".into()).len(), 1);
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_found() {
+    fn an_absent_secret_is_not_found() {
         logs().assert_without_secrets([("the key", "other-secret")]);
     }
 }

@@ -44,7 +44,7 @@ pub struct Process {
 #[derive(Debug, Default)]
 struct Output {
     lines: Vec<String>,
-    /// Pipes that were not yet read to their end: none left means the process is gone.
+    /// Pipes not yet read to their end; at zero the process is gone.
     open_pipes: usize,
 }
 

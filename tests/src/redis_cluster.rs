@@ -6,12 +6,12 @@ use redis::Value;
 
 use crate::{free_port, redis_server::RedisServer, within_patience};
 
-/// How many share the keys.
+/// The number of primaries.
 const PRIMARIES: usize = 3;
 const SLOTS: usize = 16_384;
 /// How long a node may be silent before the others replace it.
 const NODE_TIMEOUT_MS: &str = "500";
-/// How often the nodes are asked how far they are.
+/// The interval at which the nodes' state is polled.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A cluster. Dropping it kills it.
@@ -40,7 +40,7 @@ impl RedisCluster {
             cluster
                 .wait_for_info(PRIMARIES + at, "REPLICATION", "master_link_status:up")
                 .await;
-            // A primary has to have told the others, too, or they would not vote.
+            // The other primaries must know the replicas, or they would not vote.
             cluster
                 .wait_for_text(&["CLUSTER", "NODES"], |nodes| {
                     nodes.matches("slave").count() == PRIMARIES
@@ -64,13 +64,13 @@ impl RedisCluster {
         &mut self.nodes[at]
     }
 
-    /// Which of the first primaries had this key at the start.
+    /// Which primary had this key's slot at the start.
     pub async fn home(&self, key: &str) -> usize {
         self.slot(key).await * PRIMARIES / SLOTS
     }
 
-    /// Moves the slot of `key`, which has to be empty, to another node, and tells nobody but the
-    /// two nodes.
+    /// Moves the slot of `key`, which must be empty, to another node, and informs only the two
+    /// nodes.
     pub async fn move_slot(&self, key: &str, to: usize) {
         let (slot, from, id) = (
             self.slot(key).await.to_string(),
@@ -84,7 +84,8 @@ impl RedisCluster {
         }
     }
 
-    /// Starts to move the slot of `key`: what is not there is asked of the other node from now on.
+    /// Starts to migrate the slot of `key`: absent keys are redirected to the other node from now
+    /// on.
     pub async fn start_moving_slot(&self, key: &str, to: usize) {
         let (slot, from) = (self.slot(key).await.to_string(), self.home(key).await);
         let (old, new) = (self.id(from).await, self.id(to).await);
@@ -111,10 +112,10 @@ impl RedisCluster {
                 "--cluster-node-timeout",
                 NODE_TIMEOUT_MS,
             ];
-            let plan = RedisServer::plan()
+            let builder = RedisServer::builder()
                 .with(&arguments)
                 .with(&["--cluster-require-full-coverage", "no"]);
-            let node = plan
+            let node = builder
                 .with(&["--cluster-port", &free_port().to_string()])
                 .start()
                 .await;
@@ -185,7 +186,7 @@ impl RedisCluster {
         .await;
     }
 
-    /// Waits until all living nodes answer so.
+    /// Waits until all running nodes answer like this.
     async fn wait_for_text(&self, question: &[&str], fits: impl Fn(&str) -> bool) {
         for node in &self.nodes {
             within_patience(&format!("{question:?}"), async {
@@ -200,5 +201,5 @@ impl RedisCluster {
 
 fn text(value: &Value) -> String {
     redis::from_redis_value(value.clone())
-        .unwrap_or_else(|error| panic!("{value:?} is no text: {error}"))
+        .unwrap_or_else(|error| panic!("{value:?} is not text: {error}"))
 }

@@ -17,7 +17,7 @@ use crate::{
     process::{Process, Spawn},
 };
 
-/// Programs that will do, in the order of preference.
+/// Suitable programs, in order of preference.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
 /// What the backend needs.
 const RIGHTS: [&str; 9] = [
@@ -32,13 +32,13 @@ pub struct RedisServer {
     // Before the folder it works in.
     process: Option<Process>,
     port: u16,
-    plan: RedisPlan,
+    options: RedisServerBuilder,
     folder: TempDir,
 }
 
 /// A server to be started.
 #[derive(Debug)]
-pub struct RedisPlan {
+pub struct RedisServerBuilder {
     program: PathBuf,
     arguments: Vec<String>,
     login: Option<(String, String)>,
@@ -46,16 +46,15 @@ pub struct RedisPlan {
     ca: Option<String>,
 }
 
-impl RedisPlan {
-    /// Wants this password.
+impl RedisServerBuilder {
+    /// Requires this password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.login = Some(("default".to_owned(), password.to_owned()));
         self.with(&["--requirepass", password])
     }
 
-    /// Knows this user, who may do what the backend does with its keys and no more, and nobody
-    /// else.
+    /// Has only this user, with exactly the rights that the backend needs.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.login = Some((name.to_owned(), password.to_owned()));
@@ -64,7 +63,7 @@ impl RedisPlan {
         self.with(&user).with(&RIGHTS)
     }
 
-    /// Speaks TLS, with a certificate of an authority that nobody else knows.
+    /// Speaks TLS, with a certificate from a private authority.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.ca = Some(String::new());
@@ -88,7 +87,7 @@ impl RedisPlan {
         let mut server = RedisServer {
             process: None,
             port: 0,
-            plan: self,
+            options: self,
             folder,
         };
         for _ in 0..ATTEMPTS {
@@ -102,9 +101,9 @@ impl RedisPlan {
 }
 
 impl RedisServer {
-    /// A server as every other.
-    pub fn plan() -> RedisPlan {
-        RedisPlan {
+    /// A server with default options.
+    pub fn builder() -> RedisServerBuilder {
+        RedisServerBuilder {
             program: program(),
             arguments: Vec::new(),
             login: None,
@@ -112,22 +111,22 @@ impl RedisServer {
         }
     }
 
-    /// A Valkey; none where it is not installed.
-    pub fn valkey() -> Option<RedisPlan> {
-        Some(RedisPlan {
+    /// A Valkey server; `None` where it is not installed.
+    pub fn valkey() -> Option<RedisServerBuilder> {
+        Some(RedisServerBuilder {
             program: valkey()?,
-            ..Self::plan()
+            ..Self::builder()
         })
     }
 
     /// Starts a server and returns when it answers.
     pub async fn start() -> Self {
-        Self::plan().start().await
+        Self::builder().start().await
     }
 
-    /// Starts a server that wants this password.
+    /// Starts a server that requires this password.
     pub async fn start_with_password(password: &str) -> Self {
-        Self::plan().password(password).start().await
+        Self::builder().password(password).start().await
     }
 
     /// The URL for `REDIS_URL`, with user and password if there are any.
@@ -138,12 +137,12 @@ impl RedisServer {
     /// The same URL with another port, for a proxy in front.
     pub fn url_via(&self, port: u16) -> String {
         let login = self
-            .plan
+            .options
             .login
             .as_ref()
             .map(|(user, password)| format!("{user}:{password}@"))
             .unwrap_or_default();
-        let scheme = if self.plan.ca.is_some() {
+        let scheme = if self.options.ca.is_some() {
             "rediss"
         } else {
             "redis"
@@ -153,7 +152,7 @@ impl RedisServer {
 
     /// The certificate for `REDIS_CA_CERT`.
     pub fn ca(&self) -> Option<&str> {
-        self.plan.ca.as_deref()
+        self.options.ca.as_deref()
     }
 
     /// The port it listens on.
@@ -163,7 +162,7 @@ impl RedisServer {
 
     /// A connection, to look at keys.
     pub async fn connection(&self) -> MultiplexedConnection {
-        let client = match &self.plan.ca {
+        let client = match &self.options.ca {
             Some(ca) => {
                 let root_cert = Some(ca.clone().into_bytes());
                 Client::build_with_tls(
@@ -183,7 +182,7 @@ impl RedisServer {
             .expect("Redis takes connections")
     }
 
-    /// Asks something that has to succeed: `["CONFIG", "SET", …]`.
+    /// Runs a command that must succeed: `["CONFIG", "SET", …]`.
     pub async fn command(&self, words: &[&str]) -> redis::Value {
         let (name, arguments) = words.split_first().unwrap();
         let answer = redis::cmd(name)
@@ -193,7 +192,7 @@ impl RedisServer {
         answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
-    /// Forgets everything, as after a fail-over without a replica.
+    /// Removes every key, as a failover without a replica does.
     pub async fn flushall(&self) {
         self.command(&["FLUSHALL"]).await;
     }
@@ -252,7 +251,7 @@ impl RedisServer {
     }
 
     fn program(&self) -> Command {
-        let mut command = Command::new(&self.plan.program);
+        let mut command = Command::new(&self.options.program);
         let port = self.port.to_string();
         command.current_dir(self.folder.path());
         command.args([
@@ -269,7 +268,7 @@ impl RedisServer {
             .args(["--logfile", ""])
             .arg("--dir")
             .arg(self.folder.path());
-        if self.plan.ca.is_some() {
+        if self.options.ca.is_some() {
             command.args([
                 "--port",
                 "0",
@@ -287,7 +286,7 @@ impl RedisServer {
         } else {
             command.args(["--port", &port]);
         }
-        command.args(&self.plan.arguments);
+        command.args(&self.options.arguments);
         command
     }
 }
@@ -355,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn flushall_forgets() {
+    async fn flushall_removes_every_key() {
         let server = RedisServer::start().await;
         server
             .connection()

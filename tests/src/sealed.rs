@@ -1,4 +1,4 @@
-//! A client of sealed bodies, as JOSE libraries are ones.
+//! A client that seals request bodies, as one with a JOSE library would.
 
 use base64::{
     Engine,
@@ -14,7 +14,7 @@ use shared::{
     random::Random,
 };
 
-use crate::{http::Answer, settings::TRANSPORT_KEY, world::Api};
+use crate::{http::Answer, settings::TRANSPORT_KEY, test_app::Api};
 
 /// The client.
 pub struct Sealer {
@@ -32,7 +32,7 @@ pub struct Sealer {
 pub struct Sealed {
     /// What is sent.
     pub jwe: String,
-    /// Of the request and its answer.
+    /// The content key of the request and its answer.
     pub key: ContentKey,
 }
 
@@ -44,7 +44,7 @@ impl Sealer {
     }
 
     /// A client with the key of [`Settings`](crate::settings::Settings).
-    pub fn of_the_kit() -> Self {
+    pub fn with_kit_key() -> Self {
         let key = TransportKey::from_pkcs8("t1", &BASE64_STANDARD.decode(TRANSPORT_KEY).unwrap())
             .unwrap();
         Self::with(&serde_json::to_value(key.public().jwk("t1")).unwrap())
@@ -63,7 +63,7 @@ impl Sealer {
         }
     }
 
-    /// A header for a request made at `now`, in seconds since the epoch, under a name of its own.
+    /// A header for a request made at `now`, in seconds since the epoch, with a unique `jti`.
     pub fn header(&self, now: i64, method: &str, path: &str) -> RequestHeader {
         let jti = BASE64_URL_SAFE_NO_PAD.encode(Random::System.bytes::<16>());
         RequestHeader::new(self.enc, &self.kid, (now, &jti), (method, path))

@@ -31,7 +31,7 @@ pub struct SecretsExtension {
 
 struct Inner {
     state: Mutex<Stored>,
-    /// How many requests came, and how many at the most were there at the same time.
+    /// How many requests came, and how many were running at the same time.
     calls: watch::Sender<Calls>,
 }
 
@@ -42,10 +42,10 @@ struct Stored {
     fault: Fault,
 }
 
-/// What was asked.
+/// The requests so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// Requests so far.
+    /// All requests.
     pub total: usize,
     /// Requests that have no answer yet.
     pub running: usize,
@@ -115,7 +115,7 @@ impl SecretsExtension {
             .insert(id.to_owned(), value.to_owned());
     }
 
-    /// Lets `other` know what this one knows.
+    /// Copies everything stored here to `other`.
     pub fn copy_to(&self, other: &Self) {
         let (known, mut target) = (
             self.inner.state.lock().unwrap(),

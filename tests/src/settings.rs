@@ -13,12 +13,12 @@ const JWT_SECRET: &str = "kit-jwt-secret-Q7vX2mN9pL4sT8wZ1cR6yB3fH5";
 const DATA_KEY: &str = "8f1d3c5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c";
 const PUSH_TOKEN: &str = "kitPushToken7Jq2Vx9Lm4Tn8Rb";
 const OTHER_PUSH_TOKEN: &str = "kitPushToken3Zw6Kd1Hs5Gf0Yc";
-/// Its last digit says more than 256 bits have room for.
+/// Its last digit encodes more bits than a 256-bit key has.
 const PUSH_KEY: &str = "kitEncodingAesKey4Xr8Wt2Bn6Mq0Pz3Lv7Jc1Hs9G";
 /// An RSA key, PKCS#8 DER as base64.
 pub(crate) const TRANSPORT_KEY: &str = include_str!("../data/transport-key.b64").trim_ascii();
 const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-/// What Lambda gives a function to prove itself with.
+/// The session token of the credentials that Lambda gives a function.
 pub const AWS_SESSION: &str = "session-token-of-the-test-kit";
 
 /// What the consoles hold for message push: the first mini-program has the secure mode, the other
@@ -63,7 +63,7 @@ impl Settings {
         .with("WECHAT_BASE_URL", wechat_url)
         .with("TABLE_NAME", crate::dynamodb::TABLE)
         .with("LOG_LEVEL", "info")
-        // Tests ask more often than people do.
+        // Tests send more requests than people do.
         .with("RATE_LIMIT_LOGIN", "1000000/s burst 1000000")
         .with("RATE_LIMIT_USER", "1000000/s burst 1000000")
         .with("RATE_LIMIT_REFRESH", "1000000/s burst 1000000")

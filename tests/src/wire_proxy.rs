@@ -23,25 +23,25 @@ use tokio::{
 
 use crate::{background, within_patience};
 
-/// What passed through since the last look.
+/// What passed through since [`WireProxy::take_traffic`] was last called.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Traffic {
     /// The clients' commands by name, in the order of their arrival: `GET`, `EVALSHA`; for HTTP the
     /// DynamoDB operation, else method and path.
     pub commands: Vec<String>,
-    /// How often a client spoke after the server had: what was sent together counts once.
+    /// How often a client sent something after the server had: commands sent together count once.
     pub round_trips: usize,
     /// Connections that were opened.
     pub connections: usize,
 }
 
-/// How the proxy treats what passes, until it is told otherwise.
+/// How the proxy treats traffic until this is changed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Forwards everything.
     #[default]
     None,
-    /// Listens no more: new connections are refused. Open ones live on.
+    /// Refuses new connections; open ones stay open.
     Refuse,
     /// Swallows everything in both directions; connections stay open.
     BlackHole,
@@ -144,19 +144,19 @@ impl WireProxy {
         self.set(Fault::None).await;
     }
 
-    /// Closes all open connections in good order; new ones are taken.
+    /// Closes all open connections gracefully; new ones are accepted.
     pub fn cut(&self) {
         self.shared.ending.send_replace(Ending::Close);
     }
 
-    /// Like [`Self::cut`], and returns when all are closed: for clients that open no new ones
-    /// meanwhile.
+    /// Like [`Self::cut`], and returns when all are closed: for clients that don't open new ones in
+    /// the meantime.
     pub async fn cut_and_wait(&self) {
         self.cut();
         within_patience("the end of all connections", self.shared.ending.closed()).await;
     }
 
-    /// Resets all open connections; new ones are taken.
+    /// Resets all open connections; new ones are accepted.
     pub fn reset(&self) {
         self.shared.ending.send_replace(Ending::Reset);
     }
@@ -192,9 +192,8 @@ async fn accept(mut listener: TcpListener, address: SocketAddr, shared: Arc<Shar
     }
 }
 
-/// Stops listening at once. Closing alone is not enough: a process that another test is just
-/// starting holds a copy of every socket until it has become its program. (macOS knows only
-/// closing.)
+/// Stops listening immediately. Closing alone is not enough: a child that another test is spawning
+/// holds a copy of every socket until its `exec`. (macOS knows only closing.)
 fn close(listener: TcpListener) {
     let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
     drop(listener);
@@ -366,7 +365,7 @@ mod tests {
         let mut through = connection(&server, &proxy).await;
         proxy.set(Fault::LoseReplies).await;
         let mut direct = server.connection().await;
-        // The replies never come; the command itself is seen to be done on the other connection.
+        // The replies never come; the other connection shows that the command was executed.
         tokio::select! {
             _ = through.lpush::<_, _, ()>("list", "x") => panic!("a reply came through"),
             _ = direct.blpop::<_, (String, String)>("list", 10.0) => {}

@@ -1,5 +1,8 @@
-//! No secret of a run is in its log, in a failure's body, or anywhere it is stored: a whole story
-//! with everything that goes wrong in it, logged at `trace`, and then a search.
+//! No secret of a run is in its log, in a failure's body, or stored in clear: a long scenario with
+//! many failures, logged at `trace`, and then a search.
+//!
+//! A binary of its own, because the search covers the whole log of the process: a failing test
+//! beside it would fail this one, too.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -8,12 +11,12 @@ use e2e::{
     logs::Logs,
     sealed::Sealer,
     settings::{APP_ID, Settings},
-    wire_proxy,
-    world::{
+    test_app::{
         Api, CODE2SESSION,
         SharedState::{self, InProcess, Redis},
-        Tokens, World, capture, captured,
+        TestApp, Tokens, capture,
     },
+    wire_proxy,
 };
 use rstest::rstest;
 use secrecy::ExposeSecret;
@@ -28,19 +31,19 @@ use shared::{
 };
 use wechat_simulator::{DataKind, Fault, Garbage, PushFormat, PushMode, PushOrder, UserChange};
 
-const REDIS_PASSWORD: &str = "redis-password-of-the-story-8Kd2";
+const REDIS_PASSWORD: &str = "redis-password-of-the-scenario-8Kd2";
 /// `{"typ":"at+jwt","alg":"EdDSA","kid":"other"}`
 const UNKNOWN_KEY: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Im90aGVyIn0";
-const WRONG_PASSWORD: &str = "wrong-redis-password-of-the-story-3Mz7";
+const WRONG_PASSWORD: &str = "wrong-redis-password-of-the-scenario-3Mz7";
 
-/// What must never be seen, and what was answered.
+/// The secrets and the answers of the scenario.
 #[derive(Default)]
-struct Story {
+struct Scenario {
     secrets: Vec<(&'static str, String)>,
     answers: Vec<Answer>,
 }
 
-impl Story {
+impl Scenario {
     fn secret(&mut self, name: &'static str, secret: &str) {
         self.secrets.push((name, secret.to_owned()));
     }
@@ -54,20 +57,20 @@ impl Story {
         self.secret("a refresh token", &tokens.refresh);
     }
 
-    fn code(&mut self, world: &World, person: &str) -> String {
-        let code = world.code(person);
+    fn code(&mut self, app: &TestApp, person: &str) -> String {
+        let code = app.code(person);
         self.secret("a code", &code);
         code
     }
 
-    fn phone_code(&mut self, world: &World) -> String {
-        let code = world.wechat.phone_code("alice", Some(APP_ID)).unwrap();
+    fn phone_code(&mut self, app: &TestApp) -> String {
+        let code = app.wechat.phone_code("alice", Some(APP_ID)).unwrap();
         self.secret("a phone code", &code);
         code
     }
 
-    async fn log_in(&mut self, world: &World, api: &Api, person: &str) -> Tokens {
-        let code = self.code(world, person);
+    async fn log_in(&mut self, app: &TestApp, api: &Api, person: &str) -> Tokens {
+        let code = self.code(app, person);
         let tokens = Tokens::of(&api.login(&code).await);
         self.tokens(&tokens);
         tokens
@@ -90,108 +93,108 @@ impl Story {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_is_logged_or_told_or_stored(#[values(InProcess, Redis)] state: SharedState) {
-    capture();
-    let plan = World::with(state)
+async fn no_secret_is_logged_returned_or_stored(#[values(InProcess, Redis)] state: SharedState) {
+    let log_capture = capture();
+    let builder = TestApp::builder(state)
         .proxied()
         .redis_password(REDIS_PASSWORD)
         .set("WECHAT_TIMEOUT_MS", "1000");
     let signing = KeyPair::generate(KeyKind::Ed25519).unwrap();
-    // Each failure of WeChat is to be seen, not what stands in front of it.
-    let plan = plan.set("BREAKER_MIN_CALLS", "10000");
-    let plan = plan.set(
+    // Every call must reach WeChat, not the breaker.
+    let builder = builder.set("BREAKER_MIN_CALLS", "10000");
+    let builder = builder.set(
         "JWT_KEYS",
-        &format!("story:{}", signing.private.expose_secret()),
+        &format!("scenario:{}", signing.private.expose_secret()),
     );
-    let mut world = plan.set("LOG_LEVEL", "trace").start().await;
-    let mut story = Story::default();
-    story.secret("the signing key", signing.private.expose_secret());
-    let session_key = everyday_life(&world, &mut story).await;
-    story.secret("a session key", &session_key);
-    hostile_tokens(&world, &mut story).await;
-    bad_bodies(&world, &mut story).await;
-    pushes(&world, &mut story).await;
-    sealed_bodies(&world, &mut story).await;
-    trouble_with_wechat(&world, &mut story).await;
-    let phone = wechat_data(&world, &mut story).await;
-    nothing_is_stored(&world, &story).await;
-    // The one thing here that is stored in clear: in its owner's profile.
-    story.secret("a phone number", &phone);
-    trouble_with_the_stores(&mut world, &mut story).await;
+    let mut app = builder.set("LOG_LEVEL", "trace").start().await;
+    let mut scenario = Scenario::default();
+    scenario.secret("the signing key", signing.private.expose_secret());
+    let session_key = everyday_life(&app, &mut scenario).await;
+    scenario.secret("a session key", &session_key);
+    hostile_tokens(&app, &mut scenario).await;
+    bad_bodies(&app, &mut scenario).await;
+    pushes(&app, &mut scenario).await;
+    sealed_bodies(&app, &mut scenario).await;
+    wechat_failures(&app, &mut scenario).await;
+    let phone = wechat_data(&app, &mut scenario).await;
+    nothing_is_stored(&app, &scenario).await;
+    // The only one that is stored in clear, in its owner's profile.
+    scenario.secret("a phone number", &phone);
+    store_failures(&mut app, &mut scenario).await;
 
-    let log = captured();
-    for answer in &story.answers {
+    let log = log_capture.logs();
+    for answer in &scenario.answers {
         let id = answer.header("x-request-id").unwrap();
         assert!(
             log.contain(id),
-            "the log is not whole: nothing of request {id}"
+            "the log is incomplete: nothing about request {id}"
         );
     }
     assert!(!log.contain(r#""message":"panic""#), "a panic");
     log.assert_all_json();
-    log.assert_without_secrets(story.named());
-    let told = |answer: &Answer| format!("{:?} {}", answer.headers, answer.body);
-    let failures = story.answers.iter().filter(|answer| answer.status >= 400);
-    let failures: Vec<String> = failures.map(told).collect();
+    log.assert_without_secrets(scenario.named());
+    let text = |answer: &Answer| format!("{:?} {}", answer.headers, answer.body);
+    let failures = scenario
+        .answers
+        .iter()
+        .filter(|answer| answer.status >= 400);
+    let failures: Vec<String> = failures.map(text).collect();
     assert!(failures.len() > 30, "{}", failures.len());
-    Logs::new(failures).assert_without_secrets(story.named());
+    Logs::new(failures).assert_without_secrets(scenario.named());
 }
 
-/// What goes well. Returns the session key that WeChat gave and gives again.
-async fn everyday_life(world: &World, story: &mut Story) -> String {
+/// The successful part. Returns the session key, which WeChat keeps.
+async fn everyday_life(app: &TestApp, scenario: &mut Scenario) -> String {
     let keep = UserChange {
         keep_session_key: Some(true),
         ..UserChange::default()
     };
-    world.wechat.change_user("alice", keep).unwrap();
-    let code = story.code(world, "alice");
-    let first = Tokens::of(&world.api.login(&code).await);
-    story.tokens(&first);
-    story.answers.push(world.api.login(&code).await);
-    let second = Tokens::of(&world.api.refresh(&first.refresh).await);
-    story.tokens(&second);
-    let other = story.log_in(world, &world.api, "alice").await;
+    app.wechat.change_user("alice", keep).unwrap();
+    let code = scenario.code(app, "alice");
+    let first = Tokens::of(&app.api.login(&code).await);
+    scenario.tokens(&first);
+    scenario.answers.push(app.api.login(&code).await);
+    let second = Tokens::of(&app.api.refresh(&first.refresh).await);
+    scenario.tokens(&second);
+    let other = scenario.log_in(app, &app.api, "alice").await;
     for answer in [
-        world.api.info(&second.access).await,
-        world
-            .api
+        app.api.info(&second.access).await,
+        app.api
             .change(&second.access, &json!({"nickname": "小明"}))
             .await,
-        world.api.sessions(&second.access).await,
-        world
-            .api
+        app.api.sessions(&second.access).await,
+        app.api
             .end_session(&second.access, &other.session_id())
             .await,
-        world.api.request("GET", "/health?deep=1").send().await,
+        app.api.request("GET", "/health?deep=1").send().await,
     ] {
         answer.ok(200);
-        story.answers.push(answer);
+        scenario.answers.push(answer);
     }
     // Reuse, its audit, and the session's end.
-    world.clock.advance_seconds(61);
+    app.clock.advance_seconds(61);
     for (refresh, reason) in [
         (&first.refresh, "refresh_reused"),
         (&second.refresh, "session_revoked"),
     ] {
-        let answer = world.api.refresh(refresh).await;
+        let answer = app.api.refresh(refresh).await;
         answer.fails(401, reason);
-        story.answers.push(answer);
+        scenario.answers.push(answer);
     }
-    story.answers.push(world.api.info(&second.access).await);
-    let third = story.log_in(world, &world.api, "alice").await;
-    story.answers.push(
-        world
-            .api
+    scenario.answers.push(app.api.info(&second.access).await);
+    let third = scenario.log_in(app, &app.api, "alice").await;
+    scenario.answers.push(
+        app.api
             .logout_with(&third.access, &json!({"all": true}))
             .await,
     );
-    story.answers.push(world.api.logout(&third.access).await);
-    stored_session_key(world).await
+    scenario.answers.push(app.api.logout(&third.access).await);
+    stored_session_key(app).await
 }
 
-async fn stored_session_key(world: &World) -> String {
-    let row = world.identity_row(APP_ID, "alice").await;
-    let at_rest = AtRest::new(&WeChatSettings::read(&world.env()).data_keys);
+async fn stored_session_key(app: &TestApp) -> String {
+    let row = app.identity_row(APP_ID, "alice").await;
+    let at_rest = AtRest::new(&WeChatSettings::read(&app.env()).data_keys);
     let sealed = row["sessionKey"].as_s().unwrap();
     at_rest
         .open(sealed, row["pk"].as_s().unwrap())
@@ -200,46 +203,46 @@ async fn stored_session_key(world: &World) -> String {
         .to_owned()
 }
 
-async fn hostile_tokens(world: &World, story: &mut Story) {
-    let tokens = story.log_in(world, &world.api, "mallory").await;
+async fn hostile_tokens(app: &TestApp, scenario: &mut Scenario) {
+    let tokens = scenario.log_in(app, &app.api, "mallory").await;
     let changed = [
         format!("{}x", tokens.access),
         tokens.access.replace('.', ".."),
         tokens.access.to_lowercase(),
         tokens.refresh.clone(),
         Settings::secrets()[2].1.to_owned(),
-        // Signed by a key that nobody has: `kid` is `other`.
+        // With an unknown key: `kid` is `other`.
         tokens
             .access
             .replacen(tokens.access.split('.').next().unwrap(), UNKNOWN_KEY, 1),
     ];
     for token in &changed {
-        story.answers.push(world.api.info(token).await);
-        story.answers.push(world.api.refresh(token).await);
-        story
+        scenario.answers.push(app.api.info(token).await);
+        scenario.answers.push(app.api.refresh(token).await);
+        scenario
             .answers
-            .push(world.api.end_session(&tokens.access, token).await);
+            .push(app.api.end_session(&tokens.access, token).await);
     }
     for value in [
         format!("Basic {}", tokens.access),
         format!("Bearer {} {}", tokens.access, tokens.refresh),
     ] {
-        let request = world
+        let request = app
             .api
             .request("GET", "/api/v1/user/info")
             .header("authorization", &value);
-        story.answers.push(request.send().await);
+        scenario.answers.push(request.send().await);
     }
-    // Where a token does not belong: in a query.
+    // A token in the query, where it does not belong.
     let query = format!("/api/v1/user/info?access_token={}", tokens.access);
-    story
+    scenario
         .answers
-        .push(world.api.request("GET", &query).send().await);
+        .push(app.api.request("GET", &query).send().await);
 }
 
-async fn bad_bodies(world: &World, story: &mut Story) {
-    let tokens = story.log_in(world, &world.api, "mallory").await;
-    let code = story.code(world, "mallory");
+async fn bad_bodies(app: &TestApp, scenario: &mut Scenario) {
+    let tokens = scenario.log_in(app, &app.api, "mallory").await;
+    let code = scenario.code(app, "mallory");
     for body in [
         format!(r#"{{"code":"{code}""#),
         format!(r#"{{"code":"{code}","extra":"{}"}}"#, tokens.refresh),
@@ -252,23 +255,23 @@ async fn bad_bodies(world: &World, story: &mut Story) {
         format!(r#"{{"refreshToken":["{}"]}}"#, tokens.refresh),
     ] {
         for path in ["/api/v1/user/login", "/api/v1/user/refresh"] {
-            let request = world
+            let request = app
                 .api
                 .request("POST", path)
                 .header("content-type", "application/json");
             let answer = request.body(body.as_bytes()).send().await;
             answer.fails(400, "invalid_request");
-            story.answers.push(answer);
+            scenario.answers.push(answer);
         }
     }
 }
 
-/// What WeChat pushes, and what others would have it have pushed.
-async fn pushes(world: &World, story: &mut Story) {
-    story.secret("what a user wrote", "a-word-of-alice-9Tz4");
-    story.secret(
+/// Genuine and forged pushes.
+async fn pushes(app: &TestApp, scenario: &mut Scenario) {
+    scenario.secret("what a user wrote", "a-word-of-alice-9Tz4");
+    scenario.secret(
         "a user's openid",
-        &world.wechat.open_id("pushed", None).unwrap(),
+        &app.wechat.open_id("pushed", None).unwrap(),
     );
     let order = |name: &str, value: &str| PushOrder {
         user: "pushed".into(),
@@ -285,7 +288,7 @@ async fn pushes(world: &World, story: &mut Story) {
             order("Content", "a-word-of-alice-9Tz4"),
             order("MsgType", "a-word-of-alice-9Tz4"),
         ] {
-            let push = world
+            let push = app
                 .wechat
                 .push(&PushOrder {
                     mode,
@@ -295,27 +298,27 @@ async fn pushes(world: &World, story: &mut Story) {
                 .unwrap();
             let send = |query: &str, body: &str| {
                 let path = format!("/api/v1/wechat/callback?{query}");
-                world.api.request("POST", &path).body(body.as_bytes())
+                app.api.request("POST", &path).body(body.as_bytes())
             };
             if mode == Some(PushMode::Plain) {
-                story
+                scenario
                     .answers
                     .push(send(&push.query, &push.body).send().await);
             } else {
                 assert_eq!(send(&push.query, &push.body).send_raw().await.0, 200);
             }
-            story.answers.push(
+            scenario.answers.push(
                 send(&push.query.replace("nonce=", "nonce=1"), &push.body)
                     .send()
                     .await,
             );
-            story.answers.push(
+            scenario.answers.push(
                 send(&push.query, &push.body[..push.body.len() - 9])
                     .send()
                     .await,
             );
             let token = Settings::secrets()[6].1;
-            story.answers.push(
+            scenario.answers.push(
                 send(
                     &push
                         .query
@@ -329,36 +332,35 @@ async fn pushes(world: &World, story: &mut Story) {
     }
 }
 
-/// A sealed login, and all ways in which one is refused.
-async fn sealed_bodies(world: &World, story: &mut Story) {
-    let mut client = Sealer::of(&world.api).await;
-    let now = Clock::Manual(world.clock.clone()).now_seconds();
+/// A sealed login, and every way in which one is refused.
+async fn sealed_bodies(app: &TestApp, scenario: &mut Scenario) {
+    let mut client = Sealer::of(&app.api).await;
+    let now = Clock::Manual(app.clock.clone()).now_seconds();
     let path = "/api/v1/user/login";
     for (seed, enc) in (1..).zip(Enc::ALL) {
         (client.enc, client.random) = (enc, Random::seeded(seed));
         let cek = content_key(enc, &Random::seeded(seed));
-        story.secret("a content key", &hex(&cek));
-        story.secret(
+        scenario.secret("a content key", &hex(&cek));
+        scenario.secret(
             "a content key in base64",
             &BASE64_URL_SAFE_NO_PAD.encode(&cek),
         );
-        story.secret(
+        scenario.secret(
             "a content key as Debug prints bytes",
             &format!("{:?}", &cek[..16]),
         );
-        let body = json!({"code": story.code(world, "alice")});
-        story.secret("a sealed plaintext", &body.to_string());
+        let body = json!({"code": scenario.code(app, "alice")});
+        scenario.secret("a sealed plaintext", &body.to_string());
         let sealed = client.seal(&client.header(now, "POST", path), &body);
         let post = |path: &str, body: &str| {
-            world
-                .api
+            app.api
                 .request("POST", path)
                 .header("content-type", client.media_type())
                 .body(body)
         };
         let (status, headers, answer) = post(path, &sealed.jwe).send_raw().await;
         let opened = client.open(&sealed, status, headers, &answer);
-        story.tokens(&Tokens::of(&opened));
+        scenario.tokens(&Tokens::of(&opened));
         let fresh = client.seal(&client.header(now, "POST", path), &body);
         let old = client.seal(&client.header(0, "POST", path), &body);
         let half = &fresh.jwe[..fresh.jwe.len() / 2];
@@ -372,22 +374,22 @@ async fn sealed_bodies(world: &World, story: &mut Story) {
         ] {
             let answer = post(path, jwe).send().await;
             answer.fails(400, "decrypt_failed");
-            story.answers.push(answer);
+            scenario.answers.push(answer);
         }
         let refused = client
             .send(
-                &world.api,
+                &app.api,
                 now,
                 ("POST", path),
                 &json!({"code": [body.to_string()]}),
             )
             .await;
         refused.fails(400, "invalid_request");
-        story.answers.push(refused);
+        scenario.answers.push(refused);
     }
 }
 
-/// What the client draws first.
+/// The first random bytes that the client draws.
 fn content_key(enc: Enc, random: &Random) -> Vec<u8> {
     (0..enc.key_len() / 32)
         .flat_map(|_| random.bytes::<32>())
@@ -400,7 +402,7 @@ fn hex(bytes: &[u8]) -> String {
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-async fn trouble_with_wechat(world: &World, story: &mut Story) {
+async fn wechat_failures(app: &TestApp, scenario: &mut Scenario) {
     let faults = [
         Fault {
             reset: true,
@@ -444,67 +446,66 @@ async fn trouble_with_wechat(world: &World, story: &mut Story) {
         },
     ];
     for fault in faults {
-        world.wechat_fails(fault);
-        let code = story.code(world, "alice");
-        let answer = world.api.login(&code).await;
+        app.fail_code2session(fault);
+        let code = scenario.code(app, "alice");
+        let answer = app.api.login(&code).await;
         assert!(answer.status >= 500, "{answer:?}");
-        story.answers.push(answer);
+        scenario.answers.push(answer);
     }
-    world.wechat.clear_faults();
+    app.wechat.clear_faults();
     for fault in [wire_proxy::Fault::Refuse, wire_proxy::Fault::BlackHole] {
-        world.proxies().wechat.set(fault).await;
-        world.proxies().wechat.reset();
-        let code = story.code(world, "alice");
-        let answer = world.api.login(&code).await;
+        app.proxies().wechat.set(fault).await;
+        app.proxies().wechat.reset();
+        let code = scenario.code(app, "alice");
+        let answer = app.api.login(&code).await;
         assert!(answer.status >= 500, "{answer:?}");
-        story.answers.push(answer);
+        scenario.answers.push(answer);
     }
-    world.proxies().wechat.heal().await;
-    world.proxies().wechat.reset();
-    let nowhere = world
+    app.proxies().wechat.heal().await;
+    app.proxies().wechat.reset();
+    let nowhere = app
         .another_instance_with(&[("WECHAT_BASE_URL", "https://no-such-host.invalid")])
         .await;
-    let code = story.code(world, "alice");
-    story.answers.push(nowhere.login(&code).await);
-    // Somebody else used the code before.
-    let code = story.code(world, "alice");
-    used_elsewhere(world, &code).await;
-    let answer = world.api.login(&code).await;
+    let code = scenario.code(app, "alice");
+    scenario.answers.push(nowhere.login(&code).await);
+    // Another server has redeemed the code.
+    let code = scenario.code(app, "alice");
+    used_elsewhere(app, &code).await;
+    let answer = app.api.login(&code).await;
     answer.fails(400, "code_used");
-    story.answers.push(answer);
+    scenario.answers.push(answer);
 }
 
-/// What WeChat encrypts and knows, with all that goes wrong with it. Returns the phone number.
-async fn wechat_data(world: &World, story: &mut Story) -> String {
+/// Encrypted data and the phone number, with their failures. Returns the phone number.
+async fn wechat_data(app: &TestApp, scenario: &mut Scenario) -> String {
     const PHONE: &str = "13912345678";
     let change = UserChange {
         phone: Some(PHONE.into()),
         ..UserChange::default()
     };
-    world.wechat.change_user("alice", change).unwrap();
-    let tokens = story.log_in(world, &world.api, "alice").await;
-    let session_key = stored_session_key(world).await;
-    story.secret("a session key", &session_key);
+    app.wechat.change_user("alice", change).unwrap();
+    let tokens = scenario.log_in(app, &app.api, "alice").await;
+    let session_key = stored_session_key(app).await;
+    scenario.secret("a session key", &session_key);
     let (data, sealed) = (
-        wechat_body(world, DataKind::Phone),
-        wechat_body(world, DataKind::UserInfo),
+        wechat_body(app, DataKind::Phone),
+        wechat_body(app, DataKind::UserInfo),
     );
     let message = json!(
-        world
-            .wechat
+        app.wechat
             .encrypted_message("alice", r#"{"order":7}"#, Some(APP_ID))
             .unwrap()
     );
-    let code = story.phone_code(world);
+    let code = scenario.phone_code(app);
     for answer in [
-        world.api.decrypt(&tokens.access, &sealed).await,
-        world.api.decrypt(&tokens.access, &data).await,
-        world.api.bind_phone(&tokens.access, &code).await,
-        world.api.message(&tokens.access, &message).await,
+        app.api.decrypt(&tokens.access, &sealed).await,
+        app.api.decrypt(&tokens.access, &data).await,
+        app.api.bind_phone(&tokens.access, &code).await,
+        app.api.message(&tokens.access, &message).await,
     ] {
         answer.ok(200);
     }
-    told_by_wechat(world, story, &session_key).await;
+    values_from_wechat(app, scenario, &session_key).await;
     for (path, errcode) in [
         ("/wxa/business/getuserphonenumber", 40001),
         ("/wxa/business/getuserphonenumber", 40029),
@@ -517,32 +518,31 @@ async fn wechat_data(world: &World, story: &mut Story) -> String {
             errcode: Some(errcode),
             ..Fault::default()
         };
-        world.wechat.set_faults([fault]).unwrap();
-        let code = story.phone_code(world);
-        story
+        app.wechat.set_faults([fault]).unwrap();
+        let code = scenario.phone_code(app);
+        scenario
             .answers
-            .push(world.api.bind_phone(&tokens.access, &code).await);
+            .push(app.api.bind_phone(&tokens.access, &code).await);
         let mut checked = data.clone();
         checked["checkSession"] = true.into();
-        story
+        scenario
             .answers
-            .push(world.api.decrypt(&tokens.access, &checked).await);
-        story
+            .push(app.api.decrypt(&tokens.access, &checked).await);
+        scenario
             .answers
-            .push(world.api.reset_session_key(&tokens.access).await);
+            .push(app.api.reset_session_key(&tokens.access).await);
     }
-    world
-        .wechat
+    app.wechat
         .set_faults([Fault {
             garbage: Garbage::Truncated,
             ..Fault::default()
         }])
         .unwrap();
-    let code = story.phone_code(world);
-    story
+    let code = scenario.phone_code(app);
+    scenario
         .answers
-        .push(world.api.bind_phone(&tokens.access, &code).await);
-    world.wechat.clear_faults();
+        .push(app.api.bind_phone(&tokens.access, &code).await);
+    app.wechat.clear_faults();
     // Secrets where they don't belong.
     for body in [
         json!({"encryptedData": session_key, "iv": session_key}),
@@ -555,7 +555,7 @@ async fn wechat_data(world: &World, story: &mut Story) -> String {
             "/api/v1/user/phone",
             "/api/v1/user/message",
         ] {
-            let answer = world
+            let answer = app
                 .api
                 .request("POST", path)
                 .bearer(&tokens.access)
@@ -563,35 +563,33 @@ async fn wechat_data(world: &World, story: &mut Story) -> String {
                 .send()
                 .await;
             assert!(answer.status >= 400, "{answer:?}");
-            story.answers.push(answer);
+            scenario.answers.push(answer);
         }
     }
-    story.secret("a session key", &stored_session_key(world).await);
+    scenario.secret("a session key", &stored_session_key(app).await);
     PHONE.to_owned()
 }
 
-fn wechat_body(world: &World, kind: DataKind) -> Value {
+fn wechat_body(app: &TestApp, kind: DataKind) -> Value {
     json!(
-        world
-            .wechat
+        app.wechat
             .encrypted_data("alice", kind, Some(APP_ID))
             .unwrap()
     )
 }
 
-/// What the backend got from WeChat, asked for by another server: the access token and the
-/// encryption keys.
-async fn told_by_wechat(world: &World, story: &mut Story, session_key: &str) {
-    let wechat = Client::new(world.env().get("WECHAT_BASE_URL").unwrap());
+/// Records what the backend got from WeChat: the access token and the encryption keys.
+async fn values_from_wechat(app: &TestApp, scenario: &mut Scenario, session_key: &str) {
+    let wechat = Client::new(app.env().get("WECHAT_BASE_URL").unwrap());
     let secret = Settings::secrets()[0].1;
     let body = json!({"grant_type": "client_credential", "appid": APP_ID, "secret": secret});
     let (_, _, answer) = wechat.post("/cgi-bin/stable_token", &body).send_raw().await;
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     let token = answer["access_token"].as_str().unwrap();
-    story.secret("WeChat's access token", token);
+    scenario.secret("WeChat's access token", token);
     let signature = session_signature(&session_key.into(), b"");
-    story.secret("a session signature", &signature);
-    let open_id = world.wechat.open_id("alice", Some(APP_ID)).unwrap();
+    scenario.secret("a session signature", &signature);
+    let open_id = app.wechat.open_id("alice", Some(APP_ID)).unwrap();
     let query = format!(
         "access_token={token}&openid={open_id}&signature={signature}&sig_method=hmac_sha256"
     );
@@ -602,12 +600,12 @@ async fn told_by_wechat(world: &World, story: &mut Story, session_key: &str) {
         .2;
     let keys: Value = serde_json::from_slice(&keys).unwrap();
     for key in keys["key_info_list"].as_array().unwrap() {
-        story.secret("an encryption key", key["encrypt_key"].as_str().unwrap());
+        scenario.secret("an encryption key", key["encrypt_key"].as_str().unwrap());
     }
 }
 
-async fn used_elsewhere(world: &World, code: &str) {
-    let wechat = Client::new(world.env().get("WECHAT_BASE_URL").unwrap());
+async fn used_elsewhere(app: &TestApp, code: &str) {
+    let wechat = Client::new(app.env().get("WECHAT_BASE_URL").unwrap());
     let secret = Settings::secrets()[0].1;
     let query =
         format!("appid={APP_ID}&secret={secret}&js_code={code}&grant_type=authorization_code");
@@ -619,14 +617,10 @@ async fn used_elsewhere(world: &World, code: &str) {
 }
 
 /// Neither rows nor shared state hold a secret in clear.
-async fn nothing_is_stored(world: &World, story: &Story) {
-    let rows = world
-        .rows()
-        .await
-        .into_values()
-        .map(|row| format!("{row:?}"));
-    Logs::new(rows.collect()).assert_without_secrets(story.named());
-    let Some(url) = world.env().get("REDIS_URL").map(str::to_owned) else {
+async fn nothing_is_stored(app: &TestApp, scenario: &Scenario) {
+    let rows = app.rows().await.into_values().map(|row| format!("{row:?}"));
+    Logs::new(rows.collect()).assert_without_secrets(scenario.named());
+    let Some(url) = app.env().get("REDIS_URL").map(str::to_owned) else {
         return;
     };
     let mut redis = redis::Client::open(url)
@@ -649,47 +643,43 @@ async fn nothing_is_stored(world: &World, story: &Story) {
             .unwrap();
         found.push(format!("{key} {}", String::from_utf8_lossy(&value)));
     }
-    Logs::new(found).assert_without_secrets(story.named());
+    Logs::new(found).assert_without_secrets(scenario.named());
 }
 
-async fn trouble_with_the_stores(world: &mut World, story: &mut Story) {
-    let tokens = story.log_in(world, &world.api, "alice").await;
-    world
-        .proxies()
-        .dynamodb
-        .set(wire_proxy::Fault::Refuse)
-        .await;
-    world.proxies().dynamodb.reset();
-    let code = story.code(world, "alice");
+async fn store_failures(app: &mut TestApp, scenario: &mut Scenario) {
+    let tokens = scenario.log_in(app, &app.api, "alice").await;
+    app.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    app.proxies().dynamodb.reset();
+    let code = scenario.code(app, "alice");
     for answer in [
-        world.api.login(&code).await,
-        world.api.refresh(&tokens.refresh).await,
+        app.api.login(&code).await,
+        app.api.refresh(&tokens.refresh).await,
     ] {
         answer.fails(503, "unavailable");
-        story.answers.push(answer);
+        scenario.answers.push(answer);
     }
-    world.proxies().dynamodb.heal().await;
-    if world.env().get("REDIS_URL").is_none() {
+    app.proxies().dynamodb.heal().await;
+    if app.env().get("REDIS_URL").is_none() {
         return;
     }
     let url = format!(
         "redis://default:{WRONG_PASSWORD}@127.0.0.1:{}/",
-        world.redis().port()
+        app.redis().port()
     );
-    let locked_out = world.another_instance_with(&[("REDIS_URL", &url)]).await;
-    story.log_in(world, &locked_out, "alice").await;
-    world.redis().kill();
-    let tokens = story.log_in(world, &world.api, "alice").await;
-    let answer = world.api.logout(&tokens.access).await;
-    assert_eq!(world.log_line(&answer)["degraded"], true);
-    story.answers.push(answer);
+    let locked_out = app.another_instance_with(&[("REDIS_URL", &url)]).await;
+    scenario.log_in(app, &locked_out, "alice").await;
+    app.redis().kill();
+    let tokens = scenario.log_in(app, &app.api, "alice").await;
+    let answer = app.api.logout(&tokens.access).await;
+    assert_eq!(app.log_line(&answer)["degraded"], true);
+    scenario.answers.push(answer);
 }
 
-/// What is wrong with settings is told by name: a start that is refused must not show them.
+/// Invalid settings are reported by name; a refused start must not show their values.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_that_are_refused_are_not_quoted(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
+async fn refused_settings_are_not_quoted(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
     let names = [
         "JWT_SECRETS",
         "DATA_KEYS",
@@ -711,6 +701,6 @@ async fn settings_that_are_refused_are_not_quoted(#[values(InProcess, Redis)] st
         assert!(refused.contains(name), "{name}: {refused}");
     }
     assert!(!refused.contains("hunter2"), "{refused}");
-    let health: Value = world.api.request("GET", "/health").send().await.body;
+    let health: Value = app.api.request("GET", "/health").send().await.body;
     assert_eq!(health["data"]["status"], "ok");
 }

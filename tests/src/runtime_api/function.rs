@@ -39,7 +39,7 @@ pub struct FunctionUnderTest {
     host: RuntimeApi,
 }
 
-/// How a function that refuses to start said so.
+/// What a function that refused to start left behind.
 #[derive(Debug)]
 pub struct Refusal {
     /// The exit code; `None` when a signal ended it.
@@ -97,7 +97,7 @@ impl FunctionUnderTest {
         self.invoke_within(event, INVOCATION_DEADLINE).await
     }
 
-    /// The same, and the function is told that it has so much time.
+    /// The same with this much time until the invocation's deadline.
     pub async fn invoke_within(&self, event: &Value, time: Duration) -> Value {
         let answer = self
             .answer(
@@ -124,8 +124,8 @@ impl FunctionUnderTest {
         }
     }
 
-    /// Like [`Self::invoke`], but from bytes that need not be JSON, to the raw reply and its
-    /// moments.
+    /// Like [`Self::invoke`], but takes bytes that need not be JSON and returns the raw reply with
+    /// its time stamps.
     pub async fn measure(&self, event: &[u8]) -> Answer {
         self.answer(self.host.enqueue(event)).await
     }

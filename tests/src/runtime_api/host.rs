@@ -1,7 +1,7 @@
 //! The host's side: hands out invocations, takes their answers.
 //!
 //! Blocking sockets and one thread per connection, because the bench measures through it: the only
-//! work between the two time stamps of an [`Answer`] is the function's own.
+//! work between the two time stamps of an [`Answer`] is the function's.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,10 +16,10 @@ use tokio::sync::{oneshot, watch};
 use crate::http1::{Message, response};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
-/// What Lambda would give the function for one invocation, where nothing else is said.
+/// The time that an invocation gets by default.
 pub(super) const INVOCATION_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a function said to an invocation.
+/// How a function replied to an invocation.
 #[derive(Debug)]
 pub enum Reply {
     /// Posted to `/response`.
@@ -28,7 +28,7 @@ pub enum Reply {
     Error(Vec<u8>),
 }
 
-/// A reply with the moments between which the function worked.
+/// A reply with the moments when the function started and finished working on it.
 #[derive(Debug)]
 pub struct Answer {
     /// The reply.
@@ -103,7 +103,7 @@ impl RuntimeApi {
         self.enqueue_within(event, INVOCATION_DEADLINE)
     }
 
-    /// The same, and the function is told that it has so much time from now on.
+    /// The same with this much time until the invocation's deadline.
     pub fn enqueue_within(&self, event: &[u8], time: Duration) -> oneshot::Receiver<Answer> {
         let (reply_to, receiver) = oneshot::channel();
         let mut desk = self.shared.lock();
@@ -129,7 +129,7 @@ impl Drop for RuntimeApi {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
-        // Wakes the accepting thread, which then sees that it is over.
+        // Wakes the accepting thread, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -177,7 +177,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let shared = shared.clone();
-        // A connection that breaks belongs to a function that ended: nobody to tell.
+        // A connection breaks when its function ended: not an error.
         std::thread::spawn(move || stream.and_then(|stream| serve(&stream, &shared)));
     }
 }
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn an_init_error_and_the_first_next_are_noted() {
+    fn an_init_error_and_the_first_next_are_recorded() {
         let api = RuntimeApi::start();
         call(&api, "POST", "init/error", "refused");
         assert_eq!(

@@ -16,13 +16,13 @@ pub enum Wire {
 #[derive(Debug)]
 pub struct Meter {
     wire: Wire,
-    /// What came and is not yet a whole command.
+    /// Bytes of an incomplete command.
     pending: Vec<u8>,
     server_spoke_last: bool,
 }
 
 impl Meter {
-    /// A connection on which nobody has spoken.
+    /// A connection without any traffic yet.
     pub fn new(wire: Wire) -> Self {
         Self {
             wire,

@@ -1,7 +1,7 @@
-//! What a broken or hostile client may send: a clear envelope each time, nothing written, and the
-//! process lives on.
+//! Bad input from broken or hostile clients: a clear error envelope each time, nothing written, and
+//! the process keeps running.
 
 mod answers;
 mod bodies;
-mod fixture;
+mod logged_in;
 mod tokens;

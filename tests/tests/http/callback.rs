@@ -1,7 +1,7 @@
 //! `GET` and `POST /api/v1/wechat/callback`, with state in the process and with a real Redis.
 
-mod claims;
+mod deduplication;
 mod erasure;
-mod hostile;
+mod forged;
 mod messages;
 mod pushes;

@@ -16,23 +16,23 @@ use axum::{
 use e2e::{
     http::Answer,
     settings::APP_ID,
-    wire_proxy,
-    world::{
+    test_app::{
         Api,
         SharedState::{self, InProcess, Redis},
-        Tokens, World,
+        TestApp, Tokens,
     },
+    wire_proxy,
 };
 use rstest::rstest;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// What becomes of an operation.
+/// What happens to an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     Throttled,
     Fails,
-    /// Carried out, and the connection breaks before the answer.
+    /// Executed, but the connection breaks before the answer.
     Lost,
 }
 
@@ -46,28 +46,28 @@ struct Front {
 
 #[derive(Default)]
 struct Broken {
-    /// Which operation, how, and how often still.
+    /// The operation, its fault, and the remaining times.
     fault: Option<(&'static str, Fault, usize)>,
-    /// How often that operation came.
+    /// How often that operation was attempted.
     attempts: usize,
 }
 
 const ALWAYS: usize = usize::MAX;
 
 impl Front {
-    /// An instance of the world whose table is behind this.
-    async fn of(world: &World) -> (Self, Api) {
+    /// An instance of the app whose table is behind this.
+    async fn of(app: &TestApp) -> (Self, Api) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let front = Self {
-            target: world.table.url(),
+            target: app.table.url(),
             client,
             state: Arc::default(),
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = Router::new().fallback(answer).with_state(front.clone());
-        tokio::spawn(axum::serve(listener, app).into_future());
-        let api = world
+        let router = Router::new().fallback(answer).with_state(front.clone());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        let api = app
             .another_instance_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)])
             .await;
         (front, api)
@@ -80,7 +80,7 @@ impl Front {
         };
     }
 
-    /// Mends everything; how often the broken operation came.
+    /// Removes the fault and returns how often the operation was attempted.
     fn heal(&self) -> usize {
         std::mem::take(&mut *self.state.lock().unwrap()).attempts
     }
@@ -124,7 +124,7 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
         Some(Fault::Lost) => {
             front.forward(&headers, body).await;
             let broken = futures_util::stream::once(async {
-                Err::<Bytes, _>(std::io::Error::other("the wire broke"))
+                Err::<Bytes, _>(std::io::Error::other("the connection broke"))
             });
             Response::new(Body::from_stream(broken))
         }
@@ -141,23 +141,23 @@ fn refuse(status: u16, code: &str) -> Response {
 }
 
 #[track_caller]
-fn unavailable(answer: &Answer) {
+fn assert_unavailable(answer: &Answer) {
     answer.fails(503, "unavailable");
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-async fn log_in(world: &World, api: &Api) -> Tokens {
-    Tokens::of(&api.login(&world.code("alice")).await)
+async fn log_in(app: &TestApp, api: &Api) -> Tokens {
+    Tokens::of(&api.login(&app.code("alice")).await)
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_throttles_twice_is_asked_three_times(
+async fn a_throttled_write_is_attempted_three_times(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
-    let tokens = log_in(&world, &api).await;
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
     for fault in [Fault::Throttled, Fault::Fails] {
         front.breaks("UpdateItem", fault, 2);
         api.change(&tokens.access, &json!({"nickname": "小明"}))
@@ -169,23 +169,21 @@ async fn a_table_that_throttles_twice_is_asked_three_times(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_login_is_written_whole_or_not_at_all(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
+async fn a_first_login_is_written_atomically(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
     for fault in [Fault::Throttled, Fault::Fails] {
         front.breaks("TransactWriteItems", fault, ALWAYS);
-        unavailable(&api.login(&world.code("alice")).await);
+        assert_unavailable(&api.login(&app.code("alice")).await);
         assert_eq!(front.heal(), 3, "{fault:?}");
-        assert!(world.rows().await.is_empty());
+        assert!(app.rows().await.is_empty());
     }
     assert_eq!(
-        api.login(&world.code("alice")).await.ok(200)["isNewUser"],
+        api.login(&app.code("alice")).await.ok(200)["isNewUser"],
         true
     );
     assert_eq!(
-        world.rows().await.len(),
+        app.rows().await.len(),
         3,
         "an identity, a profile and a session"
     );
@@ -193,17 +191,17 @@ async fn a_first_login_is_written_whole_or_not_at_all(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_whose_session_is_not_written_leaves_a_whole_user(
+async fn a_failed_session_write_leaves_a_complete_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
     front.breaks("PutItem", Fault::Throttled, ALWAYS);
-    unavailable(&api.login(&world.code("alice")).await);
+    assert_unavailable(&api.login(&app.code("alice")).await);
     assert_eq!(front.heal(), 3);
-    let identity = world.identity_row(APP_ID, "alice").await;
+    let identity = app.identity_row(APP_ID, "alice").await;
     let user = identity["uid"].as_s().unwrap();
-    let profile = world
+    let profile = app
         .table
         .item(&format!("USER#{user}"), "PROFILE")
         .await
@@ -212,41 +210,37 @@ async fn a_login_whose_session_is_not_written_leaves_a_whole_user(
         profile["identities"].as_ss().unwrap(),
         std::slice::from_ref(identity["pk"].as_s().unwrap())
     );
-    assert_eq!(world.rows().await.len(), 2);
-    assert_eq!(&log_in(&world, &api).await.user_id(), user);
-    assert_eq!(world.rows().await.len(), 3);
+    assert_eq!(app.rows().await.len(), 2);
+    assert_eq!(&log_in(&app, &api).await.user_id(), user);
+    assert_eq!(app.rows().await.len(), 3);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_returning_login_changes_nothing_when_it_fails(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
-    let user = log_in(&world, &api).await.user_id();
-    let before = world.rows().await;
+async fn a_failed_returning_login_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let user = log_in(&app, &api).await.user_id();
+    let before = app.rows().await;
     front.breaks("UpdateItem", Fault::Fails, ALWAYS);
-    unavailable(&api.login(&world.code("alice")).await);
+    assert_unavailable(&api.login(&app.code("alice")).await);
     assert_eq!(front.heal(), 3);
-    assert_eq!(world.rows().await, before);
-    assert_eq!(log_in(&world, &api).await.user_id(), user);
+    assert_eq!(app.rows().await, before);
+    assert_eq!(log_in(&app, &api).await.user_id(), user);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_the_profile_changes_nothing_when_it_fails(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
-    let tokens = log_in(&world, &api).await;
-    let before = world.rows().await;
+async fn a_failed_profile_update_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
+    let before = app.rows().await;
     let change = json!({"nickname": "小明"});
     front.breaks("UpdateItem", Fault::Throttled, ALWAYS);
-    unavailable(&api.change(&tokens.access, &change).await);
+    assert_unavailable(&api.change(&tokens.access, &change).await);
     assert_eq!(front.heal(), 3);
-    assert_eq!(world.rows().await, before);
+    assert_eq!(app.rows().await, before);
     assert_eq!(
         api.change(&tokens.access, &change).await.ok(200)["version"],
         2
@@ -255,72 +249,68 @@ async fn a_change_of_the_profile_changes_nothing_when_it_fails(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_logout_changes_nothing_when_it_fails(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
-    let tokens = log_in(&world, &api).await;
-    let before = world.rows().await;
+async fn a_failed_logout_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
+    let before = app.rows().await;
     front.breaks("UpdateItem", Fault::Fails, ALWAYS);
-    unavailable(&api.logout(&tokens.access).await);
+    assert_unavailable(&api.logout(&tokens.access).await);
     assert_eq!(front.heal(), 3);
-    assert_eq!(world.rows().await, before);
+    assert_eq!(app.rows().await, before);
     api.logout(&tokens.access).await.ok(200);
     api.info(&tokens.access).await.fails(401, "session_revoked");
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_is_bound_whole_or_not_at_all(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
-    let tokens = log_in(&world, &api).await;
-    let before = world.rows().await;
-    let code = world.wechat.phone_code("alice", Some(APP_ID)).unwrap();
+async fn a_phone_number_is_bound_atomically(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
+    let before = app.rows().await;
+    let code = app.wechat.phone_code("alice", Some(APP_ID)).unwrap();
     front.breaks("TransactWriteItems", Fault::Throttled, ALWAYS);
-    unavailable(&api.bind_phone(&tokens.access, &code).await);
+    assert_unavailable(&api.bind_phone(&tokens.access, &code).await);
     assert_eq!(front.heal(), 3);
-    assert_eq!(world.rows().await, before);
+    assert_eq!(app.rows().await, before);
     assert!(api.bind_phone(&tokens.access, &code).await.ok(200)["phone"].is_string());
-    assert_eq!(
-        world.rows().await.len(),
-        before.len() + 1,
-        "the number's row"
-    );
+    assert_eq!(app.rows().await.len(), before.len() + 1, "the number's row");
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_whose_answer_is_lost_gets_the_one_successor(
+async fn a_refresh_whose_reply_is_lost_is_retried_to_the_same_successor(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
-    let tokens = log_in(&world, &api).await;
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
     front.breaks("UpdateItem", Fault::Lost, 1);
     let successor = Tokens::of(&api.refresh(&tokens.refresh).await);
     assert_eq!(front.heal(), 2);
     assert_eq!(
-        world.session_row(&tokens).await["counter"].as_n().unwrap(),
+        app.session_row(&tokens).await["counter"].as_n().unwrap(),
         "1"
     );
     assert_eq!(successor.session_id(), tokens.session_id());
     Tokens::of(&api.refresh(&successor.refresh).await);
 }
 
-/// The row says that it has ended, so no cache may say that it lives.
+/// The row is marked as ended, so no cache may report it as active.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_logout_whose_answers_are_lost_has_ended_the_session_everywhere(
+async fn a_logout_whose_replies_are_lost_ends_the_session_everywhere(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let (front, api) = Front::of(&world).await;
-    let tokens = log_in(&world, &api).await;
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
     api.info(&tokens.access).await.ok(200);
     front.breaks("UpdateItem", Fault::Lost, ALWAYS);
-    unavailable(&api.logout(&tokens.access).await);
+    assert_unavailable(&api.logout(&tokens.access).await);
     assert_eq!(front.heal(), 3);
-    assert!(world.session_row(&tokens).await.contains_key("revokedAt"));
+    assert!(app.session_row(&tokens).await.contains_key("revokedAt"));
     api.info(&tokens.access).await.fails(401, "session_revoked");
     api.refresh(&tokens.refresh)
         .await
@@ -329,30 +319,26 @@ async fn a_logout_whose_answers_are_lost_has_ended_the_session_everywhere(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_table_is_told_within_the_deadline(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::with(state)
+async fn an_unreachable_table_fails_the_request_within_its_deadline(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
         .proxied()
         .set("REQUEST_TIMEOUT_MS", "1000")
         .start()
         .await;
-    let tokens = world.log_in("alice").await;
-    let before = world.rows().await;
+    let tokens = app.log_in("alice").await;
+    let before = app.rows().await;
     let change = json!({"nickname": "小明"});
-    world
-        .proxies()
-        .dynamodb
-        .set(wire_proxy::Fault::Refuse)
-        .await;
-    world.proxies().dynamodb.cut_and_wait().await;
-    unavailable(&world.api.change(&tokens.access, &change).await);
-    world
-        .proxies()
+    app.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    app.proxies().dynamodb.cut_and_wait().await;
+    assert_unavailable(&app.api.change(&tokens.access, &change).await);
+    app.proxies()
         .dynamodb
         .set(wire_proxy::Fault::BlackHole)
         .await;
     let start = Instant::now();
-    world
-        .api
+    app.api
         .change(&tokens.access, &change)
         .await
         .fails(504, "upstream_timeout");
@@ -361,8 +347,8 @@ async fn a_dead_table_is_told_within_the_deadline(#[values(InProcess, Redis)] st
         "{:?}",
         start.elapsed()
     );
-    world.proxies().dynamodb.heal().await;
-    assert_eq!(world.rows().await, before);
-    world.proxies().dynamodb.cut();
-    world.api.change(&tokens.access, &change).await.ok(200);
+    app.proxies().dynamodb.heal().await;
+    assert_eq!(app.rows().await, before);
+    app.proxies().dynamodb.cut();
+    app.api.change(&tokens.access, &change).await.ok(200);
 }

@@ -1,4 +1,4 @@
-//! What every request passes: who called, how long it may take, how many at once.
+//! What applies to every request: client address, deadline, concurrency and rate limits.
 
 mod client_ip;
 mod deadline;

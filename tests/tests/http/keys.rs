@@ -1,5 +1,4 @@
-//! Keys: what others verify with, where keys come from, and how they change without anybody
-//! noticing.
+//! Keys: the published key set, references, rotation, and keys at rest.
 
 mod at_rest;
 mod key_set;

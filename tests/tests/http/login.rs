@@ -2,19 +2,19 @@
 
 mod codes;
 mod failures;
-mod people;
 mod session_key;
+mod users;
 
 use e2e::{
     http::Client,
     settings::{APP_ID, Settings},
-    world::{CODE2SESSION, World},
+    test_app::{CODE2SESSION, TestApp},
 };
 use serde_json::Value;
 
-/// Somebody else exchanges the code.
-async fn code2session(world: &World, code: &str) -> Value {
-    let env = world.env();
+/// Redeems the code as another server would.
+async fn code2session(app: &TestApp, code: &str) -> Value {
+    let env = app.env();
     let secret = Settings::secrets()[0].1;
     let wechat = Client::new(env.get("WECHAT_BASE_URL").unwrap());
     let query =

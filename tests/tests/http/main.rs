@@ -1,5 +1,5 @@
 //! The backend over HTTP, inside the test process: a module for each route, or for each promise
-//! that holds for several routes.
+//! that several routes share.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
@@ -9,7 +9,7 @@ mod edge;
 mod keys;
 mod login;
 mod refresh;
-mod sealed;
+mod sealed_bodies;
 mod sessions;
 mod user_data;
 mod user_info;

@@ -4,9 +4,9 @@ mod model;
 
 use e2e::{
     settings::Settings,
-    world::{
+    test_app::{
         SharedState::{self, InProcess, Redis},
-        Tokens, World, capture, captured,
+        TestApp, Tokens, capture,
     },
 };
 use futures_util::future::join_all;
@@ -18,10 +18,10 @@ use serde_json::json;
 async fn a_refresh_gives_new_tokens_of_the_same_session(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    world.clock.advance_seconds(10);
-    let answer = world.api.refresh(&first.refresh).await;
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    app.clock.advance_seconds(10);
+    let answer = app.api.refresh(&first.refresh).await;
     let second = Tokens::of(&answer);
     let data = json!({
         "token": second.access, "tokenType": "Bearer", "expiresIn": 7200, "refreshToken": second.refresh,
@@ -36,25 +36,23 @@ async fn a_refresh_gives_new_tokens_of_the_same_session(
         (&second.access, &second.refresh),
         (&first.access, &first.refresh)
     );
-    world.api.info(&second.access).await.ok(200);
+    app.api.info(&second.access).await.ok(200);
     assert_eq!(
-        world.session_row(&first).await["counter"].as_n().unwrap(),
+        app.session_row(&first).await["counter"].as_n().unwrap(),
         "1"
     );
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refreshed_session_lives_on_for_its_whole_life(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let mut tokens = world.log_in("alice").await;
+async fn a_refresh_renews_the_sessions_lifetime(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let mut tokens = app.log_in("alice").await;
     for _ in 0..3 {
-        world.clock.advance_seconds(2_592_000 - 1);
-        tokens = Tokens::of(&world.api.refresh(&tokens.refresh).await);
+        app.clock.advance_seconds(2_592_000 - 1);
+        tokens = Tokens::of(&app.api.refresh(&tokens.refresh).await);
     }
-    world.api.info(&tokens.access).await.ok(200);
+    app.api.info(&tokens.access).await.ok(200);
 }
 
 #[rstest]
@@ -62,18 +60,18 @@ async fn a_refreshed_session_lives_on_for_its_whole_life(
 async fn a_hundred_concurrent_refreshes_get_the_identical_successor(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    let answers = join_all((0..100).map(|_| world.api.refresh(&first.refresh))).await;
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    let answers = join_all((0..100).map(|_| app.api.refresh(&first.refresh))).await;
     let successor = Tokens::of(&answers[0]);
     for answer in &answers {
         assert_eq!(Tokens::of(answer), successor);
     }
     assert_eq!(
-        world.session_row(&first).await["counter"].as_n().unwrap(),
+        app.session_row(&first).await["counter"].as_n().unwrap(),
         "1"
     );
-    world.api.refresh(&successor.refresh).await.ok(200);
+    app.api.refresh(&successor.refresh).await.ok(200);
 }
 
 #[rstest]
@@ -81,12 +79,12 @@ async fn a_hundred_concurrent_refreshes_get_the_identical_successor(
 async fn a_token_one_step_behind_gets_the_identical_successor_within_the_grace_window(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    let successor = Tokens::of(&world.api.refresh(&first.refresh).await);
-    world.clock.advance_seconds(60);
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    let successor = Tokens::of(&app.api.refresh(&first.refresh).await);
+    app.clock.advance_seconds(60);
     assert_eq!(
-        Tokens::of(&world.api.refresh(&first.refresh).await),
+        Tokens::of(&app.api.refresh(&first.refresh).await),
         successor
     );
 }
@@ -96,11 +94,11 @@ async fn a_token_one_step_behind_gets_the_identical_successor_within_the_grace_w
 async fn a_token_one_step_behind_is_reuse_after_the_grace_window(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    world.api.refresh(&first.refresh).await.ok(200);
-    world.clock.advance_seconds(61);
-    let answer = world.api.refresh(&first.refresh).await;
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    app.api.refresh(&first.refresh).await.ok(200);
+    app.clock.advance_seconds(61);
+    let answer = app.api.refresh(&first.refresh).await;
     answer.fails(401, "refresh_reused");
     assert_eq!(
         answer.header("www-authenticate"),
@@ -112,13 +110,14 @@ async fn a_token_one_step_behind_is_reuse_after_the_grace_window(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_two_steps_behind_is_reuse_at_once(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    let second = Tokens::of(&world.api.refresh(&first.refresh).await);
-    world.api.refresh(&second.refresh).await.ok(200);
-    world
-        .api
+async fn a_token_two_steps_behind_is_reuse_immediately(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    let second = Tokens::of(&app.api.refresh(&first.refresh).await);
+    app.api.refresh(&second.refresh).await.ok(200);
+    app.api
         .refresh(&first.refresh)
         .await
         .fails(401, "refresh_reused");
@@ -126,33 +125,31 @@ async fn a_token_two_steps_behind_is_reuse_at_once(#[values(InProcess, Redis)] s
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reuse_ends_the_session_for_access_tokens_too(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let (first, successor) = reuse(&world).await;
+async fn reuse_revokes_the_sessions_access_tokens(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (first, successor) = reuse(&app).await;
     for tokens in [&first, &successor] {
-        world
-            .api
+        app.api
             .info(&tokens.access)
             .await
             .fails(401, "session_revoked");
-        world
-            .api
+        app.api
             .refresh(&tokens.refresh)
             .await
             .fails(401, "session_revoked");
     }
-    assert!(world.session_row(&first).await.contains_key("revokedAt"));
+    assert!(app.session_row(&first).await.contains_key("revokedAt"));
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reuse_is_audited_in_the_log(#[values(InProcess, Redis)] state: SharedState) {
-    capture();
-    let world = World::start(state).await;
-    let (first, _) = reuse(&world).await;
-    let mut audits = captured().json_where("audit", &"refresh_reused".into());
+    let log_capture = capture();
+    let app = TestApp::start(state).await;
+    let (first, _) = reuse(&app).await;
+    let mut audits = log_capture
+        .logs()
+        .json_where("audit", &"refresh_reused".into());
     audits.retain(|line| line["session_id"] == first.session_id());
     assert_eq!(audits.len(), 1, "{audits:?}");
     assert_eq!(
@@ -163,23 +160,22 @@ async fn reuse_is_audited_in_the_log(#[values(InProcess, Redis)] state: SharedSt
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reuse_ends_no_other_session(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let other = world.log_in("alice").await;
-    reuse(&world).await;
-    world.api.info(&other.access).await.ok(200);
-    world.api.refresh(&other.refresh).await.ok(200);
+async fn reuse_does_not_end_other_sessions(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let other = app.log_in("alice").await;
+    reuse(&app).await;
+    app.api.info(&other.access).await.ok(200);
+    app.api.refresh(&other.refresh).await.ok(200);
 }
 
-/// Alice logs in and refreshes, and her first token is used again when it is too late. Her tokens
-/// before and after.
-async fn reuse(world: &World) -> (Tokens, Tokens) {
-    let first = world.log_in("alice").await;
-    let successor = Tokens::of(&world.api.refresh(&first.refresh).await);
-    world.api.info(&successor.access).await.ok(200);
-    world.clock.advance_seconds(61);
-    world
-        .api
+/// Alice logs in and refreshes, and her first token is reused after the grace window. Returns her
+/// tokens before and after.
+async fn reuse(app: &TestApp) -> (Tokens, Tokens) {
+    let first = app.log_in("alice").await;
+    let successor = Tokens::of(&app.api.refresh(&first.refresh).await);
+    app.api.info(&successor.access).await.ok(200);
+    app.clock.advance_seconds(61);
+    app.api
         .refresh(&first.refresh)
         .await
         .fails(401, "refresh_reused");
@@ -191,15 +187,14 @@ async fn reuse(world: &World) -> (Tokens, Tokens) {
 async fn without_a_grace_window_every_second_use_is_reuse(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::with(state)
+    let app = TestApp::builder(state)
         .set("REFRESH_GRACE_SECONDS", "0")
         .start()
         .await;
-    let first = world.log_in("alice").await;
-    world.api.refresh(&first.refresh).await.ok(200);
-    world.clock.advance_seconds(1);
-    world
-        .api
+    let first = app.log_in("alice").await;
+    app.api.refresh(&first.refresh).await.ok(200);
+    app.clock.advance_seconds(1);
+    app.api
         .refresh(&first.refresh)
         .await
         .fails(401, "refresh_reused");
@@ -207,11 +202,9 @@ async fn without_a_grace_window_every_second_use_is_reuse(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_refresh_token_of_ours_is_invalid(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn a_malformed_refresh_token_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     let good = &tokens.refresh;
     let upper = good.to_uppercase();
     let longer = format!("{good}A");
@@ -232,7 +225,7 @@ async fn what_is_no_refresh_token_of_ours_is_invalid(
         &other_version,
     ];
     for text in garbage {
-        let answer = world.api.refresh(text).await;
+        let answer = app.api.refresh(text).await;
         assert_eq!(
             (answer.status, answer.reason()),
             (401, Some("refresh_invalid")),
@@ -244,10 +237,10 @@ async fn what_is_no_refresh_token_of_ours_is_invalid(
                 .is_some_and(|challenge| challenge.starts_with("Bearer "))
         );
     }
-    // Another kind of token is longer than any refresh token, or not one of ours either.
-    let access = world.api.refresh(&tokens.access).await;
+    // An access token is longer than any refresh token, or fails like other text.
+    let access = app.api.refresh(&tokens.access).await;
     assert!([400, 401].contains(&access.status), "{access:?}");
-    world.api.refresh(good).await.ok(200);
+    app.api.refresh(good).await.ok(200);
 }
 
 #[rstest]
@@ -255,46 +248,40 @@ async fn what_is_no_refresh_token_of_ours_is_invalid(
 async fn a_refresh_token_with_the_body_of_another_is_invalid(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
+    let app = TestApp::start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     // 36 bytes of body are 48 characters; the rest is the HMAC.
     let cut = "rt1.".len() + 48;
     let forged = format!("{}{}", &alice.refresh[..cut], &bob.refresh[cut..]);
-    world
-        .api
-        .refresh(&forged)
-        .await
-        .fails(401, "refresh_invalid");
-    world.api.refresh(&alice.refresh).await.ok(200);
-    world.api.refresh(&bob.refresh).await.ok(200);
+    app.api.refresh(&forged).await.fails(401, "refresh_invalid");
+    app.api.refresh(&alice.refresh).await.ok(200);
+    app.api.refresh(&bob.refresh).await.ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_token_of_a_foreign_key_is_invalid(
+async fn a_refresh_token_signed_with_another_key_is_invalid(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    let foreign = world
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let foreign = app
         .another_instance_with(&[("JWT_SECRETS", OTHER_SECRET)])
         .await;
     foreign
         .refresh(&tokens.refresh)
         .await
         .fails(401, "refresh_invalid");
-    world.api.refresh(&tokens.refresh).await.ok(200);
+    app.api.refresh(&tokens.refresh).await.ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_token_outlives_the_rotation_of_the_secrets(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn a_refresh_token_survives_secret_rotation(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     let both = format!("{OTHER_SECRET},{}", Settings::secrets()[2].1);
-    let rotated = world.another_instance_with(&[("JWT_SECRETS", &both)]).await;
+    let rotated = app.another_instance_with(&[("JWT_SECRETS", &both)]).await;
     rotated.info(&tokens.access).await.ok(200);
     let refreshed = Tokens::of(&rotated.refresh(&tokens.refresh).await);
     assert_ne!(refreshed.header()["kid"], tokens.header()["kid"]);
@@ -305,12 +292,11 @@ const OTHER_SECRET: &str = "another-secret-of-the-tests-Zb7Qk2Vx9Lm4";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_expired_session_can_not_be_refreshed(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world.clock.advance_seconds(2_592_000);
-    world
-        .api
+async fn an_expired_session_cannot_be_refreshed(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.clock.advance_seconds(2_592_000);
+    app.api
         .refresh(&tokens.refresh)
         .await
         .fails(401, "refresh_invalid");
@@ -318,37 +304,33 @@ async fn an_expired_session_can_not_be_refreshed(#[values(InProcess, Redis)] sta
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_without_a_row_can_not_be_refreshed(
+async fn a_session_without_a_row_cannot_be_refreshed(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .remove_row(
-            &format!("USER#{}", tokens.user_id()),
-            &format!("SESSION#{}", tokens.session_id()),
-        )
-        .await;
-    world
-        .api
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.remove_row(
+        &format!("USER#{}", tokens.user_id()),
+        &format!("SESSION#{}", tokens.session_id()),
+    )
+    .await;
+    app.api
         .refresh(&tokens.refresh)
         .await
         .fails(401, "refresh_invalid");
-    assert_eq!(world.count("SESSION#").await, 0);
+    assert_eq!(app.count("SESSION#").await, 0);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_without_a_user_can_not_be_refreshed(
+async fn a_session_without_a_user_cannot_be_refreshed(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE")
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE")
         .await;
-    world
-        .api
+    app.api
         .refresh(&tokens.refresh)
         .await
         .fails(401, "refresh_invalid");
@@ -356,40 +338,39 @@ async fn a_session_without_a_user_can_not_be_refreshed(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disabled_user_can_not_refresh(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world.disable(&tokens.user_id()).await;
-    world
-        .api
+async fn a_disabled_user_cannot_refresh(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.disable(&tokens.user_id()).await;
+    app.api
         .refresh(&tokens.refresh)
         .await
         .fails(403, "user_disabled");
-    // Nothing was used up: once enabled again, the token is still the current one.
-    world.enable(&tokens.user_id()).await;
-    world.clock.advance_seconds(3600);
-    world.api.refresh(&tokens.refresh).await.ok(200);
+    // The token was not used up: it is still current after the user is enabled again.
+    app.enable(&tokens.user_id()).await;
+    app.clock.advance_seconds(3600);
+    app.api.refresh(&tokens.refresh).await.ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_racing_a_logout_leaves_no_living_token(
+async fn a_refresh_racing_a_logout_leaves_no_valid_token(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    // Without Redis there is one instance only.
+    let app = TestApp::start(state).await;
+    // Without Redis there is only one instance.
     let other = match state {
-        SharedState::InProcess => world.api.clone(),
-        SharedState::Redis => world.another_instance().await,
+        SharedState::InProcess => app.api.clone(),
+        SharedState::Redis => app.another_instance().await,
     };
     let mut refreshed_first = 0;
     for round in 0..30 {
-        let tokens = world.log_in(&format!("person {round}")).await;
-        // Each round another one is ahead.
+        let tokens = app.log_in(&format!("person {round}")).await;
+        // The logout's head start varies by round.
         let head_start = round % 5;
         let refreshes = join_all(
             (0..4)
-                .map(|at| if at % 2 == 0 { &world.api } else { &other })
+                .map(|at| if at % 2 == 0 { &app.api } else { &other })
                 .map(async |api| {
                     let answer = api.refresh(&tokens.refresh).await;
                     if answer.status == 200 {
@@ -403,7 +384,7 @@ async fn a_refresh_racing_a_logout_leaves_no_living_token(
             for _ in 0..head_start {
                 other.info(&tokens.access).await;
             }
-            world.api.logout(&tokens.access).await.ok(200);
+            app.api.logout(&tokens.access).await.ok(200);
         };
         let (answers, ()) = futures_util::join!(refreshes, logout);
         for answer in answers {
@@ -413,7 +394,7 @@ async fn a_refresh_racing_a_logout_leaves_no_living_token(
             }
             refreshed_first += 1;
             let tokens = Tokens::of(&answer);
-            for api in [&world.api, &other] {
+            for api in [&app.api, &other] {
                 api.info(&tokens.access).await.fails(401, "session_revoked");
                 api.refresh(&tokens.refresh)
                     .await
@@ -423,6 +404,6 @@ async fn a_refresh_racing_a_logout_leaves_no_living_token(
     }
     assert!(
         refreshed_first > 0,
-        "no refresh was ever faster than a logout: that was no race"
+        "no refresh was ever faster than a logout, so there was no race"
     );
 }

@@ -11,33 +11,32 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use e2e::{
     settings::APP_ID,
-    world::{SharedState, World},
+    test_app::{SharedState, TestApp},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use shared::{config::WeChatSettings, crypto::AtRest};
 use wechat_simulator::{DataKind, Fault};
 
-/// A world whose Redis is its own: in a shared one the worlds would take WeChat's access token from
-/// each other.
-async fn start(state: SharedState) -> World {
-    World::with(state).own_redis().start().await
+/// An app with its own Redis: in a shared one the apps would replace each other's WeChat access
+/// token.
+async fn start(state: SharedState) -> TestApp {
+    TestApp::builder(state).own_redis().start().await
 }
 
-/// What the phone hands over for this person, as a body.
-fn data(world: &World, person: &str, kind: DataKind) -> Value {
+/// The encrypted data that the client gets for this user, as a body.
+fn data(app: &TestApp, person: &str, kind: DataKind) -> Value {
     json!(
-        world
-            .wechat
+        app.wechat
             .encrypted_data(person, kind, Some(APP_ID))
             .unwrap()
     )
 }
 
-/// The `session_key` that the backend holds for the person's current one.
-async fn session_key(world: &World, person: &str) -> String {
-    let row = world.identity_row(APP_ID, person).await;
-    let at_rest = AtRest::new(&WeChatSettings::read(&world.env()).data_keys);
+/// The user's current `session_key` as stored by the backend.
+async fn session_key(app: &TestApp, person: &str) -> String {
+    let row = app.identity_row(APP_ID, person).await;
+    let at_rest = AtRest::new(&WeChatSettings::read(&app.env()).data_keys);
     at_rest
         .open(row["sessionKey"].as_s().unwrap(), row["pk"].as_s().unwrap())
         .unwrap()
@@ -45,7 +44,7 @@ async fn session_key(world: &World, person: &str) -> String {
         .to_owned()
 }
 
-/// Data as WeChat would make it, of any text.
+/// Encrypts any text as WeChat would.
 fn seal(session_key: &str, text: &str) -> Value {
     let key: [u8; 16] = BASE64_STANDARD
         .decode(session_key)
@@ -61,19 +60,19 @@ fn seal(session_key: &str, text: &str) -> Value {
     json!({"encryptedData": BASE64_STANDARD.encode(sealed), "iv": BASE64_STANDARD.encode(iv)})
 }
 
-/// A body with one member set otherwise.
+/// A body with one member changed.
 fn with(body: &Value, name: &str, value: impl Into<Value>) -> Value {
     let mut body = body.clone();
     body[name] = value.into();
     body
 }
 
-/// From now on this path of WeChat's answers with this errcode.
-fn refuses(world: &World, path: &str, errcode: i32) {
+/// From now on WeChat answers calls of this path with this errcode.
+fn set_errcode(app: &TestApp, path: &str, errcode: i32) {
     let fault = Fault {
         path: Some(path.to_owned()),
         errcode: Some(errcode),
         ..Fault::default()
     };
-    world.wechat.set_faults([fault]).unwrap();
+    app.wechat.set_faults([fault]).unwrap();
 }

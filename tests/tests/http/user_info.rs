@@ -2,9 +2,9 @@
 
 mod content_check;
 
-use e2e::world::{
+use e2e::test_app::{
     SharedState::{self, InProcess, Redis},
-    World,
+    TestApp,
 };
 use futures_util::future::join_all;
 use rstest::rstest;
@@ -14,15 +14,15 @@ const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/a/132";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_each_field_is_answered_and_read_back(
+async fn a_change_of_each_field_is_returned_and_read_back(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world.api.info(&tokens.access).await.ok(200);
-    world.clock.advance_seconds(60);
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.api.info(&tokens.access).await.ok(200);
+    app.clock.advance_seconds(60);
     let body = json!({"nickname": "小明", "avatarUrl": AVATAR, "gender": 2});
-    let changed = world.api.change(&tokens.access, &body).await;
+    let changed = app.api.change(&tokens.access, &body).await;
     let user = json!({
         "id": tokens.user_id(), "nickname": "小明", "avatarUrl": AVATAR, "gender": 2, "phone": null, "role": "user",
         "status": "active", "createdAt": "2026-11-23T08:00:00.123Z", "updatedAt": "2026-11-23T08:01:00.123Z",
@@ -32,20 +32,19 @@ async fn a_change_of_each_field_is_answered_and_read_back(
         changed.body,
         json!({"code": 200, "message": "操作成功", "data": user})
     );
-    assert_eq!(world.api.info(&tokens.access).await.ok(200), &user);
+    assert_eq!(app.api.info(&tokens.access).await.ok(200), &user);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_does_what_patch_does(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .api
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.api
         .change(&tokens.access, &json!({"gender": 1}))
         .await
         .ok(200);
-    let put = world
+    let put = app
         .api
         .request("PUT", "/api/v1/user/info")
         .bearer(&tokens.access)
@@ -60,15 +59,14 @@ async fn put_does_what_patch_does(#[values(InProcess, Redis)] state: SharedState
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_that_are_not_named_stay(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .api
+async fn omitted_fields_stay_unchanged(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.api
         .change(&tokens.access, &json!({"nickname": "小明", "gender": 1}))
         .await
         .ok(200);
-    let changed = world
+    let changed = app
         .api
         .change(&tokens.access, &json!({"avatarUrl": AVATAR}))
         .await;
@@ -82,18 +80,18 @@ async fn fields_that_are_not_named_stay(#[values(InProcess, Redis)] state: Share
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn null_clears_a_field(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     let body = json!({"nickname": "小明", "avatarUrl": AVATAR, "gender": 2});
-    world.api.change(&tokens.access, &body).await.ok(200);
+    app.api.change(&tokens.access, &body).await.ok(200);
     for field in ["nickname", "avatarUrl", "gender"] {
-        let changed = world
+        let changed = app
             .api
             .change(&tokens.access, &json!({ field: null }))
             .await;
         assert_eq!(changed.ok(200)[field], Value::Null);
         assert_eq!(
-            world.api.info(&tokens.access).await.ok(200)[field],
+            app.api.info(&tokens.access).await.ok(200)[field],
             Value::Null
         );
     }
@@ -101,17 +99,14 @@ async fn null_clears_a_field(#[values(InProcess, Redis)] state: SharedState) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_change_counts_the_version_and_moves_updated_at(
+async fn each_change_increments_the_version_and_updates_updated_at(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     for version in 2..5 {
-        world.clock.advance_seconds(1);
-        let changed = world
-            .api
-            .change(&tokens.access, &json!({"gender": 0}))
-            .await;
+        app.clock.advance_seconds(1);
+        let changed = app.api.change(&tokens.access, &json!({"gender": 0})).await;
         assert_eq!(changed.ok(200)["version"], version);
         assert_eq!(
             changed.data()["updatedAt"],
@@ -125,8 +120,8 @@ async fn each_change_counts_the_version_and_moves_updated_at(
 async fn a_nickname_is_trimmed_and_counted_in_characters(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     let longest = "明".repeat(32);
     for (given, kept) in [
         ("  小明 ", "小明"),
@@ -134,12 +129,12 @@ async fn a_nickname_is_trimmed_and_counted_in_characters(
         ("👩‍🚀", "👩‍🚀"),
         ("\u{2060}\u{3164}", ""),
     ] {
-        let changed = world
+        let changed = app
             .api
             .change(&tokens.access, &json!({"nickname": given}))
             .await;
         if kept.is_empty() {
-            // Nothing of it can be seen.
+            // It has no visible character.
             changed.fails_at(&["nickname"]);
         } else {
             assert_eq!(changed.ok(200)["nickname"], kept);
@@ -149,14 +144,13 @@ async fn a_nickname_is_trimmed_and_counted_in_characters(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_phone_number_can_not_be_written_here(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn read_only_fields_are_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     for field in [
         "phone", "role", "status", "id", "version", "openid", "Nickname",
     ] {
-        world
-            .api
+        app.api
             .change(&tokens.access, &json!({ field: "13800138000" }))
             .await
             .fails_at(&[field]);
@@ -165,11 +159,13 @@ async fn a_phone_number_can_not_be_written_here(#[values(InProcess, Redis)] stat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_that_is_wrong_is_told_at_once(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn all_validation_errors_are_reported_together(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     let body = json!({"nickname": "x", "avatarUrl": "http://a.cn/x", "gender": 3});
-    let answer = world.api.change(&tokens.access, &body).await;
+    let answer = app.api.change(&tokens.access, &body).await;
     let fields = json!([
         {"field": "nickname", "rule": "nickname", "message": "2 到 32 个可见字符"},
         {"field": "avatarUrl", "rule": "https_url", "message": "不超过 1024 字节的 https 地址"},
@@ -185,11 +181,10 @@ async fn all_that_is_wrong_is_told_at_once(#[values(InProcess, Redis)] state: Sh
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_nothing_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .api
+async fn an_empty_change_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.api
         .change(&tokens.access, &json!({}))
         .await
         .fails_at(&[""]);
@@ -197,17 +192,16 @@ async fn a_change_of_nothing_is_refused(#[values(InProcess, Redis)] state: Share
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_change_writes_nothing(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    let before = world.rows().await;
+async fn a_rejected_change_writes_nothing(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let before = app.rows().await;
     let body = json!({"nickname": "小明", "avatarUrl": "javascript:alert(1)"});
-    world
-        .api
+    app.api
         .change(&tokens.access, &body)
         .await
         .fails_at(&["avatarUrl"]);
-    assert_eq!(world.rows().await, before);
+    assert_eq!(app.rows().await, before);
 }
 
 #[rstest]
@@ -215,13 +209,13 @@ async fn a_refused_change_writes_nothing(#[values(InProcess, Redis)] state: Shar
 async fn messages_about_fields_are_chinese_or_english(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     for (language, message) in [
         ("zh-CN,zh;q=0.9,en;q=0.8", "2 到 32 个可见字符"),
         ("en-US", "2 to 32 visible characters"),
     ] {
-        let request = world
+        let request = app
             .api
             .request("PATCH", "/api/v1/user/info")
             .bearer(&tokens.access);
@@ -242,18 +236,18 @@ async fn messages_about_fields_are_chinese_or_english(
 async fn concurrent_changes_of_different_fields_keep_both(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     for round in 1..=10 {
         let (nickname, gender) = (format!("round {round}"), round % 3);
         let (a, b) = (json!({"nickname": nickname}), json!({"gender": gender}));
         let (a, b) = futures_util::join!(
-            world.api.change(&tokens.access, &a),
-            world.api.change(&tokens.access, &b)
+            app.api.change(&tokens.access, &a),
+            app.api.change(&tokens.access, &b)
         );
         a.ok(200);
         b.ok(200);
-        let read = world.api.info(&tokens.access).await;
+        let read = app.api.info(&tokens.access).await;
         let user = read.ok(200);
         assert_eq!(
             (&user["nickname"], &user["gender"]),
@@ -265,18 +259,18 @@ async fn concurrent_changes_of_different_fields_keep_both(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_after_a_change_sees_it_whatever_was_cached(
+async fn a_read_after_a_change_sees_it_despite_caches(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
     for round in 0..15 {
         let body = json!({"nickname": format!("round {round}")});
-        let reads = join_all((0..6).map(|_| world.api.info(&tokens.access)));
-        let (_, changed) = futures_util::join!(reads, world.api.change(&tokens.access, &body));
+        let reads = join_all((0..6).map(|_| app.api.info(&tokens.access)));
+        let (_, changed) = futures_util::join!(reads, app.api.change(&tokens.access, &body));
         changed.ok(200);
         assert_eq!(
-            world.api.info(&tokens.access).await.ok(200)["nickname"],
+            app.api.info(&tokens.access).await.ok(200)["nickname"],
             body["nickname"]
         );
     }
@@ -284,76 +278,69 @@ async fn a_read_after_a_change_sees_it_whatever_was_cached(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_the_profile_of_another(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
-    world
-        .api
+async fn users_see_only_their_own_profile(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    app.api
         .change(&alice.access, &json!({"nickname": "Alice"}))
         .await
         .ok(200);
     assert_eq!(
-        world.api.info(&bob.access).await.ok(200)["nickname"],
+        app.api.info(&bob.access).await.ok(200)["nickname"],
         Value::Null
     );
-    assert_eq!(
-        world.api.info(&bob.access).await.ok(200)["id"],
-        bob.user_id()
-    );
+    assert_eq!(app.api.info(&bob.access).await.ok(200)["id"], bob.user_id());
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disabled_user_reads_and_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world.api.info(&tokens.access).await.ok(200);
-    world.disable(&tokens.user_id()).await;
-    let before = world.rows().await;
-    world
-        .api
+async fn a_disabled_user_can_neither_read_nor_change(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.api.info(&tokens.access).await.ok(200);
+    app.disable(&tokens.user_id()).await;
+    let before = app.rows().await;
+    app.api
         .info(&tokens.access)
         .await
         .fails(403, "user_disabled");
-    world
-        .api
+    app.api
         .change(&tokens.access, &json!({"nickname": "小明"}))
         .await
         .fails(403, "user_disabled");
-    assert_eq!(world.rows().await, before);
+    assert_eq!(app.rows().await, before);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_user_has_no_session(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE")
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.remove_row(&format!("USER#{}", tokens.user_id()), "PROFILE")
         .await;
-    world.profile_leaves_the_cache(&tokens.user_id()).await;
-    world
-        .api
+    app.evict_profile(&tokens.user_id()).await;
+    app.api
         .info(&tokens.access)
         .await
         .fails(401, "session_revoked");
-    world
-        .api
+    app.api
         .change(&tokens.access, &json!({"gender": 1}))
         .await
         .fails(401, "session_revoked");
-    assert_eq!(world.count("PROFILE").await, 0);
+    assert_eq!(app.count("PROFILE").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_instance_sees_a_change_at_once() {
-    let world = World::start(SharedState::Redis).await;
-    let other = world.another_instance().await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(SharedState::Redis).await;
+    let other = app.another_instance().await;
+    let tokens = app.log_in("alice").await;
     for round in 0..5 {
         assert!(other.info(&tokens.access).await.ok(200)["nickname"] != format!("round {round}"));
         let body = json!({"nickname": format!("round {round}")});
-        world.api.change(&tokens.access, &body).await.ok(200);
+        app.api.change(&tokens.access, &body).await.ok(200);
         assert_eq!(
             other.info(&tokens.access).await.ok(200)["nickname"],
             body["nickname"]
@@ -363,12 +350,14 @@ async fn another_instance_sees_a_change_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_another_instance_sees_a_change_at_once() {
-    let world = World::with(SharedState::InProcess).deployed().start().await;
-    let other = world.another_instance().await;
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::builder(SharedState::InProcess)
+        .deployed()
+        .start()
+        .await;
+    let other = app.another_instance().await;
+    let tokens = app.log_in("alice").await;
     other.info(&tokens.access).await.ok(200);
-    world
-        .api
+    app.api
         .change(&tokens.access, &json!({"nickname": "小明"}))
         .await
         .ok(200);

@@ -1,5 +1,5 @@
-//! Several events at once, as Lambda's managed instances hand them out, and one at a time, as all
-//! others do.
+//! Concurrent events, as Lambda's managed instances deliver them, and one at a time, as all others
+//! do.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use e2e::{http::Answer, runtime_api::FunctionUnderTest, within_patience};
 use futures_util::future::join_all;
 use wechat_simulator::Fault;
 
-use crate::harness::{Stage, answer, log_line, login_event, with_id};
+use crate::harness::{LambdaHarness, answer, log_line, login_event, with_id};
 
 const SLOW_MS: u64 = 1500;
 
-/// An instance of login that is given so many events at once, in front of a slow WeChat.
-async fn slow_login(at_once: Option<&str>) -> (Stage, FunctionUnderTest) {
-    let mut stage = Stage::start().await;
-    stage
+/// An instance of login with this concurrency and a slow WeChat.
+async fn slow_login(at_once: Option<&str>) -> (LambdaHarness, FunctionUnderTest) {
+    let mut harness = LambdaHarness::start().await;
+    harness
         .wechat
         .set_faults([Fault {
             latency_ms: Some(SLOW_MS),
@@ -22,20 +22,26 @@ async fn slow_login(at_once: Option<&str>) -> (Stage, FunctionUnderTest) {
         }])
         .unwrap();
     if let Some(at_once) = at_once {
-        stage.settings = stage.settings.with("AWS_LAMBDA_MAX_CONCURRENCY", at_once);
+        harness.settings = harness.settings.with("AWS_LAMBDA_MAX_CONCURRENCY", at_once);
     }
-    let login = stage.function("login");
+    let login = harness.function("login");
     login.time_to_first_next().await;
-    (stage, login)
+    (harness, login)
 }
 
-/// Hands these people's logins over at once; returns the answers, and how often WeChat had been
-/// called when the first one came.
-async fn logins(stage: &Stage, login: &FunctionUnderTest, people: &[&str]) -> (Vec<Answer>, u64) {
+/// Sends these users' logins concurrently. Returns the answers, and the number of calls to WeChat
+/// at the time of the first answer.
+async fn logins(
+    harness: &LambdaHarness,
+    login: &FunctionUnderTest,
+    people: &[&str],
+) -> (Vec<Answer>, u64) {
     let first = tokio::sync::OnceCell::new();
     let answers = people.iter().map(async |person| {
-        let answer = answer(login, &with_id(login_event(&stage.code(person)), person)).await;
-        first.get_or_init(async || stage.code_calls()).await;
+        let answer = answer(login, &with_id(login_event(&harness.code(person)), person)).await;
+        first
+            .get_or_init(async || harness.code2session_calls())
+            .await;
         answer
     });
     let answers = within_patience("the logins", join_all(answers)).await;
@@ -43,14 +49,14 @@ async fn logins(stage: &Stage, login: &FunctionUnderTest, people: &[&str]) -> (V
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_managed_instance_works_on_several_events_at_once() {
-    let (stage, login) = slow_login(Some("4")).await;
+async fn a_managed_instance_processes_events_concurrently() {
+    let (harness, login) = slow_login(Some("4")).await;
     let people = ["alice", "bob", "carol", "dave"];
-    let (answers, calls) = logins(&stage, &login, &people).await;
-    assert_eq!(calls, 4, "all were under way when the first was answered");
+    let (answers, calls) = logins(&harness, &login, &people).await;
+    assert_eq!(calls, 4, "all were in flight when the first was answered");
     for (answer, person) in answers.iter().zip(people) {
         answer.ok(200);
-        // Each under its own id, whoever else was there.
+        // Each has its own request id.
         assert_eq!(answer.header("x-request-id"), Some(person));
         let line = log_line(&login, person).await;
         assert!(
@@ -62,10 +68,10 @@ async fn a_managed_instance_works_on_several_events_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_other_instance_works_on_one_event_at_a_time() {
+async fn a_standard_instance_processes_one_event_at_a_time() {
     for at_once in [None, Some("1")] {
-        let (stage, login) = slow_login(at_once).await;
-        let (answers, calls) = logins(&stage, &login, &["alice", "bob"]).await;
+        let (harness, login) = slow_login(at_once).await;
+        let (answers, calls) = logins(&harness, &login, &["alice", "bob"]).await;
         assert_eq!(calls, 1, "{at_once:?}");
         for answer in answers {
             answer.ok(200);

@@ -1,4 +1,4 @@
-//! What is in the binaries, and what is not.
+//! What the deployed binaries contain.
 
 use std::process::Command;
 
@@ -6,11 +6,11 @@ use e2e::binaries;
 
 use crate::harness::FUNCTIONS;
 
-/// What only the simulator's and the embedded database's code says.
+/// Strings that occur only in the simulator and the embedded database.
 const LOCAL_ONLY: [&str; 3] = ["/_control", "simulated-app-secret", "Dynoxide/"];
 
 /// `grep`, because a debug build takes seconds to search the hundred megabytes of another.
-fn holds(binary: &str, text: &str) -> bool {
+fn contains(binary: &str, text: &str) -> bool {
     let status = Command::new("grep")
         .args(["-aqF", "--", text])
         .arg(binaries::path(binary))
@@ -23,24 +23,24 @@ fn holds(binary: &str, text: &str) -> bool {
     status.success()
 }
 
-/// What only the code that opens sealed bodies says.
+/// A string that occurs only in the code that opens sealed bodies.
 const SEALED: &str = "sealed body: made for another method or path";
 
 #[test]
-fn a_function_without_bodies_does_not_link_what_opens_them() {
-    assert!(holds("login", SEALED), "this test searches for nothing");
-    assert!(!holds("health", SEALED));
+fn a_function_without_bodies_does_not_link_decryption() {
+    assert!(contains("login", SEALED), "this test searches for nothing");
+    assert!(!contains("health", SEALED));
 }
 
 #[test]
-fn what_is_deployed_holds_nothing_that_is_only_for_local_use() {
+fn deployed_binaries_contain_no_local_only_code() {
     for text in LOCAL_ONLY {
         assert!(
-            holds("local", text),
+            contains("local", text),
             "{text} is not in the gateway: this test searches for nothing"
         );
         for function in FUNCTIONS {
-            assert!(!holds(function, text), "{text} is in {function}");
+            assert!(!contains(function, text), "{text} is in {function}");
         }
     }
 }

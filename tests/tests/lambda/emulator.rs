@@ -2,14 +2,14 @@
 
 use e2e::{binaries, http::Answer, rie::Emulator};
 
-use crate::harness::{Stage, push_sample};
+use crate::harness::{LambdaHarness, push_sample};
 
 async fn answers(function: &str, event: &str) {
-    let stage = Stage::start().await;
-    let (event, _) = stage
-        .sample(&stage.function("login"), function, event)
+    let harness = LambdaHarness::start().await;
+    let (event, _) = harness
+        .sample(&harness.function("login"), function, event)
         .await;
-    let emulator = Emulator::start(binaries::path(function), stage.settings.variables()).await;
+    let emulator = Emulator::start(binaries::path(function), harness.settings.variables()).await;
     let answer = Answer::from_lambda(&emulator.invoke(&event).await);
     answer.ok(200);
     assert_eq!(
@@ -45,10 +45,10 @@ async fn user_info_answers_under_the_emulator() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callback_answers_under_the_emulator() {
-    let stage = Stage::start().await;
-    let emulator = Emulator::start(binaries::path("callback"), stage.settings.variables()).await;
+    let harness = LambdaHarness::start().await;
+    let emulator = Emulator::start(binaries::path("callback"), harness.settings.variables()).await;
     assert_eq!(
-        emulator.invoke(&push_sample(&stage, "secure-xml")).await["body"],
+        emulator.invoke(&push_sample(&harness, "secure-xml")).await["body"],
         "success"
     );
 }

@@ -1,21 +1,24 @@
-//! An instance whose surroundings break, or that was frozen meanwhile.
+//! Instances whose dependencies fail, and instances that were frozen.
 
 use std::time::{Duration, Instant};
 
 use e2e::{
+    binaries,
+    dynamodb::DynamoDb,
     events::HttpApi,
     http::Answer,
     runtime_api::FunctionUnderTest,
+    settings::Settings,
+    test_app::Tokens,
     wire_proxy::{Fault, WireProxy},
-    world::Tokens,
 };
 use serde_json::Value;
 
 use crate::harness::{
-    Stage, answer, info_event, log_line, login_event, logout_event, refresh_event, with_id,
+    LambdaHarness, answer, info_event, log_line, login_event, logout_event, refresh_event, with_id,
 };
 
-/// The answer, and whether the request was served without a store.
+/// The answer, and whether its request was logged as degraded.
 async fn observed(function: &FunctionUnderTest, event: Value, request_id: &str) -> (Answer, bool) {
     let answer = answer(function, &with_id(event, request_id)).await;
     let line = log_line(function, request_id).await;
@@ -23,10 +26,10 @@ async fn observed(function: &FunctionUnderTest, event: Value, request_id: &str) 
 }
 
 /// A session from its beginning to its end, over the three functions that know it.
-async fn a_session_lives_and_ends(stage: &Stage) {
+async fn a_session_lives_and_ends(harness: &LambdaHarness) {
     let [login, token, user_info] =
-        ["login", "token", "user-info"].map(|name| stage.function(name));
-    let first = stage.log_in(&login, "alice").await;
+        ["login", "token", "user-info"].map(|name| harness.function(name));
+    let first = harness.log_in(&login, "alice").await;
     answer(&user_info, &info_event(&first)).await.ok(200);
     let second = Tokens::of(&answer(&token, &refresh_event(&first.refresh)).await);
     answer(&user_info, &info_event(&second)).await.ok(200);
@@ -40,33 +43,33 @@ async fn a_session_lives_and_ends(stage: &Stage) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_redis_url_functions_do_their_work() {
-    let mut stage = Stage::start().await;
-    stage.settings = stage.settings.without("REDIS_URL");
-    a_session_lives_and_ends(&stage).await;
+async fn functions_work_without_a_redis_url() {
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.without("REDIS_URL");
+    a_session_lives_and_ends(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn functions_start_and_do_their_work_while_redis_is_absent() {
-    let mut stage = Stage::start().await;
-    stage.settings = stage.settings.redis("redis://127.0.0.1:1/");
-    a_session_lives_and_ends(&stage).await;
+async fn functions_start_and_work_while_redis_is_absent() {
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.redis("redis://127.0.0.1:1/");
+    a_session_lives_and_ends(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn functions_do_their_work_while_redis_is_down_and_say_so() {
-    let mut stage = Stage::start().await;
+async fn functions_work_and_log_degraded_while_redis_is_down() {
+    let mut harness = LambdaHarness::start().await;
     let [login, token, user_info] =
-        ["login", "token", "user-info"].map(|name| stage.function(name));
-    let tokens = stage.log_in(&login, "alice").await;
+        ["login", "token", "user-info"].map(|name| harness.function(name));
+    let tokens = harness.log_in(&login, "alice").await;
     let (answer, degraded) = observed(&user_info, info_event(&tokens), "before").await;
     assert!(answer.status == 200 && !degraded, "{answer:?}");
 
-    stage.redis.kill();
+    harness.redis.kill();
     for (function, event, id) in [
         (&user_info, info_event(&tokens), "info"),
         (&user_info, info_event(&tokens), "info-again"),
-        (&login, login_event(&stage.code("alice")), "login"),
+        (&login, login_event(&harness.code("alice")), "login"),
         (&token, logout_event(&tokens), "logout"),
     ] {
         let (answer, degraded) = observed(function, event, id).await;
@@ -77,13 +80,13 @@ async fn functions_do_their_work_while_redis_is_down_and_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_is_used_again_when_it_is_back() {
-    let mut stage = Stage::start().await;
-    let user_info = stage.function("user-info");
-    let tokens = stage.log_in(&stage.function("login"), "alice").await;
-    stage.redis.kill();
+async fn redis_is_used_again_after_an_outage() {
+    let mut harness = LambdaHarness::start().await;
+    let user_info = harness.function("user-info");
+    let tokens = harness.log_in(&harness.function("login"), "alice").await;
+    harness.redis.kill();
     assert!(observed(&user_info, info_event(&tokens), "down").await.1);
-    stage.redis.restart().await;
+    harness.redis.restart().await;
     let deadline = Instant::now() + Duration::from_secs(2);
     for id in 0.. {
         let (answer, degraded) =
@@ -96,83 +99,83 @@ async fn redis_is_used_again_when_it_is_back() {
     }
 }
 
-/// The connection of init can die before the first event comes, and nobody tells: then it has to be
-/// given up.
+/// The connection from init can be lost before the first event without any notice; it must then be
+/// abandoned.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_connection_that_died_silently_before_its_first_use_is_replaced() {
-    let mut stage = Stage::start().await;
-    let wire = WireProxy::redis(stage.redis.port()).await;
-    stage.settings = stage
+async fn a_silently_lost_redis_connection_is_replaced() {
+    let mut harness = LambdaHarness::start().await;
+    let wire = WireProxy::redis(harness.redis.port()).await;
+    harness.settings = harness
         .settings
-        .redis(&stage.redis.url_via(wire.port()))
+        .redis(&harness.redis.url_via(wire.port()))
         .with("REDIS_TIMEOUT_MS", "500");
-    let health = stage.function("health");
+    let health = harness.function("health");
     health.time_to_first_next().await;
     let deep = HttpApi::new("GET", "/health?deep=1").event();
     wire.set(Fault::BlackHole).await;
     assert_eq!(answer(&health, &deep).await.ok(200)["status"], "degraded");
-    // What was swallowed stays lost: only a new connection is in step with the server.
+    // The swallowed bytes are lost: only a new connection is in sync with the server.
     wire.heal().await;
     assert_eq!(answer(&health, &deep).await.ok(200)["status"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_dynamodb_what_needs_it_is_unavailable_and_the_rest_is_not() {
-    let stage = Stage::start().await;
+async fn without_dynamodb_only_requests_that_need_it_fail() {
+    let harness = LambdaHarness::start().await;
     let [login, token, user_info] =
-        ["login", "token", "user-info"].map(|name| stage.function(name));
-    let tokens = stage.log_in(&login, "alice").await;
+        ["login", "token", "user-info"].map(|name| harness.function(name));
+    let tokens = harness.log_in(&login, "alice").await;
     answer(&user_info, &info_event(&tokens)).await.ok(200);
-    stage.table_wire.set(Fault::Refuse).await;
-    stage.table_wire.cut();
+    harness.dynamodb_proxy.set(Fault::Refuse).await;
+    harness.dynamodb_proxy.cut();
 
     answer(&user_info, &info_event(&tokens)).await.ok(200);
-    stage.redis.flushall().await;
+    harness.redis.flushall().await;
     for (function, event) in [
         (&user_info, info_event(&tokens)),
         (&token, refresh_event(&tokens.refresh)),
-        (&login, login_event(&stage.code("alice"))),
+        (&login, login_event(&harness.code("alice"))),
     ] {
         let answer = answer(function, &event).await;
         answer.fails(503, "unavailable");
         assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
     }
 
-    stage.table_wire.heal().await;
+    harness.dynamodb_proxy.heal().await;
     answer(&user_info, &info_event(&tokens)).await.ok(200);
     answer(&token, &refresh_event(&tokens.refresh))
         .await
         .ok(200);
-    answer(&login, &login_event(&stage.code("alice")))
+    answer(&login, &login_event(&harness.code("alice")))
         .await
         .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn functions_start_while_dynamodb_is_absent() {
-    let stage = Stage::start().await;
-    stage.table_wire.set(Fault::Refuse).await;
-    let login = stage.function("login");
-    answer(&login, &login_event(&stage.code("alice")))
+    let harness = LambdaHarness::start().await;
+    harness.dynamodb_proxy.set(Fault::Refuse).await;
+    let login = harness.function("login");
+    answer(&login, &login_event(&harness.code("alice")))
         .await
         .fails(503, "unavailable");
-    stage.table_wire.heal().await;
-    answer(&login, &login_event(&stage.code("alice")))
+    harness.dynamodb_proxy.heal().await;
+    answer(&login, &login_event(&harness.code("alice")))
         .await
         .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_request_after_a_thaw_succeeds_on_connections_that_died_meanwhile() {
-    let stage = Stage::start().await;
+async fn the_first_request_after_a_thaw_survives_lost_connections() {
+    let harness = LambdaHarness::start().await;
     let [login, token, user_info] =
-        ["login", "token", "user-info"].map(|name| stage.function(name));
-    let mut tokens = stage.log_in(&login, "alice").await;
+        ["login", "token", "user-info"].map(|name| harness.function(name));
+    let mut tokens = harness.log_in(&login, "alice").await;
     for round in ["first", "second", "third"] {
         answer(&user_info, &info_event(&tokens)).await.ok(200);
         tokens = Tokens::of(&answer(&token, &refresh_event(&tokens.refresh)).await);
-        let code = stage.code("alice");
-        freeze_while_connections_die(&stage, &[&login, &token, &user_info]).await;
+        let code = harness.code("alice");
+        freeze_while_connections_die(&harness, &[&login, &token, &user_info]).await;
 
         let (refreshed, degraded) = observed(&token, refresh_event(&tokens.refresh), round).await;
         assert!(
@@ -196,27 +199,46 @@ async fn the_first_request_after_a_thaw_succeeds_on_connections_that_died_meanwh
     }
 }
 
+/// `REQUEST_TIMEOUT_MS` would allow 8 s, and the operation ends after 4 s with a 503.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invocation_is_answered_before_lambda_times_out() {
+    let table = DynamoDb::start().await;
+    let proxy = WireProxy::http(table.port()).await;
+    let settings = Settings::new(&proxy.http_url(), "http://127.0.0.1:9");
+    let health = FunctionUnderTest::spawn(binaries::path("health"), settings.variables());
+    let deep = HttpApi::new("GET", "/health?deep=1").event();
+    answer(&health, &deep).await.ok(200);
+    proxy.set(Fault::BlackHole).await;
+    let (start, time) = (Instant::now(), Duration::from_secs(1));
+    Answer::from_lambda(&health.invoke_within(&deep, time).await).fails(504, "upstream_timeout");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
 /// In the middle of a request, for longer than the servers keep silent connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_that_was_frozen_while_it_waited_for_redis_is_well_after_it() {
-    let stage = Stage::start().await;
-    let user_info = stage.function("user-info");
-    let tokens = stage.log_in(&stage.function("login"), "alice").await;
+async fn an_instance_frozen_while_waiting_for_redis_recovers() {
+    let harness = LambdaHarness::start().await;
+    let user_info = harness.function("user-info");
+    let tokens = harness.log_in(&harness.function("login"), "alice").await;
     answer(&user_info, &info_event(&tokens)).await.ok(200);
-    stage
+    harness
         .redis
         .command(&["CONFIG", "SET", "timeout", "1"])
         .await;
 
-    stage.redis.pause();
+    harness.redis.pause();
     let event = with_id(info_event(&tokens), "frozen");
     let (frozen, ()) = tokio::join!(answer(&user_info, &event), async {
-        // It has asked, and its 2 s have not passed.
+        // The command is sent, and its 2 s budget has not passed.
         tokio::time::sleep(Duration::from_millis(300)).await;
         user_info.process().pause();
-        stage.table_wire.cut_and_wait().await;
-        stage.wechat_wire.cut_and_wait().await;
-        stage.redis.resume();
+        harness.dynamodb_proxy.cut_and_wait().await;
+        harness.wechat_proxy.cut_and_wait().await;
+        harness.redis.resume();
         tokio::time::sleep(Duration::from_secs(3)).await;
         user_info.process().resume();
     });
@@ -230,11 +252,11 @@ async fn an_instance_that_was_frozen_while_it_waited_for_redis_is_well_after_it(
 }
 
 /// Freezes the instances, ends all their connections, and thaws them.
-async fn freeze_while_connections_die(stage: &Stage, instances: &[&FunctionUnderTest]) {
+async fn freeze_while_connections_die(harness: &LambdaHarness, instances: &[&FunctionUnderTest]) {
     for instance in instances {
         instance.process().pause();
     }
-    let mut redis = stage.redis.connection().await;
+    let mut redis = harness.redis.connection().await;
     let mut kill = redis::cmd("CLIENT");
     kill.arg("KILL")
         .arg("TYPE")
@@ -245,8 +267,8 @@ async fn freeze_while_connections_die(stage: &Stage, instances: &[&FunctionUnder
     assert!(killed >= instances.len(), "{killed} connections");
     // Redis frees clients between two commands: now they are gone.
     redis::cmd("PING").exec_async(&mut redis).await.unwrap();
-    stage.table_wire.cut_and_wait().await;
-    stage.wechat_wire.cut_and_wait().await;
+    harness.dynamodb_proxy.cut_and_wait().await;
+    harness.wechat_proxy.cut_and_wait().await;
     for instance in instances {
         instance.process().resume();
     }

@@ -17,7 +17,7 @@ use e2e::{
     process::{Process, Spawn},
     redis_server::RedisServer,
     settings::APPS,
-    world::{Api, CODE2SESSION, Tokens},
+    test_app::{Api, CODE2SESSION, Tokens},
 };
 use rustix::process::Signal;
 use serde_json::{Deserializer, Value, json};
@@ -60,7 +60,7 @@ impl Running {
         Self { process, api }
     }
 
-    /// What the banner says of one part.
+    /// The banner's line about one part.
     fn part(&self, name: &str) -> String {
         let logs = self.process.logs();
         let line = logs
@@ -97,15 +97,19 @@ impl Running {
 
     /// Sends the signal and awaits a clean end.
     async fn end(self, signal: Signal) {
-        let told = Instant::now();
+        let signalled = Instant::now();
         self.process.signal(signal);
         let status = self.process.wait_exit().await;
         assert_eq!(status.code(), Some(0), "{}", self.process.logs());
-        assert!(told.elapsed() < SOON, "it took {:?}", told.elapsed());
+        assert!(
+            signalled.elapsed() < SOON,
+            "it took {:?}",
+            signalled.elapsed()
+        );
     }
 }
 
-/// The text of a gateway that is expected not to start.
+/// The log of a gateway that is expected not to start.
 async fn refusal(folder: &Path, variables: &[(&str, &str)]) -> Logs {
     let process = spawn(folder, variables);
     let code = process.wait_exit().await.code();
@@ -118,7 +122,7 @@ fn folder() -> TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_printed_lines_work_one_after_another() {
+async fn the_printed_curl_lines_work() {
     let folder = folder();
     let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
     gateway.process.wait_for_line("/api/v1/user/phone").await;
@@ -195,7 +199,7 @@ async fn users_and_sessions_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ctrl_c_and_sigterm_end_it_at_once_though_connections_are_open() {
+async fn ctrl_c_and_sigterm_stop_it_despite_open_connections() {
     for signal in [Signal::INT, Signal::TERM] {
         let folder = folder();
         let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
@@ -220,7 +224,7 @@ fn answered(address: &str) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_port_is_named_with_the_way_to_another() {
+async fn a_port_in_use_is_reported_with_a_remedy() {
     let folder = folder();
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -232,7 +236,7 @@ async fn a_taken_port_is_named_with_the_way_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_come_from_a_dotenv_file_too() {
+async fn settings_are_read_from_a_dotenv_file() {
     let folder = folder();
     fs::write(
         folder.path().join(".env"),
@@ -249,7 +253,7 @@ async fn settings_come_from_a_dotenv_file_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_environment_wins_over_the_dotenv_file() {
+async fn the_environment_overrides_the_dotenv_file() {
     let folder = folder();
     fs::write(folder.path().join(".env"), "PORT=1\nDATA_DIR=of-the-file\n").unwrap();
     let gateway = Running::start(
@@ -268,7 +272,7 @@ async fn the_environment_wins_over_the_dotenv_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dotenv_file_that_is_none_is_refused_and_not_quoted() {
+async fn an_invalid_dotenv_file_is_refused_without_quoting_it() {
     let folder = folder();
     fs::write(
         folder.path().join(".env"),
@@ -280,7 +284,7 @@ async fn a_dotenv_file_that_is_none_is_refused_and_not_quoted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_setting_that_makes_no_sense_is_named_and_not_quoted() {
+async fn an_invalid_setting_is_named_without_quoting_its_value() {
     let folder = folder();
     for name in [
         "PORT",
@@ -315,7 +319,7 @@ async fn with_a_redis_url_shared_state_is_in_redis() {
         .query_async(&mut redis.connection().await)
         .await
         .unwrap();
-    // Rate limits are there, too.
+    // Rate limits are stored there as well.
     keys.retain(|key| !key.contains("}:rl:"));
     keys.sort();
     let login = keys.remove(0);
@@ -330,7 +334,7 @@ async fn with_a_redis_url_shared_state_is_in_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_wechat_base_url_that_wechat_is_asked() {
+async fn with_a_wechat_base_url_that_server_is_called() {
     let folder = folder();
     let wechat = Simulator::new([(APP_ID.to_owned(), APP_SECRET.to_owned())]);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
@@ -362,7 +366,7 @@ async fn with_a_wechat_base_url_that_wechat_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_program_reaches_the_database_where_the_banner_says() {
+async fn the_banner_shows_the_databases_address() {
     let folder = folder();
     let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
     let tokens = Tokens::of(&gateway.api.login(&gateway.code("alice").await).await);
@@ -378,7 +382,7 @@ async fn another_program_reaches_the_database_where_the_banner_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn prometheus_reads_metrics_on_a_port_of_their_own() {
+async fn metrics_are_served_on_a_separate_port() {
     let folder = folder();
     let gateway = Running::start(folder.path(), &[ANY_PORT, ("METRICS_PORT", "0")]).await;
     let code = gateway.code("alice").await;
@@ -395,7 +399,7 @@ async fn prometheus_reads_metrics_on_a_port_of_their_own() {
         .send()
         .await
         .fails(404, "not_found");
-    // Not where everybody can ask.
+    // Not on the public port.
     gateway
         .api
         .request("GET", "/metrics")

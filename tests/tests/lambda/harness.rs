@@ -9,8 +9,8 @@ use e2e::{
     redis_server::RedisServer,
     runtime_api::FunctionUnderTest,
     settings::{APPS, OTHER_APP_ID, Settings, push_configs},
+    test_app::{CODE2SESSION, Tokens},
     wire_proxy::WireProxy,
-    world::{CODE2SESSION, Tokens},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -26,17 +26,17 @@ pub const FUNCTIONS: [&str; 6] = [
     "callback",
 ];
 
-/// A stage with nobody on it yet.
-pub struct Stage {
+/// Fresh Redis, DynamoDB and WeChat, and the settings that lead a function to them.
+pub struct LambdaHarness {
     pub redis: RedisServer,
     pub table: DynamoDb,
-    pub table_wire: WireProxy,
+    pub dynamodb_proxy: WireProxy,
     pub wechat: Simulator,
-    pub wechat_wire: WireProxy,
+    pub wechat_proxy: WireProxy,
     pub settings: Settings,
 }
 
-impl Stage {
+impl LambdaHarness {
     pub async fn start() -> Self {
         let (redis, table) = (RedisServer::start().await, DynamoDb::start().await);
         let wechat = Simulator::new(APPS.map(|(id, secret)| (id.to_owned(), secret.to_owned())));
@@ -44,20 +44,20 @@ impl Stage {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let wechat_port = listener.local_addr().unwrap().port();
         tokio::spawn(serve(listener, wechat.router()).into_future());
-        let (table_wire, wechat_wire) = (
+        let (dynamodb_proxy, wechat_proxy) = (
             WireProxy::http(table.port()).await,
             WireProxy::http(wechat_port).await,
         );
         let settings =
-            Settings::new(&table_wire.http_url(), &wechat_wire.http_url()).redis(&redis.url());
-        // Busy cores are no degradation.
+            Settings::new(&dynamodb_proxy.http_url(), &wechat_proxy.http_url()).redis(&redis.url());
+        // A slow test machine must not count as degraded.
         let settings = settings.with("REDIS_TIMEOUT_MS", "2000");
         Self {
             redis,
             table,
-            table_wire,
+            dynamodb_proxy,
             wechat,
-            wechat_wire,
+            wechat_proxy,
             settings,
         }
     }
@@ -78,7 +78,7 @@ impl Stage {
     }
 
     /// How often code2Session was called.
-    pub fn code_calls(&self) -> u64 {
+    pub fn code2session_calls(&self) -> u64 {
         self.wechat.calls(CODE2SESSION)
     }
 
@@ -120,10 +120,10 @@ impl Stage {
     }
 }
 
-/// The sample event of a push, its placeholders filled with what WeChat says now.
-pub fn push_sample(stage: &Stage, name: &str) -> Value {
+/// The sample event of a push, its placeholders filled from a message that WeChat signs now.
+pub fn push_sample(harness: &LambdaHarness, name: &str) -> Value {
     let app_id = name.starts_with("plain").then(|| OTHER_APP_ID.to_owned());
-    let push = stage.push(&PushOrder {
+    let push = harness.push(&PushOrder {
         app_id,
         ..debug_demo()
     });
@@ -155,7 +155,7 @@ pub fn debug_demo() -> PushOrder {
     }
 }
 
-/// Invokes the function for an answer with an envelope.
+/// Invokes the function and reads the answer as an envelope.
 pub async fn answer(function: &FunctionUnderTest, event: &Value) -> Answer {
     Answer::from_lambda(&function.invoke(event).await)
 }

@@ -1,4 +1,4 @@
-//! Secrets that are kept elsewhere, as a function's binary fetches them on Lambda.
+//! Secrets in Parameter Store and Secrets Manager, as a function's binary fetches them on Lambda.
 
 use std::time::Duration;
 
@@ -8,22 +8,25 @@ use e2e::{
     runtime_api::{FunctionUnderTest, Refusal},
     secrets_extension::{Fault, SecretsExtension},
     settings::Settings,
-    world::Tokens,
+    test_app::Tokens,
 };
 use futures_util::future::join;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use shared::crypto::{KeyKind, KeyPair};
 
-use crate::harness::{Stage, answer, info_event, login_event, refresh_event};
+use crate::harness::{LambdaHarness, answer, info_event, login_event, refresh_event};
 
 const PORT: &str = "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT";
 const KEPT: [&str; 4] = ["JWT_SECRETS", "DATA_KEYS", "WECHAT_SECRETS", "REDIS_URL"];
 
-/// A stage whose functions are told where all secrets are, and the extension that knows them.
-async fn kept_elsewhere() -> (Stage, SecretsExtension) {
-    let (mut stage, extension) = (Stage::start().await, SecretsExtension::start().await);
-    stage.settings = stage.settings.with(PORT, &extension.port.to_string());
+/// A harness whose secrets are references, and the extension that resolves them.
+async fn kept_elsewhere() -> (LambdaHarness, SecretsExtension) {
+    let (mut harness, extension) = (
+        LambdaHarness::start().await,
+        SecretsExtension::start().await,
+    );
+    harness.settings = harness.settings.with(PORT, &extension.port.to_string());
     for name in KEPT {
         let value = |settings: &Settings| {
             settings
@@ -34,8 +37,9 @@ async fn kept_elsewhere() -> (Stage, SecretsExtension) {
                 .1
                 .clone()
         };
-        let value = value(&stage.settings);
-        // Half of them here, half of them there; a file that was stored ends with a line feed.
+        let value = value(&harness.settings);
+        // Half of them are secrets, half are parameters; a value stored from a file ends with a
+        // line feed.
         let reference = if name.contains("SECRETS") {
             extension.put_secret(name, &format!("{value}\n"));
             format!("secretsmanager:{name}")
@@ -43,9 +47,9 @@ async fn kept_elsewhere() -> (Stage, SecretsExtension) {
             extension.put_parameter(&format!("/weapp/{name}"), &format!("{value}\n"));
             format!("ssm:/weapp/{name}")
         };
-        stage.settings = stage.settings.with(name, &reference);
+        harness.settings = harness.settings.with(name, &reference);
     }
-    (stage, extension)
+    (harness, extension)
 }
 
 fn start(name: &str, settings: &Settings) -> FunctionUnderTest {
@@ -66,19 +70,19 @@ async fn refusal(name: &str, settings: &Settings) -> (String, Refusal) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_secrets_are_fetched_at_once_before_the_first_event() {
-    let (stage, extension) = kept_elsewhere().await;
+    let (harness, extension) = kept_elsewhere().await;
     extension.set_fault(Fault::Slow(Duration::from_millis(500)));
-    let login = stage.function("login");
+    let login = harness.function("login");
     login.time_to_first_next().await;
     assert_eq!(
         (extension.calls().total, extension.calls().at_once),
         (KEPT.len(), KEPT.len())
     );
-    let tokens = stage.log_in(&login, "alice").await;
-    answer(&stage.function("user-info"), &info_event(&tokens))
+    let tokens = harness.log_in(&login, "alice").await;
+    answer(&harness.function("user-info"), &info_event(&tokens))
         .await
         .ok(200);
-    answer(&stage.function("token"), &refresh_event(&tokens.refresh))
+    answer(&harness.function("token"), &refresh_event(&tokens.refresh))
         .await
         .ok(200);
     login.logs().assert_without_secrets(Settings::secrets());
@@ -90,15 +94,15 @@ async fn all_secrets_are_fetched_at_once_before_the_first_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_extension_that_is_ready_only_after_the_first_event_delays_that_one() {
-    let (stage, extension) = kept_elsewhere().await;
+async fn an_extension_that_becomes_ready_late_delays_the_first_event() {
+    let (harness, extension) = kept_elsewhere().await;
     extension.set_fault(Fault::NotReady);
-    let login = stage.function("login");
-    // The function asks for its first event nevertheless.
+    let login = harness.function("login");
+    // The function still asks for its first event.
     login.time_to_first_next().await;
     let asked = extension.calls().total;
     assert!(asked >= KEPT.len());
-    let event = login_event(&stage.code("alice"));
+    let event = login_event(&harness.code("alice"));
     let ready = async {
         extension.asked_again(asked).await;
         extension.set_fault(Fault::None);
@@ -106,26 +110,26 @@ async fn an_extension_that_is_ready_only_after_the_first_event_delays_that_one()
     let (first, ()) = join(answer(&login, &event), ready).await;
     let tokens = Tokens::of(&first);
     let asked = extension.calls().total;
-    answer(&login, &login_event(&stage.code("bob")))
+    answer(&login, &login_event(&harness.code("bob")))
         .await
         .ok(200);
     assert_eq!(extension.calls().total, asked, "they are fetched once");
-    answer(&stage.function("user-info"), &info_event(&tokens))
+    answer(&harness.function("user-info"), &info_event(&tokens))
         .await
         .ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_an_extension_requests_are_told_so_and_recover_when_there_is_one() {
-    let (stage, known) = kept_elsewhere().await;
+async fn requests_fail_until_the_extension_is_available() {
+    let (harness, known) = kept_elsewhere().await;
     let port = e2e::free_port();
-    let settings = stage.settings.clone().with(PORT, &port.to_string());
+    let settings = harness.settings.clone().with(PORT, &port.to_string());
     let login = start("login", &settings);
-    let event = login_event(&stage.code("alice"));
+    let event = login_event(&harness.code("alice"));
     let refused = answer(&login, &event).await;
     refused.fails(503, "unavailable");
     assert!(refused.header("retry-after").is_some() && refused.header("x-request-id").is_some());
-    // The answer can be here before the line is read.
+    // The answer can arrive before the log line is read.
     let line: Value =
         serde_json::from_str(&login.process().wait_for_line("start refused").await).unwrap();
     let why = line["why"].as_str().unwrap();
@@ -141,9 +145,9 @@ async fn without_an_extension_requests_are_told_so_and_recover_when_there_is_one
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_there_refuses_the_start_by_name() {
-    let (stage, extension) = kept_elsewhere().await;
-    let settings = stage.settings.with(
+async fn a_missing_secret_refuses_the_start_by_name() {
+    let (harness, extension) = kept_elsewhere().await;
+    let settings = harness.settings.with(
         "JWT_SECRETS",
         "secretsmanager:JWT_SECRETS, ssm:/weapp/no-such-name",
     );
@@ -159,12 +163,12 @@ async fn what_is_not_there_refuses_the_start_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_fails_is_asked_three_times() {
-    let (stage, extension) = kept_elsewhere().await;
+async fn a_failing_secret_service_is_tried_three_times() {
+    let (harness, extension) = kept_elsewhere().await;
     extension.set_fault(Fault::Status(500));
     let (why, _) = refusal(
         "user-info",
-        &stage
+        &harness
             .settings
             .without("DATA_KEYS")
             .without("WECHAT_SECRETS"),
@@ -180,10 +184,10 @@ async fn a_service_that_fails_is_asked_three_times() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_hangs_refuses_the_start_in_time() {
-    let (stage, extension) = kept_elsewhere().await;
+async fn a_hanging_secret_service_refuses_the_start_in_time() {
+    let (harness, extension) = kept_elsewhere().await;
     extension.set_fault(Fault::Slow(Duration::from_mins(1)));
-    let function = start("user-info", &stage.settings);
+    let function = start("user-info", &harness.settings);
     let started = function.started();
     let refusal = function.wait_exit().await;
     assert!(
@@ -198,22 +202,22 @@ async fn a_service_that_hangs_refuses_the_start_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_was_fetched_is_checked_like_any_other() {
-    let (stage, extension) = kept_elsewhere().await;
+async fn a_fetched_value_is_validated() {
+    let (harness, extension) = kept_elsewhere().await;
     for useless in [
         "hunter2",
         "ssm:/weapp/another-reference-of-at-least-32-bytes",
     ] {
         extension.put_secret("JWT_SECRETS", useless);
-        let (why, refusal) = refusal("login", &stage.settings).await;
+        let (why, refusal) = refusal("login", &harness.settings).await;
         assert!(why.starts_with("JWT_SECRETS: "), "{why}");
         assert!(!refusal.logs.contain(useless), "{}", refusal.logs);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_that_only_verifies_needs_public_keys_alone() {
-    let (stage, extension) = kept_elsewhere().await;
+async fn a_function_that_only_verifies_needs_only_public_keys() {
+    let (harness, extension) = kept_elsewhere().await;
     let pair = KeyPair::generate(KeyKind::P256).unwrap();
     extension.put_parameter(
         "/weapp/private",
@@ -222,14 +226,14 @@ async fn a_function_that_only_verifies_needs_public_keys_alone() {
     extension.put_parameter("/weapp/public", &format!("k1:{}", pair.public));
     let login = start(
         "login",
-        &stage
+        &harness
             .settings
             .clone()
             .with("JWT_KEYS", "ssm:/weapp/private"),
     );
-    let tokens = stage.log_in(&login, "alice").await;
+    let tokens = harness.log_in(&login, "alice").await;
     assert_eq!(tokens.header()["alg"], "ES256");
-    let verifying = stage
+    let verifying = harness
         .settings
         .clone()
         .with("JWT_KEYS", "ssm:/weapp/public")
@@ -237,30 +241,30 @@ async fn a_function_that_only_verifies_needs_public_keys_alone() {
     let verifying = verifying.without("DATA_KEYS").without("WECHAT_SECRETS");
     let user_info = start("user-info", &verifying);
     answer(&user_info, &info_event(&tokens)).await.ok(200);
-    // HS256 is not known there.
-    let old = stage.log_in(&stage.function("login"), "alice").await;
+    // That instance has no HS256 key.
+    let old = harness.log_in(&harness.function("login"), "alice").await;
     answer(&user_info, &info_event(&old))
         .await
         .fails(401, "token_invalid");
-    // A function that makes tokens is not content with that.
+    // A function that issues tokens needs a signing key.
     let (why, _) = refusal("token", &verifying).await;
     assert!(why.starts_with("JWT_SECRETS: is not set"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_instance_learns_a_new_key_with_its_first_token_and_then_asks_no_more() {
-    let (stage, extension) = kept_elsewhere().await;
+async fn a_running_instance_fetches_a_new_key_once() {
+    let (harness, extension) = kept_elsewhere().await;
     let [old, new] = ["old", "new"].map(|name| {
         let pair = KeyPair::generate(KeyKind::Ed25519).unwrap();
         format!("{name}:{}", pair.private.expose_secret())
     });
     extension.put_parameter("/weapp/keys", &old);
-    let settings = stage.settings.clone().with("JWT_KEYS", "ssm:/weapp/keys");
+    let settings = harness.settings.clone().with("JWT_KEYS", "ssm:/weapp/keys");
     let user_info = start("user-info", &settings);
-    let before = stage.log_in(&start("login", &settings), "alice").await;
+    let before = harness.log_in(&start("login", &settings), "alice").await;
     answer(&user_info, &info_event(&before)).await.ok(200);
     extension.put_parameter("/weapp/keys", &format!("{new},{old}"));
-    let after = stage.log_in(&start("login", &settings), "alice").await;
+    let after = harness.log_in(&start("login", &settings), "alice").await;
     assert_eq!(after.header()["kid"], "new");
     answer(&user_info, &info_event(&after)).await.ok(200);
     answer(&user_info, &info_event(&before)).await.ok(200);
@@ -280,10 +284,10 @@ async fn a_running_instance_learns_a_new_key_with_its_first_token_and_then_asks_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_without_references_asks_nobody() {
+async fn a_function_without_references_does_not_call_the_extension() {
     let extension = SecretsExtension::start().await;
-    let stage = Stage::start().await;
-    let settings = stage
+    let harness = LambdaHarness::start().await;
+    let settings = harness
         .settings
         .clone()
         .with(PORT, &extension.port.to_string());
@@ -291,6 +295,6 @@ async fn a_function_without_references_asks_nobody() {
     answer(&health, &load("health", "health", &[]))
         .await
         .ok(200);
-    stage.log_in(&start("login", &settings), "alice").await;
+    harness.log_in(&start("login", &settings), "alice").await;
     assert_eq!(extension.calls().total, 0);
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use e2e::settings::{APP_ID, Settings};
 
-use crate::harness::{Stage, answer, info_event, log_line, login_event, push_sample, with_id};
+use crate::harness::{
+    LambdaHarness, answer, info_event, log_line, login_event, push_sample, with_id,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_request_is_one_line_with_all_that_an_operator_asks_for() {
-    let stage = Stage::start().await;
-    let tokens = stage.log_in(&stage.function("login"), "alice").await;
-    let user_info = stage.function("user-info");
+async fn each_request_is_one_line_with_the_documented_fields() {
+    let harness = LambdaHarness::start().await;
+    let tokens = harness.log_in(&harness.function("login"), "alice").await;
+    let user_info = harness.function("user-info");
     answer(&user_info, &with_id(info_event(&tokens), "first"))
         .await
         .ok(200);
@@ -62,8 +64,8 @@ async fn each_request_is_one_line_with_all_that_an_operator_asks_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_first_request_is_a_cold_start() {
-    let stage = Stage::start().await;
-    let health = stage.function("health");
+    let harness = LambdaHarness::start().await;
+    let health = harness.function("health");
     let event = e2e::events::load("health", "health", &[]);
     for (id, cold) in [("first", true), ("second", false), ("third", false)] {
         answer(&health, &with_id(event.clone(), id)).await.ok(200);
@@ -73,11 +75,11 @@ async fn only_the_first_request_is_a_cold_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_is_logged_as_its_template() {
-    let stage = Stage::start().await;
-    let (event, tokens) = stage
-        .sample(&stage.function("login"), "token", "delete-session")
+    let harness = LambdaHarness::start().await;
+    let (event, tokens) = harness
+        .sample(&harness.function("login"), "token", "delete-session")
         .await;
-    let token = stage.function("token");
+    let token = harness.function("token");
     answer(&token, &with_id(event, "deletion")).await.ok(200);
     assert_eq!(
         log_line(&token, "deletion").await["route"],
@@ -92,8 +94,8 @@ async fn a_route_is_logged_as_its_template() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_is_logged_with_its_reason() {
-    let stage = Stage::start().await;
-    let login = stage.function("login");
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
     answer(
         &login,
         &with_id(login_event("no-code-of-wechats"), "refused"),
@@ -108,34 +110,37 @@ async fn a_failure_is_logged_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_secret_is_logged_at_any_level() {
-    let mut stage = Stage::start().await;
-    stage.settings = stage.settings.with("LOG_LEVEL", "trace");
-    let code = stage.code("alice");
-    let login = stage.function("login");
-    let tokens = e2e::world::Tokens::of(&answer(&login, &login_event(&code)).await);
+async fn no_secret_is_logged_at_trace_level() {
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("LOG_LEVEL", "trace");
+    let code = harness.code("alice");
+    let login = harness.function("login");
+    let tokens = e2e::test_app::Tokens::of(&answer(&login, &login_event(&code)).await);
     answer(&login, &login_event("a-code-of-nobody"))
         .await
         .fails(400, "code_invalid");
-    let [token, user_info] = ["token", "user-info"].map(|name| stage.function(name));
+    let [token, user_info] = ["token", "user-info"].map(|name| harness.function(name));
     answer(&user_info, &info_event(&tokens)).await.ok(200);
     answer(&token, &crate::harness::refresh_event(&tokens.refresh))
         .await
         .ok(200);
-    stage.wechat_wire.set(e2e::wire_proxy::Fault::Refuse).await;
-    stage.wechat_wire.cut_and_wait().await;
-    answer(&login, &with_id(login_event(&stage.code("bob")), "last"))
+    harness
+        .wechat_proxy
+        .set(e2e::wire_proxy::Fault::Refuse)
+        .await;
+    harness.wechat_proxy.cut_and_wait().await;
+    answer(&login, &with_id(login_event(&harness.code("bob")), "last"))
         .await
         .fails(503, "unavailable");
     log_line(&login, "last").await;
-    let callback = stage.function("callback");
+    let callback = harness.function("callback");
     for name in ["plain-json", "secure-json", "secure-xml"] {
         assert_eq!(
-            callback.invoke(&push_sample(&stage, name)).await["body"],
+            callback.invoke(&push_sample(&harness, name)).await["body"],
             "success"
         );
     }
-    let open_id = stage.wechat.open_id("alice", None).unwrap();
+    let open_id = harness.wechat.open_id("alice", None).unwrap();
     let own = [
         ("the code", code.as_str()),
         ("the openid", &open_id),

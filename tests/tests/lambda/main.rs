@@ -1,5 +1,5 @@
-//! The real binaries: each function over the Lambda Runtime API, as it is deployed, and the one
-//! that `make run` starts.
+//! The real binaries: each function over the Lambda Runtime API, as deployed, and the gateway of
+//! `make run`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod concurrency;
@@ -8,6 +8,7 @@ mod emulator;
 mod faults;
 mod gateway;
 mod harness;
+mod jose_clients;
 mod key_sources;
 mod log;
 mod metrics;

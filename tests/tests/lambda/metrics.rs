@@ -1,26 +1,25 @@
-//! What an instance counts and measures: lines that CloudWatch takes for metrics (its embedded
-//! metric format).
+//! An instance's metrics: log lines in CloudWatch's embedded metric format.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use std::collections::BTreeMap;
 
 use e2e::{
-    events::load, logs::Logs, runtime_api::FunctionUnderTest, settings::Settings,
-    wire_proxy::Fault, world::Tokens,
+    events::load, logs::Logs, runtime_api::FunctionUnderTest, settings::Settings, test_app::Tokens,
+    wire_proxy::Fault,
 };
 use serde_json::Value;
 
-use crate::harness::{Stage, answer, info_event, log_line, login_event, with_id};
+use crate::harness::{LambdaHarness, answer, info_event, log_line, login_event, with_id};
 
-/// A metric's name with its dimensions, and what was told of it: a counter's number, a histogram's
-/// values.
-type Told = BTreeMap<(String, Vec<(String, String)>), Vec<f64>>;
+/// Recorded values by a metric's name and dimensions: a counter's increments, a histogram's
+/// samples.
+type Recorded = BTreeMap<(String, Vec<(String, String)>), Vec<f64>>;
 
 /// The metrics in a log. Fails at a line that claims to hold metrics and does not follow the
 /// specification.
-fn told(logs: &Logs, namespace: &str) -> Told {
-    let mut told = Told::new();
+fn recorded(logs: &Logs, namespace: &str) -> Recorded {
+    let mut recorded = Recorded::new();
     for line in logs
         .json()
         .into_iter()
@@ -52,29 +51,31 @@ fn told(logs: &Logs, namespace: &str) -> Told {
                 };
                 assert!(!values.is_empty() && values.len() <= 100, "{line}");
                 let unit = match name {
-                    // A state is counted in nothing.
+                    // A state has no unit.
                     "breaker_state" => None,
                     _ if name.ends_with("_latency") => Some("Seconds"),
                     _ => Some("Count"),
                 };
                 assert_eq!(definition["Unit"].as_str(), unit, "{line}");
                 let values = values.iter().map(|value| value.as_f64().unwrap());
-                told.entry((name.to_owned(), dimensions.clone()))
+                recorded
+                    .entry((name.to_owned(), dimensions.clone()))
                     .or_default()
                     .extend(values);
             }
         }
     }
-    told
+    recorded
 }
 
-/// What was told of one metric.
+/// The recorded values of one metric.
 #[track_caller]
-fn of<'a>(told: &'a Told, name: &str, dimensions: &[(&str, &str)]) -> &'a [f64] {
+fn of<'a>(recorded: &'a Recorded, name: &str, dimensions: &[(&str, &str)]) -> &'a [f64] {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let key = (name.to_owned(), dimensions.iter().map(owned).collect());
-    told.get(&key)
-        .unwrap_or_else(|| panic!("no {key:?} in {told:#?}"))
+    recorded
+        .get(&key)
+        .unwrap_or_else(|| panic!("no {key:?} in {recorded:#?}"))
 }
 
 /// Everything that an instance wrote up to its answer to one more request.
@@ -87,34 +88,34 @@ async fn settled(function: &FunctionUnderTest) -> Logs {
 const INFO: (&str, &str) = ("route", "/api/v1/user/info");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invocation_tells_what_it_did_before_it_is_answered() {
-    let stage = Stage::start().await;
-    let tokens = stage.log_in(&stage.function("login"), "alice").await;
-    let user_info = stage.function("user-info");
+async fn an_invocation_writes_its_metrics_before_it_is_answered() {
+    let harness = LambdaHarness::start().await;
+    let tokens = harness.log_in(&harness.function("login"), "alice").await;
+    let user_info = harness.function("user-info");
     for id in ["first", "second"] {
         answer(&user_info, &with_id(info_event(&tokens), id))
             .await
             .ok(200);
     }
     let logs = settled(&user_info).await;
-    let told = told(&logs, "weapp-serverless");
-    assert_eq!(of(&told, "cold_starts", &[INFO]), [1.0]);
+    let recorded = recorded(&logs, "weapp-serverless");
+    assert_eq!(of(&recorded, "cold_starts", &[INFO]), [1.0]);
     assert_eq!(
         of(
-            &told,
+            &recorded,
             "requests",
             &[INFO, ("method", "GET"), ("status", "200")]
         ),
         [1.0, 1.0]
     );
-    let latencies = of(&told, "request_latency", &[INFO]);
+    let latencies = of(&recorded, "request_latency", &[INFO]);
     assert!(
         latencies.len() == 2 && latencies.iter().all(|latency| (0.0..5.0).contains(latency)),
         "{latencies:?}"
     );
-    assert!(of(&told, "upstream_latency", &[("upstream", "redis")]).len() >= 2);
-    // Nothing contradicts itself in the second one, so it is one line; it stands behind that of its
-    // log.
+    assert!(of(&recorded, "upstream_latency", &[("upstream", "redis")]).len() >= 2);
+    // No metric of the second request needs a second value, so it is one line, after the request's
+    // log line.
     let logged = |id: &str| {
         logs.lines()
             .iter()
@@ -129,30 +130,30 @@ async fn an_invocation_tells_what_it_did_before_it_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trouble_is_told_with_where_it_came_from() {
-    let mut stage = Stage::start().await;
-    stage.settings = stage.settings.with("METRICS_NAMESPACE", "my/stack");
-    let login = stage.function("login");
-    let code = stage.code("alice");
+async fn failures_are_counted_by_upstream_and_errcode() {
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("METRICS_NAMESPACE", "my/stack");
+    let login = harness.function("login");
+    let code = harness.code("alice");
     let tokens = Tokens::of(&answer(&login, &login_event(&code)).await);
     answer(&login, &login_event("a-code-of-nobody"))
         .await
         .fails(400, "code_invalid");
-    stage.redis.kill();
-    answer(&login, &login_event(&stage.code("alice")))
+    harness.redis.kill();
+    answer(&login, &login_event(&harness.code("alice")))
         .await
         .ok(200);
-    stage.wechat_wire.set(Fault::Refuse).await;
-    stage.wechat_wire.cut_and_wait().await;
-    answer(&login, &login_event(&stage.code("bob")))
+    harness.wechat_proxy.set(Fault::Refuse).await;
+    harness.wechat_proxy.cut_and_wait().await;
+    answer(&login, &login_event(&harness.code("bob")))
         .await
         .fails(503, "unavailable");
     let logs = settled(&login).await;
-    let told = told(&logs, "my/stack");
+    let recorded = recorded(&logs, "my/stack");
     let route = ("route", "/api/v1/user/login");
     assert_eq!(
         of(
-            &told,
+            &recorded,
             "requests",
             &[route, ("method", "POST"), ("status", "400")]
         ),
@@ -160,7 +161,7 @@ async fn trouble_is_told_with_where_it_came_from() {
     );
     assert_eq!(
         of(
-            &told,
+            &recorded,
             "requests",
             &[route, ("method", "POST"), ("status", "503")]
         ),
@@ -168,25 +169,30 @@ async fn trouble_is_told_with_where_it_came_from() {
     );
     assert_eq!(
         of(
-            &told,
+            &recorded,
             "upstream_errors",
             &[("upstream", "wechat"), ("errcode", "40029")]
         ),
         [1.0]
     );
-    // A call that never left is tried once more.
+    // A call that was not sent is retried once.
     assert_eq!(
         of(
-            &told,
+            &recorded,
             "upstream_errors",
             &[("upstream", "wechat"), ("errcode", "connect")]
         ),
         [2.0]
     );
-    assert!(of(&told, "degraded_requests", &[route]).iter().sum::<f64>() >= 1.0);
-    assert!(of(&told, "upstream_latency", &[("upstream", "dynamodb")]).len() >= 2);
+    assert!(
+        of(&recorded, "degraded_requests", &[route])
+            .iter()
+            .sum::<f64>()
+            >= 1.0
+    );
+    assert!(of(&recorded, "upstream_latency", &[("upstream", "dynamodb")]).len() >= 2);
     logs.assert_all_json();
-    let open_id = stage.wechat.open_id("alice", None).unwrap();
+    let open_id = harness.wechat.open_id("alice", None).unwrap();
     let user_id = tokens.user_id();
     let own = [
         ("the code", code.as_str()),
@@ -205,9 +211,9 @@ async fn trouble_is_told_with_where_it_came_from() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_can_be_switched_off() {
-    let mut stage = Stage::start().await;
-    stage.settings = stage.settings.with("METRICS", "off");
-    let health = stage.function("health");
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("METRICS", "off");
+    let health = harness.function("health");
     answer(&health, &load("health", "health", &[]))
         .await
         .ok(200);

@@ -9,9 +9,9 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{FUNCTIONS, Stage, push_sample};
+use crate::harness::{FUNCTIONS, LambdaHarness, push_sample};
 
-/// What events/README.md says: function, file, status, reason.
+/// The table of events/README.md: function, file, status, reason.
 const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("health", "health", 200, None),
     ("health", "deep", 200, None),
@@ -58,7 +58,7 @@ const PUSHES: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn every_sample_event_is_known_here() {
+fn every_sample_event_is_tested() {
     let pushes = PUSHES.iter().map(|(name, _)| ("callback", *name));
     let known = EVENTS
         .iter()
@@ -83,10 +83,10 @@ fn every_sample_event_is_known_here() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
-    let stage = Stage::start().await;
-    let login = stage.function("login");
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
     for function_name in FUNCTIONS {
-        let function = stage.function(function_name);
+        let function = harness.function(function_name);
         for (_, name, status, reason) in EVENTS
             .iter()
             .filter(|(function, ..)| *function == function_name)
@@ -95,7 +95,7 @@ async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
                 // The one answer without an envelope has its own test.
                 continue;
             }
-            let (event, _) = stage.sample(&login, function_name, name).await;
+            let (event, _) = harness.sample(&login, function_name, name).await;
             let answer = Answer::from_lambda(&function.invoke(&event).await);
             assert_eq!(
                 (answer.status, answer.reason()),
@@ -113,11 +113,11 @@ async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_sample_push_gets_the_text_that_wechat_wants() {
-    let stage = Stage::start().await;
-    let callback = stage.function("callback");
+async fn every_sample_push_gets_the_expected_text() {
+    let harness = LambdaHarness::start().await;
+    let callback = harness.function("callback");
     for (name, body) in PUSHES {
-        let event = push_sample(&stage, name);
+        let event = push_sample(&harness, name);
         let response = callback.invoke(&event).await;
         assert_eq!(
             (&response["statusCode"], &response["body"]),
@@ -138,15 +138,15 @@ async fn every_sample_push_gets_the_text_that_wechat_wants() {
 
 /// API Gateway encodes bodies whose type it does not take for text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_may_come_in_base64_and_under_any_type() {
+async fn a_push_in_base64_or_with_another_content_type_is_accepted() {
     use base64::{Engine, prelude::BASE64_STANDARD};
-    let stage = Stage::start().await;
-    let callback = stage.function("callback");
+    let harness = LambdaHarness::start().await;
+    let callback = harness.function("callback");
     for (name, content_type) in [
         ("secure-xml", "application/octet-stream"),
         ("secure-json", "text/plain"),
     ] {
-        let mut event = push_sample(&stage, name);
+        let mut event = push_sample(&harness, name);
         event["body"] = BASE64_STANDARD
             .encode(event["body"].as_str().unwrap())
             .into();
@@ -157,19 +157,21 @@ async fn a_push_may_come_in_base64_and_under_any_type() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_that_is_not_wechats_is_refused_in_the_envelope() {
-    let stage = Stage::start().await;
-    let mut event = push_sample(&stage, "secure-json");
+async fn a_forged_push_is_rejected_in_the_envelope() {
+    let harness = LambdaHarness::start().await;
+    let mut event = push_sample(&harness, "secure-json");
     event["body"] = r#"{"Encrypt":"AAAA"}"#.into();
-    Answer::from_lambda(&stage.function("callback").invoke(&event).await)
+    Answer::from_lambda(&harness.function("callback").invoke(&event).await)
         .fails(400, "decrypt_failed");
 }
 
-/// One function of the stage, and its answer to a sample event.
-async fn answer_to(function: &str, name: &str) -> (Value, e2e::world::Tokens) {
-    let stage = Stage::start().await;
-    let (event, tokens) = stage.sample(&stage.function("login"), function, name).await;
-    (stage.function(function).invoke(&event).await, tokens)
+/// One function of the harness, and its answer to a sample event.
+async fn answer_to(function: &str, name: &str) -> (Value, e2e::test_app::Tokens) {
+    let harness = LambdaHarness::start().await;
+    let (event, tokens) = harness
+        .sample(&harness.function("login"), function, name)
+        .await;
+    (harness.function(function).invoke(&event).await, tokens)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,13 +232,13 @@ async fn a_named_stage_is_not_part_of_the_route() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_is_in_the_answer() {
+async fn an_update_returns_the_changed_profile() {
     let (response, _) = answer_to("user-info", "update").await;
     assert_eq!(Answer::from_lambda(&response).ok(200)["nickname"], "小明");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_set_is_what_libraries_read() {
+async fn the_key_set_is_plain_jwks() {
     let (response, _) = answer_to("token", "jwks").await;
     let headers = json!({
         "content-type": "application/jwk-set+json",
@@ -244,7 +246,7 @@ async fn a_key_set_is_what_libraries_read() {
         "cache-control": "public, max-age=600",
         "x-request-id": "JKJaX01mPvHcEjw=",
     });
-    // HS256 alone: there is nothing to show.
+    // With HS256 alone there are no public keys.
     let shape = json!({
         "statusCode": 200, "headers": headers, "multiValueHeaders": {}, "cookies": [], "isBase64Encoded": false,
         "body": r#"{"keys":[]}"#,
@@ -253,7 +255,7 @@ async fn a_key_set_is_what_libraries_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_encrypted_is_in_the_answer() {
+async fn decrypted_data_is_returned() {
     let (profile, _) = answer_to("user-data", "decrypt").await;
     assert_eq!(
         Answer::from_lambda(&profile).ok(200)["nickName"],
@@ -271,7 +273,7 @@ async fn what_was_encrypted_is_in_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_speaks_the_language_of_its_reader() {
+async fn a_failures_message_follows_accept_language() {
     let (english, _) = answer_to("health", "not-found").await;
     assert_eq!(Answer::from_lambda(&english).message(), "Not found");
     let (chinese, _) = answer_to("login", "base64-body").await;
@@ -299,7 +301,7 @@ async fn a_deep_health_check_names_each_part() {
 }
 
 #[test]
-fn a_sample_base64_body_is_what_it_says() {
+fn the_sample_base64_body_matches_its_headers() {
     use base64::{Engine, prelude::BASE64_STANDARD};
     let event = load("login", "base64-body", &[]);
     let body = BASE64_STANDARD

@@ -1,4 +1,4 @@
-//! Sealed bodies, as API Gateway hands them over and takes them.
+//! Sealed bodies through API Gateway.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use e2e::{
@@ -6,12 +6,12 @@ use e2e::{
     http::Answer,
     runtime_api::FunctionUnderTest,
     sealed::{Sealed, Sealer},
-    world::Tokens,
+    test_app::Tokens,
 };
 use serde_json::{Value, json};
 use shared::{clock::Clock, crypto::jwe::Form};
 
-use crate::harness::Stage;
+use crate::harness::LambdaHarness;
 
 const LOGIN: (&str, &str) = ("POST", "/api/v1/user/login");
 
@@ -58,10 +58,10 @@ fn headers(response: &Value) -> reqwest::header::HeaderMap {
 }
 
 #[tokio::test]
-async fn a_login_is_sealed_on_both_ways_through_api_gateway() {
-    let stage = Stage::start().await;
-    let login = stage.function("login");
-    let mut client = Sealer::of_the_kit();
+async fn a_sealed_login_passes_api_gateway_in_both_directions() {
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
+    let mut client = Sealer::with_kit_key();
     for (form, encoded) in [
         (Form::Compact, true),
         (Form::Compact, false),
@@ -70,17 +70,17 @@ async fn a_login_is_sealed_on_both_ways_through_api_gateway() {
         client.form = form;
         let sealed = client.seal(
             &client.header(now(), LOGIN.0, LOGIN.1),
-            &json!({"code": stage.code("alice")}),
+            &json!({"code": harness.code("alice")}),
         );
         Tokens::of(&invoke(&login, &client, &sealed, encoded).await);
     }
 }
 
 #[tokio::test]
-async fn a_named_stage_may_be_part_of_what_was_sealed_for() {
-    let stage = Stage::start().await;
-    let login = stage.function("login");
-    let client = Sealer::of_the_kit();
+async fn a_sealed_path_may_include_the_named_stage() {
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
+    let client = Sealer::with_kit_key();
     for (htu, status) in [
         ("/prod/api/v1/user/login", 200),
         ("/api/v1/user/login", 200),
@@ -88,7 +88,7 @@ async fn a_named_stage_may_be_part_of_what_was_sealed_for() {
     ] {
         let sealed = client.seal(
             &client.header(now(), "POST", htu),
-            &json!({"code": stage.code("alice")}),
+            &json!({"code": harness.code("alice")}),
         );
         let mut event = HttpApi::new("POST", "/prod/api/v1/user/login")
             .header("content-type", "application/jose")

@@ -1,4 +1,4 @@
-//! What a function needs to start, and how it refuses.
+//! The settings that a function needs to start, and how it refuses invalid ones.
 
 use e2e::{
     binaries,
@@ -39,7 +39,7 @@ fn names_in(why: &str) -> Vec<&str> {
     let names = why
         .split("; ")
         .filter_map(|problem| Some(problem.split_once(": ")?.0));
-    // A semicolon can also be part of what is told.
+    // A semicolon can also be part of a problem's text.
     names
         .filter(|name| {
             name.bytes()
@@ -56,7 +56,7 @@ fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn all_that_is_missing_is_told_at_once() {
+async fn all_missing_settings_are_reported_together() {
     for function in ["login", "user-data"] {
         let (_, why) = refusal(function, &[]).await;
         let mut names = names_in(&why);
@@ -75,7 +75,7 @@ async fn all_that_is_missing_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_function_asks_only_for_what_it_uses() {
+async fn a_function_requires_only_the_settings_it_uses() {
     for function in ["token", "user-info"] {
         let (_, why) = refusal(function, &[]).await;
         let mut names = names_in(&why);
@@ -84,9 +84,9 @@ async fn a_function_asks_only_for_what_it_uses() {
     }
 }
 
-/// The callback ends sessions and makes none.
+/// The callback ends sessions and never issues tokens.
 #[tokio::test]
-async fn the_callback_needs_no_secret_of_ours() {
+async fn the_callback_needs_no_signing_or_data_key() {
     let nothing: [(&str, &str); 0] = [];
     let callback = FunctionUnderTest::spawn(binaries::path("callback"), &nothing);
     let event = HttpApi::new("POST", "/api/v1/wechat/callback").event();
@@ -97,7 +97,7 @@ async fn the_callback_needs_no_secret_of_ours() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_told_at_once_and_no_value_with_it() {
+async fn all_invalid_settings_are_reported_together_without_values() {
     let wrong = [
         (
             "JWT_SECRETS",
@@ -134,7 +134,7 @@ async fn all_that_is_wrong_is_told_at_once_and_no_value_with_it() {
 }
 
 #[tokio::test]
-async fn the_secrets_of_local_development_are_refused() {
+async fn local_development_secrets_are_refused() {
     let settings = Settings::new(NOWHERE, NOWHERE)
         .with("JWT_SECRETS", LOCAL_JWT_SECRET)
         .with("DATA_KEYS", LOCAL_DATA_KEYS);
@@ -147,7 +147,7 @@ async fn the_secrets_of_local_development_are_refused() {
 }
 
 #[tokio::test]
-async fn a_log_level_that_is_none_is_refused() {
+async fn an_invalid_log_level_is_refused() {
     for function in FUNCTIONS {
         let settings = Settings::new(NOWHERE, NOWHERE).with("LOG_LEVEL", "loud");
         let (_, why) = refusal(function, settings.variables()).await;
@@ -156,7 +156,7 @@ async fn a_log_level_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_seen_when_logging_is_off() {
+async fn a_refused_start_is_logged_when_logging_is_off() {
     let (_, why) = refusal("token", &owned(&[("LOG_LEVEL", "off")])).await;
     assert!(why.contains("JWT_SECRETS"), "{why}");
 }
@@ -171,7 +171,7 @@ async fn health_needs_no_secret() {
 }
 
 #[tokio::test]
-async fn an_event_that_makes_no_sense_is_no_end() {
+async fn a_malformed_event_does_not_stop_the_instance() {
     let nothing: [(&str, &str); 0] = [];
     let health = FunctionUnderTest::spawn(binaries::path("health"), &nothing);
     let mut not_base64: Value = load("health", "health", &[]);

@@ -15,7 +15,7 @@ use shared::{
     },
 };
 
-use crate::twin::{Lua, Twin};
+use crate::comparison::{Comparison, Lua};
 
 const INSTANCES: usize = 12;
 
@@ -23,15 +23,15 @@ const INSTANCES: usize = 12;
 #[derive(Debug, Clone)]
 enum Event {
     Pass(Micros),
-    /// The time that the last reply said to wait, and this much more.
+    /// The wait that the last reply gave, plus this much.
     Wait(Micros),
-    /// An instance looks, acquires or reports.
+    /// An instance checks, acquires or reports.
     Call(usize, Call, [u32; 3], Began),
     /// The last step again: its reply was lost.
     Again,
     Force(Force),
     Garbage(Vec<u8>),
-    /// One number of what is stored becomes another, or something else.
+    /// Replaces one number of the stored value.
     Corrupt(usize, String),
 }
 
@@ -40,20 +40,20 @@ enum Call {
     Check,
     Acquire,
     Report,
-    /// Whoever got the probe last reports it.
+    /// The instance that got the probe last reports its outcome.
     Probed,
     /// With another instance's token.
     Impostor,
 }
 
-/// Which generation the calls began in.
+/// The generation in which the calls began.
 #[derive(Debug, Clone, Copy)]
 enum Began {
-    /// That of the last reply that anybody got.
+    /// The one of the last reply to any instance.
     Now,
-    /// That of the last reply that this instance got.
+    /// The one of the last reply to this instance.
     Known,
-    /// None that ever was.
+    /// One that never existed.
     Never,
 }
 
@@ -122,7 +122,7 @@ fn settings() -> impl Strategy<Value = BreakerSettings> {
     )
 }
 
-/// One of the instances: its view of the breaker, and what it knows.
+/// An instance: its breaker, probe token and last known generation.
 struct Instance {
     breaker: Breaker,
     token: ProbeToken,
@@ -143,10 +143,10 @@ fn fleet(settings: &BreakerSettings, random: &Random) -> Vec<Instance> {
 }
 
 struct Play<'a> {
-    twin: &'a mut Twin,
+    comparison: &'a mut Comparison,
     fleet: Vec<Instance>,
     random: Random,
-    /// Who got the probe last.
+    /// The instance that got the probe last.
     prober: usize,
     last: Option<BreakerStep>,
     reply: Option<BreakerReply>,
@@ -156,8 +156,8 @@ struct Play<'a> {
 impl Play<'_> {
     fn event(&mut self, event: Event) {
         match event {
-            Event::Pass(time) => self.twin.pass(time),
-            Event::Wait(more) => self.twin.pass(self.wait() + more),
+            Event::Pass(time) => self.comparison.pass(time),
+            Event::Wait(more) => self.comparison.pass(self.wait() + more),
             Event::Call(who, call, calls, began) => self.call(who, call, calls, began),
             Event::Again => {
                 if let Some(step) = self.last.clone() {
@@ -165,7 +165,7 @@ impl Play<'_> {
                 }
             }
             Event::Force(force) => self.step(self.fleet[0].breaker.force(force)),
-            Event::Garbage(value) => self.twin.put(&self.key(), value),
+            Event::Garbage(value) => self.comparison.put(&self.key(), value),
             Event::Corrupt(at, number) => self.corrupt(at, &number),
         }
     }
@@ -228,7 +228,7 @@ impl Play<'_> {
     }
 
     fn step(&mut self, step: BreakerStep) {
-        let numbers = self.twin.step(&step);
+        let numbers = self.comparison.step(&step);
         let reply = BreakerReply::read(&numbers).unwrap();
         let mut seen = self.seen.borrow_mut();
         *seen.entry(format!("status {}", numbers[0])).or_default() += 1;
@@ -240,7 +240,7 @@ impl Play<'_> {
     fn corrupt(&mut self, at: usize, number: &str) {
         let key = self.key();
         let Some(text) = self
-            .twin
+            .comparison
             .value(&key)
             .and_then(|value| str::from_utf8(value).ok())
         else {
@@ -254,20 +254,20 @@ impl Play<'_> {
             words.push(number);
         }
         let text = words.join(" ").into_bytes();
-        self.twin.put(&key, text);
+        self.comparison.put(&key, text);
     }
 }
 
 #[test]
-fn the_breaker_is_the_same_in_rust_and_in_lua() {
+fn the_breaker_agrees_in_rust_and_lua() {
     let lua = Lua::load(LUA);
     let seen = RefCell::default();
     let histories = (settings(), any::<u64>(), vec(event(), 1..150));
-    lua.compare(&histories, |twin, (settings, seed, events)| {
+    lua.compare(&histories, |comparison, (settings, seed, events)| {
         let random = Random::seeded(seed);
         let fleet = fleet(&settings, &random);
         let mut play = Play {
-            twin,
+            comparison,
             fleet,
             random,
             prober: 0,
@@ -287,13 +287,13 @@ fn the_breaker_is_the_same_in_rust_and_in_lua() {
     {
         assert!(
             seen.get(&what).is_some_and(|count| *count > 40),
-            "{what} was seen too seldom: {seen:?}"
+            "{what} was seen too rarely: {seen:?}"
         );
     }
 }
 
-/// A closed breaker's text, and that of one whose probe `token` has the lease; `failing` at the end
-/// of either.
+/// The stored texts of a closed breaker and of one whose probe is leased to `token`, each followed
+/// by `failing`.
 fn texts(now: Micros, token: i64, failing: &str) -> [String; 2] {
     let (second, ago, soon) = (now / 1_000_000, now - 1, now + 1);
     let counts = " 5 2 1".repeat(10);
@@ -303,7 +303,7 @@ fn texts(now: Micros, token: i64, failing: &str) -> [String; 2] {
     ]
 }
 
-/// The text, with one word after the other at its limits and beyond, and with more behind it.
+/// Variants of the text: each word in turn at and beyond its limits, and with trailing text.
 fn edges(text: &str) -> Vec<String> {
     let words: Vec<&str> = text.split(' ').collect();
     let limits = [
@@ -335,7 +335,7 @@ fn edges(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_edges_of_what_can_be_stored_are_the_same() {
+fn the_limits_of_stored_values_agree() {
     let random = Random::seeded(1);
     let fleet = fleet(
         &BreakerSettings {
@@ -360,15 +360,15 @@ fn the_edges_of_what_can_be_stored_are_the_same() {
     ];
     let token = steps[3].arguments()[7];
     Lua::load(LUA)
-        .compare_one(|twin| {
-            let second = twin.now / 1_000_000;
+        .compare_one(|comparison| {
+            let second = comparison.now / 1_000_000;
             for failing in [1, 7, 8] {
                 let failing: Vec<_> = (0..failing).map(|one| format!(" {one} {second}")).collect();
-                let texts = texts(twin.now, token, &failing.concat());
+                let texts = texts(comparison.now, token, &failing.concat());
                 for text in texts.iter().flat_map(|text| edges(text)) {
                     for step in &steps {
-                        twin.put(breaker.key(), text.clone().into_bytes());
-                        twin.step(step);
+                        comparison.put(breaker.key(), text.clone().into_bytes());
+                        comparison.step(step);
                     }
                 }
             }
@@ -377,7 +377,7 @@ fn the_edges_of_what_can_be_stored_are_the_same() {
 }
 
 #[tokio::test]
-async fn what_one_instance_sees_open_is_open_for_all() {
+async fn a_breaker_opened_by_some_instances_is_open_for_all() {
     let server = RedisServer::start().await;
     let redis = Kv::Redis(RedisStore::with_budget(&server.url().into(), PATIENCE));
     for kv in [redis, Kv::Memory(MemoryStore::new(Clock::System))] {
@@ -414,7 +414,7 @@ async fn what_one_instance_sees_open_is_open_for_all() {
 }
 
 #[test]
-fn the_step_says_which_key_it_needs() {
+fn the_step_names_its_key() {
     let random = Random::seeded(1);
     let [instance, ..] = &fleet(&BreakerSettings::default(), &random)[..] else {
         panic!()

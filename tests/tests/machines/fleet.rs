@@ -20,8 +20,8 @@ const CLIENTS: usize = 50;
 /// Requests of each client.
 const REQUESTS: usize = 50;
 const BURST: u32 = 100;
-/// The bucket that denies gets a unit back every 50 ms; the other one would never be full again
-/// within the test.
+/// The bucket that denies refills one unit every 50 ms; the other one does not fill up within the
+/// test.
 const NARROW: Micros = 50_000;
 const WIDE: Micros = 1_000_000;
 
@@ -43,7 +43,7 @@ fn charge() -> Charge {
     Charge::new(Identity::Address([203, 0, 113, 7].into()), costs.into())
 }
 
-/// A store that waits for its answer: with a lost one, nobody could know what was admitted.
+/// A store that waits for every answer, because a lost one would leave the admission unknown.
 fn store(url: &str) -> Kv {
     Kv::Redis(RedisStore::with_budget(&url.into(), Duration::from_mins(1)))
 }
@@ -63,7 +63,7 @@ async fn is_admitted(kv: &Kv, charge: &Charge, denials: &Denials) -> bool {
 #[tokio::test]
 #[allow(
     clippy::disallowed_methods,
-    reason = "these are no settings: the test tells its own child what to do"
+    reason = "these are not settings: the test passes them to its own child process"
 )]
 async fn one_process() {
     let (Ok(url), Ok(shift)) = (env::var("FLEET_REDIS"), env::var("FLEET_CLOCK_SHIFT")) else {
@@ -72,7 +72,7 @@ async fn one_process() {
     let now = Timestamp::now() + SignedDuration::from_secs(shift.parse().unwrap());
     let (kv, charge) = (store(&url), charge());
     let clients = (0..CLIENTS).map(async |client| {
-        // Half of them ask the store each time; the others believe what they were told.
+        // Half of them ask the store each time; the others trust a cached denial.
         let mut denials = Denials::new(Clock::Manual(ManualClock::new(now)));
         let mut admitted = 0;
         for _ in 0..REQUESTS {
@@ -115,8 +115,8 @@ async fn full_at(connection: &mut MultiplexedConnection, key: &str) -> Micros {
         .unwrap()
 }
 
-/// Takes what is left now; how many that were, and the moments between which the next one was
-/// denied.
+/// Takes what is left now. Returns the number admitted, and the moments before and after the next
+/// one was denied.
 async fn drain(
     server: &RedisServer,
     connection: &mut MultiplexedConnection,
@@ -133,28 +133,28 @@ async fn drain(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fleet_admits_exactly_the_burst_and_what_came_back() {
+async fn a_fleet_admits_exactly_the_burst_and_the_refill() {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let begin = time(&mut connection).await;
     let processes: Vec<_> = (0..PROCESSES)
         .map(|number| process(&server, number))
         .collect();
-    let told = join_all(
+    let lines = join_all(
         processes
             .iter()
             .map(|process| process.wait_for_line("admitted ")),
     )
     .await;
-    let counts = told
+    let counts = lines
         .iter()
         .map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap());
     let fleet: i64 = counts.sum();
     let (rest, before, after) = drain(&server, &mut connection).await;
     let admitted = fleet + rest;
 
-    // No denial has cost anything: each bucket has paid for the admissions and nothing else, from
-    // the same moment on.
+    // No denial was charged: each bucket paid for exactly the admissions, starting at the same
+    // moment.
     let charge = charge();
     let [narrow, wide] = charge.keys() else {
         panic!()

@@ -1,6 +1,6 @@
-//! The state machines that instances share exist twice: in Lua, for Redis, and in Rust, for this
-//! process's memory. Here they are shown to be one: random histories drive both, and every reply
-//! and everything stored is the same.
+//! The Lua and Rust implementations agree. The state machines that instances share exist twice: in
+//! Lua, for Redis, and in Rust, for process memory. Random histories drive both, and every reply
+//! and every stored value must be the same.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +8,6 @@
 )]
 
 mod breaker;
+mod comparison;
 mod fleet;
 mod rate_limit;
-mod twin;

@@ -8,7 +8,7 @@ use shared::{
     resilience::rate_limit::{Charge, Identity, LUA, Mode, Policy},
 };
 
-use crate::twin::{Lua, Twin};
+use crate::comparison::{Comparison, Lua};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -16,10 +16,9 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 #[derive(Debug, Clone)]
 enum Event {
     Pass(Micros),
-    /// A request comes exactly when the last one was told to, or this much later.
+    /// A request exactly after the last one's `retry_after`, or this much later.
     Return(Micros),
-    /// A cost for each policy, if it is asked at all: a part of its burst in percent, and how it
-    /// is meant.
+    /// A cost for each policy, if charged at all: a percentage of its burst, and its mode.
     Ask(Vec<Option<(u32, Mode)>>),
     /// The same again: the first answer was lost.
     AskAgain,
@@ -87,24 +86,24 @@ fn charge(policies: &[Policy], asked: &[Option<(u32, Mode)>]) -> Charge {
 struct Seen {
     admitted: Cell<u32>,
     denied: Cell<u32>,
-    told_only: Cell<u32>,
+    shadowed: Cell<u32>,
 }
 
-fn play(twin: &mut Twin, policies: &[Policy], events: Vec<Event>, seen: &Seen) {
+fn play(comparison: &mut Comparison, policies: &[Policy], events: Vec<Event>, seen: &Seen) {
     let mut last = charge(policies, &[]);
     let mut retry_after = 0;
     for event in events {
         match event {
-            Event::Pass(time) => twin.pass(time),
-            Event::Return(later) => twin.pass(retry_after + later),
+            Event::Pass(time) => comparison.pass(time),
+            Event::Return(later) => comparison.pass(retry_after + later),
             Event::Garbage(at, value) => {
-                twin.put(&format!("{{ip:203.0.113.7}}:rl:{}", NAMES[at]), value)
+                comparison.put(&format!("{{ip:203.0.113.7}}:rl:{}", NAMES[at]), value);
             }
             Event::Ask(_) | Event::AskAgain => {
                 if let Event::Ask(asked) = event {
                     last = charge(policies, &asked);
                 }
-                let decision = last.decision(&twin.step(&last)).unwrap();
+                let decision = last.decision(&comparison.step(&last)).unwrap();
                 retry_after = i64::try_from(decision.retry_after().as_micros()).unwrap();
                 let outcome = if decision.is_admitted() {
                     &seen.admitted
@@ -112,7 +111,7 @@ fn play(twin: &mut Twin, policies: &[Policy], events: Vec<Event>, seen: &Seen) {
                     &seen.denied
                 };
                 outcome.update(|count| count + 1);
-                seen.told_only
+                seen.shadowed
                     .update(|count| count + u32::from(decision.shadow_denials().next().is_some()));
             }
         }
@@ -120,14 +119,14 @@ fn play(twin: &mut Twin, policies: &[Policy], events: Vec<Event>, seen: &Seen) {
 }
 
 #[test]
-fn the_rate_limiter_is_the_same_in_rust_and_in_lua() {
+fn the_rate_limiter_agrees_in_rust_and_lua() {
     let lua = Lua::load(LUA);
     let seen = Seen::default();
     let histories = (policies(), vec(event(), 1..80));
-    lua.compare(&histories, |twin, (policies, events)| {
-        play(twin, &policies, events, &seen)
+    lua.compare(&histories, |comparison, (policies, events)| {
+        play(comparison, &policies, events, &seen);
     });
-    for count in [seen.admitted, seen.denied, seen.told_only] {
-        assert!(count.get() > 300, "the histories went everywhere");
+    for count in [seen.admitted, seen.denied, seen.shadowed] {
+        assert!(count.get() > 300, "the histories cover every outcome");
     }
 }

@@ -1,10 +1,10 @@
-//! A fleet of instances in front of a WeChat that fails, and the circuit breaker that they share.
+//! A fleet of instances whose WeChat fails, and the circuit breaker that they share.
 
 use std::time::Duration;
 
 use e2e::{
+    test_app::{Api, SharedState, TestApp, capture},
     wire_proxy,
-    world::{Api, SharedState, World, capture},
 };
 use futures_util::future::join_all;
 use shared::config::Env;
@@ -12,47 +12,49 @@ use tokio::time::{Instant, sleep};
 use wechat_simulator::{Fault, Garbage};
 
 const FLEET: usize = 20;
-/// The configured total of failures: `BREAKER_MIN_CALLS`.
+/// The failures after which the breaker opens: `BREAKER_MIN_CALLS`.
 const ENOUGH: usize = 20;
 
-/// A Redis of their own, a short open time, and instances that have just started.
-async fn fleet(changes: &[(&str, &str)]) -> (World, Vec<Api>) {
-    let mut plan = World::with(SharedState::Redis).own_redis().proxied();
+/// Freshly started instances with a Redis of their own and a short open time.
+async fn fleet(changes: &[(&str, &str)]) -> (TestApp, Vec<Api>) {
+    let mut builder = TestApp::builder(SharedState::Redis).own_redis().proxied();
     let base = [
         ("BREAKER_OPEN_MS", "1000"),
         ("BREAKER_PROBE_MS", "1500"),
         ("WECHAT_TIMEOUT_MS", "1000"),
     ];
     for (name, value) in base.iter().chain(changes) {
-        plan = plan.set(name, value);
+        builder = builder.set(name, value);
     }
-    let world = plan.start().await;
-    let mut instances = vec![world.api.clone()];
+    let app = builder.start().await;
+    let mut instances = vec![app.api.clone()];
     for _ in 1..FLEET {
-        instances.push(world.another_instance().await);
+        instances.push(app.another_instance().await);
     }
-    (world, instances)
+    (app, instances)
 }
 
-/// One login after the other, each at the next instance, until the breaker refuses. How many
-/// reached WeChat.
-async fn until_it_opens(world: &World, instances: &[Api]) -> usize {
-    let before = world.code_calls();
+/// Sends logins to one instance after the other until the breaker refuses. Returns how many reached
+/// WeChat.
+async fn until_it_opens(app: &TestApp, instances: &[Api]) -> usize {
+    let before = app.code2session_calls();
     for (number, api) in instances.iter().cycle().enumerate() {
-        assert!(number < 3 * ENOUGH, "it does not open");
-        let answer = api.login(&world.code(&format!("person-{number}"))).await;
-        if answer.reason() == Some("unavailable") && world.code_calls() - before == number as u64 {
+        assert!(number < 3 * ENOUGH, "the breaker does not open");
+        let answer = api.login(&app.code(&format!("person-{number}"))).await;
+        if answer.reason() == Some("unavailable")
+            && app.code2session_calls() - before == number as u64
+        {
             return number;
         }
     }
     unreachable!()
 }
 
-/// All instances refuse, soon, and nobody calls WeChat.
-async fn all_refuse(world: &World, instances: &[Api]) {
-    let before = world.code_calls();
+/// Asserts that all instances refuse without calling WeChat.
+async fn all_refuse(app: &TestApp, instances: &[Api]) {
+    let before = app.code2session_calls();
     for (number, api) in instances.iter().enumerate() {
-        let answer = api.login(&world.code(&format!("refused-{number}"))).await;
+        let answer = api.login(&app.code(&format!("refused-{number}"))).await;
         answer.fails(503, "unavailable");
         assert!(
             answer
@@ -61,42 +63,41 @@ async fn all_refuse(world: &World, instances: &[Api]) {
             "{answer:?}"
         );
     }
-    assert_eq!(world.code_calls(), before);
+    assert_eq!(app.code2session_calls(), before);
 }
 
-/// Waits for Redis' clock, and lets those of the instances come along.
-async fn pass(world: &World, milliseconds: u64) {
+/// Lets time pass for Redis' clock and for the instances' clock.
+async fn pass(app: &TestApp, milliseconds: u64) {
     sleep(Duration::from_millis(milliseconds)).await;
-    world
-        .clock
+    app.clock
         .advance_seconds(i64::try_from(milliseconds.div_ceil(1000)).unwrap());
 }
 
-async fn recovers(world: &World, instances: &[Api]) {
-    world.wechat.clear_faults();
+async fn recovers(app: &TestApp, instances: &[Api]) {
+    app.wechat.clear_faults();
     // Jitter makes an open time up to a fifth longer.
-    pass(world, 1300).await;
+    pass(app, 1300).await;
     for (number, api) in instances.iter().enumerate() {
-        api.login(&world.code(&format!("again-{number}")))
+        api.login(&app.code(&format!("again-{number}")))
             .await
             .ok(200);
     }
 }
 
 async fn a_fleet_stops_and_recovers(fault: Fault) {
-    let (world, instances) = fleet(&[]).await;
-    world.wechat_fails(fault);
+    let (app, instances) = fleet(&[]).await;
+    app.fail_code2session(fault);
     assert_eq!(
-        until_it_opens(&world, &instances).await,
+        until_it_opens(&app, &instances).await,
         ENOUGH,
-        "together, not each for itself"
+        "the fleet shares one count"
     );
-    all_refuse(&world, &instances).await;
-    recovers(&world, &instances).await;
+    all_refuse(&app, &instances).await;
+    recovers(&app, &instances).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fleet_stops_together_when_wechat_fails() {
+async fn the_fleets_breaker_opens_when_wechat_fails() {
     a_fleet_stops_and_recovers(Fault {
         status: Some(500),
         ..Fault::default()
@@ -105,7 +106,7 @@ async fn a_fleet_stops_together_when_wechat_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fleet_stops_together_when_wechat_is_busy() {
+async fn the_fleets_breaker_opens_when_wechat_is_busy() {
     a_fleet_stops_and_recovers(Fault {
         errcode: Some(-1),
         ..Fault::default()
@@ -114,7 +115,7 @@ async fn a_fleet_stops_together_when_wechat_is_busy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fleet_stops_together_when_answers_are_cut() {
+async fn the_fleets_breaker_opens_when_answers_are_truncated() {
     a_fleet_stops_and_recovers(Fault {
         garbage: Garbage::Truncated,
         ..Fault::default()
@@ -123,32 +124,32 @@ async fn a_fleet_stops_together_when_answers_are_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fleet_stops_together_when_wechat_is_slow() {
-    let (world, instances) = fleet(&[("BREAKER_SLOW_MS", "50")]).await;
-    world.wechat_fails(Fault {
+async fn the_fleets_breaker_opens_when_wechat_is_slow() {
+    let (app, instances) = fleet(&[("BREAKER_SLOW_MS", "50")]).await;
+    app.fail_code2session(Fault {
         latency_ms: Some(80),
         ..Fault::default()
     });
     assert_eq!(
-        until_it_opens(&world, &instances).await,
+        until_it_opens(&app, &instances).await,
         ENOUGH,
-        "slow answers are answers, and still too much"
+        "slow answers count as failures"
     );
-    all_refuse(&world, &instances).await;
-    recovers(&world, &instances).await;
+    all_refuse(&app, &instances).await;
+    recovers(&app, &instances).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refusals_of_the_client_stop_nobody() {
-    let (world, instances) = fleet(&[]).await;
+async fn client_errors_do_not_open_the_breaker() {
+    let (app, instances) = fleet(&[]).await;
     for errcode in [40029, 40163, 40226, 45011] {
-        world.wechat_fails(Fault {
+        app.fail_code2session(Fault {
             errcode: Some(errcode),
             ..Fault::default()
         });
         for (number, api) in instances.iter().enumerate() {
             assert_ne!(
-                api.login(&world.code(&format!("{errcode}-{number}")))
+                api.login(&app.code(&format!("{errcode}-{number}")))
                     .await
                     .reason(),
                 Some("unavailable")
@@ -158,16 +159,16 @@ async fn refusals_of_the_client_stop_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_open_breaker_answers_at_once() {
-    let (world, instances) = fleet(&[("BREAKER_OPEN_MS", "30000")]).await;
-    world.wechat_fails(Fault {
+async fn an_open_breaker_answers_immediately() {
+    let (app, instances) = fleet(&[("BREAKER_OPEN_MS", "30000")]).await;
+    app.fail_code2session(Fault {
         status: Some(500),
         ..Fault::default()
     });
-    until_it_opens(&world, &instances).await;
+    until_it_opens(&app, &instances).await;
     let mut times = Vec::new();
     for (number, api) in instances.iter().enumerate() {
-        let code = world.code(&format!("timed-{number}"));
+        let code = app.code(&format!("timed-{number}"));
         let start = Instant::now();
         api.login(&code).await.fails(503, "unavailable");
         times.push(start.elapsed());
@@ -176,28 +177,28 @@ async fn an_open_breaker_answers_at_once() {
     // The median: a busy machine delays some.
     assert!(times[FLEET / 2] < Duration::from_millis(5), "{times:?}");
     println!(
-        "an open breaker answers in {:?} (median), {:?} at the most",
+        "an open breaker answers in {:?} (median), {:?} at most",
         times[FLEET / 2],
         times[FLEET - 1]
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_probe_at_a_time_in_the_whole_fleet() {
-    let (world, instances) = fleet(&[("BREAKER_SLOW_MS", "2000")]).await;
-    world.wechat_fails(Fault {
+async fn a_fleet_sends_one_probe_at_a_time() {
+    let (app, instances) = fleet(&[("BREAKER_SLOW_MS", "2000")]).await;
+    app.fail_code2session(Fault {
         status: Some(500),
         ..Fault::default()
     });
-    until_it_opens(&world, &instances).await;
-    world.wechat_fails(Fault {
+    until_it_opens(&app, &instances).await;
+    app.fail_code2session(Fault {
         latency_ms: Some(300),
         ..Fault::default()
     });
-    pass(&world, 1300).await;
-    let before = world.code_calls();
+    pass(&app, 1300).await;
+    let before = app.code2session_calls();
     let codes: Vec<_> = (0..FLEET)
-        .map(|number| world.code(&format!("probe-{number}")))
+        .map(|number| app.code(&format!("probe-{number}")))
         .collect();
     let answers = join_all(
         instances
@@ -208,43 +209,43 @@ async fn one_probe_at_a_time_in_the_whole_fleet() {
     .await;
     let admitted = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(
-        (world.code_calls() - before, admitted),
+        (app.code2session_calls() - before, admitted),
         (1, 1),
         "{answers:?}"
     );
     // It was good, so the breaker is closed.
-    world.wechat.clear_faults();
-    world.clock.advance_seconds(1);
-    instances[3].login(&world.code("after")).await.ok(200);
+    app.wechat.clear_faults();
+    app.clock.advance_seconds(1);
+    instances[3].login(&app.code("after")).await.ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_prober_that_dies_delays_recovery_by_no_more_than_its_lease() {
-    let (world, instances) = fleet(&[]).await;
-    world.wechat_fails(Fault {
+async fn a_dead_prober_delays_recovery_by_at_most_its_lease() {
+    let (app, instances) = fleet(&[]).await;
+    app.fail_code2session(Fault {
         status: Some(500),
         ..Fault::default()
     });
-    until_it_opens(&world, &instances).await;
-    world.wechat.clear_faults();
-    pass(&world, 1300).await;
-    // Somebody takes the probe, and is never heard of again.
-    let mut redis = redis::Client::open(world.env().get("REDIS_URL").unwrap())
+    until_it_opens(&app, &instances).await;
+    app.wechat.clear_faults();
+    pass(&app, 1300).await;
+    // An instance takes the probe and dies.
+    let mut redis = redis::Client::open(app.env().get("REDIS_URL").unwrap())
         .unwrap()
         .get_multiplexed_async_connection()
         .await
         .unwrap();
-    take_the_probe(&world, &mut redis).await;
+    take_the_probe(&app, &mut redis).await;
     instances[0]
-        .login(&world.code("meanwhile"))
+        .login(&app.code("meanwhile"))
         .await
         .fails(503, "unavailable");
-    pass(&world, 1600).await;
-    instances[0].login(&world.code("afterwards")).await.ok(200);
+    pass(&app, 1600).await;
+    instances[0].login(&app.code("afterwards")).await.ok(200);
 }
 
 /// What an instance does just before it is killed.
-async fn take_the_probe(world: &World, redis: &mut redis::aio::MultiplexedConnection) {
+async fn take_the_probe(app: &TestApp, redis: &mut redis::aio::MultiplexedConnection) {
     use shared::{
         config::BreakerSettings,
         kv::Step,
@@ -253,7 +254,7 @@ async fn take_the_probe(world: &World, redis: &mut redis::aio::MultiplexedConnec
             Breaker, BreakerReply, BreakerStatus, InstanceId, LUA, Outcomes, Probe, ProbeToken,
         },
     };
-    let (settings, random) = (BreakerSettings::read(&world.env()), Random::System);
+    let (settings, random) = (BreakerSettings::read(&app.env()), Random::System);
     let breaker = Breaker::new(
         "wechat",
         &settings,
@@ -275,60 +276,61 @@ async fn take_the_probe(world: &World, redis: &mut redis::aio::MultiplexedConnec
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_with_a_broken_network_stops_only_itself() {
+async fn an_instance_with_a_broken_network_trips_only_its_own_breaker() {
     capture();
-    let (world, mut instances) = fleet(&[]).await;
-    let sick = world
+    let (app, mut instances) = fleet(&[]).await;
+    let isolated = app
         .another_instance_with(&[("WECHAT_BASE_URL", "http://127.0.0.1:1")])
         .await;
     instances.pop();
     for number in 0..40 {
-        sick.login(&world.code(&format!("sick-{number}")))
+        isolated
+            .login(&app.code(&format!("isolated-{number}")))
             .await
             .fails(503, "unavailable");
         instances[number % instances.len()]
-            .login(&world.code(&format!("well-{number}")))
+            .login(&app.code(&format!("healthy-{number}")))
             .await
             .ok(200);
     }
-    // By now it does not even try.
-    let refused = sick.login(&world.code("sick")).await;
+    // Its own breaker is open now.
+    let refused = isolated.login(&app.code("isolated")).await;
     refused.fails(503, "unavailable");
     assert_eq!(
-        world.log_line(&refused)["cause"],
+        app.log_line(&refused)["cause"],
         "wechat: the circuit breaker is open"
     );
     for api in &instances {
-        api.login(&world.code("well")).await.ok(200);
+        api.login(&app.code("healthy")).await.ok(200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_an_instance_stops_by_itself_and_recovers() {
-    let (world, instances) = fleet(&[]).await;
-    let wire = world.proxies().redis.as_ref().unwrap();
+async fn without_redis_an_instances_breaker_opens_and_recovers() {
+    let (app, instances) = fleet(&[]).await;
+    let wire = app.proxies().redis.as_ref().unwrap();
     wire.set(wire_proxy::Fault::Refuse).await;
     wire.cut();
-    world.wechat_fails(Fault {
+    app.fail_code2session(Fault {
         status: Some(500),
         ..Fault::default()
     });
-    let calls = until_it_opens(&world, &instances[..1]).await;
+    let calls = until_it_opens(&app, &instances[..1]).await;
     assert_eq!(
         calls,
         ENOUGH / 2,
         "an instance sees half of what a fleet does"
     );
-    world.wechat.clear_faults();
-    world.clock.advance_seconds(2);
-    instances[0].login(&world.code("again")).await.ok(200);
+    app.wechat.clear_faults();
+    app.clock.advance_seconds(2);
+    instances[0].login(&app.code("again")).await.ok(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_sees_the_breaker_and_can_hold_it() {
-    let (world, instances) = fleet(&[]).await;
+async fn an_operator_can_inspect_and_force_the_breaker() {
+    let (app, instances) = fleet(&[]).await;
     let state = async || {
-        let answer = world.api.request("GET", "/health?deep=1").send().await;
+        let answer = app.api.request("GET", "/health?deep=1").send().await;
         answer.ok(200)["breakers"][0].clone()
     };
     let closed = state().await;
@@ -338,9 +340,9 @@ async fn an_operator_sees_the_breaker_and_can_hold_it() {
     );
 
     let command = async |arguments: &[&str]| {
-        let answer = local::breaker(env(&world), arguments).await.unwrap();
-        // The instances ask again.
-        world.clock.advance_seconds(1);
+        let answer = local::breaker(env(&app), arguments).await.unwrap();
+        // The instances refresh their view.
+        app.clock.advance_seconds(1);
         answer
     };
     assert_eq!(command(&["open", "5"]).await.state, "open");
@@ -350,34 +352,38 @@ async fn an_operator_sees_the_breaker_and_can_hold_it() {
         (&"open".into(), &true.into())
     );
     instances[5]
-        .login(&world.code("alice"))
+        .login(&app.code("alice"))
         .await
         .fails(503, "unavailable");
-    world.clock.advance_seconds(301);
+    app.clock.advance_seconds(301);
     assert_eq!(command(&["close"]).await.state, "closed");
-    world.wechat_fails(Fault {
+    app.fail_code2session(Fault {
         status: Some(500),
         ..Fault::default()
     });
     for number in 0..2 * ENOUGH {
         let answer = instances[number % FLEET]
-            .login(&world.code(&format!("held-{number}")))
+            .login(&app.code(&format!("held-{number}")))
             .await;
-        assert_ne!(answer.reason(), Some("unavailable"), "it is held closed");
+        assert_ne!(
+            answer.reason(),
+            Some("unavailable"),
+            "the breaker is forced closed"
+        );
     }
-    world.wechat.clear_faults();
+    app.wechat.clear_faults();
     let reset = command(&["reset"]).await;
     assert_eq!(
         (reset.state, reset.forced, reset.calls),
         ("closed", false, 0)
     );
-    instances[7].login(&world.code("alice")).await.ok(200);
-    local::breaker(env(&world), &["explode"]).await.unwrap_err();
+    instances[7].login(&app.code("alice")).await.ok(200);
+    local::breaker(env(&app), &["explode"]).await.unwrap_err();
 }
 
-fn env(world: &World) -> Env {
+fn env(app: &TestApp) -> Env {
     Env::new([
-        ("REDIS_URL", world.env().get("REDIS_URL").unwrap()),
+        ("REDIS_URL", app.env().get("REDIS_URL").unwrap()),
         ("REDIS_TIMEOUT_MS", "5000"),
     ])
 }

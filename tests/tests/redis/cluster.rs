@@ -10,7 +10,7 @@ use shared::{
 
 use crate::servers::{client, record};
 
-/// Keys that are at home at each of the three nodes.
+/// One key for each of the three nodes.
 async fn one_key_each(cluster: &RedisCluster) -> [String; 3] {
     let mut found: [Option<String>; 3] = [const { None }; 3];
     for n in 0.. {
@@ -34,7 +34,7 @@ async fn connected(cluster: &RedisCluster, keys: &[String; 3]) -> Kv {
 }
 
 #[tokio::test]
-async fn a_slot_that_has_moved_is_followed() {
+async fn a_moved_slot_is_followed() {
     let cluster = RedisCluster::start().await;
     let keys = one_key_each(&cluster).await;
     let kv = connected(&cluster, &keys).await;
@@ -53,7 +53,7 @@ async fn a_slot_that_has_moved_is_followed() {
 }
 
 #[tokio::test]
-async fn a_slot_that_is_on_the_move_is_followed() {
+async fn a_migrating_slot_is_followed() {
     let cluster = RedisCluster::start().await;
     let keys = one_key_each(&cluster).await;
     let kv = connected(&cluster, &keys).await;
@@ -68,7 +68,7 @@ async fn a_slot_that_is_on_the_move_is_followed() {
 }
 
 #[tokio::test]
-async fn a_lost_node_costs_its_own_keys_only() {
+async fn a_lost_node_affects_only_its_own_keys() {
     let mut cluster = RedisCluster::start().await;
     let keys = one_key_each(&cluster).await;
     let kv = connected(&cluster, &keys).await;
@@ -86,7 +86,7 @@ async fn a_lost_node_costs_its_own_keys_only() {
 }
 
 #[tokio::test]
-async fn a_silent_node_keeps_nobody_waiting_who_wants_nothing_of_it() {
+async fn a_silent_node_does_not_delay_other_nodes_keys() {
     let mut cluster = RedisCluster::start().await;
     let keys = one_key_each(&cluster).await;
     let kv = connected(&cluster, &keys).await;
@@ -109,7 +109,7 @@ async fn a_silent_node_keeps_nobody_waiting_who_wants_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_replica_that_takes_over_is_found() {
+async fn a_promoted_replica_is_found() {
     let mut cluster = RedisCluster::start_with_replicas().await;
     let keys = one_key_each(&cluster).await;
     let kv = connected(&cluster, &keys).await;
@@ -136,7 +136,7 @@ async fn a_replica_that_takes_over_is_found() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_not_there_costs_its_budget_once() {
+async fn an_unreachable_cluster_costs_its_budget_once() {
     let kv = client(
         "redis://127.0.0.1:1/,redis://127.0.0.1:2/",
         RedisMode::Cluster,

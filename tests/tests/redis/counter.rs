@@ -1,4 +1,4 @@
-//! The smallest step: counts.
+//! The smallest possible step: a counter.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -12,7 +12,7 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Adds to a number and tells the sum.
+/// Adds to a number and returns the sum.
 pub struct Count {
     keys: [String; 1],
     by: i64,

@@ -1,28 +1,28 @@
-//! What requests pay for a Redis that fails, and when it is used again.
+//! How long requests wait when Redis fails, and when it is used again.
 //!
-//! Waits are those of the log (`redis_ms`), not of the clock on the wall: what a busy machine adds
-//! is not Redis'. Each case prints a line of the table in docs/resilience.md.
+//! Waits come from the log (`redis_ms`), not from a wall clock, because a slow test machine adds to
+//! the latter. Each case prints a line of the table in docs/resilience.md.
 
 use std::time::{Duration, Instant};
 
 use e2e::{
     redis_server::RedisServer,
+    test_app::{SharedState, TestApp, capture},
     wire_proxy::{Fault, WireProxy},
-    world::{SharedState, World, capture},
 };
 use tokio::{sync::Mutex, time::sleep};
 
 use crate::load::{Sample, lasting, percentile, under_load};
 
-/// What a request may wait for Redis.
+/// How long a request may wait for Redis.
 const BUDGET_MS: f64 = 50.0;
-/// When the first requests have surely told the instance: their budget, and what a busy machine
-/// adds.
+/// By then the first requests have reported the fault: their budget, plus the delay of a slow test
+/// machine.
 const FIRST: Duration = Duration::from_millis(400);
-/// How soon a Redis that is well again has to be used again.
+/// How soon a recovered Redis must be used again.
 const RECOVERY: Duration = Duration::from_secs(2);
 
-/// One at a time: they compete for the cores, and print a table.
+/// One at a time, because they compete for the cores and print a table.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// What a fault may cost.
@@ -30,19 +30,19 @@ static TURN: Mutex<()> = Mutex::const_new(());
 enum Cost {
     /// Requests go on without Redis: the first ones wait up to their budget, the others not at all.
     Degraded,
-    /// Nobody notices more than a lost connection.
+    /// Requests notice at most a lost connection.
     Nothing,
 }
 
-struct Stage {
-    world: World,
-    /// For a server to follow.
-    other: RedisServer,
+struct AppWithSpareRedis {
+    app: TestApp,
+    /// A second server to replicate from.
+    spare: RedisServer,
 }
 
-impl Stage {
+impl AppWithSpareRedis {
     fn wire(&self) -> &WireProxy {
-        self.world.proxies().redis.as_ref().unwrap()
+        self.app.proxies().redis.as_ref().unwrap()
     }
 }
 
@@ -50,43 +50,43 @@ impl Stage {
 async fn endures(
     name: &str,
     cost: Cost,
-    break_it: impl AsyncFn(&mut Stage),
-    mend: impl AsyncFn(&mut Stage),
+    break_it: impl AsyncFn(&mut AppWithSpareRedis),
+    heal: impl AsyncFn(&mut AppWithSpareRedis),
 ) {
     let _turn = TURN.lock().await;
     capture();
-    let plan = World::with(SharedState::Redis)
+    let builder = TestApp::builder(SharedState::Redis)
         .own_redis()
         .proxied()
         .set("REDIS_TIMEOUT_MS", "50");
-    // One user asks more often than a person would; but the limit is asked for, in a script that
+    // One user sends more requests than a person would. The limit stays on, because its script
     // writes.
-    let world = plan
+    let app = builder
         .set("RATE_LIMIT_USER", "1000/s burst 100000")
         .start()
         .await;
-    let tokens = world.log_in("alice").await;
-    world.api.info(&tokens.access).await.ok(200);
-    let mut stage = Stage {
-        world,
-        other: RedisServer::start().await,
+    let tokens = app.log_in("alice").await;
+    app.api.info(&tokens.access).await.ok(200);
+    let mut fixture = AppWithSpareRedis {
+        app,
+        spare: RedisServer::start().await,
     };
-    let (mut broken, mut mended) = (Instant::now(), Instant::now());
-    let api = stage.world.api.clone();
+    let (mut broken, mut healed) = (Instant::now(), Instant::now());
+    let api = fixture.app.api.clone();
     let samples = under_load(&api, &tokens, async {
         sleep(Duration::from_millis(300)).await;
         broken = Instant::now();
-        break_it(&mut stage).await;
+        break_it(&mut fixture).await;
         sleep(lasting(Duration::from_millis(1500))).await;
-        mend(&mut stage).await;
-        mended = Instant::now();
+        heal(&mut fixture).await;
+        healed = Instant::now();
         sleep(RECOVERY + Duration::from_millis(500)).await;
     })
     .await;
-    judge(name, &cost, &samples, broken, mended);
+    assert_cost(name, &cost, &samples, broken, healed);
 }
 
-fn judge(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, mended: Instant) {
+fn assert_cost(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, healed: Instant) {
     let between = |from: Instant, to: Instant| -> Vec<Sample> {
         samples
             .iter()
@@ -95,16 +95,16 @@ fn judge(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, mended: I
             .collect()
     };
     let end = samples.last().unwrap().started;
-    let later = between(broken + FIRST, mended);
-    // Those, too, that were under way when it happened.
+    let later = between(broken + FIRST, healed);
+    // Includes requests that were in flight when it happened.
     let first = |sample: &&Sample| sample.ended >= broken && sample.started < broken + FIRST;
     let first: Vec<_> = samples.iter().filter(first).cloned().collect();
-    let after = between(mended, end);
+    let after = between(healed, end);
     let back = after
         .iter()
         .find(|sample| !sample.degraded)
-        .unwrap_or_else(|| panic!("{name}: used again"));
-    let recovery = back.started - mended;
+        .unwrap_or_else(|| panic!("{name}: Redis is not used again"));
+    let recovery = back.started - healed;
     let failed = samples.iter().filter(|sample| sample.status != 200).count();
     println!(
         "\n| {name} | {} | {failed} | {:.1} | {:.3} | {:.3} | {} |",
@@ -114,95 +114,96 @@ fn judge(name: &str, cost: &Cost, samples: &[Sample], broken: Instant, mended: I
         percentile(&later, 99),
         recovery.as_millis(),
     );
-    assert_eq!(failed, 0, "{name}: no request fails because of Redis");
+    assert_eq!(failed, 0, "{name}: requests failed");
     assert!(
         percentile(samples, 100) <= BUDGET_MS,
-        "{name}: nobody waits longer than the budget"
+        "{name}: a request waited longer than the budget"
     );
     assert!(
-        later.len() > 20 && end > mended + RECOVERY,
-        "{name}: there was load all the time"
+        later.len() > 20 && end > healed + RECOVERY,
+        "{name}: too little load"
     );
     if *cost == Cost::Degraded {
         assert!(
             later.iter().all(|sample| sample.degraded),
-            "{name}: the fault was one"
+            "{name}: the fault had no effect"
         );
         assert!(
             percentile(&later, 95) <= 1.0,
-            "{name}: later requests do not wait"
+            "{name}: later requests waited"
         );
     }
     assert!(
         recovery <= RECOVERY,
-        "{name}: used again after {recovery:?}"
+        "{name}: Redis was used again only after {recovery:?}"
     );
-    // A busy machine makes a PING take longer than 50 ms now and then.
-    let settled = between(mended + RECOVERY, end);
-    let well = settled.iter().filter(|sample| !sample.degraded).count();
+    // On a slow test machine a PING occasionally takes longer than 50 ms.
+    let settled = between(healed + RECOVERY, end);
+    let healthy = settled.iter().filter(|sample| !sample.degraded).count();
     assert!(
-        well * 10 >= settled.len() * 8,
-        "{name}: {well} of {} requests use Redis",
+        healthy * 10 >= settled.len() * 8,
+        "{name}: {healthy} of {} requests use Redis",
         settled.len()
     );
 }
 
-async fn set(stage: &mut Stage, fault: Fault) {
-    stage.wire().set(fault).await;
+async fn set(fixture: &mut AppWithSpareRedis, fault: Fault) {
+    fixture.wire().set(fault).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed() {
-    let kill = async |stage: &mut Stage| stage.world.redis().kill();
-    let restart = async |stage: &mut Stage| stage.world.redis().restart().await;
+async fn requests_survive_a_killed_server() {
+    let kill = async |fixture: &mut AppWithSpareRedis| fixture.app.redis().kill();
+    let restart = async |fixture: &mut AppWithSpareRedis| fixture.app.redis().restart().await;
     endures("SIGKILL", Cost::Degraded, kill, restart).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frozen() {
-    let pause = async |stage: &mut Stage| stage.world.redis().pause();
-    let resume = async |stage: &mut Stage| stage.world.redis().resume();
+async fn requests_survive_a_frozen_server() {
+    let pause = async |fixture: &mut AppWithSpareRedis| fixture.app.redis().pause();
+    let resume = async |fixture: &mut AppWithSpareRedis| fixture.app.redis().resume();
     endures("SIGSTOP", Cost::Degraded, pause, resume).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow() {
-    let slow =
-        async |stage: &mut Stage| set(stage, Fault::Latency(Duration::from_millis(500))).await;
-    let heal = async |stage: &mut Stage| set(stage, Fault::None).await;
+async fn requests_survive_a_slow_server() {
+    let slow = async |fixture: &mut AppWithSpareRedis| {
+        set(fixture, Fault::Latency(Duration::from_millis(500))).await;
+    };
+    let heal = async |fixture: &mut AppWithSpareRedis| set(fixture, Fault::None).await;
     endures("500 ms latency", Cost::Degraded, slow, heal).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silent() {
-    let swallow = async |stage: &mut Stage| set(stage, Fault::BlackHole).await;
-    let heal = async |stage: &mut Stage| {
-        // What was swallowed is lost: these connections never get back into step.
-        set(stage, Fault::None).await;
+async fn requests_survive_a_silent_server() {
+    let swallow = async |fixture: &mut AppWithSpareRedis| set(fixture, Fault::BlackHole).await;
+    let heal = async |fixture: &mut AppWithSpareRedis| {
+        // The swallowed bytes are lost, so these connections stay out of sync.
+        set(fixture, Fault::None).await;
     };
     endures("black hole", Cost::Degraded, swallow, heal).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_lost() {
-    let lose = async |stage: &mut Stage| set(stage, Fault::LoseReplies).await;
-    let heal = async |stage: &mut Stage| set(stage, Fault::None).await;
+async fn requests_survive_lost_answers() {
+    let lose = async |fixture: &mut AppWithSpareRedis| set(fixture, Fault::LoseReplies).await;
+    let heal = async |fixture: &mut AppWithSpareRedis| set(fixture, Fault::None).await;
     endures("answers lost", Cost::Degraded, lose, heal).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused() {
-    let refuse = async |stage: &mut Stage| {
-        set(stage, Fault::Refuse).await;
-        stage.wire().reset();
+async fn requests_survive_refused_connections() {
+    let refuse = async |fixture: &mut AppWithSpareRedis| {
+        set(fixture, Fault::Refuse).await;
+        fixture.wire().reset();
     };
-    let heal = async |stage: &mut Stage| set(stage, Fault::None).await;
+    let heal = async |fixture: &mut AppWithSpareRedis| set(fixture, Fault::None).await;
     endures("connections refused", Cost::Degraded, refuse, heal).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replica() {
-    let follow = async |stage: &mut Stage| {
+async fn requests_survive_a_read_only_replica() {
+    let follow = async |fixture: &mut AppWithSpareRedis| {
         // What is cached could still be read.
         let mut pipeline = redis::pipe();
         pipeline
@@ -210,46 +211,44 @@ async fn replica() {
             .cmd("FLUSHALL")
             .cmd("REPLICAOF")
             .arg("127.0.0.1")
-            .arg(stage.other.port());
+            .arg(fixture.spare.port());
         pipeline
-            .exec_async(&mut stage.world.redis().connection().await)
+            .exec_async(&mut fixture.app.redis().connection().await)
             .await
             .unwrap();
     };
-    let lead = async |stage: &mut Stage| {
-        drop(
-            stage
-                .world
-                .redis()
-                .command(&["REPLICAOF", "NO", "ONE"])
-                .await,
-        )
+    let lead = async |fixture: &mut AppWithSpareRedis| {
+        fixture
+            .app
+            .redis()
+            .command(&["REPLICAOF", "NO", "ONE"])
+            .await;
     };
     endures("READONLY (a replica)", Cost::Degraded, follow, lead).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reset() {
-    let reset = async |stage: &mut Stage| stage.wire().reset();
+async fn requests_survive_a_connection_reset() {
+    let reset = async |fixture: &mut AppWithSpareRedis| fixture.wire().reset();
     endures("connection reset", Cost::Nothing, reset, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarted() {
-    let restart = async |stage: &mut Stage| stage.world.redis().restart().await;
+async fn requests_survive_a_restart() {
+    let restart = async |fixture: &mut AppWithSpareRedis| fixture.app.redis().restart().await;
     endures("restart", Cost::Nothing, restart, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flushed() {
-    let flush = async |stage: &mut Stage| stage.world.redis().flushall().await;
+async fn requests_survive_a_flush() {
+    let flush = async |fixture: &mut AppWithSpareRedis| fixture.app.redis().flushall().await;
     endures("FLUSHALL", Cost::Nothing, flush, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scripts_flushed() {
-    let flush = async |stage: &mut Stage| {
-        let redis = stage.world.redis();
+async fn requests_survive_a_script_flush() {
+    let flush = async |fixture: &mut AppWithSpareRedis| {
+        let redis = fixture.app.redis();
         redis.command(&["SCRIPT", "FLUSH"]).await;
         redis.flushall().await;
     };

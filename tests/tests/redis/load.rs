@@ -1,4 +1,4 @@
-//! Requests without a pause, and what they had to wait for.
+//! Steady load, and how long each request waited for Redis.
 
 use std::{
     collections::HashMap,
@@ -9,16 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use e2e::world::{Api, Tokens, captured};
+use e2e::test_app::{Api, LogCapture, Tokens, capture};
 use futures_util::future::join_all;
 
-/// How many ask at the same time.
+/// Concurrent clients.
 const CLIENTS: usize = 8;
-/// The pause of a client between two requests: with none, they would wait for the cores and not for
-/// Redis.
+/// A client's pause between two requests. Without it they would compete for the cores instead of
+/// waiting for Redis.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What became of one request.
+/// The outcome of one request.
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub started: Instant,
@@ -29,13 +29,14 @@ pub struct Sample {
     pub redis_ms: f64,
 }
 
-/// Clients that read the profile again and again until `during` is over. Returns all requests in
-/// the order of their starts.
+/// Reads the profile repeatedly with [`CLIENTS`] clients until `during` is over. Returns all
+/// requests in the order of their starts.
 pub async fn under_load(
     api: &Api,
     tokens: &Tokens,
     during: impl Future<Output = ()>,
 ) -> Vec<Sample> {
+    let log = capture();
     let (over, asked) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let client = async || {
         while !over.load(Ordering::Relaxed) {
@@ -54,12 +55,15 @@ pub async fn under_load(
         over.store(true, Ordering::Relaxed);
     };
     tokio::join!(join_all((0..CLIENTS).map(|_| client())), ending);
-    with_log_lines(asked.into_inner().unwrap())
+    with_log_lines(&log, asked.into_inner().unwrap())
 }
 
-fn with_log_lines(mut asked: Vec<(Instant, Instant, u16, String)>) -> Vec<Sample> {
+fn with_log_lines(
+    log: &LogCapture,
+    mut asked: Vec<(Instant, Instant, u16, String)>,
+) -> Vec<Sample> {
     asked.sort_by_key(|(started, ..)| *started);
-    let lines = captured().json_where("message", &"request".into());
+    let lines = log.logs().json_where("message", &"request".into());
     let lines: HashMap<_, _> = lines
         .iter()
         .map(|line| (line["request_id"].as_str().unwrap(), line))
@@ -81,7 +85,7 @@ fn with_log_lines(mut asked: Vec<(Instant, Instant, u16, String)>) -> Vec<Sample
     asked.into_iter().map(sample).collect()
 }
 
-/// The least wait that so many of a hundred requests did not exceed, in milliseconds.
+/// This percentile of the waits for Redis, in milliseconds.
 pub fn percentile(samples: &[Sample], percent: usize) -> f64 {
     let mut waits: Vec<_> = samples.iter().map(|sample| sample.redis_ms).collect();
     waits.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Redis as it is out there: other servers, TLS, users, clusters; everything that can go wrong
-//! with it; what goes over the wire; and what a fleet of instances shares through it.
+//! Redis in its variants (servers, TLS, users, clusters) and with its faults; the round trips of
+//! each request; and the circuit breaker that a fleet of instances shares.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breaker;

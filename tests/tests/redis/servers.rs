@@ -1,11 +1,11 @@
-//! The same operations on every kind of server that the backend may be pointed at.
+//! The same operations on every supported kind of server.
 
 use std::time::Duration;
 
 use e2e::{
     redis_cluster::RedisCluster,
     redis_server::RedisServer,
-    world::{SharedState, World},
+    test_app::{SharedState, TestApp},
 };
 use secrecy::SecretString;
 use shared::{
@@ -16,7 +16,7 @@ use shared::{
 
 use crate::counter::Count;
 
-/// A client that has time: what a busy machine is slow at is no failure here.
+/// A client with a generous budget, so that a slow test machine is not a failure.
 pub fn client(url: &str, mode: RedisMode, ca: Option<&str>) -> Kv {
     let ca = ca.map(|ca| ca.as_bytes().to_vec());
     let settings = RedisSettings {
@@ -76,23 +76,23 @@ async fn every_operation_works(kv: &Kv) {
 }
 
 #[tokio::test]
-async fn redis() {
+async fn every_operation_works_on_redis() {
     every_operation_works(&standalone(&RedisServer::start().await)).await;
 }
 
 #[tokio::test]
-async fn valkey() {
-    let Some(plan) = RedisServer::valkey() else {
+async fn every_operation_works_on_valkey() {
+    let Some(builder) = RedisServer::valkey() else {
         // `make test` installs it where there is a build for the machine.
         eprintln!("SKIPPED: no Valkey on this machine (VALKEY_SERVER names one)");
         return;
     };
-    every_operation_works(&standalone(&plan.start().await)).await;
+    every_operation_works(&standalone(&builder.start().await)).await;
 }
 
 #[tokio::test]
-async fn a_user_with_no_more_rights_than_needed_over_tls() {
-    let server = RedisServer::plan()
+async fn every_operation_works_with_least_privilege_over_tls() {
+    let server = RedisServer::builder()
         .tls()
         .user("weapp", "open-sesame")
         .start()
@@ -101,8 +101,8 @@ async fn a_user_with_no_more_rights_than_needed_over_tls() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_not_believed() {
-    let server = RedisServer::plan()
+async fn a_server_without_a_trusted_certificate_is_rejected() {
+    let server = RedisServer::builder()
         .tls()
         .password("open-sesame")
         .start()
@@ -124,7 +124,7 @@ async fn a_server_that_nobody_vouches_for_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_an_error_that_does_not_show_it() {
+async fn a_wrong_password_is_an_error_without_the_password() {
     let server = RedisServer::start_with_password("open-sesame").await;
     let kv = client(
         &server.url().replace("open-sesame", "hunter2"),
@@ -142,35 +142,34 @@ async fn a_wrong_password_is_an_error_that_does_not_show_it() {
 }
 
 #[tokio::test]
-async fn cluster() {
+async fn every_operation_works_on_a_cluster() {
     let cluster = RedisCluster::start().await;
     every_operation_works(&client(&cluster.url(), RedisMode::Cluster, None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_whole_backend_on_a_cluster() {
+async fn the_backend_works_on_a_cluster() {
     let cluster = RedisCluster::start().await;
-    let world = World::with(SharedState::Redis)
+    let app = TestApp::builder(SharedState::Redis)
         .set("REDIS_URL", &cluster.url())
         .set("REDIS_MODE", "cluster");
-    let world = world.start().await;
-    e2e::world::capture();
-    let tokens = world.log_in("alice").await;
+    let app = app.start().await;
+    e2e::test_app::capture();
+    let tokens = app.log_in("alice").await;
     for _ in 0..2 {
-        let answer = world.api.info(&tokens.access).await;
+        let answer = app.api.info(&tokens.access).await;
         answer.ok(200);
-        assert_eq!(world.log_line(&answer)["degraded"], false);
+        assert_eq!(app.log_line(&answer)["degraded"], false);
     }
-    world.api.logout(&tokens.access).await.ok(200);
-    world
-        .api
+    app.api.logout(&tokens.access).await.ok(200);
+    app.api
         .info(&tokens.access)
         .await
         .fails(401, "session_revoked");
 }
 
 #[tokio::test]
-async fn a_step_that_fails_alone_takes_no_other_along() {
+async fn a_failed_step_does_not_affect_others() {
     let server = RedisServer::start().await;
     let kv = standalone(&server);
     server.command(&["LPUSH", "{a}:list", "x"]).await;

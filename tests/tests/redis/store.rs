@@ -1,5 +1,5 @@
-//! Shared state: Redis and this process's memory answer the same, and a connection that died is no
-//! error.
+//! The shared-state store: Redis and process memory give the same answers, and a lost connection is
+//! not an error.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ async fn answer(kv: &Kv, key: &str, operation: &Operation) -> String {
 }
 
 #[test]
-fn redis_and_memory_answer_the_same() {
+fn redis_and_memory_give_the_same_answers() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(RedisServer::start());
     let redis = redis(&server);
@@ -116,13 +116,13 @@ async fn the_first_operation_after_a_restart_succeeds() {
 }
 
 #[tokio::test]
-async fn a_repeated_claim_is_still_ours() {
+async fn a_repeated_claim_by_its_owner_succeeds() {
     let server = RedisServer::start().await;
     let kv = redis(&server);
     assert!(kv.add(record("k", "mine")).await.unwrap());
     assert!(
         kv.add(record("k", "mine")).await.unwrap(),
-        "the same claim, its first answer lost"
+        "the same claim again, after a lost answer"
     );
     assert!(!kv.add(record("k", "theirs")).await.unwrap());
 }
@@ -149,7 +149,7 @@ async fn only_the_expected_value_is_removed() {
 }
 
 #[tokio::test]
-async fn a_silent_server_costs_its_budget_and_is_used_again_when_it_answers() {
+async fn a_silent_server_costs_its_budget_and_is_used_again_later() {
     let server = RedisServer::start().await;
     let kv = redis(&server);
     kv.put(record("k", "1"), Delivery::BestEffort)

@@ -1,20 +1,20 @@
-//! What every answer promises, whatever was asked.
+//! Promises of every answer, whatever the request.
 
 use std::collections::BTreeSet;
 
-use e2e::world::SharedState::{self, InProcess, Redis};
+use e2e::test_app::SharedState::{self, InProcess, Redis};
 use rstest::rstest;
 use serde_json::json;
 
-use super::fixture::Scene;
+use super::logged_in::LoggedInApp;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failures_are_told_in_chinese_and_on_request_in_english(
+async fn failure_messages_are_chinese_or_on_request_english(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let scene = Scene::start(state).await;
-    let api = &scene.world.api;
+    let fixture = LoggedInApp::start(state).await;
+    let api = &fixture.app.api;
     let failures = [
         (
             "GET",
@@ -75,10 +75,10 @@ async fn failures_are_told_in_chinese_and_on_request_in_english(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_method_is_a_405_that_says_what_is_allowed(
+async fn an_unsupported_method_is_a_405_with_an_allow_header(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     let routes = [
         ("/health", "GET,HEAD"),
         ("/api/v1/user/login", "POST"),
@@ -90,18 +90,18 @@ async fn another_method_is_a_405_that_says_what_is_allowed(
     ];
     for (path, allowed) in routes {
         for method in ["OPTIONS", "TRACE", "BREW"] {
-            let answer = scene.world.api.request(method, path).send().await;
+            let answer = fixture.app.api.request(method, path).send().await;
             answer.fails(405, "method_not_allowed");
             assert_eq!(answer.header("allow"), Some(allowed), "{method} {path}");
         }
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_path_is_a_404(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+async fn an_unknown_path_is_a_404(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     let long = format!("/{}", "x".repeat(8000));
     let paths = [
         "/",
@@ -120,14 +120,14 @@ async fn another_path_is_a_404(#[values(InProcess, Redis)] state: SharedState) {
         &long,
     ];
     for path in paths {
-        let answer = scene.world.api.request("GET", path).send().await;
+        let answer = fixture.app.api.request("GET", path).send().await;
         assert_eq!(
             (answer.status, answer.reason()),
             (404, Some("not_found")),
             "{path}"
         );
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
@@ -135,13 +135,13 @@ async fn another_path_is_a_404(#[values(InProcess, Redis)] state: SharedState) {
 async fn every_answer_has_its_own_request_id_and_is_not_stored(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let scene = Scene::start(state).await;
-    let api = &scene.world.api;
+    let fixture = LoggedInApp::start(state).await;
+    let api = &fixture.app.api;
     let answers = [
         api.request("GET", "/health").send().await,
-        api.info(&scene.tokens.access).await,
+        api.info(&fixture.tokens.access).await,
         api.info("x").await,
-        api.sessions(&scene.tokens.access).await,
+        api.sessions(&fixture.tokens.access).await,
         api.refresh("x").await,
         api.request("GET", "/nowhere").send().await,
         api.request("PUT", "/health").send().await,
@@ -158,10 +158,10 @@ async fn every_answer_has_its_own_request_id_and_is_not_stored(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clients_request_id_is_not_taken_over(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
-    let answer = scene
-        .world
+async fn a_clients_own_request_id_is_ignored(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
+    let answer = fixture
+        .app
         .api
         .request("GET", "/health")
         .header("x-request-id", "mine")

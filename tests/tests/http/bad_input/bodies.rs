@@ -1,8 +1,8 @@
-//! Bodies.
+//! Malformed and oversized request bodies.
 
 use e2e::{
+    test_app::SharedState::{self, InProcess, Redis},
     within_patience,
-    world::SharedState::{self, InProcess, Redis},
 };
 use proptest::{
     prelude::*,
@@ -17,14 +17,14 @@ use tokio::{
     task::block_in_place,
 };
 
-use super::fixture::{ROUTES, Route, Scene};
+use super::logged_in::{LoggedInApp, ROUTES, Route};
 
-/// Sends the same body, made for its field, to each route. All refuse it as invalid.
+/// Asserts that each route refuses these bodies, made for its field, as invalid.
 async fn all_refuse(state: SharedState, bodies: impl Fn(&Route) -> Vec<Vec<u8>>) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     for route in &ROUTES {
         for body in bodies(route) {
-            let answer = scene.send(route, &body).await;
+            let answer = fixture.send(route, &body).await;
             let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
             assert_eq!(
                 (answer.status, answer.reason()),
@@ -33,27 +33,27 @@ async fn all_refuse(state: SharedState, bodies: impl Fn(&Route) -> Vec<Vec<u8>>)
             );
         }
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 /// The same for bodies that are `{"field": value}`, and the field is named in the answer.
 async fn all_refuse_the_value(state: SharedState, values: &[&str]) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     for route in &ROUTES {
         for value in values {
             let body = format!(r#"{{"{}":{value}}}"#, route.field);
-            scene
+            fixture
                 .send(route, body.as_bytes())
                 .await
                 .fails_at(&[route.field]);
         }
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_json_is_refused(#[values(InProcess, Redis)] state: SharedState) {
+async fn malformed_json_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let texts = [
             "hello".to_owned(),
@@ -80,7 +80,7 @@ async fn what_is_no_json_is_refused(#[values(InProcess, Redis)] state: SharedSta
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn json_that_is_no_object_is_refused(#[values(InProcess, Redis)] state: SharedState) {
+async fn json_other_than_an_object_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let texts = ["null", "true", "42", "1e999", "\"text\"", "[]", "[null]"].map(str::to_owned);
         let in_arrays = [format!("[{value}]"), format!("[{{\"{field}\":{value}}}]")];
@@ -95,7 +95,7 @@ async fn json_that_is_no_object_is_refused(#[values(InProcess, Redis)] state: Sh
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deep_nesting_is_refused(#[values(InProcess, Redis)] state: SharedState) {
+async fn deep_nesting_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, .. }| {
         let arrays = "[".repeat(30_000);
         let closed = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
@@ -116,7 +116,7 @@ async fn deep_nesting_is_refused(#[values(InProcess, Redis)] state: SharedState)
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn text_that_is_no_text_is_refused(#[values(InProcess, Redis)] state: SharedState) {
+async fn invalid_text_encodings_are_rejected(#[values(InProcess, Redis)] state: SharedState) {
     all_refuse(state, |Route { field, value, .. }| {
         let with = |text: &[u8]| [b"{\"", field.as_bytes(), b"\":\"a", text, b"\"}"].concat();
         let utf16 = format!("{{\"{field}\":{value}}}")
@@ -146,7 +146,7 @@ async fn text_that_is_no_text_is_refused(#[values(InProcess, Redis)] state: Shar
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn values_of_another_type_are_refused_by_name(
+async fn a_value_of_the_wrong_type_is_rejected_by_field_name(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     all_refuse_the_value(
@@ -166,42 +166,43 @@ async fn values_of_another_type_are_refused_by_name(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_field_that_is_given_twice_is_refused_by_name(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let scene = Scene::start(state).await;
+async fn a_duplicate_field_is_rejected_by_name(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     for route in &ROUTES {
         let Route { field, value, .. } = route;
         let body = format!("{{\"{field}\":{value},\"{field}\":{value}}}");
-        scene.send(route, body.as_bytes()).await.fails_at(&[field]);
+        fixture
+            .send(route, body.as_bytes())
+            .await
+            .fails_at(&[field]);
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unknown_field_is_refused_by_name(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+async fn an_unknown_field_is_rejected_by_name(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     for route in &ROUTES {
         let Route { field, value, .. } = route;
         for name in ["extra", "Code", "__proto__", "constructor", "明"] {
             let body = format!("{{\"{field}\":{value},\"{name}\":1}}");
-            scene.send(route, body.as_bytes()).await.fails_at(&[name]);
+            fixture.send(route, body.as_bytes()).await.fails_at(&[name]);
         }
-        // Shown back, but not at any length.
+        // The name is shown, but truncated.
         let body = format!("{{\"{}\":1}}", "x".repeat(10_000));
-        scene
+        fixture
             .send(route, body.as_bytes())
             .await
             .fails_at(&["x".repeat(64).as_str()]);
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_missing_field_is_refused_by_name(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+async fn a_missing_field_is_rejected_by_name(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     for (route, named) in ROUTES.iter().zip([
         Some("code"),
         Some("refreshToken"),
@@ -210,18 +211,18 @@ async fn a_missing_field_is_refused_by_name(#[values(InProcess, Redis)] state: S
         Some("code"),
     ]) {
         if let Some(named) = named {
-            scene.send(route, b"{}").await.fails_at(&[named]);
+            fixture.send(route, b"{}").await.fails_at(&[named]);
         }
     }
     for route in ROUTES.iter().filter(|route| route.field != "all") {
-        scene.send(route, b"").await.fails(400, "invalid_request");
+        fixture.send(route, b"").await.fails(400, "invalid_request");
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_characters_are_refused_by_name(
+async fn ten_thousand_characters_are_rejected_by_field_name(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     let (ascii, wide) = ("x".repeat(10_000), "明".repeat(10_000));
@@ -230,10 +231,10 @@ async fn ten_thousand_characters_are_refused_by_name(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn characters_that_a_code_never_has_are_refused_by_name(
+async fn a_code_with_invalid_characters_is_rejected_by_field_name(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     let login = &ROUTES[0];
     let long = "x".repeat(257);
     for code in [
@@ -248,26 +249,26 @@ async fn characters_that_a_code_never_has_are_refused_by_name(
         "ab\r\nx-evil: 1",
         &long,
     ] {
-        scene
+        fixture
             .send(login, json!({"code": code}).to_string().as_bytes())
             .await
             .fails_at(&["code"]);
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_of_one_mebibyte_is_too_large(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     for route in &ROUTES {
         let body = format!("{{\"{}\":\"{}\"}}", route.field, "x".repeat(1 << 20));
-        scene
+        fixture
             .send(route, body.as_bytes())
             .await
             .fails(413, "body_too_large");
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
@@ -275,8 +276,8 @@ async fn a_body_of_one_mebibyte_is_too_large(#[values(InProcess, Redis)] state: 
 async fn a_body_of_one_mebibyte_in_chunks_is_too_large(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let scene = Scene::start(state).await;
-    let address = scene.world.api.url.trim_start_matches("http://").to_owned();
+    let fixture = LoggedInApp::start(state).await;
+    let address = fixture.app.api.url.trim_start_matches("http://").to_owned();
     let head = format!(
         "POST /api/v1/user/login HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
          transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
@@ -285,43 +286,43 @@ async fn a_body_of_one_mebibyte_in_chunks_is_too_large(
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
     for _ in 0..64 {
-        // The server may stop to listen as soon as it has seen enough.
+        // The server may stop reading as soon as it has seen enough.
         if stream.write_all(chunk.as_bytes()).await.is_err() {
             break;
         }
     }
     let mut answer = Vec::new();
-    // A reset after the answer is the server's right: it has not read all.
+    // The server may reset the connection after its answer, because it has not read everything.
     let _ = within_patience("the answer", stream.read_to_end(&mut answer)).await;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(answer.contains(r#""reason":"body_too_large""#), "{answer}");
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_is_just_too_large_is_too_large(
+async fn a_body_one_byte_above_the_limit_is_too_large(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     let padded = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
     let login = &ROUTES[0];
-    scene
+    fixture
         .send(login, padded(64 * 1024).as_bytes())
         .await
         .fails_at(&["code"]);
-    scene
+    fixture
         .send(login, padded(64 * 1024 + 1).as_bytes())
         .await
         .fails(413, "body_too_large");
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_content_type_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+async fn an_unsupported_content_type_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     for route in &ROUTES {
         let body = format!("{{\"{}\":{}}}", route.field, route.value);
         let types = [
@@ -333,34 +334,32 @@ async fn another_content_type_is_refused(#[values(InProcess, Redis)] state: Shar
             "\u{e9}",
         ];
         for content_type in types {
-            let request = scene
+            let request = fixture
                 .request(route)
                 .header("content-type", content_type)
                 .body(body.as_bytes());
             request.send().await.fails(415, "unsupported_media_type");
         }
-        scene
+        fixture
             .request(route)
             .body(body.as_bytes())
             .send()
             .await
             .fails(415, "unsupported_media_type");
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_spelling_of_json_as_content_type_is_taken(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let scene = Scene::start(state).await;
+async fn every_json_content_type_is_accepted(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     for content_type in [
         "application/json; charset=utf-8",
         "Application/JSON",
         "application/merge-patch+json",
     ] {
-        let request = scene
+        let request = fixture
             .request(&ROUTES[3])
             .header("content-type", content_type);
         request.body(&br#"{"gender":1}"#[..]).send().await.ok(200);
@@ -369,9 +368,11 @@ async fn any_spelling_of_json_as_content_type_is_taken(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_that_are_no_http_harm_nobody(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
-    let address = scene.world.api.url.trim_start_matches("http://").to_owned();
+async fn bytes_that_are_not_http_leave_the_server_running(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let fixture = LoggedInApp::start(state).await;
+    let address = fixture.app.api.url.trim_start_matches("http://").to_owned();
     let half = format!(
         "POST /api/v1/user/login HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
          content-length: 100\r\n\r\n{{\"code\""
@@ -393,7 +394,7 @@ async fn bytes_that_are_no_http_harm_nobody(#[values(InProcess, Redis)] state: S
         )
         .await;
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 /// JSON of all shapes, often with names and values that the routes know.
@@ -439,8 +440,8 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_body_gives_a_server_error(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+async fn no_body_causes_a_server_error(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     let config = Config {
         cases: 192,
         failure_persistence: None,
@@ -450,11 +451,11 @@ async fn no_body_gives_a_server_error(#[values(InProcess, Redis)] state: SharedS
         // A logout could succeed and end what the other routes need.
         let routes = prop::sample::select(vec![0_usize, 1, 3]);
         TestRunner::new(config).run(&(routes, body()), |(route, body)| {
-            let answer = Handle::current().block_on(scene.send(&ROUTES[route], &body));
+            let answer = Handle::current().block_on(fixture.send(&ROUTES[route], &body));
             prop_assert!(answer.status < 500, "{answer:?}");
             Ok(())
         })
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(scene.world.count("PROFILE").await, 1);
+    assert_eq!(fixture.app.count("PROFILE").await, 1);
 }

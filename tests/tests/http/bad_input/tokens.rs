@@ -3,13 +3,13 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use e2e::{
     settings::Settings,
-    world::SharedState::{self, InProcess, Redis},
+    test_app::SharedState::{self, InProcess, Redis},
 };
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::fixture::{SIGNED_IN, Scene};
+use super::logged_in::{AUTHENTICATED, LoggedInApp};
 
 const INVALID: &str =
     r#"Bearer realm="weapp", error="invalid_token", error_description="not a valid access token""#;
@@ -26,7 +26,7 @@ fn encode(part: &Value) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(part.to_string())
 }
 
-/// A token that is well signed, whatever it says.
+/// A correctly signed token with any content.
 fn signed(header: &Value, claims: &Value, secret: &str, algorithm: Algorithm) -> String {
     let message = format!("{}.{}", encode(header), encode(claims));
     let key = EncodingKey::from_secret(secret.as_bytes());
@@ -46,13 +46,13 @@ fn with(value: &Value, name: &str, member: Value) -> Value {
     value
 }
 
-impl Scene {
-    /// Every route refuses every one of these tokens in the same words.
+impl LoggedInApp {
+    /// Asserts that every route refuses each of these tokens with this reason and challenge.
     async fn all_refuse(&self, tokens: &[String], reason: &str, challenge: &str) {
-        for (method, path) in SIGNED_IN {
+        for (method, path) in AUTHENTICATED {
             for token in tokens {
                 let answer = self
-                    .world
+                    .app
                     .api
                     .request(method, path)
                     .bearer(token)
@@ -66,7 +66,7 @@ impl Scene {
                 assert_eq!(answer.header("www-authenticate"), Some(challenge));
             }
         }
-        self.is_unharmed().await;
+        self.assert_unharmed().await;
     }
 
     fn forged(&self, header: impl Fn(Value) -> Value, claims: impl Fn(Value) -> Value) -> String {
@@ -81,9 +81,11 @@ impl Scene {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_token_every_route_says_so(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
-    for (method, path) in SIGNED_IN {
+async fn without_a_token_every_route_answers_token_missing(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let fixture = LoggedInApp::start(state).await;
+    for (method, path) in AUTHENTICATED {
         for authorization in [
             None,
             Some("Bearer"),
@@ -92,7 +94,7 @@ async fn without_a_token_every_route_says_so(#[values(InProcess, Redis)] state: 
             Some("x"),
             Some("Bearer \u{e9}"),
         ] {
-            let request = scene.world.api.request(method, path);
+            let request = fixture.app.api.request(method, path);
             let request = match authorization {
                 Some(value) => request.header("authorization", value),
                 None => request,
@@ -105,14 +107,14 @@ async fn without_a_token_every_route_says_so(#[values(InProcess, Redis)] state: 
             );
         }
     }
-    scene.is_unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_token_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
-    let good = &scene.tokens.access;
+async fn a_malformed_token_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
+    let good = &fixture.tokens.access;
     let parts: Vec<&str> = good.split('.').collect();
     let tokens = [
         "x".to_owned(),
@@ -128,41 +130,43 @@ async fn what_is_no_token_is_invalid(#[values(InProcess, Redis)] state: SharedSt
         format!("{}.{}", parts[0], parts[1]),
         format!("{}.{}.", parts[0], parts[1]),
         format!("{}..{}", parts[0], parts[2]),
-        scene.tokens.refresh.clone(),
+        fixture.tokens.refresh.clone(),
     ];
-    scene.all_refuse(&tokens, "token_invalid", INVALID).await;
+    fixture.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unsigned_token_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
-    let signature = scene.tokens.access.rsplit('.').next().unwrap().to_owned();
+    let fixture = LoggedInApp::start(state).await;
+    let signature = fixture.tokens.access.rsplit('.').next().unwrap().to_owned();
     let mut tokens = Vec::new();
     for alg in ["none", "None", "NONE", "nOnE", ""] {
-        let header = with(&scene.tokens.header(), "alg", json!(alg));
+        let header = with(&fixture.tokens.header(), "alg", json!(alg));
         for signature in ["", &signature] {
             tokens.push(format!(
                 "{}.{}.{signature}",
                 encode(&header),
-                encode(&scene.tokens.claims())
+                encode(&fixture.tokens.claims())
             ));
         }
     }
-    scene.all_refuse(&tokens, "token_invalid", INVALID).await;
+    fixture.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_of_another_key_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
-    let (header, claims) = (scene.tokens.header(), scene.tokens.claims());
+async fn a_token_signed_with_another_key_is_invalid(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let fixture = LoggedInApp::start(state).await;
+    let (header, claims) = (fixture.tokens.header(), fixture.tokens.claims());
     let other = "another-secret-of-the-tests-Zb7Qk2Vx9Lm4";
     let mut tokens = vec![
         signed(&header, &claims, other, Algorithm::HS256),
         signed(&header, &claims, "", Algorithm::HS256),
     ];
-    // By the right key, and yet under another name or none.
+    // Signed with the right key, under another `kid` or none.
     for kid in [
         json!(null),
         json!("other"),
@@ -178,29 +182,29 @@ async fn a_token_of_another_key_is_invalid(#[values(InProcess, Redis)] state: Sh
             Algorithm::HS256,
         ));
     }
-    scene.all_refuse(&tokens, "token_invalid", INVALID).await;
+    fixture.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_with_another_algorithm_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     let tokens = [
         ("HS384", Algorithm::HS384),
         ("HS512", Algorithm::HS512),
         ("RS256", Algorithm::HS256),
     ]
     .map(|(alg, algorithm)| {
-        let header = with(&scene.tokens.header(), "alg", json!(alg));
-        signed(&header, &scene.tokens.claims(), jwt_secret(), algorithm)
+        let header = with(&fixture.tokens.header(), "alg", json!(alg));
+        signed(&header, &fixture.tokens.claims(), jwt_secret(), algorithm)
     });
-    scene.all_refuse(&tokens, "token_invalid", INVALID).await;
+    fixture.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_of_another_type_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+    let fixture = LoggedInApp::start(state).await;
     let types = [
         json!(null),
         json!("JWT"),
@@ -209,15 +213,15 @@ async fn a_token_of_another_type_is_invalid(#[values(InProcess, Redis)] state: S
         json!("application/at+jwt"),
         json!(""),
     ];
-    let tokens =
-        types.map(|typ| scene.forged(|header| with(&header, "typ", typ.clone()), |claims| claims));
-    scene.all_refuse(&tokens, "token_invalid", INVALID).await;
+    let tokens = types
+        .map(|typ| fixture.forged(|header| with(&header, "typ", typ.clone()), |claims| claims));
+    fixture.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_with_other_claims_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+async fn a_token_with_wrong_claims_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     let claims = [
         ("iss", json!("somebody-else")),
         ("iss", json!(null)),
@@ -233,18 +237,16 @@ async fn a_token_with_other_claims_is_invalid(#[values(InProcess, Redis)] state:
         ("exp", json!("tomorrow")),
     ];
     let tokens = claims.map(|(name, claim)| {
-        scene.forged(|header| header, |claims| with(&claims, name, claim.clone()))
+        fixture.forged(|header| header, |claims| with(&claims, name, claim.clone()))
     });
-    scene.all_refuse(&tokens, "token_invalid", INVALID).await;
+    fixture.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_whose_claims_were_changed_is_invalid(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let scene = Scene::start(state).await;
-    let parts: Vec<&str> = scene.tokens.access.split('.').collect();
+async fn a_token_with_tampered_claims_is_invalid(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
+    let parts: Vec<&str> = fixture.tokens.access.split('.').collect();
     let changes = [
         ("role", json!("admin")),
         ("exp", json!(4_000_000_000_i64)),
@@ -254,11 +256,11 @@ async fn a_token_whose_claims_were_changed_is_invalid(
         format!(
             "{}.{}.{}",
             parts[0],
-            encode(&with(&scene.tokens.claims(), name, claim)),
+            encode(&with(&fixture.tokens.claims(), name, claim)),
             parts[2]
         )
     });
-    scene.all_refuse(&tokens, "token_invalid", INVALID).await;
+    fixture.all_refuse(&tokens, "token_invalid", INVALID).await;
 }
 
 #[rstest]
@@ -266,68 +268,70 @@ async fn a_token_whose_claims_were_changed_is_invalid(
 async fn an_access_token_lives_two_hours_and_half_a_minute(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let scene = Scene::start(state).await;
-    scene.world.clock.advance_seconds(7230);
-    scene.world.api.info(&scene.tokens.access).await.ok(200);
-    scene.world.clock.advance_seconds(1);
-    scene
-        .world
+    let fixture = LoggedInApp::start(state).await;
+    fixture.app.clock.advance_seconds(7230);
+    fixture.app.api.info(&fixture.tokens.access).await.ok(200);
+    fixture.app.clock.advance_seconds(1);
+    fixture
+        .app
         .api
-        .info(&scene.tokens.access)
+        .info(&fixture.tokens.access)
         .await
         .fails(401, "token_expired");
-    scene.world.api.refresh(&scene.tokens.refresh).await.ok(200);
+    fixture
+        .app
+        .api
+        .refresh(&fixture.tokens.refresh)
+        .await
+        .ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_expired_token_is_expired_on_every_route(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let scene = Scene::start(state).await;
+async fn every_route_reports_an_expired_token(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     let challenge = r#"Bearer realm="weapp", error="invalid_token", error_description="the access token expired""#;
     let long_ago = [0, 1_500_000_000]
-        .map(|exp| scene.forged(|header| header, |claims| with(&claims, "exp", json!(exp))));
-    scene
+        .map(|exp| fixture.forged(|header| header, |claims| with(&claims, "exp", json!(exp))));
+    fixture
         .all_refuse(&long_ago, "token_expired", challenge)
         .await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_of_a_session_that_never_was_is_revoked(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let scene = Scene::start(state).await;
+async fn a_token_of_an_unknown_session_is_revoked(#[values(InProcess, Redis)] state: SharedState) {
+    let fixture = LoggedInApp::start(state).await;
     let challenge =
         r#"Bearer realm="weapp", error="invalid_token", error_description="the session has ended""#;
     let never = json!("0193c0de-0000-7000-8000-00000000abcd");
     let tokens = ["sid", "sub"]
-        .map(|name| scene.forged(|header| header, |claims| with(&claims, name, never.clone())));
-    // An owner of a session under another user's name must not be served from what the cache knows
-    // either.
-    scene.world.api.info(&scene.tokens.access).await.ok(200);
-    scene
-        .world
+        .map(|name| fixture.forged(|header| header, |claims| with(&claims, name, never.clone())));
+    // The cached session must not be served under another user's id either.
+    fixture.app.api.info(&fixture.tokens.access).await.ok(200);
+    fixture
+        .app
         .api
         .info(&tokens[0])
         .await
         .fails(401, "session_revoked");
-    scene
+    fixture
         .all_refuse(&tokens[..1], "session_revoked", challenge)
         .await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_scheme_is_taken_in_any_case(#[values(InProcess, Redis)] state: SharedState) {
-    let scene = Scene::start(state).await;
+async fn the_authorization_scheme_is_case_insensitive(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let fixture = LoggedInApp::start(state).await;
     for scheme in ["bearer", "BEARER", "Bearer "] {
-        let request = scene.world.api.request("GET", "/api/v1/user/info");
+        let request = fixture.app.api.request("GET", "/api/v1/user/info");
         request
             .header(
                 "authorization",
-                &format!("{scheme} {}", scene.tokens.access),
+                &format!("{scheme} {}", fixture.tokens.access),
             )
             .send()
             .await

@@ -1,34 +1,34 @@
-//! What users take back is deleted.
+//! Revoked data and cancelled accounts are erased.
 
 use e2e::{
     dynamodb::TABLE,
     settings::{APP_ID, OTHER_APP_ID},
-    wire_proxy,
-    world::{
+    test_app::{
         SharedState::{self, InProcess, Redis},
-        Tokens, World,
+        TestApp, Tokens,
     },
+    wire_proxy,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{PushOrder, UnionId, UserChange};
 
-use super::pushes::{deliver, event, every_way, refusal, world, xml};
+use super::pushes::{deliver, event, every_way, refusal, start, xml};
 
 const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/a/132";
 
-/// Alice, with all that a profile can hold.
-async fn alice(world: &World) -> Tokens {
-    let tokens = world.log_in("alice").await;
-    fill(world, &tokens).await;
+/// Alice with every profile field set.
+async fn alice(app: &TestApp) -> Tokens {
+    let tokens = app.log_in("alice").await;
+    fill(app, &tokens).await;
     tokens
 }
 
-async fn fill(world: &World, tokens: &Tokens) {
+async fn fill(app: &TestApp, tokens: &Tokens) {
     let body = json!({"nickname": "小明", "avatarUrl": AVATAR, "gender": 2});
-    world.api.change(&tokens.access, &body).await.ok(200);
+    app.api.change(&tokens.access, &body).await.ok(200);
     let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
-    let update = world.table.client().update_item().table_name(TABLE);
+    let update = app.table.client().update_item().table_name(TABLE);
     let update = update
         .key("pk", text(&format!("USER#{}", tokens.user_id())))
         .key("sk", text("PROFILE"));
@@ -36,13 +36,13 @@ async fn fill(world: &World, tokens: &Tokens) {
         .update_expression("SET phone = :phone")
         .expression_attribute_values(":phone", text("13800138000"));
     update.send().await.unwrap();
-    world.profile_leaves_the_cache(&tokens.user_id()).await;
+    app.evict_profile(&tokens.user_id()).await;
 }
 
-async fn push(world: &World, order: &PushOrder) {
-    deliver(&world.api, &world.wechat.push(order).unwrap())
+async fn push(app: &TestApp, order: &PushOrder) {
+    deliver(&app.api, &app.wechat.push(order).unwrap())
         .await
-        .is_success();
+        .assert_success();
 }
 
 fn revoked(number: &str) -> PushOrder {
@@ -53,7 +53,7 @@ fn cancelled() -> PushOrder {
     event("user_authorization_cancellation", json!({}))
 }
 
-/// Which of the four fields a user has.
+/// The fields that are set.
 fn held(user: &Value) -> Vec<&'static str> {
     ["nickname", "avatarUrl", "gender", "phone"]
         .into_iter()
@@ -63,11 +63,9 @@ fn held(user: &Value) -> Vec<&'static str> {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_revoked_is_cleared_and_the_rest_stays(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = world(state).await;
-    let tokens = alice(&world).await;
+async fn revoking_a_grant_clears_its_fields(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = alice(&app).await;
     let cases: [(&str, &[&str]); 4] = [
         ("6", &["phone"]),
         ("8", &["nickname", "avatarUrl", "gender"]),
@@ -75,71 +73,70 @@ async fn what_is_revoked_is_cleared_and_the_rest_stays(
         ("20", &["nickname", "gender", "phone"]),
     ];
     for (number, left) in cases {
-        fill(&world, &tokens).await;
-        world.api.info(&tokens.access).await.ok(200);
-        world.clock.advance_seconds(1);
-        push(&world, &revoked(number)).await;
-        // At once, whatever was cached.
-        let info = world.api.info(&tokens.access).await;
+        fill(&app, &tokens).await;
+        app.api.info(&tokens.access).await.ok(200);
+        app.clock.advance_seconds(1);
+        push(&app, &revoked(number)).await;
+        // Immediately, despite caches.
+        let info = app.api.info(&tokens.access).await;
         assert_eq!(held(info.ok(200)), left, "{number}");
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_of_what_is_not_stored_changes_nothing(
+async fn revoking_a_grant_without_stored_fields_changes_nothing(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    let tokens = alice(&world).await;
-    let before = world.rows().await;
+    let app = start(state).await;
+    let tokens = alice(&app).await;
+    let before = app.rows().await;
     for number in ["1", "5", "13", "999", "", "nonsense"] {
-        push(&world, &revoked(number)).await;
+        push(&app, &revoked(number)).await;
     }
-    assert_eq!(world.rows().await, before);
-    // And what was cleared already is not written again.
-    push(&world, &revoked("8")).await;
-    let before = world.rows().await;
-    world.clock.advance_seconds(1);
-    push(&world, &revoked("8")).await;
-    assert_eq!(world.rows().await, before);
-    world.api.info(&tokens.access).await.ok(200);
+    assert_eq!(app.rows().await, before);
+    // Fields that are already clear are not written again.
+    push(&app, &revoked("8")).await;
+    let before = app.rows().await;
+    app.clock.advance_seconds(1);
+    push(&app, &revoked("8")).await;
+    assert_eq!(app.rows().await, before);
+    app.api.info(&tokens.access).await.ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_that_is_taken_back_is_free_for_others(
+async fn a_revoked_phone_number_can_be_bound_by_another_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
+    let app = start(state).await;
     for person in ["alice", "bob"] {
         let change = UserChange {
             phone: Some("13900139000".into()),
             ..UserChange::default()
         };
-        world.wechat.change_user(person, change).unwrap();
+        app.wechat.change_user(person, change).unwrap();
     }
     let bind = async |person: &str, tokens: &Tokens| {
-        world
-            .api
+        app.api
             .bind_phone(
                 &tokens.access,
-                &world.wechat.phone_code(person, Some(APP_ID)).unwrap(),
+                &app.wechat.phone_code(person, Some(APP_ID)).unwrap(),
             )
             .await
     };
-    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     for order in [revoked("8"), cancelled()] {
         let alice = if order == revoked("8") {
             alice.clone()
         } else {
-            world.log_in("alice").await
+            app.log_in("alice").await
         };
         bind("alice", &alice).await.ok(200);
         bind("bob", &bob).await.fails(409, "phone_taken");
-        push(&world, &order).await;
-        assert_eq!(world.count("OWNER").await, 0);
-        let rows = world.rows().await;
+        push(&app, &order).await;
+        assert_eq!(app.count("OWNER").await, 0);
+        let rows = app.rows().await;
         let row = &rows[&(format!("USER#{}", alice.user_id()), "PROFILE".to_owned())];
         assert!(
             !row.contains_key("phone") && !row.contains_key("phoneClaim"),
@@ -151,47 +148,42 @@ async fn a_number_that_is_taken_back_is_free_for_others(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_profile_that_wechat_holds_for_a_risk_is_cleared(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = world(state).await;
-    let tokens = alice(&world).await;
-    push(&world, &event("user_info_modified", json!({}))).await;
+async fn a_profile_flagged_as_risky_is_cleared(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = alice(&app).await;
+    push(&app, &event("user_info_modified", json!({}))).await;
     assert_eq!(
-        held(world.api.info(&tokens.access).await.ok(200)),
+        held(app.api.info(&tokens.access).await.ok(200)),
         ["gender", "phone"]
     );
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_account_is_forgotten(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let (tokens, bob) = (alice(&world).await, world.log_in("bob").await);
-    let second = world.log_in("alice").await;
-    world.api.info(&tokens.access).await.ok(200);
-    push(&world, &cancelled()).await;
+async fn a_cancelled_account_is_erased(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let (tokens, bob) = (alice(&app).await, app.log_in("bob").await);
+    let second = app.log_in("alice").await;
+    app.api.info(&tokens.access).await.ok(200);
+    push(&app, &cancelled()).await;
     for tokens in [&tokens, &second] {
-        world
-            .api
+        app.api
             .info(&tokens.access)
             .await
             .fails(401, "session_revoked");
-        world
-            .api
+        app.api
             .refresh(&tokens.refresh)
             .await
             .fails(401, "session_revoked");
     }
-    let open_id = world.wechat.open_id("alice", None).unwrap();
+    let open_id = app.wechat.open_id("alice", None).unwrap();
     assert!(
-        world
-            .table
+        app.table
             .item(&format!("WX#{APP_ID}#{open_id}"), "IDENTITY")
             .await
             .is_none()
     );
-    let user = world
+    let user = app
         .table
         .item(&format!("USER#{}", tokens.user_id()), "PROFILE")
         .await
@@ -200,33 +192,32 @@ async fn a_cancelled_account_is_forgotten(#[values(InProcess, Redis)] state: Sha
         assert!(!user.contains_key(gone), "{gone}");
     }
     assert!(
-        !format!("{:?}", world.rows().await).contains(&open_id),
-        "the openid still stands somewhere"
+        !format!("{:?}", app.rows().await).contains(&open_id),
+        "the openid is still stored"
     );
-    world.api.info(&bob.access).await.ok(200);
+    app.api.info(&bob.access).await.ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_account_comes_back_as_somebody_new(
+async fn a_login_after_cancellation_creates_a_new_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    let tokens = alice(&world).await;
-    let order = world.wechat.push(&cancelled()).unwrap();
-    deliver(&world.api, &order).await.is_success();
-    let again = world.api.login(&world.code("alice")).await;
+    let app = start(state).await;
+    let tokens = alice(&app).await;
+    let order = app.wechat.push(&cancelled()).unwrap();
+    deliver(&app.api, &order).await.assert_success();
+    let again = app.api.login(&app.code("alice")).await;
     assert_eq!(again.ok(200)["isNewUser"], true);
     let again = Tokens::of(&again);
     assert_ne!(again.user_id(), tokens.user_id());
     // A late copy of the event does not reach the new user.
-    deliver(&world.api, &order).await.is_success();
-    world.api.info(&again.access).await.ok(200);
+    deliver(&app.api, &order).await.assert_success();
+    app.api.info(&again.access).await.ok(200);
 }
 
-fn has_union_id(world: &World) {
-    world
-        .wechat
+fn has_union_id(app: &TestApp) {
+    app.wechat
         .change_user(
             "alice",
             UserChange {
@@ -239,77 +230,75 @@ fn has_union_id(world: &World) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_account_leaves_other_mini_programs_their_identity(
+async fn a_cancellation_keeps_identities_of_other_mini_programs(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    has_union_id(&world);
-    let here = alice(&world).await;
+    let app = start(state).await;
+    has_union_id(&app);
+    let here = alice(&app).await;
     let there = Tokens::of(
-        &world
-            .api
-            .login_in(OTHER_APP_ID, &world.code_in(OTHER_APP_ID, "alice"))
+        &app.api
+            .login_in(OTHER_APP_ID, &app.code_in(OTHER_APP_ID, "alice"))
             .await,
     );
     assert_eq!(here.user_id(), there.user_id());
-    push(&world, &cancelled()).await;
+    push(&app, &cancelled()).await;
     assert_eq!(
-        world.count("IDENTITY").await,
+        app.count("IDENTITY").await,
         2,
         "the other identity and the link"
     );
-    let user = world
+    let user = app
         .table
         .item(&format!("USER#{}", here.user_id()), "PROFILE")
         .await
         .unwrap();
     assert_eq!(user["identities"].as_ss().unwrap().len(), 1);
     let again = Tokens::of(
-        &world
-            .api
-            .login_in(OTHER_APP_ID, &world.code_in(OTHER_APP_ID, "alice"))
+        &app.api
+            .login_in(OTHER_APP_ID, &app.code_in(OTHER_APP_ID, "alice"))
             .await,
     );
     assert_eq!(again.user_id(), here.user_id());
     assert_eq!(
-        held(world.api.info(&again.access).await.ok(200)),
+        held(app.api.info(&again.access).await.ok(200)),
         Vec::<&str>::new()
     );
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_cancelled_identity_takes_the_union_link_along(
+async fn cancelling_the_last_identity_removes_the_union_id_link(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    has_union_id(&world);
-    alice(&world).await;
-    push(&world, &cancelled()).await;
-    assert_eq!(world.count("IDENTITY").await, 0);
+    let app = start(state).await;
+    has_union_id(&app);
+    alice(&app).await;
+    push(&app, &cancelled()).await;
+    assert_eq!(app.count("IDENTITY").await, 0);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_works_in_every_mode_and_form(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn a_revocation_works_in_every_mode_and_format(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
     for (way, order) in every_way(&revoked("19")) {
         let app_id = order.app_id.as_deref().unwrap_or(APP_ID).to_owned();
         let tokens = Tokens::of(
-            &world
-                .api
-                .login_in(&app_id, &world.code_in(&app_id, "alice"))
+            &app.api
+                .login_in(&app_id, &app.code_in(&app_id, "alice"))
                 .await,
         );
-        world
-            .api
+        app.api
             .change(&tokens.access, &json!({"nickname": "小明"}))
             .await
             .ok(200);
-        world.clock.advance_seconds(1);
-        push(&world, &order).await;
+        app.clock.advance_seconds(1);
+        push(&app, &order).await;
         assert_eq!(
-            world.api.info(&tokens.access).await.ok(200)["nickname"],
+            app.api.info(&tokens.access).await.ok(200)["nickname"],
             Value::Null,
             "{way}"
         );
@@ -318,10 +307,12 @@ async fn it_works_in_every_mode_and_form(#[values(InProcess, Redis)] state: Shar
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_is_nobody_to_forget(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let tokens = alice(&world).await;
-    let before = world.rows().await;
+async fn an_event_about_an_unknown_user_changes_nothing(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let tokens = alice(&app).await;
+    let before = app.rows().await;
     for mut order in [
         revoked("6"),
         cancelled(),
@@ -329,43 +320,36 @@ async fn a_stranger_is_nobody_to_forget(#[values(InProcess, Redis)] state: Share
         event("user_info_modified", json!({})),
     ] {
         order.user = "nobody".into();
-        push(&world, &order).await;
-        // Alice's openid belongs to one mini-program; in another it is nobody's.
-        let open_id = world.wechat.open_id("alice", None).unwrap();
+        push(&app, &order).await;
+        // Alice's openid is unknown in the other mini-program.
+        let open_id = app.wechat.open_id("alice", None).unwrap();
         order.fields.insert("OpenID".into(), json!(open_id));
         order.app_id = Some(OTHER_APP_ID.into());
-        push(&world, &order).await;
-        // Nor is anybody meant by what is no openid.
+        push(&app, &order).await;
+        // An invalid openid matches no user either.
         order.app_id = None;
         order.fields.insert("OpenID".into(), json!("a#b"));
-        push(&world, &order).await;
+        push(&app, &order).await;
     }
-    assert_eq!(world.rows().await, before);
-    world.api.info(&tokens.access).await.ok(200);
+    assert_eq!(app.rows().await, before);
+    app.api.info(&tokens.access).await.ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_that_failed_half_way_is_finished_by_the_next(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::with(state).own_redis().proxied().start().await;
-    let tokens = alice(&world).await;
-    let push = world.wechat.push(&cancelled()).unwrap();
-    world
-        .proxies()
-        .dynamodb
-        .set(wire_proxy::Fault::Refuse)
-        .await;
-    world.proxies().dynamodb.reset();
-    refusal(&world.api, &push).await.fails(503, "unavailable");
-    world.proxies().dynamodb.heal().await;
-    world.proxies().dynamodb.reset();
-    deliver(&world.api, &push).await.is_success();
-    world
-        .api
+async fn a_redelivery_completes_a_failed_erasure(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::builder(state).own_redis().proxied().start().await;
+    let tokens = alice(&app).await;
+    let push = app.wechat.push(&cancelled()).unwrap();
+    app.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    app.proxies().dynamodb.reset();
+    refusal(&app.api, &push).await.fails(503, "unavailable");
+    app.proxies().dynamodb.heal().await;
+    app.proxies().dynamodb.reset();
+    deliver(&app.api, &push).await.assert_success();
+    app.api
         .info(&tokens.access)
         .await
         .fails(401, "session_revoked");
-    assert_eq!(world.count("IDENTITY").await, 0);
+    assert_eq!(app.count("IDENTITY").await, 0);
 }

@@ -1,9 +1,9 @@
-//! Questions and messages that come from WeChat, and replies to them.
+//! URL verification, messages from WeChat, and replies to them.
 
 use callback::{PushSecrets, Stamp, push_key};
 use e2e::{
     settings::{APP_ID, OTHER_APP_ID, push_configs},
-    world::{
+    test_app::{
         SharedState::{self, InProcess, Redis},
         capture,
     },
@@ -12,12 +12,16 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{PushFormat, PushMode, PushOrder};
 
-use super::pushes::{Own, debug_demo, deliver, event, every_way, plain, text, world, xml};
+use super::pushes::{
+    CustomHandler, debug_demo, deliver, event, every_way, plain, start, text, xml,
+};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wechat_gets_its_echo_and_nothing_else(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn url_verification_answers_the_plain_echostr(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
     for app_id in [APP_ID, OTHER_APP_ID] {
         let order = PushOrder {
             verify: true,
@@ -25,20 +29,26 @@ async fn wechat_gets_its_echo_and_nothing_else(#[values(InProcess, Redis)] state
             app_id: Some(app_id.into()),
             ..PushOrder::default()
         };
-        let question = world.wechat.push(&order).unwrap();
-        let told = deliver(&world.api, &question).await;
+        let question = app.wechat.push(&order).unwrap();
+        let response = deliver(&app.api, &question).await;
         let echo = question.query.rsplit_once("echostr=").unwrap().1;
-        assert_eq!((told.status, told.body.as_str()), (200, echo), "{app_id}");
-        assert_eq!(told.content_type, "text/plain; charset=utf-8");
-        // As often as it likes.
-        assert_eq!(deliver(&world.api, &question).await, told);
+        assert_eq!(
+            (response.status, response.body.as_str()),
+            (200, echo),
+            "{app_id}"
+        );
+        assert_eq!(response.content_type, "text/plain; charset=utf-8");
+        // Repeatable.
+        assert_eq!(deliver(&app.api, &question).await, response);
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_is_taken_in_every_mode_and_form(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn a_message_is_accepted_in_every_mode_and_format(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
     for order in [
         debug_demo(),
         text("你好 ]]> <b>&amp;</b>"),
@@ -46,11 +56,11 @@ async fn a_message_is_taken_in_every_mode_and_form(#[values(InProcess, Redis)] s
     ] {
         for (way, order) in every_way(&order) {
             // Another second, another event.
-            world.clock.advance_seconds(1);
-            let own = Own::start(&world, None, 0).await;
-            let told = deliver(&own.api, &world.wechat.push(&order).unwrap()).await;
+            app.clock.advance_seconds(1);
+            let handler = CustomHandler::start(&app, None, 0).await;
+            let response = deliver(&handler.api, &app.wechat.push(&order).unwrap()).await;
             assert_eq!(
-                (told.status, told.body.as_str(), own.calls()),
+                (response.status, response.body.as_str(), handler.calls()),
                 (200, "success", 1),
                 "{way}"
             );
@@ -60,27 +70,25 @@ async fn a_message_is_taken_in_every_mode_and_form(#[values(InProcess, Redis)] s
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_of_a_kind_that_nobody_knows_is_taken(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = world(state).await;
+async fn a_message_of_an_unknown_kind_is_accepted(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
     let fields = json!({"list": [{"a": 1}, {"a": 2}], "deep": {"er": {"still": true}}});
     for (_, order) in every_way(&event("an_event_of_tomorrow", fields)) {
-        deliver(&world.api, &world.wechat.push(&order).unwrap())
+        deliver(&app.api, &app.wechat.push(&order).unwrap())
             .await
-            .is_success();
+            .assert_success();
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mini_program_without_a_key_is_answered_in_the_compatible_mode(
+async fn compatible_mode_works_without_a_configured_key(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    // Its console has a key that the backend was not told.
-    let wechat = super::pushes::other_wechat(&world, |config| {
-        config.encoding_aes_key = Some("k".repeat(43))
+    let app = start(state).await;
+    // Its console has a key that the backend does not have.
+    let wechat = super::pushes::other_wechat(&app, |config| {
+        config.encoding_aes_key = Some("k".repeat(43));
     });
     let order = PushOrder {
         mode: Some(PushMode::Compatible),
@@ -90,25 +98,33 @@ async fn a_mini_program_without_a_key_is_answered_in_the_compatible_mode(
         mode: Some(PushMode::Compatible),
         ..order
     };
-    deliver(&world.api, &wechat.push(&order).unwrap())
+    deliver(&app.api, &wechat.push(&order).unwrap())
         .await
-        .is_success();
+        .assert_success();
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reply_comes_in_the_form_of_the_message(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let own = Own::start(&world, Some(json!({"demo_resp": "good <luck>"})), 0).await;
-    let told = deliver(&own.api, &world.wechat.push(&plain(debug_demo())).unwrap()).await;
+async fn a_reply_has_the_format_of_the_message(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let handler = CustomHandler::start(&app, Some(json!({"demo_resp": "good <luck>"})), 0).await;
+    let response = deliver(
+        &handler.api,
+        &app.wechat.push(&plain(debug_demo())).unwrap(),
+    )
+    .await;
     let expected = (200, "application/json", r#"{"demo_resp":"good <luck>"}"#);
     assert_eq!(
-        (told.status, told.content_type.as_str(), told.body.as_str()),
+        (
+            response.status,
+            response.content_type.as_str(),
+            response.body.as_str()
+        ),
         expected
     );
-    let told = deliver(
-        &own.api,
-        &world.wechat.push(&xml(plain(debug_demo()))).unwrap(),
+    let response = deliver(
+        &handler.api,
+        &app.wechat.push(&xml(plain(debug_demo()))).unwrap(),
     )
     .await;
     let expected = (
@@ -117,7 +133,11 @@ async fn a_reply_comes_in_the_form_of_the_message(#[values(InProcess, Redis)] st
         "<xml><demo_resp><![CDATA[good <luck>]]></demo_resp></xml>",
     );
     assert_eq!(
-        (told.status, told.content_type.as_str(), told.body.as_str()),
+        (
+            response.status,
+            response.content_type.as_str(),
+            response.body.as_str()
+        ),
         expected
     );
 }
@@ -127,25 +147,25 @@ async fn a_reply_comes_in_the_form_of_the_message(#[values(InProcess, Redis)] st
 async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    let own = Own::start(&world, Some(json!({"demo_resp": "good luck"})), 0).await;
+    let app = start(state).await;
+    let handler = CustomHandler::start(&app, Some(json!({"demo_resp": "good luck"})), 0).await;
     let [config, _] = push_configs();
     let key = push_key(config.encoding_aes_key.as_deref().unwrap());
     let wechat = PushSecrets::new(config.token.as_str().into(), key);
     for format in [PushFormat::Json, PushFormat::Xml] {
-        // In XML all is text, so it is another event by what it says.
+        // XML has only text values, so its content is another event.
         let order = PushOrder {
             format,
             ..debug_demo()
         };
-        let told = deliver(&own.api, &world.wechat.push(&order).unwrap()).await;
-        let (_, fields) = callback::push::Format::read(&told.body).unwrap();
+        let response = deliver(&handler.api, &app.wechat.push(&order).unwrap()).await;
+        let (_, fields) = callback::push::Format::read(&response.body).unwrap();
         let field = |name: &str| match &fields[name] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         let (timestamp, nonce) = (field("TimeStamp"), field("Nonce"));
-        assert_eq!(timestamp, "1795420800", "the world's clock");
+        assert_eq!(timestamp, "1795420800", "the app's clock");
         let stamp = Stamp {
             timestamp: &timestamp,
             nonce: &nonce,
@@ -161,7 +181,7 @@ async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(
             ),
         };
         assert_eq!(
-            (told.content_type.as_str(), opened.message.as_str()),
+            (response.content_type.as_str(), opened.message.as_str()),
             (content_type, message)
         );
         assert_eq!(opened.receiver, APP_ID);
@@ -170,13 +190,11 @@ async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_message_is_one_line_without_what_it_says(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    capture();
-    let world = world(state).await;
-    let push = world.wechat.push(&text("a-word-of-alice-7Yq2")).unwrap();
-    let (status, headers, _) = world
+async fn a_message_is_logged_without_its_content(#[values(InProcess, Redis)] state: SharedState) {
+    let log_capture = capture();
+    let app = start(state).await;
+    let push = app.wechat.push(&text("a-word-of-alice-7Yq2")).unwrap();
+    let (status, headers, _) = app
         .api
         .request("POST", &format!("{}?{}", super::pushes::PATH, push.query))
         .body(push.body.as_bytes())
@@ -184,7 +202,7 @@ async fn one_message_is_one_line_without_what_it_says(
         .await;
     assert_eq!(status, 200);
     let id = headers["x-request-id"].to_str().unwrap();
-    let log = e2e::world::captured();
+    let log = log_capture.logs();
     let mut lines = log.json_where("message", &"message push".into());
     lines.retain(|line| line["request_id"] == id);
     assert_eq!(lines.len(), 1);
@@ -192,7 +210,7 @@ async fn one_message_is_one_line_without_what_it_says(
         (&lines[0]["kind"], &lines[0]["app_id"]),
         (&json!("text"), &json!(APP_ID))
     );
-    let open_id = world.wechat.open_id("alice", None).unwrap();
+    let open_id = app.wechat.open_id("alice", None).unwrap();
     log.assert_without_secrets([
         ("a message", "a-word-of-alice-7Yq2"),
         ("an openid", open_id.as_str()),

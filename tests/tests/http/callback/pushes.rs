@@ -1,4 +1,4 @@
-//! What WeChat pushes, and what it is told.
+//! Pushes from WeChat, and instances that handle them.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use callback::{Handled, Handler, Reply, push::Push};
 use e2e::{
     http::Answer,
     settings::{APP_ID, OTHER_APP_ID},
-    world::{Api, SharedState, World},
+    test_app::{Api, SharedState, TestApp},
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Value, json};
@@ -25,18 +25,18 @@ use wechat_simulator::{PushConfig, PushFormat, PushMode, PushOrder, PushRequest,
 
 pub const PATH: &str = "/api/v1/wechat/callback";
 
-/// What was answered.
+/// An answer of the callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct CallbackResponse {
     pub status: u16,
     pub content_type: String,
     pub body: String,
 }
 
-impl Told {
-    /// Asserts that WeChat will not come again, and has nothing to tell anybody.
+impl CallbackResponse {
+    /// Asserts the answer after which WeChat neither retries nor replies to the user.
     #[track_caller]
-    pub fn is_success(&self) {
+    pub fn assert_success(&self) {
         assert_eq!(
             (self.status, self.body.as_str()),
             (200, "success"),
@@ -46,34 +46,34 @@ impl Told {
     }
 }
 
-/// A world whose shared state no other one sees: people have the same openids in each, at the same
-/// time of day.
-pub async fn world(state: SharedState) -> World {
-    World::with(state).own_redis().start().await
+/// An app with its own shared state, because users have the same openids and event times in every
+/// app.
+pub async fn start(state: SharedState) -> TestApp {
+    TestApp::builder(state).own_redis().start().await
 }
 
-/// Delivers a request, for an answer that is not the envelope.
-pub async fn deliver(api: &Api, push: &PushRequest) -> Told {
+/// Delivers a request and returns an answer outside the envelope.
+pub async fn deliver(api: &Api, push: &PushRequest) -> CallbackResponse {
     let (status, headers, body) = request(api, push).send_raw().await;
     let content_type = headers
         .get("content-type")
         .map(|value| value.to_str().unwrap().to_owned())
         .unwrap_or_default();
-    Told {
+    CallbackResponse {
         status,
         content_type,
         body: String::from_utf8(body).unwrap(),
     }
 }
 
-/// Delivers a request, for a failure.
+/// Delivers a request and returns a failure.
 pub async fn refusal(api: &Api, push: &PushRequest) -> Answer {
     request(api, push).send().await
 }
 
 fn request(api: &Api, push: &PushRequest) -> e2e::http::Request {
     let request = api.request(push.method, &format!("{PATH}?{}", push.query));
-    // As proxies and API Gateway see it; the callback does not care.
+    // The callback ignores the content type.
     let request = if push.content_type.is_empty() {
         request
     } else {
@@ -124,9 +124,9 @@ pub fn xml(order: PushOrder) -> PushOrder {
     }
 }
 
-/// Somebody else's WeChat, on the world's clock, whose consoles hold something else.
-pub fn other_wechat(world: &World, change: impl Fn(&mut PushConfig)) -> Simulator {
-    let clock = Clock::Manual(world.clock.clone());
+/// Another WeChat on the app's clock, with other console settings.
+pub fn other_wechat(app: &TestApp, change: impl Fn(&mut PushConfig)) -> Simulator {
+    let clock = Clock::Manual(app.clock.clone());
     let now = move || {
         std::time::UNIX_EPOCH
             + std::time::Duration::from_millis(clock.now().as_millisecond().try_into().unwrap())
@@ -141,21 +141,21 @@ pub fn other_wechat(world: &World, change: impl Fn(&mut PushConfig)) -> Simulato
     wechat
 }
 
-/// A function of this project's user: what it does, and how often.
-pub struct Own {
+/// An instance with a custom handler, and the number of its calls.
+pub struct CustomHandler {
     pub api: Api,
     calls: Arc<AtomicUsize>,
 }
 
-impl Own {
+impl CustomHandler {
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// An instance with a handler that answers with `reply` after it has failed so many times.
-    pub async fn start(world: &World, reply: Option<Value>, failures: usize) -> Self {
+    /// An instance whose handler fails this many times and then answers with `reply`.
+    pub async fn start(app: &TestApp, reply: Option<Value>, failures: usize) -> Self {
         Self::behind(
-            world,
+            app,
             reply,
             failures,
             Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
@@ -163,17 +163,17 @@ impl Own {
         .await
     }
 
-    /// An instance whose handler waits for a permit each time, and the permits.
-    pub async fn waiting(world: &World) -> (Self, Arc<Semaphore>) {
+    /// An instance whose handler waits for a permit on each call, and the permits.
+    pub async fn waiting(app: &TestApp) -> (Self, Arc<Semaphore>) {
         let permits = Arc::new(Semaphore::new(0));
         (
-            Self::behind(world, None, 0, Arc::clone(&permits)).await,
+            Self::behind(app, None, 0, Arc::clone(&permits)).await,
             permits,
         )
     }
 
-    /// Waits until the handler is at it for the first time.
-    pub async fn is_called(&self) {
+    /// Waits for the handler's first call.
+    pub async fn wait_for_call(&self) {
         let called = async {
             while self.calls() == 0 {
                 tokio::task::yield_now().await;
@@ -183,29 +183,25 @@ impl Own {
     }
 
     async fn behind(
-        world: &World,
+        app: &TestApp,
         reply: Option<Value>,
         failures: usize,
         permits: Arc<Semaphore>,
     ) -> Self {
         let calls = Arc::new(AtomicUsize::new(0));
-        let instance = Instance::new(
-            world.env(),
-            Clock::Manual(world.clock.clone()),
-            Random::System,
-        );
+        let instance = Instance::new(app.env(), Clock::Manual(app.clock.clone()), Random::System);
         let handler = Counting {
-            reply: reply.map(own_reply),
+            reply: reply.map(reply_from),
             failures,
             permits,
             calls: Arc::clone(&calls),
         };
-        let app = instance
+        let router = instance
             .app(callback::routes_with(&instance, vec![Box::new(handler)]))
             .unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(listener, app).into_future());
+        tokio::spawn(serve(listener, router).into_future());
         Self {
             api: Api::new(&url),
             calls,
@@ -213,7 +209,7 @@ impl Own {
     }
 }
 
-fn own_reply(fields: Value) -> Reply {
+fn reply_from(fields: Value) -> Reply {
     let Value::Object(fields) = fields else {
         panic!("no object: {fields}")
     };
@@ -233,7 +229,7 @@ impl Handler for Counting {
             assert!([APP_ID, OTHER_APP_ID].contains(&push.app_id.as_str()));
             let before = self.calls.fetch_add(1, Ordering::SeqCst);
             self.permits.acquire().await.unwrap().forget();
-            // Long enough for others to come meanwhile.
+            // Long enough for concurrent deliveries.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             if before < self.failures {
                 Err(ApiError::new(Reason::Unavailable))
@@ -245,7 +241,7 @@ impl Handler for Counting {
     }
 }
 
-/// The order in every mode and form that there is, with the mini-program's name.
+/// The order in every mode and format, with a description.
 pub fn every_way(order: &PushOrder) -> Vec<(&'static str, PushOrder)> {
     let secure = order.clone();
     let compatible = PushOrder {

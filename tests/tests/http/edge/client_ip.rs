@@ -1,4 +1,4 @@
-//! Over TCP the caller is whoever opened the connection, unless that is a proxy of ours.
+//! The client's address is the TCP peer's, unless the peer is a trusted proxy.
 
 use axum::{Extension, Router, routing::get};
 use e2e::http::Client;
@@ -8,7 +8,7 @@ use shared::{
 };
 use tokio::net::TcpListener;
 
-/// A server that says who called it.
+/// A server that returns the client address it sees.
 async fn whoami(vars: &[(&str, &str)]) -> Client {
     let instance = Instance::new(Env::new(vars.to_vec()), Clock::System, Random::System);
     let say = async |Extension(client): Extension<ClientIp>| {
@@ -35,7 +35,7 @@ async fn caller(server: &Client, forwarded_for: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn a_header_does_not_make_a_caller_somebody_else() {
+async fn an_untrusted_forwarded_for_header_is_ignored() {
     let server = whoami(&[]).await;
     for header in [
         None,
@@ -52,7 +52,7 @@ async fn a_header_does_not_make_a_caller_somebody_else() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_the_caller_is_whom_it_saw() {
+async fn a_trusted_proxys_forwarded_for_header_names_the_client() {
     let server = whoami(&[("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.1")]).await;
     assert_eq!(caller(&server, None).await, "{ip:127.0.0.1}");
     assert_eq!(caller(&server, Some("192.0.2.1")).await, "{ip:192.0.2.1}");
@@ -67,7 +67,7 @@ async fn behind_a_trusted_proxy_the_caller_is_whom_it_saw() {
 }
 
 #[tokio::test]
-async fn trusted_proxies_that_are_none_refuse_the_start() {
+async fn invalid_trusted_proxies_refuse_the_start() {
     let instance = Instance::new(
         Env::new([("TRUSTED_PROXIES", "10.0.0.0/8, hunter2")]),
         Clock::System,

@@ -1,12 +1,11 @@
-//! Keys of what is stored: the next write of a value is under the new one, and the old one still
-//! opens what it made.
+//! Keys at rest: a new value is encrypted with the new key, and the old key still opens old values.
 
 use e2e::{
     dynamodb::Item,
     settings::{APP_ID, Settings},
-    world::{
+    test_app::{
         SharedState::{self, InProcess, Redis},
-        Tokens, World,
+        TestApp, Tokens,
     },
 };
 use rstest::rstest;
@@ -38,28 +37,28 @@ fn key_id<'a>(row: &'a Item, name: &str) -> &'a str {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_login_writes_under_the_new_key(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
+    let app = TestApp::start(state).await;
     let old_key = format!("k1:{}", Settings::secrets()[3].1);
     let both = format!("{NEW_KEY},{old_key}");
-    world.log_in("alice").await;
-    let before = world.identity_row(APP_ID, "alice").await;
+    app.log_in("alice").await;
+    let before = app.identity_row(APP_ID, "alice").await;
     assert_eq!(key_id(&before, "sessionKey"), "k1");
     let first = opened(&before, "sessionKey", &old_key);
 
-    let rotated = world.another_instance_with(&[("DATA_KEYS", &both)]).await;
-    Tokens::of(&rotated.login(&world.code("alice")).await);
-    let row = world.identity_row(APP_ID, "alice").await;
+    let rotated = app.another_instance_with(&[("DATA_KEYS", &both)]).await;
+    Tokens::of(&rotated.login(&app.code("alice")).await);
+    let row = app.identity_row(APP_ID, "alice").await;
     assert_eq!(
         (key_id(&row, "sessionKey"), key_id(&row, "prevSessionKey")),
         ("k2", "k1")
     );
-    // The previous one moved along as it was, and can still be read.
+    // The previous value moved unchanged and can still be read.
     assert_eq!(opened(&row, "prevSessionKey", &both), first);
     assert!(first.is_some() && opened(&row, "sessionKey", NEW_KEY) != first);
 
-    // With the login after that, nothing is left that the old key made.
-    Tokens::of(&rotated.login(&world.code("alice")).await);
-    let row = world.identity_row(APP_ID, "alice").await;
+    // After one more login nothing encrypted with the old key is left.
+    Tokens::of(&rotated.login(&app.code("alice")).await);
+    let row = app.identity_row(APP_ID, "alice").await;
     assert_eq!(
         (key_id(&row, "sessionKey"), key_id(&row, "prevSessionKey")),
         ("k2", "k2")

@@ -1,8 +1,7 @@
-//! `/.well-known/jwks.json`: somebody who knows nothing else, and uses none of our libraries,
-//! verifies our tokens.
+//! `/.well-known/jwks.json`: enough to verify tokens, with libraries that the backend does not use.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use e2e::world::{Api, SharedState, Tokens, World};
+use e2e::test_app::{Api, SharedState, TestApp, Tokens};
 use rsa::{BoxedUint, signature::Verifier};
 use serde_json::{Value, json};
 use shared::crypto::KeyKind;
@@ -32,7 +31,7 @@ async fn key_set(api: &Api) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// Whether one key of the set verifies this token: by `RustCrypto`, while ours are aws-lc's.
+/// Whether a key of the set verifies this token, by `RustCrypto`; the backend uses aws-lc.
 fn verifies(set: &Value, token: &str) -> bool {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let header: Value = serde_json::from_slice(&bytes(token.split('.').next().unwrap())).unwrap();
@@ -77,24 +76,24 @@ fn verifies(set: &Value, token: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_has_the_key_set_can_verify_tokens() {
-    let world = World::start(SharedState::InProcess).await;
+async fn tokens_verify_with_the_published_key_set() {
+    let app = TestApp::start(SharedState::InProcess).await;
     let keys = [
         ("es", KeyKind::P256),
         ("ed", KeyKind::Ed25519),
         ("rs", KeyKind::Rsa2048),
     ];
     let keys = keys.map(|(name, kind)| NamedKey::new(name, kind));
-    // Each signs at an instance of its own; the public halves are in the set of another.
+    // Each signs at its own instance; another instance publishes all public halves.
     let publics = keys.each_ref().map(|key| key.public.as_str()).join(",");
-    let verifying = world.another_instance_with(&[("JWT_KEYS", &publics)]).await;
+    let verifying = app.another_instance_with(&[("JWT_KEYS", &publics)]).await;
     let set = key_set(&verifying).await;
     assert_eq!(set["keys"].as_array().unwrap().len(), 3);
     for (key, algorithm) in keys.iter().zip(["ES256", "EdDSA", "RS256"]) {
-        let signing = world
+        let signing = app
             .another_instance_with(&[("JWT_KEYS", &key.private)])
             .await;
-        let tokens = Tokens::of(&signing.login(&world.code("alice")).await);
+        let tokens = Tokens::of(&signing.login(&app.code("alice")).await);
         assert_eq!(
             tokens.header(),
             json!({"typ": "at+jwt", "alg": algorithm, "kid": key.name})
@@ -116,9 +115,9 @@ async fn whoever_has_the_key_set_can_verify_tokens() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_are_not_in_the_key_set() {
-    let world = World::start(SharedState::InProcess).await;
-    assert_eq!(key_set(&world.api).await, json!({"keys": []}));
-    let tokens = world.log_in("alice").await;
+    let app = TestApp::start(SharedState::InProcess).await;
+    assert_eq!(key_set(&app.api).await, json!({"keys": []}));
+    let tokens = app.log_in("alice").await;
     assert_eq!(tokens.header()["alg"], "HS256");
-    assert!(!verifies(&key_set(&world.api).await, &tokens.access));
+    assert!(!verifies(&key_set(&app.api).await, &tokens.access));
 }

@@ -1,5 +1,5 @@
-//! Keys are changed step by step, instance by instance, while people use the backend: nobody
-//! notices.
+//! Keys are rotated step by step, instance by instance, under constant use, without a failed
+//! request.
 
 use std::sync::{
     Arc, RwLock,
@@ -8,8 +8,8 @@ use std::sync::{
 
 use e2e::{
     settings::Settings,
+    test_app::{Api, SharedState, TestApp, Tokens},
     within_patience,
-    world::{Api, SharedState, Tokens, World},
 };
 use futures_util::future::join_all;
 use shared::crypto::KeyKind;
@@ -18,10 +18,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::NamedKey;
 
 const INSTANCES: usize = 3;
-const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
+const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 const NEW_SECRET: &str = "rotated-jwt-secret-Zx8Kq3Vn5Tr1Wd7Lp0Hs4Gj9";
 
-/// What stands before the functions: each request goes to another instance.
+/// A load balancer: each request goes to another instance.
 #[derive(Clone)]
 struct Fleet(Arc<RwLock<Vec<Api>>>);
 
@@ -31,39 +31,38 @@ impl Fleet {
     }
 
     /// Replaces one instance after the other, as a deployment does.
-    async fn deploy(&self, world: &World, settings: &[(&str, &str)], people: &mut People) {
+    async fn deploy(&self, app: &TestApp, settings: &[(&str, &str)], users: &mut Users) {
         for number in 0..INSTANCES {
-            let instance = world.another_instance_with(settings).await;
+            let instance = app.another_instance_with(settings).await;
             self.0.write().unwrap()[number] = instance;
             // Old and new instances work side by side for a while.
-            people.have_refreshed(2).await;
+            users.have_refreshed(2).await;
         }
     }
 }
 
-/// People who use the backend until they are told to stop. A request that is not answered 200 fails
-/// the test.
-struct People {
+/// Users who send requests until stopped. Any answer other than 200 fails the test.
+struct Users {
     tasks: Vec<JoinHandle<Tokens>>,
     refreshes: Vec<watch::Receiver<usize>>,
     stop: Arc<AtomicBool>,
 }
 
-impl People {
-    fn arrive(world: &World, fleet: &Fleet) -> Self {
+impl Users {
+    fn arrive(app: &TestApp, fleet: &Fleet) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (mut tasks, mut refreshes) = (Vec::new(), Vec::new());
-        for (number, person) in PEOPLE.iter().enumerate() {
-            let (told, heard) = watch::channel(0);
-            let code = world.code(person);
+        for (number, user) in USERS.iter().enumerate() {
+            let (sender, receiver) = watch::channel(0);
+            let code = app.code(user);
             tasks.push(tokio::spawn(live(
                 number,
                 code,
                 fleet.clone(),
                 Arc::clone(&stop),
-                told,
+                sender,
             )));
-            refreshes.push(heard);
+            refreshes.push(receiver);
         }
         Self {
             tasks,
@@ -72,13 +71,13 @@ impl People {
         }
     }
 
-    /// Waits until everybody has refreshed this often from now on: what they hold then was made
-    /// after now. Fails with the client that failed.
+    /// Waits until every user has refreshed this often, so that all their tokens are newer than
+    /// this call. Fails when a user's request failed.
     async fn have_refreshed(&mut self, times: usize) {
         for refreshes in &mut self.refreshes {
             let from = *refreshes.borrow();
             let refreshed = refreshes.wait_for(|count| *count >= from + times);
-            within_patience("a refresh of everybody", refreshed)
+            within_patience("a refresh by every user", refreshed)
                 .await
                 .unwrap();
         }
@@ -115,26 +114,26 @@ async fn live(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_change_and_no_valid_token_is_refused() {
+async fn no_valid_token_is_refused_during_key_rotation() {
     let limits = [
         "RATE_LIMIT_LOGIN",
         "RATE_LIMIT_USER",
         "RATE_LIMIT_REFRESH",
         "RATE_LIMIT_GUEST",
     ];
-    let plan = limits
+    let builder = limits
         .iter()
-        .fold(World::with(SharedState::Redis), |plan, name| {
-            plan.set(name, "off")
+        .fold(TestApp::builder(SharedState::Redis), |builder, name| {
+            builder.set(name, "off")
         });
-    let world = plan.start().await;
+    let app = builder.start().await;
     let fleet = Fleet(Arc::new(RwLock::new(Vec::new())));
     for _ in 0..INSTANCES {
-        let instance = world.another_instance().await;
+        let instance = app.another_instance().await;
         fleet.0.write().unwrap().push(instance);
     }
-    let mut people = People::arrive(&world, &fleet);
-    people.have_refreshed(1).await;
+    let mut users = Users::arrive(&app, &fleet);
+    users.have_refreshed(1).await;
 
     let secret = Settings::secrets()[2].1;
     let (ed, es) = (
@@ -161,25 +160,23 @@ async fn keys_change_and_no_valid_token_is_refused() {
     for (keys, secrets) in &steps {
         fleet
             .deploy(
-                &world,
+                &app,
                 &[("JWT_KEYS", keys), ("JWT_SECRETS", secrets)],
-                &mut people,
+                &mut users,
             )
             .await;
-        // The last of the tokens that were made before is used up.
-        people.have_refreshed(2).await;
+        // No token from before this step is in use now.
+        users.have_refreshed(2).await;
     }
 
-    for tokens in people.leave().await {
+    for tokens in users.leave().await {
         assert_eq!(tokens.header()["kid"], "es");
-        // The first instance still lives as it did at first: it knows neither key.
-        world
-            .api
+        // The first instance has its original settings and knows neither key.
+        app.api
             .info(&tokens.access)
             .await
             .fails(401, "token_invalid");
-        world
-            .api
+        app.api
             .refresh(&tokens.refresh)
             .await
             .fails(401, "refresh_invalid");

@@ -1,23 +1,22 @@
-//! WeChat refuses, fails, or is out of reach; and so may DynamoDB.
+//! Logins while WeChat or DynamoDB refuses, fails or is unreachable.
 
 use e2e::{
     settings::{APP_ID, OTHER_APP_ID},
-    wire_proxy,
-    world::{
+    test_app::{
         CODE2SESSION,
         SharedState::{self, InProcess, Redis},
-        World,
+        TestApp,
     },
+    wire_proxy,
 };
 use rstest::rstest;
 use wechat_simulator::{Fault, Garbage, UserChange};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_whom_wechat_blocks_is_blocked(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    world
-        .wechat
+async fn a_user_blocked_by_wechat_is_blocked(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    app.wechat
         .change_user(
             "alice",
             UserChange {
@@ -26,18 +25,17 @@ async fn a_person_whom_wechat_blocks_is_blocked(#[values(InProcess, Redis)] stat
             },
         )
         .unwrap();
-    world
-        .api
-        .login(&world.code("alice"))
+    app.api
+        .login(&app.code("alice"))
         .await
         .fails(403, "user_blocked");
-    assert!(world.rows().await.is_empty());
+    assert!(app.rows().await.is_empty());
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
+    let app = TestApp::start(state).await;
     let expected = [
         (-1, 503, "unavailable"),
         (40029, 400, "code_invalid"),
@@ -53,18 +51,18 @@ async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] stat
         (47001, 502, "upstream_error"),
     ];
     for (errcode, status, reason) in expected {
-        world.wechat_fails(Fault {
+        app.fail_code2session(Fault {
             errcode: Some(errcode),
             ..Fault::default()
         });
-        let answer = world.api.login(&world.code("alice")).await;
+        let answer = app.api.login(&app.code("alice")).await;
         assert_eq!(
             (answer.status, answer.reason()),
             (status, Some(reason)),
             "errcode {errcode}"
         );
         let told_when = answer.header("retry-after");
-        // WeChat counts its calls by the minute.
+        // WeChat's limit is per minute.
         let expected = match status {
             429 => Some("60"),
             503 => Some("1"),
@@ -72,22 +70,19 @@ async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] stat
         };
         assert_eq!(told_when, expected, "errcode {errcode}");
     }
-    assert!(world.rows().await.is_empty());
+    assert!(app.rows().await.is_empty());
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_app_secret_is_our_fault_and_not_the_clients(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
+async fn a_wrong_app_secret_is_an_internal_error(#[values(InProcess, Redis)] state: SharedState) {
     let wrong = format!("{APP_ID}:not-the-secret,{OTHER_APP_ID}:neither");
-    let world = World::with(state)
+    let app = TestApp::builder(state)
         .set("WECHAT_SECRETS", &wrong)
         .start()
         .await;
-    world
-        .api
-        .login(&world.code("alice"))
+    app.api
+        .login(&app.code("alice"))
         .await
         .fails(500, "internal");
 }
@@ -128,7 +123,7 @@ async fn a_broken_connection_is_a_502_and_its_code_is_never_sent_again(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn noise_is_a_502_and_its_code_is_never_sent_again(
+async fn a_malformed_answer_is_a_502_and_its_code_is_never_sent_again(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     ambiguous(
@@ -194,21 +189,21 @@ async fn an_http_503_is_a_502_and_its_code_is_never_sent_again(
     .await;
 }
 
-/// A failure after which nobody knows whether WeChat took the code.
+/// A failure after which it is unknown whether WeChat accepted the code.
 async fn ambiguous(state: SharedState, fault: Fault, status: u16, reason: &str) {
-    let world = World::with(state)
+    let app = TestApp::builder(state)
         .set("WECHAT_TIMEOUT_MS", "1000")
         .start()
         .await;
-    let code = world.code("alice");
-    world.wechat_fails(fault);
-    world.api.login(&code).await.fails(status, reason);
-    assert!(world.rows().await.is_empty());
-    world.wechat.clear_faults();
-    world.api.login(&code).await.fails(400, "code_used");
-    assert_eq!(world.code_calls(), 1);
+    let code = app.code("alice");
+    app.fail_code2session(fault);
+    app.api.login(&code).await.fails(status, reason);
+    assert!(app.rows().await.is_empty());
+    app.wechat.clear_faults();
+    app.api.login(&code).await.fails(400, "code_used");
+    assert_eq!(app.code2session_calls(), 1);
     assert_eq!(
-        world.api.login(&world.code("alice")).await.ok(200)["isNewUser"],
+        app.api.login(&app.code("alice")).await.ok(200)["isNewUser"],
         true
     );
 }
@@ -218,21 +213,21 @@ async fn ambiguous(state: SharedState, fault: Fault, status: u16, reason: &str) 
 async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::with(state)
+    let app = TestApp::builder(state)
         .set("REQUEST_TIMEOUT_MS", "1000")
         .start()
         .await;
-    let code = world.code("alice");
-    world.wechat_fails(Fault {
+    let code = app.code("alice");
+    app.fail_code2session(Fault {
         latency_ms: Some(10_000),
         ..Fault::default()
     });
-    world.api.login(&code).await.fails(504, "upstream_timeout");
-    world.wechat.clear_faults();
-    // The call ended with its request, so it is known that nobody knows.
-    world.api.login(&code).await.fails(400, "code_used");
-    assert_eq!(world.code_calls(), 1);
-    assert!(world.rows().await.is_empty());
+    app.api.login(&code).await.fails(504, "upstream_timeout");
+    app.wechat.clear_faults();
+    // The call was cancelled with its request, so its outcome is recorded as unknown.
+    app.api.login(&code).await.fails(400, "code_used");
+    assert_eq!(app.code2session_calls(), 1);
+    assert!(app.rows().await.is_empty());
 }
 
 #[rstest]
@@ -240,29 +235,25 @@ async fn a_request_past_its_deadline_is_a_504_and_its_code_is_never_sent_again(
 async fn a_login_without_dynamodb_is_a_503_and_its_code_is_never_sent_again(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::with(state).proxied().start().await;
-    let code = world.code("alice");
-    world
-        .proxies()
-        .dynamodb
-        .set(wire_proxy::Fault::Refuse)
-        .await;
-    let answer = world.api.login(&code).await;
+    let app = TestApp::builder(state).proxied().start().await;
+    let code = app.code("alice");
+    app.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+    let answer = app.api.login(&code).await;
     answer.fails(503, "unavailable");
     assert_eq!(answer.header("retry-after"), Some("1"));
-    world.proxies().dynamodb.heal().await;
-    assert!(world.rows().await.is_empty());
-    world.api.login(&code).await.fails(400, "code_used");
-    assert_eq!(world.code_calls(), 1);
+    app.proxies().dynamodb.heal().await;
+    assert!(app.rows().await.is_empty());
+    app.api.login(&code).await.fails(400, "code_used");
+    assert_eq!(app.code2session_calls(), 1);
     assert_eq!(
-        world.api.login(&world.code("alice")).await.ok(200)["isNewUser"],
+        app.api.login(&app.code("alice")).await.ok(200)["isNewUser"],
         true
     );
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_code_may_be_tried_again_while_wechat_is_busy(
+async fn a_code_can_be_retried_while_wechat_is_busy(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     retried_after_errcode(state, -1, 503, "unavailable").await;
@@ -270,49 +261,45 @@ async fn a_code_may_be_tried_again_while_wechat_is_busy(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_code_may_be_tried_again_after_throttling(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
+async fn a_code_can_be_retried_after_throttling(#[values(InProcess, Redis)] state: SharedState) {
     retried_after_errcode(state, 45011, 429, "rate_limited").await;
 }
 
 async fn retried_after_errcode(state: SharedState, errcode: i32, status: u16, reason: &str) {
-    let world = World::start(state).await;
-    let code = world.code("alice");
-    world.wechat_fails(Fault {
+    let app = TestApp::start(state).await;
+    let code = app.code("alice");
+    app.fail_code2session(Fault {
         errcode: Some(errcode),
         times: Some(1),
         ..Fault::default()
     });
-    world.api.login(&code).await.fails(status, reason);
-    assert_eq!(world.api.login(&code).await.ok(200)["isNewUser"], true);
-    assert_eq!(world.code_calls(), 2);
+    app.api.login(&code).await.fails(status, reason);
+    assert_eq!(app.api.login(&code).await.ok(200)["isNewUser"], true);
+    assert_eq!(app.code2session_calls(), 2);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_code_may_be_tried_again_when_wechat_refused_the_connection(
+async fn a_code_can_be_retried_after_a_refused_connection(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::with(state).proxied().start().await;
-    let code = world.code("alice");
-    world.proxies().wechat.set(wire_proxy::Fault::Refuse).await;
-    world.api.login(&code).await.fails(503, "unavailable");
-    assert!(world.rows().await.is_empty());
-    world.proxies().wechat.heal().await;
-    assert_eq!(world.api.login(&code).await.ok(200)["isNewUser"], true);
+    let app = TestApp::builder(state).proxied().start().await;
+    let code = app.code("alice");
+    app.proxies().wechat.set(wire_proxy::Fault::Refuse).await;
+    app.api.login(&code).await.fails(503, "unavailable");
+    assert!(app.rows().await.is_empty());
+    app.proxies().wechat.heal().await;
+    assert_eq!(app.api.login(&code).await.ok(200)["isNewUser"], true);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_asks_wechat_for_nothing_but_code2session(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    world.log_in("alice").await;
-    world.log_in("alice").await;
+async fn a_login_calls_only_code2session(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    app.log_in("alice").await;
+    app.log_in("alice").await;
     assert_eq!(
-        world.wechat.all_calls().into_iter().collect::<Vec<_>>(),
+        app.wechat.all_calls().into_iter().collect::<Vec<_>>(),
         [(CODE2SESSION.to_owned(), 2)]
     );
 }

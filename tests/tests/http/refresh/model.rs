@@ -1,12 +1,12 @@
-//! Whatever order refreshes, replays, logouts, losses of shared state and the passing of time come
-//! in: each request is decided as the rules of the API say, written down here as a small model.
+//! Random sequences of refreshes, replays, logouts, losses of shared state and passing time,
+//! compared with a small model of the API's rules.
 
 use e2e::{
     http::Answer,
-    world::{
+    test_app::{
         Api,
         SharedState::{self, InProcess, Redis},
-        Tokens, World,
+        TestApp, Tokens,
     },
 };
 use proptest::{
@@ -17,9 +17,9 @@ use proptest::{
 use rstest::rstest;
 use tokio::{runtime::Handle, task::block_in_place};
 
-const ACCESS_LIFE: i64 = 7200;
+const ACCESS_LIFETIME: i64 = 7200;
 const LEEWAY: i64 = 30;
-const REFRESH_LIFE: i64 = 2_592_000;
+const REFRESH_LIFETIME: i64 = 2_592_000;
 const GRACE: i64 = 60;
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ fn steps() -> impl Strategy<Value = Vec<(Step, bool)>> {
         3 => Just(Step::Read),
         1 => Just(Step::Logout),
         3 => prop_oneof![2 => Just(GRACE), 2 => Just(GRACE + 1), 1 => Just(1), 1 => Just(301)].prop_map(Step::Pass),
-        1 => prop_oneof![Just(ACCESS_LIFE), Just(ACCESS_LIFE + 31), Just(REFRESH_LIFE)].prop_map(Step::Pass),
+        1 => prop_oneof![Just(ACCESS_LIFETIME), Just(ACCESS_LIFETIME + 31), Just(REFRESH_LIFETIME)].prop_map(Step::Pass),
         1 => Just(Step::LoseSharedState),
     ];
     vec((step, proptest::bool::ANY), 1..14)
@@ -62,7 +62,7 @@ impl Model {
     }
 
     fn has_expired(&self) -> bool {
-        self.now >= self.rotated_at + REFRESH_LIFE
+        self.now >= self.rotated_at + REFRESH_LIFETIME
     }
 
     /// Checks the answer to the refresh token `back` steps before the newest, and follows it.
@@ -89,7 +89,7 @@ impl Model {
 
     /// Checks the answer to a request with the newest access token. Says whether it was admitted.
     fn admitted(&self, answer: &Answer) -> bool {
-        if self.now > self.rotated_at + ACCESS_LIFE + LEEWAY {
+        if self.now > self.rotated_at + ACCESS_LIFETIME + LEEWAY {
             answer.fails(401, "token_expired");
         } else if self.revoked {
             answer.fails(401, "session_revoked");
@@ -103,7 +103,7 @@ impl Model {
 
 /// Two instances that share state; without Redis both are the same one.
 struct Instances {
-    world: World,
+    app: TestApp,
     second: Option<Api>,
 }
 
@@ -112,12 +112,12 @@ impl Instances {
         self.second
             .as_ref()
             .filter(|_| second)
-            .unwrap_or(&self.world.api)
+            .unwrap_or(&self.app.api)
     }
 }
 
 async fn play(instances: &mut Instances, steps: Vec<(Step, bool)>) {
-    let first = instances.world.log_in("alice").await;
+    let first = instances.app.log_in("alice").await;
     let mut model = Model {
         now: 0,
         rotated_at: 0,
@@ -142,28 +142,26 @@ async fn play(instances: &mut Instances, steps: Vec<(Step, bool)>) {
                 model.revoked |= admitted;
             }
             Step::Pass(seconds) => {
-                instances.world.clock.advance_seconds(seconds);
+                instances.app.clock.advance_seconds(seconds);
                 model.now += seconds;
             }
-            Step::LoseSharedState => instances.world.lose_shared_state().await,
+            Step::LoseSharedState => instances.app.lose_shared_state().await,
         }
     }
     // WeChat allows a person 100 logins a minute.
-    instances.world.clock.advance_seconds(60);
+    instances.app.clock.advance_seconds(60);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_interleaving_is_decided_by_the_rules(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::with(state).own_redis().start().await;
+async fn every_interleaving_follows_the_model(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::builder(state).own_redis().start().await;
     let second = if state == SharedState::Redis {
-        Some(world.another_instance().await)
+        Some(app.another_instance().await)
     } else {
         None
     };
-    let instances = std::cell::RefCell::new(Instances { world, second });
+    let instances = std::cell::RefCell::new(Instances { app, second });
     let config = Config {
         cases: 192,
         failure_persistence: None,

@@ -2,29 +2,29 @@
 
 use e2e::{
     settings::{APP_ID, OTHER_APP_ID},
-    world::{
+    test_app::{
         SharedState::{self, InProcess, Redis},
-        World,
+        TestApp,
     },
 };
 use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{DataKind, SessionKeyAction, UserChange};
 
-use super::{data, refuses, seal, session_key, start, with};
+use super::{data, seal, session_key, set_errcode, start, with};
 
 const CHECK_SESSION: &str = "/wxa/checksession";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_of_data_opens(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let open_id = world.wechat.open_id("alice", Some(APP_ID)).unwrap();
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let open_id = app.wechat.open_id("alice", Some(APP_ID)).unwrap();
 
-    let profile = world
+    let profile = app
         .api
-        .decrypt(&tokens.access, &data(&world, "alice", DataKind::UserInfo))
+        .decrypt(&tokens.access, &data(&app, "alice", DataKind::UserInfo))
         .await;
     assert_eq!(
         (&profile.ok(200)["nickName"], &profile.data()["openId"]),
@@ -37,34 +37,34 @@ async fn each_kind_of_data_opens(#[values(InProcess, Redis)] state: SharedState)
         phone: Some("13900139000".into()),
         ..UserChange::default()
     };
-    world.wechat.change_user("alice", phone).unwrap();
-    let phone = world
+    app.wechat.change_user("alice", phone).unwrap();
+    let phone = app
         .api
-        .decrypt(&tokens.access, &data(&world, "alice", DataKind::Phone))
+        .decrypt(&tokens.access, &data(&app, "alice", DataKind::Phone))
         .await;
     let expected = json!({
         "phoneNumber": "13900139000", "purePhoneNumber": "13900139000", "countryCode": "86", "watermark": mark,
     });
     assert_eq!(*phone.ok(200), expected);
 
-    let steps = world
+    let steps = app
         .api
-        .decrypt(&tokens.access, &data(&world, "alice", DataKind::WeRun))
+        .decrypt(&tokens.access, &data(&app, "alice", DataKind::WeRun))
         .await;
     assert_eq!(steps.ok(200)["stepInfoList"].as_array().unwrap().len(), 31);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_that_nobody_knows_yet_are_kept(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let object = marked(&world, json!({"new": {"deep": [1, null, "小明"]}}));
-    let answer = world
+async fn unknown_fields_are_kept(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let object = marked(&app, json!({"new": {"deep": [1, null, "小明"]}}));
+    let answer = app
         .api
         .decrypt(
             &tokens.access,
-            &seal(&session_key(&world, "alice").await, &object.to_string()),
+            &seal(&session_key(&app, "alice").await, &object.to_string()),
         )
         .await;
     assert_eq!(*answer.ok(200), object);
@@ -73,29 +73,29 @@ async fn fields_that_nobody_knows_yet_are_kept(#[values(InProcess, Redis)] state
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_previous_session_key_still_opens(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let body = data(&world, "alice", DataKind::UserInfo);
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let body = data(&app, "alice", DataKind::UserInfo);
     // The page called wx.login again while the data was on its way.
-    world.log_in("alice").await;
-    world.api.decrypt(&tokens.access, &body).await.ok(200);
-    world
-        .api
-        .decrypt(&tokens.access, &data(&world, "alice", DataKind::UserInfo))
+    app.log_in("alice").await;
+    app.api.decrypt(&tokens.access, &body).await.ok(200);
+    app.api
+        .decrypt(&tokens.access, &data(&app, "alice", DataKind::UserInfo))
         .await
         .ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_one_before_the_previous_is_stale(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let body = data(&world, "alice", DataKind::Phone);
-    world.log_in("alice").await;
-    world.log_in("alice").await;
-    world
-        .api
+async fn a_session_key_before_the_previous_one_is_stale(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let body = data(&app, "alice", DataKind::Phone);
+    app.log_in("alice").await;
+    app.log_in("alice").await;
+    app.api
         .decrypt(&tokens.access, &body)
         .await
         .fails(409, "session_key_stale");
@@ -106,20 +106,18 @@ async fn the_one_before_the_previous_is_stale(#[values(InProcess, Redis)] state:
 async fn a_key_that_wechat_replaced_is_stale_until_the_next_login(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .wechat
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.wechat
         .session_key("alice", SessionKeyAction::Rotate, Some(APP_ID))
         .unwrap();
-    let body = data(&world, "alice", DataKind::Phone);
-    let refused = world.api.decrypt(&tokens.access, &body).await;
+    let body = data(&app, "alice", DataKind::Phone);
+    let refused = app.api.decrypt(&tokens.access, &body).await;
     refused.fails(409, "session_key_stale");
     assert_eq!(refused.message(), "微信会话已更新，请重新登录后重试");
-    let again = world.log_in("alice").await;
-    world
-        .api
-        .decrypt(&again.access, &data(&world, "alice", DataKind::Phone))
+    let again = app.log_in("alice").await;
+    app.api
+        .decrypt(&again.access, &data(&app, "alice", DataKind::Phone))
         .await
         .ok(200);
 }
@@ -127,43 +125,39 @@ async fn a_key_that_wechat_replaced_is_stale_until_the_next_login(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_of_another_user_is_stale(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    world.log_in("bob").await;
-    let answer = world
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.log_in("bob").await;
+    let answer = app
         .api
-        .decrypt(&tokens.access, &data(&world, "bob", DataKind::Phone))
+        .decrypt(&tokens.access, &data(&app, "bob", DataKind::Phone))
         .await;
     answer.fails(409, "session_key_stale");
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn data_of_another_mini_program_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let key = session_key(&world, "alice").await;
-    let mut object = marked(&world, json!({"nickName": "alice"}));
+async fn data_of_another_mini_program_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
+    let mut object = marked(&app, json!({"nickName": "alice"}));
     object["watermark"]["appid"] = OTHER_APP_ID.into();
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &seal(&key, &object.to_string()))
         .await
         .fails(400, "decrypt_failed");
-    // Her key there is another one, and her token here is not for there.
-    world
-        .api
-        .login_in(OTHER_APP_ID, &world.code_in(OTHER_APP_ID, "alice"))
+    // Her session key there differs, and this token is for this mini-program.
+    app.api
+        .login_in(OTHER_APP_ID, &app.code_in(OTHER_APP_ID, "alice"))
         .await
         .ok(200);
     let body = json!(
-        world
-            .wechat
+        app.wechat
             .encrypted_data("alice", DataKind::Phone, Some(OTHER_APP_ID))
             .unwrap()
     );
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &body)
         .await
         .fails(409, "session_key_stale");
@@ -171,12 +165,12 @@ async fn data_of_another_mini_program_is_refused(#[values(InProcess, Redis)] sta
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn old_data_and_data_from_the_future_are_refused(
+async fn data_with_an_old_or_future_watermark_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let key = session_key(&world, "alice").await;
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
     for (offset, opens) in [
         (0, true),
         (-300, true),
@@ -185,10 +179,10 @@ async fn old_data_and_data_from_the_future_are_refused(
         (61, false),
         (i64::MIN / 2, false),
     ] {
-        let mut object = marked(&world, json!({}));
+        let mut object = marked(&app, json!({}));
         let now = object["watermark"]["timestamp"].as_i64().unwrap();
         object["watermark"]["timestamp"] = json!(now + offset);
-        let answer = world
+        let answer = app
             .api
             .decrypt(&tokens.access, &seal(&key, &object.to_string()))
             .await;
@@ -198,13 +192,12 @@ async fn old_data_and_data_from_the_future_are_refused(
             answer.fails(400, "decrypt_failed");
         }
     }
-    let patient = world
+    let patient = app
         .another_instance_with(&[("WATERMARK_MAX_AGE_SECONDS", "600")])
         .await;
-    let body = data(&world, "alice", DataKind::Phone);
-    world.clock.advance_seconds(600);
-    world
-        .api
+    let body = data(&app, "alice", DataKind::Phone);
+    app.clock.advance_seconds(600);
+    app.api
         .decrypt(&tokens.access, &body)
         .await
         .fails(400, "decrypt_failed");
@@ -213,13 +206,13 @@ async fn old_data_and_data_from_the_future_are_refused(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn data_without_a_proper_watermark_is_refused(
+async fn data_without_a_valid_watermark_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let key = session_key(&world, "alice").await;
-    let good = marked(&world, json!({}));
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
+    let good = marked(&app, json!({}));
     let time = &good["watermark"]["timestamp"];
     for mark in [
         Value::Null,
@@ -232,14 +225,12 @@ async fn data_without_a_proper_watermark_is_refused(
         json!({"appid": APP_ID.to_uppercase(), "timestamp": time}),
     ] {
         let body = seal(&key, &json!({"watermark": mark}).to_string());
-        world
-            .api
+        app.api
             .decrypt(&tokens.access, &body)
             .await
             .fails(400, "decrypt_failed");
     }
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &seal(&key, "{}"))
         .await
         .fails(400, "decrypt_failed");
@@ -247,13 +238,13 @@ async fn data_without_a_proper_watermark_is_refused(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signature_has_to_be_of_the_same_text_and_key(
+async fn a_signature_of_another_text_or_key_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let body = data(&world, "alice", DataKind::UserInfo);
-    world.api.decrypt(&tokens.access, &body).await.ok(200);
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let body = data(&app, "alice", DataKind::UserInfo);
+    app.api.decrypt(&tokens.access, &body).await.ok(200);
     let raw = body["rawData"].as_str().unwrap();
     let signature = body["signature"].as_str().unwrap();
     for wrong in [
@@ -269,18 +260,16 @@ async fn a_signature_has_to_be_of_the_same_text_and_key(
         with(&body, "signature", "not hex"),
         with(&body, "signature", format!("{signature}00")),
     ] {
-        world
-            .api
+        app.api
             .decrypt(&tokens.access, &wrong)
             .await
             .fails(400, "decrypt_failed");
     }
-    // A good signature, but of an older key than the one that opens the data.
-    world.log_in("alice").await;
-    let newer = data(&world, "alice", DataKind::UserInfo);
+    // A valid signature, but with an older key than the one that opens the data.
+    app.log_in("alice").await;
+    let newer = data(&app, "alice", DataKind::UserInfo);
     let mixed = with(&with(&newer, "rawData", raw), "signature", signature);
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &mixed)
         .await
         .fails(400, "decrypt_failed");
@@ -288,19 +277,17 @@ async fn a_signature_has_to_be_of_the_same_text_and_key(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signature_without_its_text_is_a_broken_rule(
+async fn a_signature_without_its_text_is_rejected_by_field_name(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let body = data(&world, "alice", DataKind::Phone);
-    world
-        .api
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let body = data(&app, "alice", DataKind::Phone);
+    app.api
         .decrypt(&tokens.access, &with(&body, "signature", "75e8"))
         .await
         .fails_at(&["rawData"]);
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &with(&body, "rawData", "{}"))
         .await
         .fails_at(&["signature"]);
@@ -308,10 +295,10 @@ async fn a_signature_without_its_text_is_a_broken_rule(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_can_not_be_a_ciphertext_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let body = data(&world, "alice", DataKind::Phone);
+async fn a_malformed_ciphertext_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let body = data(&app, "alice", DataKind::Phone);
     let (text, iv) = (
         body["encryptedData"].as_str().unwrap(),
         body["iv"].as_str().unwrap(),
@@ -326,33 +313,32 @@ async fn what_can_not_be_a_ciphertext_is_refused(#[values(InProcess, Redis)] sta
         with(&body, "iv", &iv[..20]),
         with(&body, "iv", text),
     ] {
-        world
-            .api
+        app.api
             .decrypt(&tokens.access, &wrong)
             .await
             .fails(400, "decrypt_failed");
     }
 }
 
-/// A wrong padding, a text that is no JSON and an unknown key look the same: none tells about the
-/// plaintext.
+/// Wrong padding, invalid JSON and an unknown key are indistinguishable, so none of them reveals
+/// anything about the plaintext.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_way_of_not_opening_has_one_answer(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let key = session_key(&world, "alice").await;
+async fn all_decryption_failures_look_the_same(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
     let padding = {
-        let mut body = seal(&key, &marked(&world, json!({})).to_string());
+        let mut body = seal(&key, &marked(&app, json!({})).to_string());
         let mut blocks = body["encryptedData"].as_str().unwrap().to_owned();
-        // The last block is gone, so that what ends the text now is no padding.
+        // Without its last block the text ends without padding.
         blocks.truncate(64);
         body["encryptedData"] = blocks.into();
         body
     };
     let other_key = seal(
         "AAAAAAAAAAAAAAAAAAAAAA==",
-        &marked(&world, json!({})).to_string(),
+        &marked(&app, json!({})).to_string(),
     );
     let mut answers = Vec::new();
     for body in [
@@ -362,7 +348,7 @@ async fn every_way_of_not_opening_has_one_answer(#[values(InProcess, Redis)] sta
         seal(&key, "[]"),
         seal(&key, ""),
     ] {
-        let mut answer = world.api.decrypt(&tokens.access, &body).await;
+        let mut answer = app.api.decrypt(&tokens.access, &body).await;
         answer.fails(409, "session_key_stale");
         answer.headers.remove("x-request-id");
         for varying in ["date", "ratelimit", "retry-after"] {
@@ -376,51 +362,42 @@ async fn every_way_of_not_opening_has_one_answer(#[values(InProcess, Redis)] sta
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_key_is_checked_first_when_that_is_asked_for(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn check_session_validates_the_key_first(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     let checked = |body: &Value| with(body, "checkSession", true);
-    let body = data(&world, "alice", DataKind::Phone);
-    world
-        .api
+    let body = data(&app, "alice", DataKind::Phone);
+    app.api
         .decrypt(&tokens.access, &checked(&body))
         .await
         .ok(200);
-    assert_eq!(world.wechat.calls(CHECK_SESSION), 1);
-    // WeChat has another one now. Without the check the old data would still open.
-    world
-        .wechat
+    assert_eq!(app.wechat.calls(CHECK_SESSION), 1);
+    // WeChat has replaced the key. Without the check the old data would still open.
+    app.wechat
         .session_key("alice", SessionKeyAction::Rotate, Some(APP_ID))
         .unwrap();
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &checked(&body))
         .await
         .fails(409, "session_key_stale");
-    world.api.decrypt(&tokens.access, &body).await.ok(200);
-    world
-        .wechat
+    app.api.decrypt(&tokens.access, &body).await.ok(200);
+    app.wechat
         .session_key("alice", SessionKeyAction::Expire, Some(APP_ID))
         .unwrap();
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &checked(&body))
         .await
         .fails(409, "session_key_stale");
     // With the check only the key that was checked counts.
-    let again = world.log_in("alice").await;
-    world
-        .api
+    let again = app.log_in("alice").await;
+    app.api
         .decrypt(&again.access, &checked(&body))
         .await
         .fails(409, "session_key_stale");
-    let fresh = data(&world, "alice", DataKind::Phone);
-    world.log_in("alice").await;
-    world.api.decrypt(&tokens.access, &fresh).await.ok(200);
-    world
-        .api
+    let fresh = data(&app, "alice", DataKind::Phone);
+    app.log_in("alice").await;
+    app.api.decrypt(&tokens.access, &fresh).await.ok(200);
+    app.api
         .decrypt(&tokens.access, &checked(&fresh))
         .await
         .fails(409, "session_key_stale");
@@ -429,10 +406,9 @@ async fn the_key_is_checked_first_when_that_is_asked_for(
         (45011, 429, "rate_limited"),
         (40001, 502, "upstream_error"),
     ] {
-        refuses(&world, CHECK_SESSION, errcode);
-        let latest = data(&world, "alice", DataKind::Phone);
-        world
-            .api
+        set_errcode(&app, CHECK_SESSION, errcode);
+        let latest = data(&app, "alice", DataKind::Phone);
+        app.api
             .decrypt(&tokens.access, &checked(&latest))
             .await
             .fails(status, reason);
@@ -441,41 +417,38 @@ async fn the_key_is_checked_first_when_that_is_asked_for(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_call_to_wechat_is_needed(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let before = world.wechat.all_calls();
-    world
-        .api
-        .decrypt(&tokens.access, &data(&world, "alice", DataKind::UserInfo))
+async fn decryption_does_not_call_wechat(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let before = app.wechat.all_calls();
+    app.api
+        .decrypt(&tokens.access, &data(&app, "alice", DataKind::UserInfo))
         .await
         .ok(200);
-    assert_eq!(world.wechat.all_calls(), before);
+    assert_eq!(app.wechat.all_calls(), before);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_decrypts_without_a_session(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let body = data(&world, "alice", DataKind::Phone);
-    let anonymous = world
+async fn decryption_requires_a_session(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let body = data(&app, "alice", DataKind::Phone);
+    let anonymous = app
         .api
         .request("POST", "/api/v1/user/decrypt")
         .json(&body)
         .send()
         .await;
     anonymous.fails(401, "token_missing");
-    world.disable(&tokens.user_id()).await;
-    world
-        .api
+    app.disable(&tokens.user_id()).await;
+    app.api
         .decrypt(&tokens.access, &body)
         .await
         .fails(403, "user_disabled");
-    world.enable(&tokens.user_id()).await;
-    world.api.logout(&tokens.access).await.ok(200);
-    world
-        .api
+    app.enable(&tokens.user_id()).await;
+    app.api.logout(&tokens.access).await.ok(200);
+    app.api
         .decrypt(&tokens.access, &body)
         .await
         .fails(401, "session_revoked");
@@ -483,35 +456,33 @@ async fn nobody_decrypts_without_a_session(#[values(InProcess, Redis)] state: Sh
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_may_hold_nothing_else(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let body = data(&world, "alice", DataKind::Phone);
-    world
-        .api
+async fn a_body_with_unknown_or_mistyped_fields_is_rejected(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let body = data(&app, "alice", DataKind::Phone);
+    app.api
         .decrypt(&tokens.access, &with(&body, "sessionKey", "x"))
         .await
         .fails_at(&["sessionKey"]);
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &with(&body, "iv", 1))
         .await
         .fails_at(&["iv"]);
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &json!({"iv": body["iv"]}))
         .await
         .fails_at(&["encryptedData"]);
-    world
-        .api
+    app.api
         .decrypt(&tokens.access, &with(&body, "checkSession", "yes"))
         .await
         .fails_at(&["checkSession"]);
 }
 
-/// With WeChat's mark for this mini-program and this moment.
-fn marked(world: &World, mut object: Value) -> Value {
-    let now = shared::clock::Clock::Manual(world.clock.clone()).now_seconds();
+/// Adds WeChat's watermark for this mini-program and the current time.
+fn marked(app: &TestApp, mut object: Value) -> Value {
+    let now = shared::clock::Clock::Manual(app.clock.clone()).now_seconds();
     object["watermark"] = json!({"appid": APP_ID, "timestamp": now});
     object
 }

@@ -1,154 +1,144 @@
-//! The number behind the phone button, and whose it is.
+//! Binding the phone number from the phone button.
 
 use e2e::{
     settings::{APP_ID, OTHER_APP_ID},
-    wire_proxy,
-    world::{
+    test_app::{
         SharedState::{self, InProcess, Redis},
-        Tokens, World,
+        TestApp, Tokens,
     },
+    wire_proxy,
 };
 use futures_util::{future::join_all, join};
 use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{Fault, UserChange};
 
-use super::{refuses, start};
+use super::{set_errcode, start};
 
 const PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const NUMBER: &str = "13900139000";
 
-/// From now on this is the person's number.
-fn has_number(world: &World, person: &str, number: &str) {
+/// Sets the person's number.
+fn has_number(app: &TestApp, person: &str, number: &str) {
     let change = UserChange {
         phone: Some(number.to_owned()),
         ..UserChange::default()
     };
-    world.wechat.change_user(person, change).unwrap();
+    app.wechat.change_user(person, change).unwrap();
 }
 
-fn phone_code(world: &World, person: &str) -> String {
-    world.wechat.phone_code(person, Some(APP_ID)).unwrap()
+fn phone_code(app: &TestApp, person: &str) -> String {
+    app.wechat.phone_code(person, Some(APP_ID)).unwrap()
 }
 
 /// The rows of numbers, each with its owner.
-async fn owners(world: &World) -> Vec<(String, String)> {
-    let rows = world.rows().await.into_iter();
+async fn owners(app: &TestApp) -> Vec<(String, String)> {
+    let rows = app.rows().await.into_iter();
     let numbers = rows.filter(|((pk, _), _)| pk.starts_with("PHONE#"));
     numbers
         .map(|((pk, _), row)| (pk, row["uid"].as_s().unwrap().clone()))
         .collect()
 }
 
-async fn bind(world: &World, person: &str, tokens: &Tokens) -> e2e::http::Answer {
-    world
-        .api
-        .bind_phone(&tokens.access, &phone_code(world, person))
+async fn bind(app: &TestApp, person: &str, tokens: &Tokens) -> e2e::http::Answer {
+    app.api
+        .bind_phone(&tokens.access, &phone_code(app, person))
         .await
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_number_is_bound_and_shown_to_its_owner(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    has_number(&world, "alice", NUMBER);
-    world.clock.advance_seconds(1);
-    let answer = bind(&world, "alice", &tokens).await;
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    has_number(&app, "alice", NUMBER);
+    app.clock.advance_seconds(1);
+    let answer = bind(&app, "alice", &tokens).await;
     let user = answer.ok(200);
     assert_eq!(
         (&user["phone"], &user["version"], &user["id"]),
         (&json!(NUMBER), &json!(2), &json!(tokens.user_id()))
     );
     assert_eq!(user["updatedAt"], "2026-11-23T08:00:01.123Z");
-    assert_eq!(world.api.info(&tokens.access).await.ok(200), user);
-    // A later login brings it along.
-    let again = world.api.login(&world.code("alice")).await;
+    assert_eq!(app.api.info(&tokens.access).await.ok(200), user);
+    // A later login returns it.
+    let again = app.api.login(&app.code("alice")).await;
     assert_eq!(again.ok(200)["user"]["phone"], NUMBER);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_cached_profile_is_forgotten(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn binding_invalidates_the_cached_profile(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     for number in ["13900139000", "13900139001", "13900139002"] {
-        assert_ne!(
-            world.api.info(&tokens.access).await.ok(200)["phone"],
-            number
-        );
-        has_number(&world, "alice", number);
-        bind(&world, "alice", &tokens).await.ok(200);
-        assert_eq!(
-            world.api.info(&tokens.access).await.ok(200)["phone"],
-            number
-        );
+        assert_ne!(app.api.info(&tokens.access).await.ok(200)["phone"], number);
+        has_number(&app, "alice", number);
+        bind(&app, "alice", &tokens).await.ok(200);
+        assert_eq!(app.api.info(&tokens.access).await.ok(200)["phone"], number);
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_country_code_may_be_a_number(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     let change = UserChange {
         phone: Some(NUMBER.into()),
         numeric_country_code: Some(true),
         ..UserChange::default()
     };
-    world.wechat.change_user("alice", change).unwrap();
-    assert_eq!(
-        bind(&world, "alice", &tokens).await.ok(200)["phone"],
-        NUMBER
-    );
+    app.wechat.change_user("alice", change).unwrap();
+    assert_eq!(bind(&app, "alice", &tokens).await.ok(200)["phone"], NUMBER);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_from_abroad_brings_its_country(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn a_foreign_number_includes_its_country_code(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     let change = UserChange {
         phone: Some("51234567".into()),
         country_code: Some(852),
         ..UserChange::default()
     };
-    world.wechat.change_user("alice", change).unwrap();
+    app.wechat.change_user("alice", change).unwrap();
     assert_eq!(
-        bind(&world, "alice", &tokens).await.ok(200)["phone"],
+        bind(&app, "alice", &tokens).await.ok(200)["phone"],
         "+85251234567"
     );
-    // A mainland number that can't be one is WeChat's mistake, and nothing of it is written.
+    // An invalid mainland number is WeChat's error, and nothing is written.
     let change = UserChange {
         phone: Some("12345".into()),
         country_code: Some(86),
         ..UserChange::default()
     };
-    world.wechat.change_user("alice", change).unwrap();
-    bind(&world, "alice", &tokens)
+    app.wechat.change_user("alice", change).unwrap();
+    bind(&app, "alice", &tokens)
         .await
         .fails(502, "upstream_error");
     assert_eq!(
-        world.api.info(&tokens.access).await.ok(200)["phone"],
+        app.api.info(&tokens.access).await.ok(200)["phone"],
         "+85251234567"
     );
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_that_is_somebody_elses_is_a_conflict(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = start(state).await;
-    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
-    has_number(&world, "alice", NUMBER);
-    has_number(&world, "bob", NUMBER);
-    bind(&world, "alice", &alice).await.ok(200);
-    let answer = bind(&world, "bob", &bob).await;
+async fn a_number_of_another_user_is_a_conflict(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    has_number(&app, "alice", NUMBER);
+    has_number(&app, "bob", NUMBER);
+    bind(&app, "alice", &alice).await.ok(200);
+    let answer = bind(&app, "bob", &bob).await;
     answer.fails(409, "phone_taken");
     assert_eq!(answer.message(), "该手机号已绑定其他账号");
-    let user = world.api.info(&bob.access).await;
+    let user = app.api.info(&bob.access).await;
     assert_eq!(
         (&user.ok(200)["phone"], &user.data()["version"]),
         (&Value::Null, &json!(1))
@@ -157,49 +147,49 @@ async fn a_number_that_is_somebody_elses_is_a_conflict(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_number_takes_the_place_of_the_first_which_is_free_then(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = start(state).await;
-    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
-    has_number(&world, "alice", NUMBER);
-    bind(&world, "alice", &alice).await.ok(200);
-    has_number(&world, "alice", "13900139001");
+async fn rebinding_frees_the_previous_number(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    has_number(&app, "alice", NUMBER);
+    bind(&app, "alice", &alice).await.ok(200);
+    has_number(&app, "alice", "13900139001");
     assert_eq!(
-        bind(&world, "alice", &alice).await.ok(200)["phone"],
+        bind(&app, "alice", &alice).await.ok(200)["phone"],
         "13900139001"
     );
-    assert_eq!(owners(&world).await.len(), 1);
-    has_number(&world, "bob", NUMBER);
-    bind(&world, "bob", &bob).await.ok(200);
-    assert_eq!(owners(&world).await.len(), 2);
+    assert_eq!(owners(&app).await.len(), 1);
+    has_number(&app, "bob", NUMBER);
+    bind(&app, "bob", &bob).await.ok(200);
+    assert_eq!(owners(&app).await.len(), 2);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_number_again_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    bind(&world, "alice", &tokens).await.ok(200);
-    let before = world.rows().await;
-    world.clock.advance_seconds(5);
-    assert_eq!(bind(&world, "alice", &tokens).await.ok(200)["version"], 2);
-    assert_eq!(world.rows().await, before);
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_users_who_bind_one_number_at_once_one_gets_it(
+async fn binding_the_same_number_again_changes_nothing(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    bind(&app, "alice", &tokens).await.ok(200);
+    let before = app.rows().await;
+    app.clock.advance_seconds(5);
+    assert_eq!(bind(&app, "alice", &tokens).await.ok(200)["version"], 2);
+    assert_eq!(app.rows().await, before);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_users_binding_one_number_concurrently_one_succeeds(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
     for round in 0..8 {
         let (a, b) = (format!("a{round}"), format!("b{round}"));
         let number = format!("1390013900{round}");
-        let (alice, bob) = (world.log_in(&a).await, world.log_in(&b).await);
-        has_number(&world, &a, &number);
-        has_number(&world, &b, &number);
-        let (first, second) = join!(bind(&world, &a, &alice), bind(&world, &b, &bob));
+        let (alice, bob) = (app.log_in(&a).await, app.log_in(&b).await);
+        has_number(&app, &a, &number);
+        has_number(&app, &b, &number);
+        let (first, second) = join!(bind(&app, &a, &alice), bind(&app, &b, &bob));
         let (won, lost) = if first.status == 200 {
             (first, second)
         } else {
@@ -209,7 +199,7 @@ async fn of_two_users_who_bind_one_number_at_once_one_gets_it(
         lost.fails(409, "phone_taken");
         let owner = won.data()["id"].as_str().unwrap().to_owned();
         assert_eq!(
-            owners(&world)
+            owners(&app)
                 .await
                 .iter()
                 .filter(|(_, uid)| *uid == owner)
@@ -217,54 +207,54 @@ async fn of_two_users_who_bind_one_number_at_once_one_gets_it(
             1
         );
     }
-    assert_eq!(owners(&world).await.len(), 8);
+    assert_eq!(owners(&app).await.len(), 8);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_ten_bindings_of_one_user_at_once_the_last_one_is_whole(
+async fn concurrent_bindings_of_one_user_leave_a_consistent_profile(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     let mut codes = Vec::new();
     for _ in 0..10 {
-        codes.push(phone_code(&world, "alice"));
+        codes.push(phone_code(&app, "alice"));
     }
-    has_number(&world, "alice", NUMBER);
+    has_number(&app, "alice", NUMBER);
     let answers = join_all(
         codes
             .iter()
-            .map(|code| world.api.bind_phone(&tokens.access, code)),
+            .map(|code| app.api.bind_phone(&tokens.access, code)),
     )
     .await;
     assert!(
         answers.iter().all(|answer| answer.status == 200),
         "{answers:?}"
     );
-    let user = world.api.info(&tokens.access).await;
+    let user = app.api.info(&tokens.access).await;
     assert_eq!(
         (&user.ok(200)["phone"], &user.data()["version"]),
         (&json!(NUMBER), &json!(2))
     );
-    assert_eq!(owners(&world).await.len(), 1);
+    assert_eq!(owners(&app).await.len(), 1);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_the_profile_meanwhile_is_kept(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn a_concurrent_profile_update_is_kept(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     for round in 0..8 {
-        has_number(&world, "alice", &format!("1390013900{round}"));
+        has_number(&app, "alice", &format!("1390013900{round}"));
         let nickname = json!({"nickname": format!("round {round}")});
         let (bound, changed) = join!(
-            bind(&world, "alice", &tokens),
-            world.api.change(&tokens.access, &nickname)
+            bind(&app, "alice", &tokens),
+            app.api.change(&tokens.access, &nickname)
         );
         bound.ok(200);
         changed.ok(200);
-        let user = world.api.info(&tokens.access).await;
+        let user = app.api.info(&tokens.access).await;
         assert_eq!(user.ok(200)["phone"], format!("1390013900{round}"));
         assert_eq!(user.data()["nickname"], nickname["nickname"]);
         assert_eq!(user.data()["version"], 3 + 2 * round);
@@ -273,20 +263,17 @@ async fn a_change_of_the_profile_meanwhile_is_kept(#[values(InProcess, Redis)] s
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_comes_again_gets_the_same_answer(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let code = phone_code(&world, "alice");
-    let first = world.api.bind_phone(&tokens.access, &code).await;
-    let second = world.api.bind_phone(&tokens.access, &code).await;
+async fn a_repeated_request_gets_the_same_answer(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let code = phone_code(&app, "alice");
+    let first = app.api.bind_phone(&tokens.access, &code).await;
+    let second = app.api.bind_phone(&tokens.access, &code).await;
     assert_eq!(first.ok(200), second.ok(200));
-    assert_eq!(world.wechat.calls(PHONE_NUMBER), 1);
-    // Not for somebody else, and not for ever.
-    let bob = world.log_in("bob").await;
-    world
-        .api
+    assert_eq!(app.wechat.calls(PHONE_NUMBER), 1);
+    // But not for another user.
+    let bob = app.log_in("bob").await;
+    app.api
         .bind_phone(&bob.access, &code)
         .await
         .fails(400, "phone_code_invalid");
@@ -294,82 +281,68 @@ async fn a_request_that_comes_again_gets_the_same_answer(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_that_could_not_be_written_is_written_by_the_next_try(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::with(state).own_redis().proxied().start().await;
-    let tokens = world.log_in("alice").await;
-    let code = phone_code(&world, "alice");
+async fn a_retry_completes_a_failed_binding(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::builder(state).own_redis().proxied().start().await;
+    let tokens = app.log_in("alice").await;
+    let code = phone_code(&app, "alice");
     // DynamoDB goes away between WeChat's answer and the write.
     let slow = Fault {
         path: Some(PHONE_NUMBER.into()),
         latency_ms: Some(700),
         ..Fault::default()
     };
-    world.wechat.set_faults([slow]).unwrap();
+    app.wechat.set_faults([slow]).unwrap();
     let cut = async {
-        while world.wechat.calls(PHONE_NUMBER) == 0 {
+        while app.wechat.calls(PHONE_NUMBER) == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        world
-            .proxies()
-            .dynamodb
-            .set(wire_proxy::Fault::Refuse)
-            .await;
-        world.proxies().dynamodb.reset();
+        app.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;
+        app.proxies().dynamodb.reset();
     };
-    let (answer, ()) = join!(world.api.bind_phone(&tokens.access, &code), cut);
+    let (answer, ()) = join!(app.api.bind_phone(&tokens.access, &code), cut);
     answer.fails(503, "unavailable");
-    world.proxies().dynamodb.heal().await;
-    assert!(world.api.bind_phone(&tokens.access, &code).await.ok(200)["phone"].is_string());
-    assert_eq!(world.wechat.calls(PHONE_NUMBER), 1);
+    app.proxies().dynamodb.heal().await;
+    assert!(app.api.bind_phone(&tokens.access, &code).await.ok(200)["phone"].is_string());
+    assert_eq!(app.wechat.calls(PHONE_NUMBER), 1);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_code_of_another_user_is_refused_and_not_used_up(
+async fn another_users_code_is_rejected_and_stays_valid(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
-    let code = phone_code(&world, "alice");
-    world
-        .api
+    let app = start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    let code = phone_code(&app, "alice");
+    app.api
         .bind_phone(&bob.access, &code)
         .await
         .fails(400, "phone_code_invalid");
-    world.api.bind_phone(&alice.access, &code).await.ok(200);
+    app.api.bind_phone(&alice.access, &code).await.ok(200);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn codes_that_are_none_are_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    world
-        .api
+async fn an_invalid_phone_code_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.api
         .bind_phone(&tokens.access, "never-given-out")
         .await
         .fails(400, "phone_code_invalid");
-    // A code of wx.login is no phone code.
-    world
-        .api
-        .bind_phone(&tokens.access, &world.code("alice"))
+    // A code of wx.login is not a phone code.
+    app.api
+        .bind_phone(&tokens.access, &app.code("alice"))
         .await
         .fails(400, "phone_code_invalid");
-    let elsewhere = world
-        .wechat
-        .phone_code("alice", Some(OTHER_APP_ID))
-        .unwrap();
-    world
-        .api
+    let elsewhere = app.wechat.phone_code("alice", Some(OTHER_APP_ID)).unwrap();
+    app.api
         .bind_phone(&tokens.access, &elsewhere)
         .await
         .fails(400, "phone_code_invalid");
-    let late = phone_code(&world, "alice");
-    world.clock.advance_seconds(301);
-    world
-        .api
+    let late = phone_code(&app, "alice");
+    app.clock.advance_seconds(301);
+    app.api
         .bind_phone(&tokens.access, &late)
         .await
         .fails(400, "phone_code_invalid");
@@ -377,22 +350,19 @@ async fn codes_that_are_none_are_refused(#[values(InProcess, Redis)] state: Shar
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_code_that_can_not_be_one_never_reaches_wechat(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+async fn a_malformed_code_never_reaches_wechat(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     for bad in ["", "a b", "a\n", "码", &"x".repeat(257)] {
-        world
-            .api
+        app.api
             .bind_phone(&tokens.access, bad)
             .await
             .fails_at(&["code"]);
     }
     assert_eq!(
         (
-            world.wechat.calls(PHONE_NUMBER),
-            world.wechat.calls(STABLE_TOKEN)
+            app.wechat.calls(PHONE_NUMBER),
+            app.wechat.calls(STABLE_TOKEN)
         ),
         (0, 0)
     );
@@ -401,8 +371,8 @@ async fn a_code_that_can_not_be_one_never_reaches_wechat(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     for (errcode, status, reason) in [
         (-1, 503, "unavailable"),
         (40029, 400, "phone_code_invalid"),
@@ -413,8 +383,8 @@ async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] stat
         (48001, 500, "internal"),
         (47001, 502, "upstream_error"),
     ] {
-        refuses(&world, PHONE_NUMBER, errcode);
-        let answer = bind(&world, "alice", &tokens).await;
+        set_errcode(&app, PHONE_NUMBER, errcode);
+        let answer = bind(&app, "alice", &tokens).await;
         assert_eq!(
             (answer.status, answer.reason()),
             (status, Some(reason)),
@@ -428,18 +398,18 @@ async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] stat
         );
     }
     assert_eq!(
-        world.api.info(&tokens.access).await.ok(200)["phone"],
+        app.api.info(&tokens.access).await.ok(200)["phone"],
         Value::Null
     );
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stale_access_token_is_replaced_in_the_middle_of_it(
+async fn a_stale_access_token_is_replaced_and_the_call_retried(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
     for errcode in [40001, 40014, 42001] {
         let once = Fault {
             path: Some(PHONE_NUMBER.into()),
@@ -447,32 +417,32 @@ async fn a_stale_access_token_is_replaced_in_the_middle_of_it(
             times: Some(1),
             ..Fault::default()
         };
-        world.wechat.set_faults([once]).unwrap();
-        bind(&world, "alice", &tokens).await.ok(200);
+        app.wechat.set_faults([once]).unwrap();
+        bind(&app, "alice", &tokens).await.ok(200);
     }
-    assert_eq!(world.wechat.calls(PHONE_NUMBER), 6);
-    refuses(&world, PHONE_NUMBER, 40001);
-    bind(&world, "alice", &tokens)
+    assert_eq!(app.wechat.calls(PHONE_NUMBER), 6);
+    set_errcode(&app, PHONE_NUMBER, 40001);
+    bind(&app, "alice", &tokens)
         .await
         .fails(502, "upstream_error");
-    assert_eq!(world.wechat.calls(PHONE_NUMBER), 8);
+    assert_eq!(app.wechat.calls(PHONE_NUMBER), 8);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_number_has_no_clear_key_in_the_table(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    has_number(&world, "alice", NUMBER);
-    bind(&world, "alice", &tokens).await.ok(200);
-    let rows = world.rows().await;
+async fn numbers_are_not_stored_in_clear_in_keys(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    has_number(&app, "alice", NUMBER);
+    bind(&app, "alice", &tokens).await.ok(200);
+    let rows = app.rows().await;
     assert!(
         rows.keys()
             .all(|(pk, sk)| !pk.contains(NUMBER) && !sk.contains(NUMBER)),
         "{:?}",
         rows.keys()
     );
-    let [(pk, owner)] = owners(&world).await.try_into().unwrap();
+    let [(pk, owner)] = owners(&app).await.try_into().unwrap();
     assert_eq!(owner, tokens.user_id());
     let profile = &rows[&(format!("USER#{owner}"), "PROFILE".to_owned())];
     assert_eq!(profile["phoneClaim"].as_s().unwrap(), &pk);
@@ -480,55 +450,53 @@ async fn a_number_has_no_clear_key_in_the_table(#[values(InProcess, Redis)] stat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_data_key_moves_the_number_and_keeps_it_unique(
+async fn a_number_stays_unique_across_data_key_rotation(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     const NEW: &str = "k2:1f1d3c5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c";
-    let world = start(state).await;
-    let (alice, bob) = (world.log_in("alice").await, world.log_in("bob").await);
-    has_number(&world, "alice", NUMBER);
-    has_number(&world, "bob", NUMBER);
-    bind(&world, "alice", &alice).await.ok(200);
-    let [(old, _)] = owners(&world).await.try_into().unwrap();
+    let app = start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    has_number(&app, "alice", NUMBER);
+    has_number(&app, "bob", NUMBER);
+    bind(&app, "alice", &alice).await.ok(200);
+    let [(old, _)] = owners(&app).await.try_into().unwrap();
 
-    let both = format!("{NEW},{}", world.env().get("DATA_KEYS").unwrap());
-    let rotated = world.another_instance_with(&[("DATA_KEYS", &both)]).await;
+    let both = format!("{NEW},{}", app.env().get("DATA_KEYS").unwrap());
+    let rotated = app.another_instance_with(&[("DATA_KEYS", &both)]).await;
     rotated
-        .bind_phone(&bob.access, &phone_code(&world, "bob"))
+        .bind_phone(&bob.access, &phone_code(&app, "bob"))
         .await
         .fails(409, "phone_taken");
     rotated
-        .bind_phone(&alice.access, &phone_code(&world, "alice"))
+        .bind_phone(&alice.access, &phone_code(&app, "alice"))
         .await
         .ok(200);
-    let [(new, owner)] = owners(&world).await.try_into().unwrap();
+    let [(new, owner)] = owners(&app).await.try_into().unwrap();
     assert_eq!(owner, alice.user_id());
     assert_ne!(new, old);
     rotated
-        .bind_phone(&bob.access, &phone_code(&world, "bob"))
+        .bind_phone(&bob.access, &phone_code(&app, "bob"))
         .await
         .fails(409, "phone_taken");
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_binds_without_a_session(#[values(InProcess, Redis)] state: SharedState) {
-    let world = start(state).await;
-    let tokens = world.log_in("alice").await;
-    let code = phone_code(&world, "alice");
+async fn binding_requires_a_session(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let code = phone_code(&app, "alice");
     let body = json!({"code": code});
-    world
-        .api
+    app.api
         .request("POST", "/api/v1/user/phone")
         .json(&body)
         .send()
         .await
         .fails(401, "token_missing");
-    world.disable(&tokens.user_id()).await;
-    world
-        .api
+    app.disable(&tokens.user_id()).await;
+    app.api
         .bind_phone(&tokens.access, &code)
         .await
         .fails(403, "user_disabled");
-    assert_eq!(world.wechat.calls(PHONE_NUMBER), 0);
+    assert_eq!(app.wechat.calls(PHONE_NUMBER), 0);
 }

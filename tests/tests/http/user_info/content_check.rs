@@ -1,8 +1,8 @@
-//! Nicknames that WeChat is asked about, where `CONTENT_CHECK` is `on`.
+//! Nicknames checked by WeChat where `CONTENT_CHECK` is `on`.
 
-use e2e::world::{
+use e2e::test_app::{
     SharedState::{self, InProcess, Redis},
-    World, capture, captured,
+    TestApp, capture,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -11,43 +11,45 @@ use wechat_simulator::{Fault, REVIEW_KEYWORD, RISKY_KEYWORD};
 
 const CHECK: &str = "/wxa/msg_sec_check";
 
-/// A world whose Redis is its own: in a shared one the worlds would take WeChat's access token from
-/// each other.
-async fn checking(state: SharedState, on_failure: &str) -> World {
-    let plan = World::with(state).own_redis().set("CONTENT_CHECK", "on");
-    plan.set("CONTENT_CHECK_ON_FAILURE", on_failure)
+/// An app with its own Redis: in a shared one the apps would replace each other's WeChat access
+/// token.
+async fn checking(state: SharedState, on_failure: &str) -> TestApp {
+    let builder = TestApp::builder(state)
+        .own_redis()
+        .set("CONTENT_CHECK", "on");
+    builder
+        .set("CONTENT_CHECK_ON_FAILURE", on_failure)
         .start()
         .await
 }
 
-fn fails(world: &World, errcode: i32) {
+fn set_errcode(app: &TestApp, errcode: i32) {
     let fault = Fault {
         path: Some(CHECK.to_owned()),
         errcode: Some(errcode),
         ..Fault::default()
     };
-    world.wechat.set_faults([fault]).unwrap();
+    app.wechat.set_faults([fault]).unwrap();
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_risky_nickname_is_refused_and_not_written(
+async fn a_risky_nickname_is_rejected_and_not_written(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = checking(state, "").await;
-    let tokens = world.log_in("alice").await;
-    let before = world.rows().await;
+    let app = checking(state, "").await;
+    let tokens = app.log_in("alice").await;
+    let before = app.rows().await;
     let body = json!({"nickname": RISKY_KEYWORD, "gender": 1});
-    let answer = world.api.change(&tokens.access, &body).await;
+    let answer = app.api.change(&tokens.access, &body).await;
     answer.fails(400, "content_risky");
     assert_eq!(answer.message(), "内容含有违规信息，请修改后重试");
-    assert_eq!(world.rows().await, before);
-    world
-        .api
+    assert_eq!(app.rows().await, before);
+    app.api
         .change(&tokens.access, &json!({"nickname": "小明"}))
         .await
         .ok(200);
-    assert_eq!(world.wechat.calls(CHECK), 2);
+    assert_eq!(app.wechat.calls(CHECK), 2);
 }
 
 #[rstest]
@@ -55,15 +57,17 @@ async fn a_risky_nickname_is_refused_and_not_written(
 async fn a_nickname_to_be_reviewed_is_written_and_logged(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    capture();
-    let world = checking(state, "").await;
-    let tokens = world.log_in("alice").await;
-    let answer = world
+    let log_capture = capture();
+    let app = checking(state, "").await;
+    let tokens = app.log_in("alice").await;
+    let answer = app
         .api
         .change(&tokens.access, &json!({"nickname": REVIEW_KEYWORD}))
         .await;
     assert_eq!(answer.ok(200)["nickname"], REVIEW_KEYWORD);
-    let lines = captured().json_where("audit", &"content_review".into());
+    let lines = log_capture
+        .logs()
+        .json_where("audit", &"content_review".into());
     let line = lines
         .iter()
         .find(|line| line["user_id"] == tokens.user_id())
@@ -75,51 +79,50 @@ async fn a_nickname_to_be_reviewed_is_written_and_logged(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_fields_are_not_checked(#[values(InProcess, Redis)] state: SharedState) {
-    let world = checking(state, "").await;
-    let tokens = world.log_in("alice").await;
+    let app = checking(state, "").await;
+    let tokens = app.log_in("alice").await;
     for body in [
         json!({"gender": 1}),
         json!({"nickname": null}),
         json!({"avatarUrl": "https://a.cn/x.png"}),
     ] {
-        world.api.change(&tokens.access, &body).await.ok(200);
+        app.api.change(&tokens.access, &body).await.ok(200);
     }
-    assert_eq!(world.wechat.calls(CHECK), 0);
+    assert_eq!(app.wechat.calls(CHECK), 0);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_checked_where_it_is_off(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let tokens = world.log_in("alice").await;
-    let answer = world
+async fn nothing_is_checked_when_content_check_is_off(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let answer = app
         .api
         .change(&tokens.access, &json!({"nickname": RISKY_KEYWORD}))
         .await;
     assert_eq!(answer.ok(200)["nickname"], RISKY_KEYWORD);
-    assert_eq!(world.wechat.calls(CHECK), 0);
+    assert_eq!(app.wechat.calls(CHECK), 0);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_breaks_a_rule_never_reaches_wechat(#[values(InProcess, Redis)] state: SharedState) {
-    let world = checking(state, "").await;
-    let tokens = world.log_in("alice").await;
-    world
-        .api
+async fn an_invalid_nickname_never_reaches_wechat(#[values(InProcess, Redis)] state: SharedState) {
+    let app = checking(state, "").await;
+    let tokens = app.log_in("alice").await;
+    app.api
         .change(&tokens.access, &json!({"nickname": "x"}))
         .await
         .fails_at(&["nickname"]);
-    assert_eq!(world.wechat.calls(CHECK), 0);
+    assert_eq!(app.wechat.calls(CHECK), 0);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_check_that_can_not_be_made_refuses_by_default(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = checking(state, "").await;
-    let tokens = world.log_in("alice").await;
+async fn a_failed_check_refuses_by_default(#[values(InProcess, Redis)] state: SharedState) {
+    let app = checking(state, "").await;
+    let tokens = app.log_in("alice").await;
     for (errcode, status, reason) in [
         (-1, 503, "unavailable"),
         (44991, 429, "rate_limited"),
@@ -128,8 +131,8 @@ async fn a_check_that_can_not_be_made_refuses_by_default(
         (40164, 500, "internal"),
         (47001, 502, "upstream_error"),
     ] {
-        fails(&world, errcode);
-        let answer = world
+        set_errcode(&app, errcode);
+        let answer = app
             .api
             .change(&tokens.access, &json!({"nickname": "小明"}))
             .await;
@@ -140,32 +143,29 @@ async fn a_check_that_can_not_be_made_refuses_by_default(
         );
     }
     assert_eq!(
-        world.api.info(&tokens.access).await.ok(200)["nickname"],
+        app.api.info(&tokens.access).await.ok(200)["nickname"],
         Value::Null
     );
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_check_that_can_not_be_made_allows_where_that_is_said(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
+async fn a_failed_check_allows_when_configured(#[values(InProcess, Redis)] state: SharedState) {
     capture();
-    let world = checking(state, "allow").await;
-    let tokens = world.log_in("alice").await;
+    let app = checking(state, "allow").await;
+    let tokens = app.log_in("alice").await;
     for errcode in [-1, 44991, 61010, 40164, 47001, 40001] {
-        fails(&world, errcode);
+        set_errcode(&app, errcode);
         let nickname = format!("nr {errcode}");
-        let answer = world
+        let answer = app
             .api
             .change(&tokens.access, &json!({"nickname": nickname}))
             .await;
         assert_eq!(answer.ok(200)["nickname"], nickname);
-        assert_eq!(world.log_line(&answer)["degraded"], true);
+        assert_eq!(app.log_line(&answer)["degraded"], true);
     }
-    world.wechat.clear_faults();
-    world
-        .api
+    app.wechat.clear_faults();
+    app.api
         .change(&tokens.access, &json!({"nickname": RISKY_KEYWORD}))
         .await
         .fails(400, "content_risky");
@@ -173,32 +173,29 @@ async fn a_check_that_can_not_be_made_allows_where_that_is_said(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_who_was_away_can_not_be_checked(#[values(InProcess, Redis)] state: SharedState) {
-    let world = checking(state, "refuse").await;
-    let tokens = world.log_in("alice").await;
-    world.clock.advance_seconds(2 * 3600 - 60);
-    world
-        .api
+async fn an_inactive_user_cannot_be_checked(#[values(InProcess, Redis)] state: SharedState) {
+    let app = checking(state, "refuse").await;
+    let tokens = app.log_in("alice").await;
+    app.clock.advance_seconds(2 * 3600 - 60);
+    app.api
         .change(&tokens.access, &json!({"nickname": "小明"}))
         .await
         .ok(200);
-    let tokens = e2e::world::Tokens::of(&world.api.refresh(&tokens.refresh).await);
-    world.clock.advance_seconds(120);
-    world
-        .api
+    let tokens = e2e::test_app::Tokens::of(&app.api.refresh(&tokens.refresh).await);
+    app.clock.advance_seconds(120);
+    app.api
         .change(&tokens.access, &json!({"nickname": "小红"}))
         .await
         .fails(503, "unavailable");
-    world.code("alice");
-    world
-        .api
+    app.code("alice");
+    app.api
         .change(&tokens.access, &json!({"nickname": "小红"}))
         .await
         .ok(200);
 }
 
 #[test]
-fn only_a_check_that_is_on_asks_for_wechats_secrets() {
+fn wechat_secrets_are_required_only_when_content_check_is_on() {
     let needed = |check: &str| {
         let env = Env::new([("CONTENT_CHECK", check), ("WECHAT_APPIDS", "wx1")]);
         let instance = Instance::new(env, Clock::System, Random::System);

@@ -1,11 +1,11 @@
-//! What a sealed body does, with state in the process and with a real Redis.
+//! Sealed request bodies, with state in the process and with a real Redis.
 
 use e2e::{
     sealed::{Sealed, Sealer},
-    world::{
+    test_app::{
         Api,
         SharedState::{self, InProcess, Redis},
-        Tokens, World,
+        TestApp, Tokens,
     },
 };
 use rstest::rstest;
@@ -18,8 +18,8 @@ use shared::{
 const LOGIN: (&str, &str) = ("POST", "/api/v1/user/login");
 const REFRESH: (&str, &str) = ("POST", "/api/v1/user/refresh");
 
-fn now(world: &World) -> i64 {
-    Clock::Manual(world.clock.clone()).now_seconds()
+fn now(app: &TestApp) -> i64 {
+    Clock::Manual(app.clock.clone()).now_seconds()
 }
 
 async fn post(api: &Api, path: &str, client: &Sealer, jwe: &str) -> e2e::http::Answer {
@@ -32,21 +32,21 @@ async fn post(api: &Api, path: &str, client: &Sealer, jwe: &str) -> e2e::http::A
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_endpoint_takes_sealed_bodies(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let mut client = Sealer::of(&world.api).await;
+async fn every_endpoint_accepts_sealed_bodies(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let mut client = Sealer::of(&app.api).await;
     for enc in Enc::ALL {
         for form in [Form::Compact, Form::Flattened] {
             (client.enc, client.form) = (enc, form);
-            let body = json!({"code": world.code("alice")});
-            let tokens = Tokens::of(&client.send(&world.api, now(&world), LOGIN, &body).await);
+            let body = json!({"code": app.code("alice")});
+            let tokens = Tokens::of(&client.send(&app.api, now(&app), LOGIN, &body).await);
             let body = json!({"refreshToken": tokens.refresh});
-            let tokens = Tokens::of(&client.send(&world.api, now(&world), REFRESH, &body).await);
+            let tokens = Tokens::of(&client.send(&app.api, now(&app), REFRESH, &body).await);
             let sealed = client.seal(
-                &client.header(now(&world), "PATCH", "/api/v1/user/info"),
+                &client.header(now(&app), "PATCH", "/api/v1/user/info"),
                 &json!({"nickname": "小明"}),
             );
-            let request = world
+            let request = app
                 .api
                 .request("PATCH", "/api/v1/user/info")
                 .bearer(&tokens.access);
@@ -65,34 +65,29 @@ async fn every_endpoint_takes_sealed_bodies(#[values(InProcess, Redis)] state: S
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_are_sealed_and_not_repeatable(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let client = Sealer::of(&world.api).await;
+    let app = TestApp::start(state).await;
+    let client = Sealer::of(&app.api).await;
     client
-        .send(&world.api, now(&world), LOGIN, &json!({"code": 1}))
+        .send(&app.api, now(&app), LOGIN, &json!({"code": 1}))
         .await
         .fails_at(&["code"]);
     client
-        .send(&world.api, now(&world), LOGIN, &json!({"code": "unknown"}))
+        .send(&app.api, now(&app), LOGIN, &json!({"code": "unknown"}))
         .await
         .fails(400, "code_invalid");
     client
-        .send(
-            &world.api,
-            now(&world),
-            REFRESH,
-            &json!({"refreshToken": "x"}),
-        )
+        .send(&app.api, now(&app), REFRESH, &json!({"refreshToken": "x"}))
         .await
         .fails(401, "refresh_invalid");
     client
-        .send(&world.api, now(&world), ("POST", "/nowhere"), &json!({}))
+        .send(&app.api, now(&app), ("POST", "/nowhere"), &json!({}))
         .await
         .fails(404, "not_found");
-    // The same code sealed again is the same login; the same body again is refused before anybody
-    // looks at the code.
-    let body = json!({"code": world.code("alice")});
-    let sealed = client.seal(&client.header(now(&world), LOGIN.0, LOGIN.1), &body);
-    let (status, headers, answer) = world
+    // The same code sealed again is the same login; the same sealed body again is refused before
+    // its code is read.
+    let body = json!({"code": app.code("alice")});
+    let sealed = client.seal(&client.header(now(&app), LOGIN.0, LOGIN.1), &body);
+    let (status, headers, answer) = app
         .api
         .request("POST", LOGIN.1)
         .header("content-type", "application/jose")
@@ -100,39 +95,41 @@ async fn failures_are_sealed_and_not_repeatable(#[values(InProcess, Redis)] stat
         .send_raw()
         .await;
     let first = Tokens::of(&client.open(&sealed, status, headers, &answer));
-    post(&world.api, LOGIN.1, &client, &sealed.jwe)
+    post(&app.api, LOGIN.1, &client, &sealed.jwe)
         .await
         .fails(400, "decrypt_failed");
     assert_eq!(
-        Tokens::of(&client.send(&world.api, now(&world), LOGIN, &body).await),
+        Tokens::of(&client.send(&app.api, now(&app), LOGIN, &body).await),
         first
     );
-    // Nor can it be used for something else, or later.
-    let other = client.seal(&client.header(now(&world), LOGIN.0, LOGIN.1), &body);
-    post(&world.api, REFRESH.1, &client, &other.jwe)
+    // Nor can it be used for another route, or later.
+    let other = client.seal(&client.header(now(&app), LOGIN.0, LOGIN.1), &body);
+    post(&app.api, REFRESH.1, &client, &other.jwe)
         .await
         .fails(400, "decrypt_failed");
-    world.clock.advance_seconds(301);
-    post(&world.api, LOGIN.1, &client, &other.jwe)
+    app.clock.advance_seconds(301);
+    post(&app.api, LOGIN.1, &client, &other.jwe)
         .await
         .fails(400, "decrypt_failed");
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_is_refused_by_every_instance(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let other = world.another_instance().await;
-    let client = Sealer::of(&world.api).await;
-    let sealed = client.seal(&client.header(now(&world), "POST", "/nowhere"), &json!({}));
+async fn a_replayed_body_is_refused_by_every_instance(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let other = app.another_instance().await;
+    let client = Sealer::of(&app.api).await;
+    let sealed = client.seal(&client.header(now(&app), "POST", "/nowhere"), &json!({}));
     assert_eq!(
         [
-            status(&world.api, &sealed).await,
-            status(&world.api, &sealed).await
+            status(&app.api, &sealed).await,
+            status(&app.api, &sealed).await
         ],
         [404, 400]
     );
-    // Without shared state another instance can't know.
+    // Without shared state another instance can't detect it.
     let expected = if state == SharedState::Redis {
         400
     } else {
@@ -143,42 +140,40 @@ async fn a_copy_is_refused_by_every_instance(#[values(InProcess, Redis)] state: 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_of_redis_is_no_outage_of_sealed_bodies(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let mut world = World::with(state).own_redis().start().await;
+async fn sealed_bodies_work_during_a_redis_outage(#[values(InProcess, Redis)] state: SharedState) {
+    let mut app = TestApp::builder(state).own_redis().start().await;
     if state == SharedState::InProcess {
         return;
     }
-    let client = Sealer::of(&world.api).await;
+    let client = Sealer::of(&app.api).await;
     let [before, during] =
-        [(); 2].map(|()| client.seal(&client.header(now(&world), "POST", "/nowhere"), &json!({})));
-    assert_eq!(status(&world.api, &before).await, 404);
-    world.redis().kill();
+        [(); 2].map(|()| client.seal(&client.header(now(&app), "POST", "/nowhere"), &json!({})));
+    assert_eq!(status(&app.api, &before).await, 404);
+    app.redis().kill();
     let during = [
-        status(&world.api, &during).await,
-        status(&world.api, &during).await,
+        status(&app.api, &during).await,
+        status(&app.api, &during).await,
     ];
     assert_eq!(during, [404, 400]);
-    assert_eq!(status(&world.api, &before).await, 400);
+    assert_eq!(status(&app.api, &before).await, 400);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_may_have_so_many_opened(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::with(state)
+async fn opening_sealed_bodies_is_rate_limited(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::builder(state)
         .own_redis()
         .set("RATE_LIMIT_SEALED", "1/h burst 2")
         .start()
         .await;
-    let client = Sealer::of(&world.api).await;
+    let client = Sealer::of(&app.api).await;
     let seal = || {
         client.seal(
-            &client.header(now(&world), LOGIN.0, LOGIN.1),
-            &json!({"code": world.code("alice")}),
+            &client.header(now(&app), LOGIN.0, LOGIN.1),
+            &json!({"code": app.code("alice")}),
         )
     };
-    // What costs nothing to refuse is not charged.
+    // Bodies that are refused without decryption are not charged.
     for jwe in [
         "",
         "a.b.c.d.e",
@@ -186,24 +181,24 @@ async fn a_client_may_have_so_many_opened(#[values(InProcess, Redis)] state: Sha
             .seal(&client.header(0, LOGIN.0, LOGIN.1), &json!({}))
             .jwe,
     ] {
-        post(&world.api, LOGIN.1, &client, jwe)
+        post(&app.api, LOGIN.1, &client, jwe)
             .await
             .fails(400, "decrypt_failed");
     }
     let (opened, forged) = (seal(), seal());
     let forged = format!("{}AAAA", &forged.jwe[..forged.jwe.len() - 4]);
-    assert_eq!(status_at(&world.api, LOGIN, &opened).await, 200);
-    post(&world.api, LOGIN.1, &client, &forged)
+    assert_eq!(status_at(&app.api, LOGIN, &opened).await, 200);
+    post(&app.api, LOGIN.1, &client, &forged)
         .await
         .fails(400, "decrypt_failed");
-    let denied = post(&world.api, LOGIN.1, &client, &seal().jwe).await;
+    let denied = post(&app.api, LOGIN.1, &client, &seal().jwe).await;
     denied.fails(429, "rate_limited");
     assert!(
         denied.header("retry-after").is_some()
             && denied.header("ratelimit").unwrap().contains("sealed")
     );
-    // In clear it may go on.
-    world.api.login(&world.code("alice")).await.ok(200);
+    // Unsealed requests are not affected.
+    app.api.login(&app.code("alice")).await.ok(200);
 }
 
 /// The status of the answer to a body for `POST /nowhere`: 404 when it was opened.
@@ -221,21 +216,20 @@ async fn status_at(api: &Api, (method, path): (&str, &str), sealed: &Sealed) -> 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_key_sealed_bodies_are_off(#[values(InProcess, Redis)] state: SharedState) {
-    let client = Sealer::of(&World::start(state).await.api).await;
-    let world = World::with(state)
+    let client = Sealer::of(&TestApp::start(state).await.api).await;
+    let app = TestApp::builder(state)
         .deployed()
         .set("TRANSPORT_KEYS", "")
         .start()
         .await;
-    world
-        .api
+    app.api
         .request("GET", "/api/v1/crypto/key")
         .send()
         .await
         .fails(404, "not_found");
     for media_type in ["application/jose", "application/jose+json"] {
-        let sealed = client.seal(&client.header(now(&world), LOGIN.0, LOGIN.1), &json!({}));
-        let request = world
+        let sealed = client.seal(&client.header(now(&app), LOGIN.0, LOGIN.1), &json!({}));
+        let request = app
             .api
             .request("POST", LOGIN.1)
             .header("content-type", media_type)

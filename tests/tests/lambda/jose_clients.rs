@@ -1,5 +1,5 @@
-//! Other people's JOSE libraries, as clients of the running backend: they seal what we open, and
-//! open what we seal.
+//! Third-party JOSE libraries as clients of the `make run` binary: they seal requests and open
+//! sealed answers.
 
 use std::{
     io::Write,
@@ -14,7 +14,7 @@ use e2e::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// `make run`, on the real clock: the clients look at it.
+/// `make run` on the real clock, which the clients use.
 struct Backend {
     _process: Process,
     _folder: TempDir,
@@ -53,7 +53,7 @@ impl Backend {
     }
 
     /// Logs in, then changes the profile, then fails, each time sealed by `client`.
-    async fn is_served_by(&self, client: &Client) {
+    async fn serves(&self, client: &Client) {
         let code = json!({"code": self.code().await});
         let login = client.call(&self.url, ("POST", "/api/v1/user/login"), &code, "");
         assert_eq!(login["status"], 200, "{login}");
@@ -139,37 +139,34 @@ const HOW: [[&str; 2]; 4] = [
 ];
 
 #[tokio::test]
-async fn jose_in_node() {
+async fn jose_in_node_interoperates() {
     let backend = Backend::start().await;
     for how in HOW {
         backend
-            .is_served_by(&Client::new("node", "sealed.mjs", &how))
+            .serves(&Client::new("node", "sealed.mjs", &how))
             .await;
     }
 }
 
 #[tokio::test]
-async fn jwcrypto_in_python() {
+async fn jwcrypto_in_python_interoperates() {
     let backend = Backend::start().await;
     for how in HOW {
         backend
-            .is_served_by(&Client::new("venv/bin/python", "sealed.py", &how))
+            .serves(&Client::new("venv/bin/python", "sealed.py", &how))
             .await;
     }
 }
 
-/// What mini-programs can run.
+/// A library that runs in mini-programs.
 #[tokio::test]
-async fn node_forge_without_web_crypto() {
+async fn node_forge_interoperates_without_web_crypto() {
     let backend = Backend::start().await;
-    backend
-        .is_served_by(&Client::new("node", "forge.js", &[]))
-        .await;
+    backend.serves(&Client::new("node", "forge.js", &[])).await;
 }
 
-/// The documentation shows the code that is tested.
 #[test]
-fn the_documentation_shows_what_runs() {
+fn the_documentation_shows_the_tested_code() {
     let document =
         std::fs::read_to_string(binaries::workspace().join("docs/encryption.md")).unwrap();
     let script =

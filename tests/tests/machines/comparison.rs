@@ -1,4 +1,4 @@
-//! Drives the two machines side by side, on a clock that the test sets.
+//! Runs both implementations side by side, on a clock that the test sets.
 
 use std::{collections::BTreeMap, iter::zip};
 
@@ -8,8 +8,9 @@ use redis::{AsyncConnectionConfig, Client, Pipeline, aio::MultiplexedConnection}
 use shared::kv::{Micros, Step, Write};
 use tokio::runtime::Runtime;
 
-/// Around the script under test: the time comes from the last argument, what it stores is told, and
-/// nothing expires by the server's own clock. The driver removes what has expired by the test's.
+/// Wraps the script under test: the time comes from the last argument, writes are returned, and
+/// nothing expires by the server's own clock. The driver removes what has expired by the test's
+/// clock.
 const HEAD: &str = "
 local now = tonumber(table.remove(ARGV))
 local server, writes = redis, {}
@@ -27,8 +28,8 @@ for at = 1, #KEYS do values[at] = server.call('GET', KEYS[at]) end
 return { reply, writes, values }
 ";
 
-/// What the script under test answered, stored, and left behind.
-type Told = (Vec<i64>, Vec<Vec<Vec<u8>>>, Vec<Option<Vec<u8>>>);
+/// The script's reply, its writes, and the values stored afterwards.
+type LuaOutcome = (Vec<i64>, Vec<Vec<Vec<u8>>>, Vec<Option<Vec<u8>>>);
 
 /// A server that knows the script.
 pub struct Lua {
@@ -70,36 +71,38 @@ impl Lua {
     pub fn compare<S: proptest::strategy::Strategy>(
         &self,
         histories: &S,
-        play: impl Fn(&mut Twin, S::Value),
+        play: impl Fn(&mut Comparison, S::Value),
     ) {
         let mut runner = TestRunner::new(Config {
             cases: 400,
             ..Config::default()
         });
         let outcome = runner.run(histories, |history| {
-            self.compare_one(|twin| play(twin, history))
+            self.compare_one(|comparison| play(comparison, history))
         });
         outcome.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Runs it for one history.
-    pub fn compare_one(&self, play: impl FnOnce(&mut Twin)) -> Result<(), TestCaseError> {
-        let mut twin = Twin::new(&self.hash);
-        play(&mut twin);
-        self.runtime.block_on(twin.check(self.connection.clone()))
+    pub fn compare_one(&self, play: impl FnOnce(&mut Comparison)) -> Result<(), TestCaseError> {
+        let mut comparison = Comparison::new(&self.hash);
+        play(&mut comparison);
+        self.runtime
+            .block_on(comparison.check(self.connection.clone()))
     }
 }
 
-/// One history: the Rust machine goes ahead, and what the Lua machine is to do is noted down.
-pub struct Twin {
+/// One history. The Rust implementation runs first; the commands for the Lua implementation are
+/// recorded.
+pub struct Comparison {
     pub now: Micros,
     hash: String,
     stored: BTreeMap<String, (Vec<u8>, Micros)>,
     commands: Pipeline,
-    expected: Vec<(String, Told)>,
+    expected: Vec<(String, LuaOutcome)>,
 }
 
-impl Twin {
+impl Comparison {
     fn new(hash: &str) -> Self {
         let mut commands = Pipeline::new();
         commands.cmd("FLUSHDB").ignore();
@@ -112,7 +115,7 @@ impl Twin {
         }
     }
 
-    /// Moves the clock, also back.
+    /// Moves the clock forwards or backwards.
     pub fn pass(&mut self, time: Micros) {
         self.now += time;
         for key in self
@@ -124,7 +127,7 @@ impl Twin {
         }
     }
 
-    /// Somebody else's value gets into the store.
+    /// Puts a foreign value into the store.
     pub fn put(&mut self, key: &str, value: Vec<u8>) {
         self.commands.set(key, &value).ignore();
         self.stored.insert(key.to_owned(), (value, Micros::MAX));
@@ -134,7 +137,7 @@ impl Twin {
         self.stored.get(key).map(|(value, _)| &**value)
     }
 
-    /// Takes a step with the Rust machine; its reply.
+    /// Runs a step in Rust and returns its reply.
     pub fn step(&mut self, step: &dyn Step) -> Vec<i64> {
         let keys = step.keys();
         let values: Vec<_> = keys
@@ -176,15 +179,15 @@ impl Twin {
         applied.reply
     }
 
-    /// Lets the Lua machine do the same, and compares.
+    /// Runs the same steps in Lua and compares.
     async fn check(self, mut connection: MultiplexedConnection) -> Result<(), TestCaseError> {
-        let told: Vec<Told> = self
+        let outcomes: Vec<LuaOutcome> = self
             .commands
             .query_async(&mut connection)
             .await
             .expect("the script runs");
-        assert_eq!(told.len(), self.expected.len());
-        for ((context, rust), lua) in zip(self.expected, told) {
+        assert_eq!(outcomes.len(), self.expected.len());
+        for ((context, rust), lua) in zip(self.expected, outcomes) {
             proptest::prop_assert_eq!(rust, lua, "{}", context);
         }
         Ok(())

@@ -1,18 +1,18 @@
-//! Requests that are not WeChat's, or not what WeChat said.
+//! Forged and malformed requests.
 
 use e2e::{
     settings::{APP_ID, OTHER_APP_ID, push_configs},
-    world::SharedState::{self, InProcess, Redis},
+    test_app::SharedState::{self, InProcess, Redis},
 };
 use rstest::rstest;
 use serde_json::json;
 use wechat_simulator::{PushMode, PushOrder, PushRequest};
 
 use super::pushes::{
-    Own, PATH, debug_demo, deliver, event, other_wechat, plain, refusal, text, world, xml,
+    CustomHandler, PATH, debug_demo, deliver, event, other_wechat, plain, refusal, start, text, xml,
 };
 
-/// Every order that hostile hands change: each mode, each form, and the question.
+/// Orders to tamper with: each mode, each format, and URL verification.
 fn orders() -> Vec<PushOrder> {
     let question = |app_id: &str| PushOrder {
         verify: true,
@@ -30,13 +30,13 @@ fn orders() -> Vec<PushOrder> {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_does_not_know_the_token_is_refused(
+async fn a_signature_with_another_token_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    let stranger = other_wechat(&world, |config| config.token.push('x'));
+    let app = start(state).await;
+    let stranger = other_wechat(&app, |config| config.token.push('x'));
     for order in orders() {
-        refusal(&world.api, &stranger.push(&order).unwrap())
+        refusal(&app.api, &stranger.push(&order).unwrap())
             .await
             .fails(400, "decrypt_failed");
     }
@@ -44,13 +44,15 @@ async fn whoever_does_not_know_the_token_is_refused(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_does_not_know_the_key_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let stranger = other_wechat(&world, |config| {
-        config.encoding_aes_key = Some("k".repeat(43))
+async fn a_message_encrypted_with_another_key_is_rejected(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let stranger = other_wechat(&app, |config| {
+        config.encoding_aes_key = Some("k".repeat(43));
     });
     for order in [debug_demo(), xml(debug_demo())] {
-        refusal(&world.api, &stranger.push(&order).unwrap())
+        refusal(&app.api, &stranger.push(&order).unwrap())
             .await
             .fails(400, "decrypt_failed");
     }
@@ -58,13 +60,13 @@ async fn whoever_does_not_know_the_key_is_refused(#[values(InProcess, Redis)] st
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_for_another_mini_program_is_refused(
+async fn a_message_for_another_mini_program_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
+    let app = start(state).await;
     let [_, other] = push_configs();
-    // Signed with our token and encrypted with our key, and still somebody else's.
-    let stranger = other_wechat(&world, |config| {
+    // Signed with our token and encrypted with our key, but for another mini-program.
+    let stranger = other_wechat(&app, |config| {
         config.app_id = if config.app_id == APP_ID {
             "wx1".into()
         } else {
@@ -78,55 +80,57 @@ async fn a_message_for_another_mini_program_is_refused(
         };
         let push = stranger.push(&order).unwrap();
         if app_id == "wx1" {
-            refusal(&world.api, &push)
-                .await
-                .fails(400, "decrypt_failed");
+            refusal(&app.api, &push).await.fails(400, "decrypt_failed");
         } else {
-            // Without encryption the token alone says whose it is.
+            // Without encryption only the token identifies the mini-program.
             assert!(other.encoding_aes_key.is_none());
-            deliver(&world.api, &push).await.is_success();
+            deliver(&app.api, &push).await.assert_success();
         }
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mini_program_with_a_key_takes_no_plain_message(
+async fn a_mini_program_with_a_key_rejects_plain_messages(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    let own = Own::start(&world, None, 0).await;
+    let app = start(state).await;
+    let handler = CustomHandler::start(&app, None, 0).await;
     for order in [debug_demo(), xml(debug_demo())] {
         let order = PushOrder {
             mode: Some(PushMode::Plain),
             ..order
         };
-        let push = world.wechat.push(&order).unwrap();
-        refusal(&own.api, &push).await.fails(400, "decrypt_failed");
-        // Nor one that only looks encrypted.
+        let push = app.wechat.push(&order).unwrap();
+        refusal(&handler.api, &push)
+            .await
+            .fails(400, "decrypt_failed");
+        // Nor one that only pretends to be encrypted.
         let body = push.body.replacen('{', r#"{"Encrypt":"AAAA","#, 1);
         let push = PushRequest {
             query: format!("{}&encrypt_type=aes&msg_signature=", push.query),
             body,
             ..push
         };
-        refusal(&own.api, &push).await.fails(400, "decrypt_failed");
+        refusal(&handler.api, &push)
+            .await
+            .fails(400, "decrypt_failed");
     }
-    assert_eq!(own.calls(), 0);
+    assert_eq!(handler.calls(), 0);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signature_of_the_query_does_not_vouch_for_a_ciphertext(
+async fn the_query_signature_does_not_authenticate_a_ciphertext(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
-    let push = world.wechat.push(&debug_demo()).unwrap();
+    let app = start(state).await;
+    let push = app.wechat.push(&debug_demo()).unwrap();
     let signature = parameter(&push, "signature").to_owned();
     let msg_signature = parameter(&push, "msg_signature").to_owned();
     let query = push.query.replace(&msg_signature, &signature);
     refusal(
-        &world.api,
+        &app.api,
         &PushRequest {
             query,
             ..push.clone()
@@ -134,12 +138,12 @@ async fn a_signature_of_the_query_does_not_vouch_for_a_ciphertext(
     )
     .await
     .fails(400, "decrypt_failed");
-    // The same ciphertext under another second.
+    // The same ciphertext with another timestamp.
     let timestamp = parameter(&push, "timestamp");
     let later = (timestamp.parse::<u64>().unwrap() + 1).to_string();
     let query = push.query.replace(timestamp, &later);
     refusal(
-        &world.api,
+        &app.api,
         &PushRequest {
             query,
             ..push.clone()
@@ -147,14 +151,16 @@ async fn a_signature_of_the_query_does_not_vouch_for_a_ciphertext(
     )
     .await
     .fails(400, "decrypt_failed");
-    deliver(&world.api, &push).await.is_success();
+    deliver(&app.api, &push).await.assert_success();
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_query_or_ciphertext_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let push = world.wechat.push(&debug_demo()).unwrap();
+async fn a_tampered_query_or_ciphertext_is_rejected(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let push = app.wechat.push(&debug_demo()).unwrap();
     for name in ["timestamp", "nonce", "msg_signature"] {
         let value = parameter(&push, name);
         for changed in [
@@ -168,7 +174,7 @@ async fn a_changed_query_or_ciphertext_is_refused(#[values(InProcess, Redis)] st
                 .replace(&format!("&{name}={value}"), &format!("&{name}={changed}"));
             assert_ne!(query, push.query);
             refusal(
-                &world.api,
+                &app.api,
                 &PushRequest {
                     query,
                     ..push.clone()
@@ -190,7 +196,7 @@ async fn a_changed_query_or_ciphertext_is_refused(#[values(InProcess, Redis)] st
     ] {
         if body != push.body {
             refusal(
-                &world.api,
+                &app.api,
                 &PushRequest {
                     body,
                     ..push.clone()
@@ -200,44 +206,42 @@ async fn a_changed_query_or_ciphertext_is_refused(#[values(InProcess, Redis)] st
             .fails(400, "decrypt_failed");
         }
     }
-    deliver(&world.api, &push).await.is_success();
+    deliver(&app.api, &push).await.assert_success();
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_timestamp_that_is_too_far_from_now_is_refused(
+async fn a_timestamp_outside_the_window_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = world(state).await;
+    let app = start(state).await;
     for order in orders() {
-        let push = world.wechat.push(&order).unwrap();
-        world.clock.advance_seconds(301);
-        refusal(&world.api, &push)
-            .await
-            .fails(400, "decrypt_failed");
-        let push = world.wechat.push(&order).unwrap();
-        world.clock.advance_seconds(-301);
-        refusal(&world.api, &push)
-            .await
-            .fails(400, "decrypt_failed");
-        let push = world.wechat.push(&order).unwrap();
-        world.clock.advance_seconds(300);
-        assert_eq!(deliver(&world.api, &push).await.status, 200);
+        let push = app.wechat.push(&order).unwrap();
+        app.clock.advance_seconds(301);
+        refusal(&app.api, &push).await.fails(400, "decrypt_failed");
+        let push = app.wechat.push(&order).unwrap();
+        app.clock.advance_seconds(-301);
+        refusal(&app.api, &push).await.fails(400, "decrypt_failed");
+        let push = app.wechat.push(&order).unwrap();
+        app.clock.advance_seconds(300);
+        assert_eq!(deliver(&app.api, &push).await.status, 200);
     }
-    let patient = world
+    let patient = app
         .another_instance_with(&[("MESSAGE_PUSH_MAX_AGE_SECONDS", "3600")])
         .await;
-    let push = world.wechat.push(&debug_demo()).unwrap();
-    world.clock.advance_seconds(3600);
-    deliver(&patient, &push).await.is_success();
+    let push = app.wechat.push(&debug_demo()).unwrap();
+    app.clock.advance_seconds(3600);
+    deliver(&patient, &push).await.assert_success();
 }
 
-/// The signature covers timestamp and nonce as one row of digits: where one ends, it does not say.
+/// The signature covers timestamp and nonce concatenated, so it does not fix their boundary.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_timestamp_has_one_spelling(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let push = world.wechat.push(&plain(debug_demo())).unwrap();
+async fn a_timestamp_in_another_notation_is_rejected(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let push = app.wechat.push(&plain(debug_demo())).unwrap();
     let timestamp = parameter(&push, "timestamp");
     for spelling in [
         format!("0{timestamp}"),
@@ -251,7 +255,7 @@ async fn a_timestamp_has_one_spelling(#[values(InProcess, Redis)] state: SharedS
         );
         assert_ne!(query, push.query);
         refusal(
-            &world.api,
+            &app.api,
             &PushRequest {
                 query,
                 ..push.clone()
@@ -265,12 +269,12 @@ async fn a_timestamp_has_one_spelling(#[values(InProcess, Redis)] state: SharedS
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_signature_is_good_for_one_message(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let own = Own::start(&world, None, 0).await;
-    let push = world.wechat.push(&plain(text("hello"))).unwrap();
-    deliver(&own.api, &push).await.is_success();
-    // Whoever saw that signature writes something else below it.
-    let forged = world
+    let app = start(state).await;
+    let handler = CustomHandler::start(&app, None, 0).await;
+    let push = app.wechat.push(&plain(text("hello"))).unwrap();
+    deliver(&handler.api, &push).await.assert_success();
+    // The signature is reused for another message.
+    let forged = app
         .wechat
         .push(&plain(event("user_authorization_cancellation", json!({}))))
         .unwrap();
@@ -278,17 +282,17 @@ async fn a_plain_signature_is_good_for_one_message(#[values(InProcess, Redis)] s
         query: push.query.clone(),
         ..forged
     };
-    refusal(&own.api, &forged)
+    refusal(&handler.api, &forged)
         .await
         .fails(400, "decrypt_failed");
-    deliver(&own.api, &push).await.is_success();
-    assert_eq!(own.calls(), 1);
+    deliver(&handler.api, &push).await.assert_success();
+    assert_eq!(handler.calls(), 1);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_is_no_message_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn a_malformed_message_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
     for body in [
         "",
         "hello",
@@ -301,17 +305,15 @@ async fn a_body_that_is_no_message_is_refused(#[values(InProcess, Redis)] state:
         "null",
         "\u{0}",
     ] {
-        let push = world.wechat.push(&plain(debug_demo())).unwrap();
+        let push = app.wechat.push(&plain(debug_demo())).unwrap();
         let push = PushRequest {
             body: body.to_owned(),
             ..push
         };
-        refusal(&world.api, &push)
-            .await
-            .fails(400, "invalid_request");
+        refusal(&app.api, &push).await.fails(400, "invalid_request");
     }
-    let push = world.wechat.push(&plain(debug_demo())).unwrap();
-    let not_text = world
+    let push = app.wechat.push(&plain(debug_demo())).unwrap();
+    let not_text = app
         .api
         .request("POST", &format!("{PATH}?{}", push.query))
         .body([0xff, 0xfe]);
@@ -320,8 +322,8 @@ async fn a_body_that_is_no_message_is_refused(#[values(InProcess, Redis)] state:
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_xml_bomb_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn an_xml_bomb_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
     let laughs = "<!DOCTYPE xml [<!ENTITY a \"haha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;\">]><xml><MsgType>&c;</MsgType></xml>";
     let file = "<!DOCTYPE xml [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><xml><MsgType>&f;</MsgType></xml>";
     let deep = format!("<xml>{}{}</xml>", "<a>".repeat(8000), "</a>".repeat(8000));
@@ -333,34 +335,30 @@ async fn an_xml_bomb_is_refused(#[values(InProcess, Redis)] state: SharedState) 
     );
     for body in [laughs, file, &deep, &wide, &deep_json] {
         assert!(body.len() < 65_536);
-        let push = world.wechat.push(&plain(debug_demo())).unwrap();
+        let push = app.wechat.push(&plain(debug_demo())).unwrap();
         let push = PushRequest {
             body: body.to_owned(),
             ..push
         };
-        refusal(&world.api, &push)
-            .await
-            .fails(400, "invalid_request");
-        // And for whoever has a key, before anything is decrypted.
-        let push = world.wechat.push(&debug_demo()).unwrap();
+        refusal(&app.api, &push).await.fails(400, "invalid_request");
+        // And for a mini-program with a key, before anything is decrypted.
+        let push = app.wechat.push(&debug_demo()).unwrap();
         let push = PushRequest {
             body: body.to_owned(),
             ..push
         };
-        refusal(&world.api, &push)
-            .await
-            .fails(400, "decrypt_failed");
+        refusal(&app.api, &push).await.fails(400, "decrypt_failed");
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_is_too_large_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn an_oversized_message_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
     for order in [debug_demo(), plain(debug_demo())] {
-        let push = world.wechat.push(&order).unwrap();
+        let push = app.wechat.push(&order).unwrap();
         let body = format!("{}{}", push.body, " ".repeat(65_536));
-        refusal(&world.api, &PushRequest { body, ..push })
+        refusal(&app.api, &PushRequest { body, ..push })
             .await
             .fails(413, "body_too_large");
     }
@@ -368,17 +366,17 @@ async fn a_body_that_is_too_large_is_refused(#[values(InProcess, Redis)] state: 
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_that_makes_no_sense_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn a_malformed_query_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
     let question = PushOrder {
         verify: true,
         user: "x".into(),
         ..PushOrder::default()
     };
-    let question = world.wechat.push(&question).unwrap();
+    let question = app.wechat.push(&question).unwrap();
     let without_echo = question.query.split("&echostr").next().unwrap().to_owned();
     refusal(
-        &world.api,
+        &app.api,
         &PushRequest {
             query: without_echo,
             ..question
@@ -386,9 +384,9 @@ async fn a_query_that_makes_no_sense_is_refused(#[values(InProcess, Redis)] stat
     )
     .await
     .fails(400, "invalid_request");
-    let twice = world.wechat.push(&debug_demo()).unwrap();
+    let twice = app.wechat.push(&debug_demo()).unwrap();
     let query = format!("{}&nonce=1", twice.query);
-    refusal(&world.api, &PushRequest { query, ..twice })
+    refusal(&app.api, &PushRequest { query, ..twice })
         .await
         .fails(400, "invalid_request");
     let nothing = PushRequest {
@@ -397,18 +395,20 @@ async fn a_query_that_makes_no_sense_is_refused(#[values(InProcess, Redis)] stat
         content_type: "",
         body: String::new(),
     };
-    refusal(&world.api, &nothing)
+    refusal(&app.api, &nothing)
         .await
         .fails(400, "decrypt_failed");
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_settings_everything_is_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
-    let nobody = world.another_instance_with(&[("MESSAGE_PUSH", "")]).await;
+async fn without_settings_every_message_is_rejected(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let nobody = app.another_instance_with(&[("MESSAGE_PUSH", "")]).await;
     for order in orders() {
-        refusal(&nobody, &world.wechat.push(&order).unwrap())
+        refusal(&nobody, &app.wechat.push(&order).unwrap())
             .await
             .fails(400, "decrypt_failed");
     }
@@ -416,11 +416,10 @@ async fn without_settings_everything_is_refused(#[values(InProcess, Redis)] stat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_methods_are_refused(#[values(InProcess, Redis)] state: SharedState) {
-    let world = world(state).await;
+async fn other_methods_are_rejected(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
     for method in ["PUT", "DELETE", "PATCH"] {
-        world
-            .api
+        app.api
             .request(method, PATH)
             .send()
             .await

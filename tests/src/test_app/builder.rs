@@ -1,4 +1,4 @@
-//! What a world is made of, and how it is started.
+//! Configures and starts a [`TestApp`].
 
 use std::{
     sync::Arc,
@@ -10,8 +10,9 @@ use tokio::sync::OnceCell;
 use wechat_simulator::Simulator;
 
 use super::{
-    START, SharedState, World,
+    START, SharedState, TestApp,
     instances::{Instances, listen, url},
+    log::LogCapture,
 };
 use crate::{
     dynamodb::DynamoDb,
@@ -26,8 +27,8 @@ enum OwnRedis {
     WithPassword(String),
 }
 
-/// A world to be started.
-pub struct Plan {
+/// A [`TestApp`] to be started.
+pub struct TestAppBuilder {
     state: SharedState,
     deployed: bool,
     changes: Vec<(String, String)>,
@@ -47,12 +48,12 @@ pub struct Proxies {
 
 pub(super) enum Redis {
     None,
-    /// The one of this test binary.
+    /// The server that all tests of this binary share.
     Shared(&'static RedisServer),
     Own(Box<RedisServer>),
 }
 
-impl Plan {
+impl TestAppBuilder {
     pub(super) fn new(state: SharedState) -> Self {
         Self {
             state,
@@ -77,14 +78,14 @@ impl Plan {
         self
     }
 
-    /// Takes a Redis of its own, if it takes one at all: for cases that flush, freeze or kill it.
+    /// Uses a Redis of its own, if any: for tests that flush, freeze or kill it.
     #[must_use]
     pub fn own_redis(mut self) -> Self {
         self.own_redis = OwnRedis::Open;
         self
     }
 
-    /// Takes a Redis of its own that wants this password.
+    /// Uses a Redis of its own with this password.
     #[must_use]
     pub fn redis_password(mut self, password: &str) -> Self {
         self.own_redis = OwnRedis::WithPassword(password.to_owned());
@@ -99,7 +100,7 @@ impl Plan {
     }
 
     /// Starts all parts.
-    pub async fn start(self) -> World {
+    pub async fn start(self) -> TestApp {
         let clock = ManualClock::new(START.parse().unwrap());
         let wechat = simulator(&clock);
         let wechat_port = listen(wechat.router()).await;
@@ -119,7 +120,7 @@ impl Plan {
             )),
             &url(port_or(proxy.map(|proxies| &proxies.wechat), wechat_port)),
         )
-        // What a busy machine is slow at must not look like an outage.
+        // A slow test machine must not look like an outage.
         .with("REDIS_TIMEOUT_MS", "5000");
         if let Some(server) = redis.server() {
             let port = port_or(
@@ -138,7 +139,7 @@ impl Plan {
             clock: clock.clone(),
         };
         let api = instances.start(&[]).await;
-        World {
+        TestApp {
             api,
             clock,
             wechat,
@@ -146,6 +147,7 @@ impl Plan {
             proxies,
             redis,
             instances,
+            log: LogCapture::from_now(),
         }
     }
 

@@ -1,12 +1,12 @@
-//! Whose login it is.
+//! Which user a login belongs to.
 
 use std::collections::BTreeSet;
 
 use e2e::{
     settings::{APP_ID, OTHER_APP_ID},
-    world::{
+    test_app::{
         SharedState::{self, InProcess, Redis},
-        Tokens, World,
+        TestApp, Tokens,
     },
 };
 use futures_util::future::join_all;
@@ -16,9 +16,9 @@ use wechat_simulator::{UnionId, UserChange};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_login_makes_a_user(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let answer = world.api.login(&world.code("alice")).await;
+async fn a_first_login_creates_a_user(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let answer = app.api.login(&app.code("alice")).await;
     let tokens = Tokens::of(&answer);
     let user = json!({
         "id": tokens.user_id(), "nickname": null, "avatarUrl": null, "gender": null, "phone": null, "role": "user",
@@ -33,22 +33,20 @@ async fn a_first_login_makes_a_user(#[values(InProcess, Redis)] state: SharedSta
         answer.body,
         json!({"code": 200, "message": "操作成功", "data": data})
     );
-    assert_eq!(world.api.info(&tokens.access).await.ok(200), &user);
+    assert_eq!(app.api.info(&tokens.access).await.ok(200), &user);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_returning_login_is_the_same_user_and_not_new(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    let again = world.api.login(&world.code("alice")).await;
+async fn a_returning_login_keeps_the_user(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    let again = app.api.login(&app.code("alice")).await;
     assert_eq!(again.ok(200)["isNewUser"], false);
     assert_eq!(again.data()["user"]["id"], first.user_id());
     assert_ne!(Tokens::of(&again).session_id(), first.session_id());
     assert_eq!(
-        world.identity_row(APP_ID, "alice").await["loginCount"]
+        app.identity_row(APP_ID, "alice").await["loginCount"]
             .as_n()
             .unwrap(),
         "2"
@@ -57,26 +55,26 @@ async fn a_returning_login_is_the_same_user_and_not_new(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_names_its_mini_program_or_means_the_first(
+async fn a_login_without_app_id_uses_the_first_mini_program(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    assert_eq!(world.log_in("alice").await.claims()["aud"], APP_ID);
-    let other = world
+    let app = TestApp::start(state).await;
+    assert_eq!(app.log_in("alice").await.claims()["aud"], APP_ID);
+    let other = app
         .api
-        .login_in(OTHER_APP_ID, &world.code_in(OTHER_APP_ID, "alice"))
+        .login_in(OTHER_APP_ID, &app.code_in(OTHER_APP_ID, "alice"))
         .await;
     assert_eq!(Tokens::of(&other).claims()["aud"], OTHER_APP_ID);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_concurrent_first_logins_of_one_person_make_one_user(
+async fn fifty_concurrent_first_logins_create_one_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let codes: Vec<String> = (0..50).map(|_| world.code("alice")).collect();
-    let answers = join_all(codes.iter().map(|code| world.api.login(code))).await;
+    let app = TestApp::start(state).await;
+    let codes: Vec<String> = (0..50).map(|_| app.code("alice")).collect();
+    let answers = join_all(codes.iter().map(|code| app.api.login(code))).await;
     let users: BTreeSet<&str> = answers
         .iter()
         .map(|answer| answer.ok(200)["user"]["id"].as_str().unwrap())
@@ -87,43 +85,42 @@ async fn fifty_concurrent_first_logins_of_one_person_make_one_user(
         .count();
     assert_eq!((users.len(), new), (1, 1));
     assert_eq!(
-        (world.count("PROFILE").await, world.count("IDENTITY").await),
+        (app.count("PROFILE").await, app.count("IDENTITY").await),
         (1, 1)
     );
-    assert_eq!(world.count("SESSION#").await, 50);
+    assert_eq!(app.count("SESSION#").await, 50);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unknown_mini_program_is_refused_before_wechat_is_asked(
+async fn an_unknown_mini_program_is_rejected_before_calling_wechat(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
+    let app = TestApp::start(state).await;
     for app_id in ["wx9999999999999999", "", "a#b", "WX0123456789ABCDEF"] {
-        world
-            .api
-            .login_in(app_id, &world.code("alice"))
+        app.api
+            .login_in(app_id, &app.code("alice"))
             .await
             .fails_at(&["appId"]);
     }
-    assert_eq!(world.code_calls(), 0);
+    assert_eq!(app.code2session_calls(), 0);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_union_id_in_two_mini_programs_is_one_user(
+async fn one_union_id_in_two_mini_programs_maps_to_one_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    has_union_id(&world, "alice");
-    let first = world.log_in("alice").await;
-    let other = world
+    let app = TestApp::start(state).await;
+    has_union_id(&app, "alice");
+    let first = app.log_in("alice").await;
+    let other = app
         .api
-        .login_in(OTHER_APP_ID, &world.code_in(OTHER_APP_ID, "alice"))
+        .login_in(OTHER_APP_ID, &app.code_in(OTHER_APP_ID, "alice"))
         .await;
     assert_eq!(other.ok(200)["isNewUser"], false);
     assert_eq!(Tokens::of(&other).user_id(), first.user_id());
-    let identities = world
+    let identities = app
         .table
         .item(&format!("USER#{}", first.user_id()), "PROFILE")
         .await
@@ -133,37 +130,35 @@ async fn one_union_id_in_two_mini_programs_is_one_user(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_first_logins_at_once_with_one_union_id_make_one_user(
+async fn concurrent_first_logins_with_one_union_id_create_one_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
+    let app = TestApp::start(state).await;
     for round in 0..10 {
         let person = format!("person {round}");
-        has_union_id(&world, &person);
-        let (here, there) = (world.code(&person), world.code_in(OTHER_APP_ID, &person));
-        let (here, there) = futures_util::join!(
-            world.api.login(&here),
-            world.api.login_in(OTHER_APP_ID, &there)
-        );
+        has_union_id(&app, &person);
+        let (here, there) = (app.code(&person), app.code_in(OTHER_APP_ID, &person));
+        let (here, there) =
+            futures_util::join!(app.api.login(&here), app.api.login_in(OTHER_APP_ID, &there));
         assert_eq!(Tokens::of(&here).user_id(), Tokens::of(&there).user_id());
         let new = [&here, &there]
             .iter()
             .filter(|answer| answer.data()["isNewUser"] == true)
             .count();
-        assert_eq!((new, world.count("PROFILE").await), (1, round + 1));
+        assert_eq!((new, app.count("PROFILE").await), (1, round + 1));
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_union_id_that_appears_later_is_linked(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    has_union_id(&world, "alice");
-    world.log_in("alice").await;
-    let other = world
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    has_union_id(&app, "alice");
+    app.log_in("alice").await;
+    let other = app
         .api
-        .login_in(OTHER_APP_ID, &world.code_in(OTHER_APP_ID, "alice"))
+        .login_in(OTHER_APP_ID, &app.code_in(OTHER_APP_ID, "alice"))
         .await;
     assert_eq!(Tokens::of(&other).user_id(), first.user_id());
 }
@@ -173,11 +168,11 @@ async fn a_union_id_that_appears_later_is_linked(#[values(InProcess, Redis)] sta
 async fn without_a_union_id_each_mini_program_has_its_own_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let world = World::start(state).await;
-    let first = world.log_in("alice").await;
-    let other = world
+    let app = TestApp::start(state).await;
+    let first = app.log_in("alice").await;
+    let other = app
         .api
-        .login_in(OTHER_APP_ID, &world.code_in(OTHER_APP_ID, "alice"))
+        .login_in(OTHER_APP_ID, &app.code_in(OTHER_APP_ID, "alice"))
         .await;
     assert_eq!(other.ok(200)["isNewUser"], true);
     assert_ne!(Tokens::of(&other).user_id(), first.user_id());
@@ -186,26 +181,25 @@ async fn without_a_union_id_each_mini_program_has_its_own_user(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disabled_user_gets_no_session(#[values(InProcess, Redis)] state: SharedState) {
-    let world = World::start(state).await;
-    let user_id = world.log_in("alice").await.user_id();
-    world.disable(&user_id).await;
-    let code = world.code("alice");
-    world.api.login(&code).await.fails(403, "user_disabled");
-    world.api.login(&code).await.fails(403, "user_disabled");
-    let living = world.table.partition(&format!("USER#{user_id}")).await;
+    let app = TestApp::start(state).await;
+    let user_id = app.log_in("alice").await.user_id();
+    app.disable(&user_id).await;
+    let code = app.code("alice");
+    app.api.login(&code).await.fails(403, "user_disabled");
+    app.api.login(&code).await.fails(403, "user_disabled");
+    let living = app.table.partition(&format!("USER#{user_id}")).await;
     let living = living
         .iter()
         .filter(|row| row["sk"].as_s().unwrap().starts_with("SESSION#"));
     assert_eq!(
         living.filter(|row| !row.contains_key("revokedAt")).count(),
         1,
-        "the one from before"
+        "the earlier session"
     );
 }
 
-fn has_union_id(world: &World, person: &str) {
-    world
-        .wechat
+fn has_union_id(app: &TestApp, person: &str) {
+    app.wechat
         .change_user(
             person,
             UserChange {

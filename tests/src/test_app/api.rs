@@ -75,7 +75,7 @@ impl Api {
             .await
     }
 
-    /// Ends what the body says.
+    /// Ends the sessions that the body asks for.
     pub async fn logout_with(&self, access_token: &str, body: &Value) -> Answer {
         self.client
             .post("/api/v1/user/logout", body)
@@ -102,7 +102,7 @@ impl Api {
             .await
     }
 
-    /// Opens WeChat's data.
+    /// Decrypts data from WeChat.
     pub async fn decrypt(&self, access_token: &str, body: &Value) -> Answer {
         self.client
             .post("/api/v1/user/decrypt", body)
@@ -120,7 +120,7 @@ impl Api {
             .await
     }
 
-    /// Opens what the mini-program encrypted.
+    /// Decrypts a message from the mini-program.
     pub async fn message(&self, access_token: &str, body: &Value) -> Answer {
         self.client
             .post("/api/v1/user/message", body)
@@ -159,7 +159,7 @@ impl Api {
 }
 
 impl Tokens {
-    /// Those in the answer to a login or a refresh that worked.
+    /// Reads the tokens from the answer to a successful login or refresh.
     #[track_caller]
     pub fn of(answer: &Answer) -> Self {
         let data = answer.ok(200);
@@ -185,7 +185,7 @@ impl Tokens {
         self.claim("sub")
     }
 
-    /// What the access token says, unverified.
+    /// The access token's claims, unverified.
     pub fn claims(&self) -> Value {
         part(&self.access, 1)
     }

@@ -1,11 +1,11 @@
-//! A backend with a signed-in user, and the promise that nothing has harmed it.
+//! An app with a logged-in user, and the check that bad input left it unharmed.
 
 use std::collections::BTreeMap;
 
 use e2e::{
     dynamodb::Item,
     http::{Answer, Request},
-    world::{SharedState, Tokens, World},
+    test_app::{SharedState, TestApp, Tokens},
 };
 
 /// A route that reads a body.
@@ -13,11 +13,11 @@ use e2e::{
 pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
-    /// One of the fields that it knows,
+    /// One of its fields,
     pub field: &'static str,
     /// and a value that has the right type for it.
     pub value: &'static str,
-    signed_in: bool,
+    authenticated: bool,
 }
 
 /// All routes that read a body.
@@ -27,40 +27,40 @@ pub const ROUTES: [Route; 5] = [
         path: "/api/v1/user/login",
         field: "code",
         value: r#""ab""#,
-        signed_in: false,
+        authenticated: false,
     },
     Route {
         method: "POST",
         path: "/api/v1/user/refresh",
         field: "refreshToken",
         value: r#""ab""#,
-        signed_in: false,
+        authenticated: false,
     },
     Route {
         method: "POST",
         path: "/api/v1/user/logout",
         field: "all",
         value: "false",
-        signed_in: true,
+        authenticated: true,
     },
     Route {
         method: "PATCH",
         path: "/api/v1/user/info",
         field: "nickname",
         value: r#""ab""#,
-        signed_in: true,
+        authenticated: true,
     },
     Route {
         method: "POST",
         path: "/api/v1/user/phone",
         field: "code",
         value: r#""ab""#,
-        signed_in: true,
+        authenticated: true,
     },
 ];
 
-/// All routes that want an access token.
-pub const SIGNED_IN: [(&str, &str); 10] = [
+/// All routes that require an access token.
+pub const AUTHENTICATED: [(&str, &str); 10] = [
     ("GET", "/api/v1/user/info"),
     ("PATCH", "/api/v1/user/info"),
     ("PUT", "/api/v1/user/info"),
@@ -76,28 +76,24 @@ pub const SIGNED_IN: [(&str, &str); 10] = [
     ),
 ];
 
-pub struct Scene {
-    pub world: World,
+pub struct LoggedInApp {
+    pub app: TestApp,
     pub tokens: Tokens,
     rows: BTreeMap<(String, String), Item>,
 }
 
-impl Scene {
+impl LoggedInApp {
     pub async fn start(state: SharedState) -> Self {
-        let world = World::start(state).await;
-        let tokens = world.log_in("alice").await;
-        let rows = world.rows().await;
-        Self {
-            world,
-            tokens,
-            rows,
-        }
+        let app = TestApp::start(state).await;
+        let tokens = app.log_in("alice").await;
+        let rows = app.rows().await;
+        Self { app, tokens, rows }
     }
 
-    /// A request to a route, with an access token where it wants one.
+    /// A request to a route, with an access token where required.
     pub fn request(&self, route: &Route) -> Request {
-        let request = self.world.api.request(route.method, route.path);
-        if route.signed_in {
+        let request = self.app.api.request(route.method, route.path);
+        if route.authenticated {
             request.bearer(&self.tokens.access)
         } else {
             request
@@ -113,17 +109,12 @@ impl Scene {
             .await
     }
 
-    /// Nothing was written, WeChat was not asked, and everybody is still served.
-    pub async fn is_unharmed(&self) {
-        assert!(self.world.rows().await == self.rows, "rows were written");
-        assert_eq!(self.world.code_calls(), 1, "WeChat was asked");
-        self.world
-            .api
-            .request("GET", "/health")
-            .send()
-            .await
-            .ok(200);
-        self.world.api.info(&self.tokens.access).await.ok(200);
-        self.world.log_in("bob").await;
+    /// Asserts that nothing was written, WeChat was not called, and requests are still served.
+    pub async fn assert_unharmed(&self) {
+        assert!(self.app.rows().await == self.rows, "rows were written");
+        assert_eq!(self.app.code2session_calls(), 1, "WeChat was asked");
+        self.app.api.request("GET", "/health").send().await.ok(200);
+        self.app.api.info(&self.tokens.access).await.ok(200);
+        self.app.log_in("bob").await;
     }
 }

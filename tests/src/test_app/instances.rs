@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::Api;
 use crate::settings::{AWS_ENVIRONMENT, Settings};
 
-/// For secrets that are kept elsewhere.
+/// For secrets that are fetched from the extension.
 const PATIENCE: FetchTimeouts = FetchTimeouts {
     ready: crate::PATIENCE,
     whole: crate::PATIENCE,
@@ -22,7 +22,7 @@ const PATIENCE: FetchTimeouts = FetchTimeouts {
 #[derive(Clone)]
 pub(super) struct Instances {
     pub(super) settings: Settings,
-    /// Only a process of a developer remembers things in its own memory.
+    /// Only a local development process keeps shared state in its memory.
     pub(super) local_development: bool,
     pub(super) clock: ManualClock,
 }
@@ -54,18 +54,18 @@ impl Instances {
             None => env,
         };
         let instance = Instance::new(env, Clock::Manual(self.clock.clone()), Random::System);
-        let app = instance
+        let router = instance
             .app(local::routes(&instance))
             .unwrap_or_else(|problems| panic!("{problems}"));
-        Api::new(&url(listen(app).await))
+        Api::new(&url(listen(router).await))
     }
 }
 
-/// Serves `app` on a port of its own until the test's runtime ends.
-pub(super) async fn listen(app: Router) -> u16 {
+/// Serves `router` on a port of its own until the test's runtime ends.
+pub(super) async fn listen(router: Router) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(local::serve(listener, app, std::future::pending()));
+    tokio::spawn(local::serve(listener, router, std::future::pending()));
     port
 }
 

@@ -1,14 +1,14 @@
 //! The whole backend over HTTP, with everything around it that it talks to.
 //!
-//! A [`World`] is the functions' routes on a port of their own, the real SDK on a DynamoDB in
+//! A [`TestApp`] is the functions' routes on a port of their own, the real SDK on a DynamoDB in
 //! memory, the WeChat simulator, and shared state in the process or in a real Redis; all on one
 //! clock that stands still until it is moved. A test that must pass with every kind of shared state
 //! takes `#[values(InProcess, Redis)] state: SharedState` and runs once with each.
 
 mod api;
+mod builder;
 mod instances;
 mod log;
-mod plan;
 
 use std::collections::BTreeMap;
 
@@ -17,34 +17,34 @@ use shared::{clock::ManualClock, config::Env};
 use wechat_simulator::{Fault, Simulator};
 
 pub use api::{Api, Tokens};
-pub use log::{capture, captured};
-pub use plan::{Plan, Proxies};
+pub use builder::{Proxies, TestAppBuilder};
+pub use log::{LogCapture, capture};
 
 use crate::{
     dynamodb::{DynamoDb, Item, TABLE},
     http::Answer,
     redis_server::RedisServer,
 };
+use builder::Redis;
 use instances::Instances;
-use plan::Redis;
 
-/// Where every world's clock stands at first.
+/// The initial time of every app's clock.
 pub const START: &str = "2026-11-23T08:00:00.123Z";
 
 /// The path of code2Session.
 pub const CODE2SESSION: &str = "/sns/jscode2session";
 
-/// Where the state is that instances share.
+/// Where instances keep shared state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SharedState {
-    /// In the one process that there is.
+    /// In the memory of the only process.
     InProcess,
     /// In a real Redis.
     Redis,
 }
 
 /// A running backend and its surroundings.
-pub struct World {
+pub struct TestApp {
     /// The first instance.
     pub api: Api,
     /// The time of all parts.
@@ -56,17 +56,18 @@ pub struct World {
     proxies: Option<Proxies>,
     redis: Redis,
     instances: Instances,
+    log: LogCapture,
 }
 
-impl World {
-    /// A world as every other.
+impl TestApp {
+    /// An app with default settings.
     pub async fn start(state: SharedState) -> Self {
-        Self::with(state).start().await
+        Self::builder(state).start().await
     }
 
-    /// A world with something special.
-    pub fn with(state: SharedState) -> Plan {
-        Plan::new(state)
+    /// Configures an app.
+    pub fn builder(state: SharedState) -> TestAppBuilder {
+        TestAppBuilder::new(state)
     }
 
     /// One more instance on the same stores.
@@ -79,29 +80,29 @@ impl World {
         self.instances.start(changes).await
     }
 
-    /// What the instance was told.
+    /// The instance's environment.
     pub fn env(&self) -> Env {
         self.instances.env(&[])
     }
 
-    /// The proxies of a world that was planned with them.
+    /// The proxies of an app that was built with them.
     pub fn proxies(&self) -> &Proxies {
         self.proxies
             .as_ref()
-            .expect("this world was planned with proxies")
+            .expect("this app was built with proxies")
     }
 
-    /// The Redis of a world that was planned with its own.
+    /// The Redis of an app that was built with its own.
     pub fn redis(&mut self) -> &mut RedisServer {
         match &mut self.redis {
             Redis::Own(server) => server,
             Redis::Shared(_) | Redis::None => {
-                panic!("this world was planned with a Redis of its own")
+                panic!("this app was built with a Redis of its own")
             }
         }
     }
 
-    /// Shared state is lost: Redis is flushed; a process without one is started anew.
+    /// Loses shared state: flushes Redis, or starts a new process where there is none.
     pub async fn lose_shared_state(&mut self) {
         if matches!(self.redis, Redis::None) {
             self.api = self.another_instance().await;
@@ -110,8 +111,8 @@ impl World {
         }
     }
 
-    /// Waits until no cache knows this profile any more.
-    pub async fn profile_leaves_the_cache(&self, user_id: &str) {
+    /// Removes this profile from every cache.
+    pub async fn evict_profile(&self, user_id: &str) {
         match self.redis.server() {
             None => self.clock.advance_seconds(601),
             Some(server) => {
@@ -141,12 +142,12 @@ impl World {
     }
 
     /// How often code2Session was called.
-    pub fn code_calls(&self) -> u64 {
+    pub fn code2session_calls(&self) -> u64 {
         self.wechat.calls(CODE2SESSION)
     }
 
-    /// From now on code2Session goes wrong in this way.
-    pub fn wechat_fails(&self, mut fault: Fault) {
+    /// From now on code2Session fails like this.
+    pub fn fail_code2session(&self, mut fault: Fault) {
         fault.path = Some(CODE2SESSION.to_owned());
         self.wechat.set_faults([fault]).unwrap();
     }
@@ -162,8 +163,7 @@ impl World {
             .collect()
     }
 
-    /// How many rows of this kind there are, known by their sort key: `PROFILE`, `SESSION#`,
-    /// `IDENTITY`.
+    /// The number of rows whose sort key begins with `PROFILE`, `SESSION#` or `IDENTITY`.
     pub async fn count(&self, sort_key: &str) -> usize {
         self.rows()
             .await
@@ -195,7 +195,7 @@ impl World {
         self.set_status(user_id, "disabled").await;
     }
 
-    /// Lets a disabled user in again, behind the backend's back.
+    /// Enables a disabled user directly in the table.
     pub async fn enable(&self, user_id: &str) {
         self.set_status(user_id, "active").await;
     }
@@ -215,10 +215,10 @@ impl World {
             .send()
             .await
             .expect("UpdateItem");
-        self.profile_leaves_the_cache(user_id).await;
+        self.evict_profile(user_id).await;
     }
 
-    /// Removes a row behind the backend's back.
+    /// Removes a row directly from the table.
     pub async fn remove_row(&self, pk: &str, sk: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let delete = self
@@ -234,7 +234,7 @@ impl World {
     /// The log line of the request that got this answer. Needs [`capture`] before the request.
     pub fn log_line(&self, answer: &Answer) -> serde_json::Value {
         let id = answer.header("x-request-id").unwrap();
-        let mut lines = captured().json_where("message", &"request".into());
+        let mut lines = self.log.logs().json_where("message", &"request".into());
         lines.retain(|line| line["request_id"] == id);
         assert_eq!(lines.len(), 1, "one line for each request: {lines:?}");
         lines.remove(0)
