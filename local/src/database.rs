@@ -11,7 +11,6 @@ use aws_sdk_dynamodb::{
         Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
     },
 };
-use shared::dynamo::Dynamo;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::StartError;
@@ -69,12 +68,12 @@ fn open(file: Option<&Path>) -> Result<dynoxide::Database, StartError> {
     dynoxide::Database::new(&file.to_string_lossy()).map_err(StartError::database)
 }
 
-/// Creates the table that template.yaml describes, unless it exists.
+/// Creates `table` as template.yaml describes it, unless it exists.
 ///
 /// # Errors
 /// [`StartError::Database`].
-pub async fn create_table(dynamo: &Dynamo) -> Result<(), StartError> {
-    let creation = table_definition(&dynamo.client, &dynamo.table).send().await;
+pub async fn create_table(client: &Client, table: &str) -> Result<(), StartError> {
+    let creation = table_definition(client, table).send().await;
     if let Err(error) = creation
         && !matches!(
             error.as_service_error(),
@@ -83,7 +82,7 @@ pub async fn create_table(dynamo: &Dynamo) -> Result<(), StartError> {
     {
         return Err(StartError::database(DisplayErrorContext(error)));
     }
-    enable_ttl(&dynamo.client, &dynamo.table).await
+    enable_ttl(client, table).await
 }
 
 fn table_definition(client: &Client, table: &str) -> CreateTableFluentBuilder {

@@ -72,7 +72,8 @@ impl Gateway {
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
         if database.is_some() {
-            create_table(&instance.dynamo()).await?;
+            let dynamo = instance.dynamo();
+            create_table(dynamo.client(), dynamo.table()).await?;
         }
         let mut app = instance.app(routes)?;
         let simulator = start_simulator(&settings, instance.env(), &app)?;

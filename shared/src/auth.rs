@@ -1,4 +1,4 @@
-//! Who is calling: access tokens, refresh tokens, sessions.
+//! Authentication of callers: access tokens, refresh tokens, sessions.
 
 mod access_token;
 mod admission;
@@ -9,7 +9,7 @@ mod signing_key;
 mod tokens;
 
 pub use access_token::{Claims, TokenError};
-pub use admission::{Admission, AdmissionError, Caller};
+pub use admission::{Admission, AdmissionError, AdmissionParts, Caller};
 pub use refresh_token::{RefreshToken, RefreshTokenError};
-pub use session::{RotateError, Session, SessionError, Sessions};
+pub use session::{RotateError, Session, SessionError, SessionParts, Sessions};
 pub use tokens::{TokenPair, Tokens};

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, join_all};
 use secrecy::ExposeSecret;
 
 use crate::{
-    auth::{Admission, Sessions, Tokens},
+    auth::{Admission, AdmissionParts, SessionParts, Sessions, Tokens},
     cache::Cache,
     clock::Clock,
     config::{
@@ -27,7 +27,7 @@ use crate::{
         guard::{Guard, GuardParts},
     },
     telemetry,
-    users::{Identities, PhoneNumbers, Users},
+    users::{Erasure, Identities, Logins, PhoneNumbers, Profiles, SessionKeyStore},
     wechat::{AccessTokenParts, AuthorizedWeChat, Protection, WECHAT, WeChat, WeChatAccessTokens},
 };
 
@@ -110,7 +110,7 @@ impl Instance {
     /// The table. Connects at the first call.
     pub fn dynamo(&self) -> Dynamo {
         self.dynamo
-            .get_or_init(|| Dynamo::new(DynamoSettings::read(&self.env)))
+            .get_or_init(|| Dynamo::new(DynamoSettings::read(&self.env), self.random()))
             .clone()
     }
 
@@ -156,10 +156,15 @@ impl Instance {
         }
     }
 
-    /// The users.
-    pub fn users(&self) -> Users {
-        let life = CacheSettings::read(&self.env).profile;
-        Users::new(self.dynamo(), self.cache(), self.clock(), life)
+    /// The profiles of users.
+    pub fn profiles(&self) -> Profiles {
+        let ttl = CacheSettings::read(&self.env).profile;
+        Profiles::new(self.dynamo(), self.cache(), self.clock(), ttl)
+    }
+
+    /// Erases personal data.
+    pub fn erasure(&self) -> Erasure {
+        Erasure::new(self.dynamo(), self.cache(), self.clock())
     }
 
     /// The sessions.
@@ -168,18 +173,25 @@ impl Instance {
             SessionSettings::read(&self.env),
             CacheSettings::read(&self.env),
         );
-        Sessions::new(
-            (self.dynamo(), self.cache()),
-            (self.clock(), self.random()),
-            &settings,
-            &cached,
-        )
+        let parts = SessionParts {
+            dynamo: self.dynamo(),
+            cache: self.cache(),
+            clock: self.clock(),
+            random: self.random(),
+        };
+        Sessions::new(parts, &settings, &cached)
     }
 
     /// Checks callers.
     pub fn admission(&self) -> Admission {
-        let stores = (self.sessions(), self.users(), self.cache());
-        Admission::new(self.verifier(), stores, (self.limiter(), self.limits()))
+        Admission::new(AdmissionParts {
+            tokens: self.verifier(),
+            sessions: self.sessions(),
+            profiles: self.profiles(),
+            cache: self.cache(),
+            limiter: self.limiter(),
+            limits: self.limits(),
+        })
     }
 
     /// Charges requests. Where instances share nothing, each limits by itself.
@@ -256,17 +268,28 @@ impl Instance {
         AuthorizedWeChat::new(self.wechat(), tokens)
     }
 
-    /// The users behind WeChat logins.
+    /// Users' identities in mini-programs.
     pub fn identities(&self) -> Identities {
-        Identities::new(self.users(), self.at_rest(), self.random())
+        Identities::new(self.dynamo())
     }
 
-    /// The owners of phone numbers.
+    /// Resolves WeChat logins to users.
+    pub fn logins(&self) -> Logins {
+        Logins::new(self.dynamo(), self.clock(), self.random(), self.at_rest())
+    }
+
+    /// The session keys of users.
+    pub fn session_keys(&self) -> SessionKeyStore {
+        SessionKeyStore::new(self.dynamo(), self.at_rest(), self.random())
+    }
+
+    /// Which user a phone number belongs to.
     pub fn phone_numbers(&self) -> PhoneNumbers {
         PhoneNumbers::new(
-            self.users(),
+            self.dynamo(),
+            self.cache(),
+            self.clock(),
             &WeChatSettings::read(&self.env).data_keys,
-            self.random(),
         )
     }
 

@@ -1,10 +1,12 @@
 //! Users, and the WeChat identities that lead to them.
 
-mod forget;
-mod identity;
+mod erasure;
+mod identities;
+mod logins;
 mod phone_numbers;
+mod profiles;
+pub mod rows;
 mod session_keys;
-mod store;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,12 +14,12 @@ use serde_repr::{Deserialize_repr, Serialize_repr};
 
 use crate::ids::UserId;
 
-pub use forget::{Identity, PersonalField};
-pub use identity::{Identities, Resolved, WeChatLogin};
+pub use erasure::{Erasure, PersonalField};
+pub use identities::{Identities, Identity, IdentityError};
+pub use logins::{Logins, Resolved, WeChatLogin};
 pub use phone_numbers::{BindError, PhoneNumbers};
-pub use session_keys::{IdentityError, IdentityKeys};
-pub(crate) use store::user_pk;
-pub use store::{ProfileChange, UserError, Users, profile_cache_key};
+pub use profiles::{ProfileChange, Profiles, UserError, profile_cache_key};
+pub use session_keys::{IdentityKeys, SessionKeyStore};
 
 /// A user, as stored, as cached and as its owner sees it.
 ///

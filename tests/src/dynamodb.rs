@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use dynoxide::Database;
-use shared::dynamo::Dynamo;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::background;
@@ -48,11 +47,7 @@ impl DynamoDb {
             },
         ));
         let client = client(&url(port));
-        let table = Dynamo {
-            client: client.clone(),
-            table: TABLE.to_owned(),
-        };
-        local::create_table(&table).await.unwrap();
+        local::create_table(&client, TABLE).await.unwrap();
         Self {
             port,
             client,

@@ -11,7 +11,7 @@ use shared::{
     instance::Instance,
     request::{self, deadline},
     resilience::{Limiter, Limits},
-    users::{Identities, Resolved, Status, User, UserError, Users, WeChatLogin},
+    users::{Logins, Profiles, Resolved, Status, User, UserError, WeChatLogin},
     values::OneTimeCode,
     wechat::{WeChat, WeChatError},
 };
@@ -35,8 +35,8 @@ pub struct Login {
     pub limiter: Limiter,
     pub limits: Limits,
     pub wechat: Arc<WeChat>,
-    identities: Identities,
-    users: Users,
+    logins: Logins,
+    profiles: Profiles,
     sessions: Sessions,
     claims: Claims<LoginOutcome>,
 }
@@ -48,8 +48,8 @@ impl Login {
             limiter: instance.limiter(),
             limits: instance.limits(),
             wechat: instance.wechat(),
-            identities: instance.identities(),
-            users: instance.users(),
+            logins: instance.logins(),
+            profiles: instance.profiles(),
             sessions: instance.sessions(),
             claims: login_claims(instance),
         }
@@ -146,14 +146,16 @@ impl Login {
 
     async fn open(&self, login: &WeChatLogin, agent: Option<String>) -> Result<LoggedIn, ApiError> {
         let app_id = login.app_id.clone();
-        let (user, session, is_new) = match self.identities.resolve(login).await? {
+        let (user, session, is_new) = match self.logins.resolve(login).await? {
             Resolved::New(user) => {
                 let session = self.sessions.open(user.id, app_id, agent).await?;
                 (user, session, true)
             }
             Resolved::Known(id) => {
-                let (user, session) =
-                    futures_util::join!(self.users.get(id), self.sessions.open(id, app_id, agent));
+                let (user, session) = futures_util::join!(
+                    self.profiles.get(id),
+                    self.sessions.open(id, app_id, agent)
+                );
                 (user.map_err(missing_user)?, session?, false)
             }
         };
@@ -172,7 +174,7 @@ impl Login {
     async fn repeat(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
         let (session, user) = futures_util::join!(
             self.sessions.get(opened.user, opened.session),
-            self.users.get(opened.user)
+            self.profiles.get(opened.user)
         );
         let session = session.map_err(|error| match error {
             SessionError::Ended => Reason::CodeUsed.into(),

@@ -34,7 +34,7 @@ impl Input for LogoutInput {
     }
 }
 
-/// An answer with nothing to tell but that it worked.
+/// The empty answer of what has worked.
 #[derive(Serialize)]
 pub struct Done {}
 
@@ -77,7 +77,7 @@ pub async fn list(
         app_id: session.app_id,
         user_agent: session.user_agent,
         created_at: session.created_at,
-        refreshed_at: session.rotated_at,
+        refreshed_at: session.refreshed_at,
     };
     let sessions = sessions
         .list(caller.sub)

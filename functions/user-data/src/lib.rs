@@ -31,7 +31,7 @@ struct UserData {
 pub fn routes(instance: &Instance) -> Router {
     instance.dynamo_at_start();
     instance.sealed_bodies();
-    let keys = SessionKeys::new(instance.identities(), instance.wechat_authorized());
+    let keys = SessionKeys::new(instance.session_keys(), instance.wechat_authorized());
     let state = UserData {
         admission: instance.admission(),
         decryption: Arc::new(Decryption::new(instance, keys.clone())),

@@ -9,28 +9,28 @@ use shared::{
     api::{ApiError, Reason, Success},
     auth::Claims,
     edge::AuthenticatedUser,
-    users::{Identities, IdentityKeys},
+    users::{IdentityKeys, SessionKeyStore},
     wechat::{AuthorizedWeChat, EncryptKey, KeyOwner},
 };
 
 /// The keys of users. Cheap to clone.
 #[derive(Clone)]
 pub struct SessionKeys {
-    identities: Arc<Identities>,
+    store: Arc<SessionKeyStore>,
     pub wechat: AuthorizedWeChat,
 }
 
 impl SessionKeys {
-    pub fn new(identities: Identities, wechat: AuthorizedWeChat) -> Self {
+    pub fn new(store: SessionKeyStore, wechat: AuthorizedWeChat) -> Self {
         Self {
-            identities: Arc::new(identities),
+            store: Arc::new(store),
             wechat,
         }
     }
 
-    /// Who the caller is in the mini-program that the token is for.
+    /// The caller's identity in the mini-program that the token is for.
     pub async fn identity(&self, caller: &Claims) -> Result<IdentityKeys, ApiError> {
-        Ok(self.identities.of(caller.sub, &caller.aud).await?)
+        Ok(self.store.of(caller.sub, &caller.aud).await?)
     }
 
     /// Fails with `session_key_stale` unless WeChat considers the current key the user's.
@@ -55,7 +55,7 @@ impl SessionKeys {
             .wechat
             .reset_session_key(owner(caller, &identity)?)
             .await?;
-        Ok(self.identities.replace_session_key(&identity, &new).await?)
+        Ok(self.store.replace(&identity, &new).await?)
     }
 }
 

@@ -8,7 +8,7 @@ use shared::{
     instance::Instance,
     request,
     telemetry::degraded,
-    users::{IdentityError, Users},
+    users::{Identities, IdentityError},
     values::Nickname,
     wechat::{Advice, AuthorizedWeChat, Scene, WeChatError},
 };
@@ -33,7 +33,7 @@ pub enum ContentError {
 #[derive(Clone)]
 pub struct ContentCheck {
     wechat: AuthorizedWeChat,
-    users: Users,
+    identities: Identities,
     on_failure: OnFailure,
 }
 
@@ -43,7 +43,7 @@ impl ContentCheck {
         let settings = ContentCheckSettings::read(instance.env());
         settings.on.then(|| Self {
             wechat: instance.wechat_authorized(),
-            users: instance.users(),
+            identities: instance.identities(),
             on_failure: settings.on_failure,
         })
     }
@@ -54,7 +54,7 @@ impl ContentCheck {
     /// # Errors
     /// [`ContentError`].
     pub async fn nickname(&self, caller: &Claims, nickname: &Nickname) -> Result<(), ContentError> {
-        let open_id = self.users.open_id(caller.sub, &caller.aud).await?;
+        let open_id = self.identities.open_id(caller.sub, &caller.aud).await?;
         let advice = self
             .wechat
             .check_text(&caller.aud, &open_id, Scene::Profile, nickname.as_str())

@@ -16,7 +16,7 @@ use shared::{
     auth::Admission,
     edge::AuthenticatedUser,
     instance::Instance,
-    users::{User, Users},
+    users::{Profiles, User},
     values::Edit,
 };
 
@@ -26,7 +26,7 @@ use content_check::ContentCheck;
 #[derive(Clone, FromRef)]
 struct UserInfo {
     admission: Admission,
-    users: Users,
+    profiles: Profiles,
     content_check: Option<ContentCheck>,
 }
 
@@ -35,7 +35,7 @@ pub fn routes(instance: &Instance) -> Router {
     instance.sealed_bodies();
     let state = UserInfo {
         admission: instance.admission(),
-        users: instance.users(),
+        profiles: instance.profiles(),
         content_check: ContentCheck::new(instance),
     };
     Router::new()
@@ -49,12 +49,12 @@ async fn read(caller: AuthenticatedUser) -> Success<User> {
 
 async fn change(
     caller: AuthenticatedUser,
-    State(users): State<Users>,
+    State(profiles): State<Profiles>,
     State(content_check): State<Option<ContentCheck>>,
     Json(ProfileInput(change)): Json<ProfileInput>,
 ) -> Result<Success<User>, ApiError> {
     if let (Some(check), Edit::Set(nickname)) = (content_check, &change.nickname) {
         check.nickname(&caller.claims, nickname).await?;
     }
-    Ok(Success(users.change(caller.claims.sub, &change).await?))
+    Ok(Success(profiles.change(caller.claims.sub, &change).await?))
 }

@@ -1,5 +1,5 @@
-//! Who may pass: the token by CPU alone, then one round trip to the cache for all that the request
-//! needs.
+//! Admits requests: the token is checked locally, without I/O, then one round trip to the cache
+//! fetches all that the request needs.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     dynamo::DynamoError,
     request,
     resilience::{Denied, Limiter, Limits, Ticket, rate_limit::Identity},
-    users::{Status, User, UserError, Users, profile_cache_key},
+    users::{Profiles, Status, User, UserError, profile_cache_key},
 };
 
 /// Why a request may not pass.
@@ -51,43 +51,41 @@ impl From<SessionError> for AdmissionError {
     }
 }
 
-/// Who asks, as far as the request tells.
+/// The caller, as far as the request tells.
 #[derive(Clone, Copy, Default)]
 pub struct Caller<'a> {
     /// The bearer token, if one was sent.
     pub token: Option<&'a str>,
-    /// Where from, if the platform says so.
+    /// The address it comes from, if the platform says so.
     pub address: Option<IpAddr>,
+}
+
+/// What callers are checked by.
+#[derive(Clone)]
+pub struct AdmissionParts {
+    /// Verifies their tokens.
+    pub tokens: Arc<Tokens>,
+    /// Says whether their sessions have ended.
+    pub sessions: Sessions,
+    /// Says whether they are disabled.
+    pub profiles: Profiles,
+    /// Where sessions and profiles are remembered.
+    pub cache: Cache,
+    /// Charges them for their requests.
+    pub limiter: Limiter,
+    /// What their requests cost.
+    pub limits: Limits,
 }
 
 /// Checks callers. Cheap to clone.
 #[derive(Clone)]
-pub struct Admission {
-    tokens: Arc<Tokens>,
-    sessions: Sessions,
-    users: Users,
-    cache: Cache,
-    limiter: Limiter,
-    limits: Limits,
-}
+pub struct Admission(AdmissionParts);
 
 impl Admission {
-    /// Checks by `tokens`, then by `sessions`; profiles come from `users`; everybody is held to
-    /// `limits`.
+    /// Checks by these parts.
     #[must_use]
-    pub fn new(
-        tokens: Arc<Tokens>,
-        (sessions, users, cache): (Sessions, Users, Cache),
-        (limiter, limits): (Limiter, Limits),
-    ) -> Self {
-        Self {
-            tokens,
-            sessions,
-            users,
-            cache,
-            limiter,
-            limits,
-        }
+    pub fn new(parts: AdmissionParts) -> Self {
+        Self(parts)
     }
 
     /// Admits a signed-in caller.
@@ -97,30 +95,35 @@ impl Admission {
     pub async fn admit(&self, caller: Caller<'_>) -> Result<Claims, AdmissionError> {
         let claims = self.identify(caller).await?;
         let ticket = self
+            .0
             .limiter
-            .ticket(Identity::User(claims.sub), self.limits.user)?;
+            .ticket(Identity::User(claims.sub), self.0.limits.user)?;
         let [session] = self.ask(ticket, [&session_cache_key(claims.sid)]).await?;
-        self.sessions.check(claims.sub, claims.sid, session).await?;
+        self.0
+            .sessions
+            .check(claims.sub, claims.sid, session)
+            .await?;
         Ok(claims)
     }
 
     /// Admits a signed-in caller and brings the profile along, in the same round trip.
     ///
     /// # Errors
-    /// [`AdmissionError`]; a user who does not exist any more counts as an ended session.
+    /// [`AdmissionError`]; a user who no longer exists counts as an ended session.
     pub async fn admit_with_user(
         &self,
         caller: Caller<'_>,
     ) -> Result<(Claims, User), AdmissionError> {
         let claims = self.identify(caller).await?;
         let ticket = self
+            .0
             .limiter
-            .ticket(Identity::User(claims.sub), self.limits.user)?;
+            .ticket(Identity::User(claims.sub), self.0.limits.user)?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
         let [session, profile] = self.ask(ticket, [&keys[0], &keys[1]]).await?;
-        let session = self.sessions.check(claims.sub, claims.sid, session);
+        let session = self.0.sessions.check(claims.sub, claims.sid, session);
         let (session, user) =
-            futures_util::join!(session, self.users.complete(claims.sub, profile));
+            futures_util::join!(session, self.0.profiles.complete(claims.sub, profile));
         session?;
         let user = user.map_err(|error| match error {
             UserError::NotFound => AdmissionError::SessionEnded,
@@ -133,30 +136,32 @@ impl Admission {
         }
     }
 
-    /// Admits the bearer of a refresh token, with the user whose session it is of.
+    /// Admits the bearer of a refresh token, with the user of its session.
     ///
     /// # Errors
-    /// [`AdmissionError`]; a user who does not exist any more has no refresh tokens.
+    /// [`AdmissionError`]; a user who no longer exists has no refresh tokens.
     pub async fn admit_refresh(
         &self,
         token: &str,
         address: Option<IpAddr>,
     ) -> Result<(RefreshToken, User), AdmissionError> {
-        let token = match self.tokens.verify_refresh(token).await {
+        let token = match self.0.tokens.verify_refresh(token).await {
             Ok(token) => token,
             Err(error) => {
-                self.limiter
-                    .charge_address(address, self.limits.guest)
+                self.0
+                    .limiter
+                    .charge_address(address, self.0.limits.guest)
                     .await?;
                 return Err(error.into());
             }
         };
         request::note(|notes| notes.user_id = Some(token.user.to_string()));
         let ticket = self
+            .0
             .limiter
-            .ticket(Identity::Session(token.session), self.limits.refresh)?;
+            .ticket(Identity::Session(token.session), self.0.limits.refresh)?;
         let [profile] = self.ask(ticket, [&profile_cache_key(token.user)]).await?;
-        match self.users.complete(token.user, profile).await {
+        match self.0.profiles.complete(token.user, profile).await {
             Ok(user) if user.status == Status::Disabled => Err(AdmissionError::UserDisabled),
             Ok(user) => Ok((token, user)),
             Err(UserError::NotFound) => Err(RefreshTokenError.into()),
@@ -164,20 +169,22 @@ impl Admission {
         }
     }
 
-    /// Who the caller is, by CPU alone. Whoever can't tell pays as a guest.
+    /// The caller's claims, checked locally, without I/O. A caller without valid ones is charged as a
+    /// guest.
     async fn identify(
         &self,
         Caller { token, address }: Caller<'_>,
     ) -> Result<Claims, AdmissionError> {
         let verified = match token {
-            Some(token) => self.tokens.verify(token).await,
+            Some(token) => self.0.tokens.verify(token).await,
             None => Err(TokenError::Missing),
         };
         match verified {
             Ok(claims) => Ok(claims),
             Err(error) => {
-                self.limiter
-                    .charge_address(address, self.limits.guest)
+                self.0
+                    .limiter
+                    .charge_address(address, self.0.limits.guest)
                     .await?;
                 Err(error.into())
             }
@@ -191,7 +198,7 @@ impl Admission {
         keys: [&str; N],
     ) -> Result<[CacheEntry; N], Denied> {
         let step = ticket.step();
-        let (mut replies, entries) = self.cache.read_and_step(step.as_slice(), keys).await;
+        let (mut replies, entries) = self.0.cache.read_and_step(step.as_slice(), keys).await;
         ticket.apply(replies.pop().flatten())?;
         Ok(entries)
     }

@@ -21,8 +21,8 @@ use crate::{
     users::Role,
 };
 
-/// What a client gets at login and refresh. Serialising is where the tokens are told; `Debug` hides
-/// them.
+/// What a client gets at login and refresh. Serialising is where the tokens are shown; `Debug`
+/// hides them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
@@ -64,12 +64,12 @@ pub struct Tokens {
     ring: RwLock<Arc<KeyRing>>,
     source: Option<KeySource>,
     issuer: String,
-    access_life: Duration,
+    access_lifetime: Duration,
     clock: Clock,
 }
 
 impl Tokens {
-    /// Keys and lives as `env` says; problems are recorded in it.
+    /// Keys and lifetimes as `env` says; problems are recorded in it.
     #[must_use]
     pub fn new(env: &Env, clock: Clock) -> Self {
         let settings = TokenSettings::read(env);
@@ -77,7 +77,7 @@ impl Tokens {
             ring: RwLock::new(KeyRing::new(env, &settings)),
             source: KeySource::of(env, clock.clone()),
             issuer: settings.issuer,
-            access_life: settings.access_life,
+            access_lifetime: settings.access_life,
             clock,
         }
     }
@@ -86,8 +86,7 @@ impl Tokens {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Somebody came with a key that we don't know: looks whether it is new. `false` where keys
-    /// can't change.
+    /// Looks whether a key that we don't know is new. `false` where keys can't change.
     async fn look_for_new_keys(&self) -> bool {
         let Some(source) = &self.source else {
             return false;
@@ -107,8 +106,8 @@ impl Tokens {
     #[must_use]
     pub fn issue(&self, session: &Session, role: Role) -> Option<TokenPair> {
         let now = self.clock.now_seconds();
-        let iat = session.rotated_at.as_second();
-        let exp = iat + i64::try_from(self.access_life.as_secs()).unwrap_or_default();
+        let iat = session.refreshed_at.as_second();
+        let exp = iat + i64::try_from(self.access_lifetime.as_secs()).unwrap_or_default();
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: session.app_id.clone(),
@@ -134,7 +133,7 @@ impl Tokens {
         })
     }
 
-    /// What the access token says: by CPU alone, unless its key is unknown and may be new.
+    /// What the access token says: locally, without I/O, unless its key is unknown and may be new.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -146,7 +145,7 @@ impl Tokens {
         }
     }
 
-    /// What the refresh token says: by CPU alone, unless its key is unknown and may be new.
+    /// What the refresh token says: locally, without I/O, unless its key is unknown and may be new.
     ///
     /// # Errors
     /// [`RefreshTokenError`] when it is not ours.

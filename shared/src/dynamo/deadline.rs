@@ -48,6 +48,7 @@ mod tests {
     use crate::{
         config::{DynamoSettings, Env},
         dynamo::{Dynamo, DynamoError},
+        random::Random,
     };
 
     /// A table behind a port that takes connections and never answers.
@@ -60,7 +61,10 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("AWS_ENDPOINT_URL_DYNAMODB", &endpoint),
         ]);
-        (Dynamo::new(DynamoSettings::read(&env)), listener)
+        (
+            Dynamo::new(DynamoSettings::read(&env), Random::seeded(1)),
+            listener,
+        )
     }
 
     #[tokio::test]

@@ -3,15 +3,15 @@
 //!
 //! A budget keeps retries a fraction of the calls
 //! (<https://sre.google/sre-book/handling-overload/>): an upstream that is down is not asked three
-//! times as much as one that is up. Full jitter keeps those who failed together from coming back
-//! together (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+//! times as much as one that is up. [`Backoff`] says how long the pauses are.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 use tower::retry::budget::{Budget, TpsBudget};
 
-use crate::{random::Random, request::deadline, telemetry::metrics};
+use super::backoff::Backoff;
+use crate::{random::Random, telemetry::metrics};
 
 /// How long a call earns its share of retries.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ const BUDGET_SHARE: f32 = 0.2;
 /// How often, and after which pauses.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// Calls at the most, the first one included.
+    /// Calls at most, the first one included.
     pub attempts: u32,
     /// The most that the pause before the second call can be; each later one can be twice as long
     /// as the one before it.
@@ -40,14 +40,8 @@ impl RetryPolicy {
         longest_pause: Duration::from_millis(500),
     };
 
-    /// The most that the pause after `failures` calls can be.
-    fn ceiling(&self, failures: u32) -> Duration {
-        let doubled = 1_u32
-            .checked_shl(failures.saturating_sub(1))
-            .unwrap_or(u32::MAX);
-        self.first_pause
-            .saturating_mul(doubled)
-            .min(self.longest_pause)
+    fn backoff(&self) -> Backoff {
+        Backoff::for_overload(self.first_pause, self.longest_pause)
     }
 }
 
@@ -86,19 +80,24 @@ impl Retries {
         F: Future<Output = Result<T, E>>,
     {
         self.budget.deposit();
-        let mut failures = 0;
+        let mut pauses = self
+            .policy
+            .backoff()
+            .pauses(&self.random)
+            .take(self.retries());
         loop {
             let error = match call().await {
-                Ok(answer) => return Ok(answer),
+                Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            failures += 1;
-            if failures >= self.policy.attempts || !is_transient(&error) {
+            if !is_transient(&error) {
                 return Err(error);
             }
-            let pause = self.pause(failures);
+            let Some(pause) = pauses.next() else {
+                return Err(error);
+            };
             // The budget last: what is not repeated must not cost it anything.
-            if deadline::remaining().is_some_and(|left| left <= pause) || !self.budget.withdraw() {
+            if !self.budget.withdraw() {
                 return Err(error);
             }
             metrics::retry(self.upstream);
@@ -106,10 +105,9 @@ impl Retries {
         }
     }
 
-    /// Anything from nothing to the ceiling.
-    fn pause(&self, failures: u32) -> Duration {
-        let share = f64::from(u32::from_le_bytes(self.random.bytes())) / f64::from(u32::MAX);
-        self.policy.ceiling(failures).mul_f64(share)
+    /// Calls after the first one.
+    fn retries(&self) -> usize {
+        usize::try_from(self.policy.attempts.saturating_sub(1)).unwrap_or(usize::MAX)
     }
 }
 

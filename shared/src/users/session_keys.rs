@@ -1,37 +1,26 @@
-//! The `session_key`s of an identity: the current one, and the one before it, which data on its way
-//! may still be encrypted with.
+//! The `session_key`s of an identity: the current one, and the one before it, which data that is
+//! still on its way may be encrypted with.
 
-use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::AttributeValue};
 use secrecy::SecretString;
 use serde::Deserialize;
-use thiserror::Error;
 
-use super::{Identities, identity::IDENTITY, store::PROFILE, user_pk};
+use super::{Identities, IdentityError, rows::IDENTITY};
 use crate::{
-    dynamo::{self, DynamoError},
+    crypto::AtRest,
+    dynamo::{self, Condition, Dynamo, DynamoError, Update, WriteOutcome},
     ids::{AppId, OpenId, UserId},
+    random::Random,
     request,
 };
 
-/// Who a user is in one mini-program, with what WeChat encrypts for them.
+/// A user's identity in one mini-program, with the keys that WeChat encrypts their data with.
 pub struct IdentityKeys {
-    /// Who.
+    /// The person's id in the mini-program.
     pub open_id: OpenId,
-    /// Where the identity stands; the associated data of its keys.
+    /// The identity's partition key; the associated data of its keys.
     pk: String,
     current: Option<SecretString>,
     previous: Option<SecretString>,
-}
-
-/// Why an identity can't be had.
-#[derive(Debug, Error)]
-pub enum IdentityError {
-    /// The user is not known in this mini-program: the account was deleted, or its link was.
-    #[error("the user has no identity in this mini-program")]
-    NotFound,
-    /// The table can't be used.
-    #[error(transparent)]
-    Dynamo(#[from] DynamoError),
 }
 
 #[derive(Deserialize)]
@@ -43,7 +32,7 @@ struct KeysRow {
 }
 
 impl IdentityKeys {
-    /// The key that WeChat gave last. None when it can't be opened any more, which another login
+    /// The key that WeChat gave last. None when it can no longer be opened, which another login
     /// repairs.
     #[must_use]
     pub fn current(&self) -> Option<&SecretString> {
@@ -56,31 +45,35 @@ impl IdentityKeys {
     }
 }
 
-impl Identities {
-    /// Who `user` is in the mini-program.
+/// The session keys of users, encrypted in their identities' rows. Cheap to clone but for its keys:
+/// keep one per instance.
+pub struct SessionKeyStore {
+    dynamo: Dynamo,
+    identities: Identities,
+    at_rest: AtRest,
+    random: Random,
+}
+
+impl SessionKeyStore {
+    /// Session keys in `dynamo`, encrypted by `at_rest`.
+    #[must_use]
+    pub fn new(dynamo: Dynamo, at_rest: AtRest, random: Random) -> Self {
+        Self {
+            identities: Identities::new(dynamo.clone()),
+            dynamo,
+            at_rest,
+            random,
+        }
+    }
+
+    /// The keys of `user` in the mini-program.
     ///
     /// # Errors
     /// [`IdentityError`].
     pub async fn of(&self, user: UserId, app_id: &AppId) -> Result<IdentityKeys, IdentityError> {
-        let (pk, open_id) = self.users.identity_key(user, app_id).await?;
-        let row = self
-            .users
-            .dynamo
-            .get(&pk, IDENTITY)
-            .await?
-            .ok_or(IdentityError::NotFound)?;
+        let (pk, open_id, row) = self.identities.row_of(user, app_id).await?;
         let row: KeysRow = dynamo::from_item(row)?;
-        let open = |sealed: Option<String>| {
-            let opened = self.at_rest.open(&sealed?, &pk);
-            if opened.is_err() {
-                tracing::warn!(
-                    request_id = request::id(),
-                    "a stored session_key does not open: its DATA_KEYS key is gone"
-                );
-            }
-            opened.ok()
-        };
-        let (current, previous) = (open(row.current), open(row.previous));
+        let (current, previous) = (self.open(row.current, &pk), self.open(row.previous, &pk));
         Ok(IdentityKeys {
             open_id,
             pk,
@@ -94,7 +87,7 @@ impl Identities {
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn replace_session_key(
+    pub async fn replace(
         &self,
         identity: &IdentityKeys,
         new: &SecretString,
@@ -102,63 +95,33 @@ impl Identities {
         let IdentityKeys { pk, current, .. } = identity;
         let sealed = self.at_rest.seal(new, pk, &self.random);
         let sealed =
-            sealed.ok_or_else(|| DynamoError::unreadable("session key could not be encrypted"))?;
+            sealed.ok_or_else(|| DynamoError::unwritable("session key could not be encrypted"))?;
         let replaced = current
             .as_ref()
             .map(|key| self.at_rest.tag(key, pk))
             .unwrap_or_default();
-        let dynamo = &self.users.dynamo;
-        let update = dynamo.client.update_item().table_name(&dynamo.table);
-        let written = update
-            .set_key(Some(dynamo::key(pk, IDENTITY)))
-            .condition_expression("sessionKeyTag = :replaced")
-            .update_expression(
-                "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag",
-            )
-            .expression_attribute_values(":replaced", dynamo::string(replaced))
-            .expression_attribute_values(":key", dynamo::string(sealed))
-            .expression_attribute_values(":tag", dynamo::string(self.at_rest.tag(new, pk)))
-            .send()
-            .await;
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(error.into()),
-            },
+        let update = Update::new(
+            dynamo::key(pk, IDENTITY.sk),
+            "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag",
+            Condition::new("sessionKeyTag = :replaced")
+                .value(":replaced", dynamo::string(replaced)),
+        );
+        let update = update
+            .value(":key", dynamo::string(sealed))
+            .value(":tag", dynamo::string(self.at_rest.tag(new, pk)));
+        match self.dynamo.update(update).await? {
+            WriteOutcome::Written(_) | WriteOutcome::ConditionFailed(_) => Ok(()),
         }
     }
-}
 
-impl super::Users {
-    /// The user's openid in the mini-program.
-    ///
-    /// # Errors
-    /// [`IdentityError`].
-    pub async fn open_id(&self, user: UserId, app_id: &AppId) -> Result<OpenId, IdentityError> {
-        self.identity_key(user, app_id)
-            .await
-            .map(|(_, open_id)| open_id)
-    }
-
-    /// Key and openid of the user's identity in the mini-program, from the set in the user's row.
-    async fn identity_key(
-        &self,
-        user: UserId,
-        app_id: &AppId,
-    ) -> Result<(String, OpenId), IdentityError> {
-        let row = self
-            .dynamo
-            .get(&user_pk(user), PROFILE)
-            .await?
-            .ok_or(IdentityError::NotFound)?;
-        let Some(AttributeValue::Ss(identities)) = row.get("identities") else {
-            return Err(IdentityError::NotFound);
-        };
-        let prefix = format!("WX#{app_id}#");
-        let found = identities
-            .iter()
-            .find_map(|pk| Some((pk.clone(), pk.strip_prefix(&prefix)?.parse().ok()?)));
-        found.ok_or(IdentityError::NotFound)
+    fn open(&self, sealed: Option<String>, pk: &str) -> Option<SecretString> {
+        let opened = self.at_rest.open(&sealed?, pk);
+        if opened.is_err() {
+            tracing::warn!(
+                request_id = request::id(),
+                "a stored session_key does not open: its DATA_KEYS key is gone"
+            );
+        }
+        opened.ok()
     }
 }

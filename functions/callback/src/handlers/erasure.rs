@@ -10,7 +10,7 @@ use shared::{
     ids::{AppId, OpenId, UserId},
     instance::Instance,
     request,
-    users::{Identity, PersonalField, Users},
+    users::{Erasure, Identities, Identity, PersonalField},
 };
 
 use crate::{
@@ -19,14 +19,16 @@ use crate::{
 };
 
 pub struct Erase {
-    users: Users,
+    erasure: Erasure,
+    identities: Identities,
     sessions: Sessions,
 }
 
 impl Erase {
     pub fn new(instance: &Instance) -> Self {
         Self {
-            users: instance.users(),
+            erasure: instance.erasure(),
+            identities: instance.identities(),
             sessions: instance.sessions(),
         }
     }
@@ -53,10 +55,10 @@ impl Erase {
         if fields.is_empty() {
             return Ok(());
         }
-        let Some(identity) = self.known(app_id, open_id).await? else {
+        let Some(identity) = self.find(app_id, open_id).await? else {
             return Ok(());
         };
-        self.users.clear(identity.user, fields).await?;
+        self.erasure.clear(identity.user, fields).await?;
         audit(
             identity.user,
             "fields of a profile were cleared as WeChat asked",
@@ -67,12 +69,14 @@ impl Erase {
     /// The account is gone at WeChat. The identity goes last: while it is there, a repeated
     /// delivery finds the rest.
     async fn cancel(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), DynamoError> {
-        let Some(identity) = self.known(app_id, open_id).await? else {
+        let Some(identity) = self.find(app_id, open_id).await? else {
             return Ok(());
         };
         self.sessions.revoke_all(identity.user).await?;
-        self.users.clear(identity.user, &PersonalField::ALL).await?;
-        self.users.unlink(&identity).await?;
+        self.erasure
+            .clear(identity.user, &PersonalField::ALL)
+            .await?;
+        self.erasure.unlink(&identity).await?;
         // A login that found the identity just before can have opened a session since.
         self.sessions.revoke_all(identity.user).await?;
         audit(
@@ -82,12 +86,12 @@ impl Erase {
         Ok(())
     }
 
-    async fn known(
+    async fn find(
         &self,
         app_id: &AppId,
         open_id: &OpenId,
     ) -> Result<Option<Identity>, DynamoError> {
-        let identity = self.users.identity(app_id, open_id).await?;
+        let identity = self.identities.find(app_id, open_id).await?;
         if let Some(identity) = &identity {
             request::note(|notes| notes.user_id = Some(identity.user.to_string()));
         }

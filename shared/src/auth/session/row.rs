@@ -3,16 +3,18 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(super) use crate::users::user_pk;
 use crate::{
     dynamo::{self, DynamoError, Item},
     ids::{AppId, SessionId, UserId},
+    users::rows::{SESSION, user_pk},
 };
 
-pub(super) const SK_PREFIX: &str = "SESSION#";
-
 pub(super) fn session_sk(id: SessionId) -> String {
-    format!("{SK_PREFIX}{id}")
+    format!("{}{id}", SESSION.sk)
+}
+
+pub(super) fn session_key(user: UserId, id: SessionId) -> Item {
+    dynamo::key(&user_pk(user), &session_sk(id))
 }
 
 /// One login of a user.
@@ -21,16 +23,17 @@ pub(super) fn session_sk(id: SessionId) -> String {
 pub struct Session {
     /// UUIDv7.
     pub id: SessionId,
-    /// Whose.
+    /// The user who logged in.
     pub user: UserId,
-    /// In which mini-program.
+    /// The mini-program that they logged in to.
     pub app_id: AppId,
     /// How often it was refreshed; the refresh token with this number is the current one.
     pub counter: u32,
     /// When it was opened.
     pub created_at: Timestamp,
     /// When it was refreshed last, at first the same as `created_at`.
-    pub rotated_at: Timestamp,
+    #[serde(rename = "rotatedAt")]
+    pub refreshed_at: Timestamp,
     /// When it was ended, if it was.
     #[serde(default)]
     pub revoked_at: Option<Timestamp>,
@@ -48,5 +51,43 @@ impl Session {
 
     pub(super) fn from_item(item: Item) -> Result<Self, DynamoError> {
         dynamo::from_item(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_is_as_documented() {
+        let row = Session {
+            id: "0193c0de-0000-7000-8000-000000000002".parse().unwrap(),
+            user: "0193c0de-0000-7000-8000-000000000001".parse().unwrap(),
+            app_id: "wx1".parse().unwrap(),
+            counter: 3,
+            created_at: "2026-11-23T01:02:03Z".parse().unwrap(),
+            refreshed_at: "2026-11-23T01:02:04Z".parse().unwrap(),
+            revoked_at: None,
+            user_agent: None,
+            ttl: 7,
+        };
+        let item = row.to_item().unwrap();
+        let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "appId",
+                "counter",
+                "createdAt",
+                "id",
+                "pk",
+                "rotatedAt",
+                "sk",
+                "ttl",
+                "user"
+            ]
+        );
+        assert_eq!(Session::from_item(item).unwrap(), row);
     }
 }

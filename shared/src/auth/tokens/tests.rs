@@ -43,7 +43,7 @@ fn session() -> Session {
         app_id: "wx1".parse().unwrap(),
         counter: 0,
         created_at: at,
-        rotated_at: at,
+        refreshed_at: at,
         revoked_at: None,
         user_agent: None,
         ttl: NOW + 2_592_000,
@@ -164,7 +164,7 @@ fn a_token_without_a_signature_is_invalid() {
 }
 
 #[test]
-fn a_token_expires_after_its_life_and_the_leeway() {
+fn a_token_expires_after_its_lifetime_and_the_leeway() {
     let (tokens, clock) = tokens(SECRET);
     let token = issued(&tokens);
     clock.advance_seconds(7230);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
+use crate::request::deadline;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Failure {

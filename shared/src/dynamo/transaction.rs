@@ -1,0 +1,168 @@
+//! Several writes, all or nothing; and what is done again when others got in the way.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{CancellationReason, TransactWriteItem},
+};
+use tokio::time::sleep;
+
+use super::{ATTEMPTS, Dynamo, DynamoError, FIRST_PAUSE, LONGEST_PAUSE, UPSTREAM, Write, error};
+use crate::{resilience::backoff::Backoff, telemetry::metrics};
+
+/// Between attempts of a transaction that was throttled: what the SDK does after other throttled
+/// calls. It leaves cancelled transactions alone, whatever their reasons.
+const THROTTLED: Backoff = Backoff::for_overload(FIRST_PAUSE, LONGEST_PAUSE);
+/// Attempts after the first one.
+const RETRIES: usize = ATTEMPTS as usize - 1;
+
+/// Between attempts of writers that raced for the same rows: a transaction takes milliseconds.
+const RACED: Backoff = Backoff::for_conflicts(Duration::from_millis(5), Duration::from_millis(80));
+/// Attempts after the first one; all pauses together are at most 155 ms.
+const RACED_RETRIES: usize = 5;
+
+/// Codes of a write that there was no capacity for.
+const THROTTLING: [&str; 2] = ["ThrottlingError", "ProvisionedThroughputExceeded"];
+
+/// How a transaction ended, where it got an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TransactionOutcome {
+    /// All of it was carried out.
+    Written,
+    /// The conditions of the writes at these positions (the first one is 0) did not hold, and
+    /// nothing was written.
+    ConditionFailed(Vec<usize>),
+}
+
+/// Why a transaction was cancelled, by what is to be done about it.
+#[derive(Debug, PartialEq, Eq)]
+enum Cancellation {
+    ConditionFailed(Vec<usize>),
+    /// Another write to one of the rows was under way.
+    Conflict,
+    /// There was no capacity for one of the writes, and nothing else stood in the way.
+    Throttled(String),
+    /// Anything else, such as an item collection that has grown too large.
+    Other(String),
+}
+
+impl Dynamo {
+    /// Writes all or nothing. A transaction that is cancelled by throttling is sent again, within
+    /// the request's deadline; all its attempts have one idempotency token, so that it is carried
+    /// out once.
+    ///
+    /// # Errors
+    /// [`DynamoError::Conflict`] when another write to one of the rows is under way; else what
+    /// DynamoDB fails with.
+    pub async fn transact(&self, writes: Vec<Write>) -> Result<TransactionOutcome, DynamoError> {
+        let items = writes
+            .into_iter()
+            .map(|write| write.into_item(&self.table))
+            .collect::<Result<Vec<_>, _>>()?;
+        let token = hex::encode(self.random.bytes::<16>());
+        let mut pauses = THROTTLED.pauses(&self.random).take(RETRIES);
+        loop {
+            let Some(cancellation) = self.try_transact(items.clone(), &token).await? else {
+                return Ok(TransactionOutcome::Written);
+            };
+            match cancellation {
+                Cancellation::ConditionFailed(positions) => {
+                    return Ok(TransactionOutcome::ConditionFailed(positions));
+                }
+                Cancellation::Conflict => return Err(DynamoError::Conflict),
+                Cancellation::Throttled(reasons) => match pauses.next() {
+                    Some(pause) => sleep(pause).await,
+                    None => return Err(DynamoError::Unavailable(reasons)),
+                },
+                Cancellation::Other(reasons) => return Err(DynamoError::Unavailable(reasons)),
+            }
+            metrics::retry(UPSTREAM);
+        }
+    }
+
+    /// Why it was cancelled, if it was.
+    async fn try_transact(
+        &self,
+        items: Vec<TransactWriteItem>,
+        token: &str,
+    ) -> Result<Option<Cancellation>, DynamoError> {
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .client_request_token(token)
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(None) };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                Ok(Some(Cancellation::read(cancelled.cancellation_reasons())))
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// Runs `attempt`, and again while it ends in a conflict, within the request's deadline. Each
+    /// attempt has to begin with a fresh look at the rows.
+    ///
+    /// # Errors
+    /// That of the last attempt.
+    pub async fn retry_conflicts<T, E, F>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+        is_conflict: impl Fn(&E) -> bool,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut pauses = RACED.pauses(&self.random).take(RACED_RETRIES);
+        loop {
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            match pauses.next() {
+                Some(pause) if is_conflict(&error) => sleep(pause).await,
+                _ => return Err(error),
+            }
+        }
+    }
+}
+
+impl Cancellation {
+    /// One reason for each write, in their order; `None` is the code of a write that was not to
+    /// blame
+    /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html>).
+    /// A condition that failed counts first: another attempt would not change it.
+    fn read(reasons: &[CancellationReason]) -> Self {
+        let codes: Vec<_> = reasons
+            .iter()
+            .map(|reason| reason.code().unwrap_or("None"))
+            .collect();
+        let failed: Vec<_> = positions(&codes, "ConditionalCheckFailed").collect();
+        if !failed.is_empty() {
+            return Self::ConditionFailed(failed);
+        }
+        if codes.contains(&"TransactionConflict") {
+            return Self::Conflict;
+        }
+        error::count("TransactionCanceledException");
+        let blamed: Vec<_> = codes.into_iter().filter(|code| *code != "None").collect();
+        let text = format!("transaction cancelled: {}", blamed.join(", "));
+        if !blamed.is_empty() && blamed.iter().all(|code| THROTTLING.contains(code)) {
+            Self::Throttled(text)
+        } else {
+            Self::Other(text)
+        }
+    }
+}
+
+fn positions<'a>(codes: &'a [&str], wanted: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let at = codes.iter().enumerate();
+    at.filter(move |(_, code)| **code == wanted)
+        .map(|(position, _)| position)
+}
+
+#[cfg(test)]
+mod tests;

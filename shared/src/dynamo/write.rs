@@ -1,0 +1,257 @@
+//! Writes of one row, each under a condition: alone ([`Dynamo::put`], [`Dynamo::update`]) or
+//! together with others ([`Dynamo::transact`]).
+//!
+//! The expressions are DynamoDB's own. `:name` stands for a value, `#name` for an attribute whose
+//! name is a reserved word.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
+    types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+
+use super::{Dynamo, DynamoError, Item, string};
+use crate::ids::UserId;
+
+/// Attribute values by the placeholder that stands for them.
+type Values = HashMap<String, AttributeValue>;
+
+/// What has to be so for a write to happen.
+pub struct Condition {
+    expression: String,
+    values: Values,
+}
+
+impl Condition {
+    /// A condition in DynamoDB's own words, its values to be added by [`Condition::value`].
+    #[must_use]
+    pub fn new(expression: impl Into<String>) -> Self {
+        Self {
+            expression: expression.into(),
+            values: Values::new(),
+        }
+    }
+
+    /// There is no such row.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self::new("attribute_not_exists(pk)")
+    }
+
+    /// There is such a row.
+    #[must_use]
+    pub fn exists() -> Self {
+        Self::new("attribute_exists(pk)")
+    }
+
+    /// The row is there, and it is `user`'s.
+    #[must_use]
+    pub fn owned_by(user: UserId) -> Self {
+        Self::new("uid = :uid").value(":uid", string(user.to_string()))
+    }
+
+    /// The row is `user`'s, or nobody's: a put under it takes nothing from anybody, and a delete
+    /// under it can be repeated.
+    #[must_use]
+    pub fn absent_or_owned_by(user: UserId) -> Self {
+        Self::new("attribute_not_exists(pk) OR uid = :uid").value(":uid", string(user.to_string()))
+    }
+
+    /// The value that `placeholder` (`:name`) stands for.
+    #[must_use]
+    pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+}
+
+/// A change of some attributes of a row.
+pub struct Update {
+    key: Item,
+    expression: String,
+    condition: String,
+    /// Of both expressions.
+    values: Values,
+    names: HashMap<String, String>,
+    return_new: bool,
+    return_old_on_failure: bool,
+}
+
+impl Update {
+    /// Changes the row under `key` as `expression` says (`SET …`, `REMOVE …`, `ADD …`, `DELETE …`),
+    /// if `condition` holds.
+    #[must_use]
+    pub fn new(key: Item, expression: impl Into<String>, condition: Condition) -> Self {
+        Self {
+            key,
+            expression: expression.into(),
+            condition: condition.expression,
+            values: condition.values,
+            names: HashMap::new(),
+            return_new: false,
+            return_old_on_failure: false,
+        }
+    }
+
+    /// The value that `placeholder` (`:name`) stands for, in either expression.
+    #[must_use]
+    pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+
+    /// The attribute that `placeholder` (`#name`) stands for, in either expression.
+    #[must_use]
+    pub fn name(mut self, placeholder: &str, attribute: &str) -> Self {
+        self.names
+            .insert(placeholder.to_owned(), attribute.to_owned());
+        self
+    }
+
+    /// Asks for the row as it is after the update. Not in a transaction, which returns no rows.
+    #[must_use]
+    pub fn returning_new(mut self) -> Self {
+        self.return_new = true;
+        self
+    }
+
+    /// Asks for the row as it is when the condition does not hold. Not in a transaction.
+    #[must_use]
+    pub fn returning_old_on_failure(mut self) -> Self {
+        self.return_old_on_failure = true;
+        self
+    }
+}
+
+/// How a write under a condition ended, where it got an answer.
+#[derive(PartialEq)]
+pub enum WriteOutcome {
+    /// It was carried out. The row as it is now where that was asked for, else nothing.
+    Written(Item),
+    /// The condition did not hold, and nothing was written. The row as it is where that was asked
+    /// for and there is one.
+    ConditionFailed(Option<Item>),
+}
+
+impl Dynamo {
+    /// Writes the whole row if `condition` holds.
+    ///
+    /// # Errors
+    /// [`DynamoError`].
+    pub async fn put(&self, row: Item, condition: Condition) -> Result<WriteOutcome, DynamoError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(row))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_values(unless_empty(condition.values));
+        match put.send().await {
+            Ok(_) => Ok(WriteOutcome::Written(Item::new())),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => {
+                    Ok(WriteOutcome::ConditionFailed(None))
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Changes a row if the update's condition holds.
+    ///
+    /// # Errors
+    /// [`DynamoError`].
+    pub async fn update(&self, update: Update) -> Result<WriteOutcome, DynamoError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(update.key))
+            .update_expression(update.expression)
+            .condition_expression(update.condition)
+            .set_expression_attribute_values(unless_empty(update.values))
+            .set_expression_attribute_names(unless_empty(update.names))
+            .set_return_values(update.return_new.then_some(ReturnValue::AllNew))
+            .set_return_values_on_condition_check_failure(
+                update
+                    .return_old_on_failure
+                    .then_some(ReturnValuesOnConditionCheckFailure::AllOld),
+            );
+        match request.send().await {
+            Ok(written) => Ok(WriteOutcome::Written(
+                written.attributes.unwrap_or_default(),
+            )),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(WriteOutcome::ConditionFailed(failed.item().cloned()))
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+/// One of the writes of a transaction.
+pub enum Write {
+    /// The whole row, if the condition holds.
+    Put(Item, Condition),
+    /// Some attributes.
+    Update(Update),
+    /// The row under this key goes, if the condition holds.
+    Delete(Item, Condition),
+    /// Nothing is written to the row under this key, but the condition has to hold there.
+    Check(Item, Condition),
+}
+
+impl Write {
+    pub(super) fn into_item(self, table: &str) -> Result<types::TransactWriteItem, DynamoError> {
+        let item = types::TransactWriteItem::builder();
+        let item = match self {
+            Self::Put(row, condition) => item.put(
+                types::Put::builder()
+                    .table_name(table)
+                    .set_item(Some(row))
+                    .condition_expression(condition.expression)
+                    .set_expression_attribute_values(unless_empty(condition.values))
+                    .build()?,
+            ),
+            Self::Update(update) => item.update(update.into_part(table)?),
+            Self::Delete(key, condition) => item.delete(
+                types::Delete::builder()
+                    .table_name(table)
+                    .set_key(Some(key))
+                    .condition_expression(condition.expression)
+                    .set_expression_attribute_values(unless_empty(condition.values))
+                    .build()?,
+            ),
+            Self::Check(key, condition) => item.condition_check(
+                types::ConditionCheck::builder()
+                    .table_name(table)
+                    .set_key(Some(key))
+                    .condition_expression(condition.expression)
+                    .set_expression_attribute_values(unless_empty(condition.values))
+                    .build()?,
+            ),
+        };
+        Ok(item.build())
+    }
+}
+
+impl Update {
+    fn into_part(self, table: &str) -> Result<types::Update, DynamoError> {
+        let update = types::Update::builder()
+            .table_name(table)
+            .set_key(Some(self.key))
+            .update_expression(self.expression)
+            .condition_expression(self.condition)
+            .set_expression_attribute_values(unless_empty(self.values))
+            .set_expression_attribute_names(unless_empty(self.names));
+        Ok(update.build()?)
+    }
+}
+
+/// DynamoDB refuses an empty map.
+fn unless_empty<T>(map: HashMap<String, T>) -> Option<HashMap<String, T>> {
+    (!map.is_empty()).then_some(map)
+}

@@ -1,0 +1,111 @@
+//! Identities: a person in one mini-program (`WX#{appId}#{openId}`), and the user that they are.
+//!
+//! What is looked up here needs no keys: `session_key`s are [`SessionKeyStore`]'s.
+//!
+//! [`SessionKeyStore`]: super::SessionKeyStore
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::rows::{IDENTITY, PROFILE, identity_pk, identity_pk_prefix, user_pk};
+use crate::{
+    dynamo::{self, Dynamo, DynamoError, Item},
+    ids::{AppId, OpenId, UnionId, UserId},
+};
+
+/// A person in one mini-program, and the user that they are.
+pub struct Identity {
+    /// The user.
+    pub user: UserId,
+    pub(super) pk: String,
+    pub(super) union_id: Option<UnionId>,
+}
+
+/// Why a user's identity is unavailable.
+#[derive(Debug, Error)]
+pub enum IdentityError {
+    /// The user is not known in this mini-program: the account was deleted, or its link was.
+    #[error("the user has no identity in this mini-program")]
+    NotFound,
+    /// The table can't be used.
+    #[error(transparent)]
+    Dynamo(#[from] DynamoError),
+}
+
+/// What an identity's row says of whom it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct IdentityRow {
+    pub(super) uid: UserId,
+    pub(super) union_id: Option<UnionId>,
+}
+
+/// The identities. Cheap to clone.
+#[derive(Clone)]
+pub struct Identities {
+    dynamo: Dynamo,
+}
+
+impl Identities {
+    /// Identities in `dynamo`.
+    #[must_use]
+    pub fn new(dynamo: Dynamo) -> Self {
+        Self { dynamo }
+    }
+
+    /// The identity of a person; none for one who has never logged in.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn find(
+        &self,
+        app_id: &AppId,
+        open_id: &OpenId,
+    ) -> Result<Option<Identity>, DynamoError> {
+        let pk = identity_pk(app_id, open_id);
+        let Some(item) = self.dynamo.get(&pk, IDENTITY.sk).await? else {
+            return Ok(None);
+        };
+        let row: IdentityRow = dynamo::from_item(item)?;
+        Ok(Some(Identity {
+            user: row.uid,
+            pk,
+            union_id: row.union_id,
+        }))
+    }
+
+    /// The user's openid in the mini-program.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub async fn open_id(&self, user: UserId, app_id: &AppId) -> Result<OpenId, IdentityError> {
+        let row = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        linked(row.as_ref(), app_id)
+            .map(|(_, open_id)| open_id)
+            .ok_or(IdentityError::NotFound)
+    }
+
+    /// Key, openid and row of the user's identity in the mini-program.
+    pub(super) async fn row_of(
+        &self,
+        user: UserId,
+        app_id: &AppId,
+    ) -> Result<(String, OpenId, Item), IdentityError> {
+        let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        let (pk, open_id) = linked(profile.as_ref(), app_id).ok_or(IdentityError::NotFound)?;
+        let row = self.dynamo.get(&pk, IDENTITY.sk).await?;
+        Ok((pk, open_id, row.ok_or(IdentityError::NotFound)?))
+    }
+}
+
+/// Key and openid of the identity in the mini-program, from the set in the user's row.
+fn linked(profile: Option<&Item>, app_id: &AppId) -> Option<(String, OpenId)> {
+    let Some(AttributeValue::Ss(identities)) = profile?.get("identities") else {
+        return None;
+    };
+    let prefix = identity_pk_prefix(app_id);
+    identities
+        .iter()
+        .find_map(|pk| Some((pk.clone(), pk.strip_prefix(&prefix)?.parse().ok()?)))
+}

@@ -1,0 +1,198 @@
+//! Which of our users a WeChat login is.
+
+mod first;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use secrecy::SecretString;
+
+use super::{
+    User,
+    identities::IdentityRow,
+    rows::{IDENTITY, UNION_LINK, identity_pk, union_pk, union_row},
+};
+use crate::{
+    clock::Clock,
+    crypto::AtRest,
+    dynamo::{self, Condition, Dynamo, DynamoError, TransactionOutcome, Update, WriteOutcome},
+    ids::{AppId, OpenId, UnionId, UserId},
+    random::Random,
+    request,
+};
+
+/// What WeChat said about the person who logged in.
+pub struct WeChatLogin {
+    /// The mini-program.
+    pub app_id: AppId,
+    /// The person, in that mini-program.
+    pub open_id: OpenId,
+    /// The person, across mini-programs; often missing at first.
+    pub union_id: Option<UnionId>,
+    /// Encrypts what WeChat will send about this person; stored encrypted, never sent anywhere.
+    pub session_key: SecretString,
+}
+
+impl WeChatLogin {
+    fn identity_pk(&self) -> String {
+        identity_pk(&self.app_id, &self.open_id)
+    }
+}
+
+/// The user of a login.
+pub enum Resolved {
+    /// Somebody we did not know; this is the user made for them.
+    New(User),
+    /// A user of ours.
+    Known(UserId),
+}
+
+/// Resolves logins to users. Cheap to clone but for its keys: keep one per instance.
+pub struct Logins {
+    dynamo: Dynamo,
+    clock: Clock,
+    random: Random,
+    at_rest: AtRest,
+}
+
+impl Logins {
+    /// Logins of the users in `dynamo`, their session keys encrypted by `at_rest`.
+    #[must_use]
+    pub fn new(dynamo: Dynamo, clock: Clock, random: Random, at_rest: AtRest) -> Self {
+        Self {
+            dynamo,
+            clock,
+            random,
+            at_rest,
+        }
+    }
+
+    /// The user of this login, made at the first one.
+    ///
+    /// A returning login is one update, which also moves the stored session key to
+    /// `prevSessionKey`. A first login is one transaction, so that logins racing for the same
+    /// person make one user.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn resolve(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
+        let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
+        self.dynamo
+            .retry_conflicts(|| self.attempt(login), is_conflict)
+            .await
+    }
+
+    /// The user, or [`DynamoError::Conflict`] when another login of the same person was faster.
+    async fn attempt(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
+        if let Some(row) = self.returning(login).await? {
+            self.link_union_later(login, &row).await?;
+            return Ok(Resolved::Known(row.uid));
+        }
+        let (writes, resolved) = if let Some(owner) = self.union_owner(login).await? {
+            (self.link_writes(login, owner)?, Resolved::Known(owner))
+        } else {
+            let id = UserId(self.random.uuid_v7(&self.clock));
+            let user = User::new(id, self.clock.now());
+            (self.first_writes(login, &user)?, Resolved::New(user))
+        };
+        match self.dynamo.transact(writes).await? {
+            TransactionOutcome::Written => Ok(resolved),
+            TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
+        }
+    }
+
+    /// One update. Another one where WeChat gave the key that is stored already: moved, it would
+    /// push out the previous one, which data that is still on its way may be encrypted with.
+    async fn returning(&self, login: &WeChatLogin) -> Result<Option<IdentityRow>, DynamoError> {
+        let new_key = self
+            .login_update(
+                login,
+                "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now \
+                 ADD loginCount :one",
+                Condition::new(
+                    "attribute_exists(pk) AND (attribute_not_exists(sessionKeyTag) OR sessionKeyTag <> :tag)",
+                ),
+            )
+            .value(":key", self.sealed_session_key(login)?)
+            .value(":tag", dynamo::string(self.session_key_tag(login)))
+            .returning_old_on_failure();
+        match self.dynamo.update(new_key).await? {
+            WriteOutcome::Written(row) => return dynamo::from_item(row).map(Some),
+            WriteOutcome::ConditionFailed(None) => return Ok(None),
+            WriteOutcome::ConditionFailed(Some(_)) => {}
+        }
+        let same_key = self.login_update(
+            login,
+            "SET lastLoginAt = :now ADD loginCount :one",
+            Condition::exists(),
+        );
+        match self.dynamo.update(same_key).await? {
+            WriteOutcome::Written(row) => dynamo::from_item(row).map(Some),
+            // Unlinked since the first update.
+            WriteOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
+        }
+    }
+
+    /// What all updates of a returning login have in common.
+    fn login_update(&self, login: &WeChatLogin, expression: &str, condition: Condition) -> Update {
+        let key = dynamo::key(&login.identity_pk(), IDENTITY.sk);
+        Update::new(key, expression, condition)
+            .value(":now", dynamo::string(self.clock.now().to_string()))
+            .value(":one", dynamo::number(1))
+            .returning_new()
+    }
+
+    /// The user whom another mini-program of ours knows under the same union id.
+    async fn union_owner(&self, login: &WeChatLogin) -> Result<Option<UserId>, DynamoError> {
+        let Some(union_id) = &login.union_id else {
+            return Ok(None);
+        };
+        let row = self.dynamo.get(&union_pk(union_id), UNION_LINK.sk).await?;
+        row.map(dynamo::from_item::<IdentityRow>)
+            .transpose()
+            .map(|row| row.map(|row| row.uid))
+    }
+
+    /// WeChat told the union id only now: links it, unless it is another user's. Two users who turn
+    /// out to be one person stay two; merging them is not ours to decide. Either way the identity
+    /// remembers it, so this happens once.
+    async fn link_union_later(
+        &self,
+        login: &WeChatLogin,
+        row: &IdentityRow,
+    ) -> Result<(), DynamoError> {
+        let (Some(union_id), None) = (&login.union_id, &row.union_id) else {
+            return Ok(());
+        };
+        let link = union_row(union_id, row.uid);
+        let condition = Condition::absent_or_owned_by(row.uid);
+        if let WriteOutcome::ConditionFailed(_) = self.dynamo.put(link, condition).await? {
+            tracing::info!(
+                user_id = %row.uid, request_id = request::id(),
+                "the union id belongs to another user already, not linked"
+            );
+        }
+        let mark = Update::new(
+            dynamo::key(&login.identity_pk(), IDENTITY.sk),
+            "SET unionId = :union",
+            Condition::exists(),
+        );
+        let mark = mark.value(":union", dynamo::string(union_id.as_str()));
+        match self.dynamo.update(mark).await? {
+            WriteOutcome::Written(_) => Ok(()),
+            // Unlinked since the login was counted.
+            WriteOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
+        }
+    }
+
+    fn sealed_session_key(&self, login: &WeChatLogin) -> Result<AttributeValue, DynamoError> {
+        let sealed = self
+            .at_rest
+            .seal(&login.session_key, &login.identity_pk(), &self.random);
+        sealed
+            .map(dynamo::string)
+            .ok_or_else(|| DynamoError::unwritable("session key could not be encrypted"))
+    }
+
+    fn session_key_tag(&self, login: &WeChatLogin) -> String {
+        self.at_rest.tag(&login.session_key, &login.identity_pk())
+    }
+}

@@ -1,0 +1,174 @@
+//! Profiles in DynamoDB (`USER#{uid}` / `PROFILE`) and in the cache (`{u:uid}:profile`).
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use thiserror::Error;
+
+use super::{
+    Gender, User,
+    rows::{PROFILE, profile_key, user_pk},
+};
+use crate::{
+    cache::{Cache, CacheEntry},
+    clock::Clock,
+    dynamo::{self, Condition, Dynamo, DynamoError, Update, WriteOutcome},
+    ids::UserId,
+    values::{AvatarUrl, Edit, Nickname},
+};
+
+/// Where a profile is cached.
+#[must_use]
+pub fn profile_cache_key(id: UserId) -> String {
+    format!("{{u:{id}}}:profile")
+}
+
+/// Forgets the cached profile after its row was written.
+pub(super) async fn invalidate_cached(cache: &Cache, id: UserId) {
+    cache.invalidate(&profile_cache_key(id)).await;
+}
+
+/// Why a profile can't be read or changed.
+#[derive(Debug, Error)]
+pub enum UserError {
+    /// No such user.
+    #[error("no such user")]
+    NotFound,
+    /// The table can't be used.
+    #[error(transparent)]
+    Dynamo(#[from] DynamoError),
+}
+
+/// A change of some fields of a profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProfileChange {
+    /// The nickname.
+    pub nickname: Edit<Nickname>,
+    /// The avatar.
+    pub avatar_url: Edit<AvatarUrl>,
+    /// The gender.
+    pub gender: Edit<Gender>,
+}
+
+impl ProfileChange {
+    /// Each field's attribute with what happens to it.
+    fn edits(&self) -> [(&'static str, Edit<AttributeValue>); 3] {
+        [
+            (
+                "nickname",
+                self.nickname
+                    .as_ref()
+                    .map(|new| dynamo::string(new.as_str())),
+            ),
+            (
+                "avatarUrl",
+                self.avatar_url
+                    .as_ref()
+                    .map(|new| dynamo::string(new.as_str())),
+            ),
+            ("gender", self.gender.map(|new| dynamo::number(new as u8))),
+        ]
+    }
+
+    /// The update of the user's row, without the values of `:now` and `:one`.
+    fn update(&self, id: UserId) -> Update {
+        let (mut set, mut remove) = (String::new(), Vec::new());
+        let mut values = Vec::new();
+        for (name, edit) in self.edits() {
+            match edit {
+                Edit::Keep => {}
+                Edit::Clear => remove.push(name),
+                Edit::Set(value) => {
+                    set += &format!(", {name} = :{name}");
+                    values.push((format!(":{name}"), value));
+                }
+            }
+        }
+        let remove = if remove.is_empty() {
+            String::new()
+        } else {
+            format!(" REMOVE {}", remove.join(", "))
+        };
+        let expression = format!("SET updatedAt = :now{set}{remove} ADD version :one");
+        let update = Update::new(profile_key(id), expression, Condition::exists());
+        let with_value = |update: Update, (name, value): (String, _)| update.value(&name, value);
+        values.into_iter().fold(update, with_value)
+    }
+}
+
+/// The profiles of users. Cheap to clone.
+#[derive(Clone)]
+pub struct Profiles {
+    dynamo: Dynamo,
+    cache: Cache,
+    clock: Clock,
+    cache_ttl: Duration,
+}
+
+impl Profiles {
+    /// Profiles in `dynamo`, remembered in `cache` for `cache_ttl`.
+    #[must_use]
+    pub fn new(dynamo: Dynamo, cache: Cache, clock: Clock, cache_ttl: Duration) -> Self {
+        Self {
+            dynamo,
+            cache,
+            clock,
+            cache_ttl,
+        }
+    }
+
+    /// The user, from what the cache said (`known`) or from DynamoDB.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], or DynamoDB's error.
+    pub async fn complete(&self, id: UserId, known: CacheEntry) -> Result<User, UserError> {
+        let profile = self
+            .cache
+            .fill(&profile_cache_key(id), known, self.cache_ttl, || {
+                Box::pin(self.load(id))
+            })
+            .await?;
+        let profile = profile.ok_or(UserError::NotFound)?;
+        serde_json::from_slice(&profile).map_err(|error| DynamoError::unreadable(error).into())
+    }
+
+    /// The user, from the cache or from DynamoDB.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], or DynamoDB's error.
+    pub async fn get(&self, id: UserId) -> Result<User, UserError> {
+        let [known] = self.cache.read([&profile_cache_key(id)]).await;
+        self.complete(id, known).await
+    }
+
+    /// Changes some fields, and leaves the others as they are, whatever is written to them at the
+    /// same time.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], or DynamoDB's error.
+    pub async fn change(&self, id: UserId, change: &ProfileChange) -> Result<User, UserError> {
+        let update = change
+            .update(id)
+            .value(":now", dynamo::string(self.clock.now().to_string()))
+            .value(":one", dynamo::number(1))
+            .returning_new();
+        let outcome = self.dynamo.update(update).await;
+        // Also after a failure: a write whose answer was lost may have happened.
+        invalidate_cached(&self.cache, id).await;
+        match outcome? {
+            WriteOutcome::Written(row) => Ok(dynamo::from_item(row)?),
+            WriteOutcome::ConditionFailed(_) => Err(UserError::NotFound),
+        }
+    }
+
+    /// The profile as JSON, as it is cached and sent to its owner.
+    async fn load(&self, id: UserId) -> Result<Option<Vec<u8>>, DynamoError> {
+        let Some(item) = self.dynamo.get(&user_pk(id), PROFILE.sk).await? else {
+            return Ok(None);
+        };
+        let user: User = dynamo::from_item(item)?;
+        serde_json::to_vec(&user)
+            .map(Some)
+            .map_err(DynamoError::unreadable)
+    }
+}
