@@ -133,8 +133,8 @@ mod tests {
             };
             let random = Random::seeded(seed);
             // More than doubling can count: it must not overflow.
-            for (number, pause) in backoff.pauses(&random).take(100).enumerate() {
-                let doubled = first.saturating_mul(1_u32.checked_shl(number as u32).unwrap_or(u32::MAX));
+            for (number, pause) in (0_u32..100).zip(backoff.pauses(&random)) {
+                let doubled = first.saturating_mul(1_u32.checked_shl(number).unwrap_or(u32::MAX));
                 let ceiling = doubled.min(longest);
                 prop_assert!(pause <= ceiling, "{pause:?} > {ceiling:?}");
                 prop_assert!(overload || pause >= ceiling / 2, "{pause:?} < {ceiling:?} / 2");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use thiserror::Error;
 
 use super::{
@@ -70,27 +71,27 @@ impl ProfileChange {
         ]
     }
 
-    /// The update of the user's row, without the values of `:now` and `:one`.
-    fn update(&self, id: UserId) -> Update {
-        let (mut set, mut remove) = (String::new(), Vec::new());
-        let mut values = Vec::new();
+    /// The update of the user's row.
+    fn update(&self, id: UserId, now: Timestamp) -> Update {
+        let mut set = vec!["updatedAt = :now".to_owned()];
+        let (mut removed, mut values) = (Vec::new(), Vec::new());
         for (name, edit) in self.edits() {
             match edit {
                 Edit::Keep => {}
-                Edit::Clear => remove.push(name),
+                Edit::Clear => removed.push(name),
                 Edit::Set(value) => {
-                    set += &format!(", {name} = :{name}");
+                    set.push(format!("{name} = :{name}"));
                     values.push((format!(":{name}"), value));
                 }
             }
         }
-        let remove = if remove.is_empty() {
-            String::new()
-        } else {
-            format!(" REMOVE {}", remove.join(", "))
-        };
-        let expression = format!("SET updatedAt = :now{set}{remove} ADD version :one");
-        let update = Update::new(profile_key(id), expression, Condition::exists());
+        let mut expression = format!("SET {} ADD version :one", set.join(", "));
+        if !removed.is_empty() {
+            expression = format!("{expression} REMOVE {}", removed.join(", "));
+        }
+        let update = Update::new(profile_key(id), expression, Condition::exists())
+            .value(":now", dynamo::string(now.to_string()))
+            .value(":one", dynamo::number(1));
         let with_value = |update: Update, (name, value): (String, _)| update.value(&name, value);
         values.into_iter().fold(update, with_value)
     }
@@ -147,11 +148,7 @@ impl Profiles {
     /// # Errors
     /// [`UserError::NotFound`], or DynamoDB's error.
     pub async fn change(&self, id: UserId, change: &ProfileChange) -> Result<User, UserError> {
-        let update = change
-            .update(id)
-            .value(":now", dynamo::string(self.clock.now().to_string()))
-            .value(":one", dynamo::number(1))
-            .returning_new();
+        let update = change.update(id, self.clock.now()).returning_new();
         let outcome = self.dynamo.update(update).await;
         // Also after a failure: a write whose answer was lost may have happened.
         invalidate_cached(&self.cache, id).await;

@@ -24,7 +24,7 @@ use e2e::{
     wire_proxy,
 };
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// What happens to an operation.
@@ -32,6 +32,8 @@ use tokio::net::TcpListener;
 enum Fault {
     Throttled,
     Fails,
+    /// A transaction is cancelled because there was no capacity for its first write.
+    Cancelled,
     /// Executed, but the connection breaks before the answer.
     Lost,
 }
@@ -50,6 +52,8 @@ struct Broken {
     fault: Option<(&'static str, Fault, usize)>,
     /// How often that operation was attempted.
     attempts: usize,
+    /// The idempotency tokens that it came with.
+    tokens: Vec<String>,
 }
 
 const ALWAYS: usize = usize::MAX;
@@ -76,22 +80,37 @@ impl Front {
     fn breaks(&self, operation: &'static str, fault: Fault, times: usize) {
         *self.state.lock().unwrap() = Broken {
             fault: Some((operation, fault, times)),
-            attempts: 0,
+            ..Broken::default()
         };
     }
 
     /// Removes the fault and returns how often the operation was attempted.
     fn heal(&self) -> usize {
-        std::mem::take(&mut *self.state.lock().unwrap()).attempts
+        self.heal_and_take_tokens().0
     }
 
-    fn fault_for(&self, target: &str) -> Option<Fault> {
+    /// The same, and the different idempotency tokens that it came with.
+    fn heal_and_take_tokens(&self) -> (usize, Vec<String>) {
+        let Broken {
+            attempts,
+            mut tokens,
+            ..
+        } = std::mem::take(&mut *self.state.lock().unwrap());
+        tokens.sort();
+        tokens.dedup();
+        (attempts, tokens)
+    }
+
+    fn fault_for(&self, target: &str, body: &[u8]) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
         let (operation, fault, times) = state.fault?;
         if !target.ends_with(&format!(".{operation}")) {
             return None;
         }
         state.attempts += 1;
+        let body: Value = serde_json::from_slice(body).unwrap();
+        let token = body["ClientRequestToken"].as_str().map(str::to_owned);
+        state.tokens.extend(token);
         state.fault = Some((operation, fault, times.saturating_sub(1)));
         (times > 0).then_some(fault)
     }
@@ -117,10 +136,11 @@ impl Front {
 }
 
 async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> Response {
-    match front.fault_for(headers["x-amz-target"].to_str().unwrap()) {
+    match front.fault_for(headers["x-amz-target"].to_str().unwrap(), &body) {
         None => front.forward(&headers, body).await,
         Some(Fault::Throttled) => refuse(400, "ProvisionedThroughputExceededException"),
         Some(Fault::Fails) => refuse(500, "InternalServerError"),
+        Some(Fault::Cancelled) => cancel(&body),
         Some(Fault::Lost) => {
             front.forward(&headers, body).await;
             let broken = futures_util::stream::once(async {
@@ -132,8 +152,21 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
 }
 
 fn refuse(status: u16, code: &str) -> Response {
-    let body =
-        json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "later"});
+    fail(status, code, json!({"message": "later"}))
+}
+
+/// A reason for each write: the first one was throttled, the others are not to blame.
+fn cancel(transaction: &[u8]) -> Response {
+    let transaction: Value = serde_json::from_slice(transaction).unwrap();
+    let writes = transaction["TransactItems"].as_array().unwrap().len();
+    let mut reasons = vec![json!({"Code": "None"}); writes];
+    reasons[0] = json!({"Code": "ThrottlingError", "Message": "later"});
+    let body = json!({"Message": "cancelled", "CancellationReasons": reasons});
+    fail(400, "TransactionCanceledException", body)
+}
+
+fn fail(status: u16, code: &str, mut body: Value) -> Response {
+    body["__type"] = format!("com.amazonaws.dynamodb.v20120810#{code}").into();
     Response::builder()
         .status(status)
         .body(body.to_string().into())
@@ -187,6 +220,42 @@ async fn a_first_login_is_written_atomically(#[values(InProcess, Redis)] state: 
         3,
         "an identity, a profile and a session"
     );
+}
+
+/// DynamoDB recognises it as the same transaction by its token.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_is_sent_again_is_written_once(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    for (person, fault, times) in [
+        ("alice", Fault::Cancelled, 2),
+        // The SDK sends it again.
+        ("bob", Fault::Lost, 1),
+    ] {
+        let before = app.rows().await.len();
+        front.breaks("TransactWriteItems", fault, times);
+        let login = api.login(&app.code(person)).await;
+        assert_eq!(login.ok(200)["isNewUser"], true, "{fault:?}");
+        let (attempts, tokens) = front.heal_and_take_tokens();
+        assert_eq!((attempts, tokens.len()), (times + 1, 1), "{fault:?}");
+        assert_eq!(app.rows().await.len(), before + 3, "{fault:?}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_stays_throttled_writes_nothing(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    front.breaks("TransactWriteItems", Fault::Cancelled, ALWAYS);
+    assert_unavailable(&api.login(&app.code("alice")).await);
+    assert_eq!(front.heal(), 3);
+    assert!(app.rows().await.is_empty());
 }
 
 #[rstest]
