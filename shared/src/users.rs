@@ -38,7 +38,7 @@ pub struct User {
     /// As WeChat codes it.
     #[serde(default)]
     pub gender: Option<Gender>,
-    /// Whole for its owner; whoever shows it to others masks it.
+    /// Unmasked, for its owner; to be masked before it is shown to others.
     #[serde(default)]
     pub phone: Option<String>,
     /// What the user may do.
@@ -49,12 +49,12 @@ pub struct User {
     pub created_at: Timestamp,
     /// RFC 3339, UTC.
     pub updated_at: Timestamp,
-    /// 1 at first, one more with each change.
+    /// 1 at first; each change adds 1.
     pub version: u64,
 }
 
 impl User {
-    /// A user who has told nothing yet.
+    /// A new user with an empty profile.
     #[must_use]
     pub fn new(id: UserId, now: Timestamp) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl std::fmt::Debug for User {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_repr, Deserialize_repr)]
 #[repr(u8)]
 pub enum Gender {
-    /// Not told.
+    /// Unknown.
     Unknown = 0,
     /// Male.
     Male = 1,

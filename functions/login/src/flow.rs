@@ -102,7 +102,7 @@ impl Login {
         result
     }
 
-    /// The first call with this code. Also what later calls with it are told; nothing, if they may
+    /// The first call with this code. Also the outcome for later calls with it; none, if they may
     /// try it themselves.
     async fn first(
         &self,

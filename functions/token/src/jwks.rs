@@ -1,6 +1,6 @@
 //! `GET /.well-known/jwks.json`
 //!
-//! No envelope: whoever verifies tokens with a library reads this with it (RFC 7517 §5).
+//! No envelope: libraries that verify tokens read this as it is (RFC 7517 §5).
 
 use std::sync::Arc;
 

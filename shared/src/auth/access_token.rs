@@ -13,19 +13,19 @@ use crate::{
 };
 
 const JWT_KEYS: &str = "JWT_KEYS";
-/// RFC 9068 §2.1: tells access tokens from all other JWTs.
+/// RFC 9068 §2.1: sets access tokens apart from all other JWTs.
 const TYP: &str = "at+jwt";
 /// Clocks of issuer and verifier may differ by this many seconds.
 const LEEWAY: i64 = 30;
-/// Longer than any token of ours; what is longer is not looked at.
+/// Longer than any token of ours; longer ones are rejected unread.
 const MAX_LEN: usize = 4096;
 
 /// What an access token says. The names are RFC 7519's and, for `sid`, OpenID Connect's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
-    /// For which mini-program.
+    /// The mini-program that it is for.
     pub aud: AppId,
     /// The user.
     pub sub: UserId,
@@ -44,16 +44,16 @@ pub struct Claims {
 /// Why an access token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// There is none.
+    /// None was sent.
     #[error("no bearer token")]
     Missing,
     /// Not made by us, or not for this.
     #[error("not a token of ours")]
     Invalid,
-    /// Signed by a key that is none of ours, as far as we know.
+    /// Signed by a key that is not among those we know.
     #[error("signed by an unknown key")]
     UnknownKey,
-    /// Was ours, once.
+    /// Valid once.
     #[error("token expired")]
     Expired,
 }

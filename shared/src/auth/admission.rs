@@ -19,7 +19,7 @@ use crate::{
     users::{Profiles, Status, User, UserError, profile_cache_key},
 };
 
-/// Why a request may not pass.
+/// Why a request is not admitted.
 #[derive(Debug, Error)]
 pub enum AdmissionError {
     /// The access token.
@@ -28,7 +28,7 @@ pub enum AdmissionError {
     /// The session was ended.
     #[error("the session has ended")]
     SessionEnded,
-    /// The user may do nothing.
+    /// The user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
     /// The refresh token.
@@ -51,7 +51,7 @@ impl From<SessionError> for AdmissionError {
     }
 }
 
-/// The caller, as far as the request tells.
+/// The caller, as far as the request identifies it.
 #[derive(Clone, Copy, Default)]
 pub struct Caller<'a> {
     /// The bearer token, if one was sent.

@@ -1,6 +1,6 @@
 //! Refresh tokens: `rt1.<base64url(uid ‖ sid ‖ counter ‖ HMAC)>`.
 //!
-//! uid and sid 16 bytes each, counter 4 bytes big-endian, HMAC-SHA256 32 bytes over what stands
+//! uid and sid 16 bytes each, counter 4 bytes big-endian, HMAC-SHA256 32 bytes over all that comes
 //! before it. The user id is in it because the session's row stands under it. The successor of a
 //! token is a pure function of the row, so requests that refresh at the same time all get the
 //! identical one.
@@ -25,9 +25,9 @@ pub struct RefreshTokenError;
 /// What a refresh token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// Whose.
+    /// The session's user.
     pub user: UserId,
-    /// Of which session.
+    /// The session.
     pub session: SessionId,
     /// How often the session had been refreshed when the token was issued.
     pub(super) counter: u32,
@@ -110,7 +110,7 @@ pub(super) fn keyed_hash(secret: &SecretString, label: &[u8]) -> [u8; 32] {
         .into()
 }
 
-#[allow(
+#[expect(
     clippy::expect_used,
     reason = "HMAC takes keys of every length (RFC 2104 §2)"
 )]
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_signed_verifies(counter: u32) {
+        fn a_signed_token_verifies(counter: u32) {
             let tokens = tokens("secret");
             let signed = tokens.sign(&token(counter)).unwrap();
             prop_assert_eq!(tokens.verify(signed.expose_secret()), Ok(token(counter)));
@@ -178,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in ".*") {
+        fn arbitrary_text_never_panics(text in ".*") {
             prop_assert_eq!(tokens("secret").verify(&text), Err(RefreshTokenError));
         }
     }

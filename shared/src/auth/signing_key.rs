@@ -31,7 +31,7 @@ const RSA_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 /// 2048 bits (RFC 7518 §3.3).
 const MIN_RSA_BYTES: usize = 256;
 
-/// RFC 7638 thumbprints of keys whose private half everybody can read.
+/// RFC 7638 thumbprints of keys whose private half is public.
 const PUBLISHED: [&str; 6] = [
     // The examples of jwt.io: ES256, RS256.
     "19J8y7Zprt2-QKLjF2I5pVk0OELX6cY2AfaAv1LC_w8",
@@ -45,19 +45,19 @@ const PUBLISHED: [&str; 6] = [
     "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
 ];
 
-/// Why a key is not taken. Never holds any of it.
+/// Why a key is rejected. Never holds any of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum SigningKeyError {
-    /// No key at all, or none that can sign a token.
+    /// Not a key at all, or not of a kind that can sign a token.
     #[error("is neither a private key (PKCS#8) nor a public one (SPKI) of P-256, Ed25519 or RSA")]
     Unknown,
-    /// No point of its curve, or halves that don't fit together.
+    /// Not a point of its curve, or halves that don't belong together.
     #[error("is broken")]
     Broken,
     /// Too short, or broken.
     #[error("is no sound RSA key of 2048 bits or more")]
     Rsa,
-    /// Stands in a tutorial or an RFC.
+    /// Published in a tutorial or an RFC.
     #[error("is a published one")]
     Published,
 }
@@ -65,7 +65,7 @@ pub(super) enum SigningKeyError {
 /// A key that verifies access tokens, and signs them if its private half is here.
 #[derive(Clone)]
 pub(super) struct SigningKey {
-    /// What a token's header calls it.
+    /// Its `kid` in a token's header.
     pub(super) id: String,
     /// The one algorithm that it is used with.
     pub(super) algorithm: Algorithm,

@@ -18,7 +18,7 @@ use crate::{
     ids::UserId,
 };
 
-/// A field of a profile that tells something about a person.
+/// A field of a profile that holds personal data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PersonalField {
     /// The nickname.

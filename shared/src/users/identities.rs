@@ -54,7 +54,7 @@ impl Identities {
         Self { dynamo }
     }
 
-    /// The identity of a person; none for one who has never logged in.
+    /// The identity of a person; none if they have never logged in.
     ///
     /// # Errors
     /// DynamoDB's.

@@ -39,7 +39,7 @@ impl WeChatLogin {
 
 /// The user of a login.
 pub enum Resolved {
-    /// Somebody we did not know; this is the user made for them.
+    /// A person we did not know; this is the user made for them.
     New(User),
     /// A user of ours.
     Known(UserId),
@@ -151,7 +151,7 @@ impl Logins {
             .map(|row| row.map(|row| row.uid))
     }
 
-    /// WeChat told the union id only now: links it, unless it is another user's. Two users who turn
+    /// WeChat sent the union id only now: links it, unless it is another user's. Two users who turn
     /// out to be one person stay two; merging them is not ours to decide. Either way the identity
     /// remembers it, so this happens once.
     async fn link_union_later(

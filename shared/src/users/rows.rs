@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_can_be_of_two_kinds() {
+    fn each_key_has_one_kind() {
         for (number, kind) in ROW_KINDS.iter().enumerate() {
             for other in &ROW_KINDS[number + 1..] {
                 let apart = |one: &str, two: &str| !one.starts_with(two) && !two.starts_with(one);

@@ -50,7 +50,7 @@ fn the_halves_of_a_new_key_fit_together() {
 }
 
 #[test]
-fn what_is_no_good_is_refused() {
+fn bad_keys_are_rejected() {
     assert_eq!(read(JWT_IO).err(), Some(SigningKeyError::Published));
     assert_eq!(read(P384).err(), Some(SigningKeyError::Unknown));
     assert_eq!(read(P384_PUBLIC).err(), Some(SigningKeyError::Unknown));
@@ -67,7 +67,7 @@ fn what_is_no_good_is_refused() {
 }
 
 #[test]
-fn a_point_beside_the_curve_is_refused() {
+fn a_point_off_the_curve_is_rejected() {
     let document = STANDARD.decode(JWT_IO).unwrap();
     let point = &document[document.len() - 65..];
     let mut public = STANDARD
@@ -87,12 +87,12 @@ fn a_point_beside_the_curve_is_refused() {
 
 proptest! {
     #[test]
-    fn no_bytes_panic(der: Vec<u8>) {
+    fn arbitrary_bytes_never_panic(der: Vec<u8>) {
         prop_assert!(SigningKey::from_der(&der, None).is_err());
     }
 
     #[test]
-    fn no_changed_document_panics(at in 0usize..48, to: u8) {
+    fn a_changed_document_never_panics(at in 0usize..48, to: u8) {
         let mut der = STANDARD.decode(ED25519_PRIVATE).unwrap();
         der[at] = to;
         let _ = SigningKey::from_der(&der, None);

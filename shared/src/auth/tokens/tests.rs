@@ -241,7 +241,7 @@ fn problems_of(keys: &str) -> String {
 }
 
 #[test]
-fn keys_that_are_no_good_are_told_by_their_place() {
+fn bad_keys_are_reported_by_their_position() {
     assert_eq!(problems_of(&format!("{PRIVATE},other:{PUBLIC}")), "");
     for twice in [
         format!("{PRIVATE},{PUBLIC}"),
