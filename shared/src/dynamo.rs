@@ -1,5 +1,6 @@
 //! The connection to DynamoDB: one client, one table, deadlines on every call.
 
+mod condition;
 mod deadline;
 mod error;
 mod item;
@@ -22,10 +23,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{config::DynamoSettings, random::Random};
 
+pub use condition::Condition;
 pub use error::DynamoError;
 pub use item::{Item, from_item, key, number, string, to_item};
 pub use transaction::TransactionOutcome;
-pub use write::{Condition, Update, Write, WriteOutcome};
+pub use write::{Update, Write, WriteOutcome};
 
 /// Its name in metrics.
 const UPSTREAM: &str = "dynamodb";

@@ -97,7 +97,11 @@ impl Dynamo {
         let Err(error) = sent else { return Ok(None) };
         match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                Ok(Some(Cancellation::read(cancelled.cancellation_reasons())))
+                let cancellation = Cancellation::read(cancelled.cancellation_reasons());
+                if let Cancellation::Throttled(_) | Cancellation::Other(_) = cancellation {
+                    error::count("TransactionCanceledException");
+                }
+                Ok(Some(cancellation))
             }
             _ => Err(error.into()),
         }
@@ -147,7 +151,6 @@ impl Cancellation {
         if codes.contains(&"TransactionConflict") {
             return Self::Conflict;
         }
-        error::count("TransactionCanceledException");
         let blamed: Vec<_> = codes.into_iter().filter(|code| *code != "None").collect();
         let text = format!("transaction cancelled: {}", blamed.join(", "));
         if !blamed.is_empty() && blamed.iter().all(|code| THROTTLING.contains(code)) {

@@ -11,60 +11,10 @@ use aws_sdk_dynamodb::{
     types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
-use super::{Dynamo, DynamoError, Item, string};
-use crate::ids::UserId;
-
-/// Attribute values by the placeholder that stands for them.
-type Values = HashMap<String, AttributeValue>;
-
-/// What has to be so for a write to happen.
-pub struct Condition {
-    expression: String,
-    values: Values,
-}
-
-impl Condition {
-    /// A condition in DynamoDB's own words, its values to be added by [`Condition::value`].
-    #[must_use]
-    pub fn new(expression: impl Into<String>) -> Self {
-        Self {
-            expression: expression.into(),
-            values: Values::new(),
-        }
-    }
-
-    /// There is no such row.
-    #[must_use]
-    pub fn absent() -> Self {
-        Self::new("attribute_not_exists(pk)")
-    }
-
-    /// There is such a row.
-    #[must_use]
-    pub fn exists() -> Self {
-        Self::new("attribute_exists(pk)")
-    }
-
-    /// The row is there, and it is `user`'s.
-    #[must_use]
-    pub fn owned_by(user: UserId) -> Self {
-        Self::new("uid = :uid").value(":uid", string(user.to_string()))
-    }
-
-    /// The row is `user`'s, or nobody's: a put under it takes nothing from anybody, and a delete
-    /// under it can be repeated.
-    #[must_use]
-    pub fn absent_or_owned_by(user: UserId) -> Self {
-        Self::new("attribute_not_exists(pk) OR uid = :uid").value(":uid", string(user.to_string()))
-    }
-
-    /// The value that `placeholder` (`:name`) stands for.
-    #[must_use]
-    pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
-        self.values.insert(placeholder.to_owned(), value);
-        self
-    }
-}
+use super::{
+    Dynamo, DynamoError, Item,
+    condition::{Condition, Values},
+};
 
 /// A change of some attributes of a row.
 pub struct Update {

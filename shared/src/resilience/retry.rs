@@ -90,18 +90,14 @@ impl Retries {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            if !is_transient(&error) {
-                return Err(error);
+            match pauses.next() {
+                // The budget last: what is not repeated must not cost it anything.
+                Some(pause) if is_transient(&error) && self.budget.withdraw() => {
+                    metrics::retry(self.upstream);
+                    sleep(pause).await;
+                }
+                _ => return Err(error),
             }
-            let Some(pause) = pauses.next() else {
-                return Err(error);
-            };
-            // The budget last: what is not repeated must not cost it anything.
-            if !self.budget.withdraw() {
-                return Err(error);
-            }
-            metrics::retry(self.upstream);
-            sleep(pause).await;
         }
     }
 
