@@ -1,4 +1,13 @@
+use std::cell::Cell;
+
+use tokio::time::Instant;
+
 use super::*;
+use crate::{
+    config::{DynamoSettings, Env},
+    random::Random,
+    request::deadline,
+};
 
 /// What a transaction's answer says of its writes.
 fn cancelled(codes: &[Option<&str>]) -> Cancellation {
@@ -65,4 +74,65 @@ fn a_cancellation_without_reasons_is_not_repeated() {
     for codes in [&[][..], &[NONE, None]] {
         assert!(matches!(cancelled(codes), Cancellation::Other(_)));
     }
+}
+
+/// A table that nothing is sent to.
+fn table() -> Dynamo {
+    let env = Env::new([
+        ("AWS_REGION", "local"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9"),
+    ]);
+    Dynamo::new(DynamoSettings::read(&env), Random::seeded(1))
+}
+
+/// Fails with `error` until the attempt number `last`; how it ended, and after how many attempts.
+async fn race(error: fn() -> DynamoError, last: usize) -> (Result<usize, DynamoError>, usize) {
+    let attempts = Cell::new(0);
+    let attempt = || {
+        attempts.set(attempts.get() + 1);
+        let number = attempts.get();
+        let outcome = if number < last {
+            Err(error())
+        } else {
+            Ok(number)
+        };
+        std::future::ready(outcome)
+    };
+    let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
+    let outcome = table().retry_conflicts(attempt, is_conflict).await;
+    (outcome, attempts.get())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_tried_again_a_few_times_within_a_fraction_of_a_second() {
+    let start = Instant::now();
+    assert!(matches!(
+        race(|| DynamoError::Conflict, 6).await,
+        (Ok(6), 6)
+    ));
+    let waited = start.elapsed();
+    // 5 + 10 + 20 + 40 + 80 ms or half of it; tokio's clock rounds each up to a millisecond.
+    assert!(waited >= Duration::from_millis(77), "{waited:?}");
+    assert!(waited <= Duration::from_millis(160), "{waited:?}");
+    let (outcome, attempts) = race(|| DynamoError::Conflict, 7).await;
+    assert!(matches!(outcome, Err(DynamoError::Conflict)));
+    assert_eq!(attempts, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_but_a_conflict_is_tried_again() {
+    let (outcome, attempts) = race(|| DynamoError::Unavailable("later".into()), 2).await;
+    assert!(matches!(outcome, Err(DynamoError::Unavailable(_))));
+    assert_eq!(attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_not_tried_again_after_the_request_has_ended() {
+    let end = Instant::now() + Duration::from_millis(20);
+    let (outcome, attempts) = deadline::scope(Some(end), race(|| DynamoError::Conflict, 6)).await;
+    assert!(matches!(outcome, Err(DynamoError::Conflict)));
+    assert!((2..6).contains(&attempts), "{attempts}");
+    assert!(Instant::now() <= end);
 }
