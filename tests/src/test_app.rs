@@ -89,15 +89,15 @@ impl TestApp {
     pub fn proxies(&self) -> &Proxies {
         self.proxies
             .as_ref()
-            .expect("this app was built with proxies")
+            .expect("an app built with `proxied()`")
     }
 
     /// The Redis of an app that was built with its own.
     pub fn redis(&mut self) -> &mut RedisServer {
         match &mut self.redis {
             Redis::Own(server) => server,
-            Redis::Shared(_) | Redis::None => {
-                panic!("this app was built with a Redis of its own")
+            Redis::Shared(..) | Redis::None => {
+                panic!("not an app built with `own_redis()`")
             }
         }
     }
@@ -113,10 +113,9 @@ impl TestApp {
 
     /// Removes this profile from every cache.
     pub async fn evict_profile(&self, user_id: &str) {
-        match self.redis.server() {
+        match self.redis.connection().await {
             None => self.clock.advance_seconds(601),
-            Some(server) => {
-                let mut connection = server.connection().await;
+            Some(mut connection) => {
                 redis::cmd("DEL")
                     .arg(format!("{{u:{user_id}}}:profile"))
                     .exec_async(&mut connection)

@@ -1,10 +1,14 @@
 //! Configures and starts a [`TestApp`].
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
+use redis::aio::MultiplexedConnection;
 use shared::clock::{Clock, ManualClock};
 use tokio::sync::OnceCell;
 use wechat_simulator::Simulator;
@@ -27,6 +31,9 @@ enum OwnRedis {
     WithPassword(String),
 }
 
+/// How many apps can share one Redis: each has a database of its own.
+const DATABASES: u32 = 4096;
+
 /// A [`TestApp`] to be started.
 pub struct TestAppBuilder {
     state: SharedState,
@@ -48,8 +55,8 @@ pub struct Proxies {
 
 pub(super) enum Redis {
     None,
-    /// The server that all tests of this binary share.
-    Shared(&'static RedisServer),
+    /// A database of the server that all tests of this binary share.
+    Shared(&'static RedisServer, u32),
     Own(Box<RedisServer>),
 }
 
@@ -78,7 +85,8 @@ impl TestAppBuilder {
         self
     }
 
-    /// Uses a Redis of its own, if any: for tests that flush, freeze or kill it.
+    /// Uses a Redis of its own, if any: for tests that flush, freeze or kill it. Otherwise apps share
+    /// a server, each with a database of its own.
     #[must_use]
     pub fn own_redis(mut self) -> Self {
         self.own_redis = OwnRedis::Open;
@@ -127,7 +135,7 @@ impl TestAppBuilder {
                 proxy.and_then(|proxies| proxies.redis.as_ref()),
                 server.port(),
             );
-            settings = settings.redis(&server.url_via(port));
+            settings = settings.redis(&format!("{}{}", server.url_via(port), redis.database()));
         }
         for (name, value) in &self.changes {
             settings = settings.with(name, value);
@@ -153,10 +161,14 @@ impl TestAppBuilder {
 
     async fn redis(&self) -> Redis {
         static SHARED: OnceCell<RedisServer> = OnceCell::const_new();
+        static DATABASE: AtomicU32 = AtomicU32::new(0);
         match (self.state, &self.own_redis) {
             (SharedState::InProcess, _) => Redis::None,
             (SharedState::Redis, OwnRedis::No) => {
-                Redis::Shared(SHARED.get_or_init(RedisServer::start).await)
+                let databases = DATABASES.to_string();
+                let server = RedisServer::builder().with(&["--databases", &databases]);
+                let database = DATABASE.fetch_add(1, Ordering::Relaxed);
+                Redis::Shared(SHARED.get_or_init(|| server.start()).await, database)
             }
             (SharedState::Redis, OwnRedis::Open) => {
                 Redis::Own(Box::new(RedisServer::start().await))
@@ -172,9 +184,28 @@ impl Redis {
     pub(super) fn server(&self) -> Option<&RedisServer> {
         match self {
             Self::None => None,
-            Self::Shared(server) => Some(server),
+            Self::Shared(server, _) => Some(server),
             Self::Own(server) => Some(server),
         }
+    }
+
+    /// The database with this app's keys.
+    fn database(&self) -> u32 {
+        match self {
+            Self::Shared(_, database) => *database,
+            Self::None | Self::Own(_) => 0,
+        }
+    }
+
+    /// A connection to this app's keys.
+    pub(super) async fn connection(&self) -> Option<MultiplexedConnection> {
+        let mut connection = self.server()?.connection().await;
+        redis::cmd("SELECT")
+            .arg(self.database())
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
+        Some(connection)
     }
 }
 

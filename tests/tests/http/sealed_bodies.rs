@@ -162,7 +162,6 @@ async fn sealed_bodies_work_during_a_redis_outage(#[values(InProcess, Redis)] st
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opening_sealed_bodies_is_rate_limited(#[values(InProcess, Redis)] state: SharedState) {
     let app = TestApp::builder(state)
-        .own_redis()
         .set("RATE_LIMIT_SEALED", "1/h burst 2")
         .start()
         .await;

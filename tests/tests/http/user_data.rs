@@ -9,20 +9,11 @@ mod session_key_reset;
 use aes::Aes128;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
-use e2e::{
-    settings::APP_ID,
-    test_app::{SharedState, TestApp},
-};
+use e2e::{settings::APP_ID, test_app::TestApp};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use shared::{config::WeChatSettings, crypto::AtRest};
 use wechat_simulator::{DataKind, Fault};
-
-/// An app with its own Redis: in a shared one the apps would replace each other's WeChat access
-/// token.
-async fn start(state: SharedState) -> TestApp {
-    TestApp::builder(state).own_redis().start().await
-}
 
 /// The encrypted data that the client gets for this user, as a body.
 fn data(app: &TestApp, person: &str, kind: DataKind) -> Value {

@@ -16,16 +16,14 @@ use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::json;
 
-use super::pushes::{
-    CustomHandler, debug_demo, deliver, event, every_way, plain, refusal, start, text,
-};
+use super::pushes::{CustomHandler, debug_demo, deliver, event, every_way, plain, refusal, text};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_deliveries_of_one_message_are_handled_once(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for (way, order) in every_way(&text("hello")) {
         let handler = CustomHandler::start(&app, None, 0).await;
         let push = app.wechat.push(&order).unwrap();
@@ -41,7 +39,7 @@ async fn twenty_deliveries_of_one_message_are_handled_once(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_delivery_gets_the_same_reply(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, Some(json!({"demo_resp": "good luck"})), 0).await;
     let push = app.wechat.push(&plain(debug_demo())).unwrap();
     let answers = join_all((0..5).map(|_| deliver(&handler.api, &push))).await;
@@ -60,7 +58,7 @@ async fn each_delivery_gets_the_same_reply(#[values(InProcess, Redis)] state: Sh
 async fn a_later_delivery_under_a_new_signature_is_the_same_message(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 0).await;
     // Messages are identified by their id, events by their content.
     let mut message = text("hello");
@@ -87,7 +85,7 @@ async fn a_later_delivery_under_a_new_signature_is_the_same_message(
 async fn events_of_two_users_in_the_same_second_are_distinct(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 0).await;
     for user in ["alice", "bob"] {
         let mut order = event("user_authorization_revoke", json!({"RevokeInfo": "8"}));
@@ -104,7 +102,7 @@ async fn events_of_two_users_in_the_same_second_are_distinct(
 async fn a_failed_message_is_handled_when_redelivered(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 2).await;
     let push = app.wechat.push(&debug_demo()).unwrap();
     for _ in 0..2 {
@@ -120,7 +118,7 @@ async fn a_failed_message_is_handled_when_redelivered(
 async fn a_waiting_delivery_takes_over_after_a_failure(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 1).await;
     let push = app.wechat.push(&debug_demo()).unwrap();
     let answers = join_all((0..6).map(|_| deliver(&handler.api, &push))).await;
@@ -140,7 +138,7 @@ async fn a_waiting_delivery_takes_over_after_a_failure(
 async fn a_delivery_with_an_expired_timestamp_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 0).await;
     let push = app.wechat.push(&debug_demo()).unwrap();
     deliver(&handler.api, &push).await.assert_success();
@@ -156,7 +154,7 @@ async fn a_delivery_with_an_expired_timestamp_is_rejected(
 /// WeChat hangs up after 5 s, so the answer that makes it retry must come sooner.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_takes_too_long_is_a_504_in_time() {
-    let app = start(SharedState::InProcess).await;
+    let app = TestApp::start(SharedState::InProcess).await;
     let (handler, permits) = CustomHandler::waiting(&app).await;
     let push = app.wechat.push(&debug_demo()).unwrap();
     let start = Instant::now();
@@ -226,7 +224,7 @@ async fn a_waiting_delivery_does_not_take_over_when_redis_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instances_share_handled_messages() {
-    let app = start(SharedState::Redis).await;
+    let app = TestApp::start(SharedState::Redis).await;
     let (one, other) = (
         CustomHandler::start(&app, None, 0).await,
         CustomHandler::start(&app, None, 0).await,

@@ -13,7 +13,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{PushOrder, UnionId, UserChange};
 
-use super::pushes::{deliver, event, every_way, refusal, start, xml};
+use super::pushes::{deliver, event, every_way, refusal, xml};
 
 const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/a/132";
 
@@ -64,7 +64,7 @@ fn held(user: &Value) -> Vec<&'static str> {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoking_a_grant_clears_its_fields(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = alice(&app).await;
     let cases: [(&str, &[&str]); 4] = [
         ("6", &["phone"]),
@@ -88,7 +88,7 @@ async fn revoking_a_grant_clears_its_fields(#[values(InProcess, Redis)] state: S
 async fn revoking_a_grant_without_stored_fields_changes_nothing(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = alice(&app).await;
     let before = app.rows().await;
     for number in ["1", "5", "13", "999", "", "nonsense"] {
@@ -109,7 +109,7 @@ async fn revoking_a_grant_without_stored_fields_changes_nothing(
 async fn a_revoked_phone_number_can_be_bound_by_another_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for person in ["alice", "bob"] {
         let change = UserChange {
             phone: Some("13900139000".into()),
@@ -149,7 +149,7 @@ async fn a_revoked_phone_number_can_be_bound_by_another_user(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_profile_flagged_as_risky_is_cleared(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = alice(&app).await;
     push(&app, &event("user_info_modified", json!({}))).await;
     assert_eq!(
@@ -161,7 +161,7 @@ async fn a_profile_flagged_as_risky_is_cleared(#[values(InProcess, Redis)] state
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_account_is_erased(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let (tokens, bob) = (alice(&app).await, app.log_in("bob").await);
     let second = app.log_in("alice").await;
     app.api.info(&tokens.access).await.ok(200);
@@ -203,7 +203,7 @@ async fn a_cancelled_account_is_erased(#[values(InProcess, Redis)] state: Shared
 async fn a_login_after_cancellation_creates_a_new_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = alice(&app).await;
     let order = app.wechat.push(&cancelled()).unwrap();
     deliver(&app.api, &order).await.assert_success();
@@ -233,7 +233,7 @@ fn has_union_id(app: &TestApp) {
 async fn a_cancellation_keeps_identities_of_other_mini_programs(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     has_union_id(&app);
     let here = alice(&app).await;
     let there = Tokens::of(
@@ -271,7 +271,7 @@ async fn a_cancellation_keeps_identities_of_other_mini_programs(
 async fn cancelling_the_last_identity_removes_the_union_id_link(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     has_union_id(&app);
     alice(&app).await;
     push(&app, &cancelled()).await;
@@ -283,7 +283,7 @@ async fn cancelling_the_last_identity_removes_the_union_id_link(
 async fn a_revocation_works_in_every_mode_and_format(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for (way, order) in every_way(&revoked("19")) {
         let app_id = order.app_id.as_deref().unwrap_or(APP_ID).to_owned();
         let tokens = Tokens::of(
@@ -310,7 +310,7 @@ async fn a_revocation_works_in_every_mode_and_format(
 async fn an_event_about_an_unknown_user_changes_nothing(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = alice(&app).await;
     let before = app.rows().await;
     for mut order in [
@@ -338,7 +338,7 @@ async fn an_event_about_an_unknown_user_changes_nothing(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redelivery_completes_a_failed_erasure(#[values(InProcess, Redis)] state: SharedState) {
-    let app = TestApp::builder(state).own_redis().proxied().start().await;
+    let app = TestApp::builder(state).proxied().start().await;
     let tokens = alice(&app).await;
     let push = app.wechat.push(&cancelled()).unwrap();
     app.proxies().dynamodb.set(wire_proxy::Fault::Refuse).await;

@@ -2,14 +2,17 @@
 
 use e2e::{
     settings::{APP_ID, OTHER_APP_ID, push_configs},
-    test_app::SharedState::{self, InProcess, Redis},
+    test_app::{
+        SharedState::{self, InProcess, Redis},
+        TestApp,
+    },
 };
 use rstest::rstest;
 use serde_json::json;
 use wechat_simulator::{PushMode, PushOrder, PushRequest};
 
 use super::pushes::{
-    CustomHandler, PATH, debug_demo, deliver, event, other_wechat, plain, refusal, start, text, xml,
+    CustomHandler, PATH, debug_demo, deliver, event, other_wechat, plain, refusal, text, xml,
 };
 
 /// Orders to tamper with: each mode, each format, and URL verification.
@@ -33,7 +36,7 @@ fn orders() -> Vec<PushOrder> {
 async fn a_signature_with_another_token_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let stranger = other_wechat(&app, |config| config.token.push('x'));
     for order in orders() {
         refusal(&app.api, &stranger.push(&order).unwrap())
@@ -47,7 +50,7 @@ async fn a_signature_with_another_token_is_rejected(
 async fn a_message_encrypted_with_another_key_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let stranger = other_wechat(&app, |config| {
         config.encoding_aes_key = Some("k".repeat(43));
     });
@@ -63,7 +66,7 @@ async fn a_message_encrypted_with_another_key_is_rejected(
 async fn a_message_for_another_mini_program_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let [_, other] = push_configs();
     // Signed with our token and encrypted with our key, but for another mini-program.
     let stranger = other_wechat(&app, |config| {
@@ -94,7 +97,7 @@ async fn a_message_for_another_mini_program_is_rejected(
 async fn a_mini_program_with_a_key_rejects_plain_messages(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 0).await;
     for order in [debug_demo(), xml(debug_demo())] {
         let order = PushOrder {
@@ -124,7 +127,7 @@ async fn a_mini_program_with_a_key_rejects_plain_messages(
 async fn the_query_signature_does_not_authenticate_a_ciphertext(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let push = app.wechat.push(&debug_demo()).unwrap();
     let signature = parameter(&push, "signature").to_owned();
     let msg_signature = parameter(&push, "msg_signature").to_owned();
@@ -159,7 +162,7 @@ async fn the_query_signature_does_not_authenticate_a_ciphertext(
 async fn a_tampered_query_or_ciphertext_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let push = app.wechat.push(&debug_demo()).unwrap();
     for name in ["timestamp", "nonce", "msg_signature"] {
         let value = parameter(&push, name);
@@ -214,7 +217,7 @@ async fn a_tampered_query_or_ciphertext_is_rejected(
 async fn a_timestamp_outside_the_window_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for order in orders() {
         let push = app.wechat.push(&order).unwrap();
         app.clock.advance_seconds(301);
@@ -240,7 +243,7 @@ async fn a_timestamp_outside_the_window_is_rejected(
 async fn a_timestamp_in_another_notation_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let push = app.wechat.push(&plain(debug_demo())).unwrap();
     let timestamp = parameter(&push, "timestamp");
     for spelling in [
@@ -269,7 +272,7 @@ async fn a_timestamp_in_another_notation_is_rejected(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_signature_is_good_for_one_message(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 0).await;
     let push = app.wechat.push(&plain(text("hello"))).unwrap();
     deliver(&handler.api, &push).await.assert_success();
@@ -292,7 +295,7 @@ async fn a_plain_signature_is_good_for_one_message(#[values(InProcess, Redis)] s
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_message_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for body in [
         "",
         "hello",
@@ -323,7 +326,7 @@ async fn a_malformed_message_is_rejected(#[values(InProcess, Redis)] state: Shar
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_xml_bomb_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let laughs = "<!DOCTYPE xml [<!ENTITY a \"haha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;\">]><xml><MsgType>&c;</MsgType></xml>";
     let file = "<!DOCTYPE xml [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><xml><MsgType>&f;</MsgType></xml>";
     let deep = format!("<xml>{}{}</xml>", "<a>".repeat(8000), "</a>".repeat(8000));
@@ -354,7 +357,7 @@ async fn an_xml_bomb_is_rejected(#[values(InProcess, Redis)] state: SharedState)
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_oversized_message_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for order in [debug_demo(), plain(debug_demo())] {
         let push = app.wechat.push(&order).unwrap();
         let body = format!("{}{}", push.body, " ".repeat(65_536));
@@ -367,7 +370,7 @@ async fn an_oversized_message_is_rejected(#[values(InProcess, Redis)] state: Sha
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_query_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let question = PushOrder {
         verify: true,
         user: "x".into(),
@@ -405,7 +408,7 @@ async fn a_malformed_query_is_rejected(#[values(InProcess, Redis)] state: Shared
 async fn without_settings_every_message_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let nobody = app.another_instance_with(&[("MESSAGE_PUSH", "")]).await;
     for order in orders() {
         refusal(&nobody, &app.wechat.push(&order).unwrap())
@@ -417,7 +420,7 @@ async fn without_settings_every_message_is_rejected(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_methods_are_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for method in ["PUT", "DELETE", "PATCH"] {
         app.api
             .request(method, PATH)

@@ -5,23 +5,21 @@ use e2e::{
     settings::{APP_ID, OTHER_APP_ID, push_configs},
     test_app::{
         SharedState::{self, InProcess, Redis},
-        capture,
+        TestApp, capture,
     },
 };
 use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{PushFormat, PushMode, PushOrder};
 
-use super::pushes::{
-    CustomHandler, debug_demo, deliver, event, every_way, plain, start, text, xml,
-};
+use super::pushes::{CustomHandler, debug_demo, deliver, event, every_way, plain, text, xml};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn url_verification_answers_the_plain_echostr(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for app_id in [APP_ID, OTHER_APP_ID] {
         let order = PushOrder {
             verify: true,
@@ -48,7 +46,7 @@ async fn url_verification_answers_the_plain_echostr(
 async fn a_message_is_accepted_in_every_mode_and_format(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for order in [
         debug_demo(),
         text("你好 ]]> <b>&amp;</b>"),
@@ -71,7 +69,7 @@ async fn a_message_is_accepted_in_every_mode_and_format(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_of_an_unknown_kind_is_accepted(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let fields = json!({"list": [{"a": 1}, {"a": 2}], "deep": {"er": {"still": true}}});
     for (_, order) in every_way(&event("an_event_of_tomorrow", fields)) {
         deliver(&app.api, &app.wechat.push(&order).unwrap())
@@ -85,7 +83,7 @@ async fn a_message_of_an_unknown_kind_is_accepted(#[values(InProcess, Redis)] st
 async fn compatible_mode_works_without_a_configured_key(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     // Its console has a key that the backend does not have.
     let wechat = super::pushes::other_wechat(&app, |config| {
         config.encoding_aes_key = Some("k".repeat(43));
@@ -106,7 +104,7 @@ async fn compatible_mode_works_without_a_configured_key(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_has_the_format_of_the_message(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, Some(json!({"demo_resp": "good <luck>"})), 0).await;
     let response = deliver(
         &handler.api,
@@ -147,7 +145,7 @@ async fn a_reply_has_the_format_of_the_message(#[values(InProcess, Redis)] state
 async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, Some(json!({"demo_resp": "good luck"})), 0).await;
     let [config, _] = push_configs();
     let key = push_key(config.encoding_aes_key.as_deref().unwrap());
@@ -192,7 +190,7 @@ async fn a_reply_to_an_encrypted_message_is_encrypted_and_signed(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_is_logged_without_its_content(#[values(InProcess, Redis)] state: SharedState) {
     let log_capture = capture();
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let push = app.wechat.push(&text("a-word-of-alice-7Yq2")).unwrap();
     let (status, headers, _) = app
         .api

@@ -10,7 +10,7 @@ use callback::{Handled, Handler, Reply, push::Push};
 use e2e::{
     http::Answer,
     settings::{APP_ID, OTHER_APP_ID},
-    test_app::{Api, SharedState, TestApp},
+    test_app::{Api, TestApp},
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Value, json};
@@ -44,12 +44,6 @@ impl CallbackResponse {
         );
         assert_eq!(self.content_type, "text/plain; charset=utf-8");
     }
-}
-
-/// An app with its own shared state, because users have the same openids and event times in every
-/// app.
-pub async fn start(state: SharedState) -> TestApp {
-    TestApp::builder(state).own_redis().start().await
 }
 
 /// Delivers a request and returns an answer outside the envelope.

@@ -13,9 +13,8 @@ use rstest::rstest;
 /// A limit that does not refill while a test runs.
 const TWO: &str = "2/h burst 2";
 
-/// Uses a Redis of its own, because all tests have the same address.
 fn with(state: SharedState, name: &str, limit: &str) -> TestAppBuilder {
-    TestApp::builder(state).own_redis().set(name, limit)
+    TestApp::builder(state).set(name, limit)
 }
 
 /// Asserts a 429 with all headers that a client needs.

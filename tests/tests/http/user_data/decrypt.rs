@@ -11,14 +11,14 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{DataKind, SessionKeyAction, UserChange};
 
-use super::{data, seal, session_key, set_errcode, start, with};
+use super::{data, seal, session_key, set_errcode, with};
 
 const CHECK_SESSION: &str = "/wxa/checksession";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_of_data_opens(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let open_id = app.wechat.open_id("alice", Some(APP_ID)).unwrap();
 
@@ -57,7 +57,7 @@ async fn each_kind_of_data_opens(#[values(InProcess, Redis)] state: SharedState)
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unknown_fields_are_kept(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let object = marked(&app, json!({"new": {"deep": [1, null, "小明"]}}));
     let answer = app
@@ -73,7 +73,7 @@ async fn unknown_fields_are_kept(#[values(InProcess, Redis)] state: SharedState)
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_previous_session_key_still_opens(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let body = data(&app, "alice", DataKind::UserInfo);
     // The page called wx.login again while the data was on its way.
@@ -90,7 +90,7 @@ async fn the_previous_session_key_still_opens(#[values(InProcess, Redis)] state:
 async fn a_session_key_before_the_previous_one_is_stale(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let body = data(&app, "alice", DataKind::Phone);
     app.log_in("alice").await;
@@ -106,7 +106,7 @@ async fn a_session_key_before_the_previous_one_is_stale(
 async fn a_key_that_wechat_replaced_is_stale_until_the_next_login(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     app.wechat
         .session_key("alice", SessionKeyAction::Rotate, Some(APP_ID))
@@ -125,7 +125,7 @@ async fn a_key_that_wechat_replaced_is_stale_until_the_next_login(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_of_another_user_is_stale(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     app.log_in("bob").await;
     let answer = app
@@ -138,7 +138,7 @@ async fn data_of_another_user_is_stale(#[values(InProcess, Redis)] state: Shared
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_of_another_mini_program_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let key = session_key(&app, "alice").await;
     let mut object = marked(&app, json!({"nickName": "alice"}));
@@ -168,7 +168,7 @@ async fn data_of_another_mini_program_is_rejected(#[values(InProcess, Redis)] st
 async fn data_with_an_old_or_future_watermark_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let key = session_key(&app, "alice").await;
     for (offset, opens) in [
@@ -209,7 +209,7 @@ async fn data_with_an_old_or_future_watermark_is_rejected(
 async fn data_without_a_valid_watermark_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let key = session_key(&app, "alice").await;
     let good = marked(&app, json!({}));
@@ -241,7 +241,7 @@ async fn data_without_a_valid_watermark_is_rejected(
 async fn a_signature_of_another_text_or_key_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let body = data(&app, "alice", DataKind::UserInfo);
     app.api.decrypt(&tokens.access, &body).await.ok(200);
@@ -280,7 +280,7 @@ async fn a_signature_of_another_text_or_key_is_rejected(
 async fn a_signature_without_its_text_is_rejected_by_field_name(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let body = data(&app, "alice", DataKind::Phone);
     app.api
@@ -296,7 +296,7 @@ async fn a_signature_without_its_text_is_rejected_by_field_name(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_ciphertext_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let body = data(&app, "alice", DataKind::Phone);
     let (text, iv) = (
@@ -325,7 +325,7 @@ async fn a_malformed_ciphertext_is_rejected(#[values(InProcess, Redis)] state: S
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_decryption_failures_look_the_same(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let key = session_key(&app, "alice").await;
     let padding = {
@@ -363,7 +363,7 @@ async fn all_decryption_failures_look_the_same(#[values(InProcess, Redis)] state
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_session_validates_the_key_first(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let checked = |body: &Value| with(body, "checkSession", true);
     let body = data(&app, "alice", DataKind::Phone);
@@ -418,7 +418,7 @@ async fn check_session_validates_the_key_first(#[values(InProcess, Redis)] state
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decryption_does_not_call_wechat(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let before = app.wechat.all_calls();
     app.api
@@ -431,7 +431,7 @@ async fn decryption_does_not_call_wechat(#[values(InProcess, Redis)] state: Shar
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decryption_requires_a_session(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let body = data(&app, "alice", DataKind::Phone);
     let anonymous = app
@@ -459,7 +459,7 @@ async fn decryption_requires_a_session(#[values(InProcess, Redis)] state: Shared
 async fn a_body_with_unknown_or_mistyped_fields_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let body = data(&app, "alice", DataKind::Phone);
     app.api

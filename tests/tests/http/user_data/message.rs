@@ -11,7 +11,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::SessionKeyAction;
 
-use super::{set_errcode, start, with};
+use super::{set_errcode, with};
 
 const ENCRYPT_KEY: &str = "/wxa/business/getuserencryptkey";
 
@@ -26,7 +26,7 @@ fn message(app: &TestApp, person: &str, text: &str) -> Value {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_opens(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let order = json!({"order": 7, "note": "小明"});
     let answer = app
@@ -41,7 +41,7 @@ async fn a_message_opens(#[values(InProcess, Redis)] state: SharedState) {
 async fn keys_are_cached_until_a_newer_version_is_needed(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     for _ in 0..3 {
         app.api
@@ -62,7 +62,7 @@ async fn keys_are_cached_until_a_newer_version_is_needed(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_key_still_opens(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let old = message(&app, "alice", "{}");
     app.clock.advance_seconds(3600);
@@ -75,7 +75,7 @@ async fn an_older_key_still_opens(#[values(InProcess, Redis)] state: SharedState
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_invalid_messages_get_the_same_answer(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     app.log_in("bob").await;
     let good = message(&app, "alice", "{}");
@@ -109,7 +109,7 @@ async fn all_invalid_messages_get_the_same_answer(#[values(InProcess, Redis)] st
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stale_session_key_is_reported(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let good = message(&app, "alice", "{}");
     app.wechat
@@ -132,7 +132,7 @@ async fn a_stale_session_key_is_reported(#[values(InProcess, Redis)] state: Shar
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_cached_encrypted(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let good = message(&app, "alice", "{}");
     app.api.message(&tokens.access, &good).await.ok(200);

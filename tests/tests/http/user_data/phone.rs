@@ -13,7 +13,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use wechat_simulator::{Fault, UserChange};
 
-use super::{set_errcode, start};
+use super::set_errcode;
 
 const PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
@@ -50,7 +50,7 @@ async fn bind(app: &TestApp, person: &str, tokens: &Tokens) -> e2e::http::Answer
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_number_is_bound_and_shown_to_its_owner(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     has_number(&app, "alice", NUMBER);
     app.clock.advance_seconds(1);
@@ -70,7 +70,7 @@ async fn a_number_is_bound_and_shown_to_its_owner(#[values(InProcess, Redis)] st
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn binding_invalidates_the_cached_profile(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     for number in ["13900139000", "13900139001", "13900139002"] {
         assert_ne!(app.api.info(&tokens.access).await.ok(200)["phone"], number);
@@ -83,7 +83,7 @@ async fn binding_invalidates_the_cached_profile(#[values(InProcess, Redis)] stat
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_country_code_may_be_a_number(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let change = UserChange {
         phone: Some(NUMBER.into()),
@@ -99,7 +99,7 @@ async fn a_country_code_may_be_a_number(#[values(InProcess, Redis)] state: Share
 async fn a_foreign_number_includes_its_country_code(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let change = UserChange {
         phone: Some("51234567".into()),
@@ -130,7 +130,7 @@ async fn a_foreign_number_includes_its_country_code(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_number_of_another_user_is_a_conflict(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     has_number(&app, "alice", NUMBER);
     has_number(&app, "bob", NUMBER);
@@ -148,7 +148,7 @@ async fn a_number_of_another_user_is_a_conflict(#[values(InProcess, Redis)] stat
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rebinding_frees_the_previous_number(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     has_number(&app, "alice", NUMBER);
     bind(&app, "alice", &alice).await.ok(200);
@@ -168,7 +168,7 @@ async fn rebinding_frees_the_previous_number(#[values(InProcess, Redis)] state: 
 async fn binding_the_same_number_again_changes_nothing(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     bind(&app, "alice", &tokens).await.ok(200);
     let before = app.rows().await;
@@ -182,7 +182,7 @@ async fn binding_the_same_number_again_changes_nothing(
 async fn of_two_users_binding_one_number_concurrently_one_succeeds(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     for round in 0..8 {
         let (a, b) = (format!("a{round}"), format!("b{round}"));
         let number = format!("1390013900{round}");
@@ -215,7 +215,7 @@ async fn of_two_users_binding_one_number_concurrently_one_succeeds(
 async fn concurrent_bindings_of_one_user_leave_a_consistent_profile(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let mut codes = Vec::new();
     for _ in 0..10 {
@@ -243,7 +243,7 @@ async fn concurrent_bindings_of_one_user_leave_a_consistent_profile(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_concurrent_profile_update_is_kept(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     for round in 0..8 {
         has_number(&app, "alice", &format!("1390013900{round}"));
@@ -264,7 +264,7 @@ async fn a_concurrent_profile_update_is_kept(#[values(InProcess, Redis)] state: 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_request_gets_the_same_answer(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let code = phone_code(&app, "alice");
     let first = app.api.bind_phone(&tokens.access, &code).await;
@@ -282,7 +282,7 @@ async fn a_repeated_request_gets_the_same_answer(#[values(InProcess, Redis)] sta
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_completes_a_failed_binding(#[values(InProcess, Redis)] state: SharedState) {
-    let app = TestApp::builder(state).own_redis().proxied().start().await;
+    let app = TestApp::builder(state).proxied().start().await;
     let tokens = app.log_in("alice").await;
     let code = phone_code(&app, "alice");
     // DynamoDB goes away between WeChat's answer and the write.
@@ -311,7 +311,7 @@ async fn a_retry_completes_a_failed_binding(#[values(InProcess, Redis)] state: S
 async fn another_users_code_is_rejected_and_stays_valid(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     let code = phone_code(&app, "alice");
     app.api
@@ -324,7 +324,7 @@ async fn another_users_code_is_rejected_and_stays_valid(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalid_phone_code_is_rejected(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     app.api
         .bind_phone(&tokens.access, "never-given-out")
@@ -351,7 +351,7 @@ async fn an_invalid_phone_code_is_rejected(#[values(InProcess, Redis)] state: Sh
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_code_never_reaches_wechat(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     for bad in ["", "a b", "a\n", "码", &"x".repeat(257)] {
         app.api
@@ -371,7 +371,7 @@ async fn a_malformed_code_never_reaches_wechat(#[values(InProcess, Redis)] state
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     for (errcode, status, reason) in [
         (-1, 503, "unavailable"),
@@ -408,7 +408,7 @@ async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] stat
 async fn a_stale_access_token_is_replaced_and_the_call_retried(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     for errcode in [40001, 40014, 42001] {
         let once = Fault {
@@ -431,7 +431,7 @@ async fn a_stale_access_token_is_replaced_and_the_call_retried(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_are_not_stored_in_clear_in_keys(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     has_number(&app, "alice", NUMBER);
     bind(&app, "alice", &tokens).await.ok(200);
@@ -454,7 +454,7 @@ async fn a_number_stays_unique_across_data_key_rotation(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     const NEW: &str = "k2:1f1d3c5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c";
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     has_number(&app, "alice", NUMBER);
     has_number(&app, "bob", NUMBER);
@@ -483,7 +483,7 @@ async fn a_number_stays_unique_across_data_key_rotation(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn binding_requires_a_session(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let code = phone_code(&app, "alice");
     let body = json!({"code": code});

@@ -2,19 +2,22 @@
 
 use e2e::{
     settings::APP_ID,
-    test_app::SharedState::{self, InProcess, Redis},
+    test_app::{
+        SharedState::{self, InProcess, Redis},
+        TestApp,
+    },
 };
 use rstest::rstest;
 use wechat_simulator::{DataKind, SessionKeyAction};
 
-use super::{data, session_key, set_errcode, start};
+use super::{data, session_key, set_errcode};
 
 const RESET: &str = "/wxa/resetusersessionkey";
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_opens_with_the_reset_key(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let (before, on_its_way) = (
         session_key(&app, "alice").await,
@@ -35,7 +38,7 @@ async fn data_opens_with_the_reset_key(#[values(InProcess, Redis)] state: Shared
 async fn a_key_that_wechat_replaced_cannot_be_reset(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     app.wechat
         .session_key("alice", SessionKeyAction::Rotate, Some(APP_ID))
@@ -49,7 +52,7 @@ async fn a_key_that_wechat_replaced_cannot_be_reset(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_reset_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let before = app.identity_row(APP_ID, "alice").await;
     for (errcode, status, reason) in [
@@ -69,7 +72,7 @@ async fn a_failed_reset_changes_nothing(#[values(InProcess, Redis)] state: Share
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_answer_contains_the_session_key(#[values(InProcess, Redis)] state: SharedState) {
-    let app = start(state).await;
+    let app = TestApp::start(state).await;
     let tokens = app.log_in("alice").await;
     let before = session_key(&app, "alice").await;
     let answer = app.api.reset_session_key(&tokens.access).await;

@@ -11,12 +11,9 @@ use wechat_simulator::{Fault, REVIEW_KEYWORD, RISKY_KEYWORD};
 
 const CHECK: &str = "/wxa/msg_sec_check";
 
-/// An app with its own Redis: in a shared one the apps would replace each other's WeChat access
-/// token.
+/// An app that checks nicknames.
 async fn checking(state: SharedState, on_failure: &str) -> TestApp {
-    let builder = TestApp::builder(state)
-        .own_redis()
-        .set("CONTENT_CHECK", "on");
+    let builder = TestApp::builder(state).set("CONTENT_CHECK", "on");
     builder
         .set("CONTENT_CHECK_ON_FAILURE", on_failure)
         .start()
