@@ -25,7 +25,6 @@ pub use access_log::RequestId;
 pub use authenticated::{Authenticated, AuthenticatedUser};
 pub use client_ip::{ClientAddress, ClientIp, Peer};
 pub use deadline::PlatformDeadline;
-pub use sealed::key_routes;
 pub(crate) use sealed::{Sealing, SealingParts};
 
 use crate::{

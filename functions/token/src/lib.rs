@@ -1,6 +1,7 @@
-//! Tokens and sessions: refresh, logout, a user's own sessions, and the keys to verify access
-//! tokens with.
+//! Tokens and sessions: refresh, logout, a user's own sessions; and the public keys: those that
+//! verify access tokens, and the one that seals bodies.
 
+mod crypto_key;
 mod jwks;
 mod refresh;
 mod sessions;
@@ -27,7 +28,6 @@ struct Token {
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Router {
     instance.dynamo_at_start();
-    instance.sealed_bodies();
     let state = Token {
         admission: instance.admission(),
         sessions: instance.sessions(),
@@ -40,4 +40,5 @@ pub fn routes(instance: &Instance) -> Router {
         .route("/api/v1/user/sessions/{id}", delete(sessions::end))
         .route("/.well-known/jwks.json", get(jwks::keys))
         .with_state(state)
+        .merge(crypto_key::routes(instance.sealed_bodies()))
 }

@@ -1,6 +1,5 @@
 //! What WeChat knows of a user and encrypts for this server: `POST /api/v1/user/decrypt`,
-//! `/user/phone`, `/user/session-key/reset`, `/user/message`; and the key of sealed bodies, `GET
-//! /api/v1/crypto/key`.
+//! `/user/phone`, `/user/session-key/reset`, `/user/message`.
 
 mod decrypt;
 mod encrypt_keys;
@@ -11,7 +10,7 @@ mod session_key;
 use std::sync::Arc;
 
 use axum::{Router, extract::FromRef, routing::post};
-use shared::{auth::Admission, edge::key_routes, instance::Instance};
+use shared::{auth::Admission, instance::Instance};
 
 use decrypt::Decryption;
 use message::Messages;
@@ -45,5 +44,4 @@ pub fn routes(instance: &Instance) -> Router {
         .route("/api/v1/user/message", post(message::open))
         .route("/api/v1/user/session-key/reset", post(session_key::reset))
         .with_state(state)
-        .merge(key_routes(instance))
 }

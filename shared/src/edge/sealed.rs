@@ -7,7 +7,6 @@
 //! `decrypt_failed`; the log knows more.
 
 mod claims;
-mod key;
 mod replays;
 
 use std::sync::Arc;
@@ -27,8 +26,6 @@ use http_body_util::BodyExt;
 use thiserror::Error;
 use tokio::time::{Duration, timeout_at};
 use tower_http::catch_panic::CatchPanicLayer;
-
-pub use key::key_routes;
 
 use self::replays::Replays;
 use super::{ClientIp, deadline, panicked};

@@ -26,7 +26,7 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("token", "sessions-named-stage", 200, None),
     ("token", "delete-session", 200, None),
     ("token", "jwks", 200, None),
-    ("user-data", "crypto-key", 200, None),
+    ("token", "crypto-key", 200, None),
     ("user-data", "decrypt", 200, None),
     ("user-data", "decrypt-checked", 200, None),
     (

@@ -18,7 +18,7 @@ use crate::{
     clock::ManualClock,
     config::Env,
     crypto::{
-        PublicKey, RsaJwk,
+        PublicKey,
         jwe::{AnswerHeader, Enc, RequestHeader, seal_request},
     },
     instance::Instance,
@@ -41,11 +41,11 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new() -> Self {
-        Self::with(&[("TRANSPORT_KEYS", &format!("new:{0},old:{0}", *KEY))]).await
+    fn new() -> Self {
+        Self::with(&[("TRANSPORT_KEYS", &format!("new:{0},old:{0}", *KEY))])
     }
 
-    async fn with(vars: &[(&str, &str)]) -> Self {
+    fn with(vars: &[(&str, &str)]) -> Self {
         let clock = ManualClock::new(NOW.parse().unwrap());
         let env = Env::new(vars.to_vec()).local_development();
         let instance = Instance::new(env, Clock::Manual(clock.clone()), Random::System);
@@ -63,13 +63,11 @@ impl Scene {
                 post(async || tokio::time::sleep(Duration::from_mins(1)).await),
             )
             .route("/plain", get(async || ([("x-mark", "1")], "text")));
-        let app = instance.app(routes.merge(key_routes(&instance))).unwrap();
-        let offered = send(&app, request("GET", "/api/v1/crypto/key", "")).await.1;
-        let jwk: RsaJwk = serde_json::from_slice::<Value>(&offered)
-            .and_then(|envelope| serde_json::from_value(envelope["data"].clone()))
-            .unwrap();
+        let keys = instance.sealed_bodies().unwrap();
+        let first = keys.first().unwrap();
+        let jwk = first.public().jwk(first.kid());
         Self {
-            app,
+            app: instance.app(routes).unwrap(),
             key: PublicKey::from_jwk(&jwk).unwrap(),
             kid: jwk.kid,
             clock,
@@ -142,7 +140,7 @@ fn decrypt_failed() -> (u16, Value) {
 
 #[tokio::test]
 async fn a_handler_sees_json_and_its_answer_is_sealed_in_the_same_form() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     for form in [Form::Compact, Form::Flattened] {
         let (status, header, body) = scene.call("POST", "/echo", r#"{"a":1}"#, form).await;
         assert_eq!(
@@ -155,7 +153,7 @@ async fn a_handler_sees_json_and_its_answer_is_sealed_in_the_same_form() {
 
 #[tokio::test]
 async fn what_fails_behind_the_seal_is_sealed_too() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     for (method, path, status, reason) in [
         ("POST", "/nowhere", 404, "not_found"),
         ("PUT", "/echo", 405, "method_not_allowed"),
@@ -168,7 +166,7 @@ async fn what_fails_behind_the_seal_is_sealed_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_past_its_deadline_is_a_sealed_504() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let start = tokio::time::Instant::now();
     let (code, _, body) = scene.call("POST", "/slow", "{}", Form::Compact).await;
     assert_eq!((code, &body["reason"]), (504, &json!("upstream_timeout")));
@@ -177,7 +175,7 @@ async fn a_request_past_its_deadline_is_a_sealed_504() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_a_504() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let mut request = request(
         "POST",
         "/echo",
@@ -194,7 +192,7 @@ async fn a_body_that_does_not_come_is_a_504() {
 
 #[tokio::test]
 async fn any_method_can_be_sealed_and_headers_stay() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let (request, key) = scene.seal(
         &scene.header("j", "GET", "/plain?b=2&a=1"),
         "",
@@ -210,7 +208,7 @@ async fn any_method_can_be_sealed_and_headers_stay() {
 
 #[tokio::test]
 async fn a_body_is_opened_once_and_only_in_time() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let header = scene.header("once", "POST", "/echo");
     let send_again = async || {
         let (request, _) = scene.seal(&header, "{}", Form::Compact);
@@ -225,7 +223,7 @@ async fn a_body_is_opened_once_and_only_in_time() {
 
 #[tokio::test]
 async fn a_body_that_does_not_open_does_not_use_up_its_name() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let header = scene.header("name", "POST", "/echo");
     let (jwe, _) =
         seal_request(&scene.key, &header, b"{}", Form::Compact, &Random::System).unwrap();
@@ -240,7 +238,7 @@ async fn a_body_that_does_not_open_does_not_use_up_its_name() {
 
 #[tokio::test]
 async fn whatever_is_wrong_has_one_answer() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let good = scene.header("j", "POST", "/echo");
     let with = |change: fn(&mut RequestHeader)| {
         let mut header = good.clone();
@@ -286,7 +284,7 @@ async fn whatever_is_wrong_has_one_answer() {
 
 #[tokio::test]
 async fn a_sealed_body_may_be_as_long_as_any_other() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let (request, _) = scene.seal(
         &scene.header("j", "POST", "/echo"),
         &"x".repeat(MAX_BODY),
@@ -304,7 +302,7 @@ async fn a_sealed_body_may_be_as_long_as_any_other() {
 
 #[tokio::test]
 async fn old_keys_open_while_the_first_is_offered() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new();
     assert_eq!(scene.kid, "new");
     scene.kid = "old".to_owned();
     assert_eq!(
@@ -314,36 +312,16 @@ async fn old_keys_open_while_the_first_is_offered() {
 }
 
 #[tokio::test]
-async fn the_key_that_is_offered() {
-    let scene = Scene::new().await;
-    let (parts, body) = send(&scene.app, request("GET", "/api/v1/crypto/key", "")).await;
-    assert_eq!(parts.headers["cache-control"], "public, max-age=600");
-    let data = &serde_json::from_slice::<Value>(&body).unwrap()["data"];
-    let members: Vec<_> = data
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    assert_eq!(members, ["alg", "e", "enc", "kid", "kty", "n", "use"]);
-    assert_eq!(data["enc"], json!(["A256CBC-HS512", "A256GCM"]));
-}
-
-#[tokio::test]
 async fn local_development_has_a_key_of_its_own() {
-    let (one, other) = (Scene::with(&[]).await, Scene::with(&[]).await);
+    let (one, other) = (Scene::with(&[]), Scene::with(&[]));
     assert!(one.kid.starts_with("local-") && one.kid != other.kid && one.key != other.key);
     assert_eq!(one.call("POST", "/echo", "{}", Form::Compact).await.0, 200);
 }
 
-#[tokio::test]
-async fn without_a_key_sealed_bodies_are_off() {
+#[test]
+fn without_a_key_sealed_bodies_are_off() {
     let instance = Instance::new(Env::new([("", "")]), Clock::System, Random::System);
-    let app = instance.app(key_routes(&instance)).unwrap();
-    assert_eq!(
-        plain(&app, request("GET", "/api/v1/crypto/key", "")).await,
-        (404, json!("not_found"))
-    );
+    assert!(instance.sealed_bodies().is_none());
 }
 
 #[test]
