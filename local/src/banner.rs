@@ -1,5 +1,7 @@
 //! What `make run` prints.
 
+use shared::config::{REDIS_URL, WECHAT_BASE_URL};
+
 use crate::{Gateway, gateway::reachable};
 
 /// The addresses of all parts, and example calls that can be pasted into a shell.
@@ -44,7 +46,7 @@ fn database(gateway: &Gateway) -> String {
 }
 
 fn shared_state(gateway: &Gateway) -> &'static str {
-    if gateway.instance.env().get("REDIS_URL").is_some() {
+    if REDIS_URL.get(gateway.instance.env()).is_some() {
         "Redis (REDIS_URL)"
     } else {
         "in this process (set REDIS_URL for Redis)"
@@ -55,8 +57,7 @@ fn wechat(gateway: &Gateway, base: &str) -> String {
     if gateway.simulator.is_some() {
         return format!("simulated, {base}/_wechat");
     }
-    let configured = gateway.instance.env().get("WECHAT_BASE_URL");
-    configured.unwrap_or("https://api.weixin.qq.com").to_owned()
+    WECHAT_BASE_URL.read(gateway.instance.env()).to_owned()
 }
 
 fn metrics(gateway: &Gateway) -> String {

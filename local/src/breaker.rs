@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::{
     clock::Clock,
-    config::Env,
+    config::{Env, REDIS_URL},
     instance::Instance,
     random::Random,
     resilience::breaker::{BreakerReport, Force},
@@ -21,7 +21,7 @@ const DEFAULT_MINUTES: u64 = 10;
 /// # Errors
 /// A text for the user: invalid arguments, invalid settings, or Redis is unavailable.
 pub async fn breaker(env: Env, arguments: &[&str]) -> Result<BreakerReport, String> {
-    if env.get("REDIS_URL").is_none() {
+    if REDIS_URL.get(&env).is_none() {
         return Err("REDIS_URL is not set: breakers are shared there".to_owned());
     }
     let force = match *arguments {
@@ -41,8 +41,8 @@ pub async fn breaker(env: Env, arguments: &[&str]) -> Result<BreakerReport, Stri
     let observer = instance.observer(WECHAT);
     instance
         .env()
-        .finish()
-        .map_err(|problems| problems.to_string())?;
+        .validate()
+        .map_err(|errors| errors.to_string())?;
     instance.connect().await;
     if let Some(force) = force {
         observer

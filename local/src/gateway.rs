@@ -4,7 +4,13 @@
 use std::{future::Future, net::SocketAddr};
 
 use axum::Router;
-use shared::{clock::Clock, config::Env, instance::Instance, random::Random, runtime::Routes};
+use shared::{
+    clock::Clock,
+    config::{Env, WECHAT_APPIDS},
+    instance::Instance,
+    random::Random,
+    runtime::BuildRoutes,
+};
 use tokio::net::TcpListener;
 use wechat_simulator::Simulator;
 
@@ -22,7 +28,7 @@ use crate::{
 const WECHAT: &str = "/_wechat";
 
 /// The functions: each crate's name and its routes.
-pub const FUNCTIONS: [(&str, Routes); 6] = [
+pub const FUNCTIONS: [(&str, BuildRoutes); 6] = [
     ("health", health::routes),
     ("login", login::routes),
     ("token", token::routes),
@@ -36,7 +42,7 @@ pub fn routes(instance: &Instance) -> Router {
     FUNCTIONS
         .into_iter()
         .fold(Router::new(), |router, (_, routes)| {
-            router.merge(routes(instance))
+            router.merge(Router::from(routes(instance)))
         })
 }
 
@@ -158,7 +164,8 @@ fn start_simulator(
         return Ok(None);
     }
     let simulator = Simulator::new(
-        env.list("WECHAT_APPIDS")
+        WECHAT_APPIDS
+            .entries(env)
             .map(|id| (id.to_owned(), LOCAL_APP_SECRET.to_owned())),
     );
     simulator.configure_push(push::configs(env))?;

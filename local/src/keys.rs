@@ -132,7 +132,7 @@ mod tests {
     use shared::{
         auth::Tokens,
         clock::Clock,
-        config::{Env, WeChatSettings},
+        config::{DataKeySettings, Env},
     };
 
     use super::*;
@@ -151,14 +151,14 @@ mod tests {
                 .chain([("WECHAT_APPIDS", "wx1"), ("WECHAT_SECRETS", "wx1:s")]),
         );
         let tokens = Tokens::new(&env, Clock::System);
-        assert_eq!(WeChatSettings::read(&env).data_keys.len(), 1);
-        assert_eq!(env.finish(), Ok(()));
+        assert_eq!(DataKeySettings::read(&env).keys.len(), 1);
+        assert_eq!(env.validate(), Ok(()));
         let verifying = Env::new([("JWT_KEYS", &*set.public), ("WECHAT_APPIDS", "wx1")]);
         assert_eq!(
             Tokens::new(&verifying, Clock::System).public_keys(),
             tokens.public_keys()
         );
-        assert_eq!(verifying.finish(), Ok(()));
+        assert_eq!(verifying.validate(), Ok(()));
     }
 
     #[test]

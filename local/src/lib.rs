@@ -20,7 +20,7 @@ pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
 pub use seal::seal;
 pub use serve::serve;
-pub use settings::{LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
+pub use settings::{DOCUMENTED, LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
 
 use thiserror::Error;
 

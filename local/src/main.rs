@@ -8,7 +8,11 @@
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use local::{FUNCTIONS, Gateway, KeySet, banner};
-use shared::{config::Env, random::Random, telemetry};
+use shared::{
+    config::{Env, LOG_LEVEL},
+    random::Random,
+    telemetry,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str =
@@ -80,12 +84,8 @@ fn block_on<T, E: ToString>(command: impl Future<Output = Result<T, E>>) -> Resu
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
     let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
-    telemetry::init(
-        env.get("LOG_LEVEL").unwrap_or("info"),
-        crates,
-        std::io::stdout,
-    )
-    .map_err(|error| format!("LOG_LEVEL: {error}"))?;
+    telemetry::init(LOG_LEVEL.read(&env), crates, std::io::stdout)
+        .map_err(|error| format!("{}: {error}", LOG_LEVEL.name()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

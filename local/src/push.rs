@@ -7,6 +7,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, header::CONTENT_TYPE},
 };
+use callback::MESSAGE_PUSH;
 use shared::config::Env;
 use tower::ServiceExt;
 use wechat_simulator::{PushConfig, PushRequest, PushResponse, PushTransport};
@@ -17,7 +18,7 @@ const MAX_RESPONSE: usize = 1024 * 1024;
 
 /// The simulator's push settings: those of the functions, from `MESSAGE_PUSH`.
 pub(crate) fn configs(env: &Env) -> impl Iterator<Item = PushConfig> {
-    env.list("MESSAGE_PUSH").filter_map(|entry| {
+    MESSAGE_PUSH.entries(env).filter_map(|entry| {
         let mut parts = entry.splitn(3, ':').map(str::to_owned);
         Some(PushConfig {
             app_id: parts.next()?,

@@ -1,13 +1,21 @@
-//! Settings: environment variables, read in one place, all problems reported at once.
+//! Settings: environment variables, read in one place, all config errors reported at once.
+//!
+//! Each variable is declared once, as data ([`settings!`](crate::settings)): its name, form, default
+//! and meaning. From that come how it is read, the texts of config errors, `docs/configuration.md`
+//! and `.env.example`.
 //!
 //! A part reads its settings when it is built (`TokenSettings::read(&env)`), so a function is asked
-//! only for what it uses. Reading never fails: a wrong value is recorded and a stand-in takes its
-//! place, and [`Env::finish`] refuses the start with the whole list before anything is served.
+//! only for what it uses. Reading never fails: a wrong value is recorded, a placeholder takes its
+//! place, and [`Env::validate`] refuses the start with the whole list before anything is served.
 
+mod documented;
 mod env;
 mod references;
+mod setting;
 mod settings;
 
-pub use env::{ConfigError, ConfigErrors, Env};
+pub use documented::{Documented, Form, Section, Translated};
+pub use env::{ConfigError, ConfigErrors, Env, Reads};
 pub use references::{FetchTimeouts, References, ResolveError, SECRET_SETTINGS};
+pub use setting::{List, Number, Optional, Period, Port, Required, Setting, Text, Words};
 pub use settings::*;

@@ -7,6 +7,7 @@ mod cors;
 mod deadline;
 mod fallback;
 mod limit_concurrency;
+mod routes;
 mod sealed;
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -25,6 +26,7 @@ pub use access_log::RequestId;
 pub use authenticated::{Authenticated, AuthenticatedUser};
 pub use client_ip::{ClientAddress, ClientIp, Peer};
 pub use deadline::PlatformDeadline;
+pub use routes::Routes;
 pub(crate) use sealed::{Sealing, SealingParts};
 
 use crate::{

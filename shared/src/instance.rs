@@ -11,9 +11,9 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        BreakerSettings, CacheSettings, ConfigErrors, DynamoSettings, EdgeSettings, Env,
-        LimitSettings, Pkcs8Key, ProxySettings, RedisSettings, SessionSettings, TokenSettings,
-        TransportSettings, WeChatSettings,
+        BreakerSettings, CacheSettings, ConfigErrors, DataKeySettings, DynamoSettings,
+        EdgeSettings, Env, LimitSettings, Pkcs8Key, ProxySettings, RedisSettings, SessionSettings,
+        TokenSettings, TransportSettings, WeChatSettings,
     },
     crypto::{AtRest, TransportKey, TransportKeys},
     dynamo::Dynamo,
@@ -289,7 +289,7 @@ impl Instance {
             self.dynamo(),
             self.cache(),
             self.clock(),
-            &WeChatSettings::read(&self.env).data_keys,
+            &DataKeySettings::read(&self.env).keys,
         )
     }
 
@@ -300,7 +300,7 @@ impl Instance {
 
     /// Encrypts small secrets, for shared state and rows.
     pub fn at_rest(&self) -> AtRest {
-        AtRest::new(&WeChatSettings::read(&self.env).data_keys)
+        AtRest::new(&DataKeySettings::read(&self.env).keys)
     }
 
     /// Lets bodies come sealed, for functions that read some. The keys, where there are any.
@@ -332,7 +332,7 @@ impl Instance {
         let parse = |key: Pkcs8Key| {
             let parsed = TransportKey::from_pkcs8(&key.kid, key.der.expose_secret());
             parsed
-                .inspect_err(|error| key.problem(&self.env, error))
+                .inspect_err(|error| key.add_error(&self.env, error))
                 .ok()
         };
         let mut keys: Vec<_> = TransportSettings::read(&self.env)
@@ -353,10 +353,10 @@ impl Instance {
     ///
     /// # Errors
     /// All that is wrong with the settings that were asked for.
-    pub fn app(&self, routes: Router) -> Result<Router, ConfigErrors> {
+    pub fn app(&self, routes: impl Into<Router>) -> Result<Router, ConfigErrors> {
         let settings = EdgeSettings::read(&self.env);
         let trusted_proxies = ProxySettings::read(&self.env).trusted.into();
-        self.env.finish()?;
+        self.env.validate()?;
         let cold = Arc::new(AtomicBool::new(true));
         let edge = Edge {
             clock: self.clock(),
@@ -369,7 +369,7 @@ impl Instance {
             .get()
             .and_then(Option::as_ref)
             .map(|(_, layer)| layer);
-        Ok(edge::stack(routes, edge, &settings, sealed))
+        Ok(edge::stack(routes.into(), edge, &settings, sealed))
     }
 
     /// Connects what the parts want connected before the first request, all at the same time. What

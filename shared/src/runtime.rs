@@ -16,7 +16,10 @@ use sync_wrapper::SyncWrapper;
 use self::{deferred_start::DeferredStart, event::Event};
 use crate::{
     clock::Clock,
-    config::{ConfigErrors, Env, FetchTimeouts, References, ResolveError},
+    config::{
+        ConfigErrors, Env, FetchTimeouts, LOG_LEVEL, ProcessSettings, References, ResolveError,
+    },
+    edge::Routes,
     instance::Instance,
     random::Random,
     telemetry,
@@ -25,12 +28,12 @@ use crate::{
 /// Before the first event. An extension that is not ready soon will only be after it, see
 /// [`deferred_start`].
 const AT_START: FetchTimeouts = FetchTimeouts {
-    ready: Duration::from_millis(100),
-    whole: Duration::from_secs(5),
+    readiness: Duration::from_millis(100),
+    total: Duration::from_secs(5),
 };
 
-/// A function's `routes`.
-pub type Routes = fn(&Instance) -> Router;
+/// Builds a function's routes from the parts of its instance.
+pub type BuildRoutes = fn(&Instance) -> Routes;
 
 /// Builds the parts, connects them, and answers events until Lambda ends the process. `name` is the
 /// function's crate, whose log lines are written at `LOG_LEVEL`.
@@ -40,38 +43,38 @@ pub type Routes = fn(&Instance) -> Router;
 /// Nothing is flushed at the end, because everything was awaited before its answer; so no extension
 /// is registered for a SIGTERM, which would cost each cold start a call.
 #[must_use]
-pub fn run(name: &'static str, routes: Routes) -> ExitCode {
+pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
     let env = Env::from_process();
-    let level = env.get("LOG_LEVEL").unwrap_or("info");
-    if let Err(error) = telemetry::init(level, [name], std::io::stdout) {
-        return refuse(&format!("LOG_LEVEL: {error}"));
+    let settings = ProcessSettings::read(&env);
+    if let Err(error) = telemetry::init(settings.log_level, [name], std::io::stdout) {
+        return refuse(&format!("{}: {error}", LOG_LEVEL.name()));
     }
-    let runtime = match executor(&env).enable_all().build() {
+    let runtime = match executor(settings.max_concurrency).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.to_string()),
     };
     runtime.block_on(run_with(env, routes))
 }
 
-async fn run_with(env: Env, routes: Routes) -> ExitCode {
+async fn run_with(env: Env, routes: BuildRoutes) -> ExitCode {
     let env = match References::of(&env) {
         None => env,
-        Some(references) => match references.follow(AT_START).await {
+        Some(references) => match references.resolve(AT_START).await {
             Ok(env) => env,
-            Err(ResolveError::Failed(problems)) => return refuse(&problems.to_string()),
+            Err(ResolveError::Failed(errors)) => return refuse(&errors.to_string()),
             Err(ResolveError::NotReady(_)) => return serve_deferred(references, routes).await,
         },
     };
     match start(env, routes).await {
         Ok(app) => serve(app).await,
-        Err(problems) => refuse(&problems.to_string()),
+        Err(errors) => refuse(&errors.to_string()),
     }
 }
 
-async fn serve_deferred(references: References, routes: Routes) -> ExitCode {
+async fn serve_deferred(references: References, routes: BuildRoutes) -> ExitCode {
     let deferred = match DeferredStart::new(references, routes) {
         Ok(deferred) => deferred,
-        Err(problems) => return refuse(&problems.to_string()),
+        Err(errors) => return refuse(&errors.to_string()),
     };
     serve(service_fn(move |request| {
         let deferred = deferred.clone();
@@ -81,7 +84,7 @@ async fn serve_deferred(references: References, routes: Routes) -> ExitCode {
 }
 
 /// Builds the parts and connects them.
-async fn start(env: Env, routes: Routes) -> Result<Router, ConfigErrors> {
+async fn start(env: Env, routes: BuildRoutes) -> Result<Router, ConfigErrors> {
     metrics::record(&env);
     let instance = Instance::new(env, Clock::System, Random::System);
     let app = instance.app(routes(&instance))?;
@@ -111,12 +114,9 @@ where
     }
 }
 
-fn executor(env: &Env) -> tokio::runtime::Builder {
-    let at_once = env
-        .get("AWS_LAMBDA_MAX_CONCURRENCY")
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(1_u32);
-    if at_once > 1 {
+/// For this many events at once.
+fn executor(max_concurrency: u32) -> tokio::runtime::Builder {
+    if max_concurrency > 1 {
         tokio::runtime::Builder::new_multi_thread()
     } else {
         tokio::runtime::Builder::new_current_thread()

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use shared::crypto::{KeyKind, KeyPair};
 use shared::{
     clock::Clock,
-    config::{Env, WeChatSettings},
+    config::{DataKeySettings, Env},
     crypto::{AtRest, jwe::Enc, session_signature},
     instance::Instance,
     random::Random,
@@ -194,7 +194,7 @@ async fn everyday_life(app: &TestApp, scenario: &mut Scenario) -> String {
 
 async fn stored_session_key(app: &TestApp) -> String {
     let row = app.identity_row(APP_ID, "alice").await;
-    let at_rest = AtRest::new(&WeChatSettings::read(&app.env()).data_keys);
+    let at_rest = AtRest::new(&DataKeySettings::read(&app.env()).keys);
     let sealed = row["sessionKey"].as_s().unwrap();
     at_rest
         .open(sealed, row["pk"].as_s().unwrap())

@@ -14,7 +14,6 @@ mod settings;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
     routing::get,
@@ -23,6 +22,7 @@ use serde::Deserialize;
 use shared::{
     api::{ApiError, Raw, Reason},
     claims::ClaimOutcome,
+    edge::Routes,
     instance::Instance,
     random::Random,
     request::{self, deadline},
@@ -33,7 +33,7 @@ pub use cipher::{Opened, PushError, PushSecrets, Sealed, Stamp};
 use claims::{MessageClaims, PushOutcome};
 pub use handler::{Handled, Handler, Reply};
 use inbox::{Inbox, PushQuery, Received};
-pub use settings::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, push_key};
+pub use settings::{DOCUMENTED, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH, push_key};
 
 /// WeChat gives up after 5 s, and sends the message again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
@@ -46,12 +46,12 @@ struct Callback {
 }
 
 /// The routes of this function.
-pub fn routes(instance: &Instance) -> Router {
+pub fn routes(instance: &Instance) -> Routes {
     routes_with(instance, handlers::all(instance))
 }
 
 /// The same with these handlers only.
-pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Router {
+pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Routes {
     let inbox = Inbox::new(instance);
     let claims = MessageClaims::new(instance, inbox.max_age());
     let callback = Callback {
@@ -60,7 +60,7 @@ pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Rout
         handlers,
         random: instance.random(),
     };
-    Router::new()
+    Routes::new()
         .route("/api/v1/wechat/callback", get(verify).post(receive))
         .with_state(Arc::new(callback))
 }

@@ -9,16 +9,30 @@ use base64::{
 use secrecy::{SecretBox, SecretString};
 
 use shared::{
-    config::{Env, seconds},
+    config::{Env, List, Period},
     ids::AppId,
 };
 
-/// How the tokens of local development begin. They are public, so they are refused on Lambda.
-pub const LOCAL_PUSH_TOKEN: &str = "localDevelopmentPushToken";
-/// The `EncodingAESKey` of local development. It is public, so it is refused on Lambda.
-pub const LOCAL_PUSH_KEY: &str = "localDevelopmentOnlyEncodingAESKeyDoNotDepl";
+shared::settings! {
+    /// The settings of this function, for the documents.
+    pub DOCUMENTED in MessagePush;
 
-const NAME: &str = "MESSAGE_PUSH";
+    pub MESSAGE_PUSH: List = List::optional("appid:token or appid:token:EncodingAESKey, separated by commas"),
+        "message push of each mini-program, as entered in its console; with an EncodingAESKey, only encrypted messages are taken. Tokens of 16 to 32 letters and digits, a different one for each",
+        "各小程序的消息推送配置，与后台填写的一致；填写了 EncodingAESKey 则只接受加密消息（安全模式）。token 为 16 到 32 位字母数字，各不相同",
+        wanted_zh("`appid:token` 或 `appid:token:EncodingAESKey`，逗号分隔"),
+        unset("not set: all are rejected", "未设置：全部拒绝"),
+        example("wx0123456789abcdef:aTokenOf16To32LettersAndDigits:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"),
+        has_local_value();
+    MESSAGE_PUSH_MAX_AGE_SECONDS: Period = Period::seconds(300, 30..=3600),
+        "a pushed message is rejected when its timestamp differs from now by more than this",
+        "推送的时间戳与当前时间相差超过此值则拒绝";
+}
+
+/// How the tokens of local development begin. They are public, so they are rejected on Lambda.
+pub const LOCAL_PUSH_TOKEN: &str = "localDevelopmentPushToken";
+/// The `EncodingAESKey` of local development. It is public, so it is rejected on Lambda.
+pub const LOCAL_PUSH_KEY: &str = "localDevelopmentOnlyEncodingAESKeyDoNotDepl";
 
 /// An `EncodingAESKey` is random letters and digits, 43 of them for 256 bits: what the last one
 /// says beyond those is not always zero, and a strict decoder would refuse the key.
@@ -27,35 +41,33 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// A mini-program whose messages are taken.
+/// A mini-program whose messages are accepted.
 pub struct PushApp {
-    /// Which.
+    /// Its AppID.
     pub app_id: AppId,
-    /// Signs.
+    /// Signs its messages.
     pub token: SecretString,
-    /// Encrypts, where there is one.
+    /// Encrypts its messages, if they are encrypted.
     pub key: Option<SecretBox<[u8; 32]>>,
 }
 
-/// Whose pushed messages are taken.
+/// The mini-programs whose messages are accepted.
 pub struct MessagePushSettings {
-    /// `MESSAGE_PUSH`: comma list of `appid:token` or `appid:token:EncodingAESKey`, as entered in
-    /// the console of each mini-program. The token, 16 to 32 letters and digits, has to be a
-    /// different one for each: it tells which of them a message is for. With an `EncodingAESKey`, only
-    /// encrypted messages are taken. Default none: all are refused.
+    /// `MESSAGE_PUSH`. A token tells which mini-program a message is for. None: all messages are
+    /// rejected.
     pub apps: Vec<PushApp>,
-    /// `MESSAGE_PUSH_MAX_AGE_SECONDS`: a message whose timestamp is further than this from now is
-    /// refused, 30 s to 1 h. Default 300.
+    /// `MESSAGE_PUSH_MAX_AGE_SECONDS`: a message whose timestamp differs from now by more than this
+    /// is rejected.
     pub max_age: Duration,
 }
 
 impl MessagePushSettings {
-    /// Reads the settings; problems are recorded in `env`.
+    /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
         Self {
             apps: apps(env),
-            max_age: seconds(env.number("MESSAGE_PUSH_MAX_AGE_SECONDS", 300, 30..=3600)),
+            max_age: MESSAGE_PUSH_MAX_AGE_SECONDS.read(env),
         }
     }
 }
@@ -63,26 +75,23 @@ impl MessagePushSettings {
 fn apps(env: &Env) -> Vec<PushApp> {
     let mut tokens = Vec::new();
     let mut apps: Vec<PushApp> = Vec::new();
-    for (index, entry) in env.list(NAME).enumerate() {
+    for (index, entry) in MESSAGE_PUSH.entries(env).enumerate() {
+        let add_error = |what: &str| MESSAGE_PUSH.add_entry_error(env, index, what);
         match app(entry, env.is_local()) {
             Ok((_, token)) if tokens.contains(&token) => {
-                problem(env, index, "has the token of another entry")
+                add_error("has the token of another entry");
             }
             Ok((app, _)) if apps.iter().any(|other| other.app_id == app.app_id) => {
-                problem(env, index, "is a second one for its mini-program");
+                add_error("is a second one for its mini-program");
             }
             Ok((app, token)) => {
                 tokens.push(token);
                 apps.push(app);
             }
-            Err(what) => problem(env, index, what),
+            Err(what) => add_error(what),
         }
     }
     apps
-}
-
-fn problem(env: &Env, index: usize, what: &str) {
-    env.problem(NAME, format!("entry {} {what}", index + 1));
 }
 
 /// The app of an entry, with its token.
@@ -157,12 +166,12 @@ mod tests {
     const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
     fn read(value: &str) -> (Vec<String>, Result<(), String>) {
-        let env = Env::new([(NAME, value)]);
+        let env = Env::new([(MESSAGE_PUSH.name(), value)]);
         let apps = MessagePushSettings::read(&env).apps.into_iter();
         let apps = apps
             .map(|app| format!("{} {}", app.app_id, app.key.is_some()))
             .collect();
-        (apps, env.finish().map_err(|problems| problems.to_string()))
+        (apps, env.validate().map_err(|errors| errors.to_string()))
     }
 
     #[test]
@@ -179,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_its_value() {
+    fn a_config_error_never_shows_the_value() {
         for (value, word) in [
             ("wx1".to_owned(), "not appid:token"),
             (format!(":{TOKEN}"), "not appid:token"),
@@ -205,23 +214,26 @@ mod tests {
             (format!("wx1:{TOKEN}:{LOCAL_PUSH_KEY}"), "local development"),
         ] {
             let (_, outcome) = read(&value);
-            let problems = outcome.unwrap_err();
+            let errors = outcome.unwrap_err();
             assert!(
-                problems.starts_with(NAME) && problems.contains(word),
-                "{value}: {problems}"
+                errors.starts_with(MESSAGE_PUSH.name()) && errors.contains(word),
+                "{value}: {errors}"
             );
             for secret in [TOKEN, KEY, "hunter2"] {
-                assert!(!problems.contains(secret), "{value}: {problems}");
+                assert!(!errors.contains(secret), "{value}: {errors}");
             }
         }
     }
 
     #[test]
     fn local_development_has_a_token_and_a_key_of_its_own() {
-        let env = Env::new([(NAME, format!("wx1:{LOCAL_PUSH_TOKEN}1:{LOCAL_PUSH_KEY}"))])
-            .local_development();
+        let env = Env::new([(
+            MESSAGE_PUSH.name(),
+            format!("wx1:{LOCAL_PUSH_TOKEN}1:{LOCAL_PUSH_KEY}"),
+        )])
+        .local_development();
         assert!(MessagePushSettings::read(&env).apps[0].key.is_some());
-        assert_eq!(env.finish(), Ok(()));
+        assert_eq!(env.validate(), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod probe;
 
 use axum::{
-    Router,
     extract::{Query, State},
     response::{IntoResponse, Response},
     routing::get,
@@ -11,6 +10,8 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shared::{
     api::{ApiError, Reason, Success},
+    config::AWS_REGION,
+    edge::Routes,
     instance::Instance,
     resilience::breaker::BreakerReport,
 };
@@ -41,13 +42,13 @@ struct Report {
 }
 
 /// The routes of this function.
-pub fn routes(instance: &Instance) -> Router {
-    let region = instance.env().get("AWS_REGION").map(str::to_owned);
+pub fn routes(instance: &Instance) -> Routes {
+    let region = AWS_REGION.get(instance.env()).map(str::to_owned);
     let state = Health {
         region,
         probes: Probes::new(instance),
     };
-    Router::new()
+    Routes::new()
         .route("/health", get(health))
         .with_state(state)
 }

@@ -7,12 +7,13 @@ mod rate_limit;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, routing::post};
+use axum::{extract::State, routing::post};
 use http::{HeaderMap, header::USER_AGENT};
 use serde::Serialize;
 use shared::{
     api::{ApiError, Json, Reason, Rule, Success, Violation},
     auth::TokenPair,
+    edge::Routes,
     instance::Instance,
     request,
     users::User,
@@ -26,10 +27,10 @@ use rate_limit::LoginPermit;
 const MAX_USER_AGENT: usize = 256;
 
 /// The routes of this function.
-pub fn routes(instance: &Instance) -> Router {
+pub fn routes(instance: &Instance) -> Routes {
     instance.dynamo_at_start();
     instance.sealed_bodies();
-    Router::new()
+    Routes::new()
         .route("/api/v1/user/login", post(login))
         .with_state(Arc::new(Login::new(instance)))
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use axum::{extract::State, response::IntoResponse, routing::get};
 use serde::Serialize;
 use shared::{
     api::{ApiError, Reason, Success},
     crypto::{RsaJwk, TransportKey, TransportKeys, jwe::Enc},
+    edge::Routes,
 };
 
 /// A new key opens bodies before it is offered, and an old one for longer than this afterwards.
@@ -22,12 +23,12 @@ struct OfferedKey {
 }
 
 /// The route of the first of `keys`; no route where there is no key.
-pub fn routes(keys: Option<Arc<TransportKeys>>) -> Router {
+pub fn routes(keys: Option<Arc<TransportKeys>>) -> Routes {
     match keys {
-        Some(keys) => Router::new()
+        Some(keys) => Routes::new()
             .route("/api/v1/crypto/key", get(first_key))
             .with_state(keys),
-        None => Router::new(),
+        None => Routes::new(),
     }
 }
 

@@ -9,12 +9,12 @@ mod sessions;
 use std::sync::Arc;
 
 use axum::{
-    Router,
     extract::FromRef,
     routing::{delete, get, post},
 };
 use shared::{
     auth::{Admission, Sessions, Tokens},
+    edge::Routes,
     instance::Instance,
 };
 
@@ -26,14 +26,14 @@ struct Token {
 }
 
 /// The routes of this function.
-pub fn routes(instance: &Instance) -> Router {
+pub fn routes(instance: &Instance) -> Routes {
     instance.dynamo_at_start();
     let state = Token {
         admission: instance.admission(),
         sessions: instance.sessions(),
         tokens: instance.tokens(),
     };
-    Router::new()
+    Routes::new()
         .route("/api/v1/user/refresh", post(refresh::refresh))
         .route("/api/v1/user/logout", post(sessions::logout))
         .route("/api/v1/user/sessions", get(sessions::list))

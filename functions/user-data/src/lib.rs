@@ -9,8 +9,8 @@ mod session_key;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::FromRef, routing::post};
-use shared::{auth::Admission, instance::Instance};
+use axum::{extract::FromRef, routing::post};
+use shared::{auth::Admission, edge::Routes, instance::Instance};
 
 use decrypt::Decryption;
 use message::Messages;
@@ -27,7 +27,7 @@ struct UserData {
 }
 
 /// The routes of this function.
-pub fn routes(instance: &Instance) -> Router {
+pub fn routes(instance: &Instance) -> Routes {
     instance.dynamo_at_start();
     instance.sealed_bodies();
     let keys = SessionKeys::new(instance.session_keys(), instance.wechat_authorized());
@@ -38,7 +38,7 @@ pub fn routes(instance: &Instance) -> Router {
         messages: Arc::new(Messages::new(instance, keys.clone())),
         keys,
     };
-    Router::new()
+    Routes::new()
         .route("/api/v1/user/decrypt", post(decrypt::decrypt))
         .route("/api/v1/user/phone", post(phone::bind))
         .route("/api/v1/user/message", post(message::open))

@@ -7,14 +7,13 @@ mod content_check;
 mod settings;
 
 use axum::{
-    Router,
     extract::{FromRef, State},
     routing::get,
 };
 use shared::{
     api::{ApiError, Json, Success},
     auth::Admission,
-    edge::AuthenticatedUser,
+    edge::{AuthenticatedUser, Routes},
     instance::Instance,
     users::{Profiles, User},
     values::Edit,
@@ -22,6 +21,7 @@ use shared::{
 
 use change::ProfileInput;
 use content_check::ContentCheck;
+pub use settings::DOCUMENTED;
 
 #[derive(Clone, FromRef)]
 struct UserInfo {
@@ -31,14 +31,14 @@ struct UserInfo {
 }
 
 /// The routes of this function.
-pub fn routes(instance: &Instance) -> Router {
+pub fn routes(instance: &Instance) -> Routes {
     instance.sealed_bodies();
     let state = UserInfo {
         admission: instance.admission(),
         profiles: instance.profiles(),
         content_check: ContentCheck::new(instance),
     };
-    Router::new()
+    Routes::new()
         .route("/api/v1/user/info", get(read).patch(change).put(change))
         .with_state(state)
 }

@@ -1,19 +1,29 @@
-//! Whether WeChat is asked about what users write.
+//! Whether WeChat checks what users write.
 
-use std::str::FromStr;
+use shared::config::{Env, Words};
 
-use shared::config::Env;
+shared::settings! {
+    /// The settings of this function, for the documents.
+    pub DOCUMENTED in WeChat;
 
-/// Whether WeChat is asked about what users write.
+    CONTENT_CHECK: Words<bool> = Words::new(&["on", "off"], &[true, false], 1),
+        "whether WeChat checks nicknames (msgSecCheck)",
+        "昵称是否送微信做内容安全检测（msgSecCheck）";
+    CONTENT_CHECK_ON_FAILURE: Words<OnFailure> =
+        Words::new(&["refuse", "allow"], &[OnFailure::Refuse, OnFailure::Allow], 0),
+        "what happens to a nickname that WeChat can't check at the moment",
+        "微信暂时无法检测时：`refuse` 拒绝，`allow` 放行";
+}
+
+/// Whether WeChat checks what users write.
 pub struct ContentCheckSettings {
-    /// `CONTENT_CHECK`: `on` asks msgSecCheck about nicknames. Default `off`.
+    /// `CONTENT_CHECK`: whether msgSecCheck is called for nicknames.
     pub on: bool,
-    /// `CONTENT_CHECK_ON_FAILURE`: when WeChat can't say, `refuse` the change or `allow` it.
-    /// Default `refuse`.
+    /// `CONTENT_CHECK_ON_FAILURE`.
     pub on_failure: OnFailure,
 }
 
-/// What becomes of a text that WeChat can't judge.
+/// What happens to a text that WeChat can't check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// It is not written.
@@ -22,42 +32,13 @@ pub enum OnFailure {
     Allow,
 }
 
-struct Switch(bool);
-
-impl FromStr for Switch {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "on" => Ok(Self(true)),
-            "off" => Ok(Self(false)),
-            _ => Err(()),
-        }
-    }
-}
-
-impl FromStr for OnFailure {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "refuse" => Ok(Self::Refuse),
-            "allow" => Ok(Self::Allow),
-            _ => Err(()),
-        }
-    }
-}
-
 impl ContentCheckSettings {
-    /// Reads the settings; problems are recorded in `env`.
+    /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
-        let Switch(on) = env.parse("CONTENT_CHECK", Switch(false), "on or off");
-        let on_failure = env.parse(
-            "CONTENT_CHECK_ON_FAILURE",
-            OnFailure::Refuse,
-            "refuse or allow",
-        );
-        Self { on, on_failure }
+        Self {
+            on: CONTENT_CHECK.read(env),
+            on_failure: CONTENT_CHECK_ON_FAILURE.read(env),
+        }
     }
 }

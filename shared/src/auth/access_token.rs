@@ -7,12 +7,11 @@ use thiserror::Error;
 
 use super::{refresh_token::keyed_hash, signing_key::SigningKey};
 use crate::{
-    config::{Env, KeyDocument, TokenSettings},
+    config::{Env, JWT_KEYS, KeyDocument, TokenSettings},
     ids::{AppId, SessionId, UserId},
     users::Role,
 };
 
-const JWT_KEYS: &str = "JWT_KEYS";
 /// RFC 9068 §2.1: sets access tokens apart from all other JWTs.
 const TYP: &str = "at+jwt";
 /// Clocks of issuer and verifier may differ by this many seconds.
@@ -69,19 +68,17 @@ pub(super) struct AccessTokenKeys {
 }
 
 impl AccessTokenKeys {
-    /// Keys as `settings` say; problems are recorded in `env`.
+    /// Keys as `settings` say; config errors are recorded in `env`.
     pub(super) fn new(settings: &TokenSettings, env: &Env) -> Self {
         let mut keys: Vec<SigningKey> = Vec::new();
         for KeyDocument { position, id, der } in &settings.keys {
             match SigningKey::from_der(der.expose_secret(), id.as_deref()) {
                 Ok(key) if is_known(&keys, &key) => {
-                    env.problem(
-                        JWT_KEYS,
-                        format!("key {position} has the kid of an earlier one"),
-                    );
+                    let what = format!("key {position} has the kid of an earlier one");
+                    JWT_KEYS.add_error(env, what);
                 }
                 Ok(key) => keys.push(key),
-                Err(error) => env.problem(JWT_KEYS, format!("key {position} {error}")),
+                Err(error) => JWT_KEYS.add_error(env, format!("key {position} {error}")),
             }
         }
         for secret in &settings.secrets {

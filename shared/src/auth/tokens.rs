@@ -69,7 +69,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Keys and lifetimes as `env` says; problems are recorded in it.
+    /// Keys and lifetimes as `env` says; config errors are recorded in it.
     #[must_use]
     pub fn new(env: &Env, clock: Clock) -> Self {
         let settings = TokenSettings::read(env);

@@ -1,9 +1,8 @@
 //! The environment as a snapshot that remembers what was wrong with it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -37,19 +36,40 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// The environment variables at start, and the problems found in them so far.
+/// The names of the variables that were read. Cheap to clone; all clones share one set.
+#[derive(Debug, Clone, Default)]
+pub struct Reads(Arc<Mutex<BTreeSet<String>>>);
+
+impl Reads {
+    /// The names so far.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn record(&self, name: &str) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.to_owned());
+    }
+}
+
+/// The environment variables at start, and the errors found in them so far.
 pub struct Env {
     values: Arc<BTreeMap<String, SecretString>>,
     local: bool,
-    problems: Mutex<Vec<ConfigError>>,
+    errors: Mutex<Vec<ConfigError>>,
     references: Option<References>,
+    reads: Option<Reads>,
 }
 
 impl Env {
     /// The process's environment, for a deployed function.
     #[must_use]
     pub fn from_process() -> Self {
-        #[allow(
+        #[expect(
             clippy::disallowed_methods,
             reason = "the one place where the environment is read"
         )]
@@ -71,18 +91,20 @@ impl Env {
         Self {
             values: Arc::new(values),
             local: false,
-            problems: Mutex::default(),
+            errors: Mutex::default(),
             references: None,
+            reads: None,
         }
     }
 
-    /// The same values, and no problem yet.
+    /// The same values, without errors.
     pub(super) fn snapshot(&self) -> Self {
         Self {
             values: Arc::clone(&self.values),
             local: self.local,
-            problems: Mutex::default(),
+            errors: Mutex::default(),
             references: None,
+            reads: self.reads.clone(),
         }
     }
 
@@ -91,7 +113,7 @@ impl Env {
         Arc::make_mut(&mut self.values).insert(name.to_owned(), value);
     }
 
-    /// Takes `name` away.
+    /// Removes `name`.
     pub(super) fn remove(&mut self, name: &str) {
         Arc::make_mut(&mut self.values).remove(name);
     }
@@ -111,16 +133,24 @@ impl Env {
 
     /// Whether the value of `name`, or a part of it, is a reference to where it is kept.
     pub(super) fn contains_reference(&self, name: &str) -> bool {
-        self.get(name).is_some_and(contains_reference)
+        self.value(name).is_some_and(contains_reference)
     }
 
     /// For development and tests in one process: only here are the embedded default secrets
-    /// allowed, and only here may this process's own memory stand in for the state that instances
+    /// allowed, and only here may this process's own memory replace the state that instances
     /// share.
     #[must_use]
     pub fn local_development(mut self) -> Self {
         self.local = true;
         self
+    }
+
+    /// Records from now on which variables are read, so that a test can tell which function reads
+    /// which.
+    #[must_use]
+    pub fn record_reads(mut self) -> (Self, Reads) {
+        let reads = self.reads.get_or_insert_default().clone();
+        (self, reads)
     }
 
     /// Sets `name` where it is not set.
@@ -139,94 +169,50 @@ impl Env {
         self.local
     }
 
-    /// The value of `name`, if set.
+    /// The value of `name`, if set. Code of the backend reads variables through
+    /// [`Setting`](super::Setting), where each is documented.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
+        if let Some(reads) = &self.reads {
+            reads.record(name);
+        }
+        self.value(name)
+    }
+
+    /// The value of `name`, without recording that it was read.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(ExposeSecret::expose_secret)
     }
 
-    /// The value of `name`; not set is a problem.
-    pub fn required(&self, name: &'static str, wanted: &str) -> &str {
-        self.get(name).unwrap_or_else(|| {
-            self.problem(name, format!("is not set; wanted: {wanted}"));
-            ""
-        })
-    }
-
-    /// The value of `name` as a `T`, or `default` where it is not set.
-    pub fn parse<T: FromStr>(&self, name: &'static str, default: T, wanted: &str) -> T {
-        let Some(text) = self.get(name) else {
-            return default;
-        };
-        text.trim().parse().unwrap_or_else(|_| {
-            self.problem(name, format!("can't be read; wanted: {wanted}"));
-            default
-        })
-    }
-
-    /// The value of `name` as a whole number within `range`.
-    pub fn number(
-        &self,
-        name: &'static str,
-        default: u32,
-        range: std::ops::RangeInclusive<u32>,
-    ) -> u32 {
-        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
-        let number = self.parse(name, default, &wanted);
-        if range.contains(&number) {
-            return number;
-        }
-        self.problem(name, format!("is out of range; wanted: {wanted}"));
-        default
-    }
-
-    /// The parts of a comma-separated value, without the blanks around them.
-    pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.get(name)
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-    }
-
-    /// The same where at least one part is needed; none is a problem.
-    pub fn required_list(&self, name: &'static str, wanted: &str) -> Vec<&str> {
-        let parts: Vec<_> = self.list(name).collect();
-        if parts.is_empty() {
-            self.problem(name, format!("is not set; wanted: {wanted}"));
-        }
-        parts
-    }
-
-    /// Records that `name` can't be used.
-    pub fn problem(&self, name: &'static str, what: impl Into<String>) {
-        let problem = ConfigError {
+    /// Records that `name` can't be used. `what` must not hold the value.
+    pub fn add_error(&self, name: &'static str, what: impl Into<String>) {
+        let error = ConfigError {
             name,
             what: what.into(),
         };
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        if !problems.contains(&problem) {
-            problems.push(problem);
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if !errors.contains(&error) {
+            errors.push(error);
         }
     }
 
     /// Whether all that was read so far can be used.
     ///
     /// # Errors
-    /// The list of all problems.
-    pub fn finish(&self) -> Result<(), ConfigErrors> {
-        // Taken for a value, a reference would make a key that stands in every template.
+    /// All config errors, in the order in which they were found.
+    pub fn validate(&self) -> Result<(), ConfigErrors> {
+        // Taken for a value, a reference would be a key that anyone can read in the template.
         for name in SECRET_SETTINGS
             .into_iter()
             .filter(|name| self.contains_reference(name))
         {
-            self.problem(name, "is a reference to where its value is kept, which only a function on Lambda can follow");
+            self.add_error(name, "is a reference to where its value is kept, which only a function on Lambda can resolve");
         }
-        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        if problems.is_empty() {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if errors.is_empty() {
             Ok(())
         } else {
-            Err(ConfigErrors(problems.clone()))
+            Err(ConfigErrors(errors.clone()))
         }
     }
 }

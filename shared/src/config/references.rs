@@ -1,4 +1,4 @@
-//! Secrets that are kept elsewhere: a setting names where, `ssm:/name` or `secretsmanager:name`.
+//! Secrets that are kept elsewhere: a setting names the place, `ssm:/name` or `secretsmanager:name`.
 
 mod extension;
 
@@ -22,13 +22,13 @@ pub const SECRET_SETTINGS: [&str; 7] = [
     "REDIS_URL",
 ];
 
-/// How long to wait for what is kept elsewhere.
+/// How long to wait for values that are kept elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchTimeouts {
-    /// For the extension, which starts beside this process.
-    pub ready: Duration,
+    /// For the extension to serve, which starts beside this process.
+    pub readiness: Duration,
     /// For everything together.
-    pub whole: Duration,
+    pub total: Duration,
 }
 
 /// Why there are no settings yet.
@@ -43,11 +43,11 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
-    /// A problem for each setting without a value.
+    /// A config error for each setting without a value.
     #[must_use]
     pub fn into_config_errors(self) -> ConfigErrors {
         match self {
-            Self::NotReady(problems) | Self::Failed(problems) => problems,
+            Self::NotReady(errors) | Self::Failed(errors) => errors,
         }
     }
 }
@@ -75,12 +75,12 @@ fn parts(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim)
 }
 
-/// Whether `value`, or a part of it, names a place.
+/// Whether `value`, or a part of it, is a reference.
 pub(super) fn contains_reference(value: &str) -> bool {
     parts(value).any(|part| Reference::parse(part).is_some())
 }
 
-/// Settings as they were given, to be followed to their values: at start, and again when keys may
+/// Settings as they were given, to be resolved to their values: at start, and again when keys may
 /// have changed. Cheap to clone.
 #[derive(Clone)]
 pub struct References {
@@ -109,7 +109,7 @@ impl References {
 
     /// The settings without those whose value is kept elsewhere.
     #[must_use]
-    pub fn without(&self) -> Env {
+    pub fn without_secrets(&self) -> Env {
         let mut env = self.given.snapshot();
         SECRET_SETTINGS
             .into_iter()
@@ -121,31 +121,31 @@ impl References {
     /// The settings with the values of today, all fetched at the same time.
     ///
     /// # Errors
-    /// [`ResolveError`], with a problem for each setting whose value could not be had.
-    pub async fn follow(&self, patience: FetchTimeouts) -> Result<Env, ResolveError> {
+    /// [`ResolveError`], with a config error for each setting whose value could not be fetched.
+    pub async fn resolve(&self, timeouts: FetchTimeouts) -> Result<Env, ResolveError> {
         let names = SECRET_SETTINGS
             .into_iter()
             .filter(|name| self.given.contains_reference(name));
         let fetched =
-            join_all(names.map(|name| async move { (name, self.value(name, patience).await) }))
+            join_all(names.map(|name| async move { (name, self.value(name, timeouts).await) }))
                 .await;
-        let (mut env, mut problems, mut not_ready) = (self.given.snapshot(), Vec::new(), false);
+        let (mut env, mut errors, mut not_ready) = (self.given.snapshot(), Vec::new(), false);
         for (name, value) in fetched {
             match value {
                 Ok(value) => env.set(name, value),
                 Err((part, error)) => {
                     not_ready |= error == FetchError::NotReady;
-                    problems.push(ConfigError {
+                    errors.push(ConfigError {
                         name,
                         what: format!("part {part} could not be fetched: {error}"),
                     });
                 }
             }
         }
-        match problems.is_empty() {
+        match errors.is_empty() {
             true => Ok(env.with_references(self.clone())),
-            false if not_ready => Err(ResolveError::NotReady(ConfigErrors(problems))),
-            false => Err(ResolveError::Failed(ConfigErrors(problems))),
+            false if not_ready => Err(ResolveError::NotReady(ConfigErrors(errors))),
+            false => Err(ResolveError::Failed(ConfigErrors(errors))),
         }
     }
 
@@ -153,20 +153,20 @@ impl References {
     async fn value(
         &self,
         name: &str,
-        patience: FetchTimeouts,
+        timeouts: FetchTimeouts,
     ) -> Result<SecretString, (usize, FetchError)> {
         let fetch = |(index, part)| async move {
             match Reference::parse(part) {
                 Some(reference) => self
                     .extension
-                    .get(&reference, patience)
+                    .get(&reference, timeouts)
                     .await
                     .map_err(|error| (index + 1, error)),
                 None => Ok(SecretString::from(part)),
             }
         };
         let values = try_join_all(
-            parts(self.given.get(name).unwrap_or_default())
+            parts(self.given.value(name).unwrap_or_default())
                 .enumerate()
                 .map(fetch),
         )
@@ -215,19 +215,19 @@ mod tests {
             ]))
             .is_none()
         );
-        // Only settings that are secrets are followed.
+        // Only settings that are secrets are resolved.
         assert!(References::of(&Env::new([("TABLE_NAME", "ssm:/table")])).is_none());
         assert!(References::of(&Env::new([("JWT_SECRETS", "a, ssm:/b")])).is_some());
     }
 
     #[test]
-    fn a_reference_that_nobody_followed_is_no_value() {
+    fn an_unresolved_reference_is_rejected() {
         let env = Env::new([(
             "JWT_SECRETS",
             "ssm:/weapp/a-name-of-more-than-32-bytes-and-no-secret",
         )]);
-        let problems = env.finish().unwrap_err();
-        assert_eq!(problems.0[0].name, "JWT_SECRETS");
-        assert!(!problems.to_string().contains("/weapp"), "{problems}");
+        let errors = env.validate().unwrap_err();
+        assert_eq!(errors.0[0].name, "JWT_SECRETS");
+        assert!(!errors.to_string().contains("/weapp"), "{errors}");
     }
 }

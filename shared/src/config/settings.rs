@@ -1,55 +1,72 @@
-//! The settings, each documented beside its variable; one file for each part that has some.
+//! The settings, each declared beside what reads it; one file for each part that has some.
 
 mod breaker;
+mod cache;
 mod data_keys;
 mod dynamo;
 mod edge;
 mod limits;
 mod metrics;
+mod process;
 mod proxies;
 mod redis;
 mod sessions;
-mod shared_state;
 mod signing_keys;
 mod tokens;
 mod transport_keys;
 mod user_data;
 mod wechat;
 
-use std::time::Duration;
-
-use data_keys::data_keys;
 use signing_keys::signing_keys;
 
+use super::Documented;
+
+pub(super) use self::process::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT;
+pub(crate) use self::signing_keys::JWT_KEYS;
 pub use self::{
     breaker::BreakerSettings,
-    data_keys::{DataKey, LOCAL_DATA_KEYS},
-    dynamo::DynamoSettings,
+    cache::CacheSettings,
+    data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
+    dynamo::{
+        AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, AWS_SECRET_ACCESS_KEY,
+        AWS_SESSION_TOKEN, DynamoSettings,
+    },
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
     metrics::MetricsSettings,
+    process::{LOG_LEVEL, ProcessSettings},
     proxies::ProxySettings,
-    redis::{RedisMode, RedisSettings},
+    redis::{REDIS_URL, RedisMode, RedisSettings},
     sessions::SessionSettings,
-    shared_state::CacheSettings,
     signing_keys::KeyDocument,
-    tokens::{LOCAL_JWT_SECRET, TokenSettings},
+    tokens::{JWT_SECRETS, LOCAL_JWT_SECRET, TokenSettings},
     transport_keys::{Pkcs8Key, TransportSettings},
     user_data::UserDataSettings,
-    wechat::{WeChatSettings, app_ids},
+    wechat::{WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, WeChatSettings, app_ids},
 };
 
-/// A setting in seconds.
-#[must_use]
-pub fn seconds(number: u32) -> Duration {
-    Duration::from_secs(number.into())
-}
-
-/// A setting in milliseconds.
-#[must_use]
-pub fn milliseconds(number: u32) -> Duration {
-    Duration::from_millis(number.into())
-}
+/// All settings of this crate, for the documents; within a section in the order in which they are
+/// shown.
+pub static DOCUMENTED: [&[Documented]; 18] = [
+    wechat::DOCUMENTED,
+    user_data::DOCUMENTED,
+    tokens::DOCUMENTED,
+    signing_keys::DOCUMENTED,
+    sessions::DOCUMENTED,
+    data_keys::DOCUMENTED,
+    transport_keys::DOCUMENTED,
+    process::ENCRYPTION,
+    dynamo::DOCUMENTED,
+    redis::DOCUMENTED,
+    cache::DOCUMENTED,
+    limits::DOCUMENTED,
+    breaker::DOCUMENTED,
+    edge::DOCUMENTED,
+    proxies::DOCUMENTED,
+    process::REQUESTS,
+    process::TELEMETRY,
+    metrics::DOCUMENTED,
+];
 
 #[cfg(test)]
 mod tests;

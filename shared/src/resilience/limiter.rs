@@ -81,7 +81,7 @@ fn cost(
 ) -> Option<Cost> {
     let cost = policy
         .and_then(|policy| policy.cost(units))
-        .map_err(|error| env.problem(variable, error.to_string()))
+        .map_err(|error| env.add_error(variable, error.to_string()))
         .ok()?;
     Some(if limit.shadow {
         cost.with_mode(Mode::Shadow)

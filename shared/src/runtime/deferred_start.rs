@@ -10,7 +10,7 @@ use axum::{Router, response::Response, routing::any};
 use lambda_http::{Request, tower::ServiceExt};
 use tokio::sync::OnceCell;
 
-use super::{Routes, metrics, start};
+use super::{BuildRoutes, metrics, start};
 use crate::{
     api::{ApiError, Reason},
     clock::Clock,
@@ -21,15 +21,15 @@ use crate::{
 
 /// Less than a request may take, so that a missing extension is reported before the time is up.
 const DURING_REQUEST: FetchTimeouts = FetchTimeouts {
-    ready: Duration::from_secs(4),
-    whole: Duration::from_secs(5),
+    readiness: Duration::from_secs(4),
+    total: Duration::from_secs(5),
 };
 
 /// The function's app once it has started, and a placeholder until then. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct DeferredStart {
     references: References,
-    routes: Routes,
+    routes: BuildRoutes,
     app: Arc<OnceCell<Router>>,
     placeholder: Router,
 }
@@ -37,12 +37,12 @@ pub(super) struct DeferredStart {
 impl DeferredStart {
     /// # Errors
     /// The errors of settings that are known already.
-    pub(super) fn new(references: References, routes: Routes) -> Result<Self, ConfigErrors> {
+    pub(super) fn new(references: References, routes: BuildRoutes) -> Result<Self, ConfigErrors> {
         let unavailable = || async { ApiError::new(Reason::Unavailable) };
         let placeholder = Router::new()
             .route("/", any(unavailable))
             .route("/{*rest}", any(unavailable));
-        let env = references.without();
+        let env = references.without_secrets();
         metrics::record(&env);
         let placeholder = Instance::new(env, Clock::System, Random::System).app(placeholder)?;
         Ok(Self {
@@ -57,8 +57,8 @@ impl DeferredStart {
     pub(super) async fn answer(self, request: Request) -> Response {
         let app = match self.app.get_or_try_init(|| self.start()).await {
             Ok(app) => app,
-            Err(problems) => {
-                tracing::error!(why = %problems, "start refused");
+            Err(errors) => {
+                tracing::error!(why = %errors, "start refused");
                 &self.placeholder
             }
         };
@@ -67,7 +67,7 @@ impl DeferredStart {
     }
 
     async fn start(&self) -> Result<Router, ConfigErrors> {
-        match self.references.follow(DURING_REQUEST).await {
+        match self.references.resolve(DURING_REQUEST).await {
             Ok(env) => start(env, self.routes).await,
             Err(error) => Err(error.into_config_errors()),
         }

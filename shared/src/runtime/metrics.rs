@@ -11,7 +11,7 @@ use crate::{
 /// This process's recorder: there can be only one.
 static RECORDER: OnceLock<Emf> = OnceLock::new();
 
-/// Records from now on, unless metrics are off. ConfigErrors with the settings are recorded in `env`.
+/// Records from now on, unless metrics are off. Config errors are recorded in `env`.
 pub(super) fn record(env: &Env) {
     let settings = MetricsSettings::read(env);
     if !settings.emf || RECORDER.get().is_some() {

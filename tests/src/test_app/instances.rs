@@ -13,9 +13,9 @@ use super::Api;
 use crate::settings::{AWS_ENVIRONMENT, Settings};
 
 /// For secrets that are fetched from the extension.
-const PATIENCE: FetchTimeouts = FetchTimeouts {
-    ready: crate::PATIENCE,
-    whole: crate::PATIENCE,
+const FETCH_TIMEOUTS: FetchTimeouts = FetchTimeouts {
+    readiness: crate::PATIENCE,
+    total: crate::PATIENCE,
 };
 
 /// How instances are made.
@@ -48,7 +48,7 @@ impl Instances {
         let env = self.env(changes);
         let env = match References::of(&env) {
             Some(references) => references
-                .follow(PATIENCE)
+                .resolve(FETCH_TIMEOUTS)
                 .await
                 .unwrap_or_else(|error| panic!("{error}")),
             None => env,
@@ -56,7 +56,7 @@ impl Instances {
         let instance = Instance::new(env, Clock::Manual(self.clock.clone()), Random::System);
         let router = instance
             .app(local::routes(&instance))
-            .unwrap_or_else(|problems| panic!("{problems}"));
+            .unwrap_or_else(|errors| panic!("{errors}"));
         Api::new(&url(listen(router).await))
     }
 }

@@ -12,7 +12,7 @@ use cbc::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use e2e::{settings::APP_ID, test_app::TestApp};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use shared::{config::WeChatSettings, crypto::AtRest};
+use shared::{config::DataKeySettings, crypto::AtRest};
 use wechat_simulator::{DataKind, Fault};
 
 /// The encrypted data that the client gets for this user, as a body.
@@ -27,7 +27,7 @@ fn data(app: &TestApp, person: &str, kind: DataKind) -> Value {
 /// The user's current `session_key` as stored by the backend.
 async fn session_key(app: &TestApp, person: &str) -> String {
     let row = app.identity_row(APP_ID, person).await;
-    let at_rest = AtRest::new(&WeChatSettings::read(&app.env()).data_keys);
+    let at_rest = AtRest::new(&DataKeySettings::read(&app.env()).keys);
     at_rest
         .open(row["sessionKey"].as_s().unwrap(), row["pk"].as_s().unwrap())
         .unwrap()

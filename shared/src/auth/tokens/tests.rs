@@ -215,7 +215,7 @@ fn tokens_of(keys: &[&str], secrets: &str) -> Tokens {
         &env,
         Clock::Manual(ManualClock::new(Timestamp::from_second(NOW).unwrap())),
     );
-    env.finish().unwrap();
+    env.validate().unwrap();
     tokens
 }
 
@@ -227,40 +227,40 @@ fn header(token: &str) -> Header {
 const PRIVATE: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
 const PUBLIC: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
 
-fn problems_of(keys: &str) -> String {
+fn config_errors(keys: &str) -> String {
     let env = Env::new([
         ("JWT_KEYS", keys),
         ("JWT_SECRETS", SECRET),
         ("WECHAT_APPIDS", "wx1"),
     ]);
     let _ = Tokens::new(&env, Clock::System);
-    env.finish()
+    env.validate()
         .err()
-        .map(|problems| problems.to_string())
+        .map(|errors| errors.to_string())
         .unwrap_or_default()
 }
 
 #[test]
 fn bad_keys_are_reported_by_their_position() {
-    assert_eq!(problems_of(&format!("{PRIVATE},other:{PUBLIC}")), "");
+    assert_eq!(config_errors(&format!("{PRIVATE},other:{PUBLIC}")), "");
     for twice in [
         format!("{PRIVATE},{PUBLIC}"),
         format!("a:{PRIVATE},a:{PUBLIC}"),
     ] {
         assert_eq!(
-            problems_of(&twice),
+            config_errors(&twice),
             "JWT_KEYS: key 2 has the kid of an earlier one"
         );
     }
-    let problems = problems_of(&format!("{PRIVATE},not base64,k:aHVudGVyMg=="));
+    let errors = config_errors(&format!("{PRIVATE},not base64,k:aHVudGVyMg=="));
     assert!(
-        problems.contains("JWT_KEYS: key 2 is not kid:key"),
-        "{problems}"
+        errors.contains("JWT_KEYS: key 2 is not kid:key"),
+        "{errors}"
     );
     assert!(
-        problems
+        errors
             .contains("JWT_KEYS: key 3 is neither a private key (PKCS#8) nor a public one (SPKI)"),
-        "{problems}"
+        "{errors}"
     );
 }
 

@@ -21,9 +21,9 @@ use tokio::{
 use url::form_urlencoded::byte_serialize;
 
 use super::{FetchTimeouts, Reference};
-use crate::config::Env;
+use crate::config::{AWS_SESSION_TOKEN, Env, settings::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT};
 
-/// A secret has 64 KiB at the most; as JSON it can be longer.
+/// A secret has 64 KiB at most; as JSON it can be longer.
 const MAX_ANSWER: usize = 512 * 1024;
 /// How often a service that fails is asked.
 const TRIES: u32 = 3;
@@ -76,33 +76,27 @@ struct SecretAnswer {
 }
 
 impl Extension {
-    /// `PARAMETERS_SECRETS_EXTENSION_HTTP_PORT`: default 2773. `AWS_SESSION_TOKEN`: set by Lambda.
     pub(super) fn new(env: &Env) -> Self {
-        let port = env.parse(
-            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
-            2773,
-            "a port number",
-        );
         Self {
-            port,
-            token: env.get("AWS_SESSION_TOKEN").unwrap_or_default().into(),
+            port: PARAMETERS_SECRETS_EXTENSION_HTTP_PORT.read(env),
+            token: AWS_SESSION_TOKEN.get(env).unwrap_or_default().into(),
         }
     }
 
     pub(super) async fn get(
         &self,
         what: &Reference<'_>,
-        patience: FetchTimeouts,
+        timeouts: FetchTimeouts,
     ) -> Result<SecretString, FetchError> {
         let got = timeout(
-            patience.whole,
-            self.get_patiently(what, Instant::now() + patience.ready),
+            timeouts.total,
+            self.get_with_retries(what, Instant::now() + timeouts.readiness),
         )
         .await;
         got.unwrap_or(Err(FetchError::Timeout))
     }
 
-    async fn get_patiently(
+    async fn get_with_retries(
         &self,
         what: &Reference<'_>,
         ready_by: Instant,

@@ -3,9 +3,23 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretBox};
 
-use crate::config::Env;
+use crate::{
+    config::{Env, List},
+    settings,
+};
 
-/// The default of `DATA_KEYS` on a developer's machine. It is public, so it is refused on Lambda.
+settings! {
+    /// The settings of keys for data at rest.
+    pub DOCUMENTED in Encryption;
+
+    pub DATA_KEYS: List = List::required("id:key, the key 32 bytes as base64 or 64 hexadecimal digits"),
+        "keys of what is stored encrypted (`session_key`, phone numbers, WeChat's access token): the first encrypts, all decrypt. Make one: `echo \"k1:$(openssl rand -hex 32)\"`",
+        "加密存储所用的密钥（`session_key`、手机号、微信 access_token）：第一个加密，全部可解密。生成：`echo \"k1:$(openssl rand -hex 32)\"`",
+        wanted_zh("`id:key`，逗号分隔，key 是 32 字节的 base64 或 64 位十六进制"),
+        has_local_value();
+}
+
+/// The default of `DATA_KEYS` on a developer's machine. It is public, so it is rejected on Lambda.
 pub const LOCAL_DATA_KEYS: &str = "local:bG9jYWwtZGV2ZWxvcG1lbnQtb25seS1kYXRhLWtleSE=";
 
 /// A key that encrypts data at rest.
@@ -16,40 +30,45 @@ pub struct DataKey {
     pub key: SecretBox<[u8; 32]>,
 }
 
-pub(super) fn data_keys(env: &Env) -> Vec<DataKey> {
-    const NAME: &str = "DATA_KEYS";
-    let parts = env.required_list(
-        NAME,
-        "id:key, the key 32 bytes as base64 or 64 hexadecimal digits",
-    );
-    let mut keys = Vec::new();
-    for (index, part) in parts.into_iter().enumerate() {
-        match part.split_once(':').and_then(|(id, key)| {
-            Some(DataKey {
-                id: id.to_owned(),
-                key: key_bytes(key)?,
-            })
-        }) {
-            Some(key) if is_local_data_key(&key) && !env.is_local() => {
-                env.problem(
-                    NAME,
-                    format!("key {} is the public one of local development", index + 1),
-                );
-            }
-            Some(key) if !key.id.is_empty() && !key.id.contains('.') => keys.push(key),
-            _ => env.problem(
-                NAME,
-                format!(
-                    "key {} is not id:key with 32 bytes as base64 or 64 hex digits",
-                    index + 1
-                ),
-            ),
-        }
-    }
-    keys
+/// The keys of data at rest.
+pub struct DataKeySettings {
+    /// `DATA_KEYS`: the first encrypts, all decrypt.
+    pub keys: Vec<DataKey>,
 }
 
-/// By its bytes: under another id it would be as public.
+impl DataKeySettings {
+    /// Reads the settings; config errors are recorded in `env`.
+    #[must_use]
+    pub fn read(env: &Env) -> Self {
+        let mut keys = Vec::new();
+        for (entry, position) in DATA_KEYS.read(env).into_iter().zip(1..) {
+            match parse(entry) {
+                Some(key) if is_local_data_key(&key) && !env.is_local() => {
+                    let what = format!("key {position} is the public one of local development");
+                    DATA_KEYS.add_error(env, what);
+                }
+                Some(key) if !key.id.is_empty() && !key.id.contains('.') => keys.push(key),
+                _ => {
+                    let what = format!(
+                        "key {position} is not id:key with 32 bytes as base64 or 64 hex digits"
+                    );
+                    DATA_KEYS.add_error(env, what);
+                }
+            }
+        }
+        Self { keys }
+    }
+}
+
+fn parse(entry: &str) -> Option<DataKey> {
+    let (id, key) = entry.split_once(':')?;
+    Some(DataKey {
+        id: id.to_owned(),
+        key: key_bytes(key)?,
+    })
+}
+
+/// Compares the bytes: the id does not matter.
 fn is_local_data_key(key: &DataKey) -> bool {
     let local = LOCAL_DATA_KEYS
         .split_once(':')

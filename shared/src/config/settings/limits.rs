@@ -2,7 +2,42 @@
 
 use std::time::Duration;
 
-use crate::config::Env;
+use crate::{
+    config::{Env, Number, Setting, Text},
+    settings,
+};
+
+/// What a limit looks like.
+const WANTED: &str = "such as `120/min burst 40`, `120/min burst 40 shadow`, or `off`";
+
+settings! {
+    /// The settings of rate limits.
+    pub DOCUMENTED in RateLimits;
+
+    RATE_LIMIT_LOGIN: Text = Text::new("300/min burst 100", WANTED),
+        "logins of one client address",
+        "同一客户端地址的登录次数",
+        wanted_zh("如 `120/min burst 40`、`120/min burst 40 shadow` 或 `off`");
+    RATE_LIMIT_LOGIN_FAILURE_COST: Number = Number::new(10, 1..=1000),
+        "what a login with a bad code costs of `RATE_LIMIT_LOGIN`; not above its burst",
+        "code 有误的登录按 `RATE_LIMIT_LOGIN` 的多少次计，不超过其突发量";
+    RATE_LIMIT_USER: Text = Text::new("120/min burst 40", WANTED),
+        "requests of one signed-in user",
+        "同一登录用户的请求次数",
+        wanted_zh("同上");
+    RATE_LIMIT_REFRESH: Text = Text::new("30/min burst 10", WANTED),
+        "refreshes of one session",
+        "同一会话的刷新次数",
+        wanted_zh("同上");
+    RATE_LIMIT_GUEST: Text = Text::new("300/min burst 100", WANTED),
+        "requests of one client address without a valid token, logins excluded",
+        "同一客户端地址未带有效令牌的请求次数，不含登录",
+        wanted_zh("同上");
+    RATE_LIMIT_SEALED: Text = Text::new("600/min burst 200", WANTED),
+        "sealed bodies of one client address (each costs an RSA operation)",
+        "同一客户端地址的加密请求体次数（每个需要一次 RSA 运算）",
+        wanted_zh("同上");
+}
 
 /// One limit, as `COUNT/PERIOD burst BURST`: COUNT in each PERIOD (`s`, `min` or `h`) on average,
 /// BURST at once. Append `shadow` to count without refusing; `off` is no limit at all.
@@ -18,80 +53,52 @@ pub struct Limit {
     pub shadow: bool,
 }
 
-/// Who may ask how often. Mobile carriers put thousands of people behind one address, so limits by
+/// The rate limits. Mobile carriers put thousands of people behind one address, so limits by
 /// address are wide.
 pub struct LimitSettings {
-    /// `RATE_LIMIT_LOGIN`: logins of one address. Default `300/min burst 100`.
+    /// `RATE_LIMIT_LOGIN`: logins of one address.
     pub login: Option<Limit>,
-    /// `RATE_LIMIT_LOGIN_FAILURE_COST`: what a failed login costs of it, 1 to 1000. Default 10.
+    /// `RATE_LIMIT_LOGIN_FAILURE_COST`: what a failed login costs of it.
     pub login_failure_cost: u32,
-    /// `RATE_LIMIT_USER`: requests of one user. Default `120/min burst 40`.
+    /// `RATE_LIMIT_USER`: requests of one user.
     pub user: Option<Limit>,
-    /// `RATE_LIMIT_REFRESH`: refreshes of one session. Default `30/min burst 10`.
+    /// `RATE_LIMIT_REFRESH`: refreshes of one session.
     pub refresh: Option<Limit>,
     /// `RATE_LIMIT_GUEST`: requests of one address without a valid token, other than logins.
-    /// Default `300/min burst 100`.
     pub guest: Option<Limit>,
     /// `RATE_LIMIT_SEALED`: sealed bodies of one address, each of which costs an RSA operation.
-    /// Default `600/min burst 200`.
     pub sealed: Option<Limit>,
 }
 
 impl LimitSettings {
-    /// Reads the settings; problems are recorded in `env`.
+    /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
-        let limit = |name, set: Option<&str>, default| limit(env, name, set.unwrap_or(default));
         let settings = Self {
-            login: limit(
-                "RATE_LIMIT_LOGIN",
-                env.get("RATE_LIMIT_LOGIN"),
-                "300/min burst 100",
-            ),
-            login_failure_cost: env.number("RATE_LIMIT_LOGIN_FAILURE_COST", 10, 1..=1000),
-            user: limit(
-                "RATE_LIMIT_USER",
-                env.get("RATE_LIMIT_USER"),
-                "120/min burst 40",
-            ),
-            refresh: limit(
-                "RATE_LIMIT_REFRESH",
-                env.get("RATE_LIMIT_REFRESH"),
-                "30/min burst 10",
-            ),
-            guest: limit(
-                "RATE_LIMIT_GUEST",
-                env.get("RATE_LIMIT_GUEST"),
-                "300/min burst 100",
-            ),
-            sealed: limit(
-                "RATE_LIMIT_SEALED",
-                env.get("RATE_LIMIT_SEALED"),
-                "600/min burst 200",
-            ),
+            login: limit(&RATE_LIMIT_LOGIN, env),
+            login_failure_cost: RATE_LIMIT_LOGIN_FAILURE_COST.read(env),
+            user: limit(&RATE_LIMIT_USER, env),
+            refresh: limit(&RATE_LIMIT_REFRESH, env),
+            guest: limit(&RATE_LIMIT_GUEST, env),
+            sealed: limit(&RATE_LIMIT_SEALED, env),
         };
         if settings
             .login
             .is_some_and(|login| settings.login_failure_cost > login.burst)
         {
-            env.problem(
-                "RATE_LIMIT_LOGIN_FAILURE_COST",
-                "is above the burst of RATE_LIMIT_LOGIN",
-            );
+            let what = format!("is above the burst of {}", RATE_LIMIT_LOGIN.name());
+            RATE_LIMIT_LOGIN_FAILURE_COST.add_error(env, what);
         }
         settings
     }
 }
 
-fn limit(env: &Env, name: &'static str, text: &str) -> Option<Limit> {
-    if text.trim() == "off" {
-        return None;
+/// `None` is no limit.
+fn limit(setting: &Setting<Text>, env: &Env) -> Option<Limit> {
+    match setting.read(env).trim() {
+        "off" => None,
+        _ => setting.parse(env, parse),
     }
-    let limit = parse(text);
-    if limit.is_none() {
-        env.problem(name, "can't be read; wanted: such as `120/min burst 40`, `120/min burst 40 shadow`, or `off`");
-    }
-    limit
 }
 
 fn parse(text: &str) -> Option<Limit> {
@@ -156,15 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_can_be_switched_off_and_a_wrong_one_is_a_problem() {
+    fn a_limit_can_be_switched_off_and_a_wrong_one_is_a_config_error() {
         let off = Env::new([("RATE_LIMIT_USER", "off")]);
         assert_eq!(LimitSettings::read(&off).user, None);
-        assert!(off.finish().is_ok());
+        assert!(off.validate().is_ok());
         let wrong = Env::new([
             ("RATE_LIMIT_USER", "fast"),
             ("RATE_LIMIT_LOGIN", "5/min burst 5"),
         ]);
         let _ = LimitSettings::read(&wrong);
-        assert_eq!(wrong.finish().unwrap_err().0.len(), 2);
+        assert_eq!(wrong.validate().unwrap_err().0.len(), 2);
     }
 }

@@ -1,41 +1,46 @@
 //! Metrics of a deployed function.
 
-use crate::config::Env;
+use crate::{
+    config::{Env, Text, Words},
+    settings,
+};
 
-/// Metrics of a deployed function. A server of our own has a port for them instead.
+settings! {
+    /// The settings of metrics.
+    pub DOCUMENTED in Telemetry;
+
+    METRICS: Words<bool> = Words::new(&["emf", "off"], &[true, false], 0),
+        "deployed functions only: `emf` writes metrics as log lines that CloudWatch understands, `off` does not",
+        "仅部署后的函数：`emf` 把指标写成 CloudWatch 能识别的日志行，`off` 不写";
+    METRICS_NAMESPACE: Text = Text::new("weapp-serverless", "1 to 255 letters, digits and .-_/#:"),
+        "deployed functions only: the namespace in CloudWatch; `template.yaml` takes the stack's name",
+        "仅部署后的函数：CloudWatch 中的命名空间；`template.yaml` 用的是堆栈名",
+        wanted_zh("1 到 255 个字母、数字和 `.-_/#:`");
+}
+
+/// Metrics of a deployed function. A server of your own has a port for them instead.
 pub struct MetricsSettings {
-    /// `METRICS`: `emf` writes them as log lines that CloudWatch takes for metrics, `off` does not.
-    /// Default `emf`.
+    /// `METRICS`: whether they are written as log lines that CloudWatch takes for metrics.
     pub emf: bool,
-    /// `METRICS_NAMESPACE`: where in CloudWatch, 1 to 255 of letters, digits and `.-_/#:`. Default
-    /// `weapp-serverless`.
+    /// `METRICS_NAMESPACE`: where in CloudWatch.
     pub namespace: String,
 }
 
 impl MetricsSettings {
-    /// Reads the settings; problems are recorded in `env`.
+    /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
-        let emf = match env.get("METRICS") {
-            None | Some("emf") => true,
-            Some("off") => false,
-            Some(_) => {
-                env.problem("METRICS", "is neither emf nor off");
-                false
-            }
-        };
-        let namespace = env.get("METRICS_NAMESPACE").unwrap_or("weapp-serverless");
-        // <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
-        if namespace.len() > 255 || namespace.starts_with(':') || !namespace.bytes().all(allowed) {
-            env.problem(
-                "METRICS_NAMESPACE",
-                "is no namespace: 1 to 255 letters, digits and .-_/#:",
-            );
-        }
         Self {
-            emf,
-            namespace: namespace.to_owned(),
+            emf: METRICS.read(env),
+            namespace: METRICS_NAMESPACE
+                .parse(env, |text| is_namespace(text).then(|| text.to_owned()))
+                .unwrap_or_default(),
         }
     }
+}
+
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>
+fn is_namespace(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
+    text.len() <= 255 && !text.starts_with(':') && text.bytes().all(allowed)
 }

@@ -1,42 +1,47 @@
-//! Proxies of ours in front of a server of ours.
+//! Proxies of your own in front of a server of your own.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::config::Env;
+use crate::{
+    config::{Env, List},
+    settings,
+};
 
-/// Proxies of ours in front of a server of ours; API Gateway and Lambda need none.
+settings! {
+    /// The settings of proxies.
+    pub DOCUMENTED in Requests;
+
+    TRUSTED_PROXIES: List = List::optional("addresses and networks such as 10.0.0.0/8"),
+        "your own proxies, whose `X-Forwarded-For` is believed; API Gateway needs none",
+        "自己的代理，只信任它们的 `X-Forwarded-For`；API Gateway 不需要",
+        wanted_zh("地址或网段（如 `10.0.0.0/8`），逗号分隔"), unset("not set: none", "未设置：无"), example("10.0.0.0/8,192.0.2.1");
+}
+
+/// Proxies of your own in front of a server of your own; API Gateway and Lambda need none.
 pub struct ProxySettings {
-    /// `TRUSTED_PROXIES`: comma list of addresses and networks (`10.0.0.0/8`) whose
-    /// `X-Forwarded-For` is believed. Default none: the caller is whoever opened the connection.
+    /// `TRUSTED_PROXIES`: their `X-Forwarded-For` is believed. None: the client is the one that
+    /// opened the connection.
     pub trusted: Vec<IpNet>,
 }
 
 impl ProxySettings {
-    /// Reads the settings; problems are recorded in `env`.
+    /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
         let network = |(index, text): (usize, &str)| {
-            let network = text
-                .parse()
-                .ok()
-                .or_else(|| text.parse().ok().map(|address: IpAddr| address.into()));
+            let address = || text.parse().ok().map(|address: IpAddr| address.into());
+            let network = text.parse().ok().or_else(address);
             if network.is_none() {
-                let what = format!(
-                    "entry {} is not an address or a network such as 10.0.0.0/8",
-                    index + 1
-                );
-                env.problem("TRUSTED_PROXIES", what);
+                let what = "is not an address or a network such as 10.0.0.0/8";
+                TRUSTED_PROXIES.add_entry_error(env, index, what);
             }
             network
         };
+        let entries = TRUSTED_PROXIES.entries(env).enumerate();
         Self {
-            trusted: env
-                .list("TRUSTED_PROXIES")
-                .enumerate()
-                .filter_map(network)
-                .collect(),
+            trusted: entries.filter_map(network).collect(),
         }
     }
 }

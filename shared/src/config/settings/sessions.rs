@@ -3,36 +3,45 @@
 
 use std::time::Duration;
 
-use super::seconds;
-use crate::config::Env;
+use crate::{
+    config::{Env, Period},
+    settings,
+};
+
+settings! {
+    /// The settings of sessions.
+    pub DOCUMENTED in Tokens;
+
+    ACCESS_TOKEN_SECONDS: Period = Period::seconds(7200, 600..=86_400),
+        "lifetime of an access token",
+        "access token 的有效期";
+    REFRESH_TOKEN_SECONDS: Period = Period::seconds(2_592_000, 3600..=31_536_000),
+        "a session that is not refreshed for this long expires",
+        "超过此时间未刷新，会话失效";
+    REFRESH_GRACE_SECONDS: Period = Period::seconds(60, 0..=300),
+        "how long a refresh token that was just used still gets the same successor; with 0, a client that missed the response has to log in again",
+        "刚用过的 refresh token 在此时间内仍得到同一个新令牌；设为 0 时，没收到响应的客户端只能重新登录";
+}
 
 /// How long sessions and their tokens live.
 pub struct SessionSettings {
-    /// `ACCESS_TOKEN_SECONDS`: life of an access token, 10 min to 1 day. Default 7200 (2 h). A
-    /// repeated login or refresh gets the first one's token again for up to 5 min, so it must live
-    /// longer than that.
+    /// `ACCESS_TOKEN_SECONDS`. A repeated login or refresh gets the first one's token again for up to
+    /// 5 min, so it lives longer than that.
     pub access_life: Duration,
-    /// `REFRESH_TOKEN_SECONDS`: a session ends when it is not refreshed for this long, 1 h to 1
-    /// year. Default 2592000 (30 d).
+    /// `REFRESH_TOKEN_SECONDS`: a session expires when it is not refreshed for this long.
     pub refresh_life: Duration,
-    /// `REFRESH_GRACE_SECONDS`: how long the refresh token one step behind still gets its
-    /// successor, 0 s to 5 min. Default 60. With 0 nobody gets a second chance, not even after an
-    /// answer that we lost ourselves.
+    /// `REFRESH_GRACE_SECONDS`: how long the refresh token one step behind still gets its successor.
     pub refresh_grace: Duration,
 }
 
 impl SessionSettings {
-    /// Reads the settings; problems are recorded in `env`.
+    /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
         Self {
-            access_life: seconds(env.number("ACCESS_TOKEN_SECONDS", 7200, 600..=86_400)),
-            refresh_life: seconds(env.number(
-                "REFRESH_TOKEN_SECONDS",
-                2_592_000,
-                3600..=31_536_000,
-            )),
-            refresh_grace: seconds(env.number("REFRESH_GRACE_SECONDS", 60, 0..=300)),
+            access_life: ACCESS_TOKEN_SECONDS.read(env),
+            refresh_life: REFRESH_TOKEN_SECONDS.read(env),
+            refresh_grace: REFRESH_GRACE_SECONDS.read(env),
         }
     }
 }

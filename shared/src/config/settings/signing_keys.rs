@@ -3,7 +3,21 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::SecretSlice;
 
-use crate::config::Env;
+use crate::{
+    config::{Env, List},
+    settings,
+};
+
+settings! {
+    /// The settings of signing keys.
+    pub DOCUMENTED in Tokens;
+
+    pub JWT_KEYS: List = List::optional("kid:key or key, the key a private one (PKCS#8) or a public one (SPKI), DER in base64"),
+        "signing keys of access tokens, in front of `JWT_SECRETS`: Ed25519, P-256, or RSA from 2048 bits. The first that can sign signs, all verify. `make keys` makes one",
+        "access token 的签名密钥，排在 `JWT_SECRETS` 之前：Ed25519、P-256 或 2048 位以上的 RSA。第一个能签名的用于签发，全部可验证。`make keys` 可生成",
+        wanted_zh("`kid:key` 或 `key`，逗号分隔；key 是私钥（PKCS#8）或公钥（SPKI），DER 的 base64"),
+        example("old:MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=");
+}
 
 /// Longer than any base64 of an RSA-8192 key.
 const MAX_LEN: usize = 8192;
@@ -18,14 +32,13 @@ pub struct KeyDocument {
     pub der: SecretSlice<u8>,
 }
 
-/// `JWT_KEYS`: comma list of `kid:key` or `key`, the key in base64.
+/// The entries of `JWT_KEYS`; config errors are recorded in `env`.
 pub(super) fn signing_keys(env: &Env) -> Vec<KeyDocument> {
-    const NAME: &str = "JWT_KEYS";
     let mut documents = Vec::new();
-    for (index, part) in env.list(NAME).enumerate() {
-        match document(index + 1, part) {
+    for (entry, position) in JWT_KEYS.entries(env).zip(1..) {
+        match document(position, entry) {
             Ok(document) => documents.push(document),
-            Err(what) => env.problem(NAME, format!("key {} {what}", index + 1)),
+            Err(what) => JWT_KEYS.add_error(env, format!("key {position} {what}")),
         }
     }
     documents

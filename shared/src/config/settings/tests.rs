@@ -6,11 +6,11 @@ use crate::config::{ConfigError, Env};
 
 const GOOD_SECRET: &str = "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6";
 
-fn problems(env: &Env) -> Vec<&'static str> {
-    env.finish()
+fn rejected(env: &Env) -> Vec<&'static str> {
+    env.validate()
         .err()
-        .map(|problems| {
-            problems
+        .map(|errors| {
+            errors
                 .0
                 .iter()
                 .map(|ConfigError { name, .. }| *name)
@@ -20,16 +20,16 @@ fn problems(env: &Env) -> Vec<&'static str> {
 }
 
 #[test]
-fn all_problems_are_reported_at_once() {
+fn all_config_errors_are_reported_at_once() {
     let env = Env::new([
         ("JWT_SECRETS", "short"),
         ("ACCESS_TOKEN_SECONDS", "soon"),
         ("REFRESH_GRACE_SECONDS", "9999"),
     ]);
     let _ = TokenSettings::read(&env);
-    let _ = WeChatSettings::read(&env);
+    let _ = (WeChatSettings::read(&env), DataKeySettings::read(&env));
     assert_eq!(
-        problems(&env),
+        rejected(&env),
         [
             "JWT_SECRETS",
             "WECHAT_APPIDS",
@@ -42,7 +42,7 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
-fn a_problem_never_shows_the_value() {
+fn a_config_error_never_shows_the_value() {
     let env = Env::new([
         ("JWT_SECRETS", "hunter2"),
         ("JWT_KEYS", "hunter2,hunter2:hunter2,k:aHVudGVyMg=="),
@@ -56,10 +56,11 @@ fn a_problem_never_shows_the_value() {
     let _ = (
         TokenSettings::read(&env),
         WeChatSettings::read(&env),
+        DataKeySettings::read(&env),
         RedisSettings::read(&env),
     );
     let _ = EdgeSettings::read(&env);
-    let text = env.finish().unwrap_err().to_string();
+    let text = env.validate().unwrap_err().to_string();
     assert!(!text.contains("hunter2"), "{text}");
     assert!(text.contains("JWT_KEYS: key 1 is not kid:key"), "{text}");
 }
@@ -75,16 +76,16 @@ fn token_settings(keys: &str, secrets: &str) -> (TokenSettings, Vec<&'static str
         ("WECHAT_APPIDS", "wx1"),
     ]);
     let settings = TokenSettings::read(&env);
-    (settings, problems(&env))
+    (settings, rejected(&env))
 }
 
 #[test]
 fn a_key_may_have_a_name() {
-    let (settings, problems) = token_settings(
+    let (settings, errors) = token_settings(
         &format!("a:{PRIVATE}, b-1_Z:{PUBLIC}, {PUBLIC}"),
         GOOD_SECRET,
     );
-    assert_eq!(problems, [""; 0]);
+    assert_eq!(errors, [""; 0]);
     let ids: Vec<_> = settings.keys.iter().map(|key| key.id.as_deref()).collect();
     assert_eq!(ids, [Some("a"), Some("b-1_Z"), None]);
     for id in ["", "a b", "a.b", "ä", &"x".repeat(65)] {
@@ -97,13 +98,13 @@ fn a_key_may_have_a_name() {
 }
 
 #[test]
-fn who_only_verifies_needs_no_secret_and_who_issues_does() {
+fn issuing_tokens_needs_a_secret_and_verifying_does_not() {
     assert_eq!(token_settings(PUBLIC, "").1, [""; 0]);
     assert_eq!(token_settings("", "").1, ["JWT_SECRETS"]);
     let env = Env::new([("JWT_KEYS", PRIVATE), ("WECHAT_APPIDS", "wx1")]);
     let _ = TokenSettings::read(&env);
     TokenSettings::require_to_issue(&env);
-    assert_eq!(problems(&env), ["JWT_SECRETS"]);
+    assert_eq!(rejected(&env), ["JWT_SECRETS"]);
 }
 
 #[test]
@@ -115,27 +116,23 @@ fn weak_and_embedded_secrets_are_refused_on_lambda() {
     ] {
         let env = Env::new([("JWT_SECRETS", secret), ("WECHAT_APPIDS", "wx1")]);
         let _ = TokenSettings::read(&env);
-        assert_eq!(problems(&env), ["JWT_SECRETS"], "{secret}");
+        assert_eq!(rejected(&env), ["JWT_SECRETS"], "{secret}");
     }
     let env =
         Env::new([("JWT_SECRETS", LOCAL_JWT_SECRET), ("WECHAT_APPIDS", "wx1")]).local_development();
     let _ = TokenSettings::read(&env);
-    assert_eq!(env.finish(), Ok(()));
+    assert_eq!(env.validate(), Ok(()));
 }
 
 #[test]
 fn the_embedded_data_key_is_for_local_use_only() {
-    let vars = [
-        ("DATA_KEYS", LOCAL_DATA_KEYS),
-        ("WECHAT_APPIDS", "wx1"),
-        ("WECHAT_SECRETS", "wx1:s"),
-    ];
+    let vars = [("DATA_KEYS", LOCAL_DATA_KEYS)];
     let env = Env::new(vars);
-    let _ = WeChatSettings::read(&env);
-    assert_eq!(problems(&env), ["DATA_KEYS"]);
+    let _ = DataKeySettings::read(&env);
+    assert_eq!(rejected(&env), ["DATA_KEYS"]);
     let env = Env::new(vars).local_development();
-    assert_eq!(WeChatSettings::read(&env).data_keys.len(), 1);
-    assert_eq!(env.finish(), Ok(()));
+    assert_eq!(DataKeySettings::read(&env).keys.len(), 1);
+    assert_eq!(env.validate(), Ok(()));
 }
 
 #[test]
@@ -144,14 +141,10 @@ fn several_mini_programs_and_secrets_keep_their_order() {
         ("JWT_SECRETS", &*format!("{GOOD_SECRET}, {GOOD_SECRET}2")),
         ("WECHAT_APPIDS", "wx1, wx2"),
         ("WECHAT_SECRETS", "wx2:b, wx1:a"),
-        (
-            "DATA_KEYS",
-            &format!("new:{}", "0123456789abcdef".repeat(4)),
-        ),
     ]);
     let apps = WeChatSettings::read(&env).apps;
     assert_eq!(TokenSettings::read(&env).secrets.len(), 2);
-    assert_eq!(env.finish(), Ok(()));
+    assert_eq!(env.validate(), Ok(()));
     let apps: Vec<_> = apps
         .iter()
         .map(|(id, secret)| (id.as_str(), secret.expose_secret()))
@@ -162,26 +155,18 @@ fn several_mini_programs_and_secrets_keep_their_order() {
 #[test]
 fn a_placeholder_key_is_refused() {
     let zeros = "00".repeat(32);
-    let env = Env::new([
-        ("WECHAT_APPIDS", "wx1"),
-        ("WECHAT_SECRETS", "wx1:s"),
-        ("DATA_KEYS", &*format!("k:{zeros}")),
-    ]);
-    let _ = WeChatSettings::read(&env);
-    assert_eq!(problems(&env), ["DATA_KEYS"]);
+    let env = Env::new([("DATA_KEYS", &*format!("k:{zeros}"))]);
+    let _ = DataKeySettings::read(&env);
+    assert_eq!(rejected(&env), ["DATA_KEYS"]);
 }
 
 #[test]
 fn the_embedded_data_key_is_refused_under_any_name() {
     let (_, key) = LOCAL_DATA_KEYS.split_once(':').unwrap();
     let keys = format!("good:{},renamed:{key}", "0123456789abcdef".repeat(4));
-    let env = Env::new([
-        ("DATA_KEYS", &*keys),
-        ("WECHAT_APPIDS", "wx1"),
-        ("WECHAT_SECRETS", "wx1:s"),
-    ]);
-    let _ = WeChatSettings::read(&env);
-    assert_eq!(problems(&env), ["DATA_KEYS"]);
+    let env = Env::new([("DATA_KEYS", &*keys)]);
+    let _ = DataKeySettings::read(&env);
+    assert_eq!(rejected(&env), ["DATA_KEYS"]);
 }
 
 #[test]
@@ -194,7 +179,8 @@ fn lists_of_nothing_are_refused() {
     ];
     let env = Env::new(names.map(|name| (name, " , ,")));
     let _ = (TokenSettings::read(&env), WeChatSettings::read(&env));
-    assert_eq!(problems(&env), names);
+    let _ = DataKeySettings::read(&env);
+    assert_eq!(rejected(&env), names);
 }
 
 #[test]
@@ -204,10 +190,9 @@ fn the_secret_does_not_travel_in_the_clear() {
             ("WECHAT_BASE_URL", url),
             ("WECHAT_APPIDS", "wx1"),
             ("WECHAT_SECRETS", "wx1:s"),
-            ("DATA_KEYS", &*format!("k:{}", "0123456789abcdef".repeat(4))),
         ]);
         let _ = WeChatSettings::read(&env);
-        env.finish().is_ok()
+        env.validate().is_ok()
     };
     assert!(base("https://proxy.example/wechat"));
     assert!(base("http://127.0.0.1:9000/_wechat"));
@@ -220,9 +205,9 @@ fn a_redis_can_be_one_server_or_a_cluster() {
     let read = |url: &str, mode: &str| {
         let env = Env::new([("REDIS_URL", url), ("REDIS_MODE", mode)]);
         let settings = RedisSettings::read(&env).unwrap();
-        env.finish()
+        env.validate()
             .map(|()| settings.mode)
-            .map_err(|problems| problems.0[0].name)
+            .map_err(|errors| errors.0[0].name)
     };
     assert_eq!(read("rediss://u:p@a:1/3", ""), Ok(RedisMode::Standalone));
     assert_eq!(
@@ -252,7 +237,7 @@ fn a_certificate_authority_is_pem_or_a_file_with_it() {
     );
     let read = |value: &str| {
         let env = Env::new([("REDIS_URL", "rediss://a"), ("REDIS_CA_CERT", value)]);
-        (RedisSettings::read(&env).unwrap().ca, problems(&env))
+        (RedisSettings::read(&env).unwrap().ca, rejected(&env))
     };
     assert_eq!(read(&pem), (Some(pem.clone().into_bytes()), vec![]));
     assert_eq!(

@@ -330,7 +330,7 @@ fn keys_that_can_not_be_used_refuse_the_start_and_are_not_shown() {
         serde_json::from_str(include_str!("../../crypto/rsa/data/keys.json")).unwrap();
     let small = keys["rsa_1024"].as_str().unwrap();
     let truncated = STANDARD.encode(&STANDARD.decode(&*KEY).unwrap()[..1000]);
-    for (keys, problem) in [
+    for (keys, error) in [
         (
             format!("a:{small}"),
             "key 1 is not an RSA key of 2048 to 4096 bits (PKCS#8, DER)",
@@ -355,11 +355,11 @@ fn keys_that_can_not_be_used_refuse_the_start_and_are_not_shown() {
             Random::System,
         );
         instance.sealed_bodies();
-        let problems = instance.app(Router::new()).unwrap_err().to_string();
-        assert!(problems.contains(problem), "{problems}");
+        let errors = instance.app(Router::new()).unwrap_err().to_string();
+        assert!(errors.contains(error), "{errors}");
         assert!(
-            !problems.contains(&small[..20]) && !problems.contains(&KEY[..20]),
-            "{problems}"
+            !errors.contains(&small[..20]) && !errors.contains(&KEY[..20]),
+            "{errors}"
         );
     }
 }

@@ -15,7 +15,7 @@ fn scene(vars: &[(&str, &str)], shared: impl FnOnce(Clock) -> Option<Kv>) -> Sce
     let clock = ManualClock::new("2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap());
     let env = Env::new(vars.to_vec());
     let limits = Limits::new(&LimitSettings::read(&env), &env);
-    env.finish().unwrap();
+    env.validate().unwrap();
     let limiter = Limiter::new(
         shared(Clock::Manual(clock.clone())),
         Clock::Manual(clock.clone()),
@@ -127,8 +127,8 @@ async fn a_limit_in_shadow_mode_or_switched_off_denies_nobody() {
 }
 
 #[test]
-fn a_limit_that_cannot_be_is_a_problem_of_its_variable() {
+fn an_impossible_limit_is_a_config_error_of_its_variable() {
     let env = Env::new([("RATE_LIMIT_USER", "1/h burst 1000000")]);
     let _ = Limits::new(&LimitSettings::read(&env), &env);
-    assert_eq!(env.finish().unwrap_err().0[0].name, "RATE_LIMIT_USER");
+    assert_eq!(env.validate().unwrap_err().0[0].name, "RATE_LIMIT_USER");
 }

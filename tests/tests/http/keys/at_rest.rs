@@ -11,7 +11,7 @@ use e2e::{
 use rstest::rstest;
 use secrecy::ExposeSecret;
 use shared::{
-    config::{Env, WeChatSettings},
+    config::{DataKeySettings, Env},
     crypto::AtRest,
 };
 
@@ -23,7 +23,7 @@ fn opened(row: &Item, name: &str, keys: &str) -> Option<String> {
         ("WECHAT_SECRETS", "wx1:s"),
         ("DATA_KEYS", keys),
     ];
-    let at_rest = AtRest::new(&WeChatSettings::read(&Env::new(apps)).data_keys);
+    let at_rest = AtRest::new(&DataKeySettings::read(&Env::new(apps)).keys);
     at_rest
         .open(row[name].as_s().unwrap(), row["pk"].as_s().unwrap())
         .ok()

@@ -9,7 +9,7 @@ use e2e::{
 };
 use rstest::rstest;
 use secrecy::ExposeSecret;
-use shared::{config::WeChatSettings, crypto::AtRest};
+use shared::{config::DataKeySettings, crypto::AtRest};
 use wechat_simulator::UserChange;
 
 use super::code2session;
@@ -25,7 +25,7 @@ async fn the_session_key_is_stored_encrypted_for_its_row(
     let row = app.identity_row(APP_ID, "alice").await;
     let sealed = row["sessionKey"].as_s().unwrap();
     assert!(sealed.starts_with("k1."), "{sealed}");
-    let at_rest = AtRest::new(&WeChatSettings::read(&app.env()).data_keys);
+    let at_rest = AtRest::new(&DataKeySettings::read(&app.env()).keys);
     assert_eq!(
         at_rest
             .open(sealed, row["pk"].as_s().unwrap())
