@@ -1,10 +1,14 @@
-//! The repository itself: its documents agree with the code, and its parts are built once.
+//! The repository itself: its documents and its template agree with the code, and its parts are
+//! built once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
 mod docs;
 mod features;
+mod functions;
 mod modules;
+mod settings;
+mod template;
 
 use std::path::{Path, PathBuf};
 
