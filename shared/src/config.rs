@@ -10,12 +10,14 @@
 
 mod documented;
 mod env;
+mod reference;
 mod references;
 mod setting;
 mod settings;
 
 pub use documented::{Documented, Form, Section, Translated};
 pub use env::{ConfigError, ConfigErrors, Env, Reads};
-pub use references::{FetchTimeouts, References, ResolveError, SECRET_SETTINGS};
+pub use reference::SECRET_SETTINGS;
+pub use references::{FetchTimeouts, References, ResolveError};
 pub use setting::{List, Number, Optional, Period, Port, Required, Setting, Text, Words};
 pub use settings::*;

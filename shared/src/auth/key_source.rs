@@ -30,10 +30,9 @@ pub(super) struct KeySource {
 impl KeySource {
     /// `None` where the keys stand in the environment.
     pub(super) fn of(env: &Env, clock: Clock) -> Option<Self> {
-        let references = env
-            .references(&[JWT_KEYS.name(), JWT_SECRETS.name()])?
-            .clone();
-        Some(Self {
+        let references = References::of(&env.unresolved()?)?;
+        let is_needed = references.covers(&[JWT_KEYS.name(), JWT_SECRETS.name()]);
+        is_needed.then(|| Self {
             references,
             clock,
             last: Mutex::default(),

@@ -9,7 +9,9 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::references::{References, SECRET_SETTINGS, contains_reference};
+use super::reference::{SECRET_SETTINGS, contains_reference};
+
+type Values = BTreeMap<String, SecretString>;
 
 /// One setting that can't be used. Never holds the value: it can be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +60,11 @@ impl Reads {
 
 /// The environment variables at start, and the errors found in them so far.
 pub struct Env {
-    values: Arc<BTreeMap<String, SecretString>>,
+    values: Arc<Values>,
+    /// With references instead of the values that were fetched for them, where any were.
+    unresolved: Option<Arc<Values>>,
     local: bool,
     errors: Mutex<Vec<ConfigError>>,
-    references: Option<References>,
     reads: Option<Reads>,
 }
 
@@ -92,7 +95,7 @@ impl Env {
             values: Arc::new(values),
             local: false,
             errors: Mutex::default(),
-            references: None,
+            unresolved: None,
             reads: None,
         }
     }
@@ -103,7 +106,7 @@ impl Env {
             values: Arc::clone(&self.values),
             local: self.local,
             errors: Mutex::default(),
-            references: None,
+            unresolved: None,
             reads: self.reads.clone(),
         }
     }
@@ -118,17 +121,20 @@ impl Env {
         Arc::make_mut(&mut self.values).remove(name);
     }
 
-    /// Remembers where the values came from.
-    pub(super) fn with_references(mut self, references: References) -> Self {
-        self.references = Some(references);
+    /// Remembers the references in `given` that the values were fetched for.
+    pub(super) fn resolved_from(mut self, given: &Self) -> Self {
+        self.unresolved = Some(Arc::clone(&given.values));
         self
     }
 
-    /// Where the value of one of `names` came from, if it did not stand in the environment itself.
-    pub(crate) fn references(&self, names: &[&str]) -> Option<&References> {
-        self.references
-            .as_ref()
-            .filter(|references| references.covers(names))
+    /// The settings with references instead of what was fetched for them, if anything was: to fetch
+    /// it again.
+    pub(crate) fn unresolved(&self) -> Option<Self> {
+        let values = Arc::clone(self.unresolved.as_ref()?);
+        Some(Self {
+            values,
+            ..self.snapshot()
+        })
     }
 
     /// Whether the value of `name`, or a part of it, is a reference to where it is kept.

@@ -9,18 +9,10 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use self::extension::{Extension, FetchError};
-use super::{ConfigError, ConfigErrors, Env};
-
-/// The settings that may name a place instead of a value; in a comma list, each part may.
-pub const SECRET_SETTINGS: [&str; 7] = [
-    "JWT_SECRETS",
-    "JWT_KEYS",
-    "DATA_KEYS",
-    "TRANSPORT_KEYS",
-    "WECHAT_SECRETS",
-    "MESSAGE_PUSH",
-    "REDIS_URL",
-];
+use super::{
+    ConfigError, ConfigErrors, Env,
+    reference::{Reference, SECRET_SETTINGS, parts},
+};
 
 /// How long to wait for values that are kept elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -50,34 +42,6 @@ impl ResolveError {
             Self::NotReady(errors) | Self::Failed(errors) => errors,
         }
     }
-}
-
-/// Where a value is kept.
-#[derive(Debug, PartialEq, Eq)]
-enum Reference<'a> {
-    /// A parameter of SSM Parameter Store, decrypted.
-    Parameter(&'a str),
-    /// A secret of Secrets Manager, by name or ARN.
-    Secret(&'a str),
-}
-
-impl<'a> Reference<'a> {
-    fn parse(part: &'a str) -> Option<Self> {
-        let name = |prefix| part.strip_prefix(prefix).filter(|name| !name.is_empty());
-        name("ssm:")
-            .map(Self::Parameter)
-            .or_else(|| name("secretsmanager:").map(Self::Secret))
-    }
-}
-
-/// The parts of a comma list.
-fn parts(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim)
-}
-
-/// Whether `value`, or a part of it, is a reference.
-pub(super) fn contains_reference(value: &str) -> bool {
-    parts(value).any(|part| Reference::parse(part).is_some())
 }
 
 /// Settings as they were given, to be resolved to their values: at start, and again when keys may
@@ -143,7 +107,7 @@ impl References {
             }
         }
         match errors.is_empty() {
-            true => Ok(env.with_references(self.clone())),
+            true => Ok(env.resolved_from(&self.given)),
             false if not_ready => Err(ResolveError::NotReady(ConfigErrors(errors))),
             false => Err(ResolveError::Failed(ConfigErrors(errors))),
         }
@@ -182,29 +146,6 @@ impl References {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reference_is_known_by_its_prefix() {
-        assert_eq!(
-            Reference::parse("ssm:/weapp/jwt"),
-            Some(Reference::Parameter("/weapp/jwt"))
-        );
-        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:weapp-AbCdEf";
-        assert_eq!(
-            Reference::parse(&format!("secretsmanager:{arn}")),
-            Some(Reference::Secret(arn))
-        );
-        for value in [
-            "",
-            "ssm:",
-            "secretsmanager:",
-            "SSM:/x",
-            "wx1:ssm:/x",
-            "redis://:p@h/0",
-        ] {
-            assert_eq!(Reference::parse(value), None, "{value}");
-        }
-    }
 
     #[test]
     fn settings_without_a_reference_build_nothing() {

@@ -20,8 +20,10 @@ use tokio::{
 };
 use url::form_urlencoded::byte_serialize;
 
-use super::{FetchTimeouts, Reference};
-use crate::config::{AWS_SESSION_TOKEN, Env, settings::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT};
+use super::FetchTimeouts;
+use crate::config::{
+    AWS_SESSION_TOKEN, Env, reference::Reference, settings::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT,
+};
 
 /// A secret has 64 KiB at most; as JSON it can be longer.
 const MAX_ANSWER: usize = 512 * 1024;
