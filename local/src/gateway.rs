@@ -28,7 +28,7 @@ use crate::{
 const WECHAT: &str = "/_wechat";
 
 /// The functions: each crate's name and its routes.
-pub const FUNCTIONS: [(&str, BuildRoutes); 6] = [
+pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
     ("health", health::routes),
     ("login", login::routes),
     ("token", token::routes),
@@ -39,11 +39,9 @@ pub const FUNCTIONS: [(&str, BuildRoutes); 6] = [
 
 /// The routes of all functions together.
 pub fn routes(instance: &Instance) -> Router {
-    FUNCTIONS
-        .into_iter()
-        .fold(Router::new(), |router, (_, routes)| {
-            router.merge(Router::from(routes(instance)))
-        })
+    FUNCTIONS.iter().fold(Router::new(), |router, (_, routes)| {
+        router.merge(Router::from(routes(instance)))
+    })
 }
 
 /// The backend: its port is open, and it does not serve yet.

@@ -16,15 +16,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use wechat_simulator::{DataKind, PushOrder, PushRequest, Simulator};
 
-/// The deployed functions.
-pub const FUNCTIONS: [&str; 6] = [
-    "health",
-    "login",
-    "token",
-    "user-data",
-    "user-info",
-    "callback",
-];
+/// The deployed functions, by their packages.
+pub fn functions() -> impl Iterator<Item = String> {
+    local::FUNCTIONS
+        .iter()
+        .map(|(name, _)| name.replace('_', "-"))
+}
 
 /// Fresh Redis, DynamoDB and WeChat, and the settings that lead a function to them.
 pub struct LambdaHarness {

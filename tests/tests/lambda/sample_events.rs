@@ -9,7 +9,7 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{FUNCTIONS, LambdaHarness, push_sample};
+use crate::harness::{LambdaHarness, functions, push_sample};
 
 /// The table of events/README.md: function, file, status, reason.
 const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
@@ -85,8 +85,8 @@ fn every_sample_event_is_tested() {
 async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
     let harness = LambdaHarness::start().await;
     let login = harness.function("login");
-    for function_name in FUNCTIONS {
-        let function = harness.function(function_name);
+    for function_name in functions() {
+        let function = harness.function(&function_name);
         for (_, name, status, reason) in EVENTS
             .iter()
             .filter(|(function, ..)| *function == function_name)
@@ -95,7 +95,7 @@ async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
                 // The one answer without an envelope has its own test.
                 continue;
             }
-            let (event, _) = harness.sample(&login, function_name, name).await;
+            let (event, _) = harness.sample(&login, &function_name, name).await;
             let answer = Answer::from_lambda(&function.invoke(&event).await);
             assert_eq!(
                 (answer.status, answer.reason()),

@@ -9,7 +9,7 @@ use e2e::{
 use serde_json::Value;
 use shared::config::{LOCAL_DATA_KEYS, LOCAL_JWT_SECRET};
 
-use crate::harness::{FUNCTIONS, answer};
+use crate::harness::{answer, functions};
 
 const NOWHERE: &str = "http://127.0.0.1:9";
 
@@ -148,9 +148,9 @@ async fn local_development_secrets_are_refused() {
 
 #[tokio::test]
 async fn an_invalid_log_level_is_refused() {
-    for function in FUNCTIONS {
+    for function in functions() {
         let settings = Settings::new(NOWHERE, NOWHERE).with("LOG_LEVEL", "loud");
-        let (_, why) = refusal(function, settings.variables()).await;
+        let (_, why) = refusal(&function, settings.variables()).await;
         assert!(why.starts_with("LOG_LEVEL: "), "{why}");
     }
 }

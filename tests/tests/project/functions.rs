@@ -25,8 +25,9 @@ pub struct Built {
 /// The packages of the functions, and what builds their routes.
 pub fn all() -> Vec<(String, BuildRoutes)> {
     local::FUNCTIONS
-        .map(|(name, routes)| (name.replace('_', "-"), routes))
-        .to_vec()
+        .iter()
+        .map(|(name, routes)| (name.replace('_', "-"), *routes))
+        .collect()
 }
 
 /// Builds a function as `shared::runtime` does.
