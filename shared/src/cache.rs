@@ -1,11 +1,11 @@
-//! Cache-aside over [`Kv`]: what DynamoDB said, remembered for a while.
+//! Cache-aside over [`Kv`]: rows read from DynamoDB, kept for a while.
 //!
-//! A reader that finds nothing takes a *lease* on the key before it asks DynamoDB, and may store
-//! the answer only while its lease is still there. A writer removes or overwrites the key after its
-//! write, and the lease with it, so a slow reader can't put back an old value, not even when
-//! everything is flushed in between (Nishtala et al., "Scaling Memcache at Facebook", §3.2.1).
-//! Where no row exists a *tombstone* is stored, so that ids made up by a client don't reach
-//! DynamoDB again and again.
+//! A reader that finds nothing takes a *lease* on the key before it reads DynamoDB, and may store
+//! the row only while its lease still exists. A writer removes or overwrites the key after its
+//! write, and the lease with it, so a slow reader can't store an outdated value, not even when the
+//! store is flushed in between (Nishtala et al., "Scaling Memcache at Facebook", §3.2.1). Where no
+//! row exists a *tombstone* is stored, so that requests for invented ids don't reach DynamoDB every
+//! time.
 
 use std::{pin::Pin, time::Duration};
 
@@ -21,25 +21,25 @@ const VALUE: u8 = b'v';
 const TOMBSTONE: u8 = b't';
 const LEASE: u8 = b'l';
 
-/// How long a "no such row" is believed.
+/// How long a missing row is cached.
 const TOMBSTONE_TTL: Duration = Duration::from_mins(1);
-/// Longer than any reader works on one request.
+/// Longer than any request takes.
 const LEASE_TTL: Duration = Duration::from_secs(10);
 
-/// What the cache knows of a key.
+/// The cached state of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheEntry {
     /// The value.
     Value(Bytes),
-    /// DynamoDB said a short while ago that there is none.
+    /// DynamoDB had no such row a short while ago.
     Tombstone,
-    /// Nothing.
+    /// Nothing is cached.
     Absent,
-    /// The store does not answer, or there is none: don't ask it again in this request.
+    /// The store does not respond, or there is no store: don't ask it again in this request.
     Unavailable,
 }
 
-/// A row on its way. Boxed, because a hit must not carry the room that the SDK's call would need.
+/// A row being loaded. Boxed, so that a cache hit does not pay for the size of the SDK's future.
 pub type Loading<'a, E> = Pin<Box<dyn Future<Output = Result<Option<Vec<u8>>, E>> + Send + 'a>>;
 
 /// A read-through view of DynamoDB rows. Cheap to clone.
@@ -50,8 +50,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache in `kv`, which all instances have to share: what one of them revokes, no other may
-    /// remember.
+    /// A cache in `kv`, which all instances have to share: what one of them revokes must not stay
+    /// cached in another.
     #[must_use]
     pub fn new(kv: Kv, random: Random) -> Self {
         Self {
@@ -60,19 +60,20 @@ impl Cache {
         }
     }
 
-    /// No cache: DynamoDB is asked each time. For instances that share nothing else.
+    /// No cache: every read goes to DynamoDB. For instances that share no store.
     #[must_use]
     pub fn none(random: Random) -> Self {
         Self { kv: None, random }
     }
 
-    /// What is known of `keys`, in one round trip. Never fails: a store that is down knows nothing.
+    /// The cached entries of `keys`, in one round trip. Never fails: while the store is down, every
+    /// entry is [`CacheEntry::Unavailable`].
     pub async fn read<const N: usize>(&self, keys: [&str; N]) -> [CacheEntry; N] {
         self.read_and_step(&[], keys).await.1
     }
 
-    /// The same, and `steps` taken on the way. A step without a reply was not taken where others
-    /// could know of it: its caller has to decide alone.
+    /// The same, and runs `steps` in the same round trip. A step without a reply did not run on
+    /// shared state: its caller has to decide by local state.
     pub async fn read_and_step<const N: usize>(
         &self,
         steps: &[&dyn Step],
@@ -100,8 +101,8 @@ impl Cache {
         )
     }
 
-    /// Loads what `known` does not tell, and remembers it for `ttl` (less up to a tenth, so that
-    /// what was stored together does not expire together).
+    /// The value of `known`; on a miss, loads it and caches it for `ttl` (less up to a tenth, so
+    /// that entries stored together don't expire together).
     ///
     /// # Errors
     /// Those of `load`.
@@ -134,7 +135,7 @@ impl Cache {
         Ok(loaded.map(Bytes::from))
     }
 
-    /// Stores a value that can never be out of date again (a revoked session).
+    /// Caches a value that will never change again (a revoked session).
     pub async fn store_final(&self, key: &str, value: &[u8], ttl: Duration) {
         let Some(kv) = &self.kv else { return };
         let value = &tagged(VALUE, value);
@@ -143,7 +144,8 @@ impl Cache {
             .or_degraded("cache final value");
     }
 
-    /// Forgets `key` after its row was written, and ends the lease of a reader that is loading it.
+    /// Removes `key` after its row was written, and with it the lease of a reader that is loading
+    /// it.
     pub async fn invalidate(&self, key: &str) {
         let Some(kv) = &self.kv else { return };
         kv.delete(key, Delivery::Required)
@@ -151,7 +153,7 @@ impl Cache {
             .or_degraded("cache invalidation");
     }
 
-    /// The right to fill `key`; `None` when another reader has it or the store does not answer.
+    /// The right to fill `key`; `None` when another reader has it or the store does not respond.
     async fn lease(&self, key: &str) -> Option<Vec<u8>> {
         let kv = self.kv.as_ref()?;
         let lease = tagged(LEASE, &self.random.bytes::<16>());
@@ -160,8 +162,8 @@ impl Cache {
             value: &lease,
             ttl: LEASE_TTL,
         };
-        let is_ours = kv.add(record).await.or_degraded("cache lease")?;
-        is_ours.then_some(lease)
+        let acquired = kv.add(record).await.or_degraded("cache lease")?;
+        acquired.then_some(lease)
     }
 
     fn jittered(&self, ttl: Duration) -> Duration {
@@ -177,7 +179,7 @@ fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A lease, and anything written by another version of this code, counts as nothing.
+/// A lease, and anything written by another version of this code, counts as absent.
 fn entry(value: Option<Bytes>) -> CacheEntry {
     match value {
         Some(value) if value.first() == Some(&VALUE) => CacheEntry::Value(value.slice(1..)),

@@ -1,4 +1,4 @@
-//! The time, injected: production reads the system's clock, tests set their own.
+//! Injected time: production reads the system's clock, tests set their own.
 
 mod moment;
 
@@ -16,16 +16,16 @@ pub enum Clock {
     /// The operating system's clock.
     #[default]
     System,
-    /// A clock that moves only when told to, for tests.
+    /// A clock that moves only when a test moves it.
     Manual(ManualClock),
 }
 
 impl Clock {
-    /// Now, to the millisecond: finer parts would only make rows and tokens longer.
+    /// The current time in whole milliseconds: more digits would only make rows and tokens longer.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let millisecond = match self {
-            #[allow(
+            #[expect(
                 clippy::disallowed_methods,
                 reason = "the one place where the clock is read"
             )]
@@ -35,7 +35,8 @@ impl Clock {
         Timestamp::from_millisecond(millisecond).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Now in whole seconds since the epoch, the unit of JWT claims and of DynamoDB's TTL.
+    /// The current time in whole seconds since the epoch, the unit of JWT claims and of DynamoDB's
+    /// TTL.
     #[must_use]
     pub fn now_seconds(&self) -> i64 {
         self.now().as_second()
@@ -47,7 +48,7 @@ impl Clock {
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// A clock set to `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(start.as_millisecond())))

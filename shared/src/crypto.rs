@@ -1,4 +1,4 @@
-//! Ciphers, as pure functions: no I/O, no clock, randomness handed in.
+//! Cryptography without I/O or a clock. Randomness is passed in, except where keys are generated.
 
 mod aes_cbc;
 mod at_rest;
@@ -15,7 +15,7 @@ pub use rsa::{KeyError, PublicKey, RsaJwk, TransportKey, TransportKeys};
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 
-#[allow(
+#[expect(
     clippy::expect_used,
     reason = "HMAC takes keys of every length (RFC 2104 §2)"
 )]

@@ -1,4 +1,4 @@
-//! Names of things, parsed once at the edge: a value of these types is well-formed.
+//! Identifiers, parsed once at the edge: a value of these types is well-formed.
 
 use std::{fmt, str::FromStr};
 
@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-/// The text is not an id of the wanted kind.
+/// The text is not an id of the expected type.
 #[derive(Debug, Error)]
 #[error("not a well-formed {0}")]
 pub struct InvalidId(&'static str);
 
-/// WeChat's ids are short and made of these; anything else would also break the keys built from it.
+/// WeChat's ids are short and have these characters only; others could break the keys built from
+/// them.
 fn is_wechat_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
@@ -59,15 +60,15 @@ macro_rules! wechat_id {
 }
 
 wechat_id!(
-    /// A mini-program, `wx` and 16 hexadecimal digits at WeChat.
+    /// A mini-program; WeChat assigns `wx` and 16 hexadecimal digits.
     AppId
 );
 wechat_id!(
-    /// A person as one mini-program sees them.
+    /// A WeChat user within one mini-program.
     OpenId
 );
 wechat_id!(
-    /// A person across the mini-programs of one WeChat open-platform account.
+    /// A WeChat user across the mini-programs of one WeChat open-platform account.
     UnionId
 );
 
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_that_could_forge_a_key_is_refused() {
+    fn an_id_that_could_forge_a_key_is_rejected() {
         for bad in ["", "a#b", "a b", "a:b", "é", &"x".repeat(65)] {
             assert!(bad.parse::<AppId>().is_err(), "{bad:?}");
         }

@@ -1,8 +1,8 @@
-//! The state that instances share and can lose: a small key-value port over Redis, or over this
-//! process's memory.
+//! State that instances share and that may be lost: a small key-value interface to Redis, or to
+//! this process's memory.
 //!
-//! Both answer the same to the same operations (one test drives both). What is lost here costs
-//! time, never a user or a session: DynamoDB is the truth.
+//! Both behave the same (one test runs against both). Losing this state costs time, never a user or
+//! a session: DynamoDB is authoritative.
 
 mod memory;
 mod redis;
@@ -19,40 +19,40 @@ pub use self::{
     step::{Applied, MAX_WHOLE, Micros, Script, Step, Write, whole_number},
 };
 
-/// The store did not answer in time, or answered with an error. The text never holds a key or a
+/// The store did not respond in time, or returned an error. The text never contains a key or a
 /// value.
 #[derive(Debug, Clone, Error)]
 #[error("shared state unavailable: {0}")]
 pub struct KvError(pub(crate) String);
 
 impl KvError {
-    /// The reply to a step is none that `what` gives.
+    /// The reply to a step is not one that `what` returns.
     #[must_use]
     pub fn unexpected(what: &str) -> Self {
-        Self(format!("the store's answer does not fit {what}"))
+        Self(format!("unexpected reply for {what}"))
     }
 }
 
-/// A value to be stored for a while.
+/// A value to be stored until it expires.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// `{hash tag}` first, so that keys used together share a cluster slot.
     pub key: &'a str,
     /// The value.
     pub value: &'a [u8],
-    /// After this the record is gone.
+    /// The record expires after this.
     pub ttl: Duration,
 }
 
-/// How much a write matters, and so how long it may take.
+/// How much a write matters, and so which time budget it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// It may be lost (filling a cache): it shares the request's time for Redis with everything
-    /// that the request asks.
+    /// It may be lost (filling a cache): it shares the request's Redis budget with the request's
+    /// other calls.
     BestEffort,
-    /// Somebody waits for it or is protected by it (how a claim ended, a revocation, an
-    /// invalidation, a breaker's report, returning a lock): it has that time to itself, however
-    /// much the request has used.
+    /// A caller waits for it or is protected by it (how a claim ended, a revocation, an
+    /// invalidation, a breaker's report, returning a lock): it has a full budget of its own,
+    /// however much of the request's is used up.
     Required,
 }
 
@@ -65,21 +65,21 @@ pub enum Kv {
     Memory(MemoryStore),
 }
 
-/// What [`Kv::ask`] answers.
+/// The replies to [`Kv::ask`].
 pub struct Replies<const N: usize> {
-    /// Each step's reply, in their order. A step that failed alone (its script met a value that it
-    /// can't read) does not make the others fail.
+    /// The reply to each step, in order. A step that fails by itself (its script met a value that
+    /// it can't parse) does not fail the others.
     pub steps: Vec<Result<Vec<i64>, KvError>>,
     /// The values of the keys.
     pub values: [Option<Bytes>; N],
 }
 
 impl Kv {
-    /// Takes `steps` and reads `keys`, all in one round trip.
+    /// Runs `steps` and reads `keys`, all in one round trip.
     ///
     /// # Errors
-    /// [`KvError`] when the store can't be reached within its budget. The steps may have been taken
-    /// all the same.
+    /// [`KvError`] when the store can't be reached within its budget. The steps may have run
+    /// nevertheless.
     pub async fn ask<const N: usize>(
         &self,
         steps: &[&dyn Step],
@@ -97,11 +97,11 @@ impl Kv {
         }
     }
 
-    /// Takes one step.
+    /// Runs one step.
     ///
     /// # Errors
-    /// [`KvError`] when the store can't be reached within its budget. The step may have been taken
-    /// all the same.
+    /// [`KvError`] when the store can't be reached within its budget. The step may have run
+    /// nevertheless.
     pub async fn step(&self, step: &dyn Step, delivery: Delivery) -> Result<Vec<i64>, KvError> {
         match self {
             Self::Redis(redis) => redis.step(step, delivery).await,
@@ -120,7 +120,7 @@ impl Kv {
         Ok(self.ask(&[], keys).await?.values)
     }
 
-    /// Stores the record, whatever was there.
+    /// Stores the record, replacing any value.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -134,8 +134,8 @@ impl Kv {
         }
     }
 
-    /// Stores the record if nothing is there; says whether it is there now. A value that is unique
-    /// to the caller makes this safe to repeat when an answer was lost.
+    /// Stores the record if the key has no value; returns whether the key holds the record now. A
+    /// value that is unique to the caller makes this safe to repeat when a reply was lost.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -146,7 +146,7 @@ impl Kv {
         }
     }
 
-    /// Stores the record if exactly `expected` is there; says whether it did.
+    /// Stores the record if the key's value is exactly `expected`; returns whether it did.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -176,7 +176,7 @@ impl Kv {
         }
     }
 
-    /// Removes `key` if exactly `expected` is there: a value that replaced it stays.
+    /// Removes `key` if its value is exactly `expected`: a value that replaced it stays.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -195,11 +195,11 @@ impl Kv {
         }
     }
 
-    /// Whether the store answers right now, whatever happened before; connects where there is no
+    /// Checks that the store responds now, whatever happened before; connects if there is no
     /// connection.
     ///
     /// # Errors
-    /// [`KvError`] when it does not within its budget.
+    /// [`KvError`] when it does not respond within its budget.
     pub async fn ping(&self) -> Result<(), KvError> {
         match self {
             Self::Redis(redis) => redis.ping().await,
@@ -207,7 +207,7 @@ impl Kv {
         }
     }
 
-    /// What this store is called in a health report.
+    /// The store's name in health reports.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

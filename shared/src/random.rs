@@ -1,4 +1,4 @@
-//! Randomness, injected: production asks the operating system, tests use a seed.
+//! Injected randomness: production asks the operating system, tests use a seed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,8 @@ use crate::clock::Clock;
 /// Where random bytes come from. Cheap to clone.
 #[derive(Clone, Default)]
 pub enum Random {
-    /// The operating system's generator; nothing to seed, nothing that a snapshot could repeat.
+    /// The operating system's generator: this process keeps no state that a restored snapshot could
+    /// repeat.
     #[default]
     System,
     /// A seeded generator, for tests.
@@ -18,7 +19,7 @@ pub enum Random {
 }
 
 impl Random {
-    /// The same bytes for the same seed.
+    /// A generator that returns the same bytes for the same seed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
@@ -27,14 +28,14 @@ impl Random {
     /// `N` random bytes.
     ///
     /// # Panics
-    /// When the operating system has no randomness to give: nothing safe can be done then.
+    /// When the operating system provides no randomness: there is no safe way to go on.
     #[must_use]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match self {
-            #[allow(
+            #[expect(
                 clippy::expect_used,
-                reason = "no key, nonce or id may be made without it"
+                reason = "no key, nonce or id may be generated without it"
             )]
             Self::System => SysRng
                 .try_fill_bytes(&mut bytes)
@@ -47,7 +48,7 @@ impl Random {
         bytes
     }
 
-    /// A UUIDv7 (RFC 9562 §5.7): sorts by the time it was made.
+    /// A UUIDv7 (RFC 9562 §5.7): sorts by creation time.
     #[must_use]
     pub fn uuid_v7(&self, clock: &Clock) -> Uuid {
         let milliseconds = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_and_the_system_does_not() {
+    fn a_seed_repeats_its_bytes_and_the_system_does_not() {
         assert_eq!(
             Random::seeded(1).bytes::<16>(),
             Random::seeded(1).bytes::<16>()

@@ -35,7 +35,7 @@ async fn the_second_reader_is_served_from_the_cache() {
 }
 
 #[tokio::test]
-async fn a_missing_row_is_remembered_for_a_minute() {
+async fn a_missing_row_is_cached_for_a_minute() {
     let (cache, clock) = cache();
     assert_eq!(get(&cache, None).await, None);
     assert_eq!(get(&cache, Some("made up")).await, None);
@@ -44,7 +44,7 @@ async fn a_missing_row_is_remembered_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_cannot_put_back_an_old_value() {
+async fn a_slow_reader_cannot_store_an_outdated_value() {
     let (cache, _) = cache();
     let [known] = cache.read(["k"]).await;
     let slow = cache.fill("k", known, TTL, || {
@@ -59,7 +59,7 @@ async fn a_slow_reader_cannot_put_back_an_old_value() {
 }
 
 #[tokio::test]
-async fn a_flush_between_revocation_and_a_slow_reader_revives_nothing() {
+async fn a_flush_does_not_let_a_slow_reader_revive_a_revoked_value() {
     let (cache, _) = cache();
     let [known] = cache.read(["k"]).await;
     let slow = cache.fill("k", known, TTL, || {
@@ -88,7 +88,7 @@ async fn values_do_not_expire_together() {
 }
 
 #[tokio::test]
-async fn without_a_store_every_read_is_fresh() {
+async fn without_a_store_every_read_loads_the_row() {
     let cache = Cache::none(Random::seeded(7));
     assert_eq!(get(&cache, Some("old")).await.unwrap(), "old");
     assert_eq!(get(&cache, Some("new")).await.unwrap(), "new");

@@ -1,4 +1,4 @@
-//! A point in time that an instance can measure from even when it was frozen in between.
+//! A point in time from which an instance can measure even across a freeze.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::Clock;
 
-/// Now, on two clocks. Neither is enough: the monotonic one may stand still while an instance is
-/// frozen (then a pause of 250 ms would last for as many invocations as it takes to run that long),
-/// and the wall clock may be set back (then it would last until the wall clock has caught up).
+/// The current time on two clocks. Neither is enough by itself: the monotonic clock may stop while
+/// an instance is frozen (a pause of 250 ms would then last for as many invocations as it takes to
+/// run that long), and the wall clock may be set back (the pause would then last until it has
+/// caught up).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     running: Instant,
@@ -24,8 +25,9 @@ impl Moment {
         }
     }
 
-    /// What has passed since `earlier`, by the clock that moved more. A wall clock that is set
-    /// makes it longer than it was; what waits for a time to pass must bear that it ends early.
+    /// The time elapsed since `earlier`, by the clock that moved more. Setting the wall clock can
+    /// only make it longer than it was, so a wait that is measured with it has to tolerate ending
+    /// early.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         let wall = self.wall.duration_since(earlier.wall).unsigned_abs();
         self.running

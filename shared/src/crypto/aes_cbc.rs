@@ -1,6 +1,7 @@
 //! AES-CBC with PKCS#7 padding (NIST SP 800-38A §6.2, RFC 5652 §6.3).
 //!
-//! It authenticates nothing: check a MAC over the ciphertext first, or answer every failure alike.
+//! It does not authenticate: verify a MAC over the ciphertext first, or report every failure alike,
+//! so that no padding oracle arises.
 
 use cbc::{
     Decryptor, Encryptor,

@@ -1,7 +1,7 @@
 //! Small secrets in a database row: AES-256-GCM (NIST SP 800-38D) under a named key.
 //!
 //! Format: `<key id>.<base64url(nonce ‖ ciphertext ‖ tag)>`, 96-bit random nonce, 128-bit tag. The
-//! row's key is the associated data, so a value copied to another row does not open.
+//! row's key is the associated data, so a value copied to another row can't be decrypted.
 
 use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
@@ -18,9 +18,9 @@ use crate::{config::DataKey, random::Random};
 
 const NONCE: usize = 12;
 
-/// The text was not made by one of our keys for this row.
+/// The text was not encrypted with one of our keys for this row.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("stored secret can't be opened")]
+#[error("stored secret can't be decrypted")]
 pub struct OpenError;
 
 /// The keys that data at rest is encrypted with: the first encrypts, all decrypt.
@@ -30,7 +30,7 @@ pub struct AtRest {
 }
 
 impl AtRest {
-    /// Ciphers for `keys`; at least one, which settings have checked.
+    /// Ciphers for `keys`, of which there is at least one: the settings check that.
     #[must_use]
     pub fn new(keys: &[DataKey]) -> Self {
         let cipher = |key: &DataKey| {
@@ -39,7 +39,7 @@ impl AtRest {
                 Aes256Gcm::new(key.key.expose_secret().into()),
             )
         };
-        // Not the encryption key itself: one derived from it.
+        // Each key has one purpose: tags get a key derived from the encryption key.
         let first = keys.first().map_or([0; 32], |key| *key.key.expose_secret());
         let derived = hmac_sha256(&first)
             .chain_update(b"weapp-serverless session key tag v1")
@@ -66,8 +66,9 @@ impl AtRest {
         Some(format!("{id}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// Tells equal secrets of one row apart from others without opening them: HMAC-SHA256 under the
-    /// first key, cut to 128 bits, as hexadecimal digits. Changes with the key.
+    /// Identifies a secret within its row, so that two can be compared without decrypting them:
+    /// HMAC-SHA256 under a key derived from the first key, truncated to 128 bits, as hexadecimal
+    /// digits. Changes with the first key.
     #[must_use]
     pub fn tag(&self, secret: &SecretString, row: &str) -> String {
         let mac = self
@@ -79,10 +80,10 @@ impl AtRest {
         hex::encode(&mac.finalize().into_bytes()[..16])
     }
 
-    /// Decrypts what [`Self::seal`] made for the same row.
+    /// Decrypts what [`Self::seal`] encrypted for the same row.
     ///
     /// # Errors
-    /// [`OpenError`], one for every cause.
+    /// [`OpenError`], the same for every cause.
     pub fn open(&self, sealed: &str, row: &str) -> Result<SecretString, OpenError> {
         let (id, body) = sealed.split_once('.').ok_or(OpenError)?;
         let (_, cipher) = self
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn another_row_key_or_bit_does_not_open() {
+    fn another_row_another_key_or_a_changed_value_does_not_open() {
         let at_rest = at_rest(&[("k", 1)]);
         let sealed = at_rest
             .seal(&"key".into(), "row", &Random::seeded(1))
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_of_one_secret_in_one_row_under_one_key() {
+    fn a_tag_depends_on_the_secret_the_row_and_the_key() {
         let tag = at_rest(&[("k", 1)]).tag(&"key".into(), "row");
         assert_eq!(
             tag,
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_secret_never_looks_the_same() {
+    fn sealing_a_secret_twice_gives_different_texts() {
         let at_rest = at_rest(&[("k", 1)]);
         let seal = || at_rest.seal(&"key".into(), "row", &Random::System);
         assert_ne!(seal(), seal());

@@ -1,4 +1,4 @@
-//! What WeChat encrypts and signs with a user's `session_key`.
+//! Data that WeChat encrypts and signs with a user's `session_key`.
 //!
 //! Source: developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html
 
@@ -13,24 +13,24 @@ use thiserror::Error;
 
 use super::{aes_cbc, hmac_sha256};
 
-/// AES's block, and the length of an AES-128 key.
+/// The length of an AES block, and so of an IV, in bytes.
 const BLOCK: usize = 16;
 
-/// The data does not open with this key. One error for padding, text and form: which of them it was
-/// would tell somebody who sends changed data about the plaintext.
+/// The data can't be decrypted with this key. One error for wrong padding, encoding and structure:
+/// telling them apart would let a sender of modified data learn about the plaintext.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the data does not open with this key")]
+#[error("the data can't be decrypted with this key")]
 pub struct WrongKey;
 
-/// Data that can be WeChat's by its form: AES-128-CBC in whole blocks.
+/// Data in the form that WeChat sends: AES-128-CBC in whole blocks.
 pub struct EncryptedData {
     ciphertext: Vec<u8>,
     iv: [u8; BLOCK],
 }
 
 impl EncryptedData {
-    /// Parses both texts, base64 with its padding; `None` when one is no base64 or has an
-    /// impossible length.
+    /// Parses both texts, base64 with padding; `None` when one is not base64 or has an impossible
+    /// length.
     #[must_use]
     pub fn parse(encrypted_data: &str, iv: &str) -> Option<Self> {
         let ciphertext = STANDARD.decode(encrypted_data).ok()?;
@@ -45,10 +45,10 @@ impl EncryptedData {
         Self { iv, ..self }
     }
 
-    /// The JSON object inside, PKCS#7 padding removed.
+    /// The decrypted JSON object, without its PKCS#7 padding.
     ///
     /// # Errors
-    /// [`WrongKey`], one for every cause.
+    /// [`WrongKey`], the same for every cause.
     pub fn open(&self, session_key: &SecretString) -> Result<Map<String, Value>, WrongKey> {
         let key = Zeroizing::new(
             STANDARD
@@ -73,8 +73,9 @@ pub fn is_raw_data_signature(raw_data: &str, session_key: &SecretString, signatu
         && bool::from(digest.as_slice().ct_eq(&given))
 }
 
-/// `hex(HMAC-SHA256(key = session_key as its base64 text, message))`: the signature of
-/// checkSessionKey and its kin. The key is not decoded; that is the classic mistake.
+/// `hex(HMAC-SHA256(key = session_key as its base64 text, message))`: the signature that
+/// checkSessionKey and similar interfaces take. The key is its base64 text; decoding it first is
+/// the classic mistake.
 #[must_use]
 pub fn session_signature(session_key: &SecretString, message: &[u8]) -> String {
     let mac = hmac_sha256(session_key.expose_secret().as_bytes());

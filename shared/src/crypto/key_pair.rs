@@ -1,4 +1,4 @@
-//! New key pairs, for `make keys` and for tests. No function makes keys.
+//! Key generation, for `make keys` and for tests. No deployed function generates keys.
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
@@ -12,7 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
 use thiserror::Error;
 
-/// The kinds of keys that there is a use for.
+/// The kinds of keys in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
     /// ES256.
@@ -23,9 +23,9 @@ pub enum KeyKind {
     Rsa2048,
 }
 
-/// No key could be made.
+/// Key generation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("no key could be made")]
+#[error("key generation failed")]
 pub struct KeyPairError;
 
 impl From<Unspecified> for KeyPairError {
@@ -34,7 +34,7 @@ impl From<Unspecified> for KeyPairError {
     }
 }
 
-/// Both halves of a new key, DER in base64.
+/// A new key pair, DER in base64.
 pub struct KeyPair {
     /// PKCS#8.
     pub private: SecretString,
@@ -43,10 +43,10 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// A new key, from the library's own random generator.
+    /// Generates a key pair with the library's own random generator.
     ///
     /// # Errors
-    /// [`KeyPairError`] when there is no randomness.
+    /// [`KeyPairError`] when no randomness is available.
     pub fn generate(kind: KeyKind) -> Result<Self, KeyPairError> {
         match kind {
             KeyKind::P256 => {
@@ -65,9 +65,9 @@ impl KeyPair {
         }
     }
 
-    #[allow(
+    #[expect(
         clippy::unnecessary_wraps,
-        reason = "the arms of `generate` end with it"
+        reason = "each arm of `generate` ends with it"
     )]
     fn new(private: &[u8], public: &PublicKeyX509Der<'_>) -> Result<Self, KeyPairError> {
         Ok(Self {

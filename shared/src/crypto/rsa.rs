@@ -1,8 +1,8 @@
-//! RSA keys that content keys travel under: RSAES-OAEP with SHA-256 and MGF1-SHA-256 (RFC 8017
-//! §7.1, RFC 7518 §4.3).
+//! RSA keys that wrap content keys: RSAES-OAEP with SHA-256 and MGF1-SHA-256 (RFC 8017 §7.1, RFC
+//! 7518 §4.3).
 //!
-//! Work with a private key runs in aws-lc-rs, whose time does not depend on the key. The `rsa`
-//! crate, whose time may (RUSTSEC-2023-0071), sees public keys only.
+//! Private-key operations run in aws-lc-rs, whose timing does not depend on the key. The `rsa`
+//! crate, whose timing may (RUSTSEC-2023-0071), handles public keys only.
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -18,16 +18,15 @@ use thiserror::Error;
 
 use crate::random::Random;
 
-/// Shorter ones can be broken in the long run (NIST SP 800-57), longer ones cost each request too
-/// much.
+/// Shorter keys are too weak (NIST SP 800-57), longer ones too slow to be used for each request.
 const BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
-/// A key that can't be used. Says nothing of the key itself.
+/// A key that can't be used. The text reveals nothing of the key.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("is not an RSA key of 2048 to 4096 bits (PKCS#8, DER)")]
 pub struct KeyError;
 
-/// A private key, and the name that clients know it by.
+/// A private key, and the id (`kid`) that clients refer to it by.
 pub struct TransportKey {
     kid: String,
     private: OaepPrivateDecryptingKey,
@@ -38,7 +37,7 @@ impl TransportKey {
     /// From PKCS#8 (RFC 5958) in DER.
     ///
     /// # Errors
-    /// [`KeyError`] when it is none, or has the wrong size.
+    /// [`KeyError`] when it is not an RSA key, or has the wrong size.
     pub fn from_pkcs8(kid: &str, der: &[u8]) -> Result<Self, KeyError> {
         Self::new(
             kid,
@@ -46,7 +45,7 @@ impl TransportKey {
         )
     }
 
-    /// A new key of 2048 bits. Its randomness is aws-lc's own, not an injected one.
+    /// A new key of 2048 bits. Its randomness comes from aws-lc, not from an injected source.
     ///
     /// # Errors
     /// [`KeyError`] when the library fails, for which there is no known cause.
@@ -71,26 +70,26 @@ impl TransportKey {
         })
     }
 
-    /// The name.
+    /// The key's id.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// How long what is wrapped under this key is: as long as the modulus.
+    /// The length in bytes of a content key wrapped with this key: that of the modulus.
     #[must_use]
     pub fn wrapped_len(&self) -> usize {
         self.private.key_size_bytes()
     }
 
-    /// What was wrapped with the public half, `None` for anything else. Never tell a client which
-    /// of both it was (RFC 7516 §11.5).
+    /// The key that was wrapped with the public key; `None` for anything else. A client must not
+    /// learn which of the two it was (RFC 7516 §11.5).
     #[must_use]
     pub fn unwrap(&self, wrapped: &[u8]) -> Option<SecretSlice<u8>> {
         let mut buffer = SecretSlice::from(vec![0; self.private.min_output_size()]);
@@ -103,18 +102,19 @@ impl TransportKey {
     }
 }
 
-/// All keys that may be used: the first is offered, all unwrap, so that they rotate.
+/// All accepted keys: clients are offered the first, all of them unwrap, so that keys can be
+/// rotated.
 #[derive(Default)]
 pub struct TransportKeys(pub Vec<TransportKey>);
 
 impl TransportKeys {
-    /// The one that clients shall use.
+    /// The key that clients should use.
     #[must_use]
     pub fn first(&self) -> Option<&TransportKey> {
         self.0.first()
     }
 
-    /// The one of this name.
+    /// The key with this id.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&TransportKey> {
         self.0.iter().find(|key| key.kid == kid)
@@ -129,7 +129,7 @@ impl PublicKey {
     /// From a JWK.
     ///
     /// # Errors
-    /// [`KeyError`] when it holds no key, or one of the wrong size.
+    /// [`KeyError`] when it is not an RSA key, or has the wrong size.
     pub fn from_jwk(jwk: &RsaJwk) -> Result<Self, KeyError> {
         let number = |text: &str| {
             URL_SAFE_NO_PAD
@@ -160,7 +160,8 @@ impl PublicKey {
         }
     }
 
-    /// `key` for the owner of the private half only. `None` when it is too long for that.
+    /// Encrypts `key` for the holder of the private key. `None` when it is too long for this
+    /// modulus.
     #[must_use]
     pub fn wrap(&self, key: &[u8], random: &Random) -> Option<Vec<u8>> {
         let mut seed = random.bytes();
@@ -178,7 +179,7 @@ pub struct RsaJwk {
     kty: String,
     r#use: String,
     alg: String,
-    /// What the JWE's header must say.
+    /// The id for the JWE's header.
     pub kid: String,
     n: String,
     e: String,

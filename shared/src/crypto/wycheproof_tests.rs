@@ -1,5 +1,5 @@
-//! Project Wycheproof's vectors: everything valid is accepted, everything invalid refused, by our
-//! functions where there is one and else by the library call that we make.
+//! Project Wycheproof's vectors: our functions, or else the library calls that we make, accept
+//! every valid one and reject every invalid one.
 
 use aes::{Aes128, Aes192, Aes256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,32 +11,32 @@ use wycheproof::{aead, cipher, ecdsa, eddsa, mac, rsa_oaep};
 
 use super::{TransportKey, aes_cbc, jwe::Enc};
 
-/// Checks what was decided on one vector, and counts it.
+/// Checks the result for each vector, and counts it.
 #[derive(Default)]
 struct Tally {
     accepted: usize,
-    refused: usize,
+    rejected: usize,
 }
 
 impl Tally {
     #[track_caller]
-    fn note(&mut self, id: usize, accepted: bool, invalid: bool, comment: &str) {
+    fn record(&mut self, id: usize, accepted: bool, invalid: bool, comment: &str) {
         assert_ne!(accepted, invalid, "{id} {comment}");
         if accepted {
             self.accepted += 1
         } else {
-            self.refused += 1
+            self.rejected += 1
         }
     }
 
-    /// A set that is not there proves nothing.
+    /// An empty test set would prove nothing.
     #[track_caller]
-    fn both(&self, at_least: usize) {
+    fn assert_each_at_least(&self, count: usize) {
         assert!(
-            self.accepted >= at_least && self.refused >= at_least,
+            self.accepted >= count && self.rejected >= count,
             "{} {}",
             self.accepted,
-            self.refused
+            self.rejected
         );
     }
 }
@@ -64,7 +64,7 @@ fn aes_cbc_pkcs5() {
                     aes_cbc::encrypt::<Aes256>(key, iv, &test.pt),
                 ),
             };
-            tally.note(
+            tally.record(
                 test.tc_id,
                 open.as_deref() == Some(&*test.pt),
                 test.result.must_fail(),
@@ -75,10 +75,10 @@ fn aes_cbc_pkcs5() {
             }
         }
     }
-    tally.both(30);
+    tally.assert_each_at_least(30);
 }
 
-/// What is not of our sizes has to be refused whatever it is.
+/// Vectors of other sizes than ours have to be rejected, even the valid ones.
 fn aead(name: aead::TestName, enc: Enc) -> Tally {
     let mut tally = Tally::default();
     for group in aead::TestSet::load(name).unwrap().test_groups {
@@ -88,7 +88,7 @@ fn aead(name: aead::TestName, enc: Enc) -> Tally {
         for test in group.tests {
             let open = enc.open(&test.key, &test.nonce, &test.aad, (&test.ct, &test.tag));
             let must_fail = test.result.must_fail() || !ours;
-            tally.note(
+            tally.record(
                 test.tc_id,
                 open.as_deref() == Ok(&*test.pt),
                 must_fail,
@@ -112,16 +112,16 @@ fn aead(name: aead::TestName, enc: Enc) -> Tally {
 
 #[test]
 fn aes_gcm() {
-    aead(aead::TestName::AesGcm, Enc::A256Gcm).both(30);
+    aead(aead::TestName::AesGcm, Enc::A256Gcm).assert_each_at_least(30);
 }
 
 #[test]
 fn aes_cbc_hmac_sha2() {
-    aead(aead::TestName::Aes256CbcHmacSha512, Enc::A256CbcHs512).both(10);
+    aead(aead::TestName::Aes256CbcHmacSha512, Enc::A256CbcHs512).assert_each_at_least(10);
     // The other family members are not accepted on the wire.
     let others = aead(aead::TestName::Aes128CbcHmacSha256, Enc::A256CbcHs512);
     assert_eq!(others.accepted, 0);
-    assert!(others.refused > 20);
+    assert!(others.rejected > 20);
 }
 
 fn hmac<D: EagerHash>(name: mac::TestName) {
@@ -133,10 +133,10 @@ fn hmac<D: EagerHash>(name: mac::TestName) {
                 .chain_update(&*test.msg);
             let accepted = test.tag.len() * 8 == group.tag_size
                 && mac.verify_truncated_left(&test.tag).is_ok();
-            tally.note(test.tc_id, accepted, test.result.must_fail(), &test.comment);
+            tally.record(test.tc_id, accepted, test.result.must_fail(), &test.comment);
         }
     }
-    tally.both(50);
+    tally.assert_each_at_least(50);
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn rsa_oaep_2048_sha256() {
             let accepted = unwrapped.is_some_and(|plain| *plain.expose_secret() == *test.pt);
             // JOSE has no labels (RFC 7518 §4.3), so what has one is not for us.
             let must_fail = test.result.must_fail() || !test.label.is_empty();
-            tally.note(test.tc_id, accepted, must_fail, &test.comment);
+            tally.record(test.tc_id, accepted, must_fail, &test.comment);
         }
     }
-    tally.both(10);
+    tally.assert_each_at_least(10);
 }
 
 /// As JWT's signatures are verified.
@@ -182,10 +182,10 @@ fn ecdsa_p256_as_es256() {
         let key = DecodingKey::from_ec_components(&x, &y).unwrap();
         for test in group.tests {
             let accepted = verify(Algorithm::ES256, &key, &test.msg, &test.sig);
-            tally.note(test.tc_id, accepted, test.result.must_fail(), &test.comment);
+            tally.record(test.tc_id, accepted, test.result.must_fail(), &test.comment);
         }
     }
-    tally.both(50);
+    tally.assert_each_at_least(50);
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn ed25519_as_eddsa() {
         let key = DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(&*group.key.pk)).unwrap();
         for test in group.tests {
             let accepted = verify(Algorithm::EdDSA, &key, &test.msg, &test.sig);
-            tally.note(test.tc_id, accepted, test.result.must_fail(), &test.comment);
+            tally.record(test.tc_id, accepted, test.result.must_fail(), &test.comment);
         }
     }
-    tally.both(50);
+    tally.assert_each_at_least(50);
 }

@@ -8,10 +8,10 @@ use lru::LruCache;
 use super::{Record, Step, Write};
 use crate::clock::Clock;
 
-/// The most records that are kept; the one not used for longest leaves first.
+/// The most records that are kept; the least recently used one is evicted first.
 const CAPACITY: usize = 65_536;
 
-/// A value and the millisecond (since the epoch) at which it is gone.
+/// A value and its expiry, in milliseconds since the epoch.
 type Stored = (Bytes, i64);
 
 /// Bounded, and shared by its clones.
@@ -35,45 +35,46 @@ impl MemoryStore {
     #[must_use]
     pub fn get<const N: usize>(&self, keys: [&str; N]) -> [Option<Bytes>; N] {
         let (mut entries, now) = self.lock();
-        keys.map(|key| living(&mut entries, key, now))
+        keys.map(|key| unexpired(&mut entries, key, now))
     }
 
-    /// Stores the record, whatever was there.
+    /// Stores the record, replacing any value.
     pub fn put(&self, record: &Record<'_>) {
         let (mut entries, now) = self.lock();
         store(&mut entries, record, now);
     }
 
-    /// Stores the record if nothing is there; says whether it is there now.
+    /// Stores the record if the key has no value; returns whether the key holds the record now.
     #[must_use]
     pub fn add(&self, record: &Record<'_>) -> bool {
         let (mut entries, now) = self.lock();
-        if let Some(value) = living(&mut entries, record.key, now) {
+        if let Some(value) = unexpired(&mut entries, record.key, now) {
             return value == record.value;
         }
         store(&mut entries, record, now);
         true
     }
 
-    /// Stores the record if exactly `expected` is there; says whether it did.
+    /// Stores the record if the key's value is exactly `expected`; returns whether it did.
     #[must_use]
     pub fn replace(&self, expected: &[u8], record: &Record<'_>) -> bool {
         let (mut entries, now) = self.lock();
-        let matches = living(&mut entries, record.key, now).is_some_and(|value| value == expected);
+        let matches =
+            unexpired(&mut entries, record.key, now).is_some_and(|value| value == expected);
         if matches {
             store(&mut entries, record, now);
         }
         matches
     }
 
-    /// Takes a step, atomically.
+    /// Runs a step atomically.
     #[must_use]
     pub fn step(&self, step: &dyn Step) -> Vec<i64> {
         let (mut entries, now) = self.lock();
         let keys = step.keys();
         let values: Vec<_> = keys
             .iter()
-            .map(|key| living(&mut entries, key, now))
+            .map(|key| unexpired(&mut entries, key, now))
             .collect();
         let applied = step.apply(now * 1000, &values);
         for (key, write) in keys.iter().zip(applied.writes) {
@@ -99,10 +100,10 @@ impl MemoryStore {
         self.lock().0.pop(key);
     }
 
-    /// Removes `key` if exactly `expected` is there.
+    /// Removes `key` if its value is exactly `expected`.
     pub fn remove(&self, key: &str, expected: &[u8]) {
         let (mut entries, now) = self.lock();
-        if living(&mut entries, key, now).is_some_and(|value| value == expected) {
+        if unexpired(&mut entries, key, now).is_some_and(|value| value == expected) {
             entries.pop(key);
         }
     }
@@ -115,10 +116,10 @@ impl MemoryStore {
     }
 }
 
-fn living(entries: &mut LruCache<String, Stored>, key: &str, now: i64) -> Option<Bytes> {
+fn unexpired(entries: &mut LruCache<String, Stored>, key: &str, now: i64) -> Option<Bytes> {
     entries
         .get(key)
-        .filter(|(_, gone_at)| *gone_at > now)
+        .filter(|(_, expires_at)| *expires_at > now)
         .map(|(value, _)| value.clone())
 }
 
@@ -131,7 +132,7 @@ fn store(entries: &mut LruCache<String, Stored>, record: &Record<'_>, now: i64) 
             now.saturating_add(ttl),
         ),
     );
-    // Bounded by hand: a bounded cache would allocate all of it at start.
+    // Bounded here, because a bounded `LruCache` allocates its whole capacity at once.
     if entries.len() > CAPACITY {
         entries.pop_lru();
     }

@@ -1,4 +1,4 @@
-//! The store in Redis: commands of a request go out together, within the request's budget.
+//! The store in Redis: the commands of a request are pipelined, within the request's time budget.
 
 mod call;
 mod cluster;
@@ -28,8 +28,8 @@ use crate::{
 /// How long a request may wait for Redis by default.
 const BUDGET: Duration = Duration::from_millis(50);
 
-/// Set if nothing is there. What is there already may be ours, from a try whose answer was lost.
-/// Returns 1 when ours is there.
+/// Set if absent. An existing value may be the caller's own, from an attempt whose reply was lost.
+/// Returns 1 when the key holds the caller's value.
 static ADD: LazyLock<Script> = LazyLock::new(|| {
     Script::timeless(
         "local value = redis.call('GET', KEYS[1]) \
@@ -56,7 +56,7 @@ static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Redis. A server that does not answer is bypassed for a while, so that only the first requests
+/// Redis. A server that does not respond is bypassed for a while, so that only the first requests
 /// wait for it. Cheap to clone.
 #[derive(Clone)]
 pub struct RedisStore {
@@ -68,23 +68,23 @@ pub struct RedisStore {
 enum Servers {
     One(Node),
     Many(Cluster),
-    /// The target can't be used. Settings that say so refuse the start before.
+    /// No usable target. Start-up rejects the settings for which this happens.
     None,
 }
 
-/// What became of a command.
+/// The result of a command.
 type Outcome = Result<Value, CommandError>;
 
 /// Why a command has no reply.
 enum CommandError {
-    /// The server refused it.
+    /// The server returned an error.
     Refused(RedisError),
-    /// The node that has its key can't be reached.
+    /// The node that owns its key can't be reached.
     Unreachable(KvError),
 }
 
 /// A command, the key that decides which node it goes to, and what to send instead when that node
-/// does not know the script yet.
+/// has not cached the script yet.
 struct Command<'a> {
     key: &'a str,
     command: Cmd,
@@ -92,7 +92,7 @@ struct Command<'a> {
 }
 
 impl RedisStore {
-    /// A store in one server that connects at its first use.
+    /// A store on one server; connects on first use.
     #[must_use]
     pub fn new(url: &SecretString) -> Self {
         Self::with_budget(url, BUDGET)
@@ -110,7 +110,7 @@ impl RedisStore {
         Self::open(&settings, Clock::System)
     }
 
-    /// A store that connects at its first use. The settings were checked when they were read.
+    /// A store that connects on first use. The settings were validated when they were read.
     #[must_use]
     pub fn open(settings: &RedisSettings, clock: Clock) -> Self {
         let budget = settings.timeout;
@@ -126,8 +126,8 @@ impl RedisStore {
         }
     }
 
-    /// Steps and reads in one round trip. A server that does not know a script yet is told its text
-    /// in a second one.
+    /// Runs steps and reads keys in one round trip. A server that has not cached a script yet gets
+    /// its source in a second one.
     pub(super) async fn ask<const N: usize>(
         &self,
         steps: &[&dyn Step],
@@ -216,7 +216,7 @@ impl RedisStore {
         self.one::<Value>(remove, delivery).await.map(drop)
     }
 
-    /// Asks even while Redis is bypassed after a failure: the caller wants to know.
+    /// Asks even while Redis is bypassed after a failure: the caller wants the actual state.
     pub(super) async fn ping(&self) -> Result<(), KvError> {
         let call = RedisCall::start(self.budget, Delivery::BestEffort)?;
         let deadline = call.deadline();
@@ -232,7 +232,7 @@ impl RedisStore {
         }
     }
 
-    /// Connects, with more patience than a request has. For init.
+    /// Connects, with a longer time-out than a request has. For start-up.
     pub(crate) async fn connect(&self) -> Result<(), KvError> {
         let deadline = Instant::now() + CONNECT;
         match &self.servers {
@@ -255,9 +255,8 @@ impl RedisStore {
             .and_then(decoded)
     }
 
-    /// Sends commands in one round trip, in a cluster in one to each node; each has its own
-    /// outcome. Those whose script a node does not know yet are sent to it once more, with the
-    /// text.
+    /// Sends commands in one round trip (in a cluster, one to each node); each has its own outcome.
+    /// Commands whose script a node has not cached yet are sent to it again, with the source.
     async fn send(
         &self,
         sent: Vec<Command<'_>>,
@@ -335,7 +334,7 @@ impl<'a> Command<'a> {
         })
     }
 
-    /// A call of a script by its hash. `arguments` adds what comes after the script.
+    /// Calls a script by its hash. `arguments` adds what follows the script.
     fn script(
         key: &'a str,
         script: &'a Script,
@@ -355,7 +354,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Commands that go out together, each with an outcome of its own.
+/// Commands that are sent together, each with its own outcome.
 fn pipelined(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
     let mut pipeline = Pipeline::new();
     for command in commands {
@@ -383,11 +382,12 @@ fn no_target() -> KvError {
 }
 
 fn miscounted() -> KvError {
-    KvError("Redis sent another number of answers than commands".into())
+    KvError("Redis returned a wrong number of replies".into())
 }
 
-/// Only the kind and the server's code: a server's text can quote the command, and with it a value.
-#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+/// Only the kind and the server's code: a server's message can quote the command, and with it a
+/// value.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: RedisError) -> KvError {
     let code = error.code().unwrap_or_default();
     KvError(format!("{:?} {code}", error.kind()))

@@ -1,6 +1,6 @@
-//! One step of a state machine whose state all instances share: a Lua script in Redis, and the same
-//! in Rust where the state is in this process's memory. One property test drives both and demands
-//! the same answers and the same state.
+//! One step of a state machine whose state all instances share: a Lua script for Redis, and the
+//! same machine in Rust for this process's memory. Property tests run both and compare their
+//! replies and states.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use bytes::Bytes;
 /// decides anything.
 pub type Micros = i64;
 
-/// What a script starts with. Whole numbers up to 2^53 are exact in Lua, and this one stays below
-/// that for 230 years.
+/// The preamble of a script. Lua represents whole numbers up to 2^53 exactly; microseconds since
+/// the epoch stay below that until the year 2255.
 const NOW: &str = "local clock = redis.call('TIME')\nlocal now = clock[1] * 1000000 + clock[2]\n";
 
-/// A Lua script: it finds `now` ([`Micros`]), `KEYS` and `ARGV` (all whole numbers), and returns
+/// A Lua script. Its inputs are `now` ([`Micros`]), `KEYS` and `ARGV` (whole numbers); it returns
 /// whole numbers.
 pub struct Script {
     source: String,
-    /// By which the server knows it (`EVALSHA`).
+    /// The server caches the script under this hash (`EVALSHA`).
     hash: String,
 }
 
@@ -29,7 +29,7 @@ impl Script {
         Self::timeless(format!("{NOW}{body}"))
     }
 
-    /// A script without a `now`.
+    /// A script without `now`.
     pub(super) fn timeless(source: String) -> Self {
         let hash = redis::Script::new(&source).get_hash().to_owned();
         Self { source, hash }
@@ -44,7 +44,7 @@ impl Script {
     }
 }
 
-/// A step. It may be taken twice when an answer was lost: it must be harmless then.
+/// A step. It may run twice when a reply was lost, and has to be harmless then.
 pub trait Step: Send + Sync {
     /// The script.
     fn script(&self) -> &'static Script;
@@ -59,31 +59,32 @@ pub trait Step: Send + Sync {
     fn apply(&self, now: Micros, values: &[Option<Bytes>]) -> Applied;
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// What becomes of each key.
+    /// What to write to each key.
     pub writes: Vec<Write>,
     /// What the script returns.
     pub reply: Vec<i64>,
 }
 
-/// What becomes of one key.
+/// What to write to one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// It stays as it is.
+    /// Leaves it as it is.
     Keep,
-    /// It holds this value for this long.
+    /// Stores this value, which expires after this time.
     Put(Bytes, Duration),
-    /// It is gone.
+    /// Removes it.
     Delete,
 }
 
-/// The largest number that Lua, whose numbers are doubles, holds exactly along with all below it.
+/// The largest number up to which Lua, whose numbers are doubles, represents every whole number
+/// exactly.
 pub const MAX_WHOLE: i64 = (1 << 53) - 1;
 
-/// The whole number that a stored text is: decimal digits only, at most [`MAX_WHOLE`]. The scripts
-/// read numbers by the same rule.
+/// Parses a stored whole number: decimal digits only, at most [`MAX_WHOLE`]. The scripts parse
+/// numbers by the same rule.
 #[must_use]
 pub fn whole_number(text: &[u8]) -> Option<i64> {
     if text.is_empty() || text.len() > 16 || !text.iter().all(u8::is_ascii_digit) {
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_number_is_digits_that_a_double_holds() {
+    fn only_digits_within_the_exact_range_of_a_double_are_a_whole_number() {
         assert_eq!(whole_number(b"0012"), Some(12));
         assert_eq!(whole_number(b"9007199254740991"), Some(MAX_WHOLE));
         for bad in [

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Samples that WeChat has published, with one signature (of nothing) that follows from its rule.
+/// Samples that WeChat has published, and one signature (of an empty message) by its rule.
 fn sample(of: &str) -> Value {
     let samples: Value = serde_json::from_str(include_str!("../testdata/wechat.json")).unwrap();
     samples[of].clone()
@@ -41,7 +41,7 @@ fn wechats_own_sample_opens() {
 }
 
 #[test]
-fn another_key_does_not_open_it() {
+fn another_key_does_not_open_the_sample() {
     let sample = sample("encryptedData");
     let data = EncryptedData::parse(&text(&sample, "encryptedData"), &text(&sample, "iv")).unwrap();
     for other in [
@@ -56,12 +56,12 @@ fn another_key_does_not_open_it() {
 }
 
 #[test]
-fn form_and_length_are_checked_before_anything_is_decrypted() {
+fn encoding_and_length_are_checked_before_decryption() {
     let (block, iv) = (STANDARD.encode([0; 16]), STANDARD.encode([1; 16]));
     assert!(EncryptedData::parse(&block, &iv).is_some());
     let plus = STANDARD.encode([0xfb; 32]);
     assert!(plus.contains('+') && EncryptedData::parse(&plus, &iv).is_some());
-    // What a form field makes of a plus sign.
+    // Form decoding turns a plus sign into a space.
     assert!(EncryptedData::parse(&plus.replace('+', " "), &iv).is_none());
     for bad in [
         "",
@@ -79,7 +79,7 @@ fn form_and_length_are_checked_before_anything_is_decrypted() {
 }
 
 #[test]
-fn what_is_inside_has_to_be_an_object() {
+fn the_plaintext_has_to_be_a_json_object() {
     let open = |plain: &[u8]| {
         data(&encrypt([7; 16], [1; 16], plain), [1; 16]).open(&STANDARD.encode([7; 16]).into())
     };
@@ -93,14 +93,14 @@ fn what_is_inside_has_to_be_an_object() {
 }
 
 #[test]
-fn a_signature_of_raw_data_is_over_exactly_its_text() {
+fn a_raw_data_signature_covers_exactly_the_text_received() {
     let sample = sample("rawData");
     let (raw, signature) = (text(&sample, "rawData"), text(&sample, "signature"));
     assert!(is_raw_data_signature(&raw, &key(&sample), &signature));
     let again = serde_json::from_str::<Value>(&raw).unwrap().to_string();
     assert_ne!(
         again, raw,
-        "written anew, the members stand in another order"
+        "serialized again, the members are in another order"
     );
     assert!(!is_raw_data_signature(&again, &key(&sample), &signature));
     assert!(!is_raw_data_signature(
@@ -120,7 +120,7 @@ fn a_signature_of_raw_data_is_over_exactly_its_text() {
 }
 
 #[test]
-fn a_session_signature_takes_the_key_as_its_text() {
+fn a_session_signature_uses_the_keys_base64_text() {
     let sample = sample("sessionSignature");
     let message = text(&sample, "message");
     assert_eq!(
@@ -142,8 +142,8 @@ fn a_session_signature_takes_the_key_as_its_text() {
     assert_ne!(mistake, text(&sample, "signature"));
 }
 
-/// CBC does not authenticate, but a changed block comes out as noise, which is no JSON. (A changed
-/// IV changes the first block at will: that is how WeChat's format is, and why watermark and
+/// CBC does not authenticate, but a changed block decrypts to noise, which is not JSON. (A changed
+/// IV changes the first block at will; WeChat's format allows that, which is why the watermark and
 /// `rawData` are checked as well.)
 #[test]
 fn a_ciphertext_with_one_changed_bit_never_opens() {
@@ -167,7 +167,7 @@ fn a_ciphertext_with_one_changed_bit_never_opens() {
 
 proptest! {
     #[test]
-    fn no_input_is_a_panic(data in any::<String>(), iv in any::<String>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_input_panics(data in any::<String>(), iv in any::<String>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = EncryptedData::parse(&data, &iv);
         let encoded = STANDARD.encode(bytes);
         if let Some(data) = EncryptedData::parse(&encoded, &STANDARD.encode([0; 16])) {
@@ -176,14 +176,14 @@ proptest! {
     }
 
     #[test]
-    fn what_was_encrypted_opens_to_itself(name in any::<String>(), key in any::<[u8; 16]>(), iv in any::<[u8; 16]>()) {
+    fn encrypted_data_opens_to_the_original(name in any::<String>(), key in any::<[u8; 16]>(), iv in any::<[u8; 16]>()) {
         let object = json!({"nickName": name, "watermark": {"appid": "wx1", "timestamp": 1}});
         let opened = data(&encrypt(key, iv, object.to_string().as_bytes()), iv).open(&STANDARD.encode(key).into());
         prop_assert_eq!(Value::Object(opened.unwrap()), object);
     }
 
     #[test]
-    fn a_cut_ciphertext_never_opens(blocks in 1usize..25) {
+    fn a_truncated_ciphertext_never_opens(blocks in 1usize..25) {
         let sample = sample("encryptedData");
         let ciphertext = STANDARD.decode(text(&sample, "encryptedData")).unwrap();
         let iv: [u8; 16] = STANDARD.decode(text(&sample, "iv")).unwrap().try_into().unwrap();

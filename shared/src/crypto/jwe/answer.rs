@@ -1,5 +1,5 @@
-//! The answer's side: `dir` under the content key of the request, so that only its sender can read
-//! it.
+//! Answers: `dir` under the content key of the request, so that only the request's sender can read
+//! them.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, ExposeSecretMut, SecretSlice};
@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, ExposeSecretMut, SecretSlice};
 use super::{AnswerHeader, Enc, Form, JweError, parts::Parts};
 use crate::random::Random;
 
-/// The key of one request and of its answer. Does not print, and is wiped when dropped.
+/// The content key of one request and of its answer. Has no `Debug`, and is wiped when dropped.
 pub struct ContentKey {
     key: SecretSlice<u8>,
     enc: Enc,
@@ -39,8 +39,8 @@ impl ContentKey {
         self.form
     }
 
-    /// Makes the answer at `now` (seconds since the epoch) from content of the type `cty`. `None`
-    /// only for content beyond all bounds.
+    /// Encrypts an answer issued at `now` (seconds since the epoch), with content of the type
+    /// `cty`. `None` only for content too long for the cipher.
     #[must_use]
     pub fn seal(
         &self,
@@ -67,7 +67,7 @@ impl ContentKey {
         )
     }
 
-    /// Opens the answer, as a client does.
+    /// Decrypts the answer, as a client does.
     ///
     /// # Errors
     /// [`JweError`] when it is not the answer to this key's request.

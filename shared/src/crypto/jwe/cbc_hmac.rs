@@ -1,6 +1,6 @@
 //! `AES_CBC_HMAC_SHA2` (RFC 7518 §5.2): encrypt, then MAC over associated data, IV, ciphertext and
-//! the length of the associated data. The content key is the MAC's key, then the cipher's; the tag
-//! is the first half of the MAC.
+//! the length of the associated data. The content key is the MAC key followed by the encryption
+//! key; the tag is the first half of the MAC.
 
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt};
 use cbc::{Decryptor, Encryptor, cipher::KeyIvInit};
@@ -31,7 +31,7 @@ where
     Some((ciphertext, tag))
 }
 
-/// The plaintext, decrypted only when the tag is right.
+/// The plaintext, decrypted only when the tag is valid.
 pub(super) fn open<C, D>(
     key: &[u8],
     iv: &[u8],
@@ -44,7 +44,7 @@ where
     D: EagerHash,
 {
     let (mac_key, cipher_key) = halves(key).ok_or(JweError)?;
-    // A shorter tag would be easier to guess.
+    // The verification below accepts shorter tags, which would be easier to guess.
     if tag.len() != mac_key.len() {
         return Err(JweError);
     }

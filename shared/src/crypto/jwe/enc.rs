@@ -1,4 +1,4 @@
-//! How content is encrypted.
+//! Content encryption algorithms.
 
 use aes::Aes256;
 use aes_gcm::{
@@ -22,7 +22,7 @@ pub enum Enc {
 }
 
 impl Enc {
-    /// All of them.
+    /// All accepted algorithms.
     pub const ALL: [Self; 2] = [Self::A256CbcHs512, Self::A256Gcm];
 
     /// Bytes of the content key.
@@ -52,7 +52,7 @@ impl Enc {
         }
     }
 
-    /// Whether there can be a ciphertext of this length.
+    /// Whether a ciphertext can have this length.
     pub(super) const fn fits(self, ciphertext: usize) -> bool {
         match self {
             Self::A256CbcHs512 => ciphertext >= 16 && ciphertext.is_multiple_of(16),
@@ -86,7 +86,7 @@ impl Enc {
         }
     }
 
-    /// The plaintext, if key, IV, associated data, ciphertext and tag belong together.
+    /// The plaintext, if the tag authenticates ciphertext, IV and associated data under this key.
     pub(crate) fn open(
         self,
         key: &[u8],

@@ -1,4 +1,5 @@
-//! The protected headers: of a request, and of its answer. Both name every field there may be.
+//! The protected headers of a request and of its answer. Each type lists every field that is
+//! accepted.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ enum Wrapping {
     RsaOaep256,
 }
 
-/// `alg` of an answer: its key is the request's.
+/// `alg` of an answer, which uses the request's content key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Direct {
     #[default]
@@ -20,33 +21,33 @@ enum Direct {
     Dir,
 }
 
-/// What a request says in clear, and authenticates.
+/// The header of a request: not encrypted, but authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestHeader {
     alg: Wrapping,
-    /// How the content is encrypted.
+    /// The content encryption algorithm.
     pub enc: Enc,
-    /// The RSA key.
+    /// The id of the RSA key that wraps the content key.
     pub kid: String,
     /// When it was made, in seconds since the epoch.
     pub iat: i64,
-    /// Names this request among all.
+    /// The unique id of this request.
     pub jti: String,
-    /// The method it was made for.
+    /// The HTTP method of the request.
     pub htm: String,
-    /// The path and query it was made for.
+    /// The path and query of the request.
     pub htu: String,
-    /// `JOSE` or `JOSE+JSON` (RFC 7516 §4.1.11), if anything.
+    /// `JOSE` or `JOSE+JSON` (RFC 7516 §4.1.11), if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     typ: Option<String>,
-    /// `json`, if anything: the content is.
+    /// The content type: `json`, if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cty: Option<String>,
 }
 
 impl RequestHeader {
-    /// Of a request made at `iat`, known as `jti`, for one method and path.
+    /// The header of a request with the id `jti`, made at `iat` for one method and path.
     #[must_use]
     pub fn new(enc: Enc, kid: &str, (iat, jti): (i64, &str), (htm, htu): (&str, &str)) -> Self {
         let [kid, jti, htm, htu] = [kid, jti, htm, htu].map(str::to_owned);
@@ -70,25 +71,25 @@ impl RequestHeader {
                 .as_ref()
                 .is_none_or(|value| names.iter().any(|name| value.eq_ignore_ascii_case(name)))
         };
-        let right = one_of(&header.typ, ["JOSE", "JOSE+JSON"])
+        let is_valid = one_of(&header.typ, ["JOSE", "JOSE+JSON"])
             && one_of(&header.cty, ["json", "application/json"]);
-        right.then_some(header).ok_or(JweError)
+        is_valid.then_some(header).ok_or(JweError)
     }
 }
 
-/// What an answer says in clear, and authenticates.
+/// The header of an answer: not encrypted, but authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerHeader {
     alg: Direct,
-    /// How the content is encrypted: as the request's.
+    /// The content encryption algorithm, the same as the request's.
     pub enc: Enc,
-    /// What the content is, `json` for an envelope.
+    /// The content type: `json` for the response envelope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cty: Option<String>,
     /// When it was made, in seconds since the epoch.
     pub iat: i64,
-    /// The request that this answers.
+    /// The id of the request that this answers.
     pub jti: String,
 }
 
@@ -108,7 +109,7 @@ impl AnswerHeader {
     }
 }
 
-/// serde would take an array for a struct, its fields in order.
+/// Accepts an object only: serde would also read a struct from an array of its fields in order.
 pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, JweError> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(JweError);

@@ -1,4 +1,4 @@
-//! The five parts of a JWE, read and written in both forms.
+//! The five parts of a JWE, parsed and serialized in both forms.
 
 use std::borrow::Cow;
 
@@ -16,16 +16,17 @@ const MAX_IV: usize = 22;
 /// The longest tag, in base64url characters: 32 bytes.
 const MAX_TAG: usize = 43;
 
-/// How a JWE is written.
+/// The serialization of a JWE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Five parts with dots between (RFC 7516 §7.1), `application/jose`.
+    /// Five parts separated by dots (RFC 7516 §7.1), `application/jose`.
     Compact,
     /// A JSON object for one recipient (RFC 7516 §7.2.2), `application/jose+json`.
     Flattened,
 }
 
-/// The parts. `protected` stays text: that is what is authenticated (RFC 7516 §5.1, step 14).
+/// The decoded parts. `protected` stays text, because the text is what is authenticated (RFC 7516
+/// §5.1, step 14).
 pub(super) struct Parts {
     pub(super) protected: String,
     pub(super) encrypted_key: Vec<u8>,
@@ -34,14 +35,13 @@ pub(super) struct Parts {
     pub(super) tag: Vec<u8>,
 }
 
-/// The parts as text. Members that are not here (`unprotected`, `header`, `aad`, `recipients`) are
-/// refused.
+/// The parts as text. Other members (`unprotected`, `header`, `aad`, `recipients`) are rejected.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Texts<'a> {
     #[serde(borrow)]
     protected: Cow<'a, str>,
-    /// Absent where it is empty (RFC 7516 §7.2.1).
+    /// Absent when empty (RFC 7516 §7.2.1).
     #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
     encrypted_key: Cow<'a, str>,
     #[serde(borrow)]
@@ -53,7 +53,8 @@ struct Texts<'a> {
 }
 
 impl Parts {
-    /// Takes a JWE apart; all but the ciphertext is bounded here, and that by the whole.
+    /// Parses a JWE. Limits the length of each part but the ciphertext, which the limit on the
+    /// request body bounds.
     pub(super) fn parse(jwe: &[u8], form: Form) -> Result<Self, JweError> {
         match form {
             Form::Compact => Texts::split(jwe)?.decode(),
@@ -66,7 +67,7 @@ impl Parts {
         decode(&self.protected, MAX_PROTECTED)
     }
 
-    /// Writes the JWE.
+    /// Serializes the JWE.
     pub(super) fn write(&self, form: Form) -> String {
         let encode = |bytes: &[u8]| Cow::from(URL_SAFE_NO_PAD.encode(bytes));
         let texts = Texts {
@@ -85,7 +86,7 @@ impl Parts {
                 texts.tag,
             ]
             .join("."),
-            // Nothing in it can fail to be written.
+            // Serializing strings to memory can't fail.
             Form::Flattened => serde_json::to_string(&texts).unwrap_or_default(),
         }
     }
@@ -124,9 +125,9 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// Strictly: one text for one value, so that a changed text is a changed value.
-fn decode(text: &str, longest: usize) -> Result<Vec<u8>, JweError> {
-    if text.len() > longest {
+/// Strict base64url: each value has one text only, so that a changed text is a changed value.
+fn decode(text: &str, max_len: usize) -> Result<Vec<u8>, JweError> {
+    if text.len() > max_len {
         return Err(JweError);
     }
     URL_SAFE_NO_PAD.decode(text).map_err(|_| JweError)

@@ -1,4 +1,4 @@
-//! The request's side: opening it on the server, making it in a client.
+//! Requests: opened on the server, made in a client.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretSlice};
@@ -9,20 +9,20 @@ use crate::{
     random::Random,
 };
 
-/// A request whose form is right. Nothing was decrypted yet, so that cheap checks of the header
-/// come first.
+/// A well-formed request. Nothing is decrypted yet, so that the cheap checks of the header come
+/// first.
 pub struct SealedRequest {
-    /// What it says in clear. Not authenticated before [`Self::open`].
+    /// The protected header. Not authenticated before [`Self::open`].
     pub header: RequestHeader,
     form: Form,
     parts: Parts,
 }
 
 impl SealedRequest {
-    /// Takes a request apart.
+    /// Parses a request.
     ///
     /// # Errors
-    /// [`JweError`] when it is not of the one kind that is accepted.
+    /// [`JweError`] when it is malformed, or uses anything that is not accepted.
     pub fn parse(jwe: &[u8], form: Form) -> Result<Self, JweError> {
         let parts = Parts::parse(jwe, form)?;
         let header = RequestHeader::parse(&parts.header()?)?;
@@ -41,17 +41,18 @@ impl SealedRequest {
         }
     }
 
-    /// The key that it was made for, if there is one and what it wrapped can be.
+    /// The key that its header names, if there is one and the wrapped key has the right length for
+    /// it.
     #[must_use]
     pub fn key<'a>(&self, keys: &'a TransportKeys) -> Option<&'a TransportKey> {
         keys.find(&self.header.kid)
             .filter(|key| key.wrapped_len() == self.parts.encrypted_key.len())
     }
 
-    /// The plaintext, and the key for the answer. Costs one private RSA operation.
+    /// The plaintext, and the key for the answer. Costs one RSA private-key operation.
     ///
     /// # Errors
-    /// [`JweError`], the same after the same work whatever was wrong.
+    /// [`JweError`], the same for every cause, after the same work.
     pub fn open(
         &self,
         key: &TransportKey,
@@ -63,8 +64,8 @@ impl SealedRequest {
             parts,
         } = self;
         let enc = header.enc;
-        // A wrapped key that is none, or of the wrong length, becomes a random one, and fails at
-        // the tag.
+        // An invalid wrapped key, or one of the wrong length, is replaced by a random key and fails
+        // at the tag, after the same work as a valid one.
         let substitute = ContentKey::random(enc, random);
         let unwrapped = key
             .unwrap(&parts.encrypted_key)
@@ -84,8 +85,8 @@ impl SealedRequest {
     }
 }
 
-/// Makes a request, as a client does; the key opens the answer. `None` only for a plaintext beyond
-/// all bounds.
+/// Encrypts a request, as a client does. The returned key opens the answer. `None` only for a
+/// plaintext too long for the cipher.
 #[must_use]
 pub fn seal_request(
     key: &PublicKey,

@@ -45,7 +45,7 @@ fn sealed(enc: Enc, form: Form) -> (String, ContentKey) {
     .unwrap()
 }
 
-/// A request with any header at all, sealed rightly.
+/// A correctly sealed request with an arbitrary header.
 fn sealed_with(header: &str, form: Form) -> String {
     let (enc, random) = (Enc::A256Gcm, Random::System);
     let (cek, iv): ([u8; 32], [u8; 12]) = (random.bytes(), random.bytes());
@@ -68,12 +68,12 @@ fn open(jwe: &str, form: Form) -> Result<(Vec<u8>, ContentKey), JweError> {
     request.open(key, &Random::System)
 }
 
-fn refused(jwe: &str, form: Form) -> bool {
+fn is_rejected(jwe: &str, form: Form) -> bool {
     open(jwe, form).is_err()
 }
 
 #[test]
-fn a_request_and_its_answer() {
+fn a_request_and_its_answer_open() {
     for enc in Enc::ALL {
         for form in FORMS {
             let (jwe, client) = sealed(enc, form);
@@ -101,7 +101,7 @@ fn a_request_and_its_answer() {
 }
 
 #[test]
-fn the_wire_format() {
+fn the_wire_format_is_pinned() {
     let (jwe, key) = sealed(Enc::A256Gcm, Form::Flattened);
     let members: Value = serde_json::from_str(&jwe).unwrap();
     let protected = URL_SAFE_NO_PAD
@@ -140,19 +140,19 @@ fn the_wire_format() {
 }
 
 #[test]
-fn an_answer_is_to_one_request() {
+fn an_answer_opens_only_with_the_key_of_its_request() {
     let (jwe, client) = sealed(Enc::A256Gcm, Form::Compact);
     let (_, server) = open(&jwe, Form::Compact).unwrap();
     let (_, other) = sealed(Enc::A256Gcm, Form::Compact);
     let answer = server.seal(b"{}", None, 0, &Random::System).unwrap();
     assert!(client.open(answer.as_bytes()).is_ok());
     assert!(other.open(answer.as_bytes()).is_err());
-    // A request sent back is no answer.
+    // A request that is sent back is not an answer.
     assert!(client.open(jwe.as_bytes()).is_err());
 }
 
 #[test]
-fn what_is_neither_ours_nor_of_its_form_is_refused() {
+fn other_and_malformed_jwes_are_rejected() {
     let examples: Value = serde_json::from_str(include_str!("data/rfc.json")).unwrap();
     // Every example of the RFCs: each has another `alg` or `enc`, an unprotected header, several
     // recipients, `aad`, `zip`.
@@ -160,12 +160,12 @@ fn what_is_neither_ours_nor_of_its_form_is_refused() {
     assert!(examples.len() > 30);
     for example in examples {
         for form in FORMS {
-            assert!(refused(example.as_str().unwrap(), form), "{example}");
+            assert!(is_rejected(example.as_str().unwrap(), form), "{example}");
         }
     }
     let (compact, _) = sealed(Enc::A256Gcm, Form::Compact);
     let (flattened, _) = sealed(Enc::A256Gcm, Form::Flattened);
-    assert!(refused(&compact, Form::Flattened) && refused(&flattened, Form::Compact));
+    assert!(is_rejected(&compact, Form::Flattened) && is_rejected(&flattened, Form::Compact));
     for bad in [
         "",
         ".",
@@ -179,14 +179,14 @@ fn what_is_neither_ours_nor_of_its_form_is_refused() {
         &format!("{compact}="),
     ] {
         assert!(
-            refused(bad, Form::Compact) && refused(bad, Form::Flattened),
+            is_rejected(bad, Form::Compact) && is_rejected(bad, Form::Flattened),
             "{bad}"
         );
     }
 }
 
 #[test]
-fn headers_that_are_refused() {
+fn only_the_expected_headers_are_accepted() {
     let good = r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"k1","iat":1,"jti":"j","htm":"POST","htu":"/a"}"#;
     let more = |members: &str| good.replace('}', &format!(",{members}}}"));
     let accepted = [
@@ -203,7 +203,7 @@ fn headers_that_are_refused() {
         more(r#""jku":"https://example.com""#),
         more(r#""typ":"JWT""#),
         more(r#""cty":"JWT""#),
-        // Twice the same.
+        // Duplicate fields.
         more(r#""alg":"RSA-OAEP-256""#),
         more(r#""kid":"k1""#),
         good.replace("RSA-OAEP-256", "RSA-OAEP"),
@@ -226,13 +226,13 @@ fn headers_that_are_refused() {
             assert!(open(&sealed_with(header, form), form).is_ok(), "{header}");
         }
         for header in &bad {
-            assert!(refused(&sealed_with(header, form), form), "{header}");
+            assert!(is_rejected(&sealed_with(header, form), form), "{header}");
         }
     }
 }
 
 #[test]
-fn members_that_are_refused() {
+fn unexpected_members_are_rejected() {
     let (jwe, _) = sealed(Enc::A256Gcm, Form::Flattened);
     assert!(open(&jwe, Form::Flattened).is_ok());
     for member in [
@@ -245,14 +245,14 @@ fn members_that_are_refused() {
         r#""tag":"AAAAAAAAAAAAAAAAAAAAAA""#,
     ] {
         assert!(
-            refused(&jwe.replace('}', &format!(",{member}}}")), Form::Flattened),
+            is_rejected(&jwe.replace('}', &format!(",{member}}}")), Form::Flattened),
             "{member}"
         );
     }
 }
 
 #[test]
-fn long_parts_are_refused_before_any_rsa_work() {
+fn parts_of_the_wrong_length_are_rejected_before_any_rsa_work() {
     let long = format!(
         r#"{{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"k1","iat":1,"jti":"j","htm":"POST","htu":"/{}"}}"#,
         "a".repeat(1600)
@@ -264,7 +264,7 @@ fn long_parts_are_refused_before_any_rsa_work() {
         parts[at] = part;
         parts.join(".")
     };
-    let too_long = [
+    let wrong_lengths = [
         sealed_with(&long, Form::Compact),
         with(1, "A".repeat(684)),
         with(1, String::new()),
@@ -275,7 +275,7 @@ fn long_parts_are_refused_before_any_rsa_work() {
         with(4, "A".repeat(20)),
         with(4, String::new()),
     ];
-    for jwe in too_long {
+    for jwe in wrong_lengths {
         let request = SealedRequest::parse(jwe.as_bytes(), Form::Compact);
         assert!(
             request.is_err() || request.unwrap().key(&KEYS).is_none(),
@@ -285,7 +285,7 @@ fn long_parts_are_refused_before_any_rsa_work() {
 }
 
 #[test]
-fn a_content_key_of_another_length_is_refused() {
+fn a_content_key_of_the_wrong_length_is_rejected() {
     let random = Random::System;
     let protected = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header(Enc::A256Gcm)).unwrap());
     for len in [0, 16, 31, 33, 64] {
@@ -297,18 +297,21 @@ fn a_content_key_of_another_length_is_refused() {
             ciphertext: vec![0; 10],
             tag: vec![0; 16],
         };
-        assert!(refused(&parts.write(Form::Compact), Form::Compact), "{len}");
+        assert!(
+            is_rejected(&parts.write(Form::Compact), Form::Compact),
+            "{len}"
+        );
     }
 }
 
-/// Inputs that fuzzing or people found worth keeping.
+/// Inputs worth keeping, found by fuzzing or by hand.
 #[test]
 fn the_corpus_neither_panics_nor_opens() {
     let corpus = include_str!("data/corpus.txt");
     assert!(corpus.lines().count() > 20);
     for line in corpus.lines() {
         for form in FORMS {
-            assert!(refused(line, form), "{line}");
+            assert!(is_rejected(line, form), "{line}");
         }
     }
 }
@@ -323,7 +326,7 @@ proptest! {
 
     #[test]
     fn no_text_of_the_right_shape_panics(text in r"[A-Za-z0-9_-]{0,80}(\.[A-Za-z0-9_=-]{0,80}){3,5}") {
-        prop_assert!(refused(&text, Form::Compact));
+        prop_assert!(is_rejected(&text, Form::Compact));
     }
 
     #[test]
@@ -331,11 +334,11 @@ proptest! {
         protected in "[A-Za-z0-9_-]{0,60}", key in "[A-Za-z0-9_-]{0,60}", tag in "[A-Za-z0-9_-]{0,30}"
     ) {
         let json = json!({"protected": protected, "encrypted_key": key, "iv": "AA", "ciphertext": "", "tag": tag});
-        prop_assert!(refused(&json.to_string(), Form::Flattened));
+        prop_assert!(is_rejected(&json.to_string(), Form::Flattened));
     }
 
     #[test]
-    fn what_was_sealed_opens(content in prop::collection::vec(any::<u8>(), 0..200), seed: u64, cbc: bool, flat: bool) {
+    fn a_sealed_request_opens_to_its_content(content in prop::collection::vec(any::<u8>(), 0..200), seed: u64, cbc: bool, flat: bool) {
         let enc = if cbc { Enc::A256CbcHs512 } else { Enc::A256Gcm };
         let form = if flat { Form::Flattened } else { Form::Compact };
         let random = Random::seeded(seed);
@@ -343,7 +346,7 @@ proptest! {
         prop_assert_eq!(open(&jwe, form).unwrap().0, content);
     }
 
-    /// One character changed, removed or put in, anywhere.
+    /// One character changed, removed or inserted, anywhere.
     #[test]
     fn no_mutation_is_accepted(at in any::<prop::sample::Index>(), with in "[A-Za-z0-9_.=-]", how in 0..3, cbc: bool) {
         let enc = if cbc { Enc::A256CbcHs512 } else { Enc::A256Gcm };
@@ -356,6 +359,6 @@ proptest! {
             _ => changed.insert_str(at, &with),
         }
         prop_assume!(changed != jwe);
-        prop_assert!(refused(&changed, Form::Compact));
+        prop_assert!(is_rejected(&changed, Form::Compact));
     }
 }

@@ -10,7 +10,7 @@ fn der(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_the_public_half_wraps_the_private_half_unwraps() {
+fn the_private_key_unwraps_what_the_public_key_wrapped() {
     for name in ["rsa_2048", "rsa_4096"] {
         let key = TransportKey::from_pkcs8("k1", &der(name)).unwrap();
         let wrapped = key
@@ -32,7 +32,7 @@ fn what_the_public_half_wraps_the_private_half_unwraps() {
 }
 
 #[test]
-fn keys_of_another_size_or_kind_are_refused() {
+fn keys_of_the_wrong_size_or_kind_are_rejected() {
     let whole = der("rsa_2048");
     for bad in [
         &der("rsa_1024")[..],
@@ -46,7 +46,7 @@ fn keys_of_another_size_or_kind_are_refused() {
 }
 
 #[test]
-fn what_another_key_wrapped_or_somebody_changed_does_not_unwrap() {
+fn a_value_wrapped_for_another_key_or_modified_does_not_unwrap() {
     let key = TransportKey::from_pkcs8("k1", &der("rsa_2048")).unwrap();
     let other = TransportKey::generate("k2").unwrap();
     let wrapped = other
@@ -64,7 +64,7 @@ fn what_another_key_wrapped_or_somebody_changed_does_not_unwrap() {
 }
 
 #[test]
-fn a_public_key_survives_its_jwk() {
+fn a_public_key_survives_the_round_trip_through_its_jwk() {
     let key = TransportKey::from_pkcs8("k1", &der("rsa_2048")).unwrap();
     let jwk = serde_json::to_value(key.public().jwk("k1")).unwrap();
     assert_eq!(jwk["kty"], "RSA");
@@ -81,7 +81,7 @@ fn a_public_key_survives_its_jwk() {
 }
 
 #[test]
-fn a_jwk_that_holds_no_good_key_is_refused() {
+fn a_jwk_without_a_valid_key_is_rejected() {
     let good = TransportKey::from_pkcs8("k1", &der("rsa_2048"))
         .unwrap()
         .public()

@@ -9,17 +9,18 @@ use crate::{
     request::{self, deadline},
 };
 
-/// Less than this is not worth a round trip.
+/// Less time than this is not worth a round trip.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// A call to Redis under way. What it takes is charged to the request until this is dropped.
+/// A call to Redis in progress. Its time is charged to the request's budget until this is dropped.
 pub(super) struct RedisCall {
     deadline: Instant,
 }
 
 impl RedisCall {
-    /// Starts the clock. Best-effort calls of one request share `budget`; a required one has all of
-    /// it to itself. Neither outlasts the request. Outside a request each call has all of `budget`.
+    /// Starts to charge time. The best-effort calls of a request share `budget`; a required one has
+    /// a full `budget` of its own. Neither outlasts the request's deadline. Outside a request, each
+    /// call has a full `budget`.
     ///
     /// # Errors
     /// [`KvError`] when there is no time left.
@@ -30,7 +31,7 @@ impl RedisCall {
         };
         let allowed = deadline::cap(left);
         if allowed < LEAST {
-            return Err(KvError("the request's time for Redis is used up".into()));
+            return Err(KvError("the request's Redis budget is used up".into()));
         }
         let deadline = Instant::now() + allowed;
         request::note(|notes| notes.redis.start(deadline));
@@ -48,7 +49,7 @@ impl Drop for RedisCall {
     }
 }
 
-/// What the request at hand has used of its time for Redis; outside a request, nothing.
+/// How much of its Redis budget the current request has used; zero outside a request.
 fn spent() -> Duration {
     request::with_notes(|notes| notes.redis.spent()).unwrap_or_default()
 }
@@ -74,7 +75,7 @@ mod tests {
         true
     }
 
-    /// Runs `work` as a request; how long it waited for Redis.
+    /// Runs `work` as a request; returns how long it waited for Redis.
     async fn waited<F: Future>(work: F) -> Duration {
         let context = Context::new(String::new(), Language::default());
         context.run(work).await;
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_waits_for_another_one_may_ask_again_and_again() {
+    async fn a_request_that_waits_for_another_one_can_renew_its_budget() {
         let request = async {
             for _ in 0..3 {
                 assert!(call(50).await && !call(1).await);
@@ -151,12 +152,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_that_a_frozen_instance_slept_is_not_charged() {
+    async fn time_during_a_freeze_is_not_charged() {
         assert_eq!(waited(call(60_000)).await, BUDGET);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_part_of_the_request_in_its_own_task_shares_the_budget() {
+    async fn work_in_a_task_of_its_own_shares_the_requests_budget() {
         let request = async {
             call(20).await;
             request::run_to_end(async {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn outside_a_request_each_call_has_the_whole_budget() {
+    async fn outside_a_request_each_call_has_a_full_budget() {
         assert!(call(50).await && call(50).await);
     }
 }

@@ -1,10 +1,10 @@
-//! A Redis cluster: each node behind a breaker of its own, so that a lost node costs its own keys
-//! only.
+//! A Redis cluster: each node behind a breaker of its own, so that losing a node affects its own
+//! keys only.
 //!
-//! The `redis` crate's client for clusters retries with pauses of seconds and keeps all requests
-//! waiting while it asks a silent node for the topology; here a request waits for nothing but the
-//! reply to its call. The topology is fetched at first use, and again beside the requests when a
-//! node redirects or fails.
+//! The `redis` crate's client for clusters retries with pauses of seconds and blocks all requests
+//! while it asks an unresponsive node for the topology; here a request waits only for the reply to
+//! its own call. The topology is fetched on first use, and again in the background when a node
+//! redirects or fails.
 
 mod slots;
 mod topology;
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{clock::Clock, config::RedisSettings, kv::KvError};
 
-/// A slot that moves again while it is followed is left to the next request.
+/// Redirections that a call follows; a slot that moves even more often is left to the next request.
 const REDIRECTIONS: usize = 3;
 
 /// Cheap to clone.
@@ -47,14 +47,13 @@ struct Inner {
     topology: Mutex<Topology>,
 }
 
-/// A command for the node that has `key`.
+/// A command for the node that owns `key`.
 pub(super) struct Routed {
     pub(super) key: Vec<u8>,
     pub(super) command: Cmd,
 }
 
-/// Where a command goes next, and whether the node has to be told that it was sent there
-/// (`ASKING`).
+/// Where a command goes next, and whether `ASKING` has to precede it.
 struct Dispatch {
     at: usize,
     node: Address,
@@ -77,7 +76,7 @@ impl Cluster {
         })))
     }
 
-    /// Sends each command to the node that has its key, all at the same time; follows redirections.
+    /// Sends each command to the node that owns its key, all concurrently; follows redirections.
     pub(super) async fn ask(
         &self,
         commands: Vec<Routed>,
@@ -110,7 +109,7 @@ impl Cluster {
         Ok(outcomes)
     }
 
-    /// Connects to all primaries and returns when that has succeeded, or failed for one of them.
+    /// Connects to all primaries; fails when one of them can't be reached.
     pub(super) async fn reach(&self, deadline: Instant) -> Result<(), KvError> {
         self.topology_known(deadline, true).await?;
         let reaching = self
@@ -120,7 +119,7 @@ impl Cluster {
         join_all(reaching).await.into_iter().collect()
     }
 
-    /// Whether all primaries answer right now.
+    /// Checks that all primaries respond now.
     pub(super) async fn ping(&self, deadline: Instant) -> Result<(), KvError> {
         self.reach(deadline)
             .await
@@ -146,7 +145,7 @@ impl Cluster {
         commands.iter().enumerate().filter_map(dispatch).collect()
     }
 
-    /// One round trip to each node concerned.
+    /// One round trip to each node involved, all concurrently.
     async fn run(
         &self,
         commands: &[Routed],
@@ -172,7 +171,7 @@ impl Cluster {
             let mut outcome = |dispatch: Dispatch| {
                 let outcome = match &mut outcomes {
                     Ok(outcomes) => {
-                        // The answer to ASKING itself says nothing.
+                        // Skips the reply to ASKING itself.
                         let outcome = outcomes.nth(usize::from(dispatch.asking));
                         outcome
                             .ok_or_else(|| CommandError::Unreachable(unowned()))
@@ -196,7 +195,7 @@ impl Cluster {
         self.node(address)?.ask(pipeline, deadline).await
     }
 
-    /// Where a command goes that was sent to the wrong node.
+    /// The next dispatch of a command that was redirected.
     fn redirected(&self, dispatch: &Dispatch, outcome: &Outcome) -> Option<Dispatch> {
         let Err(CommandError::Refused(error)) = outcome else {
             return None;
@@ -247,5 +246,5 @@ impl Cluster {
 }
 
 fn unowned() -> KvError {
-    KvError("no node has this key".into())
+    KvError("no node owns this key".into())
 }

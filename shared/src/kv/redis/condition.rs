@@ -1,18 +1,18 @@
-//! What a server's answers say about the server, as opposed to the one command.
+//! What a server's replies say about the server itself, as opposed to a single command.
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
-/// The state that a server is in.
+/// The state of a server.
 pub(super) enum Condition {
-    /// It works. A single command may have failed all the same.
+    /// It works. A single command may have failed nevertheless.
     Healthy,
-    /// It takes no writes, because it is a replica now: the primary is somewhere else.
+    /// It accepts no writes, because it has become a replica: the primary is another server.
     Replica(RedisError),
     /// It can't serve any request at the moment.
     Unhealthy(RedisError),
 }
 
-/// Codes without a kind of their own.
+/// Error codes without a [`ServerErrorKind`] of their own.
 const UNHEALTHY: [&str; 3] = ["BUSY", "NOAUTH", "WRONGPASS"];
 
 /// The condition that a pipeline's outcomes show.
@@ -45,7 +45,7 @@ fn of_one(error: &RedisError) -> Condition {
     }
 }
 
-/// Whether this is a replica's answer to ROLE.
+/// Whether this is a replica's reply to ROLE.
 pub(super) fn is_replica(role: &Value) -> bool {
     let Value::Array(parts) = role else {
         return false;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_write_reveals_a_replica() {
+    fn a_rejected_write_reveals_a_replica() {
         assert_eq!(
             after("-READONLY You can't write against a read only replica.\r\n"),
             "replica"
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_is_known_by_its_role() {
+    fn a_replica_is_recognized_by_its_role() {
         let role = |name: &str| {
             Value::Array(vec![
                 Value::BulkString(name.as_bytes().to_vec()),

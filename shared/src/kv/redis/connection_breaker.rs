@@ -1,4 +1,4 @@
-//! The breaker in front of one Redis server's connection: of this instance alone, and a pure state
+//! The breaker in front of one Redis server's connection: local to this instance, and a pure state
 //! machine.
 //!
 //! ```text
@@ -11,9 +11,9 @@
 //!         lost        └────────────────────── attempt succeeded ──────────┴──────────┘
 //! ```
 //!
-//! While it is connected, calls use the connection, or wait for the one that is being made. During
-//! backoff and while probing they are refused at once. An *attempt* is a connection being made, up
-//! to the reply to a first PING: that is the probe.
+//! While it is connected, calls use the connection, or wait for the one that is being established.
+//! During backoff and while probing they are rejected at once. An *attempt* establishes a
+//! connection and waits for the reply to a first PING, which is the probe.
 
 use std::time::Duration;
 
@@ -21,16 +21,16 @@ use crate::clock::Moment;
 
 /// The first pause of a backoff, and the longest.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
-/// A connection that has answered nothing for this long may have died in a freeze without a word.
+/// A connection that has answered nothing for this long may have died unnoticed during a freeze.
 const IDLE: Duration = Duration::from_secs(10);
 /// After this many attempts in a row that a freeze cut short, the next call waits for its attempt:
 /// an instance that wakes for a millisecond a minute would never finish one otherwise.
 const CUT_SHORT: u8 = 2;
 
-/// Identifies an attempt, so that the end of an earlier one is not taken for its own.
+/// Identifies an attempt, so that the end of an earlier one is not mistaken for its end.
 pub(super) type Number = u64;
 
-/// `A` is an attempt, and the connection that came out of it.
+/// `A` is an attempt, and the connection that it results in.
 pub(super) struct ConnectionBreaker<A> {
     state: State<A>,
     /// How long an attempt may take. One that is much older was cut short by a freeze.
@@ -75,7 +75,7 @@ impl<A: Clone> ConnectionBreaker<A> {
         }
     }
 
-    /// What a call may use; `None`: it is refused. `connect` starts an attempt.
+    /// What a call may use; `None` when it is rejected. `connect` starts an attempt.
     pub(super) fn admit(
         &mut self,
         now: Moment,
@@ -95,8 +95,8 @@ impl<A: Clone> ConnectionBreaker<A> {
         }
     }
 
-    /// The same for a caller that wants to know, whatever happened before: there is always an
-    /// attempt.
+    /// The same for a caller that wants the server's actual state: it gets an attempt even during a
+    /// backoff.
     pub(super) fn force_attempt(
         &mut self,
         now: Moment,
@@ -130,16 +130,16 @@ impl<A: Clone> ConnectionBreaker<A> {
         }
     }
 
-    /// The connection of this attempt is no longer usable, and nothing is known to be wrong with
-    /// the server: the next call connects anew.
+    /// The connection of this attempt is no longer usable, but nothing is known to be wrong with
+    /// the server: the next call reconnects.
     pub(super) fn lost(&mut self, number: Number) {
         if matches!(&self.state, State::Connected(attempt) if attempt.number == number) {
             self.state = State::Disconnected;
         }
     }
 
-    /// The server let a call wait too long, or is in no state to answer. An attempt that is still
-    /// being made goes on. Says whether this began a backoff.
+    /// The server let a call wait too long, or can't serve requests. An attempt that is still in
+    /// progress continues. Returns whether this began a backoff.
     pub(super) fn failed(&mut self, number: Number, now: Moment, connecting: bool) -> bool {
         if !matches!(&self.state, State::Connected(attempt) if attempt.number == number) {
             return false;
@@ -152,7 +152,7 @@ impl<A: Clone> ConnectionBreaker<A> {
         true
     }
 
-    /// This attempt has ended. Says how that changed the state.
+    /// This attempt has ended. Returns the transition that this caused.
     pub(super) fn ended(
         &mut self,
         number: Number,
@@ -179,8 +179,8 @@ impl<A: Clone> ConnectionBreaker<A> {
         } else {
             0
         };
-        // From its start: after a freeze the pause is over, and a slow failure is no reason for a
-        // longer one.
+        // The pause counts from the attempt's start: after a freeze it is over already, and a slow
+        // failure does not prolong it.
         self.state = State::Backoff {
             since: start,
             pause: self.take_pause(),
@@ -232,7 +232,7 @@ impl<A: Clone> ConnectionBreaker<A> {
     }
 }
 
-/// How the state changed.
+/// A change of state.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Transition {
     Connected,

@@ -1,5 +1,4 @@
-//! One Redis server: one multiplexed connection that all calls of this instance are pipelined on,
-//! behind a breaker.
+//! One Redis server: one multiplexed connection for all calls of this instance, behind a breaker.
 
 use std::{
     sync::{
@@ -29,10 +28,10 @@ use crate::{
     telemetry::{describe, metrics},
 };
 
-/// How long connecting may take. A request waits for it no longer than its budget; the attempt goes
-/// on for later ones.
+/// How long connecting may take. A request waits for it no longer than its budget; the attempt
+/// continues for later ones.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
-/// A timer that is later than this says more about this instance (frozen, or short of CPU) than
+/// A timer that fires later than this says more about this instance (frozen, or short of CPU) than
 /// about Redis.
 const LATE: Duration = Duration::from_millis(50);
 
@@ -46,9 +45,9 @@ pub(super) struct Node(Arc<Inner>);
 struct Inner {
     client: Client,
     clock: Clock,
-    /// A PING that takes longer is no sign of life: no call could be answered in time.
+    /// A PING that takes longer counts as failed: no call would be answered in time either.
     budget: Duration,
-    /// Whether a replica is useless. In a cluster it redirects to where the keys are.
+    /// Whether a replica is rejected. In a cluster, replicas redirect to the owner of a key.
     wants_primary: bool,
     breaker: Mutex<ConnectionBreaker<Attempt>>,
 }
@@ -65,7 +64,7 @@ impl Node {
         }))
     }
 
-    /// Sends commands in one round trip; each has its own outcome. Sends them once more if the
+    /// Sends commands in one round trip; each has its own outcome. Sends them again if the
     /// connection turned out to be dead (an instance that was frozen wakes up with one) or to lead
     /// to a server that has become a replica, so everything sent here may run twice.
     pub(super) async fn ask(
@@ -118,13 +117,13 @@ impl Node {
             return Err(AttemptError::Refused(bypassed()));
         };
         using.set(number);
-        // An attempt that fails has begun the backoff itself.
+        // A failed attempt has begun the backoff itself.
         let mut connection = connection.await.map_err(AttemptError::Refused)?;
         using.connected();
         let answer = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut connection);
         let outcomes = if idle {
-            // It may have died in a freeze: it gets half of the time, so that a new one gets the
-            // other half.
+            // The connection may have died during a freeze: it gets half of the time, so that a new
+            // one gets the other half.
             let half = deadline.saturating_duration_since(Instant::now()) / 2;
             timeout(half, answer)
                 .await
@@ -147,8 +146,8 @@ impl Node {
         }
     }
 
-    /// Connects where there is no connection yet, even during a backoff, and returns when that has
-    /// succeeded or failed: for init, and for callers that want to know how Redis is.
+    /// Connects if there is no connection yet, even during a backoff, and returns when that has
+    /// succeeded or failed: for start-up, and for callers that want the actual state of Redis.
     pub(super) async fn reach(&self, deadline: Instant) -> Result<(), KvError> {
         let Pass { connection, .. } = self
             .breaker()
@@ -159,12 +158,12 @@ impl Node {
             .map(drop)
     }
 
-    /// Starts an attempt in a task of its own: it goes on when the call that started it does not
-    /// wait for it.
+    /// Starts an attempt in a task of its own, which continues when the call that started it does
+    /// not wait for it.
     ///
-    /// Nothing depends on that task, which is why there may be one on Lambda: an instance that is
-    /// frozen meanwhile finishes the attempt when it thaws, or finds that its connection has died
-    /// or its time is up; a call that comes before starts another one (see
+    /// Nothing depends on that task, which is why it is safe on Lambda: an instance that is frozen
+    /// meanwhile finishes the attempt when it thaws, or finds its connection dead or its time-out
+    /// exceeded; a call that comes before that starts another one (see
     /// [`ConnectionBreaker::admit`]).
     fn connect(&self, number: Number) -> Attempt {
         let node = self.clone();
@@ -180,7 +179,8 @@ impl Node {
         attempt
     }
 
-    /// A new connection, the server's name looked up anew: after a fail-over it leads elsewhere.
+    /// A new connection. Resolves the server's name again: after a fail-over it can have another
+    /// address.
     async fn connected(&self) -> Result<MultiplexedConnection, KvError> {
         // The caller sets both time-outs.
         let config = AsyncConnectionConfig::new()
@@ -205,8 +205,8 @@ impl Node {
             .map_err(unavailable)?;
         match outcomes.as_slice() {
             [Err(error), ..] => Err(unavailable(error.clone())),
-            // A user without the right to ask for the role is trusted.
-            [_, Ok(role)] if is_replica(role) => Err(KvError("a replica".into())),
+            // Without permission to run ROLE, the server is assumed to be a primary.
+            [_, Ok(role)] if is_replica(role) => Err(KvError("the server is a replica".into())),
             _ => Ok(connection),
         }
     }
@@ -226,8 +226,8 @@ impl Node {
         } else if allowed * 2 >= self.0.budget {
             self.back_off(using, &out_of_time());
         }
-        // Else the time was almost used up by earlier calls of the same request, which were
-        // answered.
+        // Else earlier calls of the same request, which were answered, had used up most of the
+        // time.
     }
 
     fn back_off(&self, using: &AttemptInUse, error: &KvError) {
@@ -309,5 +309,5 @@ fn bypassed() -> KvError {
 }
 
 fn out_of_time() -> KvError {
-    KvError("no answer in time".into())
+    KvError("no reply in time".into())
 }

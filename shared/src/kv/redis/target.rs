@@ -1,4 +1,4 @@
-//! Where Redis is, and how it is reached.
+//! The addresses of Redis, and how to connect to them.
 
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsCertificates,
@@ -15,10 +15,11 @@ pub(super) struct Address {
     pub(super) port: u16,
 }
 
-/// The connections' common properties, and the addresses in the URL.
+/// The settings that all connections share, and the addresses in the URL.
 ///
 /// # Errors
-/// When a URL or a certificate can't be used. The text can hold a password: it is not for showing.
+/// When a URL or a certificate can't be used. The text can contain a password: it must not be
+/// shown.
 pub(super) fn parse(settings: &RedisSettings) -> RedisResult<(ConnectionInfo, Vec<Address>)> {
     let urls: Vec<_> = match settings.mode {
         RedisMode::Standalone => vec![settings.url.expose_secret()],
@@ -56,7 +57,7 @@ fn connection_info(url: &str, ca: Option<&[u8]>) -> RedisResult<ConnectionInfo> 
         }
         _ => info,
     };
-    // Without NODELAY a command waits for the acknowledgement of the one before it.
+    // Without NODELAY a command can wait for the acknowledgement of the one before it.
     Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
@@ -73,8 +74,8 @@ impl Address {
         }
     }
 
-    /// From a redirection, `host:port`. A node that does not know its own name leaves the host out:
-    /// it is that of the one that was asked.
+    /// From a redirection, `host:port`. A node without a known host name leaves the host out, which
+    /// then is that of the node that was asked.
     pub(super) fn parse(text: &str, asked: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = if host.is_empty() { &asked.host } else { host };
@@ -84,7 +85,7 @@ impl Address {
         })
     }
 
-    /// A client of this address that is like `base` in everything else.
+    /// A client for this address, with the other settings of `base`.
     pub(super) fn client(&self, base: &ConnectionInfo) -> RedisResult<Client> {
         let (host, port) = (self.host.clone(), self.port);
         let address = match base.addr() {

@@ -7,9 +7,9 @@ use super::*;
 use crate::crypto::jwe::Enc;
 
 /// The examples of RFC 7516 (appendices A and B), RFC 7518 (appendix B) and RFC 7520 (§5) whose
-/// content is encrypted as ours can be, or with the small sister of `A256CBC-HS512`.
+/// content encryption is one that we accept, or `A128CBC-HS256`, the smaller variant of one.
 #[test]
-fn the_examples_of_the_standards() {
+fn the_examples_of_the_rfcs_seal_and_open() {
     let examples: Value = serde_json::from_str(include_str!("../data/rfc.json")).unwrap();
     let examples = examples["contents"].as_array().unwrap();
     assert_eq!(examples.len(), 7);
@@ -55,7 +55,7 @@ fn the_examples_of_the_standards() {
 }
 
 #[test]
-fn keys_of_another_length_are_refused() {
+fn keys_of_the_wrong_length_are_rejected() {
     for len in [0, 1, 32, 63, 65, 128] {
         let key = vec![7; len];
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Which node of a cluster has which keys.
+//! Which node of a cluster owns which slots.
 
 use redis::Value;
 
@@ -6,15 +6,15 @@ use crate::kv::redis::target::Address;
 
 const SLOTS: u16 = 16_384;
 
-/// A part of the key space.
+/// A hash slot: a part of the key space.
 pub(super) type Slot = u16;
 
-/// The owners of slots, as one node knows them.
+/// The owners of slots, as one node reports them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Slots {
     /// First and last slot, in ascending order.
     ranges: Vec<(Slot, Slot, Address)>,
-    /// Slots that redirections have named since.
+    /// Slots for which a redirection has named another owner since.
     moved: Vec<(Slot, Address)>,
 }
 
@@ -48,13 +48,13 @@ impl Slots {
             .map(|(.., address)| address)
     }
 
-    /// A slot has moved.
+    /// Records that a slot has moved.
     pub(super) fn learn(&mut self, slot: Slot, owner: Address) {
         self.moved.retain(|(moved, _)| *moved != slot);
         self.moved.push((slot, owner));
     }
 
-    /// Whether this node has keys.
+    /// Whether this node owns slots.
     pub(super) fn has(&self, address: &Address) -> bool {
         self.ranges.iter().any(|(.., owner)| owner == address)
     }
@@ -72,8 +72,8 @@ impl Slots {
     }
 }
 
-/// `[first, last, [host, port, …], replica…]`. A host that is empty or null is that of the node
-/// that was asked; `?` is one that nobody knows.
+/// `[first, last, [host, port, …], replica…]`. An empty or null host means that of the node that
+/// was asked; `?` means unknown.
 fn range(entry: &Value, asked: &Address) -> Option<(Slot, Slot, Address)> {
     let Value::Array(parts) = entry else {
         return None;
@@ -110,8 +110,8 @@ fn range(entry: &Value, asked: &Address) -> Option<(Slot, Slot, Address)> {
     ))
 }
 
-/// A key's slot: CRC16 (XMODEM) of its hash tag, the first `{…}` in it that is not empty, or of all
-/// of it.
+/// A key's slot: CRC16 (XMODEM) of its hash tag, the text within its first `{…}` if that is not
+/// empty, or else of the whole key.
 pub(super) fn slot(key: &[u8]) -> Slot {
     crc16(hash_tag(key).unwrap_or(key)) % SLOTS
 }
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    /// `CLUSTER SLOTS` as Redis 7 answers it.
+    /// The reply of Redis 7 to `CLUSTER SLOTS`.
     fn answer(ranges: &[(i64, i64, Option<&str>, i64)]) -> Value {
         let range = |(first, last, host, port): &(i64, i64, Option<&str>, i64)| {
             let host = host.map_or(Value::Nil, |host| {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_those_of_the_specification() {
+    fn slots_match_the_specification() {
         assert_eq!(crc16(b"123456789"), 0x31C3);
         assert_eq!(slot(b"foo"), 12_182);
         assert_eq!(slot(b"{user1000}.following"), slot(b"user1000"));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_slot_has_the_owner_that_was_named() {
+    fn a_slot_belongs_to_the_node_of_its_range() {
         let asked = at("seed", 1);
         let answer = answer(&[
             (5461, 10_922, Some("b"), 2),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirection_counts_more_than_the_map() {
+    fn a_redirection_overrides_the_slot_map() {
         let mut slots = Slots::parse(&answer(&[(0, 16_383, Some("a"), 1)]), &at("a", 1)).unwrap();
         slots.learn(7, at("b", 2));
         slots.learn(7, at("c", 3));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_knows_nothing_is_not_believed() {
+    fn a_reply_without_usable_ranges_is_rejected() {
         assert_eq!(Slots::parse(&Value::Array(vec![]), &at("a", 1)), None);
         assert_eq!(
             Slots::parse(&answer(&[(0, 9, Some("?"), 1)]), &at("a", 1)),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn redirections_are_read() {
+    fn addresses_in_redirections_are_parsed() {
         let asked = at("seed", 1);
         assert_eq!(
             Address::parse("10.0.0.1:6381", &asked),

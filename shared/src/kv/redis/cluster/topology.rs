@@ -1,5 +1,5 @@
-//! Which node has which keys: asked of several nodes at once, at first use and when something
-//! changed.
+//! The cluster's topology, requested from several nodes at once: on first use, and when something
+//! has changed.
 
 use std::{
     sync::{MutexGuard, PoisonError},
@@ -19,28 +19,28 @@ use super::{
 };
 use crate::{clock::Moment, kv::KvError};
 
-/// How many nodes are asked for the topology at once: enough that one answers, however many there
-/// are.
+/// How many nodes are asked for the topology at once: enough for one to respond, however large the
+/// cluster is.
 const SOURCES: usize = 4;
-/// The topology is not asked for more often than this.
+/// The shortest time between two fetches of the topology.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The topology being fetched.
+/// A fetch of the topology in progress.
 type Fetching = Shared<BoxFuture<'static, Result<(), KvError>>>;
 
 #[derive(Default)]
 pub(super) struct Topology {
     pub(super) slots: Option<Slots>,
     fetching: Option<(Fetching, Moment)>,
-    /// The last fetch failed, or took too long for a request: no request waits for another one.
+    /// The last fetch failed, or took too long for a request: no request waits for the next one.
     given_up: bool,
-    /// How often it was fetched: other nodes are asked each time.
+    /// The number of fetches so far: each asks different nodes.
     round: usize,
 }
 
 impl Cluster {
-    /// Waits for the topology where nothing is known of it yet: the first requests do, and
-    /// `patient` callers.
+    /// Waits for the topology if none is known yet. After a failed fetch, only `patient` callers
+    /// wait.
     pub(super) async fn topology_known(
         &self,
         deadline: Instant,
@@ -61,16 +61,16 @@ impl Cluster {
         if outcome.is_none() {
             self.topology().given_up = true;
         }
-        outcome.unwrap_or_else(|| Err(KvError("no topology in time".into())))
+        outcome.unwrap_or_else(|| Err(KvError("no cluster topology in time".into())))
     }
 
-    /// Fetches the topology beside the requests. As with a connection's attempt, nothing depends on
+    /// Fetches the topology in the background. As with a connection attempt, nothing depends on
     /// that task.
     pub(super) fn refetch_topology(&self) {
         drop(self.fetching(&mut self.topology()));
     }
 
-    /// The one fetch that is under way, or has just been made.
+    /// The fetch that is in progress or was just made; otherwise starts one.
     fn fetching(&self, topology: &mut Topology) -> Fetching {
         let now = Moment::now(&self.0.clock);
         if let Some((fetching, start)) = &topology.fetching {
@@ -92,7 +92,7 @@ impl Cluster {
         fetching
     }
 
-    /// Stores what was fetched, and drops the nodes that no longer have keys.
+    /// Stores what was fetched, and drops the nodes that no longer own slots.
     fn store_topology(&self, fetched: Result<Slots, KvError>) -> Result<(), KvError> {
         let mut topology = self.topology();
         topology.given_up = fetched.is_err();
@@ -103,7 +103,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The topology according to the first of `sources` that answers.
+    /// The topology according to the first of `sources` that responds.
     async fn fetch_topology(&self, sources: Vec<Address>) -> Result<Slots, KvError> {
         let mut call = redis::cmd("CLUSTER");
         call.arg("SLOTS");
@@ -115,14 +115,15 @@ impl Cluster {
                 let answer = outcomes.into_iter().find_map(Result::ok);
                 answer
                     .and_then(|answer| Slots::parse(&answer, &address))
-                    .ok_or_else(|| KvError("no cluster".into()))
+                    .ok_or_else(|| KvError("no usable reply to CLUSTER SLOTS".into()))
             };
             reply.boxed()
         });
         Ok(select_ok(replies).await?.0)
     }
 
-    /// Nodes to ask for the topology, others each time: those of the URL and those that have keys.
+    /// Nodes to ask for the topology, different ones each time: those of the URL and those that own
+    /// slots.
     fn sources(&self, topology: &Topology) -> Vec<Address> {
         let known = topology
             .slots

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A breaker, and a clock that is moved by hand. Attempts are their numbers.
+/// A breaker and a manual clock. Attempts are represented by their numbers.
 struct Fixture {
     breaker: ConnectionBreaker<Number>,
     now: Moment,
@@ -49,7 +49,7 @@ impl Fixture {
         self.now = self.now.after(duration, duration.try_into().unwrap());
     }
 
-    /// An instance whose monotonic clock stands still while it is frozen.
+    /// A freeze, during which the monotonic clock stops.
     fn freeze(&mut self) {
         self.now = self.now.after(Duration::ZERO, SignedDuration::from_mins(1));
     }
@@ -63,7 +63,7 @@ fn the_first_call_connects_and_the_others_wait_for_the_same_attempt() {
 }
 
 #[test]
-fn a_failure_refuses_all_calls_at_once() {
+fn after_a_failure_all_calls_are_rejected_at_once() {
     let mut fixture = Fixture::backed_off();
     assert_eq!(fixture.admit(), None);
     assert!(
@@ -119,7 +119,7 @@ fn only_an_answered_call_resets_the_pause() {
     fixture.wait(250);
     fixture.admit();
     fixture.breaker.ended(2, true, fixture.now);
-    // It answers PING and nothing else.
+    // The server answers PING and nothing else.
     assert!(fixture.breaker.failed(2, fixture.now, false));
     fixture.wait(499);
     fixture.admit();
@@ -167,7 +167,7 @@ fn a_lost_connection_is_replaced_at_once() {
 }
 
 #[test]
-fn a_freeze_ends_a_pause_whichever_clock_stood_still() {
+fn a_pause_ends_even_when_one_of_the_clocks_does_not_advance() {
     let mut fixture = Fixture::backed_off();
     fixture.freeze();
     fixture.admit();
@@ -188,18 +188,18 @@ fn an_attempt_cut_short_by_a_freeze_is_followed_by_another_at_once() {
     fixture.wait(250);
     fixture.admit();
     fixture.freeze();
-    // It is still under way, perhaps over a dead connection.
+    // The attempt is still in progress, perhaps over a dead connection.
     assert_eq!((fixture.admit(), fixture.breaker.attempts), (None, 3));
     // The end of the old attempt means nothing now.
     assert_eq!(fixture.breaker.ended(2, true, fixture.now), None);
     assert_eq!((fixture.admit(), fixture.breaker.attempts), (None, 3));
     fixture.freeze();
-    // Or its time was up as soon as the instance woke.
+    // This attempt timed out as soon as the instance woke.
     fixture.breaker.ended(3, false, fixture.now);
     assert_eq!(
         (fixture.admit(), fixture.breaker.attempts),
         (Some(4), 4),
-        "the third one is waited for"
+        "the call waits for the third attempt"
     );
 }
 
@@ -267,7 +267,7 @@ proptest! {
                 Step::Ended(succeeded) => drop(fixture.breaker.ended(number, succeeded, fixture.now)),
             }
         }
-        // An attempt under way ends, if only because its time is up.
+        // An attempt in progress ends, at the latest by its time-out.
         fixture.breaker.ended(fixture.breaker.attempts, false, fixture.now);
         fixture.wait(1000);
         fixture.admit();
