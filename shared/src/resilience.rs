@@ -1,4 +1,4 @@
-//! What keeps the backend standing when too much is asked of it, or when what it depends on fails.
+//! Protection against overload, and against failures of what the backend depends on.
 
 pub mod backoff;
 pub mod breaker;

@@ -1,4 +1,4 @@
-//! What an operator sees: JSON log lines, one of them per request.
+//! What an operator sees: JSON log lines, one for each request, and metrics.
 //!
 //! A request's own line is written by [`crate::edge`], from what deeper code has noted in the
 //! request's [`Context`](crate::request::Context).
@@ -19,8 +19,8 @@ use crate::request;
 
 pub use emf::Emf;
 
-/// Notes that `what` did not answer and that the request goes on without it. Logged once for each
-/// request.
+/// Records that `what` failed and that the request continues without it. Logged at most once for
+/// each request.
 pub fn degraded(what: &'static str, error: &dyn Error) {
     metrics::degradation(what);
     let known = request::with_notes(|notes| std::mem::replace(&mut notes.degraded, true));
@@ -30,9 +30,9 @@ pub fn degraded(what: &'static str, error: &dyn Error) {
     tracing::warn!(request_id = request::id(), what, error = %describe(error), "degraded");
 }
 
-/// Going on without what failed.
+/// Continuing without something that failed.
 pub trait OrDegraded<T> {
-    /// The value, or `None` after noting that `what` was [`degraded`].
+    /// The value, or `None` after `what` was recorded as [`degraded`].
     fn or_degraded(self, what: &'static str) -> Option<T>;
 }
 
@@ -61,11 +61,12 @@ pub fn describe(error: &dyn Error) -> String {
 
 /// Starts logging as JSON lines to `writer`.
 ///
-/// `level` (`error`, `warn`, `info`, `debug` or `trace`) is for the common crate and for `crates`.
-/// Libraries may only warn, whatever it is: at `debug` an HTTP client would print URLs and headers.
+/// `level` (`error`, `warn`, `info`, `debug` or `trace`) applies to this crate and to `crates`.
+/// Libraries log warnings and errors only, whatever the level: at `debug` an HTTP client would
+/// print URLs and headers.
 ///
 /// # Errors
-/// When `level` is none, or logging was started before.
+/// When `level` is invalid, or logging was started before.
 pub fn init<W>(
     level: &str,
     crates: impl IntoIterator<Item = &'static str>,
@@ -77,7 +78,8 @@ where
     let level: LevelFilter = level.parse()?;
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
-        // The embedded DynamoDB warns of every condition that a write rightly fails.
+        // The embedded DynamoDB warns whenever the condition of a write fails, which is normal
+        // operation.
         .with_target("dynoxide", LevelFilter::ERROR)
         .with_target("shared", level)
         .with_targets(crates.into_iter().map(|name| (name, level)));
@@ -94,8 +96,8 @@ where
     Ok(())
 }
 
-/// Logs where a panic happened. Its text only when that is a literal: a formatted one can hold a
-/// secret (the standard library's own do: a failed slice prints the string).
+/// Logs where a panic happened. Its text only when that is a literal: a formatted one can contain a
+/// secret (the standard library's own can: a failed slice of a string prints it).
 fn log_panic(info: &PanicHookInfo<'_>) {
     let text = info
         .payload()

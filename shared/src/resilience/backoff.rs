@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::{random::Random, request::deadline};
 
-/// How much of a pause is left to chance.
+/// How much of a pause is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Jitter {
     /// Anywhere from nothing to the whole pause.
@@ -24,10 +24,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Full jitter: for an upstream that is overloaded or failing. It spreads its callers the most,
-    /// and an attempt that comes at once costs it no more than a later one.
+    /// Full jitter: for an upstream that is overloaded or failing. It spreads callers the most, and
+    /// an immediate attempt costs the upstream no more than a later one.
     ///
-    /// `first` is the longest that the first pause can be; later ones double, up to `longest`.
+    /// `first` is the limit of the first pause; the limit doubles with each later one, up to
+    /// `longest`.
     #[must_use]
     pub const fn for_overload(first: Duration, longest: Duration) -> Self {
         Self {
@@ -41,7 +42,8 @@ impl Backoff {
     /// so a pause close to zero would waste one of the few attempts; the random half keeps writers
     /// that raced once from racing again.
     ///
-    /// `first` is the longest that the first pause can be; later ones double, up to `longest`.
+    /// `first` is the limit of the first pause; the limit doubles with each later one, up to
+    /// `longest`.
     #[must_use]
     pub const fn for_conflicts(first: Duration, longest: Duration) -> Self {
         Self {
@@ -51,9 +53,8 @@ impl Backoff {
         }
     }
 
-    /// The pauses of one call, the first one first. They end when the request's deadline leaves no
-    /// time for an attempt after the next pause; how many attempts there are is the caller's to say
-    /// (`take`).
+    /// The pauses of one call, in order. They end when the request's deadline leaves no time for an
+    /// attempt after the next pause; the caller limits the number of attempts (`take`).
     pub fn pauses(self, random: &Random) -> impl Iterator<Item = Duration> {
         let ceilings =
             std::iter::successors(Some(self.first), |pause| Some(pause.saturating_mul(2)));
@@ -81,7 +82,7 @@ mod tests {
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     #[test]
-    fn the_first_pause_is_the_first_one_and_later_ones_double_up_to_the_longest() {
+    fn pauses_begin_with_the_first_and_double_up_to_the_longest() {
         let backoff = Backoff::for_conflicts(10 * MILLISECOND, 35 * MILLISECOND);
         for seed in 0..100 {
             let random = Random::seeded(seed);
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_that_would_outlast_the_request_ends_them() {
+    async fn pauses_end_before_one_that_would_outlast_the_request() {
         let backoff = Backoff::for_conflicts(10 * MILLISECOND, 10 * MILLISECOND);
         let random = Random::seeded(1);
         let end = Instant::now() + 25 * MILLISECOND;
@@ -119,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_pause_is_longer_than_it_may_be(
+        fn pauses_stay_within_their_limits(
             seed: u64,
             first_ms in 0_u32..10_000,
             longest_ms in 0_u32..10_000,
@@ -132,7 +133,7 @@ mod tests {
                 Backoff::for_conflicts(first, longest)
             };
             let random = Random::seeded(seed);
-            // More than doubling can count: it must not overflow.
+            // More doublings than fit into a number: none may overflow.
             for (number, pause) in (0_u32..100).zip(backoff.pauses(&random)) {
                 let doubled = first.saturating_mul(1_u32.checked_shl(number).unwrap_or(u32::MAX));
                 let ceiling = doubled.min(longest);

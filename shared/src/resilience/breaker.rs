@@ -1,4 +1,4 @@
-//! A circuit breaker whose state all instances share, by the Redis server's time.
+//! A circuit breaker whose state all instances share, timed by the Redis server's clock.
 //!
 //! ```text
 //!            enough calls, enough of them bad,
@@ -11,12 +11,12 @@
 //! ```
 //!
 //! An instance [checks](Breaker::check) before it calls, [acquires](Breaker::acquire) the one probe
-//! when the breaker is half-open, and [reports](Breaker::report) a failure at once; good calls ride
-//! along with the next check. Every state has a generation: an reply to a call that began in
-//! another one changes nothing.
+//! when the breaker is half-open, and [reports](Breaker::report) a failure at once; successes are
+//! sent along with the next check. Every state has a generation: the outcome of a call that began
+//! in another one changes nothing.
 //!
-//! The same machine with a quorum of one over [`Kv::Memory`](crate::kv::Kv::Memory) guards one
-//! instance alone.
+//! The same machine with a quorum of one over [`Kv::Memory`](crate::kv::Kv::Memory) is the breaker
+//! of a single instance.
 
 mod machine;
 mod observer;
@@ -35,29 +35,29 @@ pub use self::{
 };
 use crate::{kv::KvError, random::Random};
 
-/// Which state a call began in. It grows with every change from one state to another; 0 when
-/// nothing is stored.
+/// Identifies the state that a call began in. Grows with every change from one state to another; 0
+/// when nothing is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(i64);
 
-/// One instance, for as long as it lives: 48 random bits.
+/// Identifies an instance for its lifetime: 48 random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstanceId(i64);
 
 impl InstanceId {
-    /// A new one.
+    /// A new id.
     #[must_use]
     pub fn draw(random: &Random) -> Self {
         Self(draw_48_bits(random))
     }
 }
 
-/// What the holder of the probe's lease shows: 48 random bits, drawn for one call.
+/// Proves that a call holds the probe's lease: 48 random bits, drawn for that call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeToken(i64);
 
 impl ProbeToken {
-    /// A new one.
+    /// A new token.
     #[must_use]
     pub fn draw(random: &Random) -> Self {
         Self(draw_48_bits(random))
@@ -73,14 +73,14 @@ fn draw_48_bits(random: &Random) -> i64 {
         + 1
 }
 
-/// How calls ended that began in one generation.
+/// The outcomes of calls that began in one generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
     /// The generation that the calls began in.
     pub generation: Generation,
-    /// Good ones, in good time.
+    /// Successes within the time limit.
     pub good: u32,
-    /// Good ones that took too long.
+    /// Successes that took too long.
     pub slow: u32,
     /// Failures.
     pub failed: u32,
@@ -89,11 +89,11 @@ pub struct Outcomes {
 /// What an administrator can force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// No calls for this long, whatever their outcome would be. At most [`Breaker::LONGEST_FORCE`].
+    /// Rejects all calls for this long. At most [`Breaker::LONGEST_FORCE`].
     Open(Duration),
-    /// All calls for this long, whatever their outcome is. At most [`Breaker::LONGEST_FORCE`].
+    /// Admits all calls for this long, whatever their outcomes. At most [`Breaker::LONGEST_FORCE`].
     Closed(Duration),
-    /// Closed, with nothing remembered.
+    /// Closes the breaker and clears its history.
     Reset,
 }
 
@@ -104,7 +104,7 @@ pub struct BreakerReply {
     pub generation: Generation,
     /// Whether they may be made.
     pub status: BreakerStatus,
-    /// What this step has changed.
+    /// The change of state that this step caused.
     pub transition: Option<Transition>,
 }
 
@@ -129,23 +129,23 @@ pub enum Probe {
     Free,
     /// The caller has it, and has this long to report.
     Yours(Duration),
-    /// Another caller has it. Without a report it is free after this long.
+    /// Another caller has it. Without a report, it becomes free after this long.
     Taken(Duration),
 }
 
 /// A change from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// Closed, and now open.
+    /// From closed to open.
     Opened,
-    /// The probe was bad, and it is open again.
+    /// The probe was bad: from half-open to open.
     Reopened,
-    /// The probe was good, and it is closed.
+    /// The probe was good: from half-open to closed.
     Recovered,
 }
 
 impl BreakerReply {
-    /// What the store's reply to a [`BreakerStep`] means.
+    /// Parses the store's reply to a [`BreakerStep`].
     ///
     /// # Errors
     /// [`KvError`] when it is not a reply of a breaker.

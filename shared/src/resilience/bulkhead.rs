@@ -1,5 +1,5 @@
-//! A limit on what goes on at the same time. What is above it is refused at once: a queue would
-//! only make everybody late.
+//! A concurrency limit. What exceeds it is rejected at once: a queue would only make every caller
+//! late.
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -8,17 +8,17 @@ use crate::telemetry::metrics;
 
 /// All permits are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("too much at once: {0}")]
+#[error("at capacity: {0}")]
 pub struct AtCapacity(pub &'static str);
 
-/// So many permits and no more. Keep one for each thing that is limited, per instance.
+/// A fixed number of permits. Keep one for each limited resource, per instance.
 pub struct Bulkhead {
     name: &'static str,
     permits: Semaphore,
 }
 
 impl Bulkhead {
-    /// A limit on what `name` says, in errors and metrics.
+    /// A limit on the resource that errors and metrics call `name`.
     #[must_use]
     pub fn new(name: &'static str, permits: u32) -> Self {
         Self {
@@ -27,10 +27,10 @@ impl Bulkhead {
         }
     }
 
-    /// Takes a place, which is free again when the value is dropped.
+    /// Takes a permit, which is returned when the value is dropped.
     ///
     /// # Errors
-    /// [`AtCapacity`] when there is none. Nobody waits.
+    /// [`AtCapacity`] when there is none left. It never waits.
     pub fn acquire(&self) -> Result<Permit<'_>, AtCapacity> {
         self.permits.try_acquire().map(Permit).map_err(|_| {
             metrics::shed(self.name);
@@ -38,19 +38,19 @@ impl Bulkhead {
         })
     }
 
-    /// Runs `work` in a place of its own.
+    /// Runs `work` with a permit.
     ///
     /// # Errors
-    /// [`AtCapacity`] when there is none; `work` has then not begun.
+    /// [`AtCapacity`] when there is none left; `work` was not started then.
     pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, AtCapacity> {
         let _permit = self.acquire()?;
         Ok(work.await)
     }
 }
 
-/// A place that is taken.
+/// A permit that is taken.
 #[derive(Debug)]
-#[must_use = "dropped, the place is free again"]
+#[must_use = "the permit is returned when this is dropped"]
 pub struct Permit<'a>(#[allow(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_above_the_limit_is_refused_and_a_place_that_was_left_is_free() {
+    fn work_above_the_limit_is_rejected_and_a_returned_permit_is_available() {
         let bulkhead = Bulkhead::new("calls", 2);
         let (first, _second) = (bulkhead.acquire().unwrap(), bulkhead.acquire().unwrap());
         assert_eq!(bulkhead.acquire().unwrap_err(), AtCapacity("calls"));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn work_leaves_its_place_when_it_ends_and_when_it_is_dropped() {
+    fn work_returns_its_permit_when_it_ends_and_when_it_is_dropped() {
         let bulkhead = Bulkhead::new("calls", 1);
         let (send, receive) = oneshot::channel::<u8>();
         let mut work = Box::pin(bulkhead.run(receive));

@@ -1,10 +1,10 @@
-//! A circuit breaker in front of one upstream, as one instance uses it: it checks with the
+//! A circuit breaker in front of one upstream, as one instance uses it: it checks during the
 //! admission, calls if it may, and reports how the call ended.
 //!
 //! Two breakers decide. The shared one opens when the upstream fails for several instances; its
-//! state is in the store. This instance's own one is the same machine with a quorum of one, in
-//! memory: an instance whose own network is broken stops only itself, and it is all there is while
-//! the store is out of reach.
+//! state is in the store. The local one is the same machine with a quorum of one, in memory: it
+//! lets an instance whose own network is broken stop only itself, and it is the only breaker while
+//! the store is unavailable.
 
 mod memory;
 mod permit;
@@ -32,15 +32,15 @@ use crate::{
     },
 };
 
-/// What the log calls trouble with the shared breaker.
+/// The name of the shared breaker in `degraded` log lines.
 const WHAT: &str = "circuit breaker";
 
-/// The breaker is open: nothing was called.
+/// The breaker is open: no call was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{upstream}: the circuit breaker is open")]
 pub struct CircuitOpen {
     upstream: &'static str,
-    /// When it may be different.
+    /// When a call may be tried again.
     pub retry_after: Duration,
 }
 
@@ -53,14 +53,14 @@ pub struct Guard {
     memory: Mutex<Memory>,
 }
 
-/// What a [`Guard`] needs beside its settings.
+/// What a [`Guard`] needs besides its settings.
 pub struct GuardParts {
-    /// Where instances share the breaker's state, if they share any. In a process that is alone it
-    /// is the process's memory, and there is no other breaker beside it.
+    /// Where instances share the breaker's state, if they do. For a single process it is the
+    /// process's memory, and there is no local breaker then.
     pub shared: Option<Kv>,
     /// The time.
     pub clock: Clock,
-    /// Names this instance and its probes, and jitters open times.
+    /// For the ids of this instance and of its probes, and for the jitter of open times.
     pub random: Random,
 }
 
@@ -107,8 +107,8 @@ impl Guard {
         })
     }
 
-    /// The step that asks for the state of the shared breaker, for an admission to take along.
-    /// `None` where there is nothing to ask.
+    /// The step that asks for the status of the shared breaker, to be sent along with an admission.
+    /// `None` when there is nothing to ask.
     #[must_use]
     pub fn check(&self) -> Option<BreakerStep> {
         let (_, breaker) = self.shared.as_ref()?;
@@ -118,7 +118,7 @@ impl Guard {
         Some(breaker.check(self.memory().take_deferred()))
     }
 
-    /// Records the reply to [`Self::check`]. `None`: the step was not taken.
+    /// Records the reply to [`Self::check`]; `None` when the step did not run.
     ///
     /// # Errors
     /// [`CircuitOpen`] when no call may be made.
@@ -243,7 +243,7 @@ impl Guard {
         Some(reply)
     }
 
-    /// Remembers a reply of the shared breaker, and reports what has changed.
+    /// Caches a reply of the shared breaker, and reports its transition.
     fn remember(&self, reply: &BreakerReply) {
         self.memory().remember(*reply);
         metrics::breaker_state(self.upstream, state(reply.status));

@@ -1,5 +1,5 @@
-//! The limits as configured: where buckets are charged, and what happens to a request that can't
-//! pay.
+//! The configured limits: where buckets are charged, and what happens to a request that exceeds
+//! one.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -17,15 +17,15 @@ use crate::{
     telemetry::{OrDegraded, metrics},
 };
 
-/// What the log calls trouble with shared buckets.
+/// The name of the shared buckets in `degraded` log lines.
 const WHAT: &str = "rate limit";
 
-/// What requests cost. `None`: nothing, the limit is switched off.
+/// What requests cost. `None` when the limit is switched off.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A login, by address.
     pub login: Option<Cost>,
-    /// What a failed login costs on top of it.
+    /// What a failed login costs in addition.
     pub failed_login: Option<Cost>,
     /// A request of an authenticated user, by user.
     pub user: Option<Cost>,
@@ -38,7 +38,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Costs as `settings` say; impossible ones are errors of `env`.
+    /// The costs from `settings`; impossible ones are reported to `env`.
     #[must_use]
     pub fn new(settings: &LimitSettings, env: &Env) -> Self {
         let one = |name, variable, limit: Option<Limit>| {
@@ -59,7 +59,7 @@ impl Limits {
 fn surcharge(env: &Env, settings: &LimitSettings) -> Option<Cost> {
     let login = settings.login?;
     let units = settings.login_failure_cost - 1;
-    // In shadow mode nothing is taken.
+    // In shadow mode there is no surcharge.
     if units == 0 || login.shadow {
         return None;
     }
@@ -107,7 +107,7 @@ pub struct Limiter(Arc<Inner>);
 struct Inner {
     /// The buckets that instances share, if any.
     shared: Option<Kv>,
-    /// The buckets of this instance, for when the shared ones are out of reach.
+    /// The buckets of this instance, for when the shared ones are unavailable.
     local: MemoryStore,
     denials: Denials,
 }
@@ -123,10 +123,10 @@ impl Limiter {
         }))
     }
 
-    /// What `identity` has to pay, to be taken to shared state together with other calls.
+    /// What `identity` is charged, to be sent to shared state together with other steps.
     ///
     /// # Errors
-    /// [`Denied`] when it is known without asking that it can't.
+    /// [`Denied`] when a recent denial still applies.
     pub fn ticket(&self, identity: Identity, cost: Option<Cost>) -> Result<Ticket, Denied> {
         let charge = cost.map(|cost| Charge::new(identity, vec![cost]));
         if let Some(charge) = &charge
@@ -145,7 +145,7 @@ impl Limiter {
     /// charged.
     ///
     /// # Errors
-    /// [`Denied`] when it can't.
+    /// [`Denied`] when the address exceeds the limit.
     pub async fn charge_address(
         &self,
         address: Option<IpAddr>,
@@ -156,12 +156,11 @@ impl Limiter {
             .map(drop)
     }
 
-    /// The same, and takes `step` in the same round trip. Its reply, unless it could not
-    /// be taken.
+    /// The same, and runs `step` in the same round trip. Returns the step's reply, if it could run.
     ///
     /// # Errors
-    /// [`Denied`] when the address can't pay. The step is taken all the same, unless that was known
-    /// before.
+    /// [`Denied`] when the address exceeds the limit. The step runs nevertheless, unless a recent
+    /// denial still applies.
     pub async fn charge_address_with(
         &self,
         address: Option<IpAddr>,
@@ -175,12 +174,16 @@ impl Limiter {
                 charge: None,
             },
         };
-        let pays = ticket.step().is_some();
+        let is_charged = ticket.step().is_some();
         let mut replies = self
             .ask(&ticket.step().into_iter().chain(step).collect::<Vec<_>>())
             .await
             .into_iter();
-        ticket.apply(if pays { replies.next().flatten() } else { None })?;
+        ticket.apply(if is_charged {
+            replies.next().flatten()
+        } else {
+            None
+        })?;
         Ok(replies.next().flatten())
     }
 
@@ -199,24 +202,24 @@ impl Limiter {
     }
 }
 
-/// What a request has to pay.
+/// A charge that has not been made yet.
 pub struct Ticket {
     limiter: Limiter,
     charge: Option<Charge>,
 }
 
 impl Ticket {
-    /// The step to be taken; none where nothing has to be paid.
+    /// The step to run; `None` when there is nothing to charge.
     #[must_use]
     pub fn step(&self) -> Option<&dyn Step> {
         self.charge.as_ref().map(|charge| charge as &dyn Step)
     }
 
-    /// Applies the reply to the step. `None`: the step was not taken, so this instance's own bucket
+    /// Applies the reply to the step. `None`: the step did not run, so this instance's own bucket
     /// is charged.
     ///
     /// # Errors
-    /// [`Denied`] when the bucket can't pay.
+    /// [`Denied`] when the request exceeds the limit.
     pub fn apply(self, reply: Option<Vec<i64>>) -> Result<(), Denied> {
         let Some(charge) = &self.charge else {
             return Ok(());
@@ -236,13 +239,13 @@ impl Ticket {
     }
 }
 
-/// Reports the buckets to client and operator.
+/// Reports the buckets to the client (headers) and to the operator (log and metrics).
 fn report(charge: &Charge, decision: &Decision) {
     for denial in decision.shadow_denials() {
         tracing::info!(
             request_id = request::id(),
             policy = denial.policy().name(),
-            "a rate limit in shadow mode"
+            "rate limit exceeded in shadow mode"
         );
     }
     for cost in charge.costs() {

@@ -2,7 +2,7 @@
 //!
 //! A [`Policy`] is a bucket that holds `burst` units and fills by one unit every `interval`. A
 //! [`Cost`] is what one request takes from it, and a [`Charge`] takes several costs from the
-//! buckets of one [`Identity`] in one step: it looks at all of them first, then takes from all or
+//! buckets of one [`Identity`] in one step: it checks all of them first, then takes from all or
 //! from none.
 
 mod charge;

@@ -1,9 +1,8 @@
-//! Second tries of calls that may be carried out twice: few, at random moments, and only while most
-//! calls need none.
+//! Retries of idempotent calls: few, after random pauses, and only while most calls need none.
 //!
-//! A budget keeps retries a fraction of the calls
-//! (<https://sre.google/sre-book/handling-overload/>): an upstream that is down is not asked three
-//! times as much as one that is up. [`Backoff`] says how long the pauses are.
+//! A budget limits retries to a fraction of the calls
+//! (<https://sre.google/sre-book/handling-overload/>): an upstream that is down does not get three
+//! times the calls of one that is up. [`Backoff`] computes the pauses.
 
 use std::time::Duration;
 
@@ -13,22 +12,21 @@ use tower::retry::budget::{Budget, TpsBudget};
 use super::backoff::Backoff;
 use crate::{random::Random, telemetry::metrics};
 
-/// How long a call earns its share of retries.
+/// How long a call counts towards the budget.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
-/// Retries that need not be earned, a second: an instance that calls rarely has some, too.
+/// Retries per second that are always allowed, so that an instance with few calls has some, too.
 const BUDGET_FLOOR: u32 = 1;
-/// The share of calls that may be repeated.
+/// The share of calls that may be retried.
 const BUDGET_SHARE: f32 = 0.2;
 
-/// How often, and after which pauses.
+/// How often to retry, and after which pauses.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// Calls at most, the first one included.
+    /// The most calls, including the first one.
     pub attempts: u32,
-    /// The most that the pause before the second call can be; each later one can be twice as long
-    /// as the one before it.
+    /// The limit of the pause before the second call; the limit doubles with each later one.
     pub first_pause: Duration,
-    /// The most that any pause can be.
+    /// The longest limit of a pause.
     pub longest_pause: Duration,
 }
 
@@ -66,8 +64,8 @@ impl Retries {
     }
 
     /// Calls, and calls again while it fails with an error that `is_transient`, attempts and budget
-    /// are left, and the pause ends before the request's deadline does. For calls that may be
-    /// carried out twice only: one whose answer was lost has been carried out once.
+    /// are left, and the pause ends before the request's deadline does. For idempotent calls only:
+    /// one whose reply was lost has been carried out already.
     ///
     /// # Errors
     /// That of the last call.
@@ -91,7 +89,7 @@ impl Retries {
                 Err(error) => error,
             };
             match pauses.next() {
-                // The budget last: what is not repeated must not cost it anything.
+                // The budget comes last: a call that is not retried must not use any of it.
                 Some(pause) if is_transient(&error) && self.budget.withdraw() => {
                     metrics::retry(self.upstream);
                     sleep(pause).await;

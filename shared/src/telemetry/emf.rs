@@ -1,12 +1,12 @@
-//! Metrics as lines on stdout that CloudWatch takes for what they are: its embedded metric format.
-//! No call, no agent, nothing in the background: what an invocation recorded is written before its
-//! answer leaves.
+//! Metrics in CloudWatch's embedded metric format: lines on stdout that CloudWatch turns into
+//! metrics. No API call, no agent, no background task: what an invocation recorded is written
+//! before its response is sent.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
 //! The crate for this, `metrics_cloudwatch_embedded`, writes one line for each set of labels, and
-//! all gauges each time; lines are paid for. Here an invocation is one line where its labels allow
-//! that.
+//! all gauges each time; log lines cost money. Here an invocation writes a single line if its
+//! labels allow it.
 
 mod document;
 
@@ -27,7 +27,7 @@ use metrics::{
 use self::document::{Document, Values};
 use crate::clock::Clock;
 
-/// What one metric may have in one line.
+/// The most values of one metric in one line.
 const MAX_VALUES: usize = 100;
 
 /// The recorder. Cheap to clone.
@@ -41,7 +41,7 @@ struct Registry {
     units: Mutex<HashMap<KeyName, &'static str>>,
 }
 
-/// One name with one set of labels.
+/// One metric name with one set of labels.
 struct Series {
     key: Key,
     recorded: Recorded,
@@ -50,7 +50,7 @@ struct Series {
 /// What was recorded since the last line.
 enum Recorded {
     Counter(AtomicU64),
-    /// The value, and whether it was set since.
+    /// The value, and whether it was set since the last line.
     Gauge(Mutex<(f64, bool)>),
     Histogram(Mutex<Vec<f64>>),
 }
@@ -68,7 +68,7 @@ impl Emf {
         }))
     }
 
-    /// Writes what was recorded since the last time.
+    /// Writes what was recorded since the last flush.
     ///
     /// # Errors
     /// Those of `out`; what could not be written is lost.
@@ -98,11 +98,11 @@ impl Emf {
             serde_json::to_writer(&mut lines, &document)?;
             lines.push(b'\n');
         }
-        // All at once: lines of others stay between lines.
+        // One write, so that other output can't end up inside a line.
         out.write_all(&lines)
     }
 
-    /// Names and labels of all that was ever recorded.
+    /// The name and the label names of every series recorded so far.
     #[cfg(test)]
     pub(super) fn keys(&self) -> Vec<(String, Vec<String>)> {
         let names = |key: &Key| key.labels().map(|label| label.key().to_owned()).collect();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_what_the_specification_says() {
+    fn a_line_follows_the_specification() {
         let emf = emf();
         with_local_recorder(&emf, || {
             counter!("requests", "route" => "/a", "status" => "200").increment(2)
@@ -287,11 +287,15 @@ mod tests {
                 "\n"
             )
         );
-        assert_eq!(flushed(&emf), Vec::<Value>::new(), "nothing is told twice");
+        assert_eq!(
+            flushed(&emf),
+            Vec::<Value>::new(),
+            "nothing is written twice"
+        );
     }
 
     #[test]
-    fn metrics_whose_labels_agree_share_a_line() {
+    fn metrics_without_conflicting_labels_share_a_line() {
         let emf = emf();
         with_local_recorder(&emf, || {
             counter!("requests", "route" => "/a", "status" => "200").increment(1);
@@ -316,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_whose_labels_contradict_each_other_do_not() {
+    fn metrics_with_conflicting_labels_get_a_line_each() {
         let emf = emf();
         with_local_recorder(&emf, || {
             counter!("requests", "route" => "/a").increment(1);
@@ -337,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_a_hundred_values_of_a_metric_at_the_most() {
+    fn a_line_has_at_most_a_hundred_values_of_a_metric() {
         let emf = emf();
         with_local_recorder(&emf, || {
             (0..250).for_each(|_| histogram!("latency").record(1.0))
@@ -350,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gauge_is_told_when_it_was_set_and_keeps_its_value() {
+    fn a_gauge_is_written_when_it_was_set_and_keeps_its_value() {
         let emf = emf();
         let change = |by: f64| with_local_recorder(&emf, || gauge!("breaker").increment(by));
         change(2.0);

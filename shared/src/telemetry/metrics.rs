@@ -1,9 +1,9 @@
-//! What is counted and measured, through one facade: the `metrics` crate. Where it goes is for the
-//! server to say: on Lambda CloudWatch's embedded metric format ([`super::Emf`]), on a server of
-//! our own Prometheus. Without a recorder nothing is done.
+//! All metrics, recorded through the `metrics` crate. The process installs the recorder:
+//! CloudWatch's embedded metric format ([`super::Emf`]) on Lambda, Prometheus on a server of one's
+//! own. Without a recorder nothing is recorded.
 //!
-//! Labels have few values (a route's template, not a path; nobody's id): each combination is a
-//! series that is paid for.
+//! Labels have few values (a route's template instead of a path, and never an id): each combination
+//! is a series that costs money.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use ::metrics::{
 };
 use http::{Method, StatusCode};
 
-/// What a metric tells.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// How often something happened.
+    /// Counts events.
     Counter,
-    /// How something is.
+    /// A current value.
     Gauge,
-    /// How many seconds something took, each time.
+    /// Durations in seconds.
     Histogram,
 }
 
@@ -32,7 +32,7 @@ pub struct Metric {
     pub kind: Kind,
     /// Its labels; CloudWatch calls them dimensions.
     pub labels: &'static [&'static str],
-    /// What it tells.
+    /// What it measures.
     pub what: &'static str,
 }
 
@@ -50,7 +50,7 @@ const fn metric(
     }
 }
 
-/// All there are.
+/// All metrics.
 pub const ALL: [Metric; 13] = [
     metric(
         "requests",
@@ -62,7 +62,7 @@ pub const ALL: [Metric; 13] = [
         "request_latency",
         Kind::Histogram,
         &["route"],
-        "from the request to its answer",
+        "time from request to response",
     ),
     metric(
         "cold_starts",
@@ -74,31 +74,31 @@ pub const ALL: [Metric; 13] = [
         "degraded_requests",
         Kind::Counter,
         &["route"],
-        "requests served without a store that was down",
+        "requests served while a store was unavailable",
     ),
     metric(
         "degradations",
         Kind::Counter,
         &["what"],
-        "times that something was down and gone without",
+        "times a failed dependency was bypassed",
     ),
     metric(
         "shed_requests",
         Kind::Counter,
         &["limit"],
-        "requests refused because of too many at once",
+        "requests refused by a concurrency limit",
     ),
     metric(
         "admissions",
         Kind::Counter,
         &["policy"],
-        "requests that a rate limit let pass",
+        "requests admitted by a rate limit",
     ),
     metric(
         "denials",
         Kind::Counter,
         &["policy"],
-        "requests above a rate limit",
+        "requests denied by a rate limit",
     ),
     metric(
         "breaker_state",
@@ -110,29 +110,30 @@ pub const ALL: [Metric; 13] = [
         "breaker_transitions",
         Kind::Counter,
         &["breaker", "from", "to"],
-        "changes of that state",
+        "changes of breaker_state",
     ),
     metric(
         "upstream_latency",
         Kind::Histogram,
         &["upstream"],
-        "of a call to another service",
+        "duration of a call to another service",
     ),
     metric(
         "upstream_errors",
         Kind::Counter,
         &["upstream", "errcode"],
-        "calls that failed, and how",
+        "failed calls, by error code",
     ),
     metric(
         "retries",
         Kind::Counter,
         &["upstream"],
-        "calls made once more after a failure",
+        "calls retried after a failure",
     ),
 ];
 
-/// Tells the recorder all metrics, with their units. Once, after it was installed.
+/// Describes all metrics and their units to the recorder. To be called once, after it was
+/// installed.
 pub fn describe() {
     for Metric {
         name, kind, what, ..
@@ -154,22 +155,22 @@ pub fn request(route: Option<&str>, method: &Method, status: StatusCode, took: D
         .increment(1);
 }
 
-/// It was the first one of its instance.
+/// A request was the first one of its instance.
 pub fn cold_start(route: Option<&str>) {
     counter!("cold_starts", "route" => label(route)).increment(1);
 }
 
-/// It was served without a store that was down.
+/// A request was served while a store was unavailable.
 pub fn degraded_request(route: Option<&str>) {
     counter!("degraded_requests", "route" => label(route)).increment(1);
 }
 
-/// `what` did not answer, and work went on without it.
+/// `what` failed, and work continued without it.
 pub fn degradation(what: &'static str) {
     counter!("degradations", "what" => what).increment(1);
 }
 
-/// A request was refused because `limit` is reached.
+/// A request was refused because `limit` was reached.
 pub fn shed(limit: &'static str) {
     counter!("shed_requests", "limit" => limit).increment(1);
 }
@@ -187,11 +188,11 @@ pub fn denied(policy: &'static str) {
 /// What a circuit breaker does with calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// Lets them pass.
+    /// Admits them.
     Closed,
-    /// Lets one pass, to see.
+    /// Admits one, as a probe.
     HalfOpen,
-    /// Refuses them.
+    /// Rejects them.
     Open,
 }
 
@@ -205,7 +206,7 @@ impl BreakerState {
     }
 }
 
-/// A circuit breaker was seen in this state.
+/// Records the current state of a circuit breaker.
 pub fn breaker_state(breaker: &'static str, state: BreakerState) {
     let number = match state {
         BreakerState::Closed => 0.0,
@@ -215,14 +216,14 @@ pub fn breaker_state(breaker: &'static str, state: BreakerState) {
     gauge!("breaker_state", "breaker" => breaker).set(number);
 }
 
-/// A circuit breaker went from one state to another; the new one is also [`breaker_state`].
+/// A circuit breaker changed its state. Also records the new [`breaker_state`].
 pub fn breaker_transition(breaker: &'static str, from: BreakerState, to: BreakerState) {
     counter!("breaker_transitions", "breaker" => breaker, "from" => from.word(), "to" => to.word())
         .increment(1);
     breaker_state(breaker, to);
 }
 
-/// A call to another service ended, well (`None`) or with this errcode ([`upstream_error`]).
+/// A call to another service succeeded (`None`), or failed with this code ([`upstream_error`]).
 pub fn upstream(upstream: &'static str, errcode: Option<String>, took: Duration) {
     upstream_latency(upstream, took);
     if let Some(errcode) = errcode {
@@ -230,17 +231,17 @@ pub fn upstream(upstream: &'static str, errcode: Option<String>, took: Duration)
     }
 }
 
-/// A call to another service ended, well or not.
+/// A call to another service ended, successfully or not.
 pub fn upstream_latency(upstream: &'static str, took: Duration) {
     histogram!("upstream_latency", "upstream" => upstream).record(took);
 }
 
-/// A call to another service failed: with its own code, or with what a word of ours says.
+/// A call to another service failed, with the service's own code or with a word of ours.
 pub fn upstream_error(upstream: &'static str, errcode: String) {
     counter!("upstream_errors", "upstream" => upstream, "errcode" => errcode).increment(1);
 }
 
-/// A call to another service is made once more.
+/// A call to another service is retried.
 pub fn retry(upstream: &'static str) {
     counter!("retries", "upstream" => upstream).increment(1);
 }
@@ -249,7 +250,7 @@ fn label(route: Option<&str>) -> String {
     route.unwrap_or("unmatched").to_owned()
 }
 
-/// A method as a label: clients can make up any number of them.
+/// A method as a label. Unknown ones share a value, because clients can invent any number of them.
 fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_make_up_is_no_label() {
+    fn client_input_never_becomes_a_label() {
         let emf = Emf::new("test", Clock::System);
         with_local_recorder(&emf, || {
             for method in ["BREW", "WHEN", "X-9"] {

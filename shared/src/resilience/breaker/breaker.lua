@@ -1,12 +1,12 @@
--- One step of a breaker. The same machine in Rust is machine.rs, rules.rs, window.rs and state.rs, where the comments are; the
--- functions here have the names of those there.
+-- One step of a breaker. The same machine in Rust, with comments, is in machine.rs, rules.rs, window.rs and state.rs;
+-- functions have the same names there.
 --
 -- KEYS: the breaker. ARGV: see BreakerStep::arguments.
 -- Returns the status, the generation, how long the status lasts, and the transition.
 
 local arguments = {}
 for at = 1, #ARGV do arguments[at] = tonumber(ARGV[at]) end
-local call, instance, jitter, generation, total, failed, slow, token, force_ttl,
+local kind, instance, jitter, generation, total, failed, slow, token, force_ttl,
   min_calls, ratio_percent, quorum, open_min, open_max, lease_time = unpack(arguments)
 
 local VERSION, HEAD, SECONDS, MAX_FAILING = 1, 8, 10, 8
@@ -14,7 +14,7 @@ local FIXED = HEAD + 3 * SECONDS
 local MAX_LENGTH, MAX_WHOLE, MAX, MAX_COUNT, MAX_STREAK = 1024, 9007199254740991, 4503599627370496, 1000000000, 16
 local SECOND = 1000000
 local WINDOW, SLACK, FORCED, MAX_JITTER = SECONDS * SECOND, SECONDS * SECOND, 604800 * SECOND, 1000
--- Calls (all others only check), states, statuses, transitions.
+-- Kinds of steps (all others only check), states, statuses, transitions.
 local ACQUIRE, REPORT, FORCE_OPEN, FORCE_CLOSED, RESET = 1, 2, 3, 4, 5
 local CLOSED, OPEN, FORCED_OPEN, FORCED_CLOSED = 0, 1, 2, 3
 local PROBE_FREE, PROBE_TAKEN, PROBE_YOURS = 2, 3, 4
@@ -23,7 +23,7 @@ local NOTHING, CHANGED, OPENED, REOPENED, RECOVERED = nil, 0, 1, 2, 3
 local function new_record(fields)
   local record = {
     state = CLOSED, generation = 0, streak = 0, at = 0, token = 0, until_ = 0,
-    -- The buckets one after the other, total, failed and slow of each; the instances with the second of each.
+    -- The buckets in a row, each as total, failed and slow; the failing instances, each with its last second.
     newest = 0, buckets = {}, failing = {},
   }
   for at = 1, 3 * SECONDS do record.buckets[at] = 0 end
@@ -181,11 +181,11 @@ local function step(record)
   if (record.state == FORCED_OPEN or record.state == FORCED_CLOSED) and not is_ahead(record.at, FORCED) then
     record = new_record({ generation = record.generation })
   end
-  if call == FORCE_OPEN then return force(record, FORCED_OPEN, now + force_ttl) end
-  if call == FORCE_CLOSED then return force(record, FORCED_CLOSED, now + force_ttl) end
-  if call == RESET then return force(record, CLOSED, now) end
-  if call == ACQUIRE and is_half_open(record) then return take_lease(record) end
-  if call == REPORT and is_probe(record) then return end_probe(record) end
+  if kind == FORCE_OPEN then return force(record, FORCED_OPEN, now + force_ttl) end
+  if kind == FORCE_CLOSED then return force(record, FORCED_CLOSED, now + force_ttl) end
+  if kind == RESET then return force(record, CLOSED, now) end
+  if kind == ACQUIRE and is_half_open(record) then return take_lease(record) end
+  if kind == REPORT and is_probe(record) then return end_probe(record) end
   return count_calls(record)
 end
 

@@ -1,7 +1,7 @@
 //! What a breaker does, as a pure function of its record, the time and the input.
 //!
-//! The clock is the store's, but even that one can be set back. A moment that is further away than
-//! it can have been set counts as past, so that nothing lasts for ever.
+//! The clock is the store's, but even that one can be set back. A moment further in the future than
+//! any that a step stores counts as past, so that no state lasts forever.
 
 use super::{
     rules::{MAX_FORCED, Rules},
@@ -22,30 +22,30 @@ pub(super) const RECOVERED: i64 = 3;
 
 const SECOND: Micros = 1_000_000;
 const WINDOW: Micros = LENGTH * SECOND;
-/// The clock may be set back by this much without a probe or an open time ending early.
+/// The clock may be set back by this much without ending a probe or an open time early.
 const SLACK: Micros = WINDOW;
-/// Random numbers for jitter go up to this, which makes an open time longer by a fifth.
+/// The largest random number for jitter: it makes an open time longer by a fifth.
 pub(super) const MAX_JITTER: i64 = 1000;
 
-/// The input of a step. Everything is a whole number, so that it goes to the script as it is.
+/// The input of a step. All whole numbers, because that is what scripts take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Input {
-    pub(super) call: Call,
+    pub(super) kind: StepKind,
     pub(super) instance: i64,
     /// A random number up to [`MAX_JITTER`].
     pub(super) jitter: i64,
     /// The generation that `calls` began in.
     pub(super) generation: i64,
     pub(super) calls: Calls,
-    /// Of the caller's probe; 0 for none.
+    /// The token of the caller's probe; 0 if it has none.
     pub(super) token: i64,
-    /// For how long a state is forced.
+    /// How long a state is forced.
     pub(super) ttl: Micros,
 }
 
-/// The kinds of step.
+/// The kinds of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum StepKind {
     Check = 0,
     Acquire = 1,
     Report = 2,
@@ -57,27 +57,29 @@ pub(super) enum Call {
 /// What a step changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing is to be stored.
+    /// Nothing: there is nothing to store.
     Nothing,
-    /// The state has changed.
+    /// The record has changed, without a transition to report.
     Changed,
-    /// It has changed to another state.
+    /// The record has changed, with this transition to report.
     Transitioned(i64),
 }
 
 impl BreakerRecord {
-    /// Takes one step, and says what has changed.
+    /// Applies one step; returns what it changed.
     pub(super) fn step(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
         self.end_force(now);
-        match input.call {
-            Call::Acquire if self.is_half_open(now, rules) => {
+        match input.kind {
+            StepKind::Acquire if self.is_half_open(now, rules) => {
                 self.take_lease(now, rules, input.token)
             }
-            Call::Report if self.is_probe(input) => self.end_probe(now, rules, input),
-            Call::Check | Call::Acquire | Call::Report => self.count_calls(now, rules, input),
-            Call::ForceOpen => self.force(StoredState::ForcedOpen, now + input.ttl),
-            Call::ForceClosed => self.force(StoredState::ForcedClosed, now + input.ttl),
-            Call::Reset => self.force(StoredState::Closed, now),
+            StepKind::Report if self.is_probe(input) => self.end_probe(now, rules, input),
+            StepKind::Check | StepKind::Acquire | StepKind::Report => {
+                self.count_calls(now, rules, input)
+            }
+            StepKind::ForceOpen => self.force(StoredState::ForcedOpen, now + input.ttl),
+            StepKind::ForceClosed => self.force(StoredState::ForcedClosed, now + input.ttl),
+            StepKind::Reset => self.force(StoredState::Closed, now),
         }
     }
 
@@ -117,12 +119,13 @@ impl BreakerRecord {
         self.lease.token != 0 && is_ahead(self.lease.until, now, rules.lease)
     }
 
-    /// Whether the last opening is so recent that the next one goes on doubling.
+    /// Whether the last opening is so recent that the next open time doubles again.
     fn remembers_opening(&self, now: Micros, rules: &Rules) -> bool {
         self.streak > 0 && is_ahead(self.at + rules.open_max, now, rules.open_max)
     }
 
-    /// Even one whose lease has run out, as long as no other caller has taken it.
+    /// Whether the caller has the probe. An expired lease still counts, unless another caller has
+    /// taken it.
     fn is_probe(&self, input: &Input) -> bool {
         self.state == StoredState::Open
             && input.token != 0
@@ -143,7 +146,7 @@ impl BreakerRecord {
         }
     }
 
-    /// Counts calls that began in this closed state, and opens when they reach the threshold.
+    /// Counts calls that began in this closed state, and opens at the threshold.
     fn count_calls(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
         if self.state != StoredState::Closed
             || input.calls.total == 0
@@ -162,7 +165,7 @@ impl BreakerRecord {
         Effect::Transitioned(OPENED)
     }
 
-    /// For the next open time, which doubles along the streak.
+    /// Opens for a time that doubles with each opening of the streak.
     fn open(&mut self, now: Micros, rules: &Rules, jitter: i64) {
         let time = (rules.open_min << self.streak).min(rules.open_max);
         *self = Self {
@@ -185,8 +188,8 @@ impl BreakerRecord {
         Effect::Changed
     }
 
-    /// The probe has ended: one bad call opens again, only good ones close, and none gives the
-    /// lease back.
+    /// Ends the probe: a bad call reopens the breaker, a good one closes it, and none returns the
+    /// lease.
     fn end_probe(&mut self, now: Micros, rules: &Rules, input: &Input) -> Effect {
         if input.calls.bad() > 0 {
             self.open(now, rules, input.jitter);
@@ -216,7 +219,7 @@ impl BreakerRecord {
     }
 }
 
-/// Whether a moment is still to come, and not further away than it can have been set.
+/// Whether a moment is in the future, and no further ahead than any that a step stores.
 fn is_ahead(moment: Micros, now: Micros, longest: Micros) -> bool {
     moment > now && moment - now <= longest + SLACK
 }

@@ -1,4 +1,4 @@
-//! A breaker as an operator sees it: how it stands, and by force otherwise.
+//! An operator's access to a breaker: reads its status, and forces it.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use crate::{
     telemetry::OrDegraded,
 };
 
-/// Looks at a breaker that all instances share, and never changes it by looking. Cheap to clone.
+/// Observes a breaker that all instances share; reading its status never changes it. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Observer {
     name: &'static str,
@@ -23,30 +24,30 @@ pub struct Observer {
     breaker: Breaker,
 }
 
-/// How a breaker stands.
+/// The status of a breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BreakerReport {
-    /// The upstream that it stands in front of.
+    /// The upstream that it protects.
     pub name: &'static str,
     /// `closed`, `half-open` or `open`.
     pub state: &'static str,
-    /// Held there by an administrator.
+    /// Whether an administrator forced this state.
     pub forced: bool,
-    /// Milliseconds after which it may be different; 0 while it is closed.
+    /// Milliseconds after which the state may change; 0 while it is closed.
     pub retry_after_ms: u64,
-    /// Calls of the last 10 s that it knows of.
+    /// Calls of the last 10 s that were reported to it.
     pub calls: u64,
-    /// Those that failed.
+    /// Failed calls among them.
     pub failed: u64,
-    /// Those that took too long.
+    /// Calls among them that took too long.
     pub slow: u64,
     /// Instances with failed or slow calls.
     pub failing_instances: usize,
 }
 
 impl Observer {
-    /// Of the breaker `name` in `kv`.
+    /// An observer of the breaker `name` in `kv`.
     ///
     /// # Errors
     /// [`BreakerError`] for settings that can't work.
@@ -60,18 +61,18 @@ impl Observer {
         Ok(Self { name, kv, breaker })
     }
 
-    /// How it stands; none while the store is out of reach.
+    /// Its status; `None` while the store is unavailable.
     pub async fn report(&self) -> Option<BreakerReport> {
         self.inspect().await.or_degraded("circuit breaker")
     }
 
-    /// The same.
+    /// Its status, or why it is unavailable.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached.
     pub async fn inspect(&self) -> Result<BreakerReport, KvError> {
-        let look = self.breaker.check(Outcomes::default());
-        let replies = self.kv.ask(&[&look], [self.breaker.key()]).await?;
+        let check = self.breaker.check(Outcomes::default());
+        let replies = self.kv.ask(&[&check], [self.breaker.key()]).await?;
         let [stored] = &replies.values;
         let reply = replies
             .steps
@@ -84,7 +85,7 @@ impl Observer {
         ))
     }
 
-    /// Holds it open or closed, or resets it.
+    /// Forces it open or closed, or resets it.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached.

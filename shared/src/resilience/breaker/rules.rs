@@ -13,23 +13,23 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// The longest forced state: a week.
 pub(super) const MAX_FORCED: Micros = 7 * 24 * 3600 * 1_000_000;
 
-/// Why settings of a breaker can't work. Found when they are read.
+/// Why a breaker can't work with its settings. Detected when they are read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BreakerError {
-    /// No call is too few, and more than all can't be bad.
-    #[error("breaker {0}: at least one call, and a ratio of 1 to 100 %")]
+    /// The number of calls is zero, or the ratio is not from 1 to 100 %.
+    #[error("breaker {0}: needs at least one call, and a ratio of 1 to 100 %")]
     Threshold(&'static str),
-    /// No more failing instances are remembered.
-    #[error("breaker {0}: a quorum of 1 to {MAX_FAILING} instances")]
+    /// The quorum is zero, or more than the failing instances that a record can hold.
+    #[error("breaker {0}: needs a quorum of 1 to {MAX_FAILING} instances")]
     Quorum(&'static str),
-    /// A time out of range.
+    /// A time is out of range.
     #[error(
-        "breaker {0}: open times and lease above zero and up to an hour, the longest open time not the shorter one"
+        "breaker {0}: open times and lease must be above zero and at most an hour, the shortest open time at most the longest"
     )]
     Times(&'static str),
 }
 
-/// The settings that decide, as the machine counts.
+/// The settings that decide, in the machine's units.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) min_calls: i64,
@@ -78,7 +78,7 @@ impl Rules {
 }
 
 impl Rules {
-    /// Whether enough calls of enough instances were bad.
+    /// Whether enough calls were bad, on enough instances.
     pub(super) fn should_trip(&self, totals: Totals) -> bool {
         totals.calls >= self.min_calls
             && totals.bad * 100 >= self.ratio_percent * totals.calls
@@ -86,7 +86,7 @@ impl Rules {
     }
 }
 
-/// Whole microseconds, at most what a forced state may take.
+/// Whole microseconds, at most [`MAX_FORCED`].
 pub(super) fn micros(time: Duration) -> Micros {
     Micros::try_from(time.as_micros()).map_or(MAX_FORCED, |micros| micros.min(MAX_FORCED))
 }

@@ -1,4 +1,4 @@
-//! A breaker's state, and the text that it is stored as: whole numbers between blanks.
+//! A breaker's state, and its stored text: whole numbers separated by spaces.
 
 use std::{fmt::Write as _, iter};
 
@@ -8,20 +8,20 @@ use super::{
 };
 use crate::kv::{Micros, whole_number};
 
-/// Of the text's form. Another version counts as no record.
+/// The version of the text's format. A text of another version is ignored.
 const VERSION: i64 = 1;
-/// Numbers before those of the window's buckets.
+/// How many numbers precede the window's buckets.
 const HEAD: usize = 8;
-/// Numbers before those of the failing instances.
+/// How many numbers precede the failing instances.
 const FIXED: usize = HEAD + 3 * SECONDS;
 /// A longer text is not a record.
 const MAX_LENGTH: usize = 1024;
 /// Generations and times beyond this are invalid: sums with them would not be exact in Lua.
 const MAX: i64 = 1 << 52;
-/// Openings in a row that are counted; the open time has long reached its maximum by then.
+/// Openings in a row are counted up to this; the open time has long reached its maximum by then.
 pub(super) const MAX_STREAK: i64 = 16;
 
-/// The state as stored: a half-open breaker is an open one whose time is over.
+/// The state as stored; half-open is stored as open with its time over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum StoredState {
     #[default]
@@ -34,26 +34,26 @@ pub(super) enum StoredState {
 /// The right to make the one call of a half-open breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lease {
-    /// 0: the lease is free.
+    /// 0 when the lease is free.
     pub(super) token: i64,
     pub(super) until: Micros,
 }
 
-/// All that is stored. The default is what a missing key means.
+/// What is stored. A missing key means the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BreakerRecord {
     pub(super) state: StoredState,
     pub(super) generation: i64,
     /// Openings in a row.
     pub(super) streak: i64,
-    /// Closed: since when. Else: until when.
+    /// When a closed state began; when any other state ends.
     pub(super) at: Micros,
     pub(super) lease: Lease,
     pub(super) window: Window,
 }
 
 impl BreakerRecord {
-    /// The state of a stored text; the default for anything that is not one.
+    /// Parses a stored text; the default for anything invalid.
     pub(super) fn parse(text: Option<&[u8]>) -> Self {
         text.and_then(Self::read).unwrap_or_default()
     }
@@ -86,7 +86,7 @@ impl BreakerRecord {
         fits.then_some(record)
     }
 
-    /// The text of this state.
+    /// The text to be stored.
     pub(super) fn print(&self) -> String {
         let Self {
             state,
@@ -124,27 +124,27 @@ impl BreakerRecord {
     }
 }
 
-/// A stored record for people: for a health report and the admin command.
+/// A readable form of a stored record, for health reports and the admin command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The generation.
     pub generation: Generation,
-    /// Held open (`true`) or closed by an administrator.
+    /// Forced open (`true`) or closed (`false`) by an administrator.
     pub forced_open: Option<bool>,
     /// Openings in a row: the next open time doubles with each.
     pub streak: u32,
-    /// Calls in the window when the last one was counted, or none while it is open.
+    /// Calls in the window when the last one was counted; 0 while it is open.
     pub calls: u64,
-    /// Those that failed.
+    /// Failed calls among them.
     pub failed: u64,
-    /// Those that took too long.
+    /// Calls among them that took too long.
     pub slow: u64,
-    /// Instances that are remembered for bad calls.
+    /// Instances recorded with bad calls.
     pub failing_instances: usize,
 }
 
 impl Snapshot {
-    /// Of what is stored under [`Breaker::key`](super::Breaker::key).
+    /// Parses what is stored under [`Breaker::key`](super::Breaker::key).
     #[must_use]
     pub fn read(stored: Option<&[u8]>) -> Self {
         let record = BreakerRecord::parse(stored);

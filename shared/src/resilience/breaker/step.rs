@@ -1,4 +1,4 @@
-//! The steps of a breaker, for the store.
+//! The steps of a breaker, which the store runs.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     BreakerError, Force, InstanceId, Outcomes, ProbeToken,
-    machine::{self, Call, Effect, Input},
+    machine::{self, Effect, Input, StepKind},
     rules::{MAX_FORCED, Rules, micros},
     state::BreakerRecord,
     window::Calls,
@@ -20,7 +20,7 @@ use crate::{
     random::Random,
 };
 
-/// The same machine in Lua, without the line that tells it the time.
+/// The same machine in Lua, without the preamble that sets `now`.
 pub const LUA: &str = include_str!("breaker.lua");
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(LUA));
@@ -35,7 +35,7 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// The longest time for which a state can be forced: a forgotten one ends by itself.
+    /// The longest time for which a state can be forced: one that was forgotten ends by itself.
     pub const LONGEST_FORCE: Duration = Duration::from_micros(MAX_FORCED.unsigned_abs());
 
     /// The breaker of this name, as this instance sees it.
@@ -57,51 +57,51 @@ impl Breaker {
         })
     }
 
-    /// Where its state is stored.
+    /// The key that its state is stored under.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key[0]
     }
 
-    /// Asks where the breaker stands, and tells it how calls ended since the last look. With none,
+    /// Asks for the breaker's status, and reports the outcomes since the last check. Without any,
     /// nothing is written.
     #[must_use]
     pub fn check(&self, outcomes: Outcomes) -> BreakerStep {
-        self.step(Call::Check, outcomes, None)
+        self.step(StepKind::Check, outcomes, None)
     }
 
-    /// Takes the probe if the breaker is half-open and the probe is free; taken twice, it is still
-    /// the caller's. Else as [`Self::check`].
+    /// Takes the probe if the breaker is half-open and the probe is free; run twice, the probe is
+    /// still the caller's. Otherwise like [`Self::check`].
     #[must_use]
     pub fn acquire(&self, token: ProbeToken, outcomes: Outcomes) -> BreakerStep {
-        self.step(Call::Acquire, outcomes, Some(token))
+        self.step(StepKind::Acquire, outcomes, Some(token))
     }
 
-    /// Tells how calls ended: those of the probe, if there is a token, or others. A probe that
-    /// reports no outcome at all gives its lease back.
+    /// Reports outcomes: the probe's if there is a token, otherwise those of other calls. A probe
+    /// that reports no outcome returns its lease.
     #[must_use]
     pub fn report(&self, outcomes: Outcomes, token: Option<ProbeToken>) -> BreakerStep {
-        self.step(Call::Report, outcomes, token)
+        self.step(StepKind::Report, outcomes, token)
     }
 
-    /// Decides in the breaker's place.
+    /// Overrides the breaker.
     #[must_use]
     pub fn force(&self, force: Force) -> BreakerStep {
-        let (call, ttl) = match force {
-            Force::Open(ttl) => (Call::ForceOpen, ttl),
-            Force::Closed(ttl) => (Call::ForceClosed, ttl),
-            Force::Reset => (Call::Reset, Duration::ZERO),
+        let (kind, ttl) = match force {
+            Force::Open(ttl) => (StepKind::ForceOpen, ttl),
+            Force::Closed(ttl) => (StepKind::ForceClosed, ttl),
+            Force::Reset => (StepKind::Reset, Duration::ZERO),
         };
-        let mut step = self.step(call, Outcomes::default(), None);
+        let mut step = self.step(kind, Outcomes::default(), None);
         // A state that ends at once can't be stored.
         step.input.ttl = micros(ttl).max(1);
         step
     }
 
-    fn step(&self, call: Call, outcomes: Outcomes, token: Option<ProbeToken>) -> BreakerStep {
+    fn step(&self, kind: StepKind, outcomes: Outcomes, token: Option<ProbeToken>) -> BreakerStep {
         let [good, slow, failed] = [outcomes.good, outcomes.slow, outcomes.failed].map(i64::from);
         let input = Input {
-            call,
+            kind,
             instance: self.instance.0,
             jitter: i64::from(u32::from_le_bytes(self.random.bytes())) % (machine::MAX_JITTER + 1),
             generation: outcomes.generation.0,
@@ -121,7 +121,7 @@ impl Breaker {
     }
 }
 
-/// One step of a breaker. [`BreakerReply::read`](super::BreakerReply::read) understands its reply.
+/// One step of a breaker. [`BreakerReply::read`](super::BreakerReply::read) parses its reply.
 #[derive(Clone, Debug)]
 pub struct BreakerStep {
     key: Arc<[String; 1]>,
@@ -148,7 +148,7 @@ impl Step for BreakerStep {
             lease,
         } = self.rules;
         let Input {
-            call,
+            kind,
             instance,
             jitter,
             generation,
@@ -157,7 +157,7 @@ impl Step for BreakerStep {
             ttl,
         } = self.input;
         vec![
-            call as i64,
+            kind as i64,
             instance,
             jitter,
             generation,

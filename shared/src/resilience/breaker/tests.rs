@@ -17,7 +17,7 @@ fn settings() -> BreakerSettings {
     }
 }
 
-/// A breaker as one of its instances sees it, and the text that all of them share.
+/// Instances that share one breaker, and its stored text.
 struct Fleet {
     now: Micros,
     stored: Option<(Bytes, Micros)>,
@@ -45,10 +45,11 @@ impl Fleet {
 
     fn pass(&mut self, seconds: i64) {
         self.now += seconds * SECOND;
-        self.stored.take_if(|(_, gone_at)| *gone_at <= self.now);
+        self.stored
+            .take_if(|(_, expires_at)| *expires_at <= self.now);
     }
 
-    /// Takes a step; the reply, and whether anything was written.
+    /// Runs a step; returns the reply, and whether anything was written.
     fn step(&mut self, step: &BreakerStep) -> (BreakerReply, bool) {
         let value = self.stored.as_ref().map(|(value, _)| value.clone());
         let applied = step.apply(self.now, &[value]);
@@ -81,12 +82,12 @@ impl Fleet {
             .0
     }
 
-    fn settle(&mut self, instance: usize, token: i64, outcomes: Outcomes) -> BreakerReply {
+    fn end_probe(&mut self, instance: usize, token: i64, outcomes: Outcomes) -> BreakerReply {
         self.step(&self.instances[instance].report(outcomes, Some(ProbeToken(token))))
             .0
     }
 
-    /// Opens it for the first time, and says for how long.
+    /// Opens it for the first time; returns for how long.
     fn open(&mut self) -> Duration {
         let generation = self.check().generation;
         self.report(
@@ -112,7 +113,7 @@ impl Fleet {
         retry_after
     }
 
-    /// Waits until it is half-open; the generation then.
+    /// Waits until it is half-open; returns the generation.
     fn half_open(&mut self) -> Generation {
         if let BreakerStatus::Open { retry_after } = self.check().status {
             self.now += i64::try_from(retry_after.as_micros()).unwrap();
@@ -168,7 +169,7 @@ fn a_cold_start_writes_nothing() {
 }
 
 #[test]
-fn the_stored_text_is_numbers_between_blanks() {
+fn the_stored_text_is_numbers_separated_by_spaces() {
     let mut fleet = Fleet {
         instances: vec![],
         ..fleet()
@@ -230,7 +231,7 @@ fn half_of_twenty_calls_bad_on_two_instances_opens_it() {
 }
 
 #[test]
-fn one_sick_instance_opens_nothing() {
+fn one_failing_instance_does_not_open_it() {
     let mut fleet = fleet();
     let reply = fleet.report(
         0,
@@ -283,13 +284,13 @@ fn calls_count_for_ten_seconds() {
 }
 
 #[test]
-fn the_open_time_doubles_up_to_its_end() {
+fn the_open_time_doubles_up_to_its_maximum() {
     let mut fleet = fleet();
     assert!(about(5).contains(&fleet.open()));
     for seconds in [10, 20, 40, 60, 60] {
         let generation = fleet.half_open();
         fleet.acquire(0, 1);
-        let reply = fleet.settle(0, 1, bad(generation));
+        let reply = fleet.end_probe(0, 1, bad(generation));
         assert_eq!(reply.transition, Some(Transition::Reopened));
         let BreakerStatus::Open { retry_after } = reply.status else {
             panic!("{reply:?}")
@@ -310,7 +311,7 @@ fn a_good_probe_closes_it() {
         fleet.acquire(2, 1).status,
         BreakerStatus::HalfOpen(Probe::Yours(Duration::from_secs(10)))
     );
-    let reply = fleet.settle(2, 1, good(generation));
+    let reply = fleet.end_probe(2, 1, good(generation));
     assert_eq!(
         (reply.status, reply.transition),
         (BreakerStatus::Closed, Some(Transition::Recovered))
@@ -319,20 +320,20 @@ fn a_good_probe_closes_it() {
 }
 
 #[test]
-fn the_doubling_is_forgotten_after_the_longest_open_time_in_good_health() {
+fn the_open_time_starts_over_after_being_closed_for_the_longest_open_time() {
     for (pause, seconds) in [(59, 10), (61, 5)] {
         let mut fleet = fleet();
         fleet.open();
         let generation = fleet.half_open();
         fleet.acquire(0, 1);
-        fleet.settle(0, 1, good(generation));
+        fleet.end_probe(0, 1, good(generation));
         fleet.pass(pause);
         assert!(about(seconds).contains(&fleet.open()), "after {pause} s");
     }
 }
 
 #[test]
-fn a_dead_prober_blocks_nobody_for_longer_than_its_lease() {
+fn a_lost_probe_delays_the_next_one_no_longer_than_its_lease() {
     let mut fleet = fleet();
     fleet.open();
     fleet.half_open();
@@ -350,7 +351,7 @@ fn a_dead_prober_blocks_nobody_for_longer_than_its_lease() {
 }
 
 #[test]
-fn the_probe_is_still_ours_when_its_answer_was_lost() {
+fn acquiring_the_probe_again_after_a_lost_reply_succeeds() {
     let mut fleet = fleet();
     fleet.open();
     fleet.half_open();
@@ -363,12 +364,12 @@ fn the_probe_is_still_ours_when_its_answer_was_lost() {
 }
 
 #[test]
-fn a_probe_without_an_outcome_gives_its_lease_back() {
+fn a_probe_without_an_outcome_returns_its_lease() {
     let mut fleet = fleet();
     fleet.open();
     let generation = fleet.half_open();
     fleet.acquire(0, 1);
-    let reply = fleet.settle(
+    let reply = fleet.end_probe(
         0,
         1,
         Outcomes {
@@ -380,7 +381,7 @@ fn a_probe_without_an_outcome_gives_its_lease_back() {
 }
 
 #[test]
-fn a_late_answer_changes_nothing() {
+fn a_late_report_changes_nothing() {
     let mut fleet = fleet();
     fleet.open();
     let generation = fleet.half_open();
@@ -393,23 +394,23 @@ fn a_late_answer_changes_nothing() {
         assert!(!fleet.step(&step).1, "{step:?}");
         assert_eq!(fleet.stored, before);
     };
-    // Of a prober that has lost its lease; of a call that began while it was closed; of the probe,
-    // but of another time.
+    // From a prober that has lost its lease; from a call that began while the breaker was closed;
+    // with the probe's token, but from another generation.
     unchanged(&mut fleet, 0, good(generation), Some(1));
     unchanged(&mut fleet, 0, bad(Generation(0)), None);
     unchanged(&mut fleet, 1, bad(Generation(0)), Some(2));
-    let closed = fleet.settle(1, 2, good(generation)).generation;
-    // Of the same probe again, and of calls from before it opened.
+    let closed = fleet.end_probe(1, 2, good(generation)).generation;
+    // From the same probe again, and from calls before the breaker opened.
     unchanged(&mut fleet, 1, bad(generation), Some(2));
     unchanged(&mut fleet, 0, bad(Generation(0)), None);
     assert!(
         fleet.step(&fleet.instances[0].report(bad(closed), None)).1,
-        "while an reply in time counts"
+        "while a report in time counts"
     );
 }
 
 #[test]
-fn a_forced_state_holds_until_its_time_is_over() {
+fn a_forced_state_lasts_until_its_time_is_over() {
     let mut fleet = fleet();
     fleet.step(&fleet.instances[0].force(Force::Open(Duration::from_mins(1))));
     fleet.pass(30);
@@ -428,7 +429,7 @@ fn a_forced_state_holds_until_its_time_is_over() {
 }
 
 #[test]
-fn what_is_forced_closed_is_not_opened_by_failures() {
+fn failures_do_not_open_a_breaker_that_is_forced_closed() {
     let mut fleet = fleet();
     let (reply, _) = fleet.step(&fleet.instances[0].force(Force::Closed(Duration::from_mins(1))));
     for instance in 0..3 {
@@ -445,7 +446,7 @@ fn what_is_forced_closed_is_not_opened_by_failures() {
 }
 
 #[test]
-fn a_reset_closes_and_forgets() {
+fn a_reset_closes_it_and_clears_its_history() {
     let mut fleet = fleet();
     fleet.open();
     let (reply, _) = fleet.step(&fleet.instances[0].force(Force::Reset));
@@ -457,7 +458,7 @@ fn a_reset_closes_and_forgets() {
 }
 
 #[test]
-fn what_is_no_state_counts_as_closed() {
+fn an_invalid_record_counts_as_closed() {
     let mut fleet = fleet();
     fleet.open();
     let text = fleet.text().to_owned();
@@ -479,7 +480,7 @@ fn what_is_no_state_counts_as_closed() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_holds_nothing_for_ever() {
+fn no_state_lasts_forever_after_the_clock_was_set_back() {
     let mut fleet = fleet();
     fleet.open();
     fleet.now -= 24 * 3600 * SECOND;
@@ -509,7 +510,7 @@ fn a_clock_that_was_set_back_holds_nothing_for_ever() {
     assert_eq!(
         reply.transition,
         Some(Transition::Opened),
-        "while a small step back loses nothing"
+        "setting the clock back a little loses nothing"
     );
 }
 
@@ -562,14 +563,14 @@ fn a_reply_of_another_shape_is_an_error() {
 enum Act {
     Calls { good: u32, slow: u32, failed: u32 },
     Probe,
-    BreakerReply { good: bool },
+    EndProbe { good: bool },
 }
 
 fn acts() -> impl Strategy<Value = Vec<(i64, usize, Act)>> {
     let act = prop_oneof![
         3 => (0..4u32, 0..2u32, 0..6u32).prop_map(|(good, slow, failed)| Act::Calls { good, slow, failed }),
         3 => Just(Act::Probe),
-        2 => any::<bool>().prop_map(|good| Act::BreakerReply { good }),
+        2 => any::<bool>().prop_map(|good| Act::EndProbe { good }),
     ];
     let pause = prop_oneof![6 => 0..500i64, 2 => 0..20_000i64, 1 => Just(10_000)];
     vec((pause, 0..5usize, act), 1..150)
@@ -577,28 +578,28 @@ fn acts() -> impl Strategy<Value = Vec<(i64, usize, Act)>> {
 
 proptest! {
     #[test]
-    fn there_is_one_prober_at_a_time_and_an_open_time_has_its_bounds(acts in acts()) {
+    fn there_is_one_prober_at_a_time_and_open_times_stay_within_bounds(acts in acts()) {
         let settings = settings();
         let mut fleet = Fleet::new(5, &settings);
         let (mut holder, mut token) = (None::<(i64, usize, Micros)>, 0);
-        for (pause, who, act) in acts {
+        for (pause, by, act) in acts {
             fleet.now += pause * 1000;
             let generation = fleet.check().generation;
             let reply = match act {
-                Act::Calls { good, slow, failed } => fleet.report(who, Outcomes { generation, good, slow, failed }),
+                Act::Calls { good, slow, failed } => fleet.report(by, Outcomes { generation, good, slow, failed }),
                 Act::Probe => {
                     token += 1;
-                    let reply = fleet.acquire(who, token);
+                    let reply = fleet.acquire(by, token);
                     if let BreakerStatus::HalfOpen(Probe::Yours(_)) = reply.status {
                         let lease = Micros::try_from(settings.lease.as_micros()).unwrap();
                         prop_assert!(holder.is_none_or(|(.., until)| until <= fleet.now), "two probers");
-                        holder = Some((token, who, fleet.now + lease));
+                        holder = Some((token, by, fleet.now + lease));
                     }
                     reply
                 }
-                Act::BreakerReply { good: is_good } => {
-                    let Some((token, who, _)) = holder.take() else { continue };
-                    fleet.settle(who, token, if is_good { good(generation) } else { bad(generation) })
+                Act::EndProbe { good: is_good } => {
+                    let Some((token, by, _)) = holder.take() else { continue };
+                    fleet.end_probe(by, token, if is_good { good(generation) } else { bad(generation) })
                 }
             };
             if let (BreakerStatus::Open { retry_after }, Some(_)) = (reply.status, reply.transition) {
@@ -614,23 +615,23 @@ proptest! {
     ) {
         let mut fleet = Fleet::new(4, &settings());
         let mut log: Vec<(i64, usize, u32, u32)> = vec![];
-        for (pause, who, good, slow, failed) in calls {
+        for (pause, by, good, slow, failed) in calls {
             fleet.now += pause * 1000;
             let second = fleet.now / SECOND;
-            let reply = fleet.report(who, Outcomes { good, slow, failed, ..Outcomes::default() });
-            log.push((second, who, good + slow + failed, slow + failed));
+            let reply = fleet.report(by, Outcomes { good, slow, failed, ..Outcomes::default() });
+            log.push((second, by, good + slow + failed, slow + failed));
             log.retain(|(then, ..)| second - then < 10);
             let total: u32 = log.iter().map(|(_, _, total, _)| total).sum();
             let bad: u32 = log.iter().map(|(.., bad)| bad).sum();
-            let failing = (0..4).filter(|one| log.iter().any(|(_, who, _, bad)| who == one && *bad > 0)).count();
-            let sick = total >= 20 && bad * 2 >= total && failing >= 2 && good + slow + failed > 0;
-            prop_assert_eq!(reply.status != BreakerStatus::Closed, sick);
-            if sick { break }
+            let failing = (0..4).filter(|one| log.iter().any(|(_, by, _, bad)| by == one && *bad > 0)).count();
+            let trips = total >= 20 && bad * 2 >= total && failing >= 2 && good + slow + failed > 0;
+            prop_assert_eq!(reply.status != BreakerStatus::Closed, trips);
+            if trips { break }
         }
     }
 
     #[test]
-    fn any_text_is_read_without_a_panic_and_printed_as_it_was(text in "[0-9 ]{0,200}|1 [0-3]( [0-9]{1,4}){36,60}") {
+    fn any_text_is_parsed_without_a_panic_and_survives_a_round_trip(text in "[0-9 ]{0,200}|1 [0-3]( [0-9]{1,4}){36,60}") {
         let rules = Rules::new("wechat", &settings()).unwrap();
         let state = BreakerRecord::parse(Some(text.as_bytes()));
         prop_assert_eq!(BreakerRecord::parse(Some(state.print().as_bytes())), state.clone());

@@ -4,9 +4,9 @@
 pub(super) const LENGTH: i64 = 10;
 /// The same, as a number of buckets.
 pub(super) const SECONDS: usize = 10;
-/// The most failing instances that are remembered; enough for any quorum.
+/// The most failing instances that are recorded; enough for any quorum.
 pub(super) const MAX_FAILING: usize = 8;
-/// The most that one counter holds: sums of ten, times a hundred, stay exact in Lua.
+/// The maximum of one counter: sums of ten, times a hundred, stay exact in Lua.
 pub(super) const MAX_COUNT: i64 = 1_000_000_000;
 
 /// The calls of one second.
@@ -39,13 +39,13 @@ pub(super) struct Failing {
     pub(super) second: i64,
 }
 
-/// Ten seconds, and who had bad calls in them.
+/// Ten seconds of calls, and the instances with bad ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
-    /// The second (since the epoch) of the first bucket; each one behind it is a second older.
+    /// The second (since the epoch) of the first bucket; each later one is a second older.
     pub(super) newest: i64,
     pub(super) buckets: [Calls; SECONDS],
-    /// The last one that failed comes first.
+    /// The most recent failure comes first.
     pub(super) failing: Vec<Failing>,
 }
 
@@ -69,8 +69,8 @@ impl Window {
         }
     }
 
-    /// Drops what is too old. When the clock was set back by less than the window, its newest
-    /// second lasts until the clock has caught up; by more, everything is dropped.
+    /// Drops what is too old. If the clock was set back by less than the window, the newest second
+    /// lasts until the clock has caught up; if by more, everything is dropped.
     fn advance(&mut self, second: i64) {
         let passed = second - self.newest;
         if passed < -LENGTH {

@@ -1,4 +1,4 @@
-//! What an instance remembers of the shared breaker between two calls.
+//! What an instance caches of the shared breaker between calls.
 
 use std::{
     sync::{MutexGuard, PoisonError},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::clock::{Clock, Moment};
 
-/// A reply is believed for this long: the call that follows an admission need not ask again.
+/// How long a reply may be reused: the call that follows an admission need not ask again.
 const FRESH: Duration = Duration::from_millis(250);
 /// Successes older than the breaker's window no longer count.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub(super) struct Memory {
     clock: Clock,
     reply: Option<(Moment, BreakerReply)>,
-    /// Successes that ride along with the next check, and since when they wait.
+    /// Successes to be sent along with the next check, and the time of the first one.
     deferred: Option<(Moment, Outcomes)>,
 }
 
@@ -55,8 +55,8 @@ impl Memory {
         wait.checked_sub(elapsed).filter(|left| !left.is_zero())
     }
 
-    /// Successes that were not reported yet. They are worth no call of their own: reported now, or
-    /// lost.
+    /// Successes that were not reported yet. They are not worth a call of their own: they are
+    /// reported now, or lost.
     pub(super) fn take_deferred(&mut self) -> Outcomes {
         let now = Moment::now(&self.clock);
         let deferred = self.deferred.take();

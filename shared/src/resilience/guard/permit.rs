@@ -15,15 +15,15 @@ pub enum CallOutcome {
     Slow,
     /// It did not answer, or not usably.
     Failed,
-    /// The call was ended before it had its time: it proves nothing.
+    /// The call was cut short: it proves nothing.
     Unknown,
 }
 
-/// In which state of a breaker a call began.
+/// The state of a breaker that a call began in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallStart {
     pub(super) generation: Generation,
-    /// Of a probe.
+    /// The probe's token, if the call is one.
     pub(super) token: Option<ProbeToken>,
 }
 
@@ -39,9 +39,9 @@ impl CallStart {
     }
 }
 
-/// The right to make one call. Dropped without an end (its caller went away), it reports nothing; a
-/// probe's lease then runs out.
-#[must_use = "a call that is not reported teaches the breaker nothing"]
+/// The right to make one call. Dropped without [`Self::end`] (its caller was cancelled), it reports
+/// nothing; a probe's lease then expires.
+#[must_use = "the breaker counts only calls that are reported"]
 pub struct CallPermit<'a> {
     pub(super) guard: &'a Guard,
     pub(super) shared: Option<CallStart>,
@@ -49,7 +49,7 @@ pub struct CallPermit<'a> {
 }
 
 impl CallPermit<'_> {
-    /// Reports how the call ended: a failure, and the end of a probe, at once; a success rides
+    /// Reports how the call ended: a failure, and the end of a probe, at once; a success is sent
     /// along with the next check.
     pub async fn end(self, outcome: CallOutcome) {
         let Self {

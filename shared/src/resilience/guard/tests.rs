@@ -25,12 +25,12 @@ fn fixture(shared: impl FnOnce(Clock) -> Option<Kv>) -> Fixture {
     Fixture { clock, guard }
 }
 
-/// As in one process: its memory is what instances share.
+/// A single process: its memory is the shared state.
 fn alone() -> Fixture {
     fixture(|clock| Some(Kv::Memory(MemoryStore::new(clock))))
 }
 
-/// As on Lambda without Redis: each instance has only itself. It opens at 2 calls.
+/// As on Lambda without Redis: each instance has only its local breaker, which opens at 2 calls.
 fn unshared() -> Fixture {
     fixture(|_| None)
 }
@@ -72,7 +72,7 @@ async fn slow_calls_open_the_guard_and_unknown_outcomes_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn successes_ride_along_with_the_next_check_and_outweigh_failures() {
+async fn successes_are_sent_with_the_next_check_and_outweigh_failures() {
     let Fixture { guard, clock } = alone();
     for _ in 0..10 {
         call(&guard, CallOutcome::Good).await;

@@ -5,13 +5,13 @@ use crate::clock::ManualClock;
 
 const ADDRESS: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7)));
 
-struct Scene {
+struct Fixture {
     clock: ManualClock,
     limiter: Limiter,
     limits: Limits,
 }
 
-fn scene(vars: &[(&str, &str)], shared: impl FnOnce(Clock) -> Option<Kv>) -> Scene {
+fn fixture(vars: &[(&str, &str)], shared: impl FnOnce(Clock) -> Option<Kv>) -> Fixture {
     let clock = ManualClock::new("2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap());
     let env = Env::new(vars.to_vec());
     let limits = Limits::new(&LimitSettings::read(&env), &env);
@@ -20,20 +20,20 @@ fn scene(vars: &[(&str, &str)], shared: impl FnOnce(Clock) -> Option<Kv>) -> Sce
         shared(Clock::Manual(clock.clone())),
         Clock::Manual(clock.clone()),
     );
-    Scene {
+    Fixture {
         clock,
         limiter,
         limits,
     }
 }
 
-fn alone(vars: &[(&str, &str)]) -> Scene {
-    scene(vars, |_| None)
+fn alone(vars: &[(&str, &str)]) -> Fixture {
+    fixture(vars, |_| None)
 }
 
 #[tokio::test]
 async fn an_instance_without_shared_state_limits_by_itself() {
-    let Scene {
+    let Fixture {
         clock,
         limiter,
         limits,
@@ -54,32 +54,32 @@ async fn an_instance_without_shared_state_limits_by_itself() {
 }
 
 #[tokio::test]
-async fn a_denial_is_remembered_and_costs_no_question() {
+async fn a_remembered_denial_costs_no_round_trip() {
     let mut store = None;
-    let scene = scene(&[("RATE_LIMIT_GUEST", "1/min burst 1")], |clock| {
+    let fixture = fixture(&[("RATE_LIMIT_GUEST", "1/min burst 1")], |clock| {
         Some(Kv::Memory(store.insert(MemoryStore::new(clock)).clone()))
     });
-    scene
+    fixture
         .limiter
-        .charge_address(ADDRESS, scene.limits.guest)
+        .charge_address(ADDRESS, fixture.limits.guest)
         .await
         .unwrap();
-    scene
+    fixture
         .limiter
-        .charge_address(ADDRESS, scene.limits.guest)
+        .charge_address(ADDRESS, fixture.limits.guest)
         .await
         .unwrap_err();
-    // The bucket is gone, and nobody looks.
+    // Without its bucket the request would be admitted, but the store is not asked.
     store.unwrap().delete("{ip:203.0.113.7}:rl:guest");
-    scene
+    fixture
         .limiter
-        .charge_address(ADDRESS, scene.limits.guest)
+        .charge_address(ADDRESS, fixture.limits.guest)
         .await
         .unwrap_err();
-    scene.clock.advance_seconds(60);
-    scene
+    fixture.clock.advance_seconds(60);
+    fixture
         .limiter
-        .charge_address(ADDRESS, scene.limits.guest)
+        .charge_address(ADDRESS, fixture.limits.guest)
         .await
         .unwrap();
 }
@@ -90,7 +90,7 @@ async fn a_failed_login_costs_more_and_never_more_than_a_full_bucket() {
         ("RATE_LIMIT_LOGIN", "1/s burst 10"),
         ("RATE_LIMIT_LOGIN_FAILURE_COST", "10"),
     ];
-    let Scene {
+    let Fixture {
         clock,
         limiter,
         limits,
@@ -112,12 +112,12 @@ async fn a_failed_login_costs_more_and_never_more_than_a_full_bucket() {
 }
 
 #[tokio::test]
-async fn a_limit_in_shadow_mode_or_switched_off_denies_nobody() {
+async fn a_limit_in_shadow_mode_or_switched_off_denies_nothing() {
     let vars = [
         ("RATE_LIMIT_GUEST", "1/h burst 1 shadow"),
         ("RATE_LIMIT_USER", "off"),
     ];
-    let Scene {
+    let Fixture {
         limiter, limits, ..
     } = alone(&vars);
     for _ in 0..5 {

@@ -1,13 +1,13 @@
--- One step of Charge (charge.rs), which is the same in Rust.
+-- One step of Charge; charge.rs is the same machine in Rust.
 --
--- KEYS: the buckets. Each holds its theoretical arrival time: the moment (in microseconds) at which it is full again.
--- ARGV, for each bucket: the time in which an empty one becomes full, the time in which this price comes back, and
--- what it means when the price can't be paid (0 deny, 1 only tell, 2 take what is there).
--- Returns for each bucket the time until it is full and the time until it could pay, 0 when it could.
+-- KEYS: the buckets. Each stores its theoretical arrival time: the moment (in microseconds) at which it is full again.
+-- ARGV, for each bucket: the time in which an empty one is refilled, the time in which this cost is refilled, and the
+-- mode, which decides what happens when the bucket does not cover the cost (0 enforced, 1 shadow, 2 debit).
+-- Returns for each bucket the time until it is full, and the time until it covers the cost, 0 when it does.
 
 local ENFORCED, DEBIT = 0, 2
 
--- The whole number that a text is; nil for anything else, and for what a double can't hold.
+-- Parses a whole number; nil for anything else, and for one that a double does not represent exactly.
 local function whole(text)
   if not text or #text > 16 or not string.find(text, '^%d+$') then return nil end
   local number = tonumber(text)
@@ -24,7 +24,7 @@ local admitted = true
 for at = 1, #KEYS do
   local full = argument(at, 1)
   local owed = (whole(redis.call('GET', KEYS[at])) or now) - now
-  -- More than a full bucket can't be owed: the clock was set back, or the policy has changed.
+  -- A debt above a full bucket means that the clock was set back, or that the policy has changed.
   strays[at] = owed > full
   debts[at] = math.min(math.max(owed, 0), full)
   waits[at] = math.max(debts[at] + argument(at, 2) - full, 0)
@@ -33,16 +33,16 @@ end
 
 local reply = {}
 for at = 1, #KEYS do
-  local full, price, mode = argument(at, 1), argument(at, 2), argument(at, 3)
+  local full, cost, mode = argument(at, 1), argument(at, 2), argument(at, 3)
   local debt, wait = debts[at], waits[at]
   if mode == DEBIT then
-    debt, wait = math.min(debt + price, full), 0
+    debt, wait = math.min(debt + cost, full), 0
   elseif admitted and wait == 0 then
-    debt = debt + price
+    debt = debt + cost
   end
   if debt ~= debts[at] or strays[at] then
-    local life = math.ceil(debt / 1000)
-    redis.call('SET', KEYS[at], string.format('%.0f', now + debt), 'PX', string.format('%.0f', life))
+    local ttl = math.ceil(debt / 1000)
+    redis.call('SET', KEYS[at], string.format('%.0f', now + debt), 'PX', string.format('%.0f', ttl))
   end
   reply[2 * at - 1], reply[2 * at] = debt, wait
 end

@@ -1,4 +1,4 @@
-//! One step: several costs of one identity, paid together or not at all.
+//! One step: charges several costs to one identity, all or none.
 
 use std::{iter::zip, sync::LazyLock, time::Duration};
 
@@ -7,15 +7,15 @@ use bytes::Bytes;
 use super::{BucketState, Cost, Decision, Identity, Mode};
 use crate::kv::{Applied, KvError, Micros, Script, Step, Write, whole_number};
 
-/// The same machine in Lua, without the line that tells it the time.
+/// The same machine in Lua, without the preamble that sets `now`.
 pub const LUA: &str = include_str!("charge.lua");
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(LUA));
 
 /// Takes costs from the buckets of one identity.
 ///
-/// All are looked at, then all are paid: a denied request costs nothing. Taken twice (an answer was
-/// lost), it is paid twice, so that never more than said is admitted.
+/// All buckets are checked before any is charged: a denied request costs nothing. Run twice (a
+/// reply was lost), it charges twice, so that never more than the limit is admitted.
 #[derive(Clone, Debug)]
 pub struct Charge {
     costs: Vec<Cost>,
@@ -23,7 +23,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// The charge of `costs` to `identity`. Each policy may be named once.
+    /// The charge of `costs` to `identity`. Each policy may appear once.
     #[must_use]
     pub fn new(identity: Identity, costs: Vec<Cost>) -> Self {
         let keys = costs
@@ -39,7 +39,7 @@ impl Charge {
         &self.costs
     }
 
-    /// What the store's reply means.
+    /// Parses the store's reply.
     ///
     /// # Errors
     /// [`KvError`] when it is not a reply to this step.
@@ -107,9 +107,9 @@ struct Bucket {
     cost: Cost,
     /// The time until it is full.
     debt: Micros,
-    /// The time until it can pay.
+    /// The time until it covers the cost.
     wait: Micros,
-    /// It held more than it can hold: the clock was set back, or the policy has changed.
+    /// The stored debt was above a full bucket: the clock was set back, or the policy has changed.
     stray: bool,
 }
 
@@ -145,8 +145,8 @@ impl Bucket {
         }
     }
 
-    /// The moment at which it is full: its theoretical arrival time. From then on, it need not be
-    /// remembered.
+    /// Stores the moment at which the bucket is full: its theoretical arrival time. From then on,
+    /// it need not be stored.
     fn put(self, now: Micros) -> Write {
         let ttl = Duration::from_millis(self.debt.unsigned_abs().div_ceil(1000));
         Write::Put(Bytes::from((now + self.debt).to_string()), ttl)

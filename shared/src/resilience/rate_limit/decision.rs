@@ -1,4 +1,4 @@
-//! What came of a charge.
+//! The result of a charge.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Every enforced cost was paid.
+    /// Whether every enforced cost was paid.
     #[must_use]
     pub fn is_admitted(&self) -> bool {
         self.denials().next().is_none()
     }
 
-    /// After this, the same request would be admitted, without other requests meanwhile. Zero when it
-    /// is.
+    /// The time after which the same request would be admitted, if there are no others in between.
+    /// Zero when it is admitted.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.denials()
@@ -48,11 +48,11 @@ impl Decision {
 /// The state of one bucket after the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketState {
-    /// What was to be taken from it.
+    /// The cost to be taken from it.
     pub cost: Cost,
     /// The time until it is full.
     pub reset_after: Duration,
-    /// The time until it could pay. Zero when it could, or when it had to.
+    /// The time until it covers the cost. Zero when it did, or when it was debited.
     pub retry_after: Duration,
 }
 
@@ -80,8 +80,8 @@ impl BucketState {
         u32::try_from(filled.as_micros() / self.policy().interval().as_micros()).unwrap_or(u32::MAX)
     }
 
-    /// The time within which no more than [`Self::remaining`] units are available. That of a full
-    /// bucket is one interval: what is taken from it comes back then.
+    /// The time within which no more than [`Self::remaining`] units are available. For a full
+    /// bucket it is one interval: a unit that is taken from it is refilled by then.
     #[must_use]
     pub fn grows_after(&self) -> Duration {
         let missing = self.policy().burst().saturating_sub(self.remaining());

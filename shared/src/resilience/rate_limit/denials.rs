@@ -1,5 +1,5 @@
-//! What this instance remembers of denials, so that a client that hammers does not reach the store
-//! each time.
+//! Recent denials, remembered by this instance, so that a client that keeps sending requests does
+//! not reach the store each time.
 
 use std::{
     num::NonZeroUsize,
@@ -14,18 +14,18 @@ use crate::{
     kv::Step,
 };
 
-/// Denials remembered at the most; the one not met for longest leaves first.
+/// The most denials that are remembered; the least recently used one is evicted first.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).expect("above zero");
 
 /// The last denials, by bucket. Bounded. One that ends too early, because a clock was set, costs a
-/// question to the store; none ends too late.
+/// round trip to the store; none ends too late.
 pub struct Denials {
     clock: Clock,
     entries: Mutex<LruCache<String, (Moment, BucketState)>>,
 }
 
 impl Denials {
-    /// Nothing remembered.
+    /// Remembers no denials yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -41,9 +41,10 @@ impl Denials {
         }
     }
 
-    /// The denials that the store would give now, where that is known without asking.
+    /// The denials that the store would return now, where that is known without asking.
     ///
-    /// A bucket that could not pay can't pay sooner than it said, nor can it pay more.
+    /// A bucket that did not cover a cost can't cover it, or a higher one, before the time that it
+    /// reported.
     #[must_use]
     pub fn recall(&self, charge: &Charge) -> Option<Decision> {
         self.recall_at(Moment::now(&self.clock), charge)

@@ -1,17 +1,17 @@
-//! The two header fields that tell a client what it may ask for
+//! The two header fields that report rate limits to a client
 //! (draft-ietf-httpapi-ratelimit-headers-11), as lists of structured fields (RFC 9651).
 //!
-//! The draft thinks in windows; a bucket fits in like this. `q` is what a full bucket holds and `w`
-//! the time an empty one takes to fill, so that `q` per `w` is the rate and `r` is counted on the
-//! same scale as `q`. `t` is the "time within which the client can use no more than the available
-//! quota": until the next unit is back, not until the bucket is full. With the latter,
+//! The draft describes windows; a bucket maps to them as follows. `q` is what a full bucket holds
+//! and `w` the time an empty one takes to fill, so that `q` per `w` is the rate and `r` is counted
+//! on the same scale as `q`. `t` is the "time within which the client can use no more than the
+//! available quota": until the next unit is back, not until the bucket is full. With the latter,
 //! `Retry-After` would have to be as long (§6). Policies in shadow mode are not shown.
 
 use std::time::Duration;
 
 use super::{BucketState, Cost, Decision, Mode, Policy};
 
-/// The value of `RateLimit-Policy`: what holds for this request. Empty when nothing does.
+/// The value of `RateLimit-Policy`: the policies that apply to this request. Empty when none does.
 #[must_use]
 pub fn policies_field(costs: &[Cost]) -> String {
     let shown = costs
@@ -28,7 +28,7 @@ pub fn policies_field(costs: &[Cost]) -> String {
     }))
 }
 
-/// The value of `RateLimit`: what is left. Empty when nothing limits.
+/// The value of `RateLimit`: what is left of each policy. Empty when none applies.
 #[must_use]
 pub fn standings_field(decision: &Decision) -> String {
     let shown = decision
@@ -44,7 +44,7 @@ pub fn standings_field(decision: &Decision) -> String {
     }))
 }
 
-/// Up: a client that comes back after this is not too early.
+/// Rounded up, so that a client that waits this long is not too early.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standings_are_what_is_left_and_until_when_it_is_no_more() {
+    fn the_standings_are_the_units_left_and_the_time_until_the_next() {
         let charge = charge();
         let decision = charge
             .decision(&charge.apply(0, &[None, None, None]).reply)
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_limits_is_nothing_to_show() {
+    fn without_policies_both_fields_are_empty() {
         let charge = Charge::new(Identity::Address([127, 0, 0, 1].into()), vec![]);
         assert_eq!(policies_field(charge.costs()), "");
         assert_eq!(standings_field(&charge.decision(&[]).unwrap()), "");

@@ -1,4 +1,4 @@
-//! Who is limited.
+//! The identities that rate limits apply to.
 
 use std::{
     fmt,
@@ -7,15 +7,15 @@ use std::{
 
 use crate::ids::{SessionId, UserId};
 
-/// Whose buckets are charged. Its text is the hash tag of their keys, so that they share a cluster
-/// slot.
+/// The owner of the buckets that are charged. Its text is the hash tag of their keys, so that they
+/// share a cluster slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A user with a valid access token.
     User(UserId),
     /// One login of a user.
     Session(SessionId),
-    /// Anybody else, by where they come from.
+    /// Any other client, by IP address.
     Address(IpAddr),
 }
 
@@ -29,8 +29,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// An IPv6 subscriber has a /64 of their own (RFC 6177): by the whole address, they would have 2^64
-/// buckets.
+/// An IPv6 subscriber has a /64 (RFC 6177): counted by whole addresses, that would be 2^64 buckets.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),

@@ -10,8 +10,7 @@ use crate::kv::Micros;
 /// (below 2^53).
 const LONGEST_REFILL: Duration = Duration::from_hours(31 * 24);
 
-/// Why a policy or a cost can't be used. Found when settings are read, never while a request
-/// waits.
+/// Why a policy or a cost can't be used. Detected when settings are read, never during a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PolicyError {
     /// The name becomes part of keys and headers.
@@ -20,17 +19,17 @@ pub enum PolicyError {
     /// Nothing would ever be admitted.
     #[error("rate limit {0}: burst, rate and time must be above zero")]
     Zero(&'static str),
-    /// Microseconds would not be exact any more.
+    /// Microseconds would no longer be exact.
     #[error("rate limit {0}: an empty bucket must be full again within 31 days")]
     TooSlow(&'static str),
-    /// Such a request could never be admitted.
+    /// A request with this cost could never be admitted.
     #[error("rate limit {policy}: a cost of {cost} is not between 1 and the burst, {burst}")]
     Cost {
-        /// Which.
+        /// The policy's name.
         policy: &'static str,
-        /// What was asked for.
+        /// The requested cost.
         cost: u32,
-        /// What there can be at the most.
+        /// The highest possible cost.
         burst: u32,
     },
 }
@@ -47,7 +46,7 @@ impl Policy {
     /// At most `burst` at once, and `count` every `per` in the long run.
     ///
     /// # Errors
-    /// [`PolicyError`] for what would never admit, or can't be counted exactly.
+    /// [`PolicyError`] for a policy that would never admit a request, or can't be counted exactly.
     pub fn new(
         name: &'static str,
         burst: u32,
@@ -60,7 +59,7 @@ impl Policy {
         if burst == 0 || count == 0 || per.is_zero() {
             return Err(PolicyError::Zero(name));
         }
-        // Up to whole microseconds: a little less than said is admitted, never more.
+        // Rounded up to whole microseconds: slightly less than configured is admitted, never more.
         let interval = per.as_nanos().div_ceil(u128::from(count) * 1000);
         if interval * u128::from(burst) > LONGEST_REFILL.as_micros() {
             return Err(PolicyError::TooSlow(name));
@@ -73,25 +72,25 @@ impl Policy {
         })
     }
 
-    /// What it is called in keys, headers and metrics.
+    /// Its name in keys, headers and metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What a full bucket holds.
+    /// The units in a full bucket.
     #[must_use]
     pub fn burst(&self) -> u32 {
         self.burst
     }
 
-    /// The time in which one unit comes back.
+    /// The time in which one unit is refilled.
     #[must_use]
     pub fn interval(&self) -> Duration {
         Duration::from_micros(self.interval.unsigned_abs())
     }
 
-    /// The time in which an empty bucket becomes full.
+    /// The time in which an empty bucket is refilled.
     #[must_use]
     pub fn refill(&self) -> Duration {
         Duration::from_micros(self.refill_micros().unsigned_abs())
@@ -100,7 +99,7 @@ impl Policy {
     /// The cost of a request that takes `units`.
     ///
     /// # Errors
-    /// [`PolicyError::Cost`] for none, and for more than a full bucket holds.
+    /// [`PolicyError::Cost`] for zero units, and for more than a full bucket holds.
     pub fn cost(self, units: u32) -> Result<Cost, PolicyError> {
         if units == 0 || units > self.burst {
             return Err(PolicyError::Cost {
@@ -133,11 +132,11 @@ fn is_name(name: &str) -> bool {
 pub enum Mode {
     /// The request is denied, and no bucket is charged.
     Enforced,
-    /// The request passes, and the log says so. The bucket is what it would be if the policy were
-    /// enforced.
+    /// The request is admitted, and the log reports it. The bucket is what it would be if the
+    /// policy were enforced.
     Shadow,
-    /// What is there is taken, whether or not it is enough: a request turned out to cost more than
-    /// it paid.
+    /// Whatever is left is taken, even if it is not enough: a request turned out to cost more than
+    /// it was charged.
     Debit,
 }
 

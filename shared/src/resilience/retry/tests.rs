@@ -24,8 +24,8 @@ fn retries(seed: u64) -> Retries {
     Retries::new("upstream", POLICY, Random::seeded(seed))
 }
 
-/// Calls something that gives these outcomes, each after `took`; returns how it ended and the
-/// moments of the calls.
+/// Calls something with these outcomes, each after `took`; returns the last outcome and the times
+/// of the calls.
 async fn run(
     retries: &Retries,
     outcomes: &[Result<u8, Failure>],
@@ -47,26 +47,26 @@ async fn run(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_fails_for_a_moment_is_repeated() {
+async fn a_transient_failure_is_retried() {
     let outcomes = [Err(Failure::Transient), Err(Failure::Transient), Ok(7)];
     let (outcome, calls) = run(&retries(1), &outcomes, MILLISECOND).await;
     assert_eq!((outcome, calls.len()), (Ok(7), 3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_fails_for_good_is_not() {
+async fn a_final_failure_is_not_retried() {
     let (outcome, calls) = run(&retries(1), &[Err(Failure::Final)], MILLISECOND).await;
     assert_eq!((outcome, calls.len()), (Err(Failure::Final), 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_counted() {
+async fn attempts_are_limited() {
     let (outcome, calls) = run(&retries(1), &[Err(Failure::Transient)], MILLISECOND).await;
     assert_eq!((outcome, calls.len()), (Err(Failure::Transient), 4));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_call_is_not_made_when_the_request_has_ended_by_then() {
+async fn no_call_is_retried_past_the_requests_deadline() {
     let retries = retries(1);
     let end = Instant::now() + 2 * MILLISECOND;
     let (outcome, calls) = deadline::scope(
@@ -79,7 +79,7 @@ async fn the_next_call_is_not_made_when_the_request_has_ended_by_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_is_down_is_asked_hardly_more_often_than_one_that_is_up() {
+async fn an_upstream_that_is_down_gets_hardly_more_calls_than_one_that_is_up() {
     let (retries, calls) = (retries(1), Cell::new(0));
     let call = || {
         calls.set(calls.get() + 1);
@@ -91,9 +91,9 @@ async fn an_upstream_that_is_down_is_asked_hardly_more_often_than_one_that_is_up
 }
 
 proptest! {
-    /// Whatever the outcomes and the deadline: attempts, pauses and the end are kept.
+    /// Whatever the outcomes and the deadline.
     #[test]
-    fn attempts_pauses_and_the_end_are_kept(
+    fn attempts_pauses_and_the_deadline_are_respected(
         seed: u64,
         outcomes in proptest::collection::vec(
             prop_oneof![3 => Just(Err(Failure::Transient)), 1 => Just(Err(Failure::Final)), 1 => Just(Ok(7))], 1..8),

@@ -1,9 +1,10 @@
-//! One line of the embedded metric format: metrics, their labels, and which have which.
+//! One line of the embedded metric format: metrics, their labels, and which metric has which
+//! labels.
 
 use metrics::{Key, Label};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// What one line may have.
+/// The most metrics in one line.
 const MAX_METRICS: usize = 100;
 
 /// One line.
@@ -11,7 +12,7 @@ pub(super) struct Document<'a> {
     /// Milliseconds since the epoch.
     timestamp: i64,
     namespace: &'a str,
-    /// Those of all metrics, each once.
+    /// The labels of all metrics, each once.
     labels: Vec<&'a Label>,
     directives: Vec<Directive<'a>>,
     values: Vec<(&'a str, Values)>,
@@ -34,7 +35,7 @@ struct Definition<'a> {
     unit: Option<&'static str>,
 }
 
-/// What a metric says in one line.
+/// The values of one metric in one line.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Values {
@@ -54,7 +55,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// A line has one value under each name, of labels too.
+    /// Whether this metric fits into the line, in which each metric and each label can appear once.
     pub(super) fn has_room_for(&self, key: &Key) -> bool {
         let agrees = |label: &Label| {
             self.labels

@@ -14,7 +14,7 @@ fn policy(name: &'static str, burst: u32, interval: u64) -> Policy {
     Policy::new(name, burst, 1, Duration::from_micros(interval)).unwrap()
 }
 
-/// The store of one machine.
+/// The stored buckets.
 struct Buckets(Vec<Option<Bytes>>);
 
 impl Buckets {
@@ -63,7 +63,7 @@ fn the_keys_share_the_identitys_slot() {
 }
 
 #[test]
-fn what_is_stored_is_the_moment_at_which_the_bucket_is_full() {
+fn the_stored_value_is_the_moment_at_which_the_bucket_is_full() {
     let charge = Charge::new(identity(), vec![policy("a", 10, 1_500).cost(3).unwrap()]);
     let mut buckets = Buckets::new([None]);
     let (decision, writes) = buckets.take(NOW, &charge);
@@ -128,7 +128,7 @@ fn one_denial_keeps_the_other_buckets_untouched() {
 }
 
 #[test]
-fn a_shadow_denies_nothing_and_pays_nothing_when_it_would_have_denied() {
+fn a_shadow_policy_denies_nothing_and_charges_nothing_when_it_would_have_denied() {
     let narrow = policy("narrow", 1, 1000)
         .cost(1)
         .unwrap()
@@ -154,7 +154,7 @@ fn a_shadow_denies_nothing_and_pays_nothing_when_it_would_have_denied() {
 }
 
 #[test]
-fn a_debit_takes_what_is_there_and_no_more() {
+fn a_debit_takes_no_more_than_is_left() {
     let cost = policy("a", 10, 1000).cost(7).unwrap();
     let debit = Charge::new(identity(), vec![cost.with_mode(Mode::Debit)]);
     let mut buckets = Buckets::new([None]);
@@ -167,7 +167,7 @@ fn a_debit_takes_what_is_there_and_no_more() {
 }
 
 #[test]
-fn what_is_no_number_counts_as_a_full_bucket() {
+fn an_invalid_value_counts_as_a_full_bucket() {
     let charge = Charge::new(identity(), vec![policy("a", 10, 1000).cost(1).unwrap()]);
     for garbage in [
         "",
@@ -188,7 +188,7 @@ fn what_is_no_number_counts_as_a_full_bucket() {
 }
 
 #[test]
-fn after_the_clock_was_set_back_nobody_waits_longer_than_an_empty_bucket_takes() {
+fn after_the_clock_was_set_back_the_wait_is_at_most_that_of_an_empty_bucket() {
     let charge = Charge::new(identity(), vec![policy("a", 10, 1000).cost(1).unwrap()]);
     let mut buckets = Buckets::new([Some("1900000000000000")]);
     let (decision, _) = buckets.take(NOW, &charge);
@@ -196,7 +196,7 @@ fn after_the_clock_was_set_back_nobody_waits_longer_than_an_empty_bucket_takes()
     assert_eq!(
         buckets.text(0),
         Some("1800000000010000"),
-        "the denial has put the bucket right"
+        "the denial has corrected the bucket"
     );
     assert!(buckets.admits(NOW + 1000, &charge));
 }
@@ -209,7 +209,8 @@ fn a_reply_of_another_shape_is_an_error() {
     }
 }
 
-/// A random bucket, and requests to it: microseconds after the one before, and what each costs.
+/// A random bucket and requests to it: each with the microseconds since the one before, and its
+/// cost.
 fn requests() -> impl Strategy<Value = (u32, u64, Vec<(i64, u32)>)> {
     (1u32..20, 1u64..2000).prop_flat_map(|(burst, interval)| {
         let pause = prop_oneof![3 => Just(0i64), 5 => 0..2000i64, 1 => 0..100_000i64];
@@ -219,7 +220,7 @@ fn requests() -> impl Strategy<Value = (u32, u64, Vec<(i64, u32)>)> {
 
 proptest! {
     #[test]
-    fn no_interval_admits_more_than_the_burst_and_what_came_back((burst, interval, requests) in requests()) {
+    fn no_interval_admits_more_than_the_burst_and_the_refill((burst, interval, requests) in requests()) {
         let policy = policy("a", burst, interval);
         let (mut buckets, mut now, mut admitted) = (Buckets::new([None]), NOW, Vec::<(Micros, i64)>::new());
         for (pause, cost) in requests {
@@ -235,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn a_denied_request_is_admitted_exactly_when_it_was_told((burst, interval, requests) in requests()) {
+    fn a_denied_request_is_admitted_exactly_after_its_retry_after((burst, interval, requests) in requests()) {
         let policy = policy("a", burst, interval);
         let (mut buckets, mut now) = (Buckets::new([None]), NOW);
         for (pause, cost) in requests {
@@ -251,7 +252,7 @@ proptest! {
     }
 
     #[test]
-    fn the_standing_grows_exactly_when_it_was_told((burst, interval, requests) in requests()) {
+    fn the_remaining_units_grow_exactly_when_announced((burst, interval, requests) in requests()) {
         let policy = policy("a", burst, interval);
         let (mut buckets, mut now) = (Buckets::new([None]), NOW);
         for (pause, cost) in requests {
@@ -265,11 +266,11 @@ proptest! {
     }
 
     #[test]
-    fn a_bucket_forgotten_at_its_expiry_was_full(burst in 1u32..20, interval in 1u64..2000, cost in 1u32..20) {
+    fn a_bucket_is_full_when_its_key_expires(burst in 1u32..20, interval in 1u64..2000, cost in 1u32..20) {
         let charge = Charge::new(identity(), vec![policy("a", burst, interval).cost(cost.min(burst)).unwrap()]);
-        let [Write::Put(value, life)] = &charge.apply(NOW, &[None]).writes[..] else { panic!() };
+        let [Write::Put(value, ttl)] = &charge.apply(NOW, &[None]).writes[..] else { panic!() };
         let full_at = whole_number(value).unwrap();
-        let gone_at = NOW + i64::try_from(life.as_micros()).unwrap();
-        prop_assert!((full_at..full_at + 1000).contains(&gone_at));
+        let expires_at = NOW + i64::try_from(ttl.as_micros()).unwrap();
+        prop_assert!((full_at..full_at + 1000).contains(&expires_at));
     }
 }

@@ -20,7 +20,8 @@ fn charge(user: u128, cost: u32) -> Charge {
     )
 }
 
-/// The decision that the store gives when the bucket is full again `full_in` milliseconds from now.
+/// The decision that the store returns when the bucket is full again `full_in` milliseconds from
+/// now.
 fn decision(charge: &Charge, full_in: i64) -> Decision {
     charge
         .decision(
@@ -67,7 +68,7 @@ fn an_admission_is_not_remembered() {
 }
 
 #[test]
-fn a_denied_price_says_nothing_of_a_lower_one() {
+fn a_denied_cost_says_nothing_about_a_lower_one() {
     let (denials, start) = (Denials::new(Clock::System), Moment::now(&Clock::System));
     let (dear, cheap) = (charge(1, 5), charge(1, 1));
     denials.remember_at(start, &dear, &decision(&dear, 8000));
@@ -87,13 +88,13 @@ fn another_identity_is_not_denied() {
 }
 
 #[test]
-fn the_one_not_met_for_longest_is_forgotten_first() {
+fn the_least_recently_used_denial_is_evicted_first() {
     let (denials, start) = (Denials::new(Clock::System), Moment::now(&Clock::System));
     for user in 0..=CAPACITY.get() as u128 {
         denials.remember_at(start, &charge(user, 1), &decision(&charge(user, 1), 10_000));
         assert!(
             denials.recall_at(start, &charge(0, 1)).is_some(),
-            "met again and again"
+            "recalled in each round"
         );
     }
     assert_eq!(denials.lock().len(), CAPACITY.get());
@@ -105,14 +106,14 @@ fn the_one_not_met_for_longest_is_forgotten_first() {
 enum Pause {
     /// Nothing.
     Fair,
-    /// The instance was frozen: its steady clock stood still.
+    /// The instance was frozen: its monotonic clock stopped.
     Frozen,
-    /// The wall clock was set, by so many milliseconds.
+    /// The wall clock was set, by this many milliseconds.
     Set(i64),
 }
 
 fn pauses() -> impl Strategy<Value = Vec<(u64, Pause)>> {
-    // Both in one life would leave no clock to go by.
+    // Both in one run would leave no clock to measure with.
     let unfair = prop_oneof![
         Just(Just(Pause::Frozen).boxed()),
         Just((-100_000..100_000i64).prop_map(Pause::Set).boxed()),
@@ -122,21 +123,21 @@ fn pauses() -> impl Strategy<Value = Vec<(u64, Pause)>> {
 
 proptest! {
     #[test]
-    fn nobody_is_denied_for_longer_than_was_said(full_in in 9001i64..=10_000, pauses in pauses()) {
+    fn no_denial_lasts_longer_than_its_retry_after(full_in in 9001i64..=10_000, pauses in pauses()) {
         let (denials, charge, start) = (Denials::new(Clock::System), charge(1, 1), Moment::now(&Clock::System));
         let denied = decision(&charge, full_in);
         denials.remember_at(start, &charge, &denied);
-        let (mut truth, mut wall, mut steady) = (0, 0, 0);
+        let (mut elapsed, mut wall, mut monotonic) = (0, 0, 0);
         for (time, pause) in pauses {
-            truth += time;
+            elapsed += time;
             wall += time.cast_signed();
             match pause {
-                Pause::Fair => steady += time,
+                Pause::Fair => monotonic += time,
                 Pause::Frozen => {}
-                Pause::Set(by) => { steady += time; wall += by; }
+                Pause::Set(by) => { monotonic += time; wall += by; }
             }
-            let recalled = denials.recall_at(start.after(Duration::from_millis(steady), SignedDuration::from_millis(wall)), &charge);
-            let left = denied.retry_after().saturating_sub(Duration::from_millis(truth));
+            let recalled = denials.recall_at(start.after(Duration::from_millis(monotonic), SignedDuration::from_millis(wall)), &charge);
+            let left = denied.retry_after().saturating_sub(Duration::from_millis(elapsed));
             prop_assert!(recalled.map_or(Duration::ZERO, |decision| decision.retry_after()) <= left);
         }
     }
