@@ -2,6 +2,7 @@
 
 mod call;
 mod cluster;
+mod command;
 mod condition;
 mod connection_breaker;
 mod node;
@@ -10,13 +11,14 @@ mod target;
 use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
-use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{Client, Cmd, FromRedisValue, Value};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
 use self::{
     call::RedisCall,
     cluster::{Cluster, Routed},
+    command::{Command, CommandError, Outcome, decoded, is_unknown_script, miscounted, pipelined},
     node::{CONNECT, Node},
 };
 use super::{Delivery, KvError, Record, Replies, Script, Step};
@@ -70,25 +72,6 @@ enum Servers {
     Many(Cluster),
     /// No usable target. Start-up rejects the settings for which this happens.
     None,
-}
-
-/// The result of a command.
-type Outcome = Result<Value, CommandError>;
-
-/// Why a command has no reply.
-enum CommandError {
-    /// The server returned an error.
-    Refused(RedisError),
-    /// The node that owns its key can't be reached.
-    Unreachable(KvError),
-}
-
-/// A command, the key that decides which node it goes to, and what to send instead when that node
-/// has not cached the script yet.
-struct Command<'a> {
-    key: &'a str,
-    command: Cmd,
-    with_source: Option<Box<dyn Fn() -> Cmd + Send + Sync + 'a>>,
 }
 
 impl RedisStore {
@@ -316,81 +299,8 @@ impl RedisStore {
     }
 }
 
-impl<'a> Command<'a> {
-    fn plain(key: &'a str, command: Cmd) -> Self {
-        Self {
-            key,
-            command,
-            with_source: None,
-        }
-    }
-
-    fn step(step: &'a dyn Step) -> Self {
-        let key = step.keys().first().map_or("", String::as_str);
-        Self::script(key, step.script(), move |call| {
-            call.arg(step.keys().len())
-                .arg(step.keys())
-                .arg(step.arguments());
-        })
-    }
-
-    /// Calls a script by its hash. `arguments` adds what follows the script.
-    fn script(
-        key: &'a str,
-        script: &'a Script,
-        arguments: impl Fn(&mut Cmd) + Send + Sync + 'a,
-    ) -> Self {
-        let call = move |command: &str, script: &str| {
-            let mut call = redis::cmd(command);
-            arguments(call.arg(script));
-            call
-        };
-        let command = call("EVALSHA", script.hash());
-        Self {
-            key,
-            command,
-            with_source: Some(Box::new(move || call("EVAL", script.source()))),
-        }
-    }
-}
-
-/// Commands that are sent together, each with its own outcome.
-fn pipelined(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
-    let mut pipeline = Pipeline::new();
-    for command in commands {
-        pipeline.add_command(command);
-    }
-    pipeline.ignore_errors();
-    pipeline
-}
-
-fn is_unknown_script(outcome: &Outcome) -> bool {
-    let no_script = ErrorKind::Server(ServerErrorKind::NoScript);
-    matches!(outcome, Err(CommandError::Refused(error)) if error.kind() == no_script)
-}
-
-fn decoded<T: FromRedisValue>(outcome: Outcome) -> Result<T, KvError> {
-    match outcome {
-        Ok(value) => redis::from_redis_value(value).map_err(|error| unavailable(error.into())),
-        Err(CommandError::Refused(error)) => Err(unavailable(error)),
-        Err(CommandError::Unreachable(error)) => Err(error),
-    }
-}
-
 fn no_target() -> KvError {
     KvError("no usable REDIS_URL".into())
-}
-
-fn miscounted() -> KvError {
-    KvError("Redis returned a wrong number of replies".into())
-}
-
-/// Only the kind and the server's code: a server's message can quote the command, and with it a
-/// value.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unavailable(error: RedisError) -> KvError {
-    let code = error.code().unwrap_or_default();
-    KvError(format!("{:?} {code}", error.kind()))
 }
 
 fn milliseconds(ttl: Duration) -> u64 {

@@ -24,9 +24,8 @@ use self::{
     topology::Topology,
 };
 use super::{
-    CommandError, Outcome,
+    command::{CommandError, Outcome, pipelined, unavailable},
     node::Node,
-    pipelined,
     target::{self, Address, unusable},
 };
 use crate::{clock::Clock, config::RedisSettings, kv::KvError};
@@ -234,7 +233,7 @@ impl Cluster {
         if let Some(node) = nodes.get(address) {
             return Ok(node.clone());
         }
-        let client = address.client(&self.0.base).map_err(super::unavailable)?;
+        let client = address.client(&self.0.base).map_err(unavailable)?;
         let node = Node::new(client, self.0.clock.clone(), self.0.budget, false);
         nodes.insert(address.clone(), node.clone());
         Ok(node)

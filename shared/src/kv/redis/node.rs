@@ -18,9 +18,9 @@ use redis::{
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::{
+    command::unavailable,
     condition::{Condition, condition, is_replica},
     connection_breaker::{ConnectionBreaker, Number, Pass, Transition},
-    unavailable,
 };
 use crate::{
     clock::{Clock, Moment},

@@ -13,7 +13,7 @@ use futures_util::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    super::{node::CONNECT, pipelined, target::Address},
+    super::{command::pipelined, node::CONNECT, target::Address},
     Cluster,
     slots::Slots,
 };
