@@ -13,7 +13,7 @@ pub use error::{ApiError, Reason};
 pub(crate) use json::read_body;
 pub use json::{Input, Json, Raw};
 pub use language::preferred_language;
-pub use success::Success;
+pub use success::{Empty, Success};
 pub use validation::{Checks, Rule, Violation};
 
 /// The largest body that is read, in bytes.

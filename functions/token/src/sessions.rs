@@ -4,7 +4,7 @@ use axum::extract::{Path, State, rejection::PathRejection};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::{
-    api::{ApiError, Checks, Input, Json, Reason, Success},
+    api::{ApiError, Checks, Empty, Input, Json, Reason, Success},
     auth::{SessionError, Sessions},
     edge::Authenticated,
     ids::{AppId, SessionId},
@@ -34,10 +34,6 @@ impl Input for LogoutInput {
     }
 }
 
-/// The empty answer of what has worked.
-#[derive(Serialize)]
-pub struct Done {}
-
 #[derive(Serialize)]
 pub struct SessionList {
     sessions: Vec<SessionInfo>,
@@ -58,13 +54,13 @@ pub async fn logout(
     Authenticated(caller): Authenticated,
     State(sessions): State<Sessions>,
     Json(input): Json<LogoutInput>,
-) -> Result<Success<Done>, ApiError> {
+) -> Result<Success<Empty>, ApiError> {
     if input.all {
         sessions.revoke_all(caller.sub).await?;
     } else {
         sessions.revoke(caller.sub, caller.sid).await?;
     }
-    Ok(Success(Done {}))
+    Ok(Success(Empty {}))
 }
 
 pub async fn list(
@@ -92,14 +88,14 @@ pub async fn end(
     Authenticated(caller): Authenticated,
     State(sessions): State<Sessions>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Success<Done>, ApiError> {
-    // An id that is none names no session.
+) -> Result<Success<Empty>, ApiError> {
+    // A malformed id names no session.
     let id: SessionId = id
         .ok()
         .and_then(|Path(id)| id.parse().ok())
         .ok_or(Reason::NotFound)?;
     match sessions.revoke(caller.sub, id).await {
-        Ok(()) => Ok(Success(Done {})),
+        Ok(()) => Ok(Success(Empty {})),
         Err(SessionError::Ended) => Err(Reason::NotFound.into()),
         Err(SessionError::Dynamo(error)) => Err(error.into()),
     }

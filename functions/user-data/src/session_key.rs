@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde_json::{Value, json};
 use shared::{
-    api::{ApiError, Reason, Success},
+    api::{ApiError, Empty, Reason, Success},
     auth::Claims,
     edge::AuthenticatedUser,
     users::{IdentityKeys, SessionKeyStore},
@@ -73,7 +72,7 @@ fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<
 pub async fn reset(
     caller: AuthenticatedUser,
     State(keys): State<SessionKeys>,
-) -> Result<Success<Value>, ApiError> {
+) -> Result<Success<Empty>, ApiError> {
     keys.reset(&caller.claims).await?;
-    Ok(Success(json!({})))
+    Ok(Success(Empty {}))
 }

@@ -6,6 +6,10 @@ use serde::Serialize;
 use super::{ApiError, Reason, envelope};
 use crate::request::{self, Language};
 
+/// The `data` of a success that has nothing to return: `{}`.
+#[derive(Serialize)]
+pub struct Empty {}
+
 /// A success with `data`.
 pub struct Success<T>(pub T);
 
