@@ -1,7 +1,7 @@
 //! Something is done once, by whichever instance comes first; the others get its outcome.
 //!
 //! A caller claims a name, does the work, and completes the claim with an outcome, or releases it
-//! for the next caller. Whoever comes meanwhile waits. Claims are made in this process first, then
+//! for the next caller. Callers that come meanwhile wait. Claims are made in this process first, then
 //! in shared state: of this instance's requests only one asks the others, so the work is done once
 //! here even while shared state answers some requests and not others.
 //!
@@ -37,8 +37,8 @@ pub struct ClaimRules<T> {
     pub outcome_ttl: Duration,
     /// How long a caller waits for another caller's claim.
     pub wait: Duration,
-    /// What later callers at this instance are told when the owner of a claim goes away without a
-    /// word (it panicked). `None`: they wait until the claim has expired.
+    /// The outcome for later callers at this instance when the owner of a claim goes away without
+    /// ending it (it panicked). `None`: they wait until the claim has expired.
     pub abandoned: Option<T>,
 }
 
@@ -104,7 +104,7 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
             keep: false,
         };
         let found = self.wait_for(&self.shared, key, &pending, give_up).await;
-        // After an error the claim may stand in shared state all the same, its reply lost.
+        // After an error the claim may be in shared state all the same, its reply lost.
         match found.or_degraded(self.rules.what).flatten() {
             Some(Stored::Completed(outcome)) => {
                 local.complete(&outcome, self.rules.outcome_ttl);
@@ -157,7 +157,7 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
     }
 }
 
-/// Claims `key` if it is free (`None`), else reads what stands there.
+/// Claims `key` if it is free (`None`), else reads the value there.
 async fn try_claim<T: DeserializeOwned>(
     kv: &Kv,
     key: &str,
@@ -271,7 +271,7 @@ impl Drop for LocalClaim<'_> {
     }
 }
 
-/// Whether the outcome stands there now; not where another caller's claim or outcome does.
+/// Whether the outcome is stored now; not where another caller's claim or outcome does.
 fn complete_local(store: &MemoryStore, pending: &[u8], record: &Record<'_>) -> bool {
     store.replace(pending, record) || store.add(record)
 }

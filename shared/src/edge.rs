@@ -67,7 +67,7 @@ pub(crate) fn stack(
     let routes = routes
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        // What a handler reads at the most.
+        // The largest body that a handler reads.
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // The deadline of the whole request, which its calls inherit.
         .layer(middleware::from_fn_with_state(
@@ -93,7 +93,7 @@ pub(crate) fn stack(
         None => routes,
     };
     routes
-        // Who called.
+        // The client's address.
         .layer(middleware::from_fn_with_state(
             edge.clone(),
             client_ip::resolve,

@@ -138,8 +138,8 @@ impl Instance {
         self.verifier()
     }
 
-    /// The cache in front of DynamoDB. None where instances share no state: one could not tell the
-    /// others what it revoked.
+    /// The cache in front of DynamoDB. None where instances share no state: the
+    /// others would not learn what one revoked.
     pub fn cache(&self) -> Cache {
         self.shared_kv().map_or_else(
             || Cache::none(self.random()),
@@ -327,7 +327,7 @@ impl Instance {
             .map(|(keys, _)| Arc::clone(keys))
     }
 
-    /// The configured keys; local development has one without being told.
+    /// The configured keys; local development makes one.
     fn transport_keys(&self) -> TransportKeys {
         let parse = |key: Pkcs8Key| {
             let parsed = TransportKey::from_pkcs8(&key.kid, key.der.expose_secret());

@@ -2,8 +2,8 @@
 //! log line and headers will say.
 //!
 //! The edge opens a [`Context`] for each request; code below finds it without being handed it,
-//! through one task-local value. Outside a request (start-up, unit tests) there is none: reads
-//! answer a default and notes go nowhere.
+//! through one task-local value. Outside a request (start-up, unit tests) reads
+//! return a default, and notes are dropped.
 
 pub mod deadline;
 mod redis_budget;
@@ -43,7 +43,7 @@ pub enum Language {
     English,
 }
 
-/// What a client is told of its rate limits: the values of `RateLimit-Policy` and `RateLimit`.
+/// The rate limits as a client sees them: the values of `RateLimit-Policy` and `RateLimit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimitFields {
     /// The policies that apply.

@@ -21,7 +21,7 @@ pub enum Requests {
 }
 
 impl Requests {
-    /// Those of `function`; for a token, somebody logs in first.
+    /// The requests of `function`; for a token, a user logs in first.
     pub async fn of(function: &str, world: &World) -> Self {
         match function {
             "user-info" => Self::UserInfo(text(&log_in(world).await, "token")),

@@ -2,7 +2,7 @@
 //! AES around the message.
 //!
 //! `signature = hex(sha1(concat(sort([token, timestamp, nonce]))))` does not cover the body;
-//! `msg_signature` has the ciphertext among what is sorted. Cipher: AES-256-CBC, IV = first 16
+//! `msg_signature` sorts the ciphertext in as well. Cipher: AES-256-CBC, IV = first 16
 //! bytes of the key, PKCS#7 to **32**, plaintext = 16 random bytes ‖ length of the message (4,
 //! big-endian) ‖ message ‖ `AppID`.
 //!
@@ -27,7 +27,7 @@ const PAD: usize = 32;
 #[error("signature or ciphertext of a pushed message is wrong")]
 pub struct PushError;
 
-/// What the query says beside the signature; as text, because that is what is signed.
+/// The signed part of the query, as text, because the text is signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
     /// Seconds since the epoch.
@@ -150,7 +150,7 @@ fn iv(key: &[u8; 32]) -> [u8; 16] {
     std::array::from_fn(|at| key[at])
 }
 
-/// PKCS#7 to [`PAD`]; what is full already gets another 32.
+/// PKCS#7 to [`PAD`]; a full block gets another 32 bytes.
 fn pad(bytes: &mut Vec<u8>) {
     let missing = PAD - bytes.len() % PAD;
     // 1 to 32.

@@ -16,10 +16,10 @@ pub trait Handler: Send + Sync {
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled>;
 }
 
-/// A reply, if there is one. An error makes WeChat send the message again, three times at the most.
+/// A reply, if there is one. An error makes WeChat send the message again, at most three times.
 pub type Handled = Result<Option<Reply>, ApiError>;
 
-/// What WeChat is told instead of `success`: fields by WeChat's names, written as the message was
+/// The answer to WeChat instead of `success`: fields by WeChat's names, written as the message was
 /// (JSON or XML), and encrypted if it was. Most messages of a mini-program take none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

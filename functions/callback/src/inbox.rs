@@ -1,4 +1,4 @@
-//! Which message it is, once it is known to come from WeChat; and replies on their way back.
+//! Authenticates pushed messages and decrypts them; encrypts the replies.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub enum Refused {
 }
 
 impl From<Refused> for ApiError {
-    /// One reason for all: who is not WeChat learns nothing of what was wrong.
+    /// One reason for all: a sender that is not WeChat must not learn what was wrong.
     fn from(refused: Refused) -> Self {
         Self::new(Reason::DecryptFailed).because(&refused)
     }
@@ -117,7 +117,7 @@ impl Inbox {
     /// The message of a request.
     ///
     /// A mini-program with a key takes encrypted messages only. The signature of the others does
-    /// not cover the body, so whoever could leave the encryption away could say anything.
+    /// not cover the body, so a sender that leaves the encryption away could write anything.
     pub fn open(&self, query: &PushQuery, body: &[u8]) -> Result<Received, ApiError> {
         self.check_age(&query.timestamp)?;
         let body = str::from_utf8(body).unwrap_or_default();
@@ -190,7 +190,7 @@ impl Inbox {
     }
 
     /// The one mini-program that `test` takes the request for. All are tested whatever comes out:
-    /// how long it takes tells nothing.
+    /// the time reveals nothing.
     fn find<T>(
         &self,
         test: impl Fn(&AppId, &PushSecrets) -> Option<T>,

@@ -121,7 +121,7 @@ impl Callback {
         outcome
     }
 
-    /// All handlers, one after the other; the first reply is the answer.
+    /// Runs all handlers in order; the first reply is the answer.
     async fn handle(&self, received: &Received) -> Handled {
         let mut answer = None;
         for handler in &self.handlers {

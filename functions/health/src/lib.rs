@@ -80,7 +80,7 @@ async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth
         breakers,
     };
     if needed_down {
-        // The one failure whose `data` tells more: whoever asks is an operator.
+        // The one failure with `data`: the caller is an operator.
         return ApiError::new(Reason::Unavailable)
             .with_data(&report)
             .into_response();

@@ -69,7 +69,7 @@ impl Login {
         match self.claims.claim_or_wait(&login_key(app_id, &code)).await {
             ClaimOutcome::Claimed(claim) => {
                 let (login, app_id) = (Arc::clone(self), app_id.clone());
-                // A caller who hangs up takes its request along, but the code is at WeChat by then:
+                // A caller that hangs up cancels its request, but the code is at WeChat by then:
                 // a task sees it through, so that the caller's next try finds the session.
                 let attempt = async move { login.run_claimed(claim, &app_id, &code, agent).await };
                 request::run_to_end(attempt)

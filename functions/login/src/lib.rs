@@ -23,7 +23,7 @@ use flow::Login;
 use input::LoginInput;
 use rate_limit::LoginPermit;
 
-/// User agents are shown in the list of sessions; nobody needs more of them.
+/// User agents are shown in the list of sessions; this much is enough.
 const MAX_USER_AGENT: usize = 256;
 
 /// The routes of this function.

@@ -43,7 +43,7 @@ pub struct DataInput {
     check_session: bool,
 }
 
-/// The text that came beside it, with its signature.
+/// The text that came with it, and its signature.
 struct Signed {
     raw_data: String,
     signature: String,

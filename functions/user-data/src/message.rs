@@ -16,7 +16,7 @@ use shared::{
 
 use crate::{encrypt_keys::EncryptKeys, session_key::SessionKeys};
 
-/// Stands in for an IV until the key has told its own: 16 zeros as base64.
+/// A placeholder until the key's own IV is known: 16 zeros as base64.
 const NO_IV: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 
 #[derive(Deserialize)]

@@ -108,7 +108,7 @@ reasons! {
     UpstreamTimeout = GATEWAY_TIMEOUT "upstream_timeout" "请求超时，请稍后再试" "Timed out; try again later";
 }
 
-/// A failure on its way to the client. What stands behind it goes to the log only.
+/// A failure to be sent to the client. Its cause goes to the log only.
 #[derive(Debug)]
 pub struct ApiError {
     reason: Reason,
@@ -122,7 +122,7 @@ impl ApiError {
     /// A failure for `reason`.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        // Clients that are told to come back are told when.
+        // Clients that may retry are told when.
         let retry_after = matches!(reason, Reason::Unavailable | Reason::RateLimited)
             .then_some(Duration::from_secs(1));
         Self {

@@ -20,13 +20,13 @@ const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// A body that a handler takes.
 pub trait Input: Sized {
-    /// As it stands in the JSON. Refuses unknown fields (`#[serde(deny_unknown_fields)]`).
+    /// The value as the JSON has it. Refuses unknown fields (`#[serde(deny_unknown_fields)]`).
     type Raw: DeserializeOwned;
 
     /// Whether an empty body means `{}`.
     const MAY_BE_EMPTY: bool = false;
 
-    /// The value, or `None` when `checks` was told of a violation.
+    /// The value, or `None` after reporting a violation to `checks`.
     fn parse(raw: Self::Raw, checks: &mut Checks) -> Option<Self>;
 }
 
@@ -97,7 +97,7 @@ async fn discard(mut body: Body) {
             }
         }
     };
-    // Whoever takes longer than this sees the reset.
+    // A client that takes longer than this sees the reset.
     let _ = timeout(DISCARD_TIME, rest).await;
 }
 

@@ -36,7 +36,7 @@ rules! {
     Type = "type" "类型不正确" "wrong type";
     /// There is no such field.
     Unknown = "unknown_field" "未知字段" "unknown field";
-    /// The field stands there twice.
+    /// The field occurs twice.
     Duplicate = "duplicate_field" "字段重复" "given twice";
     /// A `wx.login` code.
     Code = "code" "长度 1 到 256 的登录凭证，不含空白" "a code of 1 to 256 characters without blanks";

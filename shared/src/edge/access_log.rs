@@ -67,7 +67,7 @@ fn add_rate_limit_headers(response: &mut Response, fields: &RateLimitFields) {
     }
 }
 
-/// What the log line says beside the notes.
+/// What the log line holds besides the notes.
 struct Line {
     cold_start: bool,
     method: Method,

@@ -31,9 +31,9 @@ use crate::{
 
 /// WeChat has a successor ready this long before a token's end.
 const RENEWAL: Duration = Duration::from_mins(5);
-/// A token this close to its end could end on its way: it is no longer used.
+/// A token this close to its end could expire in transit: it is no longer used.
 const MARGIN: Duration = Duration::from_secs(10);
-/// What reading and storing may take beside the call itself.
+/// How long reading and storing may take in addition to the call itself.
 const LOCK_RESERVE: Duration = Duration::from_secs(1);
 
 /// What the log calls trouble with shared tokens.

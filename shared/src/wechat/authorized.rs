@@ -1,4 +1,4 @@
-//! Calls that carry an access token: one that WeChat holds for stale is dropped, another one
+//! Calls that carry an access token: one that WeChat considers stale is dropped, another one
 //! fetched, and the call made once more.
 
 use std::sync::Arc;

@@ -60,7 +60,7 @@ pub struct Protection {
     pub random: Random,
 }
 
-/// One of WeChat's APIs, as far as calls to it differ.
+/// How calls to one of WeChat's APIs differ from others.
 pub(super) struct Api {
     /// Its name in WeChat's documentation.
     pub(super) name: &'static str,

@@ -1,4 +1,4 @@
-//! code2Session: who is behind a code of `wx.login`.
+//! code2Session: the person behind a code of `wx.login`.
 //!
 //! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-login/code2Session.html
 
@@ -40,7 +40,7 @@ struct Answer {
 }
 
 impl WeChat {
-    /// Who is behind a code of `wx.login`. A code works once, so this is never sent twice.
+    /// The person behind a code of `wx.login`. A code works once, so this is never sent twice.
     ///
     /// # Errors
     /// [`WeChatError`].
@@ -57,7 +57,7 @@ impl WeChat {
         ];
         let answer: Answer = self.call(&API, self.request(&API).query(&query)).await?;
         let session_key = check_form(answer.session_key)?;
-        // A malformed union id is as good as none: it is optional.
+        // A malformed union id is ignored: it is optional.
         let union_id = answer.unionid.and_then(|id| UnionId::try_from(id).ok());
         Ok(CodeSession {
             open_id: answer.openid,

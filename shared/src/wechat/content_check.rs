@@ -37,7 +37,7 @@ pub enum Scene {
 pub enum Advice {
     /// Show it.
     Pass,
-    /// Let somebody look at it.
+    /// Have a person review it.
     Review,
     /// Don't show it.
     Risky,
@@ -54,7 +54,7 @@ struct Verdict {
 }
 
 impl AuthorizedWeChat {
-    /// What WeChat advises about `content` (2,500 characters at the most) of this user, who was in
+    /// What WeChat advises about `content` (at most 2,500 characters) of this user, who was in
     /// the mini-program within the last two hours.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::WeChatError;
 
 const CREDENTIALS: &str =
     "check WECHAT_APPIDS and WECHAT_SECRETS against the mini-program's console";
-// We never send an empty code, so the request was mangled on its way.
+// We never send an empty code, so the request was corrupted in transit.
 const MISSING_PARAMETER: &str =
     "a parameter did not arrive; check WECHAT_BASE_URL and what stands in between";
 const WHITELIST: &str = "this egress IP is not on the whitelist; route through a fixed egress IP and enter it in the console";
@@ -42,7 +42,7 @@ pub(super) fn phone_number(errcode: i64) -> WeChatError {
 /// `session_key`.
 pub(super) fn session_key(errcode: i64) -> WeChatError {
     match errcode {
-        // 87007: WeChat has none for this user any more. 87009: the signature is wrong, so our key
+        // 87007: WeChat no longer has one for this user. 87009: the signature is wrong, so our key
         // is not the current one.
         87007 | 87009 => WeChatError::SessionKeyStale,
         errcode => with_access_token(errcode),

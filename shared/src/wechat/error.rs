@@ -13,8 +13,8 @@ pub enum WeChatError {
     /// 40163: the code was used.
     #[error("WeChat: the code was used before")]
     CodeUsed,
-    /// 40029 of getPhoneNumber: the code of the phone button is wrong, used, expired or somebody
-    /// else's.
+    /// 40029 of getPhoneNumber: the code of the phone button is wrong, used, expired or of
+    /// another user.
     #[error("WeChat: the phone code is wrong, used, expired or of another user")]
     PhoneCodeInvalid,
     /// 40226: WeChat considers this user high-risk.

@@ -22,7 +22,7 @@ pub struct Push {
     pub format: Format,
     /// What it says.
     pub event: Event,
-    /// All fields as they came, for what `event` does not tell.
+    /// All fields as received, beyond those of `event`.
     pub fields: Fields,
 }
 

@@ -27,7 +27,7 @@ impl Element {
         }
     }
 
-    /// Its text, or what is in it. Text between elements is only there to look good.
+    /// Its text, or its children. Text between elements is only formatting.
     fn into_value(self) -> Value {
         if self.children.is_empty() {
             Value::String(self.text)
