@@ -1,10 +1,13 @@
 //! What one instance builds once: the parts that its functions ask for, and no others.
 
+mod sealed_bodies;
+mod users;
+mod wechat;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool};
 
 use axum::Router;
 use futures_util::future::{BoxFuture, join_all};
-use secrecy::ExposeSecret;
 
 use crate::{
     auth::{Admission, AdmissionParts, SessionParts, Sessions, Tokens},
@@ -26,7 +29,7 @@ use crate::{
         breaker::Observer,
         guard::{Guard, GuardParts},
     },
-    telemetry,
+    telemetry::OrDegraded,
     users::{Erasure, Identities, Logins, PhoneNumbers, Profiles, SessionKeyStore},
     wechat::{AccessTokenParts, AuthorizedWeChat, Protection, WECHAT, WeChat, WeChatAccessTokens},
 };
@@ -98,9 +101,7 @@ impl Instance {
             let redis = RedisStore::open(&settings, self.clock());
             let connecting = redis.clone();
             self.connect_at_start(async move {
-                if let Err(error) = connecting.connect().await {
-                    telemetry::degraded("Redis at start", &error);
-                }
+                connecting.connect().await.or_degraded("Redis at start");
             });
             Kv::Redis(redis)
         };
@@ -119,9 +120,7 @@ impl Instance {
         let dynamo = self.dynamo();
         let connecting = dynamo.clone();
         self.connect_at_start(async move {
-            if let Err(error) = connecting.probe().await {
-                telemetry::degraded("DynamoDB at start", &error);
-            }
+            connecting.probe().await.or_degraded("DynamoDB at start");
         });
         dynamo
     }
@@ -154,17 +153,6 @@ impl Instance {
             Kv::Memory(_) if !self.env.is_local() => None,
             kv => Some(kv),
         }
-    }
-
-    /// The profiles of users.
-    pub fn profiles(&self) -> Profiles {
-        let ttl = CacheSettings::read(&self.env).profile;
-        Profiles::new(self.dynamo(), self.cache(), self.clock(), ttl)
-    }
-
-    /// Erases personal data.
-    pub fn erasure(&self) -> Erasure {
-        Erasure::new(self.dynamo(), self.cache(), self.clock())
     }
 
     /// The sessions.
@@ -206,93 +194,6 @@ impl Instance {
         Limits::new(&LimitSettings::read(&self.env), &self.env)
     }
 
-    /// The client of WeChat, connected before the first request.
-    pub fn wechat(&self) -> Arc<WeChat> {
-        self.wechat.get_or_init(|| self.connect_wechat()).clone()
-    }
-
-    /// The state of the circuit breaker in front of `upstream`, for operators.
-    ///
-    /// # Panics
-    /// At start, with settings that were not checked.
-    pub fn observer(&self, upstream: &'static str) -> Observer {
-        let settings = BreakerSettings::read(&self.env);
-        #[allow(
-            clippy::expect_used,
-            reason = "start-up, with settings that were checked"
-        )]
-        Observer::new(upstream, &settings, self.kv(), self.random()).expect("a circuit breaker")
-    }
-
-    fn connect_wechat(&self) -> Arc<WeChat> {
-        let breaker = BreakerSettings::read(&self.env);
-        // Out of range they are errors already, and within it they work.
-        let guard = Guard::new(
-            WECHAT,
-            &breaker,
-            GuardParts {
-                shared: self.shared_kv(),
-                clock: self.clock(),
-                random: self.random(),
-            },
-        );
-        #[allow(
-            clippy::expect_used,
-            reason = "start-up, with settings that were checked"
-        )]
-        let guard = guard.expect("a circuit breaker");
-        let protection = Protection {
-            guard,
-            slow_call: breaker.slow_call,
-            random: self.random(),
-        };
-        let wechat = Arc::new(WeChat::new(&WeChatSettings::read(&self.env), protection));
-        let connecting = Arc::clone(&wechat);
-        self.connect_at_start(async move {
-            if let Err(error) = connecting.connect().await {
-                telemetry::degraded("WeChat at start", &error);
-            }
-        });
-        wechat
-    }
-
-    /// WeChat's APIs that want an access token.
-    pub fn wechat_authorized(&self) -> AuthorizedWeChat {
-        let tokens = WeChatAccessTokens::new(AccessTokenParts {
-            shared: self.encrypted_kv(),
-            kv: self.kv(),
-            clock: self.clock(),
-            random: self.random(),
-            call_timeout: WeChatSettings::read(&self.env).timeout,
-        });
-        AuthorizedWeChat::new(self.wechat(), tokens)
-    }
-
-    /// Users' identities in mini-programs.
-    pub fn identities(&self) -> Identities {
-        Identities::new(self.dynamo())
-    }
-
-    /// Resolves WeChat logins to users.
-    pub fn logins(&self) -> Logins {
-        Logins::new(self.dynamo(), self.clock(), self.random(), self.at_rest())
-    }
-
-    /// The session keys of users.
-    pub fn session_keys(&self) -> SessionKeyStore {
-        SessionKeyStore::new(self.dynamo(), self.at_rest(), self.random())
-    }
-
-    /// Which user a phone number belongs to.
-    pub fn phone_numbers(&self) -> PhoneNumbers {
-        PhoneNumbers::new(
-            self.dynamo(),
-            self.cache(),
-            self.clock(),
-            &DataKeySettings::read(&self.env).keys,
-        )
-    }
-
     /// Shared state that only this service can read.
     pub fn encrypted_kv(&self) -> EncryptedKv {
         EncryptedKv::new(self.kv(), self.at_rest(), self.random())
@@ -301,52 +202,6 @@ impl Instance {
     /// Encrypts small secrets, for shared state and rows.
     pub fn at_rest(&self) -> AtRest {
         AtRest::new(&DataKeySettings::read(&self.env).keys)
-    }
-
-    /// Lets bodies come sealed, for functions that read some. The keys, where there are any.
-    pub fn sealed_bodies(&self) -> Option<Arc<TransportKeys>> {
-        let build = || {
-            let keys = self.transport_keys();
-            keys.first()?;
-            let keys = Arc::new(keys);
-            let sealing = Arc::new(Sealing::new(SealingParts {
-                keys: Arc::clone(&keys),
-                kv: self.kv(),
-                limiter: self.limiter(),
-                cost: self.limits().sealed,
-                clock: self.clock(),
-                random: self.random(),
-                timeout: EdgeSettings::read(&self.env).timeout,
-            }));
-            let layer: edge::Layer = Box::new(move |routes| sealing.layer(routes));
-            Some((keys, layer))
-        };
-        self.sealed_bodies
-            .get_or_init(build)
-            .as_ref()
-            .map(|(keys, _)| Arc::clone(keys))
-    }
-
-    /// The configured keys; local development makes one.
-    fn transport_keys(&self) -> TransportKeys {
-        let parse = |key: Pkcs8Key| {
-            let parsed = TransportKey::from_pkcs8(&key.kid, key.der.expose_secret());
-            parsed
-                .inspect_err(|error| key.add_error(&self.env, error))
-                .ok()
-        };
-        let mut keys: Vec<_> = TransportSettings::read(&self.env)
-            .keys
-            .into_iter()
-            .filter_map(parse)
-            .collect();
-        if keys.is_empty() && self.env.is_local() {
-            // Another name at each start, so that a client which kept the old key sees that it is
-            // gone.
-            let kid = format!("local-{}", hex::encode(self.random.bytes::<4>()));
-            keys.extend(TransportKey::generate(&kid));
-        }
-        TransportKeys(keys)
     }
 
     /// `routes` behind the layers that every request passes.

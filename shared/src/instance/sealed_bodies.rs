@@ -1,0 +1,60 @@
+//! Sealed bodies: the keys, and the layer that opens bodies with them.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use super::Instance;
+use crate::{
+    config::{EdgeSettings, Pkcs8Key, TransportSettings},
+    crypto::{TransportKey, TransportKeys},
+    edge::{self, Sealing, SealingParts},
+};
+
+impl Instance {
+    /// Lets bodies come sealed, for functions that read some. The keys, where there are any.
+    pub fn sealed_bodies(&self) -> Option<Arc<TransportKeys>> {
+        let build = || {
+            let keys = self.transport_keys();
+            keys.first()?;
+            let keys = Arc::new(keys);
+            let sealing = Arc::new(Sealing::new(SealingParts {
+                keys: Arc::clone(&keys),
+                kv: self.kv(),
+                limiter: self.limiter(),
+                cost: self.limits().sealed,
+                clock: self.clock(),
+                random: self.random(),
+                timeout: EdgeSettings::read(&self.env).timeout,
+            }));
+            let layer: edge::Layer = Box::new(move |routes| sealing.layer(routes));
+            Some((keys, layer))
+        };
+        self.sealed_bodies
+            .get_or_init(build)
+            .as_ref()
+            .map(|(keys, _)| Arc::clone(keys))
+    }
+
+    /// The configured keys; local development makes one.
+    fn transport_keys(&self) -> TransportKeys {
+        let parse = |key: Pkcs8Key| {
+            let parsed = TransportKey::from_pkcs8(&key.kid, key.der.expose_secret());
+            parsed
+                .inspect_err(|error| key.add_error(&self.env, error))
+                .ok()
+        };
+        let mut keys: Vec<_> = TransportSettings::read(&self.env)
+            .keys
+            .into_iter()
+            .filter_map(parse)
+            .collect();
+        if keys.is_empty() && self.env.is_local() {
+            // Another name at each start, so that a client which kept the old key sees that it is
+            // gone.
+            let kid = format!("local-{}", hex::encode(self.random.bytes::<4>()));
+            keys.extend(TransportKey::generate(&kid));
+        }
+        TransportKeys(keys)
+    }
+}

@@ -1,0 +1,45 @@
+//! Users and their rows.
+
+use super::Instance;
+use crate::{
+    config::{CacheSettings, DataKeySettings},
+    users::{Erasure, Identities, Logins, PhoneNumbers, Profiles, SessionKeyStore},
+};
+
+impl Instance {
+    /// The profiles of users.
+    pub fn profiles(&self) -> Profiles {
+        let ttl = CacheSettings::read(&self.env).profile;
+        Profiles::new(self.dynamo(), self.cache(), self.clock(), ttl)
+    }
+
+    /// Erases personal data.
+    pub fn erasure(&self) -> Erasure {
+        Erasure::new(self.dynamo(), self.cache(), self.clock())
+    }
+
+    /// Users' identities in mini-programs.
+    pub fn identities(&self) -> Identities {
+        Identities::new(self.dynamo())
+    }
+
+    /// Resolves WeChat logins to users.
+    pub fn logins(&self) -> Logins {
+        Logins::new(self.dynamo(), self.clock(), self.random(), self.at_rest())
+    }
+
+    /// The session keys of users.
+    pub fn session_keys(&self) -> SessionKeyStore {
+        SessionKeyStore::new(self.dynamo(), self.at_rest(), self.random())
+    }
+
+    /// Which user a phone number belongs to.
+    pub fn phone_numbers(&self) -> PhoneNumbers {
+        PhoneNumbers::new(
+            self.dynamo(),
+            self.cache(),
+            self.clock(),
+            &DataKeySettings::read(&self.env).keys,
+        )
+    }
+}

@@ -1,0 +1,76 @@
+//! Calls to WeChat, and the circuit breaker in front of them.
+
+use std::sync::Arc;
+
+use super::Instance;
+use crate::{
+    config::{BreakerSettings, WeChatSettings},
+    resilience::{
+        breaker::Observer,
+        guard::{Guard, GuardParts},
+    },
+    telemetry::OrDegraded,
+    wechat::{AccessTokenParts, AuthorizedWeChat, Protection, WECHAT, WeChat, WeChatAccessTokens},
+};
+
+impl Instance {
+    /// The client of WeChat, connected before the first request.
+    pub fn wechat(&self) -> Arc<WeChat> {
+        self.wechat.get_or_init(|| self.connect_wechat()).clone()
+    }
+
+    /// The state of the circuit breaker in front of `upstream`, for operators.
+    ///
+    /// # Panics
+    /// At start, with settings that were not checked.
+    pub fn observer(&self, upstream: &'static str) -> Observer {
+        let settings = BreakerSettings::read(&self.env);
+        #[allow(
+            clippy::expect_used,
+            reason = "start-up, with settings that were checked"
+        )]
+        Observer::new(upstream, &settings, self.kv(), self.random()).expect("a circuit breaker")
+    }
+
+    fn connect_wechat(&self) -> Arc<WeChat> {
+        let breaker = BreakerSettings::read(&self.env);
+        // Out of range they are errors already, and within it they work.
+        let guard = Guard::new(
+            WECHAT,
+            &breaker,
+            GuardParts {
+                shared: self.shared_kv(),
+                clock: self.clock(),
+                random: self.random(),
+            },
+        );
+        #[allow(
+            clippy::expect_used,
+            reason = "start-up, with settings that were checked"
+        )]
+        let guard = guard.expect("a circuit breaker");
+        let protection = Protection {
+            guard,
+            slow_call: breaker.slow_call,
+            random: self.random(),
+        };
+        let wechat = Arc::new(WeChat::new(&WeChatSettings::read(&self.env), protection));
+        let connecting = Arc::clone(&wechat);
+        self.connect_at_start(async move {
+            connecting.connect().await.or_degraded("WeChat at start");
+        });
+        wechat
+    }
+
+    /// WeChat's APIs that want an access token.
+    pub fn wechat_authorized(&self) -> AuthorizedWeChat {
+        let tokens = WeChatAccessTokens::new(AccessTokenParts {
+            shared: self.encrypted_kv(),
+            kv: self.kv(),
+            clock: self.clock(),
+            random: self.random(),
+            call_timeout: WeChatSettings::read(&self.env).timeout,
+        });
+        AuthorizedWeChat::new(self.wechat(), tokens)
+    }
+}
