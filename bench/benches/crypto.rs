@@ -94,11 +94,11 @@ fn wechat_data(criterion: &mut Criterion) {
                 black_box(&raw),
                 &signed_with,
                 &signature
-            ))
+            ));
         });
     });
     group.bench_function("session signature", |bench| {
-        bench.iter(|| session_signature(black_box(&key), b""))
+        bench.iter(|| session_signature(black_box(&key), b""));
     });
     group.finish();
 }
@@ -163,7 +163,7 @@ fn access_tokens(criterion: &mut Criterion) {
             });
         });
         group.bench_function(BenchmarkId::new("keys read at start", algorithm), |bench| {
-            bench.iter(read)
+            bench.iter(read);
         });
     }
     group.finish();

@@ -33,7 +33,7 @@ fn rate_limiter(criterion: &mut Criterion) {
     let stored = [NOW + 1_000_000, NOW + 2_000_000].map(|full_at| Some(full_at.to_string().into()));
     let reply = charge.apply(NOW, &stored).reply;
     criterion.bench_function("Charge::apply, two policies", |bench| {
-        bench.iter(|| charge.apply(NOW, black_box(&stored)))
+        bench.iter(|| charge.apply(NOW, black_box(&stored)));
     });
     criterion.bench_function(
         "a charge made and its decision read, two policies",
@@ -68,13 +68,13 @@ fn breaker(criterion: &mut Criterion) {
         }),
     );
     criterion.bench_function("look made", |bench| {
-        bench.iter(|| breaker.check(black_box(outcomes)).arguments())
+        bench.iter(|| breaker.check(black_box(outcomes)).arguments());
     });
     criterion.bench_function("look applied, nothing to tell", |bench| {
-        bench.iter(|| idle.apply(NOW, black_box(&stored)))
+        bench.iter(|| idle.apply(NOW, black_box(&stored)));
     });
     criterion.bench_function("look applied, one good call", |bench| {
-        bench.iter(|| telling.apply(NOW, black_box(&stored)))
+        bench.iter(|| telling.apply(NOW, black_box(&stored)));
     });
 }
 

@@ -14,24 +14,18 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::{
-        BreakerSettings, CacheSettings, ConfigErrors, DataKeySettings, DynamoSettings,
-        EdgeSettings, Env, LimitSettings, Pkcs8Key, ProxySettings, RedisSettings, SessionSettings,
-        TokenSettings, TransportSettings, WeChatSettings,
+        CacheSettings, ConfigErrors, DataKeySettings, DynamoSettings, EdgeSettings, Env,
+        LimitSettings, ProxySettings, RedisSettings, SessionSettings, TokenSettings,
     },
-    crypto::{AtRest, TransportKey, TransportKeys},
+    crypto::{AtRest, TransportKeys},
     dynamo::Dynamo,
-    edge::{self, Edge, Sealing, SealingParts},
+    edge::{self, Edge},
     encrypted_kv::EncryptedKv,
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
-    resilience::{
-        Limiter, Limits,
-        breaker::Observer,
-        guard::{Guard, GuardParts},
-    },
+    resilience::{Limiter, Limits},
     telemetry::OrDegraded,
-    users::{Erasure, Identities, Logins, PhoneNumbers, Profiles, SessionKeyStore},
-    wechat::{AccessTokenParts, AuthorizedWeChat, Protection, WECHAT, WeChat, WeChatAccessTokens},
+    wechat::WeChat,
 };
 
 /// Something to be connected before the first request.

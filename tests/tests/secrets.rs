@@ -3,6 +3,10 @@
 //!
 //! A binary of its own, because the search covers the whole log of the process: a failing test
 //! beside it would fail this one, too.
+#![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is read from top to bottom"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

@@ -95,7 +95,7 @@ async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) -> Answer
     let answer = function.measure(&requests.event()).await;
     match &answer.reply {
         Reply::Response(body) => {
-            requests.answered(&serde_json::from_slice(body).expect("an answer in JSON"))
+            requests.answered(&serde_json::from_slice(body).expect("an answer in JSON"));
         }
         Reply::Error(body) => panic!("an invocation failed: {}", String::from_utf8_lossy(body)),
     }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::{clock::ManualClock, kv::RedisStore};
 
-    const TTL: Duration = Duration::from_secs(600);
+    const TTL: Duration = Duration::from_mins(10);
 
     #[tokio::test]
     async fn a_name_stands_for_one_value_in_all_instances() {

@@ -6,8 +6,8 @@ use crate::{clock::ManualClock, kv::RedisStore};
 const KEY: &str = "{claim}";
 const RULES: ClaimRules<Outcome> = ClaimRules {
     what: "test claims",
-    claim_ttl: Duration::from_secs(300),
-    outcome_ttl: Duration::from_secs(300),
+    claim_ttl: Duration::from_mins(5),
+    outcome_ttl: Duration::from_mins(5),
     wait: Duration::from_secs(5),
     abandoned: None,
 };

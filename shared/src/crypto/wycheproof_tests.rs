@@ -23,9 +23,9 @@ impl Tally {
     fn record(&mut self, id: usize, accepted: bool, invalid: bool, comment: &str) {
         assert_ne!(accepted, invalid, "{id} {comment}");
         if accepted {
-            self.accepted += 1
+            self.accepted += 1;
         } else {
-            self.rejected += 1
+            self.rejected += 1;
         }
     }
 

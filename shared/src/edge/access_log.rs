@@ -103,9 +103,9 @@ impl Line {
             };
         }
         if status >= 500 {
-            write_at!(error)
+            write_at!(error);
         } else {
-            write_at!(info)
+            write_at!(info);
         }
     }
 

@@ -248,7 +248,7 @@ impl RedisStore {
         let call = RedisCall::start(self.budget, delivery)?;
         let commands = sent
             .iter()
-            .map(|command| (command.key, command.command.clone()))
+            .map(|command| (command.key, command.cmd.clone()))
             .collect();
         let mut outcomes = self.exchange(commands, call.deadline()).await?;
         let unknown = |at: &usize| is_unknown_script(&outcomes[*at]);

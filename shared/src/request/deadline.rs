@@ -72,7 +72,7 @@ mod tests {
     async fn what_has_to_be_finished_is_given_the_time() {
         scope(Some(Instant::now() + SECOND), async {
             at_least(3 * SECOND, async {
-                assert_eq!(remaining(), Some(3 * SECOND))
+                assert_eq!(remaining(), Some(3 * SECOND));
             })
             .await;
             at_least(SECOND / 2, async { assert_eq!(remaining(), Some(SECOND)) }).await;

@@ -162,15 +162,14 @@ impl Guard {
         breaker: &Breaker,
     ) -> Result<Option<CallStart>, CircuitOpen> {
         let cached = self.memory().cached_reply();
-        let reply = match cached {
-            Some(reply) => reply,
-            None => {
-                let check = breaker.check(self.memory().take_deferred());
-                match self.ask(kv, &check, Delivery::BestEffort).await {
-                    Some(reply) => reply,
-                    None => return Ok(None),
-                }
-            }
+        let reply = if let Some(reply) = cached {
+            reply
+        } else {
+            let check = breaker.check(self.memory().take_deferred());
+            let Some(reply) = self.ask(kv, &check, Delivery::BestEffort).await else {
+                return Ok(None);
+            };
+            reply
         };
         let is_probe = matches!(
             reply.status,

@@ -274,7 +274,7 @@ mod tests {
     fn a_line_follows_the_specification() {
         let emf = emf();
         with_local_recorder(&emf, || {
-            counter!("requests", "route" => "/a", "status" => "200").increment(2)
+            counter!("requests", "route" => "/a", "status" => "200").increment(2);
         });
         let mut line = Vec::new();
         emf.flush(&mut line).unwrap();
@@ -344,7 +344,7 @@ mod tests {
     fn a_line_has_at_most_a_hundred_values_of_a_metric() {
         let emf = emf();
         with_local_recorder(&emf, || {
-            (0..250).for_each(|_| histogram!("latency").record(1.0))
+            (0..250).for_each(|_| histogram!("latency").record(1.0));
         });
         let counts: Vec<_> = flushed(&emf)
             .iter()

@@ -1,5 +1,9 @@
 //! The real binaries: each function over the Lambda Runtime API, as deployed, and the gateway of
 //! `make run`.
+#![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is read from top to bottom"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod concurrency;

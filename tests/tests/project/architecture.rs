@@ -33,7 +33,7 @@ fn layers() -> Vec<String> {
     let list = text
         .split("```text layers\n")
         .nth(1)
-        .expect("a block `text layers`");
+        .unwrap_or_else(|| panic!("no block `text layers`"));
     let list = list.split("```").next().unwrap();
     let modules = list.split([',', '\n']).map(str::trim);
     modules

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use syn::{
@@ -44,11 +44,11 @@ impl Crate {
             named: BTreeMap::new(),
             exported: BTreeMap::new(),
         };
-        found.add(root, &main, Vec::new(), root.join(src));
+        found.add(root, &main, &Vec::new(), &root.join(src));
         found
     }
 
-    fn add(&mut self, root: &Path, file: &Path, module: ModulePath, folder: PathBuf) {
+    fn add(&mut self, root: &Path, file: &Path, module: &ModulePath, folder: &Path) {
         let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let relative = file.strip_prefix(root).unwrap().display().to_string();
@@ -57,7 +57,7 @@ impl Crate {
         reader.visit_file(&parsed);
         let children: BTreeSet<_> = reader.children.iter().cloned().collect();
         for (path, name, is_public) in reader.paths {
-            let Some(absolute) = absolute(&module, &children, &path) else {
+            let Some(absolute) = absolute(module, &children, &path) else {
                 continue;
             };
             if is_public {
@@ -71,7 +71,7 @@ impl Crate {
             let (flat, nested) = (folder.join(format!("{child}.rs")), inside.join("mod.rs"));
             let child_file = if flat.exists() { flat } else { nested };
             let path = [module.clone(), vec![child]].concat();
-            self.add(root, &child_file, path, inside);
+            self.add(root, &child_file, &path, &inside);
         }
     }
 
@@ -110,7 +110,7 @@ impl Crate {
                 return module;
             };
             match self.exported.get(&(module.clone(), name.clone())) {
-                Some(original) if *original != path => path = original.clone(),
+                Some(original) if *original != path => path.clone_from(original),
                 _ => return module,
             }
         }
@@ -181,7 +181,7 @@ impl Reader {
                 self.paths
                     .push((path, Some(rename.rename.to_string()), is_public));
             }
-            _ => self.paths.push((prefix.to_vec(), None, false)),
+            UseTree::Glob(_) => self.paths.push((prefix.to_vec(), None, false)),
         }
     }
 }

@@ -90,9 +90,10 @@ fn difference(found: &str, wanted: &str) -> String {
             .collect::<Vec<_>>()
     };
     let lines = [only(found, wanted, '-'), only(wanted, found, '+')].concat();
-    match lines.is_empty() {
-        true => "  the same lines in another order".to_owned(),
-        false => lines.join("\n"),
+    if lines.is_empty() {
+        "  the same lines in another order".to_owned()
+    } else {
+        lines.join("\n")
     }
 }
 

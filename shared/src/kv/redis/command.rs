@@ -15,19 +15,19 @@ pub(super) enum CommandError {
     Unreachable(KvError),
 }
 
-/// A command, the key that decides which node it goes to, and what to send instead when that node
+/// A cmd, the key that decides which node it goes to, and what to send instead when that node
 /// has not cached the script yet.
 pub(super) struct Command<'a> {
     pub(super) key: &'a str,
-    pub(super) command: Cmd,
+    pub(super) cmd: Cmd,
     pub(super) with_source: Option<Box<dyn Fn() -> Cmd + Send + Sync + 'a>>,
 }
 
 impl<'a> Command<'a> {
-    pub(super) fn plain(key: &'a str, command: Cmd) -> Self {
+    pub(super) fn plain(key: &'a str, cmd: Cmd) -> Self {
         Self {
             key,
-            command,
+            cmd,
             with_source: None,
         }
     }
@@ -52,10 +52,10 @@ impl<'a> Command<'a> {
             arguments(call.arg(script));
             call
         };
-        let command = call("EVALSHA", script.hash());
+        let cmd = call("EVALSHA", script.hash());
         Self {
             key,
-            command,
+            cmd,
             with_source: Some(Box::new(move || call("EVAL", script.source()))),
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn miscounted() -> KvError {
     KvError("Redis returned a wrong number of replies".into())
 }
 
-/// Only the kind and the server's code: a server's message can quote the command, and with it a
+/// Only the kind and the server's code: a server's message can quote the cmd, and with it a
 /// value.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn unavailable(error: RedisError) -> KvError {
