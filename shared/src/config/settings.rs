@@ -22,7 +22,6 @@ use signing_keys::signing_keys;
 use super::Documented;
 
 pub(super) use self::process::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT;
-pub(crate) use self::signing_keys::JWT_KEYS;
 pub use self::{
     breaker::BreakerSettings,
     cache::CacheSettings,
@@ -43,6 +42,13 @@ pub use self::{
     transport_keys::{Pkcs8Key, TransportSettings},
     user_data::UserDataSettings,
     wechat::{WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, WeChatSettings, app_ids},
+};
+pub(crate) use self::{
+    limits::{
+        RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURE_COST, RATE_LIMIT_REFRESH,
+        RATE_LIMIT_SEALED, RATE_LIMIT_USER,
+    },
+    signing_keys::JWT_KEYS,
 };
 
 /// All settings of this crate, for the documents; within a section in the order in which they are

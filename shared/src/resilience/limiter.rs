@@ -11,7 +11,10 @@ use super::rate_limit::{
 };
 use crate::{
     clock::Clock,
-    config::{Env, Limit, LimitSettings},
+    config::{
+        Env, Limit, LimitSettings, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
+        RATE_LIMIT_LOGIN_FAILURE_COST, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER,
+    },
     kv::{Kv, MemoryStore, Step},
     request::{self, RateLimitFields},
     telemetry::{OrDegraded, metrics},
@@ -45,12 +48,12 @@ impl Limits {
             limit.and_then(|limit| cost(env, variable, policy(name, limit), limit, 1))
         };
         Self {
-            login: one("login", "RATE_LIMIT_LOGIN", settings.login),
+            login: one("login", RATE_LIMIT_LOGIN.name(), settings.login),
             failed_login: surcharge(env, settings),
-            user: one("user", "RATE_LIMIT_USER", settings.user),
-            refresh: one("refresh", "RATE_LIMIT_REFRESH", settings.refresh),
-            guest: one("guest", "RATE_LIMIT_GUEST", settings.guest),
-            sealed: one("sealed", "RATE_LIMIT_SEALED", settings.sealed),
+            user: one("user", RATE_LIMIT_USER.name(), settings.user),
+            refresh: one("refresh", RATE_LIMIT_REFRESH.name(), settings.refresh),
+            guest: one("guest", RATE_LIMIT_GUEST.name(), settings.guest),
+            sealed: one("sealed", RATE_LIMIT_SEALED.name(), settings.sealed),
         }
     }
 }
@@ -64,7 +67,13 @@ fn surcharge(env: &Env, settings: &LimitSettings) -> Option<Cost> {
         return None;
     }
     let policy = policy("login", login);
-    let cost = cost(env, "RATE_LIMIT_LOGIN_FAILURE_COST", policy, login, units)?;
+    let cost = cost(
+        env,
+        RATE_LIMIT_LOGIN_FAILURE_COST.name(),
+        policy,
+        login,
+        units,
+    )?;
     Some(cost.with_mode(Mode::Debit))
 }
 

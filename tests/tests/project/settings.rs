@@ -91,10 +91,9 @@ fn difference(found: &str, wanted: &str) -> String {
     };
     let lines = [only(found, wanted, '-'), only(wanted, found, '+')].concat();
     if lines.is_empty() {
-        "  the same lines in another order".to_owned()
-    } else {
-        lines.join("\n")
+        return "  the same lines in another order".to_owned();
     }
+    lines.join("\n")
 }
 
 #[test]

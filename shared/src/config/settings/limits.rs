@@ -14,26 +14,26 @@ settings! {
     /// The settings of rate limits.
     pub DOCUMENTED in RateLimits;
 
-    RATE_LIMIT_LOGIN: Text = Text::new("300/min burst 100", WANTED),
+    pub(crate) RATE_LIMIT_LOGIN: Text = Text::new("300/min burst 100", WANTED),
         "logins of one client address",
         "同一客户端地址的登录次数",
         wanted_zh("如 `120/min burst 40`、`120/min burst 40 shadow` 或 `off`");
-    RATE_LIMIT_LOGIN_FAILURE_COST: Number = Number::new(10, 1..=1000),
+    pub(crate) RATE_LIMIT_LOGIN_FAILURE_COST: Number = Number::new(10, 1..=1000),
         "what a login with a bad code costs of `RATE_LIMIT_LOGIN`; not above its burst",
         "code 有误的登录按 `RATE_LIMIT_LOGIN` 的多少次计，不超过其突发量";
-    RATE_LIMIT_USER: Text = Text::new("120/min burst 40", WANTED),
+    pub(crate) RATE_LIMIT_USER: Text = Text::new("120/min burst 40", WANTED),
         "requests of one signed-in user",
         "同一登录用户的请求次数",
         wanted_zh("同上");
-    RATE_LIMIT_REFRESH: Text = Text::new("30/min burst 10", WANTED),
+    pub(crate) RATE_LIMIT_REFRESH: Text = Text::new("30/min burst 10", WANTED),
         "refreshes of one session",
         "同一会话的刷新次数",
         wanted_zh("同上");
-    RATE_LIMIT_GUEST: Text = Text::new("300/min burst 100", WANTED),
+    pub(crate) RATE_LIMIT_GUEST: Text = Text::new("300/min burst 100", WANTED),
         "requests of one client address without a valid token, logins excluded",
         "同一客户端地址未带有效令牌的请求次数，不含登录",
         wanted_zh("同上");
-    RATE_LIMIT_SEALED: Text = Text::new("600/min burst 200", WANTED),
+    pub(crate) RATE_LIMIT_SEALED: Text = Text::new("600/min burst 200", WANTED),
         "sealed bodies of one client address (each costs an RSA operation)",
         "同一客户端地址的加密请求体次数（每个需要一次 RSA 运算）",
         wanted_zh("同上");
