@@ -37,7 +37,7 @@ pub fn capture() -> LogCapture {
 }
 
 impl LogCapture {
-    /// A view that begins now; empty for as long as nobody has called [`capture`].
+    /// A view that begins now; empty until [`capture`] was called.
     pub(super) fn from_now() -> Self {
         Self {
             start: WRITTEN.lock().unwrap().len(),

@@ -116,7 +116,7 @@ async fn no_secret_is_logged_at_trace_level() {
     let code = harness.code("alice");
     let login = harness.function("login");
     let tokens = e2e::test_app::Tokens::of(&answer(&login, &login_event(&code)).await);
-    answer(&login, &login_event("a-code-of-nobody"))
+    answer(&login, &login_event("an-unknown-code"))
         .await
         .fails(400, "code_invalid");
     let [token, user_info] = ["token", "user-info"].map(|name| harness.function(name));

@@ -136,7 +136,7 @@ async fn failures_are_counted_by_upstream_and_errcode() {
     let login = harness.function("login");
     let code = harness.code("alice");
     let tokens = Tokens::of(&answer(&login, &login_event(&code)).await);
-    answer(&login, &login_event("a-code-of-nobody"))
+    answer(&login, &login_event("an-unknown-code"))
         .await
         .fails(400, "code_invalid");
     harness.redis.kill();

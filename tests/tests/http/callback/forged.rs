@@ -409,9 +409,9 @@ async fn without_settings_every_message_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     let app = TestApp::start(state).await;
-    let nobody = app.another_instance_with(&[("MESSAGE_PUSH", "")]).await;
+    let unconfigured = app.another_instance_with(&[("MESSAGE_PUSH", "")]).await;
     for order in orders() {
-        refusal(&nobody, &app.wechat.push(&order).unwrap())
+        refusal(&unconfigured, &app.wechat.push(&order).unwrap())
             .await
             .fails(400, "decrypt_failed");
     }

@@ -61,14 +61,14 @@ async fn each_errcode_has_its_status_and_reason(#[values(InProcess, Redis)] stat
             (status, Some(reason)),
             "errcode {errcode}"
         );
-        let told_when = answer.header("retry-after");
+        let retry_after = answer.header("retry-after");
         // WeChat's limit is per minute.
         let expected = match status {
             429 => Some("60"),
             503 => Some("1"),
             _ => None,
         };
-        assert_eq!(told_when, expected, "errcode {errcode}");
+        assert_eq!(retry_after, expected, "errcode {errcode}");
     }
     assert!(app.rows().await.is_empty());
 }
