@@ -1,5 +1,5 @@
-//! What cryptography costs one request: pure functions, one core. One function for each subject,
-//! listed at the end.
+//! The cost of cryptography per request: pure functions on one core. Each subject has a function;
+//! `criterion_group!` lists them.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -103,7 +103,7 @@ fn wechat_data(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What a cold start pays for each key of `TRANSPORT_KEYS`.
+/// The cost of each key of `TRANSPORT_KEYS` at a cold start.
 fn transport_keys(criterion: &mut Criterion) {
     let pair = KeyPair::generate(KeyKind::Rsa2048).unwrap();
     let der = STANDARD.decode(pair.private.expose_secret()).unwrap();
@@ -112,8 +112,8 @@ fn transport_keys(criterion: &mut Criterion) {
     });
 }
 
-/// What a login or refresh pays for both tokens, and each signed-in request for the check of one;
-/// what a cold start pays for the key.
+/// The cost of issuing both tokens (login, refresh), of verifying one (authenticated requests), and
+/// of reading the key (cold start).
 fn access_tokens(criterion: &mut Criterion) {
     let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
     let session: Session = serde_json::from_value(json!({

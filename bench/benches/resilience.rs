@@ -1,5 +1,5 @@
-//! What one step of the rate limiter and of the breaker costs an instance, beyond the round trip:
-//! making it, as a request does, and taking it, where the state is in memory.
+//! The CPU cost of one step of the rate limiter and of the breaker, beyond the round trip: building
+//! it, as every request does, and applying it, where the state is in memory.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ fn rate_limiter(criterion: &mut Criterion) {
         bench.iter(|| charge.apply(NOW, black_box(&stored)));
     });
     criterion.bench_function(
-        "a charge made and its decision read, two policies",
+        "charge built and its decision read, two policies",
         |bench| {
             bench.iter(|| {
                 let charge = Charge::new(address, black_box(costs).into());
@@ -60,26 +60,26 @@ fn breaker(criterion: &mut Criterion) {
         panic!()
     };
     let stored = [Some(stored.clone())];
-    let (idle, telling) = (
+    let (idle, reporting) = (
         breaker.check(Outcomes::default()),
         breaker.check(Outcomes {
             good: 1,
             ..Outcomes::default()
         }),
     );
-    criterion.bench_function("look made", |bench| {
+    criterion.bench_function("breaker check built", |bench| {
         bench.iter(|| breaker.check(black_box(outcomes)).arguments());
     });
-    criterion.bench_function("look applied, nothing to tell", |bench| {
+    criterion.bench_function("breaker check applied, nothing to report", |bench| {
         bench.iter(|| idle.apply(NOW, black_box(&stored)));
     });
-    criterion.bench_function("look applied, one good call", |bench| {
-        bench.iter(|| telling.apply(NOW, black_box(&stored)));
+    criterion.bench_function("breaker check applied, one good call", |bench| {
+        bench.iter(|| reporting.apply(NOW, black_box(&stored)));
     });
 }
 
-/// All that a login's admission does with the round trip that it makes anyway: denials recalled,
-/// both steps made, both replies read, headers and metrics written, the pass given and taken back.
+/// All that a login's admission adds to its round trip: looking up recent denials, building both
+/// steps, reading both replies, writing headers and metrics, granting and returning the permit.
 fn admission(criterion: &mut Criterion) {
     let env = Env::new::<String, String>([]);
     let (clock, random) = (Clock::System, Random::System);

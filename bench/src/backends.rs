@@ -1,4 +1,4 @@
-//! DynamoDB and WeChat in a process of their own, so that they don't run in the one that measures.
+//! DynamoDB and WeChat in a separate process, so that they don't run in the measuring one.
 
 use std::process::Command;
 
@@ -9,22 +9,22 @@ use e2e::{
 
 use crate::wechat;
 
-/// What this program is called with to be that process.
+/// The argument with which this program runs as that process.
 pub const SUBCOMMAND: &str = "serve-backends";
 const READY: &str = "backends:";
 
-/// The running process.
+/// The process.
 #[derive(Debug)]
 pub struct Backends {
     _process: Process,
-    /// Where DynamoDB is.
+    /// DynamoDB's URL.
     pub dynamodb_url: String,
-    /// Where WeChat is.
+    /// WeChat's URL.
     pub wechat_url: String,
 }
 
 impl Backends {
-    /// Starts it.
+    /// Starts the process.
     pub async fn start() -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg(SUBCOMMAND);
@@ -39,7 +39,7 @@ impl Backends {
     }
 }
 
-/// Is that process, until it is killed.
+/// Runs as that process until it is killed.
 pub async fn serve() {
     let dynamodb = DynamoDb::start().await;
     let wechat = wechat::serve();

@@ -7,22 +7,22 @@ use e2e::binaries::beside_this_program;
 use measure::Figures;
 use requests::Requests;
 
-use crate::world::World;
+use crate::services::Services;
 
-/// The functions in the order of the table, after one that does nothing.
+/// The functions in the order of the table, after a baseline that does nothing.
 const FUNCTIONS: [&str; 5] = ["hello-world", "health", "user-info", "login", "token"];
 
 /// Measures all functions and prints a Markdown table.
 pub async fn run() {
-    let world = World::start().await;
+    let services = Services::start().await;
     println!(
         "| function | request | binary | start to first `/next` | start to first answer | warm | memory |"
     );
     println!("|---|---|---|---|---|---|---|");
     for function in FUNCTIONS {
         let binary = beside_this_program(function);
-        let mut requests = Requests::of(function, &world).await;
-        let figures = Figures::measure(&binary, &world.settings, &mut requests).await;
+        let mut requests = Requests::of(function, &services).await;
+        let figures = Figures::measure(&binary, &services.settings, &mut requests).await;
         println!("| {function} | {} | {figures} |", requests.title());
     }
     println!();

@@ -13,19 +13,19 @@ use tempfile::TempDir;
 
 use crate::{
     load::{self, CONNECTIONS, Load},
+    services::Services,
     stats::Samples,
     traffic::Codes,
-    world::World,
 };
 
-/// How often another process may take the port first.
+/// Another process may take the free port first, so a start is tried this many times.
 const ATTEMPTS: u32 = 5;
 
 /// Measures the throughput of the two main routes and prints a Markdown table.
 pub async fn run(duration: Duration) {
-    let world = World::start().await;
+    let services = Services::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let (server, address) = start(&world, &folder).await;
+    let (server, address) = start(&services, &folder).await;
     let tokens = log_in(address).await;
 
     println!("| route | requests a second | latency, median / p95 | memory after |");
@@ -43,7 +43,7 @@ pub async fn run(duration: Duration) {
         .collect();
     let samples = load::run(address, Load::Same(info), duration).await;
     print_row("GET /api/v1/user/info", &samples, duration, &server);
-    let samples = load::run(address, Load::Made(login), duration).await;
+    let samples = load::run(address, Load::Generated(login), duration).await;
     print_row("POST /api/v1/user/login", &samples, duration, &server);
     println!();
     println!(
@@ -52,7 +52,7 @@ pub async fn run(duration: Duration) {
     );
 }
 
-async fn start(world: &World, folder: &TempDir) -> (Process, SocketAddr) {
+async fn start(services: &Services, folder: &TempDir) -> (Process, SocketAddr) {
     let binary = beside_this_program("local");
     for _ in 0..ATTEMPTS {
         let port = free_port();
@@ -61,7 +61,7 @@ async fn start(world: &World, folder: &TempDir) -> (Process, SocketAddr) {
             .current_dir(folder)
             .envs(AWS_ENVIRONMENT)
             .envs(
-                world
+                services
                     .settings
                     .variables()
                     .iter()
@@ -80,7 +80,7 @@ async fn start(world: &World, folder: &TempDir) -> (Process, SocketAddr) {
     panic!("local found no free port in {ATTEMPTS} attempts");
 }
 
-/// One access token for each connection, of as many users.
+/// Logs in one user per connection and returns their access tokens.
 async fn log_in(address: SocketAddr) -> Vec<String> {
     let client = Client::new(&format!("http://{address}"));
     let mut tokens = Vec::new();

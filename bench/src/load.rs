@@ -1,5 +1,5 @@
-//! A load generator: keep-alive connections, each with one request under way at a time. It writes
-//! and reads bytes on one thread, so that most of the cores is left to what is measured.
+//! A load generator: keep-alive connections, each with one request in flight. It writes and reads
+//! bytes on one thread, to leave the other cores to what is measured.
 
 use std::{
     cell::RefCell,
@@ -16,17 +16,17 @@ use tokio::{
 
 use crate::{stats::Samples, traffic::Codes};
 
-/// How many connections there are.
+/// The number of connections.
 pub const CONNECTIONS: usize = 64;
-/// Before samples count.
+/// The time before samples are recorded.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// What is sent.
+/// The requests to send.
 pub enum Load {
     /// The same bytes again and again, different ones on each connection.
     Same(Vec<Vec<u8>>),
-    /// Bytes made for each request.
-    Made(fn(&mut Codes) -> Vec<u8>),
+    /// Bytes generated for each request.
+    Generated(fn(&mut Codes) -> Vec<u8>),
 }
 
 /// Runs the load for `duration` after a warm-up and returns the latency of each request.
@@ -40,7 +40,7 @@ pub async fn run(address: SocketAddr, load: Load, duration: Duration) -> Samples
             let (load, codes) = (load.clone(), codes.clone());
             let next = move || match &*load {
                 Load::Same(requests) => requests[index % requests.len()].clone(),
-                Load::Made(make) => make(&mut codes.borrow_mut()),
+                Load::Generated(make) => make(&mut codes.borrow_mut()),
             };
             tasks.spawn_local(connection(address, next, from, from + duration))
         })
@@ -82,7 +82,7 @@ async fn connection(
 
 async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
     buffer.clear();
-    while !is_whole(buffer) {
+    while !is_complete(buffer) {
         let count = stream.read_buf(buffer).await.expect("the server answers");
         assert!(
             count > 0,
@@ -92,13 +92,13 @@ async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
     }
     assert!(
         buffer.starts_with(b"HTTP/1.1 200 "),
-        "a request of the bench fails: {}",
+        "a request of the benchmark failed: {}",
         String::from_utf8_lossy(buffer)
     );
 }
 
 /// Whether a response with a `Content-Length` is complete.
-fn is_whole(bytes: &[u8]) -> bool {
+fn is_complete(bytes: &[u8]) -> bool {
     let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return false;
     };
@@ -116,9 +116,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_is_whole_with_its_last_byte() {
+    fn a_response_is_complete_with_its_last_byte() {
         let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx: y\r\n\r\nab";
-        assert!(is_whole(response));
-        assert!((0..response.len()).all(|length| !is_whole(&response[..length])));
+        assert!(is_complete(response));
+        assert!((0..response.len()).all(|length| !is_complete(&response[..length])));
     }
 }

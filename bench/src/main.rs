@@ -6,25 +6,26 @@
 //! bench http [SECONDS]  the functions behind `local`'s HTTP server, at 64 connections
 //! ```
 //!
-//! Redis, and a process with DynamoDB and a WeChat that answers at once, run on loopback.
-#![allow(
+//! Redis, and a process with DynamoDB and a simulated WeChat that responds at once, run on
+//! loopback.
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a measurement that can't be made ends the program"
+    reason = "a failed measurement ends the program"
 )]
 
 mod backends;
 mod functions;
 mod gateway;
 mod load;
+mod services;
 mod stats;
 mod traffic;
 mod wechat;
-mod world;
 
 use std::{process::ExitCode, time::Duration};
 
-/// How long a measurement of throughput takes when nothing else is said.
+/// The default duration of a throughput measurement.
 const SECONDS: u64 = 10;
 
 #[tokio::main(flavor = "current_thread")]

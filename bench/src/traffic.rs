@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-/// The users that log in, one after the other.
+/// The number of users, which log in in turn.
 pub const USERS: u64 = 100;
 
-/// wx.login codes that were never used before, of users in turn.
+/// Generates unused `wx.login` codes, for each user in turn.
 #[derive(Debug, Default)]
 pub struct Codes(u64);
 

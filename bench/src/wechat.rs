@@ -1,4 +1,5 @@
-//! A WeChat that answers at once: it knows every code. A code's part before the dot names the user.
+//! A simulated WeChat that responds at once and accepts every code. The part of a code before the
+//! dot identifies the user.
 
 use std::{
     io::{self, BufReader, Write},
@@ -16,14 +17,14 @@ pub fn serve() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // A connection that breaks is a client that ended.
-            thread::spawn(move || stream.and_then(|stream| answer(&stream)));
+            // A broken connection means that the client has exited.
+            thread::spawn(move || stream.and_then(|stream| serve_connection(&stream)));
         }
     });
     address
 }
 
-fn answer(stream: &TcpStream) -> io::Result<()> {
+fn serve_connection(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream);
     let mut output = stream;
@@ -34,10 +35,10 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
             .and_then(|(_, rest)| rest.split('&').next())
             .unwrap_or_default();
         let (user, number) = code.split_once('.').unwrap_or((code, ""));
-        // A new session_key at each login, as after a while at WeChat.
+        // A new session_key at each login: WeChat replaces it from time to time.
         let session_key = STANDARD.encode(format!("{number:>16.16}"));
         let body = json!({ "openid": format!("bench-{user}"), "session_key": session_key });
-        // WeChat says text/plain although it is JSON.
+        // WeChat sends JSON as text/plain.
         output.write_all(&response(
             "200 OK",
             &[("content-type", "text/plain")],

@@ -1,4 +1,4 @@
-//! What a client sees: one envelope for every answer, one error type, one way to read a body.
+//! What a client sees: one envelope for every response, one error type, one way to read a body.
 
 mod bearer;
 mod envelope;
@@ -16,5 +16,5 @@ pub use language::preferred_language;
 pub use success::{Empty, Success};
 pub use validation::{Checks, Rule, Violation};
 
-/// The largest body that is read, in bytes.
+/// The maximum size of a request body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;

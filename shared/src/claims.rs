@@ -1,9 +1,10 @@
-//! Something is done once, by whichever instance comes first; the others get its outcome.
+//! Idempotency across instances: the first caller does the work, and the others get its outcome.
 //!
-//! A caller claims a name, does the work, and completes the claim with an outcome, or releases it
-//! for the next caller. Callers that come meanwhile wait. Claims are made in this process first, then
-//! in shared state: of this instance's requests only one asks the others, so the work is done once
-//! here even while shared state answers some requests and not others.
+//! A caller claims a key, does the work, and completes the claim with an outcome, or releases it
+//! for the next caller. Callers that arrive in the meantime wait. A claim is made in this process
+//! first, then in shared state: only one of an instance's requests competes with other instances,
+//! so an instance does the work once even while shared state responds to some requests and not to
+//! others.
 //!
 //! A claim has an owner. Only the owner completes or releases it: both are compare-and-set on the
 //! pending value, which is unique to the claim.
@@ -26,33 +27,33 @@ use crate::{
     telemetry::OrDegraded,
 };
 
-/// How claims of one kind behave.
+/// The rules of one kind of claim.
 #[derive(Debug, Clone)]
 pub struct ClaimRules<T> {
-    /// What the log calls them.
+    /// The name of these claims in `degraded` log lines.
     pub what: &'static str,
-    /// How long a claim lasts that is neither completed nor released.
+    /// The time to live of a claim that is neither completed nor released.
     pub claim_ttl: Duration,
-    /// How long an outcome is remembered.
+    /// The time to live of an outcome.
     pub outcome_ttl: Duration,
     /// How long a caller waits for another caller's claim.
     pub wait: Duration,
-    /// The outcome for later callers at this instance when the owner of a claim goes away without
-    /// ending it (it panicked). `None`: they wait until the claim has expired.
+    /// The outcome for later callers at this instance when the owner drops its claim without
+    /// completing or releasing it (it panicked). `None`: they wait until the claim expires.
     pub abandoned: Option<T>,
 }
 
-/// The result of asking for a claim.
+/// The result of [`Claims::claim_or_wait`].
 pub enum ClaimOutcome<T> {
-    /// The caller has it and does the work.
+    /// The caller owns the claim and does the work.
     Claimed(Claim<T>),
-    /// The work was done, with this outcome.
+    /// Another caller did the work, with this outcome.
     Completed(T),
-    /// Another caller is still working on it, or did not end in time.
+    /// Another caller is doing the work, and did not finish within the wait.
     InProgress,
 }
 
-/// What is stored under a claim's name.
+/// What is stored under a claim's key.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Stored<T> {
@@ -85,15 +86,15 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
         }
     }
 
-    /// Claims `key`, or waits for the outcome of the caller that has. Without shared state this
-    /// works within one instance.
+    /// Claims `key`, or waits for the outcome of the caller that owns it. Without shared state this
+    /// works within one instance only.
     pub async fn claim_or_wait(&self, key: &str) -> ClaimOutcome<T> {
         let pending = encode(&Stored::<T>::Pending {
             owner: hex::encode(self.random.bytes::<16>()),
         });
         let give_up = Instant::now() + deadline::cap(self.rules.wait);
         let local = Kv::Memory(self.local.clone());
-        // Memory does not fail.
+        // The memory store never fails.
         if let Ok(Some(found)) = self.wait_for(&local, key, &pending, give_up).await {
             return found.into();
         }
@@ -104,7 +105,7 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
             keep: false,
         };
         let found = self.wait_for(&self.shared, key, &pending, give_up).await;
-        // After an error the claim may be in shared state all the same, its reply lost.
+        // After an error the claim may be stored nevertheless: only the reply was lost.
         match found.or_degraded(self.rules.what).flatten() {
             Some(Stored::Completed(outcome)) => {
                 local.complete(&outcome, self.rules.outcome_ttl);
@@ -132,8 +133,8 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
         }
     }
 
-    /// `None` when the claim is the caller's; else how another caller's ended, or that it did not
-    /// end in time. Fails only while it is unknown whether there is another caller.
+    /// Polls until the caller gets the claim (`None`), another caller has completed it, or the wait
+    /// is over. Fails only while it is unknown whether another caller has the claim.
     async fn wait_for(
         &self,
         kv: &Kv,
@@ -147,7 +148,8 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
                 Ok(Some(Stored::Pending { .. })) => taken = true,
                 Ok(ended) => return Ok(ended),
                 Err(error) if !taken => return Err(error),
-                // There was another caller a moment ago: doing the work now would do it twice.
+                // Another caller had the claim at the last poll, so doing the work now could repeat
+                // it.
                 Err(_) => {}
             }
             if !poll.wait().await {
@@ -157,7 +159,7 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
     }
 }
 
-/// Claims `key` if it is free (`None`), else reads the value there.
+/// Claims `key` if it is free (`None`), else reads the stored value.
 async fn try_claim<T: DeserializeOwned>(
     kv: &Kv,
     key: &str,
@@ -168,8 +170,8 @@ async fn try_claim<T: DeserializeOwned>(
     if kv.add(Record { key, value, ttl }).await? {
         return Ok(None);
     }
-    // Another caller has it: that much is known even when its value can't be read now. Nothing
-    // there means that it was released in between, so the next try may get it.
+    // Another caller has the claim, even if its value can't be read now. A missing value means that
+    // it was just released, so the next poll may get it.
     let value = kv.get([key]).await.ok().and_then(|[value]| value);
     let stored = value.and_then(|value| serde_json::from_slice(&value).ok());
     Ok(Some(stored.unwrap_or_else(unknown_owner)))
@@ -181,7 +183,7 @@ fn unknown_owner<T>() -> Stored<T> {
     }
 }
 
-/// The right to do the work, of one caller.
+/// The exclusive right to do the work.
 #[must_use = "others wait until the claim is completed or released"]
 pub struct Claim<T> {
     what: &'static str,
@@ -190,13 +192,13 @@ pub struct Claim<T> {
     key: String,
     pending: Vec<u8>,
     outcome_ttl: Duration,
-    /// What is stored here when the claim is dropped, encoded.
+    /// The encoded outcome to store in this instance when the claim is dropped.
     abandoned: Option<Vec<u8>>,
     outcome: PhantomData<fn(T)>,
 }
 
 impl<T: Serialize> Claim<T> {
-    /// Tells the others the outcome.
+    /// Publishes the outcome to the other callers.
     pub async fn complete(mut self, outcome: &T) {
         self.abandoned = None;
         let value = encode(&Stored::Completed(outcome));
@@ -205,10 +207,10 @@ impl<T: Serialize> Claim<T> {
             value: &value,
             ttl: self.outcome_ttl,
         };
-        // This instance first: it costs nothing and can't fail.
+        // Local first: it costs nothing and can't fail.
         let _ = complete_local(&self.local, &self.pending, &record);
         let completed = async {
-            // Nothing there: the claim did not reach shared state, or has expired.
+            // The key is missing: the claim did not reach shared state, or has expired.
             Ok::<_, KvError>(
                 self.shared
                     .replace(&self.pending, record, Delivery::Required)
@@ -222,7 +224,7 @@ impl<T: Serialize> Claim<T> {
     /// Lets the next caller do the work.
     pub async fn release(mut self) {
         self.abandoned = None;
-        // Shared state first: a caller waiting at this instance looks there next.
+        // Shared state first, because a local waiter that gets the local claim tries there next.
         self.shared
             .remove(&self.key, &self.pending, Delivery::Required)
             .await
@@ -245,8 +247,8 @@ impl<T> Drop for Claim<T> {
     }
 }
 
-/// A claim among the requests of this instance, given back when its caller goes away while it asks
-/// shared state.
+/// A claim among the requests of this instance, released when its request is dropped while it waits
+/// for shared state.
 struct LocalClaim<'a> {
     store: &'a MemoryStore,
     key: &'a str,
@@ -271,7 +273,7 @@ impl Drop for LocalClaim<'_> {
     }
 }
 
-/// Whether the outcome is stored now; not where another caller's claim or outcome does.
+/// Stores the outcome unless the key holds another caller's claim or outcome. Whether it did.
 fn complete_local(store: &MemoryStore, pending: &[u8], record: &Record<'_>) -> bool {
     store.replace(pending, record) || store.add(record)
 }
@@ -285,7 +287,7 @@ impl<T> From<Stored<T>> for ClaimOutcome<T> {
     }
 }
 
-/// Only types that serialize are stored, so nothing is lost by the default.
+/// Only types whose serialization can't fail are stored, so the default is never used.
 fn encode<T: Serialize>(stored: &Stored<T>) -> Vec<u8> {
     serde_json::to_vec(stored).unwrap_or_default()
 }

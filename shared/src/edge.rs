@@ -1,4 +1,4 @@
-//! What every request passes, in one list: see `stack`.
+//! The middleware of every request, in one list: see `stack`.
 
 mod access_log;
 mod authenticated;
@@ -37,22 +37,22 @@ use crate::{
     resilience::bulkhead::Bulkhead,
 };
 
-/// What the layers keep from request to request.
+/// State that the layers share between requests.
 #[derive(Clone)]
 pub(crate) struct Edge {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    /// True until the first request has come.
+    /// True until the first request.
     pub(crate) cold: Arc<AtomicBool>,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
 }
 
-/// The path that a client called, where routes are written for a part of it; a request extension.
+/// The path as the client sent it, set where routes match only part of it; a request extension.
 #[derive(Clone, Debug)]
 pub struct OriginalPath(pub String);
 
-/// A layer that only functions which want it are built with.
+/// A layer that only some functions add.
 pub(crate) type Layer = Box<dyn Fn(Router) -> Router + Send + Sync>;
 
 /// Wraps `routes` in the layers; a request passes them from the bottom of this list to its top.
@@ -67,23 +67,23 @@ pub(crate) fn stack(
     let routes = routes
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        // The largest body that a handler reads.
+        // The size limit of axum's own extractors.
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // The deadline of the whole request, which its calls inherit.
         .layer(middleware::from_fn_with_state(
             settings.timeout,
             deadline::enforce,
         ))
-        // A panic is this request's 500.
+        // A panic becomes this request's 500.
         .layer(CatchPanicLayer::custom(panicked))
-        // 404, 405, 413 and time-outs, which come from the framework, as envelopes.
+        // The framework's own 404, 405, 413 and timeouts become envelopes.
         .layer(middleware::map_response(fallback::envelope));
     let routes = match sealed {
-        // Bodies are opened and whatever was answered is sealed.
+        // Opens request bodies, and seals every response to one.
         Some(layer) => layer(routes),
         None => routes,
     };
-    // A request above the limit is refused, before it costs anything.
+    // Rejects requests above the limit before they cost anything.
     let routes = routes.layer(middleware::from_fn_with_state(
         requests,
         limit_concurrency::limit_concurrency,
@@ -98,17 +98,17 @@ pub(crate) fn stack(
             edge.clone(),
             client_ip::resolve,
         ))
-        // Request id, context, one log line, the headers of every answer.
+        // Request id, context, one log line, the headers of every response.
         .layer(middleware::from_fn_with_state(edge, access_log::record))
 }
 
-/// The panic's text is not used: the hook has logged what may be logged.
+/// Ignores the panic's message: the panic hook has logged what may be logged.
 #[allow(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     ApiError::new(Reason::Internal).into_response()
 }
 
-/// Answers are about one person and one moment, unless a route says otherwise.
+/// Responses hold personal and current data, so they are not cached unless a route allows it.
 fn no_store(response: &mut Response) {
     response
         .headers_mut()

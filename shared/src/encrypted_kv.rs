@@ -1,5 +1,5 @@
-//! Values of shared state that only this service can read: encrypted under a key of `DATA_KEYS`,
-//! with their own key as associated data.
+//! Shared state that only this service can read: values are encrypted under a key of `DATA_KEYS`,
+//! with the name that they are stored under as associated data.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ impl EncryptedKv {
         }
     }
 
-    /// The value of `key`. One that does not open (its key was retired) or is not a `T` counts as
-    /// none.
+    /// The value of `key`. A value that can't be decrypted (its key was retired) or is not a `T`
+    /// counts as missing.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -41,7 +41,7 @@ impl EncryptedKv {
         Ok(sealed.and_then(|sealed| self.read(key, &sealed)))
     }
 
-    /// The same for a value that is a text.
+    /// The same for a text value.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -65,7 +65,7 @@ impl EncryptedKv {
         self.put_text(key, &json, ttl, delivery).await
     }
 
-    /// The same for a value that is a text.
+    /// The same for a text value.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
@@ -84,8 +84,8 @@ impl EncryptedKv {
         self.kv.put(Record { key, value, ttl }, delivery).await
     }
 
-    /// Removes the value if it is one that `matches`, or can't be read; a value that replaced it
-    /// meanwhile stays.
+    /// Removes the value if it `matches` or can't be read; a value that has replaced it in the
+    /// meantime stays.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.

@@ -1,4 +1,4 @@
-//! What one instance builds once: the parts that its functions ask for, and no others.
+//! Builds the parts of an instance, each once and only when a function uses it.
 
 mod sealed_bodies;
 mod users;
@@ -28,12 +28,12 @@ use crate::{
     wechat::WeChat,
 };
 
-/// Something to be connected before the first request.
+/// A connection to open before the first request.
 type Connecting = BoxFuture<'static, ()>;
 
-/// The parts. A function's `routes(&instance)` takes what it needs; the rest is neither built nor
-/// linked. Wrong settings are recorded in the environment and refuse the start in
-/// [`Instance::app`].
+/// The parts. A function's `routes(&instance)` takes the ones that it needs; the rest is neither
+/// built nor linked. Invalid settings are recorded in the environment, and [`Instance::app`] fails
+/// with them.
 pub struct Instance {
     env: Env,
     clock: Clock,
@@ -74,13 +74,13 @@ impl Instance {
         &self.env
     }
 
-    /// The time.
+    /// The clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock.clone()
     }
 
-    /// The randomness.
+    /// The source of randomness.
     #[must_use]
     pub fn random(&self) -> Random {
         self.random.clone()
@@ -119,20 +119,20 @@ impl Instance {
         dynamo
     }
 
-    /// Checks tokens. Public keys are enough for that.
+    /// Verifies tokens. Public keys are enough for that.
     pub fn verifier(&self) -> Arc<Tokens> {
         let build = || Arc::new(Tokens::new(&self.env, self.clock()));
         self.tokens.get_or_init(build).clone()
     }
 
-    /// Makes and checks tokens.
+    /// Issues and verifies tokens.
     pub fn tokens(&self) -> Arc<Tokens> {
         TokenSettings::require_to_issue(&self.env);
         self.verifier()
     }
 
-    /// The cache in front of DynamoDB. None where instances share no state: the
-    /// others would not learn what one revoked.
+    /// The cache in front of DynamoDB. Off where instances share no state, because a revocation
+    /// would not reach the other instances.
     pub fn cache(&self) -> Cache {
         self.shared_kv().map_or_else(
             || Cache::none(self.random()),
@@ -140,8 +140,8 @@ impl Instance {
         )
     }
 
-    /// The state that instances share, where they share any: a process that is alone shares its
-    /// memory with itself.
+    /// The state that instances share, if any. Local development has one process, so its memory
+    /// counts as shared.
     fn shared_kv(&self) -> Option<Kv> {
         match self.kv() {
             Kv::Memory(_) if !self.env.is_local() => None,
@@ -164,7 +164,7 @@ impl Instance {
         Sessions::new(parts, &settings, &cached)
     }
 
-    /// Checks callers.
+    /// Authenticates callers and charges their rate limits.
     pub fn admission(&self) -> Admission {
         Admission::new(AdmissionParts {
             tokens: self.verifier(),
@@ -176,14 +176,14 @@ impl Instance {
         })
     }
 
-    /// Charges requests. Where instances share nothing, each limits by itself.
+    /// The rate limiter. Where instances share no state, each one limits by itself.
     pub fn limiter(&self) -> Limiter {
         self.limiter
             .get_or_init(|| Limiter::new(self.shared_kv(), self.clock()))
             .clone()
     }
 
-    /// What requests cost.
+    /// The rate limit costs of requests.
     pub fn limits(&self) -> Limits {
         Limits::new(&LimitSettings::read(&self.env), &self.env)
     }
@@ -198,7 +198,7 @@ impl Instance {
         AtRest::new(&DataKeySettings::read(&self.env).keys)
     }
 
-    /// `routes` behind the layers that every request passes.
+    /// `routes` wrapped in the layers that every request passes.
     ///
     /// # Errors
     /// All that is wrong with the settings that were asked for.
@@ -221,8 +221,8 @@ impl Instance {
         Ok(edge::stack(routes.into(), edge, &settings, sealed))
     }
 
-    /// Connects what the parts want connected before the first request, all at the same time. What
-    /// does not connect is logged and tried again when it is needed.
+    /// Opens the connections that the parts registered, concurrently. A failure is logged, and the
+    /// connection is tried again when it is needed.
     pub async fn connect(&self) {
         let connecting = std::mem::take(
             &mut *self

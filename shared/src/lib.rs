@@ -1,7 +1,7 @@
-//! What all functions of weapp-serverless have in common.
+//! The code that the functions of weapp-serverless share.
 //!
-//! One module is one thing a person can name. A module imports only from layers below its own: the
-//! list of layers stands in `docs/architecture.md`, and a test holds the imports against it.
+//! Each module has one purpose. A module imports only from the layers below its own: the layers are
+//! listed in `docs/architecture.md`, and a test checks the imports against the list.
 
 pub mod api;
 pub mod auth;

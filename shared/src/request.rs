@@ -1,9 +1,9 @@
-//! The context of the request at hand: who it is answered for, how long it may take, and what its
-//! log line and headers will say.
+//! The context of the current request: its id, language and deadline, and the notes for its log
+//! line and headers.
 //!
-//! The edge opens a [`Context`] for each request; code below finds it without being handed it,
-//! through one task-local value. Outside a request (start-up, unit tests) reads
-//! return a default, and notes are dropped.
+//! The edge opens a [`Context`] for each request; code below finds it in one task-local value.
+//! Outside a request (start-up, unit tests) there is none: reads return defaults, and notes are
+//! discarded.
 
 pub mod deadline;
 mod redis_budget;
@@ -22,33 +22,33 @@ task_local! {
     static CURRENT: Current;
 }
 
-/// What code that runs for a request can find out about it.
+/// The task-local value: the context and the deadline.
 #[derive(Clone, Default)]
 pub struct Current {
     context: Option<Context>,
-    /// Beside the context, because a part of a request can have a deadline of its own.
+    /// Not in the context, because a part of a request can have its own deadline.
     deadline: Option<Instant>,
 }
 
-/// Work that runs for a request.
+/// A future that runs as part of a request.
 pub type InRequest<F> = TaskLocalFuture<Current, F>;
 
-/// The language that messages are written in.
+/// The language of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
-    /// Chinese, what most callers read.
+    /// Chinese, the language of most users.
     #[default]
     Chinese,
     /// English, when `Accept-Language` prefers it.
     English,
 }
 
-/// The rate limits as a client sees them: the values of `RateLimit-Policy` and `RateLimit`.
+/// The values of the `RateLimit-Policy` and `RateLimit` headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimitFields {
     /// The policies that apply.
     pub policies: String,
-    /// What is left of each.
+    /// The remaining quota of each.
     pub standings: String,
 }
 
@@ -62,7 +62,7 @@ struct Inner {
     notes: Mutex<Notes>,
 }
 
-/// What becomes known of a request while it is worked on.
+/// Facts about a request, collected while it is processed.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// The authenticated user.
@@ -73,7 +73,7 @@ pub struct Notes {
     pub reason: Option<&'static str>,
     /// Why it failed, for the log only.
     pub cause: Option<String>,
-    /// The state of the limits that the request was charged for.
+    /// The state of the rate limits that the request was charged to.
     pub rate_limit: Option<RateLimitFields>,
     /// A store was down and the request was served without it.
     pub degraded: bool,
@@ -82,7 +82,7 @@ pub struct Notes {
 }
 
 impl Context {
-    /// The context of the request that the client knows as `id` (`X-Request-Id`).
+    /// The context of a request with this id (`X-Request-Id`) and language.
     #[must_use]
     pub fn new(id: String, language: Language) -> Self {
         Self(Arc::new(Inner {
@@ -107,7 +107,7 @@ impl Context {
         CURRENT.scope(current, work)
     }
 
-    /// What was noted. For the end of a request: afterwards nothing is.
+    /// Takes the notes, at the end of a request; later notes are lost.
     #[must_use]
     pub fn take_notes(&self) -> Notes {
         std::mem::take(&mut self.notes())
@@ -118,32 +118,32 @@ impl Context {
     }
 }
 
-/// Notes something about the request at hand.
+/// Changes the notes of the current request.
 pub fn note(note: impl FnOnce(&mut Notes)) {
     let _ = with_notes(note);
 }
 
-/// The id of the request at hand, empty outside a request.
+/// The id of the current request, empty outside a request.
 #[must_use]
 pub fn id() -> String {
     with_context(|context| context.id().to_owned()).unwrap_or_default()
 }
 
-/// The language of the request at hand.
+/// The language of the current request.
 #[must_use]
 pub fn language() -> Language {
     with_context(|context| context.0.language).unwrap_or_default()
 }
 
-/// Gives the request at hand its whole time for Redis once more: for a request that waits for
-/// another one and asks from time to time how far that is.
+/// Resets the current request's Redis budget: for a request that waits for another one and polls
+/// its outcome.
 pub fn renew_redis_budget() {
     note(|notes| notes.redis.renew());
 }
 
-/// Runs `work` in a task of its own, which goes on when the request is dropped, as part of the
-/// request at hand and under its deadline. Writes that must happen even after the deadline ask for
-/// time with [`deadline::at_least`].
+/// Runs `work` in its own task, which continues when the request is dropped, with the context and
+/// deadline of the current request. Writes that must happen even after the deadline extend it with
+/// [`deadline::at_least`].
 ///
 /// # Errors
 /// When `work` panics.
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn outside_a_request_reads_answer_defaults() {
+    async fn outside_a_request_reads_return_defaults() {
         note(|notes| notes.degraded = true);
         assert_eq!((id(), language()), (String::new(), Language::Chinese));
     }

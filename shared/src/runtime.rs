@@ -25,7 +25,7 @@ use crate::{
     telemetry,
 };
 
-/// Before the first event. An extension that is not ready soon will only be after it, see
+/// Before the first event. An extension that is not ready by then becomes ready only after it: see
 /// [`deferred_start`].
 const AT_START: FetchTimeouts = FetchTimeouts {
     readiness: Duration::from_millis(100),
@@ -35,13 +35,13 @@ const AT_START: FetchTimeouts = FetchTimeouts {
 /// Builds a function's routes from the parts of its instance.
 pub type BuildRoutes = fn(&Instance) -> Routes;
 
-/// Builds the parts, connects them, and answers events until Lambda ends the process. `name` is the
+/// Builds and connects the parts, and serves events until Lambda ends the process. `name` is the
 /// function's crate, whose log lines are written at `LOG_LEVEL`.
 ///
-/// An instance is given one event at a time, and one thread is enough; where Lambda gives it
-/// several (`AWS_LAMBDA_MAX_CONCURRENCY`, on managed instances), all its processors are used.
-/// Nothing is flushed at the end, because everything was awaited before its answer; so no extension
-/// is registered for a SIGTERM, which would cost each cold start a call.
+/// An instance usually gets one event at a time, for which one thread is enough; where Lambda sends
+/// several (`AWS_LAMBDA_MAX_CONCURRENCY`, on managed instances), all processors are used. There is
+/// nothing to flush at shutdown, because every write is awaited before the response; so no
+/// extension is registered to get a SIGTERM, which would cost every cold start a call.
 #[must_use]
 pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
     let env = Env::from_process();
@@ -83,7 +83,7 @@ async fn serve_deferred(references: References, routes: BuildRoutes) -> ExitCode
     .await
 }
 
-/// Builds the parts and connects them.
+/// Builds and connects the parts.
 async fn start(env: Env, routes: BuildRoutes) -> Result<Router, ConfigErrors> {
     metrics::record(&env);
     let instance = Instance::new(env, Clock::System, Random::System);
@@ -92,7 +92,7 @@ async fn start(env: Env, routes: BuildRoutes) -> Result<Router, ConfigErrors> {
     Ok(app)
 }
 
-/// Answers events until Lambda ends the process.
+/// Serves events until Lambda ends the process.
 async fn serve<S>(app: S) -> ExitCode
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
@@ -114,7 +114,7 @@ where
     }
 }
 
-/// For this many events at once.
+/// An executor for this many concurrent events.
 fn executor(max_concurrency: u32) -> tokio::runtime::Builder {
     if max_concurrency > 1 {
         tokio::runtime::Builder::new_multi_thread()
@@ -123,7 +123,7 @@ fn executor(max_concurrency: u32) -> tokio::runtime::Builder {
     }
 }
 
-/// Says why the function does not start, as one JSON line whatever the state of logging.
+/// Logs why the function does not start, as one JSON line even when logging is not set up or off.
 fn refuse(why: &str) -> ExitCode {
     tracing::error!(why, "start refused");
     if !tracing::event_enabled!(tracing::Level::ERROR) {
@@ -135,8 +135,8 @@ fn refuse(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A response that can be shared between threads, as `lambda_http` requires where several events
-/// come at once; axum's bodies are only `Send`.
+/// A response that is `Sync`, as `lambda_http` requires for concurrent events; axum's bodies are
+/// only `Send`.
 struct SyncResponse(SyncWrapper<Response>);
 
 impl IntoResponse for SyncResponse {

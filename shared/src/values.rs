@@ -1,4 +1,4 @@
-//! Validated values: one that exists follows its rules.
+//! Validated values: a value of these types is valid.
 
 mod code;
 mod edit;

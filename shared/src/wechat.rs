@@ -1,5 +1,4 @@
-//! The client of `api.weixin.qq.com`: `client` makes every call, and each API has a file of its
-//! own.
+//! The client of `api.weixin.qq.com`: `client` makes every call, and each API has its own file.
 
 mod access_token;
 mod authorized;

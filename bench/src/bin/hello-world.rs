@@ -1,5 +1,5 @@
-//! A bare `lambda_http` function: what the runtime and the machine cost, to place the other
-//! figures.
+//! A bare `lambda_http` function: the cost of the runtime and the machine, as a baseline for the
+//! other figures.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

@@ -11,16 +11,16 @@ use super::requests::Requests;
 use crate::{stats::Samples, traffic::USERS};
 
 const COLD_STARTS: usize = 30;
-/// Before the measured ones: enough that every user is known.
+/// Unmeasured invocations first, enough that every user exists.
 const WARM_UP: u64 = 2 * USERS;
 const WARM_INVOCATIONS: usize = 2_000;
 
 /// How the figures were taken.
 pub const LEGEND: &str = "Times are median / p95: of 30 starts of the process, and of 2,000 consecutive \
     invocations of one instance, from handing over the event to having read the response. Memory is the resident set \
-    afterwards. Redis, DynamoDB (dynoxide) and a WeChat that answers at once are processes on loopback.";
+    afterwards. Redis, DynamoDB (dynoxide) and a simulated WeChat are processes on loopback.";
 
-/// What was measured.
+/// The results of measuring one function.
 #[derive(Debug)]
 pub struct Figures {
     size: u64,
@@ -67,7 +67,8 @@ async fn cold(
     requests: &mut Requests,
 ) -> (Samples, Samples) {
     let (mut first_next, mut first_answer) = (Samples::default(), Samples::default());
-    // The first start reads the binary from the disk, and its request fills the caches.
+    // The first start is not counted: it reads the binary from disk, and its request fills the
+    // caches.
     for round in 0..=COLD_STARTS {
         let function = start();
         let answer = invoke(&function, requests).await;
@@ -95,7 +96,7 @@ async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) -> Answer
     let answer = function.measure(&requests.event()).await;
     match &answer.reply {
         Reply::Response(body) => {
-            requests.answered(&serde_json::from_slice(body).expect("an answer in JSON"));
+            requests.read_response(&serde_json::from_slice(body).expect("an answer in JSON"));
         }
         Reply::Error(body) => panic!("an invocation failed: {}", String::from_utf8_lossy(body)),
     }

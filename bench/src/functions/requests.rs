@@ -1,14 +1,14 @@
-//! What each function is asked.
+//! The requests to each function.
 
 use e2e::{binaries::beside_this_program, events::HttpApi, runtime_api::FunctionUnderTest};
 use serde_json::{Value, json};
 
-use crate::{traffic::Codes, world::World};
+use crate::{services::Services, traffic::Codes};
 
 /// A source of valid requests for one function.
 #[derive(Debug)]
 pub enum Requests {
-    /// `GET /health`, of a function that answers everything the same.
+    /// `GET /health`, of a function with a constant response.
     HelloWorld,
     /// `GET /health`.
     Health,
@@ -16,23 +16,23 @@ pub enum Requests {
     UserInfo(String),
     /// `POST /api/v1/user/login` with fresh codes.
     Login(Codes),
-    /// `POST /api/v1/user/refresh` with this refresh token, then with the one that came back.
+    /// `POST /api/v1/user/refresh` with this refresh token, then with the one of the last response.
     Refresh(String),
 }
 
 impl Requests {
-    /// The requests of `function`; for a token, a user logs in first.
-    pub async fn of(function: &str, world: &World) -> Self {
+    /// The requests to `function`, after a login if they need a token.
+    pub async fn of(function: &str, services: &Services) -> Self {
         match function {
-            "user-info" => Self::UserInfo(text(&log_in(world).await, "token")),
-            "token" => Self::Refresh(text(&log_in(world).await, "refreshToken")),
+            "user-info" => Self::UserInfo(text(&log_in(services).await, "token")),
+            "token" => Self::Refresh(text(&log_in(services).await, "refreshToken")),
             "login" => Self::Login(Codes::default()),
             "health" => Self::Health,
             _ => Self::HelloWorld,
         }
     }
 
-    /// What is measured, in words.
+    /// A description, for the table.
     pub fn title(&self) -> &'static str {
         match self {
             Self::HelloWorld => "a bare `lambda_http` function",
@@ -56,32 +56,32 @@ impl Requests {
         request.event().to_string().into_bytes()
     }
 
-    /// Takes the answer to the last event, which must be a success.
-    pub fn answered(&mut self, answer: &Value) {
-        let data = data(answer);
+    /// Reads the response to the last event, which must be a success.
+    pub fn read_response(&mut self, response: &Value) {
+        let data = data(response);
         if let Self::Refresh(token) = self {
             *token = text(&data, "refreshToken");
         }
     }
 }
 
-async fn log_in(world: &World) -> Value {
+async fn log_in(services: &Services) -> Value {
     let function =
-        FunctionUnderTest::spawn(&beside_this_program("login"), world.settings.variables());
+        FunctionUnderTest::spawn(&beside_this_program("login"), services.settings.variables());
     let event = HttpApi::new("POST", "/api/v1/user/login")
         .json(&json!({"code": "reader.1"}))
         .event();
-    // The next one to log in is known already; this one's user may be new.
+    // This login may create the user.
     data(&function.invoke(&event).await)
 }
 
-fn data(answer: &Value) -> Value {
+fn data(response: &Value) -> Value {
     assert_eq!(
-        answer["statusCode"], 200,
-        "a request of the bench fails: {answer}"
+        response["statusCode"], 200,
+        "a request of the bench failed: {response}"
     );
     let envelope: Value =
-        serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+        serde_json::from_str(response["body"].as_str().expect("a body")).expect("JSON");
     envelope["data"].clone()
 }
 

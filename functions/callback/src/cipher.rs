@@ -1,10 +1,10 @@
-//! What protects a message that WeChat pushes: a signature over the query and, in the secure mode,
-//! AES around the message.
+//! The protection of messages that WeChat pushes: a signature over the query and, in secure mode,
+//! encryption with AES.
 //!
 //! `signature = hex(sha1(concat(sort([token, timestamp, nonce]))))` does not cover the body;
-//! `msg_signature` sorts the ciphertext in as well. Cipher: AES-256-CBC, IV = first 16
-//! bytes of the key, PKCS#7 to **32**, plaintext = 16 random bytes ‖ length of the message (4,
-//! big-endian) ‖ message ‖ `AppID`.
+//! `msg_signature` also covers the ciphertext, sorted with the rest. Cipher: AES-256-CBC, IV =
+//! first 16 bytes of the key, PKCS#7 to **32**, plaintext = 16 random bytes ‖ length of the message
+//! (4, big-endian) ‖ message ‖ `AppID`.
 //!
 //! Source: developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
 
@@ -19,15 +19,15 @@ use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// What PKCS#7 fills up to: twice the block of AES.
+/// The block size of the PKCS#7 padding: twice that of AES.
 const PAD: usize = 32;
 
-/// Not from WeChat, or not for this mini-program: one error for every way in which that shows.
+/// The message is not from WeChat, or not for this mini-program: one error for every cause.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("signature or ciphertext of a pushed message is wrong")]
 pub struct PushError;
 
-/// The signed part of the query, as text, because the text is signed.
+/// The signed parameters of the query, as text, because the signature covers the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
     /// Seconds since the epoch.
@@ -52,14 +52,14 @@ pub struct Sealed {
     pub signature: String,
 }
 
-/// What a mini-program and WeChat share for messages.
+/// The secrets that a mini-program and WeChat share for message push.
 pub struct PushSecrets {
     token: SecretString,
     key: Option<SecretBox<[u8; 32]>>,
 }
 
 impl PushSecrets {
-    /// With a `key` (the 256 bits of an `EncodingAESKey`), messages are encrypted.
+    /// With a `key` (the 256 bits of an `EncodingAESKey`), messages must be encrypted.
     #[must_use]
     pub fn new(token: SecretString, key: Option<SecretBox<[u8; 32]>>) -> Self {
         Self { token, key }
@@ -71,14 +71,14 @@ impl PushSecrets {
         self.key.is_some()
     }
 
-    /// Whether `signature` is that of the query. It says nothing of the body.
+    /// Whether `signature` is valid for the query. It does not cover the body.
     #[must_use]
-    pub fn has_signed(&self, stamp: Stamp<'_>, signature: &str) -> bool {
-        equal(&self.sign(&[stamp.timestamp, stamp.nonce]), signature)
+    pub fn verify_signature(&self, stamp: Stamp<'_>, signature: &str) -> bool {
+        constant_time_eq(&self.sign(&[stamp.timestamp, stamp.nonce]), signature)
     }
 
-    /// Opens `encrypt`, once `msg_signature` has proved where it comes from: the cipher itself
-    /// would not notice a change.
+    /// Decrypts `encrypt` after verifying `msg_signature`: the cipher itself would not detect a
+    /// change.
     ///
     /// # Errors
     /// [`PushError`], one for every cause.
@@ -88,7 +88,7 @@ impl PushSecrets {
         msg_signature: &str,
         encrypt: &str,
     ) -> Result<Opened, PushError> {
-        if !equal(
+        if !constant_time_eq(
             &self.sign(&[stamp.timestamp, stamp.nonce, encrypt]),
             msg_signature,
         ) {
@@ -100,10 +100,10 @@ impl PushSecrets {
         let padded = cipher
             .decrypt_padded::<NoPadding>(&mut bytes)
             .map_err(|_| PushError)?;
-        take_apart(unpad(padded).ok_or(PushError)?).ok_or(PushError)
+        split_plaintext(unpad(padded).ok_or(PushError)?).ok_or(PushError)
     }
 
-    /// Encrypts and signs a reply; `random` makes equal replies look different. Nothing without a
+    /// Encrypts and signs a reply; `random` makes equal replies look different. `None` without a
     /// key.
     #[must_use]
     pub fn seal(
@@ -141,8 +141,8 @@ impl PushSecrets {
     }
 }
 
-/// In constant time, so that a signature can't be guessed digit by digit.
-fn equal(expected: &str, claimed: &str) -> bool {
+/// Compares in constant time, so that a signature can't be guessed digit by digit.
+fn constant_time_eq(expected: &str, claimed: &str) -> bool {
     expected.as_bytes().ct_eq(claimed.as_bytes()).into()
 }
 
@@ -172,7 +172,7 @@ fn unpad(padded: &[u8]) -> Option<&[u8]> {
         .then_some(content)
 }
 
-fn take_apart(plaintext: &[u8]) -> Option<Opened> {
+fn split_plaintext(plaintext: &[u8]) -> Option<Opened> {
     let (_random, rest) = plaintext.split_first_chunk::<16>()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (message, receiver) =

@@ -1,7 +1,7 @@
 //! A message is handled once: `{push:sha256}`.
 //!
-//! WeChat sends a message again when it has no answer after 5 s, up to three times; an eavesdropper
-//! could send it again too. Without shared state this works within one instance.
+//! WeChat repeats a message up to three times when it gets no response within 5 s, and an
+//! eavesdropper could replay it. Without shared state this works within one instance only.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use shared::{
 
 use crate::{ANSWER_WITHIN, Reply};
 
-/// Longer than handling a message takes; afterwards the next delivery may try.
+/// Longer than handling a message takes; then another delivery may handle it.
 const CLAIM_TTL: Duration = Duration::from_secs(ANSWER_WITHIN.as_secs() + 2);
-/// How long a second delivery waits for the first.
+/// How long a repeated delivery waits for the first.
 const CLAIM_WAIT: Duration = Duration::from_secs(ANSWER_WITHIN.as_secs() - 1);
 const WHAT: &str = "message push";
 
-/// How handling a message ended.
+/// The outcome of handling a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PushOutcome {
-    /// It was handled, with this reply, if any.
+    /// It was handled, with this reply, if there is one.
     Done(Option<Reply>),
 }
 
@@ -34,7 +34,7 @@ pub struct MessageClaims {
 }
 
 impl MessageClaims {
-    /// A handled message is remembered for longer than its timestamp lets it come again.
+    /// Outcomes are kept for longer than a message's timestamp is accepted.
     pub fn new(instance: &Instance, max_age: Duration) -> Self {
         let (kv, clock) = (instance.kv(), instance.clock());
         let outcome_ttl = max_age * 2 + CLAIM_TTL;
@@ -57,8 +57,8 @@ impl MessageClaims {
     }
 
     /// Whether no other message came with this signature, which does not cover the message:
-    /// `{push-signature:sha256}` holds the first one's id. An eavesdropper of a plain message can
-    /// then repeat it, but not write another one.
+    /// `{push-signature:sha256}` stores the first one's id. An eavesdropper can then replay a plain
+    /// message, but not forge another one with its signature.
     pub async fn is_only_message_of(&self, signature: &str, id: &str) -> bool {
         let digest = hex::encode(Sha256::digest(signature));
         let key = format!("{{push-signature:{digest}}}");

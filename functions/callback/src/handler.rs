@@ -1,4 +1,4 @@
-//! What is done with a message.
+//! The interface of message handlers.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,21 @@ use shared::api::ApiError;
 
 use crate::push::{Fields, Push};
 
-/// Does something with messages.
+/// Handles pushed messages.
 ///
-/// Each message is handed to every handler, in their order, within 4 seconds. It can come more than
-/// once: when a handler failed, when an answer was late, or when shared state was lost. So what a
-/// handler does has to be the same done twice.
+/// Every handler gets every message, one after the other, and all together have 4 seconds. A
+/// message can arrive more than once: after a handler failed, after a late response, or when shared
+/// state was lost. So handlers must be idempotent.
 pub trait Handler: Send + Sync {
-    /// Handles the message, or leaves it alone.
+    /// Handles the message, or ignores it.
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled>;
 }
 
-/// A reply, if there is one. An error makes WeChat send the message again, at most three times.
+/// A reply, if there is one. After an error WeChat repeats the message, at most three times.
 pub type Handled = Result<Option<Reply>, ApiError>;
 
-/// The answer to WeChat instead of `success`: fields by WeChat's names, written as the message was
-/// (JSON or XML), and encrypted if it was. Most messages of a mini-program take none.
+/// The response instead of `success`: fields by WeChat's names, in the message's format (JSON or
+/// XML), and encrypted if the message was. Most messages of a mini-program need no reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Reply(pub Fields);

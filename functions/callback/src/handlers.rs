@@ -1,4 +1,4 @@
-//! The handlers of messages. Add your own here.
+//! The message handlers. Add your own here.
 
 mod erasure;
 mod log;
@@ -7,11 +7,11 @@ use shared::instance::Instance;
 
 use crate::Handler;
 
-/// All handlers, in the order in which they are asked.
+/// All handlers, in the order in which they are called.
 pub fn all(instance: &Instance) -> Vec<Box<dyn Handler>> {
     vec![
         Box::new(log::Log),
-        Box::new(erasure::Erase::new(instance)),
+        Box::new(erasure::EraseOnRevocation::new(instance)),
         // Your own: Box::new(greet::Greet),
     ]
 }

@@ -1,4 +1,4 @@
-//! Authenticates pushed messages and decrypts them; encrypts the replies.
+//! Verifies and opens the messages that WeChat pushes, and seals replies.
 
 use std::time::Duration;
 
@@ -14,23 +14,24 @@ use shared::{
 use thiserror::Error;
 
 use crate::{
-    Reply, answer,
+    Reply,
     cipher::{PushSecrets, Stamp},
     push::{Fields, Format, Push},
+    response,
     settings::MessagePushSettings,
 };
 
-/// What WeChat adds to the URL.
+/// The query parameters of WeChat's requests.
 #[derive(Deserialize)]
 pub struct PushQuery {
     #[serde(default)]
     timestamp: String,
     #[serde(default)]
     nonce: String,
-    /// Over the two and the token: all that protects a message that is not encrypted.
+    /// Covers the timestamp, the nonce and the token: the only protection of a plain message.
     #[serde(default)]
     pub signature: String,
-    /// The same with the ciphertext.
+    /// Covers the ciphertext, too.
     #[serde(default)]
     msg_signature: String,
 }
@@ -44,40 +45,40 @@ impl PushQuery {
     }
 }
 
-/// Why a request counts as not from WeChat. Told to the log only.
+/// Why a request is rejected as not from WeChat. For the log only.
 #[derive(Debug, Error)]
-pub enum Refused {
+pub enum PushRejection {
     #[error("MESSAGE_PUSH names no mini-program")]
-    NobodyToAsk,
+    NotConfigured,
     #[error("the timestamp is invalid, or too far from now")]
     Stale,
     #[error(
-        "signature or ciphertext is wrong for every mini-program of MESSAGE_PUSH (a key there wants the secure mode)"
+        "signature or ciphertext is wrong for every mini-program of MESSAGE_PUSH (a key there requires the secure mode)"
     )]
     Unsigned,
-    #[error("the signature came before, with another message")]
+    #[error("the signature was used before, with another message")]
     SignatureUsed,
 }
 
-impl From<Refused> for ApiError {
-    /// One reason for all: a sender that is not WeChat must not learn what was wrong.
-    fn from(refused: Refused) -> Self {
-        Self::new(Reason::DecryptFailed).because(&refused)
+impl From<PushRejection> for ApiError {
+    /// The same reason for all, so that an attacker learns nothing about the cause.
+    fn from(rejection: PushRejection) -> Self {
+        Self::new(Reason::DecryptFailed).because(&rejection)
     }
 }
 
 /// A message from WeChat.
 pub struct Received {
     pub push: Push,
-    /// Whether it came encrypted, and its reply has to go encrypted.
+    /// Whether it was encrypted, so that its reply must be, too.
     pub encrypted: bool,
-    /// How it was written around its encryption.
+    /// The format of the outer message, around its encryption.
     format: Format,
-    /// Which of the apps it is for.
+    /// The index of its mini-program in `Inbox::apps`.
     app: usize,
 }
 
-/// The mini-programs and what each shares with WeChat.
+/// The mini-programs with the secrets that each shares with WeChat.
 pub struct Inbox {
     apps: Vec<(AppId, PushSecrets)>,
     max_age: Duration,
@@ -103,12 +104,12 @@ impl Inbox {
         self.max_age
     }
 
-    /// Whether WeChat asks on behalf of one of the mini-programs.
-    pub fn verify(&self, query: &PushQuery) -> Result<(), Refused> {
+    /// Checks that a request is signed for one of the mini-programs.
+    pub fn verify(&self, query: &PushQuery) -> Result<(), PushRejection> {
         self.check_age(&query.timestamp)?;
         self.find(|_, secrets| {
             secrets
-                .has_signed(query.stamp(), &query.signature)
+                .verify_signature(query.stamp(), &query.signature)
                 .then_some(())
         })
         .map(drop)
@@ -116,8 +117,8 @@ impl Inbox {
 
     /// The message of a request.
     ///
-    /// A mini-program with a key takes encrypted messages only. The signature of the others does
-    /// not cover the body, so a sender that leaves the encryption away could write anything.
+    /// A mini-program with a key accepts encrypted messages only. A plain message's signature does
+    /// not cover the body, so accepting plain messages, too, would allow forged ones.
     pub fn open(&self, query: &PushQuery, body: &[u8]) -> Result<Received, ApiError> {
         self.check_age(&query.timestamp)?;
         let body = str::from_utf8(body).unwrap_or_default();
@@ -128,7 +129,7 @@ impl Inbox {
         let (app, message) = self.find(|app_id, secrets| {
             if !secrets.encrypts() {
                 return secrets
-                    .has_signed(query.stamp(), &query.signature)
+                    .verify_signature(query.stamp(), &query.signature)
                     .then_some(None);
             }
             let opened = secrets
@@ -149,7 +150,7 @@ impl Inbox {
         })
     }
 
-    /// The reply, written and encrypted as the message was.
+    /// The reply in the message's format, and encrypted if the message was.
     pub fn seal(
         &self,
         received: &Received,
@@ -164,7 +165,7 @@ impl Inbox {
             .write(&reply.0)
             .map_err(|error| internal(&error))?;
         if !received.encrypted {
-            return Ok(answer::reply_response(received.format, text));
+            return Ok(response::reply_response(received.format, text));
         }
         let timestamp = self.clock.now_seconds();
         let nonce = u32::from_be_bytes(random.bytes()).to_string();
@@ -185,31 +186,34 @@ impl Inbox {
         received
             .format
             .write(&fields)
-            .map(|text| answer::reply_response(received.format, text))
+            .map(|text| response::reply_response(received.format, text))
             .map_err(|error| internal(&error))
     }
 
-    /// The one mini-program that `test` takes the request for. All are tested whatever comes out:
-    /// the time reveals nothing.
+    /// The mini-program for which `test` accepts the request. All are tested even after a match, so
+    /// that the duration reveals nothing.
     fn find<T>(
         &self,
         test: impl Fn(&AppId, &PushSecrets) -> Option<T>,
-    ) -> Result<(usize, T), Refused> {
+    ) -> Result<(usize, T), PushRejection> {
         if self.apps.is_empty() {
-            return Err(Refused::NobodyToAsk);
+            return Err(PushRejection::NotConfigured);
         }
         let tested = self
             .apps
             .iter()
             .enumerate()
             .filter_map(|(at, (id, secrets))| Some((at, test(id, secrets)?)));
-        tested.collect::<Vec<_>>().pop().ok_or(Refused::Unsigned)
+        tested
+            .collect::<Vec<_>>()
+            .pop()
+            .ok_or(PushRejection::Unsigned)
     }
 
-    /// One spelling for each second: a timestamp and a nonce whose digits were divided otherwise
-    /// have the same signature.
-    fn check_age(&self, timestamp: &str) -> Result<(), Refused> {
-        let seconds: i64 = timestamp.parse().map_err(|_| Refused::Stale)?;
+    /// Only the canonical form of a timestamp is accepted: moving digits between the timestamp and
+    /// the nonce could keep the signature valid.
+    fn check_age(&self, timestamp: &str) -> Result<(), PushRejection> {
+        let seconds: i64 = timestamp.parse().map_err(|_| PushRejection::Stale)?;
         let age = self
             .clock
             .now_seconds()
@@ -218,7 +222,7 @@ impl Inbox {
         if seconds.to_string() == timestamp && age <= self.max_age.as_secs() {
             Ok(())
         } else {
-            Err(Refused::Stale)
+            Err(PushRejection::Stale)
         }
     }
 }

@@ -1,14 +1,14 @@
 //! `GET` and `POST /api/v1/wechat/callback`: messages and events that WeChat pushes.
 //!
-//! A function of this project's user adds its own [`Handler`] in `handlers.rs`.
+//! To handle more messages, add a [`Handler`] in `handlers.rs`.
 
-mod answer;
 mod cipher;
 mod claims;
 mod handler;
 mod handlers;
 mod inbox;
 pub mod push;
+mod response;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
@@ -35,7 +35,7 @@ pub use handler::{Handled, Handler, Reply};
 use inbox::{Inbox, PushQuery, Received};
 pub use settings::{DOCUMENTED, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH, push_key};
 
-/// WeChat gives up after 5 s, and sends the message again.
+/// WeChat gives up after 5 s and repeats the message.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 struct Callback {
@@ -72,7 +72,7 @@ struct Verification {
     echostr: String,
 }
 
-/// WeChat asks whether this URL knows the token. It wants the text back and nothing around it.
+/// WeChat verifies that this URL knows the token. It expects `echostr` as the whole body.
 async fn verify(
     State(callback): State<Arc<Callback>>,
     query: Result<Query<Verification>, QueryRejection>,
@@ -90,27 +90,27 @@ async fn receive(
     let Query(query) = query.map_err(|_| Reason::InvalidRequest)?;
     let received = callback.inbox.open(&query, &body)?;
     request::note(|notes| notes.app_id = Some(received.push.app_id.to_string()));
-    // Calls that the handlers make inherit this deadline.
+    // The calls of handlers inherit this deadline.
     let end = Instant::now() + deadline::cap(ANSWER_WITHIN);
     let handled = timeout_at(
         end,
         deadline::scope(Some(end), callback.handle_once(&received, &query)),
     );
     let reply = handled.await.map_err(|_| Reason::UpstreamTimeout)??;
-    callback.answer(&received, reply)
+    callback.respond(&received, reply)
 }
 
 impl Callback {
-    /// Lets the message be handled, unless another delivery of it was or is.
+    /// Handles the message, unless another delivery of it was handled or is being handled.
     async fn handle_once(&self, received: &Received, query: &PushQuery) -> Handled {
         let id = received.push.id();
         if !received.encrypted && !self.claims.is_only_message_of(&query.signature, &id).await {
-            return Err(inbox::Refused::SignatureUsed.into());
+            return Err(inbox::PushRejection::SignatureUsed.into());
         }
         let claim = match self.claims.claim_or_wait(&id).await {
             ClaimOutcome::Claimed(claim) => claim,
             ClaimOutcome::Completed(PushOutcome::Done(reply)) => return Ok(reply),
-            // Not handled yet, and perhaps never by the other delivery: WeChat is to send it again.
+            // The other delivery has not finished and may still fail, so WeChat should repeat it.
             ClaimOutcome::InProgress => return Err(Reason::Unavailable.into()),
         };
         let outcome = self.handle(received).await;
@@ -121,17 +121,17 @@ impl Callback {
         outcome
     }
 
-    /// Runs all handlers in order; the first reply is the answer.
+    /// Calls all handlers, one after the other; the first reply is sent.
     async fn handle(&self, received: &Received) -> Handled {
-        let mut answer = None;
+        let mut first_reply = None;
         for handler in &self.handlers {
             let reply = handler.handle(&received.push).await?;
-            answer = answer.or(reply);
+            first_reply = first_reply.or(reply);
         }
-        Ok(answer)
+        Ok(first_reply)
     }
 
-    fn answer(&self, received: &Received, reply: Option<Reply>) -> Result<Response, ApiError> {
+    fn respond(&self, received: &Received, reply: Option<Reply>) -> Result<Response, ApiError> {
         match reply {
             Some(reply) => self.inbox.seal(received, &reply, &self.random),
             None => Ok("success".into_response()),

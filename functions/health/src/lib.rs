@@ -1,4 +1,4 @@
-//! `GET /health`: whether the service is up; with `?deep=1`, whether what it needs is.
+//! `GET /health`: whether the service is up; with `?deep=1`, whether its dependencies are.
 
 mod probe;
 
@@ -16,7 +16,7 @@ use shared::{
     resilience::breaker::BreakerReport,
 };
 
-use probe::{Findings, Part, Probes};
+use probe::{Dependency, Findings, Probes};
 
 #[derive(Clone)]
 struct Health {
@@ -25,7 +25,7 @@ struct Health {
 }
 
 #[derive(Deserialize)]
-struct Depth {
+struct HealthQuery {
     #[serde(default)]
     deep: Option<String>,
 }
@@ -36,7 +36,7 @@ struct Report {
     version: &'static str,
     region: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    parts: Vec<Part>,
+    parts: Vec<Dependency>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     breakers: Vec<BreakerReport>,
 }
@@ -53,8 +53,11 @@ pub fn routes(instance: &Instance) -> Routes {
         .with_state(state)
 }
 
-/// Without `deep`, no I/O at all.
-async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth>) -> Response {
+/// Without `deep`, it does no I/O.
+async fn health(
+    State(health): State<Health>,
+    Query(HealthQuery { deep }): Query<HealthQuery>,
+) -> Response {
     let nothing = Findings {
         parts: Vec::new(),
         breakers: Vec::new(),
@@ -65,9 +68,9 @@ async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth
     } else {
         nothing
     };
-    let needed_down = parts.iter().any(|part| part.needed && !part.is_ok());
+    let required_down = parts.iter().any(|part| part.needed && !part.is_ok());
     let any_down = parts.iter().any(|part| !part.is_ok());
-    let status = match (needed_down, any_down) {
+    let status = match (required_down, any_down) {
         (true, _) => "down",
         (false, true) => "degraded",
         (false, false) => "ok",
@@ -79,8 +82,8 @@ async fn health(State(health): State<Health>, Query(Depth { deep }): Query<Depth
         parts,
         breakers,
     };
-    if needed_down {
-        // The one failure with `data`: the caller is an operator.
+    if required_down {
+        // The only failure with `data`: a deep check is for operators.
         return ApiError::new(Reason::Unavailable)
             .with_data(&report)
             .into_response();

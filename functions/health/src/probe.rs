@@ -1,4 +1,4 @@
-//! Probes of what requests depend on.
+//! Probes the dependencies of requests.
 
 use serde::Serialize;
 use shared::{
@@ -11,10 +11,10 @@ use shared::{
 };
 use tokio::time::Instant;
 
-/// How one part is.
+/// The state of one dependency.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Part {
+pub struct Dependency {
     name: &'static str,
     status: &'static str,
     latency_ms: f64,
@@ -22,20 +22,20 @@ pub struct Part {
     pub needed: bool,
 }
 
-impl Part {
+impl Dependency {
     pub fn is_ok(&self) -> bool {
         self.status == "ok"
     }
 }
 
-/// What the probes found.
+/// The results of the probes.
 pub struct Findings {
-    pub parts: Vec<Part>,
-    /// Circuit breakers; none while shared state is out of reach.
+    pub parts: Vec<Dependency>,
+    /// Circuit breakers; empty while shared state is unavailable.
     pub breakers: Vec<BreakerReport>,
 }
 
-/// The parts that are probed.
+/// The dependencies to probe.
 #[derive(Clone)]
 pub struct Probes {
     kv: Kv,
@@ -52,10 +52,10 @@ impl Probes {
         }
     }
 
-    /// All probes at the same time.
+    /// Runs all probes concurrently.
     pub async fn run(&self) -> Findings {
         let shared = async {
-            // The ping first: it also makes the connection that the breaker is then asked through.
+            // The ping first, because it opens the connection over which the breaker is read.
             let part = part(self.kv.name(), false, self.kv.ping()).await;
             let breaker = if part.is_ok() {
                 self.breaker.report().await
@@ -77,14 +77,14 @@ async fn part<E: std::error::Error>(
     name: &'static str,
     needed: bool,
     probe: impl Future<Output = Result<(), E>>,
-) -> Part {
+) -> Dependency {
     let start = Instant::now();
     let outcome = probe.await;
     if let Err(error) = &outcome {
         telemetry::degraded(name, error);
     }
     let status = if outcome.is_ok() { "ok" } else { "down" };
-    Part {
+    Dependency {
         name,
         status,
         latency_ms: (start.elapsed().as_secs_f64() * 1e6).round() / 1e3,

@@ -1,7 +1,7 @@
 //! A login happens once per (mini-program, code): `{login:sha256}`.
 //!
-//! Pages retry with the code they have, and WeChat accepts a code once. So the first caller claims
-//! the code, and the others wait for its outcome, on whichever instance they arrive.
+//! Pages retry with the same code, but WeChat accepts a code once. So the first request claims the
+//! code, and the others wait for its outcome, whichever instance they reach.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use shared::{
 
 /// As long as WeChat keeps a code.
 const CLAIM_TTL: Duration = Duration::from_mins(5);
-/// How long a second caller waits for the first one.
+/// How long a later request waits for the first one.
 const CLAIM_WAIT: Duration = Duration::from_secs(5);
 
-/// How the login with a code ended.
+/// The outcome of a login with a code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoginOutcome {
     /// It opened a session.
@@ -64,13 +64,13 @@ pub fn login_claims(instance: &Instance) -> Claims<LoginOutcome> {
         claim_ttl: CLAIM_TTL,
         outcome_ttl: CLAIM_TTL,
         wait: CLAIM_WAIT,
-        // The code may have been sent to WeChat.
+        // WeChat may have accepted the code already.
         abandoned: Some(LoginOutcome::Failed(Failure::CodeUsed)),
     };
     Claims::new(instance.kv(), instance.clock(), instance.random(), rules)
 }
 
-/// By the hash of the code: the code itself is stored nowhere.
+/// Contains the code's hash only: the code itself is never stored.
 pub fn login_key(app_id: &AppId, code: &OneTimeCode) -> String {
     let hash = Sha256::new()
         .chain_update(app_id.as_str())
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn another_code_or_mini_program_is_another_login() {
+    fn the_key_depends_on_the_mini_program_and_the_code() {
         assert_eq!(key("wx1", "code"), key("wx1", "code"));
         assert_ne!(key("wx1", "code"), key("wx1", "other"));
         assert_ne!(key("wx1", "code"), key("wx2", "code"));

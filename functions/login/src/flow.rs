@@ -18,18 +18,18 @@ use shared::{
 
 use crate::claims::{Failure, LoginOutcome, Opened, login_claims, login_key};
 
-/// What is given to writing down a login that WeChat has accepted, even when the request has less:
-/// its code is used up, and the caller's next try with it finds the session.
+/// The minimum time for storing a login that WeChat has accepted, even when the request has less
+/// left: its code is used up, and a retry with it then finds the session.
 const FINISH: Duration = Duration::from_secs(4);
 
-/// A login that worked.
+/// A successful login.
 pub struct LoggedIn {
     pub session: Session,
     pub user: User,
     pub is_new: bool,
 }
 
-/// The parts that a login needs.
+/// The dependencies of a login.
 pub struct Login {
     pub tokens: Arc<Tokens>,
     pub limiter: Limiter,
@@ -69,8 +69,8 @@ impl Login {
         match self.claims.claim_or_wait(&login_key(app_id, &code)).await {
             ClaimOutcome::Claimed(claim) => {
                 let (login, app_id) = (Arc::clone(self), app_id.clone());
-                // A caller that hangs up cancels its request, but the code is at WeChat by then:
-                // a task sees it through, so that the caller's next try finds the session.
+                // When a caller disconnects, its request is dropped, but WeChat may have accepted
+                // the code: a task finishes the login, so that a retry finds the session.
                 let attempt = async move { login.run_claimed(claim, &app_id, &code, agent).await };
                 request::run_to_end(attempt)
                     .await
@@ -102,8 +102,8 @@ impl Login {
         result
     }
 
-    /// The first call with this code. Also the outcome for later calls with it; none, if they may
-    /// try it themselves.
+    /// The first login with this code. Also returns the outcome for later logins with it; `None` if
+    /// they may try the code themselves.
     async fn first(
         &self,
         app_id: &AppId,
@@ -139,7 +139,7 @@ impl Login {
                 Err(error),
                 Some(LoginOutcome::Failed(Failure::UserDisabled)),
             ),
-            // WeChat has taken the code, so a caller that retries needs a new one.
+            // WeChat has accepted the code, so a retry needs a new one.
             Err(error) => (Err(error), Some(LoginOutcome::Failed(Failure::CodeUsed))),
         }
     }
@@ -170,7 +170,7 @@ impl Login {
         })
     }
 
-    /// A later call with a code that opened a session.
+    /// A later login with a code that opened a session.
     async fn repeat(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
         let (session, user) = futures_util::join!(
             self.sessions.get(opened.user, opened.session),
@@ -192,7 +192,7 @@ impl Login {
     }
 }
 
-/// An identity whose user is gone: rows that contradict each other are ours to repair.
+/// An identity without its user: the table is inconsistent, which is a server error.
 fn missing_user(error: UserError) -> ApiError {
     match error {
         UserError::NotFound => ApiError::new(Reason::Internal).because(&error),
@@ -201,8 +201,8 @@ fn missing_user(error: UserError) -> ApiError {
 }
 
 impl Failure {
-    /// What a failed code2Session means for later calls with the same code. A code that may have
-    /// been used up is never sent again; one that surely was not may be.
+    /// What a failed code2Session means for later logins with the same code. A code that may be
+    /// used up is never sent again; `None` if it certainly is not.
     fn of(error: &WeChatError) -> Option<Self> {
         match error {
             WeChatError::CodeInvalid => Some(Self::CodeInvalid),

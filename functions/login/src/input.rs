@@ -15,7 +15,7 @@ pub struct RawLogin {
     app_id: Option<String>,
 }
 
-/// A code that WeChat may know, and the mini-program it is from, if named.
+/// A well-formed code, and the mini-program that issued it, if the client names one.
 pub struct LoginInput {
     pub code: OneTimeCode,
     pub app_id: Option<String>,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/user/login`: from a `wx.login` code to a session.
+//! `POST /api/v1/user/login`: exchanges a `wx.login` code for a session.
 
 mod claims;
 mod flow;
@@ -23,7 +23,7 @@ use flow::Login;
 use input::LoginInput;
 use rate_limit::LoginPermit;
 
-/// User agents are shown in the list of sessions; this much is enough.
+/// The maximum length of a stored user agent, which is only shown in the list of sessions.
 const MAX_USER_AGENT: usize = 256;
 
 /// The routes of this function.
@@ -37,7 +37,7 @@ pub fn routes(instance: &Instance) -> Routes {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LoginAnswer {
+struct LoginResponse {
     #[serde(flatten)]
     tokens: TokenPair,
     user: User,
@@ -49,7 +49,7 @@ async fn login(
     permit: LoginPermit,
     headers: HeaderMap,
     Json(input): Json<LoginInput>,
-) -> Result<Success<LoginAnswer>, ApiError> {
+) -> Result<Success<LoginResponse>, ApiError> {
     let app_id = login.app(input.app_id.as_deref());
     let app_id =
         app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
@@ -69,7 +69,7 @@ async fn login(
         .tokens
         .issue(&opened.session, opened.user.role)
         .ok_or(Reason::Internal)?;
-    Ok(Success(LoginAnswer {
+    Ok(Success(LoginResponse {
         tokens,
         user: opened.user,
         is_new_user: opened.is_new,

@@ -1,4 +1,4 @@
-//! Logins are limited by address, and refused while the circuit breaker is open.
+//! Logins are limited by address, and rejected while the circuit breaker is open.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -13,7 +13,7 @@ use shared::{
 
 use crate::flow::Login;
 
-/// The right to one try.
+/// Permission for one login attempt.
 pub struct LoginPermit {
     address: Option<IpAddr>,
 }
@@ -23,7 +23,7 @@ impl FromRequestParts<Arc<Login>> for LoginPermit {
 
     async fn from_request_parts(parts: &mut Parts, login: &Arc<Login>) -> Result<Self, ApiError> {
         let address = ClientIp::of(&parts.extensions);
-        // Both in one round trip: whether the address can pay, and whether WeChat can be asked.
+        // One round trip checks both the address's limit and the circuit breaker.
         let guard = login.wechat.guard();
         let check = guard.check();
         let check = check.as_ref().map(|check| check as &dyn Step);
@@ -39,11 +39,11 @@ impl FromRequestParts<Arc<Login>> for LoginPermit {
 }
 
 impl LoginPermit {
-    /// A code that WeChat does not know costs more: it may be a guess. A used one does not, because
+    /// Charges extra for an invalid code, which may be a guess. A used code costs no extra, because
     /// pages retry with it, and after an outage at WeChat all of them do.
     pub async fn surcharge(&self, login: &Login, error: &ApiError) {
         if error.reason() == Reason::CodeInvalid {
-            // A surcharge denies no request.
+            // The surcharge affects later requests only, so its denial is ignored.
             let _ = login
                 .limiter
                 .charge_address(self.address, login.limits.failed_login)

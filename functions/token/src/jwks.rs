@@ -1,6 +1,6 @@
 //! `GET /.well-known/jwks.json`
 //!
-//! No envelope: libraries that verify tokens read this as it is (RFC 7517 §5).
+//! Without the envelope, because libraries that verify tokens expect a plain key set (RFC 7517 §5).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use shared::{
     auth::Tokens,
 };
 
-/// A new key verifies before it signs, for longer than this.
+/// A new key is published before it signs, for longer than this.
 const CACHE_CONTROL: &str = "public, max-age=600";
 
 pub async fn keys(State(tokens): State<Arc<Tokens>>) -> Result<impl IntoResponse, ApiError> {

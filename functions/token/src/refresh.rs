@@ -19,7 +19,7 @@ pub struct RawRefresh {
     refresh_token: SecretString,
 }
 
-/// A refresh token that may be ours.
+/// A refresh token of valid length.
 pub struct RefreshInput(SecretString);
 
 impl Input for RefreshInput {
@@ -42,8 +42,8 @@ pub async fn refresh(
     ClientAddress(address): ClientAddress,
     Json(RefreshInput(token)): Json<RefreshInput>,
 ) -> Result<Success<TokenPair>, ApiError> {
-    // The user first: a token that was moved on without an answer would look stolen at its next
-    // use.
+    // The user before the rotation: if reading the user failed after it, the client would keep a
+    // rotated token, and its next use would count as theft.
     let (token, user) = admission
         .admit_refresh(token.expose_secret(), address)
         .await?;
@@ -54,7 +54,7 @@ pub async fn refresh(
     ))
 }
 
-/// Somebody holds a copy of this user's refresh token: an operator has to be able to find that.
+/// Logs the reuse of a refresh token for operators: it may have been stolen.
 fn audit(error: &RotateError) {
     if let RotateError::Reused { user, session } = error {
         tracing::warn!(

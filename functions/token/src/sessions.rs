@@ -10,7 +10,7 @@ use shared::{
     ids::{AppId, SessionId},
 };
 
-/// The body of a logout; none means this session only.
+/// The body of a logout; without one, only the current session ends.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawLogout {

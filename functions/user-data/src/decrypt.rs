@@ -1,4 +1,4 @@
-//! `POST /api/v1/user/decrypt`: opens what `wx.*` hands over encrypted with the caller's
+//! `POST /api/v1/user/decrypt`: decrypts data that `wx.*` APIs encrypt with the caller's
 //! `session_key`.
 
 use std::{sync::Arc, time::Duration};
@@ -34,16 +34,16 @@ pub struct RawInput {
     check_session: bool,
 }
 
-/// What the mini-program got from WeChat.
+/// The encrypted data, as the mini-program got it from WeChat.
 pub struct DataInput {
     encrypted_data: String,
     iv: String,
     signed: Option<Signed>,
-    /// Whether WeChat is asked first if the key is still the user's.
+    /// Whether to check with WeChat first that the key is still the user's.
     check_session: bool,
 }
 
-/// The text that came with it, and its signature.
+/// The plaintext that accompanied the data, with its signature.
 struct Signed {
     raw_data: String,
     signature: String,
@@ -62,7 +62,7 @@ impl Input for DataInput {
         } = raw;
         let signed = match (raw_data, signature) {
             (None, None) => None,
-            // One without the other proves nothing.
+            // The text and its signature are only useful together.
             (raw_data, signature) => {
                 let raw_data = checks.field("rawData", Rule::Required, raw_data);
                 let signature = checks.field("signature", Rule::Required, signature);
@@ -81,7 +81,7 @@ impl Input for DataInput {
     }
 }
 
-/// Opens data.
+/// Decrypts data.
 pub struct Decryption {
     keys: SessionKeys,
     clock: Clock,
@@ -98,10 +98,10 @@ impl Decryption {
         }
     }
 
-    /// What can't be WeChat's by its form is `decrypt_failed` before any key is fetched. What no
-    /// key of the user opens is `session_key_stale`: a ciphertext says nothing about its key, and
-    /// another login is the remedy that there is. Padding and text that are wrong get this same
-    /// answer. What opens and is not for this caller now is `decrypt_failed`.
+    /// Malformed data is `decrypt_failed` before any key is fetched. Data that none of the user's
+    /// keys opens is `session_key_stale`: a ciphertext does not identify its key, and the remedy is
+    /// another login. Wrong padding or text gets this reason, too. Data that opens but is for
+    /// another mini-program, too old or wrongly signed is `decrypt_failed`.
     async fn open(
         &self,
         caller: &Claims,
@@ -119,14 +119,14 @@ impl Decryption {
         let signed = input.signed.as_ref();
         let unsigned = signed
             .is_some_and(|signed| !is_raw_data_signature(&signed.raw_data, key, &signed.signature));
-        if unsigned || !self.is_marked(&data, caller) {
+        if unsigned || !self.has_valid_watermark(&data, caller) {
             return Err(Reason::DecryptFailed.into());
         }
         Ok(data)
     }
 
-    /// Whether the data is for this mini-program, and from a moment ago.
-    fn is_marked(&self, data: &Map<String, Value>, caller: &Claims) -> bool {
+    /// Whether the watermark names this mini-program and a recent time.
+    fn has_valid_watermark(&self, data: &Map<String, Value>, caller: &Claims) -> bool {
         let mark = data.get("watermark").and_then(Value::as_object);
         let appid = mark.and_then(|mark| mark.get("appid")?.as_str());
         let timestamp = mark.and_then(|mark| mark.get("timestamp")?.as_i64());
@@ -138,7 +138,7 @@ impl Decryption {
     }
 }
 
-/// Once WeChat has confirmed the current key, no other one will do.
+/// The keys to try: only the current one after WeChat has confirmed it.
 fn candidates(identity: &IdentityKeys, confirmed: bool) -> impl Iterator<Item = &SecretString> {
     identity.keys().take(if confirmed { 1 } else { usize::MAX })
 }

@@ -1,5 +1,5 @@
-//! The keys of `wx.getUserCryptoManager()`, cached for as long as they live, so that not each
-//! message costs a call.
+//! The keys of `wx.getUserCryptoManager()`, cached for their lifetime, so that not every message
+//! costs a call.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use shared::{
 
 use crate::session_key::SessionKeys;
 
-/// What the log calls trouble with the cache.
+/// The name of the cache in `degraded` log lines.
 const WHAT: &str = "encrypt keys";
 /// WeChat makes a new key each hour.
 const MAX_TTL: Duration = Duration::from_hours(1);
@@ -39,8 +39,8 @@ impl EncryptKeys {
         }
     }
 
-    /// The caller's key of this version, if it is one of the last three. One that is not cached
-    /// is asked for once.
+    /// The caller's key of this version, if it is one of the last three. On a cache miss, the keys
+    /// are fetched once.
     pub async fn get(&self, caller: &Claims, version: u32) -> Result<Option<EncryptKey>, ApiError> {
         let name = format!("{{u:{}}}:encrypt_keys:{}", caller.sub, caller.aud);
         let find = |keys: Vec<EncryptKey>| keys.into_iter().find(|key| key.version == version);

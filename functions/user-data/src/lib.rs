@@ -1,4 +1,4 @@
-//! What WeChat knows of a user and encrypts for this server: `POST /api/v1/user/decrypt`,
+//! User data that WeChat encrypts for this server: `POST /api/v1/user/decrypt`,
 //! `/user/phone`, `/user/session-key/reset`, `/user/message`.
 
 mod decrypt;

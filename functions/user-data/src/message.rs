@@ -16,7 +16,7 @@ use shared::{
 
 use crate::{encrypt_keys::EncryptKeys, session_key::SessionKeys};
 
-/// A placeholder until the key's own IV is known: 16 zeros as base64.
+/// A placeholder, for messages that use the key's own IV: 16 zero bytes as base64.
 const NO_IV: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ pub struct RawMessage {
     iv: Option<String>,
 }
 
-/// A message, the version of its key, and its IV as base64 where it is not the key's own.
+/// A message, the version of its key, and its IV as base64 unless it is the key's own.
 pub struct MessageInput(RawMessage);
 
 impl Input for MessageInput {
@@ -46,8 +46,8 @@ impl Messages {
         Self(EncryptKeys::new(instance, keys))
     }
 
-    /// One answer for every way in which a message can be wrong: its form, the version of its key,
-    /// padding and text.
+    /// Every defect of a message gets the same error: its form, the version of its key, its padding
+    /// and its text.
     async fn open(
         &self,
         caller: &Claims,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/user/phone`: binds the number that the user shared by the phone button.
+//! `POST /api/v1/user/phone`: binds the number that the user shared with the phone number button.
 
 use std::{sync::Arc, time::Duration};
 
@@ -84,7 +84,7 @@ impl Phones {
                 self.codes.put(key, &phone).await;
                 Ok(phone)
             }
-            // The same request, sent twice, may have been faster.
+            // A concurrent duplicate of this request may have used the code first.
             Err(WeChatError::PhoneCodeInvalid) => self
                 .codes
                 .get(key)
@@ -95,9 +95,9 @@ impl Phones {
     }
 }
 
-/// The numbers behind codes, for as long as a code lives: a code works once, and a request whose
-/// answer was lost, or that could not store the number, comes again. Encrypted, and for the same
-/// user only.
+/// The numbers behind codes, cached for a code's lifetime: a code works once, but a client repeats
+/// a request whose response was lost or that failed to store the number. Encrypted, and for the
+/// same user only.
 struct PhoneCodeCache(EncryptedKv);
 
 impl PhoneCodeCache {
@@ -114,7 +114,7 @@ impl PhoneCodeCache {
     }
 }
 
-/// By the hash of the code: the code itself is stored nowhere.
+/// Contains the code's hash only: the code itself is never stored.
 fn key(caller: &Claims, code: &OneTimeCode) -> String {
     let hash = Sha256::new()
         .chain_update(caller.aud.as_str())

@@ -1,5 +1,5 @@
-//! A user's `session_key`s, and what WeChat does with the current one. `POST
-//! /api/v1/user/session-key/reset`.
+//! A user's `session_key`s and the WeChat APIs that use the current one.
+//! `POST /api/v1/user/session-key/reset`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use shared::{
     wechat::{AuthorizedWeChat, EncryptKey, KeyOwner},
 };
 
-/// The keys of users. Cheap to clone.
+/// The `session_key`s of users. Cheap to clone.
 #[derive(Clone)]
 pub struct SessionKeys {
     store: Arc<SessionKeyStore>,
@@ -58,7 +58,7 @@ impl SessionKeys {
     }
 }
 
-/// A key that no longer opens is like a stale one: another login replaces both.
+/// A key that can't be decrypted is treated like a stale one: another login replaces both.
 fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<'a>, ApiError> {
     let session_key = identity.current().ok_or(Reason::SessionKeyStale)?;
     Ok(KeyOwner {
@@ -68,7 +68,7 @@ fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<
     })
 }
 
-/// Replaces the key at WeChat and here. Data that is on its way still opens with the one before.
+/// Replaces the key at WeChat and in the table. Data in transit still opens with the previous key.
 pub async fn reset(
     caller: AuthenticatedUser,
     State(keys): State<SessionKeys>,

@@ -19,7 +19,7 @@ pub struct RawChange {
     gender: Edit<u8>,
 }
 
-/// A valid change of something.
+/// A valid change of at least one field.
 #[derive(Debug)]
 pub struct ProfileInput(pub ProfileChange);
 
@@ -58,7 +58,7 @@ impl Input for ProfileInput {
     }
 }
 
-/// Tells `checks` of a value that broke its rule.
+/// Adds a violation to `checks` for an invalid value.
 fn checked<T>(checks: &mut Checks, field: &str, rule: Rule, edit: Edit<Option<T>>) -> Edit<T> {
     match edit {
         Edit::Keep => Edit::Keep,
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_field_stays_and_null_clears() {
+    fn a_missing_field_is_kept_and_null_clears_it() {
         let change = parse(r#"{"nickname":"小明","gender":null}"#).unwrap();
         assert_eq!(change.nickname, Edit::Set(Nickname::parse("小明").unwrap()));
         assert_eq!(
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn all_violations_are_told_at_once() {
+    fn all_violations_are_reported_at_once() {
         assert_eq!(
             parse(r#"{"nickname":"x","avatarUrl":"http://a.cn","gender":3}"#),
             Err(3)

@@ -1,4 +1,4 @@
-//! Asks WeChat about what a user wants to show to others.
+//! Has WeChat check texts that a user shows to others.
 
 use thiserror::Error;
 
@@ -21,7 +21,7 @@ pub enum ContentError {
     /// WeChat advises against it.
     #[error("WeChat flags the text as risky")]
     Risky,
-    /// WeChat can't judge it, and `CONTENT_CHECK_ON_FAILURE` is `refuse`.
+    /// The check failed, and `CONTENT_CHECK_ON_FAILURE` is `refuse`.
     #[error(transparent)]
     WeChat(#[from] WeChatError),
     /// The caller has no identity in this mini-program.
@@ -38,7 +38,7 @@ pub struct ContentCheck {
 }
 
 impl ContentCheck {
-    /// The check, where `CONTENT_CHECK` is `on`: only then are WeChat's secrets needed.
+    /// The check, if `CONTENT_CHECK` is `on`: only then are WeChat's secrets needed.
     pub fn new(instance: &Instance) -> Option<Self> {
         let settings = ContentCheckSettings::read(instance.env());
         settings.on.then(|| Self {
@@ -48,8 +48,8 @@ impl ContentCheck {
         })
     }
 
-    /// Whether the caller may use `nickname`. A nickname that WeChat wants reviewed passes, and the
-    /// log names its user.
+    /// Checks whether the caller may use `nickname`. A nickname that needs review passes, and
+    /// its user is logged.
     ///
     /// # Errors
     /// [`ContentError`].

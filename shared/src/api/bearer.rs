@@ -1,4 +1,4 @@
-//! The token of a request.
+//! The bearer token of a request.
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_bearer_token_counts() {
+    fn only_bearer_tokens_are_accepted() {
         let token = |value: &'static str| {
             let headers =
                 HeaderMap::from_iter([(AUTHORIZATION, http::HeaderValue::from_static(value))]);

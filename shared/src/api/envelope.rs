@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 
-/// Every body, success or failure.
+/// The body of every response, success or failure.
 #[derive(Serialize)]
 struct Envelope<'a, T> {
     code: u16,
@@ -28,7 +28,7 @@ pub(super) fn success<T: Serialize>(message: &str, data: T) -> serde_json::Resul
     Ok(respond(StatusCode::OK, serde_json::to_vec(&envelope)?))
 }
 
-/// A failure's body. Nothing in it can fail to be written.
+/// A failure's body. Serializing it can't fail.
 pub(super) fn failure<T: Serialize>(
     status: StatusCode,
     message: &str,

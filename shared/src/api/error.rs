@@ -33,13 +33,13 @@ macro_rules! reasons {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
 
-            /// The word that a client branches on.
+            /// The stable identifier that clients branch on.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $reason,)* }
             }
 
-            /// What people read.
+            /// The message for users.
             #[must_use]
             pub fn message(self, language: Language) -> &'static str {
                 match (self, language) {
@@ -52,7 +52,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The body can't be used.
+    /// The request is malformed.
     InvalidRequest = BAD_REQUEST "invalid_request" "请求参数不正确" "The request is not valid";
     /// WeChat 40029.
     CodeInvalid = BAD_REQUEST "code_invalid" "登录凭证无效或已过期，请重新调用 wx.login" "The code is wrong or expired; call wx.login again";
@@ -60,19 +60,19 @@ reasons! {
     CodeUsed = BAD_REQUEST "code_used" "登录凭证已被使用，请重新调用 wx.login" "The code was used before; call wx.login again";
     /// WeChat 40029 of getPhoneNumber.
     PhoneCodeInvalid = BAD_REQUEST "phone_code_invalid" "手机号授权凭证无效或已过期，请重新点击按钮授权" "The phone code is wrong or expired; tap the phone number button again";
-    /// `msg_sec_check` said `risky`.
+    /// `msg_sec_check` returned `risky`.
     ContentRisky = BAD_REQUEST "content_risky" "内容含有违规信息，请修改后重试" "The content is not acceptable; change it and try again";
-    /// One answer for every way a ciphertext can be wrong.
+    /// One reason for every defect of a ciphertext, so that no oracle arises.
     DecryptFailed = BAD_REQUEST "decrypt_failed" "数据解密失败" "The data can't be decrypted";
     /// No access token.
     TokenMissing = UNAUTHORIZED "token_missing" "请先登录" "Log in first";
-    /// An access token that is not ours.
+    /// An access token that was not issued here.
     TokenInvalid = UNAUTHORIZED "token_invalid" "登录凭据无效，请重新登录" "The access token is not valid; log in again";
     /// An access token that has expired.
     TokenExpired = UNAUTHORIZED "token_expired" "登录已过期，请刷新登录凭据" "The access token has expired; refresh it";
     /// The session was ended.
     SessionRevoked = UNAUTHORIZED "session_revoked" "登录已失效，请重新登录" "The session has ended; log in again";
-    /// A refresh token that is not ours.
+    /// A refresh token that was not issued here.
     RefreshInvalid = UNAUTHORIZED "refresh_invalid" "刷新凭据无效，请重新登录" "The refresh token is not valid; log in again";
     /// A refresh token that was used before.
     RefreshReused = UNAUTHORIZED "refresh_reused" "刷新凭据已被使用，为安全起见请重新登录" "The refresh token was used before; log in again";
@@ -88,27 +88,27 @@ reasons! {
     MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed" "请求方法不被允许" "Method not allowed";
     /// Another version was written first.
     Conflict = CONFLICT "conflict" "数据已被修改，请刷新后重试" "Changed by someone else; reload and try again";
-    /// The phone number is another user's.
+    /// The phone number belongs to another user.
     PhoneTaken = CONFLICT "phone_taken" "该手机号已绑定其他账号" "The phone number is bound to another account";
     /// WeChat replaced the `session_key`.
     SessionKeyStale = CONFLICT "session_key_stale" "微信会话已更新，请重新登录后重试" "WeChat replaced the session key; log in again, then retry";
     /// More than [`super::MAX_BODY`].
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large" "请求内容过大" "The body is too large";
-    /// Not JSON by its own word.
+    /// The content type is not JSON.
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "请使用 application/json" "Use application/json";
     /// Too many requests.
     RateLimited = TOO_MANY_REQUESTS "rate_limited" "请求过于频繁，请稍后再试" "Too many requests; try again later";
     /// A bug or a panic, caught.
     Internal = INTERNAL_SERVER_ERROR "internal" "服务器内部错误" "Internal error";
-    /// WeChat answered with what we can't map.
+    /// WeChat failed in a way that has no reason of its own.
     UpstreamError = BAD_GATEWAY "upstream_error" "微信服务返回异常" "WeChat answered unexpectedly";
-    /// A store or WeChat is down, or we are overloaded.
+    /// A store or WeChat is down, or this service is overloaded.
     Unavailable = SERVICE_UNAVAILABLE "unavailable" "服务暂不可用，请稍后再试" "Temporarily unavailable; try again later";
     /// The deadline passed.
     UpstreamTimeout = GATEWAY_TIMEOUT "upstream_timeout" "请求超时，请稍后再试" "Timed out; try again later";
 }
 
-/// A failure to be sent to the client. Its cause goes to the log only.
+/// A failure as the client sees it. Its cause goes to the log only.
 #[derive(Debug)]
 pub struct ApiError {
     reason: Reason,
@@ -122,7 +122,7 @@ impl ApiError {
     /// A failure for `reason`.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        // Clients that may retry are told when.
+        // Some reasons invite a retry, so they say after how long.
         let retry_after = matches!(reason, Reason::Unavailable | Reason::RateLimited)
             .then_some(Duration::from_secs(1));
         Self {
@@ -150,14 +150,14 @@ impl ApiError {
         self
     }
 
-    /// Answers with `data` instead of `null`: for a report that is about the failure.
+    /// Sets `data`, which is `null` otherwise: for a report about the failure.
     #[must_use]
     pub fn with_data<T: serde::Serialize>(mut self, data: &T) -> Self {
         self.data = serde_json::to_value(data).unwrap_or_default();
         self
     }
 
-    /// Tells the client when to come back.
+    /// Sets `Retry-After`.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
@@ -236,7 +236,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Rounded up: too early would be refused again (RFC 9110 §10.2.3).
+/// Rounded up: a client that retries too early is rejected again (RFC 9110 §10.2.3).
 fn whole_seconds(after: Duration) -> HeaderValue {
     HeaderValue::from(
         u32::try_from(after.as_millis().div_ceil(1000))

@@ -1,5 +1,5 @@
-//! Reads a body, mostly JSON: parse, don't validate. A handler gets a value that is right, or is
-//! not called.
+//! Reads a body, mostly JSON: parse, don't validate. A handler receives a valid value, or isn't
+//! called.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use tokio::time::timeout;
 
 use super::{ApiError, Checks, MAX_BODY, Reason, Rule, Violation};
 
-/// How much of a body that is too large is read, for how long, before the answer.
+/// How much of an oversized body is discarded, and for how long, before the response.
 const DISCARD: usize = 4 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// A body that a handler takes.
+/// A request body, parsed for a handler.
 pub trait Input: Sized {
-    /// The value as the JSON has it. Refuses unknown fields (`#[serde(deny_unknown_fields)]`).
+    /// Its JSON form, which rejects unknown fields (`#[serde(deny_unknown_fields)]`).
     type Raw: DeserializeOwned;
 
     /// Whether an empty body means `{}`.
     const MAY_BE_EMPTY: bool = false;
 
-    /// The value, or `None` after reporting a violation to `checks`.
+    /// The value, or `None` after a violation was added to `checks`.
     fn parse(raw: Self::Raw, checks: &mut Checks) -> Option<Self>;
 }
 
-/// The body of a request as a `T`. Answers 400, 413 or 415 itself.
+/// The body of a request as a `T`. Rejects others with 400, 413 or 415.
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
@@ -49,7 +49,7 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
     }
 }
 
-/// The body of a request as it came, whatever its content type says. Answers 413 itself.
+/// The raw body of a request, whatever its content type. Rejects one that is too large with 413.
 pub struct Raw(pub Vec<u8>);
 
 impl<S: Send + Sync> FromRequest<S> for Raw {
@@ -74,7 +74,7 @@ pub(crate) async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ApiError::new(Reason::InvalidRequest).because(&error))?;
-        // Trailers are no data.
+        // Trailers are not part of the body.
         let data = frame.into_data().unwrap_or_default();
         if bytes.len() + data.len() > MAX_BODY {
             discard(body).await;
@@ -85,8 +85,8 @@ pub(crate) async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-/// Reads the rest of a body that is too large, within bounds: a connection that is closed on unread
-/// bytes is reset, and the client would see that instead of the answer.
+/// Discards the rest of an oversized body, within bounds: closing a connection with unread bytes
+/// resets it, and the client would see the reset instead of the response.
 async fn discard(mut body: Body) {
     let rest = async {
         let mut seen = 0;
@@ -97,12 +97,12 @@ async fn discard(mut body: Body) {
             }
         }
     };
-    // A client that takes longer than this sees the reset.
+    // A client that is slower than this sees the reset.
     let _ = timeout(DISCARD_TIME, rest).await;
 }
 
-/// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters; but not a sealed body
-/// that nothing opened.
+/// `application/json` or a `+json` type (RFC 6839 §3.1), with any parameters; but not the type of a
+/// sealed body, which arrives here only where sealed bodies are off.
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers
         .get(CONTENT_TYPE)
@@ -119,10 +119,10 @@ fn is_json(headers: &HeaderMap) -> bool {
     is_json && essence != "application/jose+json"
 }
 
-/// serde's texts about data quote the value, which can be a secret: the client is told field and
+/// serde's error texts quote the value, which can be a secret: the client gets the field and the
 /// rule instead.
 fn deserialize<T: DeserializeOwned>(body: &[u8]) -> Result<T, Violation> {
-    // serde would take an array for a struct, its fields in order.
+    // serde also accepts an array for a struct, with its fields in order.
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(Violation::new("", Rule::Type));
     }
@@ -147,11 +147,11 @@ fn violation(path: &str, error: &serde_json::Error) -> Violation {
     ];
     let known = rule.into_iter().find(|(start, _)| text.starts_with(start));
     let (field, rule) = match known {
-        // These name the field between backticks; the path ends at what holds it.
+        // These texts name the field between backticks; the path ends at its parent.
         Some((_, rule)) => (text.split('`').nth(1).unwrap_or(path), rule),
         None => (path, Rule::Type),
     };
-    // A field's name is the client's own text: shown back, but not at any length.
+    // A field's name is client input: returned, but cut to a limit.
     Violation::new(
         field.trim_matches('.').chars().take(64).collect::<String>(),
         rule,

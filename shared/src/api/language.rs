@@ -1,4 +1,4 @@
-//! Which language the messages are written in.
+//! Negotiates the language of messages.
 
 use http::{HeaderMap, header::ACCEPT_LANGUAGE};
 
@@ -20,8 +20,8 @@ pub fn preferred_language(headers: &HeaderMap) -> Language {
     }
 }
 
-/// The weight of a language in thousandths, its regional variants included. Of equal weights the
-/// first one is wanted more, so each place in the list costs a little.
+/// The weight of a language, its regional variants included. Among equal weights the first in the
+/// list is preferred, so each position subtracts a little.
 fn quality(header: &str, language: &str) -> i32 {
     let weight = |(place, range): (i32, &str)| {
         let mut parts = range.split(';').map(str::trim);
@@ -32,7 +32,7 @@ fn quality(header: &str, language: &str) -> i32 {
         let q: f32 = parts
             .find_map(|part| part.strip_prefix("q="))
             .map_or(Some(1.0), |q| q.parse().ok())?;
-        #[allow(clippy::cast_possible_truncation, reason = "clamped to 0..=1000")]
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to 0..=1000")]
         let thousandths = (q.clamp(0.0, 1.0) * 1000.0) as i32;
         (thousandths > 0).then(|| thousandths * 1000 - place)
     };
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn english_only_when_it_is_preferred() {
+    fn english_is_used_only_when_preferred() {
         let language = |value: &'static str| {
             preferred_language(&HeaderMap::from_iter([(
                 ACCEPT_LANGUAGE,

@@ -1,4 +1,4 @@
-//! The answer of a request that succeeded.
+//! The response of a request that succeeded.
 
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;

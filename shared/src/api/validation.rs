@@ -1,4 +1,4 @@
-//! What a body may hold: one list of rules for every body.
+//! The rules of request bodies, in one list.
 
 use serde::Serialize;
 
@@ -30,9 +30,9 @@ macro_rules! rules {
 rules! {
     /// The body is not JSON.
     Json = "json" "不是合法的 JSON" "not valid JSON";
-    /// The field has to be there.
+    /// A required field is missing.
     Required = "required" "必填" "required";
-    /// The value is of another type.
+    /// The value has the wrong type.
     Type = "type" "类型不正确" "wrong type";
     /// There is no such field.
     Unknown = "unknown_field" "未知字段" "unknown field";
@@ -42,7 +42,7 @@ rules! {
     Code = "code" "长度 1 到 256 的登录凭证，不含空白" "a code of 1 to 256 characters without blanks";
     /// A code of the phone number button.
     PhoneCode = "phone_code" "长度 1 到 256 的手机号授权凭证，不含空白" "a phone code of 1 to 256 characters without blanks";
-    /// A mini-program of ours.
+    /// A mini-program that is configured here.
     AppId = "app_id" "未配置的小程序 AppID" "not an AppID of this service";
     /// A refresh token.
     RefreshToken = "refresh_token" "长度 1 到 256 的刷新凭据" "a refresh token of 1 to 256 characters";
@@ -50,9 +50,9 @@ rules! {
     Nickname = "nickname" "2 到 32 个可见字符" "2 to 32 visible characters";
     /// An https URL.
     HttpsUrl = "https_url" "不超过 1024 字节的 https 地址" "an https URL of at most 1024 bytes";
-    /// WeChat's coding.
+    /// WeChat's numbers for genders.
     Gender = "gender" "0 未知，1 男，2 女" "0 unknown, 1 male, 2 female";
-    /// Nothing to do.
+    /// A change that changes nothing.
     NoChange = "no_change" "至少修改一个字段" "name at least one field to change";
 }
 

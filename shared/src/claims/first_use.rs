@@ -1,4 +1,4 @@
-//! Names that may be used once, or always for the same thing.
+//! Keys that are bound to the first value that uses them.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::{
     telemetry::OrDegraded,
 };
 
-/// The names that were used, in this process first, then in shared state. Keep one per instance.
+/// The used keys, stored in this process first, then in shared state. Keep one per instance.
 pub struct FirstUses {
-    /// What the log calls them.
+    /// The name of these keys in `degraded` log lines.
     what: &'static str,
     local: MemoryStore,
     shared: Kv,
@@ -18,7 +18,7 @@ pub struct FirstUses {
 }
 
 impl FirstUses {
-    /// Names that are remembered for `ttl`; the log calls them `what`.
+    /// Keys that are kept for `ttl`; `what` is their name in `degraded` log lines.
     #[must_use]
     pub fn new(what: &'static str, shared: Kv, clock: Clock, ttl: Duration) -> Self {
         Self {
@@ -29,8 +29,8 @@ impl FirstUses {
         }
     }
 
-    /// Whether `key` was never used for anything but `value`, as far as this instance can know: it
-    /// knows its own uses even while shared state is down. Afterwards it is used for `value`.
+    /// Binds `key` to `value`. `false` if it is bound to another value: in any instance, or in this
+    /// one while shared state is down.
     pub async fn admits(&self, key: &str, value: &[u8]) -> bool {
         let ttl = self.ttl;
         let record = Record { key, value, ttl };
@@ -50,7 +50,7 @@ mod tests {
     const TTL: Duration = Duration::from_mins(10);
 
     #[tokio::test]
-    async fn a_name_stands_for_one_value_in_all_instances() {
+    async fn a_key_is_bound_to_one_value_across_instances() {
         let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
         let manual = || Clock::Manual(clock.clone());
         let shared = Kv::Memory(MemoryStore::new(manual()));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_shared_state_an_instance_knows_its_own_uses() {
+    async fn without_shared_state_each_instance_remembers_its_own_keys() {
         let nowhere = Kv::Redis(RedisStore::new(&"redis://127.0.0.1:1".into()));
         let names = FirstUses::new("names", nowhere, Clock::System, TTL);
         assert!(names.admits("a", b"1").await);

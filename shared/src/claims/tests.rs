@@ -63,7 +63,7 @@ async fn a_waiter_receives_the_claim_holders_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_name_is_another_claim() {
+async fn different_keys_are_different_claims() {
     let (one, _) = instances();
     let _held = claim(&one).await;
     let other = one.claim_or_wait("{other}").await;
@@ -92,7 +92,7 @@ async fn a_released_claim_goes_to_exactly_one_waiter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_waits_for_an_unfinished_claim_and_no_longer() {
+async fn a_caller_gives_up_on_an_unfinished_claim_after_the_wait() {
     let (one, other) = instances();
     let _held = claim(&one).await;
     for claims in [&one, &other] {
@@ -113,7 +113,7 @@ async fn a_caller_waits_no_longer_than_its_request_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_goes_away_leaves_no_claim_behind() {
+async fn a_cancelled_waiter_leaves_no_claim_behind() {
     let (one, other) = instances();
     let held = claim(&one).await;
     let waiting = tokio::time::timeout(Duration::from_secs(1), other.claim_or_wait(KEY));
@@ -123,7 +123,7 @@ async fn a_waiter_that_goes_away_leaves_no_claim_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_abandoned_claim_ends_as_the_rules_say() {
+async fn an_abandoned_claim_gets_the_outcome_of_its_rules() {
     let rules = ClaimRules {
         abandoned: Some(Outcome::Failed),
         ..RULES
@@ -134,13 +134,13 @@ async fn an_abandoned_claim_ends_as_the_rules_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_released_at_one_instance_can_be_made_at_another() {
+async fn a_claim_released_by_one_instance_is_free_for_another() {
     let (one, other) = instances();
     claim(&one).await.release().await;
     let _held = claim(&other).await;
 }
 
-/// The claim of a caller that went on while shared state was down is not in shared state.
+/// A claim that was made while shared state was down, so it is not stored there.
 async fn claim_without_shared_state(claims: &Claims<Outcome>, shared: &Kv) -> Claim<Outcome> {
     let held = claim(claims).await;
     shared.delete(KEY, Delivery::Required).await.unwrap();
@@ -182,7 +182,7 @@ async fn an_outcome_is_shared_even_when_the_claim_was_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unfinished_claim_expires_and_an_outcome_is_remembered_longer() {
+async fn an_unfinished_claim_expires_before_an_outcome() {
     let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
     let manual = || Clock::Manual(clock.clone());
     let rules = ClaimRules {

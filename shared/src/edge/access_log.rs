@@ -1,4 +1,4 @@
-//! One request seen from outside: its id, its context, its log line, the headers of its answer.
+//! The outermost layer: a request's id, context and log line, and the headers of its response.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -19,17 +19,17 @@ use crate::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id that the platform gave the request; a request extension. Without one, an id is made.
+/// The platform's id of the request; a request extension. Without it, an id is generated.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
 pub(super) async fn record(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    // Monotonic, and stopped by tests that stop Tokio's time.
+    // Monotonic, and paused by tests that pause Tokio's time.
     let start = Instant::now();
-    let line = Line {
+    let line = AccessLogLine {
         cold_start: edge.cold.swap(false, Ordering::Relaxed),
         method: request.method().clone(),
-        // The template, not the path: paths hold ids.
+        // The template, not the path: paths contain ids.
         route: request.extensions().get::<MatchedPath>().cloned(),
     };
     let request_id = match request.extensions().get::<RequestId>() {
@@ -51,8 +51,8 @@ pub(super) async fn record(State(edge): State<Edge>, request: Request, next: Nex
     response
 }
 
-/// draft-ietf-httpapi-ratelimit-headers: on every answer that was charged for, so that clients can
-/// slow down in time.
+/// draft-ietf-httpapi-ratelimit-headers: on the response of every charged request, so that clients
+/// can slow down in time.
 fn add_rate_limit_headers(response: &mut Response, fields: &RateLimitFields) {
     let fields = [
         ("ratelimit-policy", &fields.policies),
@@ -67,14 +67,14 @@ fn add_rate_limit_headers(response: &mut Response, fields: &RateLimitFields) {
     }
 }
 
-/// What the log line holds besides the notes.
-struct Line {
+/// The fields of the log line that are known before the handler runs.
+struct AccessLogLine {
     cold_start: bool,
     method: Method,
     route: Option<MatchedPath>,
 }
 
-impl Line {
+impl AccessLogLine {
     fn write(&self, request_id: &str, notes: &Notes, status: StatusCode, start: Instant) {
         let latency_ms = milliseconds(start.elapsed());
         let redis_ms = milliseconds(notes.redis.total());
@@ -121,7 +121,7 @@ impl Line {
     }
 }
 
-/// To the microsecond.
+/// In milliseconds, rounded to the microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

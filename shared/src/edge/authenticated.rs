@@ -11,7 +11,7 @@ use crate::{
     users::User,
 };
 
-/// The caller's claims. The session was living a moment ago.
+/// The caller's claims. The session was active when the request was admitted.
 pub struct Authenticated(pub Claims);
 
 impl<S> FromRequestParts<S> for Authenticated
@@ -28,10 +28,10 @@ where
     }
 }
 
-/// The caller's claims and profile. Session and profile came in one round trip; the user is not
+/// The caller's claims and profile, read with the session in one round trip. The user is not
 /// disabled.
 pub struct AuthenticatedUser {
-    /// Who, in which session.
+    /// The user and the session.
     pub claims: Claims,
     /// The profile.
     pub user: User,

@@ -1,4 +1,4 @@
-//! The client's address: from the platform or the TCP connection, never from a stranger's header.
+//! The client's address: from the platform or the TCP connection, never from an untrusted header.
 
 use std::{
     convert::Infallible,
@@ -17,8 +17,8 @@ use super::Edge;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The other end of the TCP connection; a request extension that a server of ours sets. A request
-/// from Lambda has none.
+/// The peer of the TCP connection; a request extension that our HTTP server sets. A request from
+/// Lambda has none.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
@@ -27,7 +27,7 @@ pub struct Peer(pub IpAddr);
 pub struct ClientIp(IpAddr);
 
 impl ClientIp {
-    /// A client with this address. An IPv4 address in the form of an IPv6 one counts as what it is.
+    /// A client with this address. An IPv4-mapped IPv6 address is converted to IPv4.
     #[must_use]
     pub fn new(address: IpAddr) -> Self {
         Self(address.to_canonical())
@@ -57,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     }
 }
 
-/// Adds the [`ClientIp`] of a request that came over TCP. One from Lambda has it already.
+/// Adds the [`ClientIp`] of a request over TCP. One from Lambda has it already.
 pub(super) async fn resolve(
     State(edge): State<Edge>,
     mut request: Request,
@@ -70,9 +70,9 @@ pub(super) async fn resolve(
     next.run(request).await
 }
 
-/// The peer, or behind proxies of ours the client that they saw: each appends the address of its own
-/// peer to the header, so from the right the first address that is not one of ours is the client's,
-/// and everything left of it can be made up.
+/// The peer or, behind trusted proxies, the client that they saw: each appends its peer's address
+/// to the header, so the rightmost address that is not a trusted proxy is the client's, and
+/// everything to its left may be forged.
 fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientIp {
     let is_ours = |client: ClientIp| {
         trusted
@@ -81,19 +81,19 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientIp {
     };
     let mut client = ClientIp::new(peer);
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    // By bytes: a client's own part must not make our proxy's part unreadable.
+    // As bytes: invalid text from the client must not make our proxy's part unreadable.
     for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         if !is_ours(client) {
             break;
         }
-        // An entry that no proxy of ours can have written ends the chain.
+        // A trusted proxy can't have written this entry, so the chain ends.
         let Some(address) = parse(entry) else { break };
         client = ClientIp::new(address);
     }
     client
 }
 
-/// An address, with a port (as some proxies write) or without.
+/// Parses an address, with a port (as some proxies write it) or without.
 fn parse(entry: &[u8]) -> Option<IpAddr> {
     let entry = str::from_utf8(entry.trim_ascii()).ok()?;
     let bare = entry
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_header_says_nothing() {
+    fn a_header_from_an_untrusted_peer_is_ignored() {
         assert_eq!(client("203.0.113.7", &["192.0.2.1"], &[]), "203.0.113.7");
         assert_eq!(
             client("203.0.113.7", &["192.0.2.1"], &["10.0.0.0/8"]),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_our_proxies_the_client_is_the_rightmost_address_that_is_not_ours() {
+    fn the_client_is_the_rightmost_untrusted_address() {
         let ours = ["10.0.0.0/8", "fd00::/8"];
         assert_eq!(client("10.0.0.1", &["203.0.113.7"], &ours), "203.0.113.7");
         assert_eq!(
@@ -160,7 +160,7 @@ mod tests {
             client("10.0.0.1", &["192.0.2.1", "203.0.113.7", "10.9.9.9"], &ours),
             "203.0.113.7"
         );
-        // A caller from inside.
+        // A client inside the trusted networks.
         assert_eq!(
             client("10.0.0.1", &["10.1.1.1, 10.2.2.2"], &ours),
             "10.1.1.1"
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_brackets_are_understood() {
+    fn ports_and_brackets_are_parsed() {
         for entry in ["203.0.113.7:4711", "203.0.113.7"] {
             assert_eq!(
                 client("10.0.0.1", &[entry], &["10.0.0.1/32"]),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_ends_the_chain() {
+    fn an_invalid_address_ends_the_chain() {
         for line in [
             "192.0.2.1, unknown",
             "192.0.2.1,",
@@ -205,9 +205,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client sends, it can't become somebody else: our proxy appends whom it saw.
+        /// A client can't spoof its address: our proxy appends the one that it saw.
         #[test]
-        fn no_header_of_a_client_hides_it(sent in "[ -~é]{0,60}", client_ip: [u8; 4]) {
+        fn no_client_header_spoofs_the_address(sent in "[ -~é]{0,60}", client_ip: [u8; 4]) {
             prop_assume!(client_ip[0] != 10);
             let seen = IpAddr::from(client_ip);
             let mut headers = HeaderMap::new();

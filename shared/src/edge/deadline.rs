@@ -1,5 +1,4 @@
-//! The end of a request's time: a 504 of our own, before the platform ends the request with
-//! nothing.
+//! The deadline of a request: answers 504 before the platform ends the request without a response.
 
 use std::time::Duration;
 
@@ -19,14 +18,14 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct PlatformDeadline(pub Instant);
 
-/// What it takes to answer once the time is over: to write the log and hand over the answer.
+/// Reserved for writing the log and returning the response after the deadline.
 const MARGIN: Duration = Duration::from_millis(200);
 
-/// When the request's time is over; a request extension.
+/// The request's deadline; a request extension.
 #[derive(Clone, Copy)]
 struct End(Instant);
 
-/// The end of the time that `request` has, which is set when it is asked for first.
+/// The deadline of `request`, which the first call sets.
 pub(super) fn end_of(request: &mut Request, timeout: Duration) -> Instant {
     if let Some(End(end)) = request.extensions().get() {
         return *end;
@@ -49,8 +48,8 @@ pub(super) async fn enforce(
 ) -> Response {
     let end = end_of(&mut request, timeout);
     tokio::select! {
-        // A call that the deadline cuts ends in the same moment: then it is the time that was too
-        // short, not the call that failed.
+        // A call that the deadline interrupts fails at the same moment: the deadline is the cause,
+        // so it is polled first.
         biased;
         () = sleep_until(end) => ApiError::new(Reason::UpstreamTimeout).into_response(),
         response = deadline::scope(Some(end), next.run(request)) => response,

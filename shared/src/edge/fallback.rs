@@ -1,4 +1,4 @@
-//! Answers that no handler wrote.
+//! Responses that no handler wrote.
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header::CONTENT_TYPE};
@@ -14,7 +14,7 @@ pub(super) async fn method_not_allowed() -> ApiError {
     Reason::MethodNotAllowed.into()
 }
 
-/// Turns an error of the framework into an envelope; handlers' own are JSON already.
+/// Turns an error of the framework into an envelope; handlers' errors are JSON already.
 pub(super) async fn envelope(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();

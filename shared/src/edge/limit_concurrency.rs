@@ -1,4 +1,4 @@
-//! Load shedding: a request above the limit is refused at once, while the others are still
+//! Load shedding: a request above the limit is rejected at once, so that the others are still
 //! answered in time.
 
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use axum::{
 
 use crate::{api::ApiError, resilience::bulkhead::Bulkhead};
 
-/// The route by which load balancers decide whether to send more. Without a query it does no I/O.
+/// The route of load balancers' health checks. Without a query it does no I/O.
 const HEALTH: &str = "/health";
 
-/// Admits the request while there is capacity. Health is answered all the same: a load balancer
-/// that stops an instance because it is busy makes the others busier.
+/// Admits the request while there is capacity. Health checks are always answered: a load balancer
+/// that removes a busy instance makes the others busier.
 pub(super) async fn limit_concurrency(
     State(requests): State<Arc<Bulkhead>>,
     request: Request,

@@ -2,8 +2,8 @@
 
 use axum::{Router, routing::MethodRouter};
 
-/// An axum [`Router`] that knows its paths, so that a test can compare them with those of
-/// `template.yaml`: a router alone can't be asked.
+/// An axum [`Router`] with a list of its paths, so that a test can compare them with those of
+/// `template.yaml`: a router alone can't list them.
 #[derive(Clone, Debug)]
 pub struct Routes<S = ()> {
     router: Router<S>,

@@ -1,10 +1,9 @@
-//! Sealed bodies: a request's JSON comes as a JWE, and its answer, whatever it says, leaves as one
-//! under the same key.
+//! Sealed bodies: a request's JSON arrives as a JWE, and its response, success or failure, is
+//! returned as a JWE under the same key.
 //!
-//! Order matters: what costs nothing is checked first (form, lengths, key, time, method, path),
-//! then whether this client may have one more RSA operation, then the ciphertext, and only of a
-//! request that is authentic whether it was seen before. Anything wrong with it is one
-//! `decrypt_failed`; the log knows more.
+//! Order matters: cheap checks come first (form, lengths, key, time, method, path), then the rate
+//! limit of RSA operations, then the ciphertext, and only an authentic request is checked for
+//! replay. Every failure is the same `decrypt_failed`; the log has the cause.
 
 mod claims;
 mod replays;
@@ -41,7 +40,7 @@ use crate::{
     resilience::{Limiter, rate_limit::Cost},
 };
 
-/// Why a sealed body is refused. For the log only.
+/// Why a sealed body is rejected. For the log only.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum Refusal {
     #[error("sealed body: {0}")]
@@ -78,14 +77,14 @@ pub(crate) struct Sealing {
 /// What [`Sealing`] needs.
 pub(crate) struct SealingParts {
     pub(crate) keys: Arc<TransportKeys>,
-    /// Remembers which bodies were seen.
+    /// Stores which bodies were seen.
     pub(crate) kv: Kv,
     pub(crate) limiter: Limiter,
-    /// What the private RSA operation of each sealed body costs its client.
+    /// The rate limit cost of the private RSA operation that each sealed body needs.
     pub(crate) cost: Option<Cost>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    /// The time that a whole request has.
+    /// The timeout of a whole request.
     pub(crate) timeout: Duration,
 }
 
@@ -103,14 +102,14 @@ impl Sealing {
         }
     }
 
-    /// Puts this in front of `routes`. What panics here is a 500 like any other.
+    /// Wraps `routes`. A panic in this layer is a 500, too.
     pub(crate) fn layer(self: &Arc<Self>, routes: Router) -> Router {
         routes
             .layer(from_fn_with_state(Arc::clone(self), sealed))
             .layer(CatchPanicLayer::custom(panicked))
     }
 
-    /// The request as its handler shall see it, and the key for the answer.
+    /// The request as its handler sees it, and the key for the response.
     async fn open(&self, form: Form, request: Request) -> Result<(Request, ContentKey), ApiError> {
         let (mut parts, body) = request.into_parts();
         let body = read_body(body).await?;
@@ -120,7 +119,7 @@ impl Sealing {
         self.limiter
             .charge_address(ClientIp::of(&parts.extensions), self.cost)
             .await?;
-        let (content, answer) = sealed.open(key, &self.random).map_err(Refusal::from)?;
+        let (content, response_key) = sealed.open(key, &self.random).map_err(Refusal::from)?;
         if !self.replays.is_first(&sealed.header.jti).await {
             return Err(Refusal::Replay.into());
         }
@@ -128,11 +127,14 @@ impl Sealing {
             .headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         parts.headers.insert(CONTENT_LENGTH, content.len().into());
-        Ok((Request::from_parts(parts, Body::from(content)), answer))
+        Ok((
+            Request::from_parts(parts, Body::from(content)),
+            response_key,
+        ))
     }
 
-    /// The answer as the client gets it: status and headers as they are, the body sealed.
-    async fn seal(&self, answer: &ContentKey, response: Response) -> Response {
+    /// The response with its body sealed; status and headers stay.
+    async fn seal(&self, key: &ContentKey, response: Response) -> Response {
         let (mut parts, body) = response.into_parts();
         let content = match body.collect().await {
             Ok(content) => content.to_bytes(),
@@ -144,12 +146,12 @@ impl Sealing {
         };
         let cty = content_type(&parts.headers)
             .map(|name| name.strip_prefix("application/").unwrap_or(name).to_owned());
-        let Some(jwe) = answer.seal(&content, cty, self.clock.now_seconds(), &self.random) else {
+        let Some(jwe) = key.seal(&content, cty, self.clock.now_seconds(), &self.random) else {
             return ApiError::new(Reason::Internal).into_response();
         };
         parts.headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static(media_type(answer.form())),
+            HeaderValue::from_static(media_type(key.form())),
         );
         parts.headers.insert(CONTENT_LENGTH, jwe.len().into());
         Response::from_parts(parts, Body::from(jwe))
@@ -164,7 +166,7 @@ async fn sealed(State(sealing): State<Arc<Sealing>>, mut request: Request, next:
     let end = deadline::end_of(&mut request, sealing.timeout);
     let opening = crate::request::deadline::scope(Some(end), sealing.open(form, request));
     match timeout_at(end, opening).await {
-        Ok(Ok((request, answer))) => sealing.seal(&answer, next.run(request).await).await,
+        Ok(Ok((request, key))) => sealing.seal(&key, next.run(request).await).await,
         Ok(Err(refused)) => refused.into_response(),
         Err(_) => ApiError::new(Reason::UpstreamTimeout).into_response(),
     }

@@ -65,7 +65,7 @@ fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn answers_that_no_handler_wrote_are_envelopes_too() {
+async fn framework_errors_use_the_envelope() {
     let cases = [
         (request("GET", "/nowhere", ""), 404, "not_found"),
         (request("POST", "/ok", ""), 405, "method_not_allowed"),
@@ -92,7 +92,7 @@ async fn answers_that_no_handler_wrote_are_envelopes_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_past_its_deadline_is_a_504() {
+async fn a_request_past_its_deadline_gets_a_504() {
     let (parts, body) = send(app(&[]), request("GET", "/slow", "")).await;
     assert_eq!(
         (parts.status.as_u16(), &body["reason"]),
@@ -101,7 +101,7 @@ async fn a_request_past_its_deadline_is_a_504() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_platform_that_ends_the_request_sooner_is_answered_in_time() {
+async fn an_earlier_platform_deadline_is_met() {
     for (platform, answered) in [
         (Some(5000), 4800),
         (Some(60_000), 8000),
@@ -143,7 +143,7 @@ async fn calls_inherit_the_deadline_of_their_request() {
 }
 
 #[tokio::test]
-async fn the_caller_is_the_peer_or_whom_our_proxy_saw() {
+async fn the_client_is_the_peer_or_the_address_that_a_trusted_proxy_saw() {
     let whoami = async |client: Option<Extension<ClientIp>>| match client {
         Some(Extension(client)) => client.address().to_string(),
         None => "nobody".to_owned(),
@@ -182,13 +182,13 @@ async fn the_caller_is_the_peer_or_whom_our_proxy_saw() {
 }
 
 #[tokio::test]
-async fn a_405_says_what_is_allowed() {
+async fn a_405_lists_the_allowed_methods() {
     let (parts, _) = send(app(&[]), request("DELETE", "/ok", "")).await;
     assert_eq!(parts.headers["allow"], "GET,HEAD");
 }
 
 #[tokio::test]
-async fn the_platforms_request_id_is_kept_and_a_clients_is_not() {
+async fn the_platforms_request_id_is_kept_and_a_clients_is_ignored() {
     let mut platform = request("GET", "/ok", "");
     platform
         .extensions_mut()

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Instance {
-    /// Lets bodies come sealed, for functions that read some. The keys, where there are any.
+    /// Accepts sealed bodies, for functions that read bodies. Returns the keys, if there are any.
     pub fn sealed_bodies(&self) -> Option<Arc<TransportKeys>> {
         let build = || {
             let keys = self.transport_keys();
@@ -36,7 +36,7 @@ impl Instance {
             .map(|(keys, _)| Arc::clone(keys))
     }
 
-    /// The configured keys; local development makes one.
+    /// The configured keys; local development generates one if none is set.
     fn transport_keys(&self) -> TransportKeys {
         let parse = |key: Pkcs8Key| {
             let parsed = TransportKey::from_pkcs8(&key.kid, key.der.expose_secret());
@@ -50,8 +50,8 @@ impl Instance {
             .filter_map(parse)
             .collect();
         if keys.is_empty() && self.env.is_local() {
-            // Another name at each start, so that a client which kept the old key sees that it is
-            // gone.
+            // A new kid at each start, so that a client with a cached key notices that it is no
+            // longer valid.
             let kid = format!("local-{}", hex::encode(self.random.bytes::<4>()));
             keys.extend(TransportKey::generate(&kid));
         }

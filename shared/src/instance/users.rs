@@ -33,7 +33,7 @@ impl Instance {
         SessionKeyStore::new(self.dynamo(), self.at_rest(), self.random())
     }
 
-    /// Which user a phone number belongs to.
+    /// Binds phone numbers to users.
     pub fn phone_numbers(&self) -> PhoneNumbers {
         PhoneNumbers::new(
             self.dynamo(),

@@ -22,10 +22,10 @@ impl Instance {
     /// The state of the circuit breaker in front of `upstream`, for operators.
     ///
     /// # Panics
-    /// At start, with settings that were not checked.
+    /// At start, when settings are out of range and were not checked.
     pub fn observer(&self, upstream: &'static str) -> Observer {
         let settings = BreakerSettings::read(&self.env);
-        #[allow(
+        #[expect(
             clippy::expect_used,
             reason = "start-up, with settings that were checked"
         )]
@@ -34,7 +34,8 @@ impl Instance {
 
     fn connect_wechat(&self) -> Arc<WeChat> {
         let breaker = BreakerSettings::read(&self.env);
-        // Out of range they are errors already, and within it they work.
+        // Settings out of range were recorded as errors when they were read; the others are
+        // accepted.
         let guard = Guard::new(
             WECHAT,
             &breaker,
@@ -44,7 +45,7 @@ impl Instance {
                 random: self.random(),
             },
         );
-        #[allow(
+        #[expect(
             clippy::expect_used,
             reason = "start-up, with settings that were checked"
         )]
@@ -62,7 +63,7 @@ impl Instance {
         wechat
     }
 
-    /// WeChat's APIs that want an access token.
+    /// WeChat's APIs that need an access token.
     pub fn wechat_authorized(&self) -> AuthorizedWeChat {
         let tokens = WeChatAccessTokens::new(AccessTokenParts {
             shared: self.encrypted_kv(),

@@ -1,8 +1,8 @@
-//! One deadline for each request, which every call that it makes inherits.
+//! The deadline of a request, which every call that it makes inherits.
 //!
-//! The edge sets it: what `REQUEST_TIMEOUT_MS` allows, or what Lambda still gives the invocation
-//! when that is less. A call asks [`cap`] how long it may take. Outside a request (start-up, tests)
-//! there is none.
+//! The edge sets it from `REQUEST_TIMEOUT_MS`, or from the invocation's remaining time when that is
+//! less. Calls limit their timeouts with [`cap`]. Outside a request (start-up, tests) there is no
+//! deadline.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::{CURRENT, Current, InRequest};
 
-/// Runs `work` under `deadline` (`None`: under none), in place of the one of the request at hand.
+/// Runs `work` under `deadline` (`None`: without one), which replaces the current request's.
 ///
-/// This ends nothing by itself: code that waits has to ask how long it may.
+/// This cancels nothing by itself: code that waits has to limit its wait with [`cap`].
 pub fn scope<F: Future>(deadline: Option<Instant>, work: F) -> InRequest<F> {
     let current = Current {
         deadline,
@@ -21,8 +21,8 @@ pub fn scope<F: Future>(deadline: Option<Instant>, work: F) -> InRequest<F> {
     CURRENT.scope(current, work)
 }
 
-/// Runs `work` with `least` from now on, even when less was left: for writes that belong to
-/// something that has happened already.
+/// Runs `work` with at least `least` left, even past the deadline: for writes that record what has
+/// already happened.
 pub fn at_least<F: Future>(least: Duration, work: F) -> InRequest<F> {
     scope(
         current().map(|deadline| deadline.max(Instant::now() + least)),
@@ -30,19 +30,19 @@ pub fn at_least<F: Future>(least: Duration, work: F) -> InRequest<F> {
     )
 }
 
-/// The deadline of the request at hand.
+/// The deadline of the current request.
 #[must_use]
 pub fn current() -> Option<Instant> {
     CURRENT.try_with(|current| current.deadline).ok().flatten()
 }
 
-/// What is left of it.
+/// The time until the deadline.
 #[must_use]
 pub fn remaining() -> Option<Duration> {
     current().map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
-/// `limit`, or what is left when that is less.
+/// `limit`, or the time until the deadline when that is less.
 #[must_use]
 pub fn cap(limit: Duration) -> Duration {
     remaining().map_or(limit, |remaining| remaining.min(limit))
@@ -55,7 +55,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_gets_what_is_left_and_no_more() {
+    async fn a_call_gets_at_most_the_remaining_time() {
         assert_eq!(cap(SECOND), SECOND);
         scope(Some(Instant::now() + 3 * SECOND), async {
             assert_eq!(cap(SECOND), SECOND);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_to_be_finished_is_given_the_time() {
+    async fn at_least_extends_a_short_deadline() {
         scope(Some(Instant::now() + SECOND), async {
             at_least(3 * SECOND, async {
                 assert_eq!(remaining(), Some(3 * SECOND));

@@ -1,10 +1,10 @@
-//! How long a request waits for Redis, which it may ask several times, and several things at once.
+//! How long a request has waited for Redis, over consecutive and concurrent calls.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A stopwatch: waits that overlap count once.
+/// A stopwatch on which overlapping waits count once.
 #[derive(Debug, Default)]
 pub struct RedisBudget {
     total: Duration,
@@ -13,17 +13,17 @@ pub struct RedisBudget {
     running: Option<Running>,
 }
 
-/// The waits under way.
+/// The waits in progress.
 #[derive(Debug)]
 struct Running {
     count: usize,
     since: Instant,
-    /// When the last one has to be over. What an instance was frozen beyond that is no waiting.
+    /// When the last one ends at the latest. Time after it, in a frozen instance, is not counted.
     until: Instant,
 }
 
 impl RedisBudget {
-    /// How long the request has waited in all.
+    /// How long the request has waited in total.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.total
@@ -40,12 +40,12 @@ impl RedisBudget {
         self.total().saturating_sub(self.excluded)
     }
 
-    /// All that was spent is given back.
+    /// Resets what was spent.
     pub fn renew(&mut self) {
         self.excluded = self.total();
     }
 
-    /// Starts a wait that will be over at `until`.
+    /// Starts a wait that ends at `until` at the latest.
     pub fn start(&mut self, until: Instant) {
         let running = self.running.get_or_insert_with(|| Running {
             count: 0,

@@ -1,8 +1,8 @@
 //! A function whose secrets could not be fetched before its first event.
 //!
-//! The Parameters and Secrets extension serves only once the first event has reached it, so waiting
-//! for it at start would be useless. The first request waits instead; one that waits in vain is
-//! answered 503, and the next one tries again.
+//! The Parameters and Secrets extension is not ready before the first event, so waiting longer for
+//! it at start would be pointless. The first request waits instead; if its wait fails, it is
+//! answered 503 and the next request tries again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     random::Random,
 };
 
-/// Less than a request may take, so that a missing extension is reported before the time is up.
+/// Shorter than a request's timeout, so that a missing extension is reported before it.
 const DURING_REQUEST: FetchTimeouts = FetchTimeouts {
     readiness: Duration::from_secs(4),
     total: Duration::from_secs(5),
@@ -35,8 +35,10 @@ pub(super) struct DeferredStart {
 }
 
 impl DeferredStart {
+    /// A start that waits for the first request.
+    ///
     /// # Errors
-    /// The errors of settings that are known already.
+    /// The errors of settings that need no secret.
     pub(super) fn new(references: References, routes: BuildRoutes) -> Result<Self, ConfigErrors> {
         let unavailable = || async { ApiError::new(Reason::Unavailable) };
         let placeholder = Router::new()
@@ -53,7 +55,7 @@ impl DeferredStart {
         })
     }
 
-    /// Answers with the app, or with the placeholder.
+    /// Serves a request with the app, or with the placeholder while the start fails.
     pub(super) async fn answer(self, request: Request) -> Response {
         let app = match self.app.get_or_try_init(|| self.start()).await {
             Ok(app) => app,
@@ -62,8 +64,8 @@ impl DeferredStart {
                 &self.placeholder
             }
         };
-        let Ok(answer) = app.clone().oneshot(request).await;
-        answer
+        let Ok(response) = app.clone().oneshot(request).await;
+        response
     }
 
     async fn start(&self) -> Result<Router, ConfigErrors> {

@@ -1,4 +1,4 @@
-//! From a Lambda event to the request that the edge takes.
+//! Converts a Lambda event to the request that the edge expects.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::{
     edge::{ClientIp, OriginalPath, PlatformDeadline, RequestId},
 };
 
-/// An HTTP event. `lambda_http` tries the kinds one after the other, and a failed try costs as much
-/// as a good one; here the event's own `version` decides.
+/// An HTTP event. `lambda_http` tries one format after the other, and a failed try costs as much as
+/// a successful one; here the event's `version` selects the format.
 pub(super) struct Event(LambdaRequest);
 
 impl Event {
@@ -36,14 +36,14 @@ impl<'de> Deserialize<'de> for Event {
         } else {
             serde_json::from_str(raw).map(LambdaRequest::ApiGatewayV1)
         };
-        // The library's text can quote the event, and with it a token.
+        // The library's error can quote the event, which may contain a token.
         request
             .map(Self)
             .map_err(|_| D::Error::custom("not an HTTP event of API Gateway or of a function URL"))
     }
 }
 
-/// API Gateway HTTP APIs and function URLs say `"version":"2.0"`.
+/// Events of API Gateway HTTP APIs and function URLs have `"version":"2.0"`.
 fn is_version_2(event: &str) -> bool {
     #[derive(Deserialize)]
     struct Version<'a> {
@@ -53,8 +53,8 @@ fn is_version_2(event: &str) -> bool {
     serde_json::from_str(event).is_ok_and(|Version { version }| version == Some("2.0"))
 }
 
-/// Takes out of the event what the edge needs: the request id, the caller's address, the time that
-/// is left, and the path that routes are written for.
+/// Sets what the edge reads from the event: the request id, the client's address, the platform's
+/// deadline, and the path that routes match.
 pub(super) fn into_edge_request(mut request: Request, clock: &Clock) -> Request {
     let (id, source) = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => {
@@ -70,8 +70,8 @@ pub(super) fn into_edge_request(mut request: Request, clock: &Clock) -> Request 
                 context.request_id.clone(),
                 context.identity.source_ip.clone(),
             );
-            // A REST event's path has no stage; `lambda_http` puts it in front, unless the path
-            // looks as if it stood there (a stage called `api`).
+            // A REST event's path has no stage; `lambda_http` prepends it, unless the path seems to
+            // start with it already (a stage named `api`).
             let (path, called) = (request.raw_http_path().to_owned(), context.path.clone());
             set_path(&mut request, &path);
             called.map(|path| request.extensions_mut().insert(OriginalPath(path)));
@@ -84,7 +84,7 @@ pub(super) fn into_edge_request(mut request: Request, clock: &Clock) -> Request 
         .and_then(|context| deadline(context, clock));
     let extensions = request.extensions_mut();
     id.map(|id| extensions.insert(RequestId(id)));
-    // The console's test of a REST API sends a word instead of an address.
+    // The console's test of a REST API sends a placeholder instead of an address.
     source
         .and_then(|source| source.parse().ok())
         .map(|address| extensions.insert(ClientIp::new(address)));
@@ -92,8 +92,8 @@ pub(super) fn into_edge_request(mut request: Request, clock: &Clock) -> Request 
     request
 }
 
-/// When Lambda ends the invocation, which it states in milliseconds since the epoch. A time that
-/// has passed is ignored: the emulators of some tools send a constant.
+/// When Lambda ends the invocation, which it sends in milliseconds since the epoch. A time in the
+/// past is ignored: some emulators send a constant.
 fn deadline(context: &Context, clock: &Clock) -> Option<PlatformDeadline> {
     let now = u64::try_from(clock.now().as_millisecond()).ok()?;
     let left = context.deadline.checked_sub(now)?;
@@ -102,7 +102,7 @@ fn deadline(context: &Context, clock: &Clock) -> Option<PlatformDeadline> {
         .map(PlatformDeadline)
 }
 
-/// An HTTP API's event has a named stage in front of its path; routes are written without it.
+/// An HTTP API prepends a named stage to the path; routes are written without it.
 fn strip_stage(request: &mut Request, stage: &str) {
     let rest = request
         .uri()
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_stage_is_not_part_of_the_route() {
+    fn a_named_stage_is_stripped_from_the_path() {
         assert_eq!(
             stripped("https://a.example/prod/health?deep=1", "prod"),
             "https://a.example/health?deep=1"
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_address_is_the_platforms_whatever_headers_say() {
+    fn the_client_address_comes_from_the_platform_not_from_headers() {
         let http = |source: &str| {
             serde_json::json!({
                 "version": "2.0", "rawPath": "/", "headers": {"x-forwarded-for": "192.0.2.66"},

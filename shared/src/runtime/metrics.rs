@@ -1,4 +1,4 @@
-//! Metrics of a function: recorded from its start, written with each answer.
+//! A function's metrics: recorded from its start, written before each response.
 
 use std::sync::OnceLock;
 
@@ -8,10 +8,10 @@ use crate::{
     telemetry::{self, Emf},
 };
 
-/// This process's recorder: there can be only one.
+/// The recorder, which is global to the process.
 static RECORDER: OnceLock<Emf> = OnceLock::new();
 
-/// Records from now on, unless metrics are off. Config errors are recorded in `env`.
+/// Starts recording, unless metrics are off. Configuration errors are recorded in `env`.
 pub(super) fn record(env: &Env) {
     let settings = MetricsSettings::read(env);
     if !settings.emf || RECORDER.get().is_some() {
@@ -23,7 +23,7 @@ pub(super) fn record(env: &Env) {
     }
 }
 
-/// Writes what was recorded. Before the answer leaves: after it, Lambda may freeze the instance.
+/// Writes what was recorded. Call it before the response: after it, Lambda may freeze the instance.
 pub(super) fn flush() {
     let written = RECORDER.get().map(|emf| emf.flush(&mut std::io::stdout()));
     if let Some(Err(error)) = written {

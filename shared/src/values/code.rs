@@ -1,4 +1,4 @@
-//! The codes that WeChat hands to a mini-program for its server.
+//! The one-time codes that WeChat issues to a mini-program for its server.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct OneTimeCode(SecretString);
 
 impl OneTimeCode {
-    /// The code, if it can be one.
+    /// The code, if it is well-formed.
     #[must_use]
     pub fn parse(text: SecretString) -> Option<Self> {
         let code = text.expose_secret();
@@ -18,7 +18,7 @@ impl OneTimeCode {
         fits.then_some(Self(text))
     }
 
-    /// The code, for WeChat and for digests.
+    /// The code, for calls to WeChat and for hashing.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_printable_and_of_a_sane_length() {
+    fn a_code_is_printable_and_has_1_to_256_characters() {
         let is_code = |text: &str| OneTimeCode::parse(text.into()).is_some();
         assert!(is_code("0a1B-_+/=~") && is_code(&"x".repeat(256)));
         for bad in ["", " ", "a b", "a\n", "代码", &"x".repeat(257)] {
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_it() {
+    fn debug_does_not_show_the_code() {
         let code = OneTimeCode::parse("secret".into());
         assert_eq!(format!("{code:?}"), "Some(OneTimeCode(…))");
     }

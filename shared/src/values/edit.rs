@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Deserializer};
 
-/// What to do with a field: a JSON merge patch (RFC 7396) leaves what it does not name and clears
-/// what is `null`.
+/// What to do with a field: a JSON merge patch (RFC 7396) keeps fields that it omits and clears
+/// those that are `null`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Edit<T> {
-    /// Leave it.
+    /// Keep the value.
     #[default]
     Keep,
-    /// Remove it.
+    /// Remove the value.
     Clear,
-    /// Write this.
+    /// Write this value.
     Set(T),
 }
 
 impl<T> Edit<T> {
-    /// Another form of the value.
+    /// Converts the value.
     pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Edit<U> {
         match self {
             Self::Keep => Edit::Keep,

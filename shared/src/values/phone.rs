@@ -1,16 +1,16 @@
-//! A phone number as WeChat reports it, in one spelling.
+//! A phone number as WeChat reports it, normalized.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// What E.164 allows, country code included.
+/// The maximum of E.164, country code included.
 const MAX_DIGITS: usize = 15;
 /// The shortest national numbers in use.
 const MIN_NATIONAL: usize = 4;
 
-/// A country's calling code. WeChat writes it as a text, and at times as a number.
+/// A country's calling code. WeChat sends it as a string, and sometimes as a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountryCode(String);
 
@@ -40,14 +40,14 @@ impl CountryCode {
     }
 }
 
-/// A number that can be one: `13800138000` in mainland China, `+` with country code and national
-/// number (E.164) elsewhere. `Debug` does not show it.
+/// A well-formed number: `13800138000` in mainland China, `+` with country code and national number
+/// (E.164) elsewhere. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Phone(SecretString);
 
 impl Phone {
-    /// The number, if it can be one: `^1[3-9]\d{9}$` in mainland China, 4 digits to 15 with the
-    /// country code elsewhere.
+    /// The number, if it is well-formed: `^1[3-9]\d{9}$` in mainland China; elsewhere at least 4
+    /// national digits, and at most 15 with the country code.
     #[must_use]
     pub fn parse(country: &CountryCode, national: &str) -> Option<Self> {
         if !is_digits(national) {
@@ -61,13 +61,13 @@ impl Phone {
         fits.then(|| Self(format!("+{country}{national}").into()))
     }
 
-    /// One that was parsed before.
+    /// A number that was parsed before it was stored.
     #[must_use]
     pub fn from_stored(number: SecretString) -> Self {
         Self(number)
     }
 
-    /// The number, to be encrypted.
+    /// The number, for encryption.
     #[must_use]
     pub fn secret(&self) -> &SecretString {
         &self.0
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_from_elsewhere_brings_its_country() {
+    fn a_foreign_number_includes_its_country_code() {
         assert_eq!(phone("852", "51234567").as_deref(), Some("+85251234567"));
         assert_eq!(phone("+1", "2025550123").as_deref(), Some("+12025550123"));
         for bad in ["123", "1234567890123456", "2025 550", "１２３４５"] {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_country_code_is_a_text_or_a_number() {
+    fn a_country_code_is_a_string_or_a_number() {
         for json in [r#""86""#, "86", r#""+86""#] {
             assert_eq!(
                 serde_json::from_str::<CountryCode>(json).unwrap(),
@@ -161,9 +161,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn two_numbers_never_share_a_spelling(a in "[1-9][0-9]{0,2}", b in "[1-9][0-9]{0,2}", n in "[0-9]{4,12}", m in "[0-9]{4,12}") {
+        fn different_numbers_never_normalize_to_the_same_text(a in "[1-9][0-9]{0,2}", b in "[1-9][0-9]{0,2}", n in "[0-9]{4,12}", m in "[0-9]{4,12}") {
             if let (Some(left), Some(right)) = (phone(&a, &n), phone(&b, &m)) {
-                // Digits in a row: country and number together say who is called.
+                // Country code and national number together identify a line.
                 prop_assert_eq!(left == right, (a == "86") == (b == "86") && format!("{a}{n}") == format!("{b}{m}"));
             }
         }

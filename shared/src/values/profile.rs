@@ -2,13 +2,13 @@
 
 use url::Url;
 
-/// 2 to 32 characters (not bytes), at least one of them visible, none a control character, no
-/// blanks around them.
+/// 2 to 32 characters (not bytes), trimmed, with at least one visible character and no control
+/// characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nickname(String);
 
 impl Nickname {
-    /// The trimmed name, if it is one.
+    /// The trimmed name, if it is valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -29,13 +29,13 @@ impl Nickname {
     }
 }
 
-/// The marks that change the direction of text: they fake other people's names.
+/// Marks that change the direction of text: they can make a name look like another one.
 fn reverses_text(character: char) -> bool {
     matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters without a picture of their own. Beside visible ones they have their use: joiners make
-/// one emoji of many.
+/// Invisible characters. They are allowed next to visible ones: joiners combine several emoji into
+/// one.
 fn is_blank(character: char) -> bool {
     matches!(
         character,
@@ -49,7 +49,7 @@ fn is_blank(character: char) -> bool {
 pub struct AvatarUrl(String);
 
 impl AvatarUrl {
-    /// The URL in its normal form, if it is one.
+    /// The normalized URL, if it is valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok().filter(|_| text.len() <= 1024)?;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nickname_is_counted_in_characters() {
+    fn a_nickname_has_2_to_32_characters() {
         assert!(Nickname::parse("小明").is_some());
         assert!(Nickname::parse(&"明".repeat(32)).is_some());
         assert!(Nickname::parse(&"明".repeat(33)).is_none());
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nickname_is_visible_and_does_not_fake_others() {
+    fn a_nickname_is_visible_and_free_of_direction_marks() {
         for bad in [
             "a\0b",
             "a\nb",

@@ -1,10 +1,10 @@
-//! The access token of each mini-program: in this instance's memory, shared with the others through
-//! Redis, and fetched by one of them at a time.
+//! The access token of each mini-program: cached in this instance's memory, shared between
+//! instances through Redis, and fetched by one of them at a time.
 //!
-//! WeChat renews a token five minutes before its end, and both are good then. So in a token's last
-//! five minutes one caller fetches its successor while all others are served the old one. Without
-//! Redis, and while Redis is down, each instance keeps its own: stable tokens are the same for all
-//! who ask, so nothing breaks.
+//! WeChat renews a token five minutes before it expires, and both tokens are valid until then. So
+//! in a token's last five minutes one caller fetches its successor while the others still get the
+//! old one. Without Redis, and while Redis is down, each instance fetches its own: WeChat returns
+//! the same stable token to all of them, so nothing breaks.
 
 use std::{
     collections::HashMap,
@@ -29,53 +29,54 @@ use crate::{
     telemetry::{self, OrDegraded},
 };
 
-/// WeChat has a successor ready this long before a token's end.
+/// WeChat issues a successor this long before a token expires.
 const RENEWAL: Duration = Duration::from_mins(5);
-/// A token this close to its end could expire in transit: it is no longer used.
+/// A token that expires this soon is no longer used: it could expire in transit.
 const MARGIN: Duration = Duration::from_secs(10);
-/// How long reading and storing may take in addition to the call itself.
+/// How long reading and storing may take, in addition to the call.
 const LOCK_RESERVE: Duration = Duration::from_secs(1);
 
-/// What the log calls trouble with shared tokens.
+/// The name of shared tokens in `degraded` log lines.
 const WHAT: &str = "access token";
 
-/// The access tokens. Keep one per instance.
+/// The access tokens of all mini-programs. Keep one per instance.
 pub struct WeChatAccessTokens {
-    own: Mutex<HashMap<AppId, Token>>,
+    local: Mutex<HashMap<AppId, Token>>,
     shared: EncryptedKv,
-    /// Holds the locks.
+    /// Stores the locks.
     kv: Kv,
     clock: Clock,
     random: Random,
-    /// How long a lock lasts, and how long other callers wait for it.
+    /// A lock's time to live, and how long other callers wait for it.
     lock_ttl: Duration,
 }
 
-/// A token with its end. Clocks of instances need not agree to the second: there are five minutes
-/// to renew in, and WeChat's own word (42001) to fall back on.
+/// A token with its expiry. The clocks of instances need not agree to the second: there are five
+/// minutes to renew in, and WeChat reports an expired token (42001).
 #[derive(Debug, Clone)]
 struct Token {
     text: SecretString,
     expires_at: Timestamp,
 }
 
-/// A token as Redis holds it, once decrypted.
+/// A token as it is stored in Redis, decrypted.
 #[derive(Serialize, Deserialize)]
 struct SharedToken {
     token: String,
     expires_at: Timestamp,
 }
 
-/// What is known before a call to WeChat.
-enum Known {
-    /// Good for a while.
+/// The state of a cached token.
+enum CachedToken {
+    /// Valid, and not due for renewal.
     Fresh(Token),
-    /// Good, in its last minutes.
+    /// Valid, and due for renewal.
     Ending(Token),
-    Nothing,
+    /// Missing, or too close to its expiry.
+    Missing,
 }
 
-/// The right to fetch.
+/// The exclusive right to fetch a token.
 struct Lock {
     key: String,
     holder: [u8; 16],
@@ -83,24 +84,24 @@ struct Lock {
 
 /// What [`WeChatAccessTokens`] needs.
 pub struct AccessTokenParts {
-    /// Where instances share tokens, encrypted.
+    /// Stores the tokens that instances share, encrypted.
     pub shared: EncryptedKv,
     /// The same store, for locks.
     pub kv: Kv,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// Names locks.
+    /// Makes the values that identify a lock's holder.
     pub random: Random,
-    /// The longest that one call to WeChat takes.
+    /// The timeout of one call to WeChat.
     pub call_timeout: Duration,
 }
 
 impl WeChatAccessTokens {
-    /// Tokens of `parts`.
+    /// A token cache from its parts.
     #[must_use]
     pub fn new(parts: AccessTokenParts) -> Self {
         Self {
-            own: Mutex::default(),
+            local: Mutex::default(),
             shared: parts.shared,
             kv: parts.kv,
             clock: parts.clock,
@@ -109,39 +110,41 @@ impl WeChatAccessTokens {
         }
     }
 
-    /// A token that is good now.
+    /// A valid token: cached, shared, or fetched.
     pub(super) async fn get(
         &self,
         wechat: &WeChat,
         app_id: &AppId,
     ) -> Result<SecretString, WeChatError> {
-        let own = self.sort(self.lock_own().get(app_id).cloned());
-        if let Known::Fresh(token) = own {
+        let local = self.classify(self.lock_local().get(app_id).cloned());
+        if let CachedToken::Fresh(token) = local {
             return Ok(token.text);
         }
         match self.get_shared(wechat, app_id).await {
             Ok(token) => token,
             Err(error) => {
                 telemetry::degraded(WHAT, &error);
-                match own {
-                    Known::Fresh(token) | Known::Ending(token) => Ok(token.text),
-                    Known::Nothing => self.fetch(wechat, app_id).await.map(|token| token.text),
+                match local {
+                    CachedToken::Fresh(token) | CachedToken::Ending(token) => Ok(token.text),
+                    CachedToken::Missing => {
+                        self.fetch(wechat, app_id).await.map(|token| token.text)
+                    }
                 }
             }
         }
     }
 
-    /// Forgets a token that WeChat considers stale, here and in Redis, unless a newer one stands
-    /// there.
+    /// Removes a token that WeChat considers stale from this instance and from Redis, unless a
+    /// newer one has replaced it.
     pub(super) async fn discard(&self, app_id: &AppId, stale: &SecretString) {
         let is_stale = |text: &str| text == stale.expose_secret();
         {
-            let mut own = self.lock_own();
-            if own
+            let mut local = self.lock_local();
+            if local
                 .get(app_id)
-                .is_some_and(|own| is_stale(own.text.expose_secret()))
+                .is_some_and(|local| is_stale(local.text.expose_secret()))
             {
-                own.remove(app_id);
+                local.remove(app_id);
             }
         }
         let key = key(app_id);
@@ -151,7 +154,7 @@ impl WeChatAccessTokens {
         discarded.await.or_degraded(WHAT);
     }
 
-    /// Fails only while Redis does not answer.
+    /// Fails only while Redis is unavailable.
     async fn get_shared(
         &self,
         wechat: &WeChat,
@@ -169,39 +172,39 @@ impl WeChatAccessTokens {
         }
     }
 
-    /// The shared token, or a new one if nobody else is fetching it; `None` where there is nothing
-    /// but another caller's lock.
+    /// The shared token, or a new one if no other caller is fetching it; `None` when there is no
+    /// valid token and another caller has the lock.
     async fn try_shared(
         &self,
         wechat: &WeChat,
         app_id: &AppId,
     ) -> Result<Option<Result<SecretString, WeChatError>>, KvError> {
-        let ending = match self.look_up(app_id).await? {
-            Known::Fresh(token) => return Ok(Some(Ok(token.text))),
-            Known::Ending(token) => Some(token),
-            Known::Nothing => None,
+        let ending = match self.read_shared(app_id).await? {
+            CachedToken::Fresh(token) => return Ok(Some(Ok(token.text))),
+            CachedToken::Ending(token) => Some(token),
+            CachedToken::Missing => None,
         };
-        if let Some(lock) = self.take_lock(app_id).await? {
+        if let Some(lock) = self.try_lock(app_id).await? {
             let outcome = self.refresh(wechat, app_id, ending).await;
-            let returned = self
+            let released = self
                 .kv
                 .remove(&lock.key, &lock.holder, Delivery::Required)
                 .await;
-            returned.or_degraded(WHAT);
+            released.or_degraded(WHAT);
             return Ok(Some(outcome));
         }
         Ok(ending.map(|token| Ok(token.text)))
     }
 
-    /// Fetches under the lock, unless another instance has between our look-up and our lock. While
-    /// the old token is good, a failed fetch does no harm.
+    /// Fetches under the lock, unless another instance did so between our read and our lock. While
+    /// the old token is valid, a failed fetch is tolerated.
     async fn refresh(
         &self,
         wechat: &WeChat,
         app_id: &AppId,
         ending: Option<Token>,
     ) -> Result<SecretString, WeChatError> {
-        if let Ok(Known::Fresh(token)) = self.look_up(app_id).await {
+        if let Ok(CachedToken::Fresh(token)) = self.read_shared(app_id).await {
             return Ok(token.text);
         }
         match (self.fetch(wechat, app_id).await, ending) {
@@ -226,47 +229,47 @@ impl WeChatAccessTokens {
             text,
             expires_at: self.clock.now() + lifetime,
         };
-        self.lock_own().insert(app_id.clone(), token.clone());
+        self.lock_local().insert(app_id.clone(), token.clone());
         Ok(token)
     }
 
-    /// What Redis holds; kept here if it is fresh.
-    async fn look_up(&self, app_id: &AppId) -> Result<Known, KvError> {
+    /// The token in Redis, which is cached in this instance if it is fresh.
+    async fn read_shared(&self, app_id: &AppId) -> Result<CachedToken, KvError> {
         let shared: Option<SharedToken> = self.shared.get(&key(app_id)).await?;
-        let known = self.sort(shared.map(|shared| Token {
+        let cached = self.classify(shared.map(|shared| Token {
             text: shared.token.into(),
             expires_at: shared.expires_at,
         }));
-        if let Known::Fresh(token) = &known {
-            self.lock_own().insert(app_id.clone(), token.clone());
+        if let CachedToken::Fresh(token) = &cached {
+            self.lock_local().insert(app_id.clone(), token.clone());
         }
-        Ok(known)
+        Ok(cached)
     }
 
-    /// Other callers wait for it, and would fetch one more without it.
+    /// Required delivery, because other callers wait for the token and would fetch another one.
     async fn share(&self, app_id: &AppId, token: &Token) -> Result<(), KvError> {
         let shared = SharedToken {
             token: token.text.expose_secret().to_owned(),
             expires_at: token.expires_at,
         };
-        let ttl = left(token, self.clock.now());
+        let ttl = time_left(token, self.clock.now());
         self.shared
             .put(&key(app_id), &shared, ttl, Delivery::Required)
             .await
     }
 
-    fn sort(&self, token: Option<Token>) -> Known {
+    fn classify(&self, token: Option<Token>) -> CachedToken {
         let Some(token) = token else {
-            return Known::Nothing;
+            return CachedToken::Missing;
         };
-        match left(&token, self.clock.now()) {
-            left if left > RENEWAL => Known::Fresh(token),
-            left if left > MARGIN => Known::Ending(token),
-            _ => Known::Nothing,
+        match time_left(&token, self.clock.now()) {
+            left if left > RENEWAL => CachedToken::Fresh(token),
+            left if left > MARGIN => CachedToken::Ending(token),
+            _ => CachedToken::Missing,
         }
     }
 
-    async fn take_lock(&self, app_id: &AppId) -> Result<Option<Lock>, KvError> {
+    async fn try_lock(&self, app_id: &AppId) -> Result<Option<Lock>, KvError> {
         let lock = Lock {
             key: format!("{}:lock", key(app_id)),
             holder: self.random.bytes(),
@@ -279,8 +282,8 @@ impl WeChatAccessTokens {
         Ok(self.kv.add(record).await?.then_some(lock))
     }
 
-    fn lock_own(&self) -> MutexGuard<'_, HashMap<AppId, Token>> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_local(&self) -> MutexGuard<'_, HashMap<AppId, Token>> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -288,7 +291,7 @@ fn key(app_id: &AppId) -> String {
     format!("{{wx:{app_id}}}:access_token")
 }
 
-fn left(token: &Token, now: Timestamp) -> Duration {
+fn time_left(token: &Token, now: Timestamp) -> Duration {
     token
         .expires_at
         .duration_since(now)

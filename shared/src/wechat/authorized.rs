@@ -1,5 +1,5 @@
-//! Calls that carry an access token: one that WeChat considers stale is dropped, another one
-//! fetched, and the call made once more.
+//! Calls that carry an access token: one that WeChat considers stale is discarded and replaced, and
+//! the call repeated once.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{WeChat, WeChatAccessTokens, WeChatError, client::Api};
 use crate::ids::AppId;
 
-/// WeChat's APIs that want an access token. Login uses none of them: it has only a [`WeChat`].
+/// WeChat's APIs that need an access token. Login uses none of them: it needs only a [`WeChat`].
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct AuthorizedWeChat {
@@ -29,8 +29,8 @@ impl AuthorizedWeChat {
     }
 
     /// Sends `request` to `api` with the access token of `app_id` in its query. A stale token is
-    /// replaced once: a call that was refused for it was not carried out, so it may be sent again
-    /// whatever it is.
+    /// replaced once: WeChat did not carry out the rejected call, so even one that is not
+    /// idempotent may be repeated.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         app_id: &AppId,
@@ -46,7 +46,7 @@ impl AuthorizedWeChat {
                 let token = self.tokens.get(&self.wechat, app_id).await?;
                 self.wechat.call(api, with(&token)).await
             }
-            answer => answer,
+            result => result,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The one place from which WeChat is called: connections, deadline, size limit, and what an answer
-//! is.
+//! Every call to WeChat goes through this client: connections, deadline, size limit, and how a
+//! response is read.
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use crate::{
     telemetry::metrics,
 };
 
-/// The name of WeChat as an upstream: in metrics, and of its circuit breaker.
+/// WeChat's name as an upstream, in metrics and of its circuit breaker.
 pub const WECHAT: &str = "wechat";
-/// One more try, soon: a person waits for the answer.
+/// One quick retry, because a user is waiting for the response.
 const RETRY: RetryPolicy = RetryPolicy {
     attempts: 2,
     first_pause: Duration::from_millis(100),
@@ -34,33 +34,33 @@ const RETRY: RetryPolicy = RetryPolicy {
 };
 /// Larger than any documented answer.
 const MAX_ANSWER: usize = 64 * 1024;
-/// WeChat closes idle connections; one that slept longer (a frozen instance) is not worth a try.
+/// WeChat closes idle connections, so one that was idle longer (a frozen instance) is not reused.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// The client. Keep one per instance: it holds the connections.
+/// The client. Keep one per instance: it owns the connection pool.
 pub struct WeChat {
     http: Client,
     base_url: Url,
     apps: Vec<(AppId, SecretString)>,
     timeout: Duration,
     slow_call: Duration,
-    /// The calls under way.
+    /// Limits the calls in flight.
     calls: Bulkhead,
     guard: Guard,
     retries: Retries,
 }
 
-/// What limits calls to WeChat.
+/// What protects calls to WeChat.
 pub struct Protection {
     /// The circuit breaker.
     pub guard: Guard,
-    /// A call that takes this long is slow.
+    /// A call that takes at least this long counts as slow.
     pub slow_call: Duration,
-    /// Jitters the pauses between two tries.
+    /// Jitters the pauses between retries.
     pub random: Random,
 }
 
-/// How calls to one of WeChat's APIs differ from others.
+/// One of WeChat's APIs.
 pub(super) struct Api {
     /// Its name in WeChat's documentation.
     pub(super) name: &'static str,
@@ -68,9 +68,9 @@ pub(super) struct Api {
     pub(super) method: Method,
     /// Its path.
     pub(super) path: &'static str,
-    /// Whether a call whose answer was lost may be sent again.
+    /// Whether a call may be sent again when its response was lost.
     pub(super) idempotent: bool,
-    /// What an errcode other than 0 means here.
+    /// Maps an errcode other than 0 to an error.
     pub(super) refusal: fn(i64) -> WeChatError,
 }
 
@@ -81,19 +81,19 @@ struct Errcode {
 }
 
 impl WeChat {
-    /// A client as `settings` say.
+    /// A client with these settings.
     ///
     /// # Panics
-    /// At start, when no TLS can be set up.
+    /// At start, when TLS can't be set up.
     #[must_use]
     pub fn new(settings: &WeChatSettings, protection: Protection) -> Self {
-        #[allow(clippy::expect_used, reason = "start-up: without TLS nothing can work")]
+        #[expect(clippy::expect_used, reason = "start-up: without TLS nothing can work")]
         let http = Client::builder()
             .tls_backend_preconfigured(tls_config(settings.base_url.scheme() == "https"))
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.timeout)
             .pool_idle_timeout(POOL_IDLE)
-            // A redirect would carry the secret to another place.
+            // A redirect would send the secret to another host.
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()
@@ -126,8 +126,7 @@ impl WeChat {
         &self.guard
     }
 
-    /// The mini-program that a client means: the named one if it is ours, the first where none is
-    /// named.
+    /// The mini-program that a client names, if it is configured; without a name, the first one.
     #[must_use]
     pub fn app(&self, named: Option<&str>) -> Option<&AppId> {
         let mut ids = self.apps.iter().map(|(id, _)| id);
@@ -140,7 +139,7 @@ impl WeChat {
     /// Opens a connection, so that the first login does not wait for DNS, TCP and TLS.
     ///
     /// # Errors
-    /// [`WeChatError`] when there is no connection; calls will try again.
+    /// [`WeChatError`] when there is no connection; the next call tries again.
     pub async fn connect(&self) -> Result<(), WeChatError> {
         self.http
             .head(self.base_url.clone())
@@ -160,7 +159,7 @@ impl WeChat {
         self.http.request(api.method.clone(), url)
     }
 
-    /// The same with a body. WeChat wants characters in it as they are, not as `\u` escapes; so
+    /// The same with a JSON body. WeChat expects literal characters, not `\u` escapes, which is how
     /// `serde_json` writes them.
     pub(super) fn request_with<B: Serialize>(&self, api: &Api, body: &B) -> RequestBuilder {
         let body = serde_json::to_vec(body).unwrap_or_default();
@@ -171,7 +170,7 @@ impl WeChat {
 
     /// Sends `request` to `api`. Every call to WeChat goes through here.
     ///
-    /// It is sent again when that can do no harm: it never left, or it may be carried out twice.
+    /// It is retried only when that is safe: it was not sent, or it is idempotent.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         api: &Api,
@@ -204,8 +203,8 @@ impl WeChat {
         outcome
     }
 
-    /// An answer is an answer, whatever it says; but a call that the request's deadline cut short
-    /// proves nothing.
+    /// An errcode is a healthy response, too; but a call that the request's deadline cut short says
+    /// nothing about WeChat.
     fn outcome_of(
         &self,
         error: Option<&WeChatError>,
@@ -221,7 +220,7 @@ impl WeChat {
         }
     }
 
-    /// WeChat answers errors with HTTP 200, and success mostly without an errcode.
+    /// WeChat returns errors with HTTP 200, and omits the errcode of most successes.
     async fn attempt<T: DeserializeOwned>(
         &self,
         api: &Api,
@@ -229,34 +228,34 @@ impl WeChat {
     ) -> Result<T, WeChatError> {
         tracing::debug!(api = api.name, "call to WeChat");
         let start = Instant::now();
-        let answer = self.exchange(request).await;
-        let errcode = match &answer {
+        let response = self.exchange(request).await;
+        let errcode = match &response {
             Ok((_, 0)) => None,
             Ok((_, errcode)) => Some(errcode.to_string()),
-            Err(error) => Some(error.word()),
+            Err(error) => Some(error.metric_label()),
         };
         metrics::upstream(WECHAT, errcode, start.elapsed());
-        match answer? {
+        match response? {
             (body, 0) => parse(&body),
             (_, errcode) => Err((api.refusal)(errcode)),
         }
     }
 
-    /// The answer's body and errcode.
+    /// The response's body and errcode.
     async fn exchange(&self, request: RequestBuilder) -> Result<(Vec<u8>, i64), WeChatError> {
-        // No longer than the request that needs it.
+        // The request that makes the call may have less time left.
         let request = request.timeout(deadline::cap(self.timeout));
-        let answer = request.send().await.map_err(WeChatError::transport)?;
-        let status = answer.status();
+        let response = request.send().await.map_err(WeChatError::transport)?;
+        let status = response.status();
         if !status.is_success() {
             return Err(WeChatError::Status(status.as_u16()));
         }
-        let body = read_limited(answer).await?;
+        let body = read_limited(response).await?;
         let Errcode { errcode } = parse(&body)?;
         Ok((body, errcode))
     }
 
-    /// The AppSecret; empty for an app that is not ours, which WeChat refuses.
+    /// The AppSecret; empty for an unknown app, which WeChat then rejects.
     pub(super) fn secret(&self, app_id: &AppId) -> &str {
         self.apps
             .iter()
@@ -265,9 +264,9 @@ impl WeChat {
     }
 }
 
-async fn read_limited(mut answer: reqwest::Response) -> Result<Vec<u8>, WeChatError> {
+async fn read_limited(mut response: reqwest::Response) -> Result<Vec<u8>, WeChatError> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(WeChatError::transport)? {
+    while let Some(chunk) = response.chunk().await.map_err(WeChatError::transport)? {
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(WeChatError::Unreadable(
                 "longer than any documented answer".into(),
@@ -278,10 +277,10 @@ async fn read_limited(mut answer: reqwest::Response) -> Result<Vec<u8>, WeChatEr
     Ok(body)
 }
 
-/// Answers are objects; serde would take an array for one, its fields in order.
+/// Responses are objects; serde alone would also accept an array with the fields in order.
 ///
-/// `serde_json`'s errors about data quote the value, which can be a session key: only its position
-/// is reported.
+/// `serde_json`'s errors quote the value, which can be a session key: only its position is
+/// reported.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(WeChatError::Unreadable("not a JSON object".into()));
@@ -296,7 +295,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> 
     })
 }
 
-/// The one TLS stack of all clients; no roots are parsed where they are not needed.
+/// The TLS settings; root certificates are parsed only for https.
 fn tls_config(https: bool) -> rustls::ClientConfig {
     let roots = if https {
         webpki_roots::TLS_SERVER_ROOTS.to_vec()
@@ -304,7 +303,7 @@ fn tls_config(https: bool) -> rustls::ClientConfig {
         Vec::new()
     };
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[allow(
+    #[expect(
         clippy::expect_used,
         reason = "start-up, and the provider supports its own versions"
     )]

@@ -1,4 +1,4 @@
-//! code2Session: the person behind a code of `wx.login`.
+//! code2Session: exchanges a code of `wx.login` for the user's identity.
 //!
 //! Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-login/code2Session.html
 
@@ -21,26 +21,27 @@ const API: Api = Api {
     refusal: errcode::code_to_session,
 };
 
-/// What code2Session answers.
+/// The identity of a user and the session key.
 #[derive(Debug)]
 pub struct CodeSession {
-    /// Who, in this mini-program.
+    /// The user in this mini-program.
     pub open_id: OpenId,
-    /// Who, across mini-programs.
+    /// The user across mini-programs.
     pub union_id: Option<UnionId>,
     /// 16 bytes as base64.
     pub session_key: SecretString,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct CodeSessionResponse {
     openid: OpenId,
     session_key: SecretString,
     unionid: Option<String>,
 }
 
 impl WeChat {
-    /// The person behind a code of `wx.login`. A code works once, so this is never sent twice.
+    /// Exchanges a code of `wx.login`. A code works once, so this is never retried after it was
+    /// sent.
     ///
     /// # Errors
     /// [`WeChatError`].
@@ -55,12 +56,13 @@ impl WeChat {
             ("js_code", code.expose()),
             ("grant_type", "authorization_code"),
         ];
-        let answer: Answer = self.call(&API, self.request(&API).query(&query)).await?;
-        let session_key = check_form(answer.session_key)?;
-        // A malformed union id is ignored: it is optional.
-        let union_id = answer.unionid.and_then(|id| UnionId::try_from(id).ok());
+        let response: CodeSessionResponse =
+            self.call(&API, self.request(&API).query(&query)).await?;
+        let session_key = check_form(response.session_key)?;
+        // The union id is optional, so a malformed one is ignored.
+        let union_id = response.unionid.and_then(|id| UnionId::try_from(id).ok());
         Ok(CodeSession {
-            open_id: answer.openid,
+            open_id: response.openid,
             union_id,
             session_key,
         })
@@ -73,17 +75,21 @@ mod tests {
     use crate::wechat::client::parse;
 
     #[test]
-    fn only_an_object_is_an_answer() {
-        assert!(parse::<Answer>(br#"["o1","tiihtNczf5v6AKRyjwEUhQ==",null]"#).is_err());
+    fn only_an_object_is_a_response() {
         assert!(
-            parse::<Answer>(br#" {"openid":"o1","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#)
-                .is_ok()
+            parse::<CodeSessionResponse>(br#"["o1","tiihtNczf5v6AKRyjwEUhQ==",null]"#).is_err()
+        );
+        assert!(
+            parse::<CodeSessionResponse>(
+                br#" {"openid":"o1","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#
+            )
+            .is_ok()
         );
     }
 
     #[test]
-    fn an_error_about_an_answer_does_not_quote_it() {
-        let error = parse::<Answer>(br#"{"openid":"o1","session_key":["hunter2"]}"#)
+    fn an_error_does_not_quote_the_response() {
+        let error = parse::<CodeSessionResponse>(br#"{"openid":"o1","session_key":["hunter2"]}"#)
             .err()
             .unwrap();
         assert!(!error.to_string().contains("hunter2"), "{error}");

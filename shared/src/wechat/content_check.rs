@@ -31,30 +31,30 @@ pub enum Scene {
     Social = 4,
 }
 
-/// What WeChat advises.
+/// WeChat's verdict on a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Advice {
     /// Show it.
     Pass,
-    /// Have a person review it.
+    /// Have it reviewed by a person.
     Review,
     /// Don't show it.
     Risky,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    result: Verdict,
+struct ContentCheckResponse {
+    result: ContentCheckResult,
 }
 
 #[derive(Deserialize)]
-struct Verdict {
+struct ContentCheckResult {
     suggest: Advice,
 }
 
 impl AuthorizedWeChat {
-    /// What WeChat advises about `content` (at most 2,500 characters) of this user, who was in
+    /// WeChat's verdict on `content` (at most 2,500 characters) of this user, who must have used
     /// the mini-program within the last two hours.
     ///
     /// # Errors
@@ -68,9 +68,9 @@ impl AuthorizedWeChat {
     ) -> Result<Advice, WeChatError> {
         let body =
             json!({"version": 2, "scene": scene as u8, "openid": open_id, "content": content});
-        let answer: Answer = self
+        let response: ContentCheckResponse = self
             .call(app_id, &API, || self.wechat.request_with(&API, &body))
             .await?;
-        Ok(answer.result.suggest)
+        Ok(response.result.suggest)
     }
 }

@@ -1,4 +1,4 @@
-//! What WeChat's errcodes mean for us, one function for each family of APIs.
+//! Maps WeChat's errcodes to errors, with one function for each family of APIs.
 //!
 //! Source: the errcode tables of each API at developers.weixin.qq.com/miniprogram/dev/OpenApiDoc.
 
@@ -6,9 +6,9 @@ use super::WeChatError;
 
 const CREDENTIALS: &str =
     "check WECHAT_APPIDS and WECHAT_SECRETS against the mini-program's console";
-// We never send an empty code, so the request was corrupted in transit.
+// Every parameter is always sent, so the request was altered in transit.
 const MISSING_PARAMETER: &str =
-    "a parameter did not arrive; check WECHAT_BASE_URL and what stands in between";
+    "a parameter is missing on arrival; check WECHAT_BASE_URL and any proxy in between";
 const WHITELIST: &str = "this egress IP is not on the whitelist; route through a fixed egress IP and enter it in the console";
 const CONFIRM: &str =
     "the mini-program's administrator has to confirm this egress IP (a message was sent by WeChat)";
@@ -31,8 +31,9 @@ pub(super) fn access_token(errcode: i64) -> WeChatError {
 /// getPhoneNumber: its codes are not those of `wx.login`.
 pub(super) fn phone_number(errcode: i64) -> WeChatError {
     match errcode {
-        // 40013: the code belongs to another mini-program. The access token says which one calls,
-        // so it can't be ours. 40003: the code belongs to another user than the openid.
+        // 40013: the code was issued to another mini-program (the access token identifies the
+        // caller, so our AppID is not the cause). 40003: the code was issued to another user than
+        // the openid.
         40003 | 40013 | 40029 | 40163 => WeChatError::PhoneCodeInvalid,
         errcode => with_access_token(errcode),
     }
@@ -42,8 +43,8 @@ pub(super) fn phone_number(errcode: i64) -> WeChatError {
 /// `session_key`.
 pub(super) fn session_key(errcode: i64) -> WeChatError {
     match errcode {
-        // 87007: WeChat no longer has one for this user. 87009: the signature is wrong, so our key
-        // is not the current one.
+        // 87007: WeChat no longer has a key for this user. 87009: the signature is wrong, so our
+        // key is not the current one.
         87007 | 87009 => WeChatError::SessionKeyStale,
         errcode => with_access_token(errcode),
     }
@@ -65,12 +66,12 @@ fn with_access_token(errcode: i64) -> WeChatError {
     }
 }
 
-/// What means the same everywhere.
+/// The errcodes with the same meaning in every API.
 fn common(errcode: i64) -> WeChatError {
     let misconfigured = |remedy| WeChatError::Misconfigured { errcode, remedy };
     match errcode {
         -1 => WeChatError::Busy,
-        // 44991 is msgSecCheck's word for 45011.
+        // 44991 is msgSecCheck's variant of 45011.
         44991 | 45011 => WeChatError::Throttled,
         45009 => WeChatError::QuotaExceeded,
         40013 | 40125 | 41002 | 41004 => misconfigured(CREDENTIALS),
@@ -97,7 +98,7 @@ mod tests {
     ];
 
     #[test]
-    fn code2session_says_what_is_wrong_with_the_code() {
+    fn code2session_errcodes_distinguish_invalid_and_used_codes() {
         assert_eq!(code_to_session(40029), WeChatError::CodeInvalid);
         assert_eq!(code_to_session(40163), WeChatError::CodeUsed);
         assert_eq!(code_to_session(40226), WeChatError::UserBlocked);
@@ -110,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_access_token_request_is_ours_to_repair() {
+    fn a_rejected_access_token_request_is_a_misconfiguration() {
         for errcode in [40013, 40125, 40164, 89503, 89506, 89507] {
             assert!(
                 matches!(access_token(errcode), WeChatError::Misconfigured { .. }),
                 "{errcode}"
             );
         }
-        // Not asked with a token, so none can be stale.
+        // The request carries no access token, so none can be stale.
         assert_eq!(access_token(40001), WeChatError::Unexpected(40001));
     }
 
@@ -133,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_that_wechat_refuses_means_a_stale_key() {
+    fn a_rejected_signature_means_a_stale_session_key() {
         for errcode in [87007, 87009] {
             assert_eq!(session_key(errcode), WeChatError::SessionKeyStale);
         }
-        // A wrong sig_method is our mistake.
+        // A wrong sig_method is a bug of ours.
         assert_eq!(session_key(87008), WeChatError::Unexpected(87008));
     }
 
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_access_token_is_known_by_three_errcodes() {
+    fn three_errcodes_mean_a_stale_access_token() {
         for api in [phone_number, session_key, content_check] {
             for errcode in [40001, 40014, 42001] {
                 assert_eq!(api(errcode), WeChatError::AccessTokenStale(errcode));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_the_same_everywhere() {
+    fn common_errcodes_mean_the_same_in_every_family() {
         for api in FAMILIES {
             assert_eq!(api(-1), WeChatError::Busy);
             assert_eq!(api(45011), WeChatError::Throttled);

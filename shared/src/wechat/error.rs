@@ -1,10 +1,10 @@
-//! How a call to WeChat can end, in words that don't hold the URL: it carries the AppSecret.
+//! The errors of calls to WeChat. Their texts never contain the URL, which carries the AppSecret.
 
 use thiserror::Error;
 
 use crate::resilience::{bulkhead::AtCapacity, guard::CircuitOpen};
 
-/// Why WeChat did not do what was asked.
+/// Why a call to WeChat failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WeChatError {
     /// 40029: the code is wrong or expired.
@@ -13,8 +13,7 @@ pub enum WeChatError {
     /// 40163: the code was used.
     #[error("WeChat: the code was used before")]
     CodeUsed,
-    /// 40029 of getPhoneNumber: the code of the phone button is wrong, used, expired or of
-    /// another user.
+    /// 40029 of getPhoneNumber: the phone code is wrong, used, expired or of another user.
     #[error("WeChat: the phone code is wrong, used, expired or of another user")]
     PhoneCodeInvalid,
     /// 40226: WeChat considers this user high-risk.
@@ -32,33 +31,33 @@ pub enum WeChatError {
     /// 45011, 44991: too many calls within a minute.
     #[error("WeChat: called too often")]
     Throttled,
-    /// 45009: the mini-program's calls of the day are spent.
+    /// 45009: the mini-program's daily quota is exceeded.
     #[error("WeChat: the API's quota of the day is spent")]
     QuotaExceeded,
     /// -1: WeChat is busy.
     #[error("WeChat: busy")]
     Busy,
-    /// Too many calls of ours are under way: the request was not sent.
+    /// Too many calls are in flight: the request was not sent.
     #[error(transparent)]
     TooManyInFlight(#[from] AtCapacity),
     /// The circuit breaker is open: the request was not sent.
     #[error(transparent)]
     CircuitOpen(#[from] CircuitOpen),
-    /// AppID, AppSecret or another setting of ours is wrong.
+    /// AppID, AppSecret or another setting is wrong.
     #[error("WeChat refuses our configuration (errcode {errcode}): {remedy}")]
     Misconfigured {
-        /// WeChat's code.
+        /// WeChat's errcode.
         errcode: i64,
-        /// What to do about it.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// An errcode without a meaning here.
+    /// An errcode that is not mapped.
     #[error("WeChat: unexpected errcode {0}")]
     Unexpected(i64),
     /// No connection: the request was not sent.
     #[error("WeChat: no connection: {0}")]
     Connect(String),
-    /// Sent, and no answer in time: it may have been carried out.
+    /// Sent, and no response in time: it may have been carried out.
     #[error("WeChat: no answer in time")]
     Timeout,
     /// Sent, and the connection broke: it may have been carried out.
@@ -73,7 +72,7 @@ pub enum WeChatError {
 }
 
 impl WeChatError {
-    /// Whether a single-use code that was sent may have been used up by the call.
+    /// Whether the call may have used up the single-use code that it sent.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         matches!(
@@ -86,7 +85,7 @@ impl WeChatError {
         )
     }
 
-    /// Whether WeChat did not answer, or not usably: a failure for the circuit breaker.
+    /// Whether the circuit breaker counts it as a failure: no response, or no usable one.
     pub(super) fn is_failure(&self) -> bool {
         match self {
             Self::Connect(_)
@@ -99,14 +98,14 @@ impl WeChatError {
         }
     }
 
-    /// Whether another try may succeed without harm: the call never left, or it is `idempotent`.
+    /// Whether a retry is safe: the call was not sent, or it is `idempotent`.
     pub(super) fn is_transient(&self, idempotent: bool) -> bool {
         matches!(self, Self::Connect(_))
             || (idempotent && self.is_failure() && !matches!(self, Self::Timeout))
     }
 
-    /// What metrics say where WeChat gave no errcode.
-    pub(super) fn word(&self) -> String {
+    /// The label in metrics, for errors without an errcode.
+    pub(super) fn metric_label(&self) -> String {
         match self {
             Self::Connect(_) => "connect".to_owned(),
             Self::Timeout => "timeout".to_owned(),

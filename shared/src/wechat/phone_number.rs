@@ -1,4 +1,4 @@
-//! getPhoneNumber: the number behind the code of the phone button.
+//! getPhoneNumber: exchanges a code of the phone number button for the number.
 //!
 //! Source:
 //! developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-info/phone-number/getPhoneNumber.html
@@ -24,7 +24,7 @@ const API: Api = Api {
 };
 
 #[derive(Deserialize)]
-struct Answer {
+struct PhoneNumberResponse {
     phone_info: PhoneInfo,
 }
 
@@ -42,7 +42,7 @@ struct Watermark {
 }
 
 impl AuthorizedWeChat {
-    /// The number that the user shared. `open_id` makes WeChat check that the code is this user's.
+    /// The number that the user shared. WeChat checks that the code was issued to `open_id`.
     ///
     /// # Errors
     /// [`WeChatError`].
@@ -53,10 +53,10 @@ impl AuthorizedWeChat {
         code: &OneTimeCode,
     ) -> Result<Phone, WeChatError> {
         let body = json!({"code": code.expose(), "openid": open_id});
-        let answer: Answer = self
+        let response: PhoneNumberResponse = self
             .call(app_id, &API, || self.wechat.request_with(&API, &body))
             .await?;
-        let info = answer.phone_info;
+        let info = response.phone_info;
         if info.watermark.appid != *app_id {
             return Err(WeChatError::Unreadable(
                 "a phone number for another mini-program".into(),

@@ -29,7 +29,7 @@ const RESET: Api = Api {
     name: "resetUserSessionKey",
     method: Method::GET,
     path: "/wxa/resetusersessionkey",
-    // Once the key is another one, the old one proves nothing.
+    // After a reset the old key no longer signs, so a repeated call would fail.
     idempotent: false,
     refusal: errcode::session_key,
 };
@@ -42,38 +42,38 @@ const ENCRYPT_KEYS: Api = Api {
     refusal: errcode::session_key,
 };
 
-/// Whose key.
+/// A user and the current key.
 #[derive(Clone, Copy)]
 pub struct KeyOwner<'a> {
-    /// In which mini-program.
+    /// The mini-program.
     pub app_id: &'a AppId,
-    /// Who.
+    /// The user in it.
     pub open_id: &'a OpenId,
     /// 16 bytes as base64.
     pub session_key: &'a SecretString,
 }
 
-/// A key that the mini-program gets from `wx.getUserCryptoManager().getLatestUserKey()`, as the
-/// server gets it.
+/// A key that the server shares with the mini-program, which gets it from
+/// `wx.getUserCryptoManager().getLatestUserKey()`.
 #[derive(Debug, Clone)]
 pub struct EncryptKey {
     /// 16 bytes as base64, for AES-128-CBC.
     pub key: SecretString,
     /// 16 characters, used as 16 bytes.
     pub iv: String,
-    /// Counts up with each new key.
+    /// Increases with each new key.
     pub version: u32,
-    /// What it has left, at most an hour; nothing for the ones before the newest.
+    /// Its remaining lifetime, at most an hour; zero for all but the newest key.
     pub lifetime: Duration,
 }
 
 #[derive(Deserialize)]
-struct ResetAnswer {
+struct ResetKeyResponse {
     session_key: SecretString,
 }
 
 #[derive(Deserialize)]
-struct KeysAnswer {
+struct EncryptKeysResponse {
     key_info_list: Vec<KeyInfo>,
 }
 
@@ -89,14 +89,14 @@ impl AuthorizedWeChat {
     /// checkSessionKey: whether WeChat still considers this key the user's.
     ///
     /// # Errors
-    /// [`WeChatError::SessionKeyStale`] when it does not, and the others.
+    /// [`WeChatError::SessionKeyStale`] when it does not; the others when the call fails.
     pub async fn check_session_key(&self, owner: KeyOwner<'_>) -> Result<(), WeChatError> {
         self.call::<IgnoredAny>(owner.app_id, &CHECK, || self.signed(&CHECK, owner))
             .await
             .map(drop)
     }
 
-    /// resetUserSessionKey: replaces the key; the new one ends when the old one would have.
+    /// resetUserSessionKey: replaces the key; the new one expires when the old one would have.
     ///
     /// # Errors
     /// [`WeChatError`].
@@ -104,10 +104,10 @@ impl AuthorizedWeChat {
         &self,
         owner: KeyOwner<'_>,
     ) -> Result<SecretString, WeChatError> {
-        let answer: ResetAnswer = self
+        let response: ResetKeyResponse = self
             .call(owner.app_id, &RESET, || self.signed(&RESET, owner))
             .await?;
-        check_form(answer.session_key)
+        check_form(response.session_key)
     }
 
     /// getUserEncryptKey: the user's last three encryption keys, the newest first.
@@ -118,7 +118,7 @@ impl AuthorizedWeChat {
         &self,
         owner: KeyOwner<'_>,
     ) -> Result<Vec<EncryptKey>, WeChatError> {
-        let answer: KeysAnswer = self
+        let response: EncryptKeysResponse = self
             .call(owner.app_id, &ENCRYPT_KEYS, || {
                 self.signed(&ENCRYPT_KEYS, owner)
             })
@@ -132,10 +132,10 @@ impl AuthorizedWeChat {
                 lifetime,
             })
         };
-        answer.key_info_list.into_iter().map(key).collect()
+        response.key_info_list.into_iter().map(key).collect()
     }
 
-    /// The signature of the empty text, which is what a GET has for a body.
+    /// Signs the empty text: a GET has no body.
     fn signed(&self, api: &Api, owner: KeyOwner<'_>) -> RequestBuilder {
         let signature = session_signature(owner.session_key, b"");
         let query = [
@@ -147,7 +147,7 @@ impl AuthorizedWeChat {
     }
 }
 
-/// The key, if it is an AES-128 key as base64 text.
+/// Checks that a key is 16 bytes (AES-128) as base64.
 pub(super) fn check_form(key: SecretString) -> Result<SecretString, WeChatError> {
     if STANDARD
         .decode(key.expose_secret())

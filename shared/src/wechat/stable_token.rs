@@ -1,5 +1,5 @@
-//! `getStableAccessToken`, never forced: WeChat gives the same token to everyone until five minutes
-//! before its end, so two servers can't take it from each other.
+//! `getStableAccessToken`, never forced: WeChat returns the same token to every caller until five
+//! minutes before it expires, so two servers can't invalidate each other's token.
 //!
 //! Source:
 //! developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/mp-access-token/getStableAccessToken.html
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{WeChat, WeChatError, client::Api, errcode};
 use crate::ids::AppId;
 
-/// WeChat asks to keep room for at least 512 characters; this is room for what it may become.
+/// WeChat asks to reserve at least 512 characters; this leaves room for growth.
 const MAX_TOKEN: usize = 2048;
 
 const API: Api = Api {
@@ -25,15 +25,15 @@ const API: Api = Api {
     refusal: errcode::access_token,
 };
 
-/// A token as WeChat gave it.
+/// A token as WeChat granted it.
 pub(super) struct Granted {
     pub(super) token: SecretString,
-    /// What it has left, at most 2 hours.
+    /// Its remaining lifetime, at most 2 hours.
     pub(super) lifetime: Duration,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct StableTokenResponse {
     access_token: SecretString,
     expires_in: u32,
 }
@@ -41,16 +41,16 @@ struct Answer {
 impl WeChat {
     pub(super) async fn stable_token(&self, app_id: &AppId) -> Result<Granted, WeChatError> {
         let body = json!({"grant_type": "client_credential", "appid": app_id, "secret": self.secret(app_id)});
-        let answer: Answer = self.call(&API, self.request_with(&API, &body)).await?;
-        let length = answer.access_token.expose_secret().len();
+        let response: StableTokenResponse = self.call(&API, self.request_with(&API, &body)).await?;
+        let length = response.access_token.expose_secret().len();
         if length == 0 || length > MAX_TOKEN {
             return Err(WeChatError::Unreadable(
                 "an access_token of an impossible length".into(),
             ));
         }
         Ok(Granted {
-            token: answer.access_token,
-            lifetime: Duration::from_secs(answer.expires_in.into()),
+            token: response.access_token,
+            lifetime: Duration::from_secs(response.expires_in.into()),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! WeChat's own samples (`vectors.json`, each with its source), and what must be refused.
+//! WeChat's own samples (`vectors.json`, each with its source), and inputs that must be rejected.
 
 use cbc::cipher::block_padding::Pkcs7;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::*;
 use crate::settings::push_key;
 
 const TOKEN: &str = "token-of-the-test";
-/// Its last digit says more than 256 bits have room for.
+/// Its last digit has bits beyond the 256 of the key.
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 const STAMP: Stamp<'_> = Stamp {
     timestamp: "1714112445",
@@ -44,7 +44,7 @@ fn secrets() -> PushSecrets {
     PushSecrets::new(TOKEN.into(), push_key(KEY))
 }
 
-/// Encrypts and signs any plaintext, right or wrong.
+/// Encrypts and signs any plaintext, valid or not.
 fn forged(plaintext: &[u8]) -> (String, String) {
     let (secrets, key) = (secrets(), push_key(KEY).unwrap());
     let key = key.expose_secret();
@@ -71,7 +71,7 @@ fn opens(plaintext: &[u8]) -> bool {
 }
 
 #[test]
-fn the_query_of_a_verification_and_of_a_plain_message_is_signed() {
+fn the_query_signature_is_verified() {
     for name in ["verification", "plain", "secure"] {
         let vector = vector(name);
         let (secrets, stamp, signature) = (
@@ -79,9 +79,9 @@ fn the_query_of_a_verification_and_of_a_plain_message_is_signed() {
             stamp_of(&vector),
             text(&vector, "signature"),
         );
-        assert!(secrets.has_signed(stamp, signature), "{name}");
+        assert!(secrets.verify_signature(stamp, signature), "{name}");
         assert!(
-            !secrets.has_signed(
+            !secrets.verify_signature(
                 Stamp {
                     nonce: "1",
                     ..stamp
@@ -91,7 +91,7 @@ fn the_query_of_a_verification_and_of_a_plain_message_is_signed() {
             "{name}"
         );
         assert!(
-            !secrets.has_signed(
+            !secrets.verify_signature(
                 Stamp {
                     timestamp: "1714036505",
                     ..stamp
@@ -106,15 +106,15 @@ fn the_query_of_a_verification_and_of_a_plain_message_is_signed() {
             &signature.to_uppercase(),
             &format!("{signature}0"),
         ] {
-            assert!(!secrets.has_signed(stamp, wrong), "{name}: {wrong}");
+            assert!(!secrets.verify_signature(stamp, wrong), "{name}: {wrong}");
         }
         let other = PushSecrets::new("AAAAB".into(), None);
-        assert!(!other.has_signed(stamp, signature), "{name}");
+        assert!(!other.verify_signature(stamp, signature), "{name}");
     }
 }
 
 #[test]
-fn messages_of_the_secure_mode_are_opened() {
+fn messages_in_secure_mode_are_opened() {
     for (name, receiver) in [("secure", "appid"), ("xml", "receive_id")] {
         let vector = vector(name);
         let opened = secrets_of(&vector)
@@ -130,7 +130,7 @@ fn messages_of_the_secure_mode_are_opened() {
 }
 
 #[test]
-fn a_reply_is_what_wechats_own_sample_holds() {
+fn a_reply_matches_wechats_sample() {
     let vector = vector("reply");
     let stamp = Stamp {
         timestamp: text(&vector, "TimeStamp"),
@@ -145,7 +145,7 @@ fn a_reply_is_what_wechats_own_sample_holds() {
 }
 
 #[test]
-fn an_unpadder_for_blocks_of_sixteen_would_refuse_what_wechat_sends() {
+fn sixteen_byte_unpadding_rejects_wechats_sample() {
     let vector = vector("secure");
     assert_eq!(vector["pad_byte"], 19);
     let key = push_key(text(&vector, "EncodingAESKey")).unwrap();
@@ -159,7 +159,7 @@ fn an_unpadder_for_blocks_of_sixteen_would_refuse_what_wechat_sends() {
 }
 
 #[test]
-fn the_signature_of_the_query_does_not_open_a_message() {
+fn the_query_signature_does_not_open_a_message() {
     let vector = vector("secure");
     let opened = secrets_of(&vector).open(
         stamp_of(&vector),
@@ -184,7 +184,7 @@ fn without_a_key_nothing_is_opened_or_sealed() {
 }
 
 #[test]
-fn a_plaintext_that_is_none_is_refused_however_well_it_is_signed() {
+fn a_malformed_plaintext_is_rejected_even_when_signed() {
     let content = [&[7; 16][..], &3_u32.to_be_bytes(), b"abc", b"wx1"].concat();
     assert!(opens(&padded(content.clone())));
     let beyond = [&[7; 16][..], &9_u32.to_be_bytes(), b"abc", b"wx1"].concat();
@@ -193,7 +193,7 @@ fn a_plaintext_that_is_none_is_refused_however_well_it_is_signed() {
     for wrong in [beyond, huge, not_text, vec![7; 19], Vec::new()] {
         assert!(!opens(&padded(wrong.clone())), "{wrong:?}");
     }
-    // Padding: none, zero, too much, uneven, only up to the block of AES.
+    // Padding: missing, zero, too long, inconsistent, only to the AES block size.
     let full = [content.as_slice(), &[0; 6]].concat();
     assert_eq!(full.len(), 32);
     for last in [0, 33, 255] {
@@ -218,7 +218,7 @@ fn a_plaintext_that_is_none_is_refused_however_well_it_is_signed() {
 }
 
 #[test]
-fn a_ciphertext_that_is_cut_is_refused_even_when_signed() {
+fn a_truncated_ciphertext_is_rejected_even_when_signed() {
     let secrets = secrets();
     let sealed = secrets.seal(r#"{"a":1}"#, "wx1", STAMP, [1; 16]).unwrap();
     for cut in [0, 4, 20, sealed.encrypt.len() - 1] {
@@ -234,14 +234,14 @@ fn a_ciphertext_that_is_cut_is_refused_even_when_signed() {
 
 proptest! {
     #[test]
-    fn what_is_sealed_is_opened(message in ".{0,200}", app_id in "wx[0-9a-f]{16}", random: [u8; 16]) {
+    fn a_sealed_message_opens_unchanged(message in ".{0,200}", app_id in "wx[0-9a-f]{16}", random: [u8; 16]) {
         let sealed = secrets().seal(&message, &app_id, STAMP, random).unwrap();
         let opened = secrets().open(STAMP, &sealed.signature, &sealed.encrypt).unwrap();
         prop_assert_eq!((opened.message, opened.receiver), (message, app_id));
     }
 
     #[test]
-    fn a_ciphertext_that_was_changed_is_refused(message in ".{0,60}", at: prop::sample::Index, other in "[A-Za-z0-9+/=]") {
+    fn a_modified_ciphertext_is_rejected(message in ".{0,60}", at: prop::sample::Index, other in "[A-Za-z0-9+/=]") {
         let sealed = secrets().seal(&message, "wx1", STAMP, [1; 16]).unwrap();
         let at = at.index(sealed.encrypt.len());
         let mut changed = sealed.encrypt.clone();
@@ -251,7 +251,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_signed_panics(encrypt in "[A-Za-z0-9+/]{0,200}={0,2}", plaintext: Vec<u8>) {
+    fn no_signed_input_panics(encrypt in "[A-Za-z0-9+/]{0,200}={0,2}", plaintext: Vec<u8>) {
         let signature = secrets().sign(&[STAMP.timestamp, STAMP.nonce, &encrypt]);
         let _ = secrets().open(STAMP, &signature, &encrypt);
         let _ = opens(&plaintext[..plaintext.len() / 16 * 16]);

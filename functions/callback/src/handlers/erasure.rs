@@ -18,13 +18,13 @@ use crate::{
     push::{Event, Grant, Push},
 };
 
-pub struct Erase {
+pub struct EraseOnRevocation {
     erasure: Erasure,
     identities: Identities,
     sessions: Sessions,
 }
 
-impl Erase {
+impl EraseOnRevocation {
     pub fn new(instance: &Instance) -> Self {
         Self {
             erasure: instance.erasure(),
@@ -33,7 +33,7 @@ impl Erase {
         }
     }
 
-    async fn on(&self, app_id: &AppId, event: &Event) -> Result<(), DynamoError> {
+    async fn erase(&self, app_id: &AppId, event: &Event) -> Result<(), DynamoError> {
         match event {
             Event::AuthorizationRevoked { open_id, grants } => {
                 self.clear(app_id, open_id, &fields_of(grants)).await
@@ -61,13 +61,13 @@ impl Erase {
         self.erasure.clear(identity.user, fields).await?;
         audit(
             identity.user,
-            "fields of a profile were cleared as WeChat asked",
+            "profile fields were cleared at WeChat's request",
         );
         Ok(())
     }
 
-    /// The account is gone at WeChat. The identity goes last: while it is there, a repeated
-    /// delivery finds the rest.
+    /// Erases a user whose WeChat account was cancelled. The identity is deleted last, so that a
+    /// repeated delivery still finds the rest.
     async fn cancel(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), DynamoError> {
         let Some(identity) = self.find(app_id, open_id).await? else {
             return Ok(());
@@ -77,11 +77,11 @@ impl Erase {
             .clear(identity.user, &PersonalField::ALL)
             .await?;
         self.erasure.unlink(&identity).await?;
-        // A login that found the identity just before can have opened a session since.
+        // A login that read the identity before it was deleted may have opened a session since.
         self.sessions.revoke_all(identity.user).await?;
         audit(
             identity.user,
-            "a user was forgotten whose account is gone at WeChat",
+            "a user was erased after the WeChat account was cancelled",
         );
         Ok(())
     }
@@ -99,10 +99,10 @@ impl Erase {
     }
 }
 
-impl Handler for Erase {
+impl Handler for EraseOnRevocation {
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
         Box::pin(async {
-            self.on(&push.app_id, &push.event).await?;
+            self.erase(&push.app_id, &push.event).await?;
             Ok(None)
         })
     }
@@ -110,8 +110,8 @@ impl Handler for Erase {
 
 const SHOWN_TO_OTHERS: &[PersonalField] = &[PersonalField::Nickname, PersonalField::AvatarUrl];
 
-/// What is stored here of what was granted. All else (places, pictures, invoices…) is stored
-/// nowhere.
+/// The stored fields that these grants cover. Data of other grants (locations, photos, invoices…)
+/// is not stored.
 fn fields_of(grants: &[Grant]) -> Vec<PersonalField> {
     let fields = |grant: &Grant| match *grant {
         Grant::NICKNAME_AND_AVATAR => &[

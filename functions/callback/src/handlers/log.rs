@@ -1,4 +1,4 @@
-//! Says that a message came, and nothing of what it says.
+//! Logs that a message arrived, without its content.
 
 use futures_util::future::{BoxFuture, ready};
 use shared::request;

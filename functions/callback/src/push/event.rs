@@ -1,4 +1,4 @@
-//! What a pushed message says.
+//! The content of pushed messages, as typed events.
 //!
 //! Source:
 //! `developers.weixin.qq.com/miniprogram/dev/server/event_push/platform/authorized_user_information_changes`
@@ -12,59 +12,59 @@ use sha2::{Digest, Sha256};
 use super::{Fields, Format, FormatError};
 use shared::ids::{AppId, OpenId};
 
-/// A message or an event, known to come from WeChat and to be for this mini-program.
+/// A message or an event, verified to come from WeChat and to be for this mini-program.
 ///
-/// `Debug` shows no content: it is personal.
+/// `Debug` shows no content, because it is personal data.
 pub struct Push {
-    /// For which mini-program.
+    /// The mini-program.
     pub app_id: AppId,
-    /// How it was written, and a reply has to be.
+    /// Its format, which a reply must have, too.
     pub format: Format,
-    /// What it says.
+    /// The typed content.
     pub event: Event,
-    /// All fields as received, beyond those of `event`.
+    /// All fields, including those that `event` omits.
     pub fields: Fields,
 }
 
-/// What a pushed message says.
+/// The typed content of a pushed message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Event {
-    /// `user_authorization_revoke`: a user took back what the mini-program was allowed to know. It
-    /// has to be deleted.
+    /// `user_authorization_revoke`: a user revoked the mini-program's access to personal data,
+    /// which must be deleted.
     AuthorizationRevoked {
-        /// Whose.
+        /// The user.
         open_id: OpenId,
-        /// What.
+        /// The revoked grants.
         grants: Vec<Grant>,
     },
-    /// `user_info_modified`: WeChat removed name and picture of a user for being a risk, and asks
-    /// for the same here.
+    /// `user_info_modified`: WeChat removed a user's nickname and avatar as risky, and requires the
+    /// same here.
     UserInfoModified {
-        /// Whose.
+        /// The user.
         open_id: OpenId,
     },
-    /// `user_authorization_cancellation`: a user's account is gone, and all that is known of the
-    /// user has to go.
+    /// `user_authorization_cancellation`: a user cancelled the WeChat account, and all data of the
+    /// user must be deleted.
     AuthorizationCancelled {
-        /// Whose.
+        /// The user.
         open_id: OpenId,
     },
     /// `wxa_media_check`: the outcome of `mediaCheckAsync`.
     MediaChecked(MediaCheck),
     /// A text that a user sent to the mini-program's customer service.
     Text {
-        /// Who.
+        /// The user.
         open_id: OpenId,
-        /// What.
+        /// The text.
         content: String,
     },
     /// A picture that a user sent to the mini-program's customer service.
     Image {
-        /// Who.
+        /// The user.
         open_id: OpenId,
-        /// Where it is, for a while.
+        /// Its temporary URL.
         pic_url: String,
-        /// Its id at WeChat, for three days.
+        /// Its media id at WeChat, valid for three days.
         media_id: String,
     },
     /// `debug_demo`: what the console's debugging tool sends.
@@ -72,43 +72,43 @@ pub enum Event {
         /// Its text.
         text: String,
     },
-    /// Anything else, or one of the above without what it should say.
+    /// Any other message, or one of the above without a required field.
     Unknown,
 }
 
-/// Something that a user had allowed a mini-program to know or use, by WeChat's number.
+/// A permission that a user granted to a mini-program, by WeChat's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant(pub u32);
 
 impl Grant {
-    /// Nickname, picture and gender, through `wx.getUserProfile`.
+    /// Nickname, avatar and gender, through `wx.getUserProfile`.
     pub const NICKNAME_AND_AVATAR: Self = Self(6);
     /// The phone number.
     pub const PHONE: Self = Self(8);
-    /// The nickname of the keyboard for nicknames.
+    /// The nickname from `<input type="nickname">`.
     pub const CHOSEN_NICKNAME: Self = Self(19);
-    /// The picture of the component for pictures.
+    /// The avatar from `chooseAvatar`.
     pub const CHOSEN_AVATAR: Self = Self(20);
 }
 
-/// How a picture or sound was judged.
+/// The result of checking an image or audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaCheck {
-    /// As `mediaCheckAsync` answered it.
+    /// The id that `mediaCheckAsync` returned.
     pub trace_id: String,
     /// 0, unless the check failed.
     pub errcode: i64,
-    /// `pass`, `review` or `risky`; nothing when the check failed.
+    /// `pass`, `review` or `risky`; `None` when the check failed.
     pub suggest: Option<String>,
-    /// Why, by WeChat's number.
+    /// The category of the content, by WeChat's number.
     pub label: Option<i64>,
 }
 
 impl Push {
-    /// Reads a message, in whichever form it is.
+    /// Parses a message in either format.
     ///
     /// # Errors
-    /// [`FormatError`] when it is in none.
+    /// [`FormatError`] when it is in neither.
     pub fn read(app_id: AppId, message: &str) -> Result<Self, FormatError> {
         let (format, fields) = Format::read(message)?;
         let event = Event::read(&fields).unwrap_or(Event::Unknown);
@@ -120,13 +120,13 @@ impl Push {
         })
     }
 
-    /// A field as text; numbers too, which XML does not have.
+    /// A field as text, also if it is a number: XML has text only.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         text(&self.fields, name)
     }
 
-    /// What kind of message it is, by WeChat's word for it, for logs. No content.
+    /// The kind of message, by WeChat's name, for logs. Contains no content.
     #[must_use]
     pub fn kind(&self) -> String {
         let named = self
@@ -146,12 +146,11 @@ impl Push {
         }
     }
 
-    /// The same for each delivery of one message, another one for every other message: SHA-256 as
-    /// hexadecimal digits.
+    /// Identifies a message across its deliveries: SHA-256 as hexadecimal digits.
     ///
-    /// Messages have an id. Events have none; WeChat's advice to go by sender and second would take
-    /// the revocations of two users for one, as the sender of those is WeChat itself: so all that
-    /// an event says counts.
+    /// Messages have an id. Events have none, and WeChat's advice to use the sender and the second
+    /// would confuse the revocations of two users, because their sender is WeChat itself. So an
+    /// event is identified by all its fields.
     #[must_use]
     pub fn id(&self) -> String {
         let hash = Sha256::new()
@@ -213,19 +212,19 @@ impl Event {
 impl MediaCheck {
     fn read(fields: &Fields) -> Option<Self> {
         let result = fields.get("result").and_then(Value::as_object);
-        let told = |name: &str| result.and_then(|result| text(result, name));
+        let detail = |name: &str| result.and_then(|result| text(result, name));
         Some(Self {
             trace_id: text(fields, "trace_id")?,
             errcode: text(fields, "errcode")
                 .and_then(|code| code.parse().ok())
                 .unwrap_or_default(),
-            suggest: told("suggest"),
-            label: told("label").and_then(|label| label.parse().ok()),
+            suggest: detail("suggest"),
+            label: detail("label").and_then(|label| label.parse().ok()),
         })
     }
 }
 
-/// WeChat documents one number; should it ever send several, none may be overlooked.
+/// WeChat documents a single number; if it ever sends several, all of them count.
 fn grants(numbers: &str) -> Vec<Grant> {
     numbers
         .split(|c: char| !c.is_ascii_digit())
@@ -281,7 +280,7 @@ mod tests {
     const REVOKED: &str = "<xml>\n<ToUserName><![CDATA[gh_870882ca4b1]]></ToUserName>\n<FromUserName><![CDATA[owAqB1v0ahK_Xlc7GshIDdf2yf7E]]></FromUserName>\n<CreateTime>1626857200</CreateTime>\n<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[user_authorization_revoke]]></Event>\n<OpenID><![CDATA[owAqB1nqaOYYWl0Ng484G2z5NIwU]]></OpenID>\n<AppID><![CDATA[wx13974bf780d3dc89]]></AppID>\n<RevokeInfo><![CDATA[8]]></RevokeInfo>\n</xml>";
 
     #[test]
-    fn a_revocation_says_whose_and_what() {
+    fn a_revocation_has_its_user_and_grants() {
         let expected = Event::AuthorizationRevoked {
             open_id: open_id("owAqB1nqaOYYWl0Ng484G2z5NIwU"),
             grants: vec![Grant::PHONE],
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn each_documented_kind_is_a_value_of_its_own() {
+    fn each_documented_kind_has_its_own_variant() {
         let event = |rest: &str| push(&format!(r#"{{"FromUserName":"o1",{rest}}}"#)).event;
         let named = |name: &str, rest: &str| {
             event(&format!(r#""MsgType":"event","Event":"{name}",{rest}"#))
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_check_tells_its_outcome_or_that_it_failed() {
+    fn a_media_check_has_a_result_or_an_errcode() {
         let check = |rest: &str| match push(&format!(
             r#"{{"MsgType":"event","Event":"wxa_media_check","trace_id":"t1",{rest}}}"#
         ))
@@ -356,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_too_little_is_unknown_and_keeps_its_fields() {
+    fn an_incomplete_event_is_unknown_and_keeps_its_fields() {
         for message in [
             r#"{"MsgType":"event","Event":"user_info_modified"}"#,
             r#"{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"a#b"}"#,
@@ -375,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_of_one_message_have_one_id() {
+    fn repeated_deliveries_have_the_same_id() {
         let id = |message: &str| push(message).id();
         let text = |content: &str, id: &str| {
             format!(

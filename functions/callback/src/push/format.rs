@@ -1,9 +1,8 @@
-//! The two forms of a pushed message: JSON, or XML. Which of them, the mini-program's console
-//! decides.
+//! The two formats of a pushed message, JSON and XML. The mini-program's console selects one.
 
 use super::{Fields, FormatError, xml};
 
-/// How a message is written. The body itself says so: content types can't be relied on.
+/// The format of a message, detected from the body: content types are unreliable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `{"ToUserName":"…"}`
@@ -13,7 +12,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The fields of a message, and how it was written.
+    /// Parses a message into its format and fields.
     ///
     /// # Errors
     /// [`FormatError`].
@@ -26,10 +25,10 @@ impl Format {
         }
     }
 
-    /// `fields` in this form.
+    /// Writes `fields` in this format.
     ///
     /// # Errors
-    /// [`FormatError`] when a name can't be an XML element's.
+    /// [`FormatError`] when a name is not valid for an XML element.
     pub fn write(self, fields: &Fields) -> Result<String, FormatError> {
         match self {
             Self::Json => serde_json::to_string(fields).map_err(|_| FormatError),
@@ -37,7 +36,7 @@ impl Format {
         }
     }
 
-    /// The content type of an answer in this form.
+    /// The content type of a response in this format.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -49,7 +48,7 @@ impl Format {
 
 fn read_json(body: &str) -> Result<Fields, FormatError> {
     let fields: Fields = serde_json::from_str(body).map_err(|_| FormatError)?;
-    // WeChat's own samples have names with a blank in front.
+    // WeChat's own samples contain names with a leading blank.
     Ok(fields
         .into_iter()
         .map(|(name, value)| (name.trim().to_owned(), value))
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_says_what_it_is() {
+    fn the_format_is_detected_from_the_body() {
         assert_eq!(
             Format::read(" {\"a\":1}\n").unwrap(),
             (Format::Json, fields(json!({"a": 1})))
@@ -86,27 +85,27 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_before_a_name_is_none_of_it() {
+    fn a_leading_blank_of_a_name_is_trimmed() {
         let (_, read) = Format::read(r#"{" OpenID":"o1","Event":"e"}"#).unwrap();
         assert_eq!(read, fields(json!({"OpenID": "o1", "Event": "e"})));
     }
 
     #[test]
-    fn json_that_is_too_deep_is_refused() {
+    fn json_that_is_too_deep_is_rejected() {
         let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
         assert_eq!(Format::read(&deep), Err(FormatError));
     }
 
     proptest! {
         #[test]
-        fn nothing_panics(body in "\\PC{0,200}", json in "\\{\\PC{0,100}", xml in "<[<>/!\\[\\]a-zA-Z&;#?\" -]{0,100}") {
+        fn no_input_panics(body in "\\PC{0,200}", json in "\\{\\PC{0,100}", xml in "<[<>/!\\[\\]a-zA-Z&;#?\" -]{0,100}") {
             for body in [body, json, xml] {
                 let _ = Format::read(&body);
             }
         }
 
         #[test]
-        fn what_is_written_is_read(names in prop::collection::btree_map("[A-Za-z][A-Za-z0-9_]{0,10}", "[^\\x00-\\x1f\\ufffe\\uffff]{0,30}", 0..6)) {
+        fn a_written_message_reads_back_unchanged(names in prop::collection::btree_map("[A-Za-z][A-Za-z0-9_]{0,10}", "[^\\x00-\\x1f\\ufffe\\uffff]{0,30}", 0..6)) {
             let fields: Fields = names.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
             for format in [Format::Json, Format::Xml] {
                 prop_assert_eq!(Format::read(&format.write(&fields).unwrap()).unwrap(), (format, fields.clone()));

@@ -1,5 +1,5 @@
-//! The little of XML that WeChat uses. A document type, with it every entity, and processing
-//! instructions are refused; depth and number of elements are bounded.
+//! The subset of XML that WeChat uses. Document types (and so all custom entities) and processing
+//! instructions are rejected; depth and number of elements are limited.
 
 use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
 use serde_json::Value;
@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::{Fields, FormatError};
 
 const ROOT: &str = "xml";
-/// Deeper and longer than any documented message.
+/// Limits above those of any documented message.
 const MAX_DEPTH: usize = 8;
 const MAX_ELEMENTS: usize = 1000;
 
-/// An element that is being read.
+/// An element while it is parsed.
 struct Element {
     name: String,
     text: String,
@@ -27,7 +27,7 @@ impl Element {
         }
     }
 
-    /// Its text, or its children. Text between elements is only formatting.
+    /// Its text, or its child elements. Text between elements is only formatting.
     fn into_value(self) -> Value {
         if self.children.is_empty() {
             Value::String(self.text)
@@ -36,7 +36,7 @@ impl Element {
         }
     }
 
-    /// A name that comes again makes a list.
+    /// Repeated names make a list.
     fn add(&mut self, child: Self) {
         let (name, value) = (child.name.clone(), child.into_value());
         match self.children.get_mut(&name) {
@@ -49,7 +49,7 @@ impl Element {
     }
 }
 
-/// What has been read so far.
+/// The document as parsed so far.
 #[derive(Default)]
 struct Document {
     open: Vec<Element>,
@@ -96,7 +96,7 @@ impl Document {
     }
 }
 
-/// The fields of `<xml>…</xml>`. Attributes are not looked at.
+/// The fields of `<xml>…</xml>`. Attributes are ignored.
 pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
     let mut reader = Reader::from_str(body);
     let mut document = Document::default();
@@ -124,7 +124,7 @@ pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
     }
 }
 
-/// `<xml>` around the fields, texts as CDATA, as WeChat does.
+/// Writes the fields in `<xml>`, with text as CDATA, as WeChat does.
 pub(super) fn write(fields: &Fields) -> Result<String, FormatError> {
     let mut text = String::from("<xml>");
     write_fields(fields, &mut text)?;
@@ -159,7 +159,7 @@ fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), Form
         Value::Null => {}
         Value::String(text) => write_cdata(text, out),
         Value::Object(fields) => write_fields(fields, out)?,
-        // A list in a list has no form in XML.
+        // XML can't represent a list in a list.
         Value::Array(_) => return Err(FormatError),
         Value::Number(_) | Value::Bool(_) => out.push_str(&value.to_string()),
     }
@@ -167,8 +167,8 @@ fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), Form
     Ok(())
 }
 
-/// A section can't hold its own end, and a document can't hold most control characters (XML 1.0
-/// §2.2).
+/// A CDATA section can't contain its own end, and a document can't contain most control characters
+/// (XML 1.0 §2.2).
 fn write_cdata(text: &str, out: &mut String) {
     let allowed = |character: &char| match character {
         '\t' | '\n' | '\r' => true,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_cdata_and_references_are_read_as_one() {
+    fn text_cdata_and_references_are_joined() {
         let body = "<?xml version=\"1.0\"?>\n<!-- no -->\n<xml>\n <a><![CDATA[<b>&amp;]]> c</a>\n <d>&lt;&#x4f60;&#22909;&amp;</d><e/>\n</xml>\n";
         assert_eq!(
             value(body),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_in_elements_are_objects_and_a_name_that_comes_again_makes_a_list() {
+    fn nested_elements_are_objects_and_repeated_names_are_lists() {
         let body = "<xml><result><suggest>risky</suggest><label>20001</label></result><d>1</d><d>2</d><d><x>3</x></d></xml>";
         assert_eq!(
             value(body),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_refused() {
+    fn malformed_xml_is_rejected() {
         for body in [
             "<xml>",
             "<xml><a></xml>",
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn no_entity_is_ever_declared_expanded_or_fetched() {
+    fn entities_are_never_declared_expanded_or_fetched() {
         let laughs =
             "<!DOCTYPE xml [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\">]><xml><c>&b;</c></xml>";
         let file =
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_number_of_elements_are_bounded() {
+    fn depth_and_number_of_elements_are_limited() {
         let deep = |depth: usize| {
             format!(
                 "<xml>{}{}</xml>",
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_looks_like_wechats_own() {
+    fn a_reply_is_written_like_wechats_messages() {
         let Value::Object(fields) =
             json!({"Content": "a]]>b\u{0}<", "CreateTime": 7, "d": ["x", "y"], "o": {"p": true}})
         else {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_is_not_written() {
+    fn an_invalid_name_is_rejected() {
         for name in ["", "1a", "a b", "a><b", "a/"] {
             let fields = Fields::from_iter([(name.to_owned(), Value::Null)]);
             assert_eq!(write(&fields), Err(FormatError), "{name}");

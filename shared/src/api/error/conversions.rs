@@ -1,5 +1,5 @@
-//! What the failures of each part mean to a client. Written out one by one: no failure becomes a
-//! 500 by accident.
+//! The reason that each module's errors have for a client. Every variant is listed, so that no
+//! error becomes a 500 by accident.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl From<UserError> for ApiError {
 impl From<IdentityError> for ApiError {
     fn from(error: IdentityError) -> Self {
         match error {
-            // Another login makes the identity again.
+            // Another login recreates the identity.
             IdentityError::NotFound => Self::new(Reason::SessionRevoked).because(&error),
             IdentityError::Dynamo(error) => error.into(),
         }
@@ -129,7 +129,7 @@ impl From<WeChatError> for ApiError {
             | WeChatError::QuotaExceeded
             | WeChatError::UserInactive
             | WeChatError::Connect(_) => Reason::Unavailable,
-            // Never the client's fault, so not a 4xx; the log says what to repair.
+            // Not the client's fault, so not a 4xx; the log has the remedy.
             WeChatError::Misconfigured { .. } => Reason::Internal,
             WeChatError::Timeout => Reason::UpstreamTimeout,
             WeChatError::AccessTokenStale(_)
@@ -138,14 +138,14 @@ impl From<WeChatError> for ApiError {
             | WeChatError::Status(_)
             | WeChatError::Unreadable(_) => Reason::UpstreamError,
         };
-        let answer = Self::new(reason).because(&error);
+        let failure = Self::new(reason).because(&error);
         match error {
-            // WeChat counts these by the minute,
-            WeChatError::Throttled => answer.retry_after(Duration::from_mins(1)),
-            WeChatError::CircuitOpen(refused) => answer.retry_after(refused.retry_after),
-            // and these by the day, without saying in which time zone it ends.
-            WeChatError::QuotaExceeded => answer.retry_after(Duration::from_hours(1)),
-            _ => answer,
+            // WeChat's limit per minute.
+            WeChatError::Throttled => failure.retry_after(Duration::from_mins(1)),
+            WeChatError::CircuitOpen(refused) => failure.retry_after(refused.retry_after),
+            // WeChat's limit per day, whose time zone is not documented.
+            WeChatError::QuotaExceeded => failure.retry_after(Duration::from_hours(1)),
+            _ => failure,
         }
     }
 }

@@ -20,7 +20,7 @@ fn in_english<T>(answer: impl FnOnce() -> T) -> impl Future<Output = T> {
 }
 
 #[tokio::test]
-async fn a_success_is_chinese_by_default() {
+async fn a_success_message_is_chinese_by_default() {
     let (status, headers, body) = parts(Success(json!({"a": 1})).into_response()).await;
     assert_eq!(
         (status, body),
@@ -33,7 +33,7 @@ async fn a_success_is_chinese_by_default() {
 }
 
 #[tokio::test]
-async fn a_failure_is_the_documented_envelope() {
+async fn a_failure_has_the_documented_envelope() {
     let (status, headers, body) = parts(ApiError::new(Reason::TokenExpired).into_response()).await;
     assert_eq!(status, 401);
     assert_eq!(
@@ -59,7 +59,7 @@ async fn violations_are_listed_in_the_clients_language() {
 
 #[tokio::test]
 async fn the_cause_never_reaches_the_client() {
-    let error = DynamoErrorStandIn;
+    let error = ErrorWithSecret;
     let (_, _, body) = parts(
         ApiError::new(Reason::Internal)
             .because(&error)
@@ -71,7 +71,7 @@ async fn the_cause_never_reaches_the_client() {
 
 #[derive(Debug, thiserror::Error)]
 #[error("hunter2")]
-struct DynamoErrorStandIn;
+struct ErrorWithSecret;
 
 #[tokio::test]
 async fn retry_after_is_whole_seconds_and_never_zero() {
@@ -83,7 +83,7 @@ async fn retry_after_is_whole_seconds_and_never_zero() {
 }
 
 #[test]
-fn reasons_are_unique_and_speak_both_languages() {
+fn reasons_are_unique_and_have_messages_in_both_languages() {
     let mut words: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     words.sort_unstable();
     words.dedup();

@@ -57,7 +57,7 @@ async fn violations(body: impl Into<Body>) -> Value {
 }
 
 #[tokio::test]
-async fn each_way_of_being_wrong_names_field_and_rule() {
+async fn each_violation_names_its_field_and_rule() {
     let deep = "[".repeat(50_000);
     let cases: [(&[u8], Value); 14] = [
         (b"", json!([["", "json"]])),
@@ -95,7 +95,7 @@ async fn each_way_of_being_wrong_names_field_and_rule() {
 }
 
 #[tokio::test]
-async fn a_value_is_never_quoted_back() {
+async fn an_error_never_quotes_the_clients_value() {
     let response = read("application/json", r#"{"name":12345678}"#)
         .await
         .expect_err("refused")
@@ -105,7 +105,7 @@ async fn a_value_is_never_quoted_back() {
 }
 
 #[tokio::test]
-async fn only_json_is_json() {
+async fn only_json_media_types_are_accepted() {
     for good in [
         "application/json",
         "Application/JSON; charset=utf-8",
@@ -130,7 +130,7 @@ async fn only_json_is_json() {
 
 proptest! {
     #[test]
-    fn no_input_is_our_fault(content_type in "[ -~]{0,40}", body in prop::collection::vec(any::<u8>(), 0..2000)) {
+    fn no_input_causes_a_500(content_type in "[ -~]{0,40}", body in prop::collection::vec(any::<u8>(), 0..2000)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for content_type in [content_type.as_str(), "application/json"] {
             if let Err(error) = runtime.block_on(read(content_type, body.clone())) {
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn no_json_is_our_fault(name in ".*", other in ".*", number: f64) {
+    fn no_valid_json_causes_a_500(name in ".*", other in ".*", number: f64) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let body = json!({"name": name, other: number}).to_string();
         if let Err(error) = runtime.block_on(read("application/json", body)) {

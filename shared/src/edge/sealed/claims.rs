@@ -1,4 +1,4 @@
-//! What a sealed body says about itself has to fit the request that carries it.
+//! Checks that the claims of a sealed body match the request that carries it.
 
 use http::{Uri, request::Parts};
 use url::form_urlencoded;
@@ -6,14 +6,14 @@ use url::form_urlencoded;
 use super::Refusal;
 use crate::{crypto::jwe::RequestHeader, edge::OriginalPath};
 
-/// How old a request may be, in seconds.
+/// The maximum age of a request, in seconds.
 pub(super) const MAX_AGE: i64 = 5 * 60;
-/// How much a client's clock may be ahead, in seconds.
+/// How far a client's clock may be ahead, in seconds.
 pub(super) const LEEWAY: i64 = 30;
 
-/// Whether `header` was made for this request, about now.
+/// Checks that `header` was made for this request, and recently.
 pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result<(), Refusal> {
-    // Saturating: `iat` is whatever a stranger wrote.
+    // Saturating: `iat` is untrusted input.
     let age = now.saturating_sub(header.iat);
     if !(-LEEWAY..=MAX_AGE).contains(&age) {
         return Err(Refusal::Time);
@@ -34,8 +34,8 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
     Ok(())
 }
 
-/// The path as it is and the same query. API Gateway takes queries apart: what comes is put
-/// together again, in another order and with other escapes than the client's.
+/// Whether `htu` has this path and query. API Gateway parses and rebuilds queries, so their order
+/// and escapes may differ from the client's.
 fn is_target(htu: &str, uri: &Uri, is_path: impl Fn(&str) -> bool) -> bool {
     let (path, query) = htu.split_once('?').unwrap_or((htu, ""));
     is_path(path) && pairs(query) == pairs(uri.query().unwrap_or_default())
@@ -76,7 +76,7 @@ mod tests {
     const HERE: (&str, &str) = ("POST", "/api/v1/a?x=1&y=%E4%B8%AD");
 
     #[test]
-    fn it_is_made_about_now() {
+    fn iat_is_recent() {
         for iat in [NOW, NOW - MAX_AGE, NOW + LEEWAY] {
             assert_eq!(checked(iat, "j", HERE), Ok(()), "{iat}");
         }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_a_printable_name() {
+    fn jti_is_printable() {
         assert_eq!(checked(NOW, &"~".repeat(64), HERE), Ok(()));
         for jti in ["", "a b", "é", "a\n", "\0", &"a".repeat(65)] {
             assert_eq!(checked(NOW, jti, HERE), Err(Refusal::Id), "{jti:?}");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_for_this_method_and_path() {
+    fn htm_and_htu_match_the_request() {
         for htu in [
             "/api/v1/a?y=%e4%b8%ad&x=1",
             "/api/v1/a?x=1&y=中",

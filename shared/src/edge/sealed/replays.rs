@@ -1,4 +1,4 @@
-//! A sealed body is for one request: seen again, it is refused.
+//! Replay protection: a sealed body is accepted once.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{claims::FirstUses, clock::Clock, kv::Kv, random::Random};
 
-/// Longer than any body stays usable: its greatest age and the leeway of clocks.
+/// Longer than any body stays valid: its maximum age plus the clock leeway.
 const TTL: Duration = Duration::from_mins(10);
 
-/// The names of the bodies that were opened.
+/// The `jti`s of the bodies that were opened.
 pub(super) struct Replays {
     names: FirstUses,
     random: Random,
@@ -23,11 +23,11 @@ impl Replays {
         }
     }
 
-    /// Whether this name was never used, as far as this instance can know.
+    /// Whether `jti` is unused: in all instances, or in this one while shared state is down.
     pub(super) async fn is_first(&self, jti: &str) -> bool {
-        // By its digest: a name is a stranger's text.
+        // Hashed, because a `jti` is client input.
         let key = format!("{{jti:{}}}", hex::encode(Sha256::digest(jti)));
-        // Unique to this use, so that no later one is taken for it.
+        // A random value, so that no later use of the same `jti` matches it.
         self.names.admits(&key, &self.random.bytes::<16>()).await
     }
 }
@@ -41,7 +41,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_name_is_new_once_in_all_instances() {
+    async fn a_jti_is_accepted_once_across_instances() {
         let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
         let shared = Kv::Memory(MemoryStore::new(Clock::Manual(clock.clone())));
         let instance =
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_shared_state_an_instance_knows_its_own() {
+    async fn without_shared_state_each_instance_detects_its_own_replays() {
         let nowhere =
             RedisStore::with_budget(&"redis://127.0.0.1:1".into(), Duration::from_millis(50));
         let replays = Replays::new(Kv::Redis(nowhere), Clock::System, Random::System);

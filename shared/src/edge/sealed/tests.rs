@@ -32,15 +32,15 @@ static KEY: LazyLock<String> = LazyLock::new(|| {
     keys["rsa_2048"].as_str().unwrap().to_owned()
 });
 
-/// A backend of a few routes, and a client that seals for it.
-struct Scene {
+/// An app with a few routes, and a client that seals bodies for it.
+struct SealingClient {
     app: Router,
     key: PublicKey,
     kid: String,
     clock: ManualClock,
 }
 
-impl Scene {
+impl SealingClient {
     fn new() -> Self {
         Self::with(&[("TRANSPORT_KEYS", &format!("new:{0},old:{0}", *KEY))])
     }
@@ -89,7 +89,7 @@ impl Scene {
         (request, key)
     }
 
-    /// Sends a good request and opens the answer.
+    /// Sends a valid request and opens the response.
     async fn call(
         &self,
         method: &str,
@@ -126,7 +126,7 @@ async fn send(app: &Router, request: Request) -> (http::response::Parts, Bytes) 
     (parts, body.collect().await.unwrap().to_bytes())
 }
 
-/// The status and reason of an answer that is not sealed.
+/// The status and reason of a response that is not sealed.
 async fn plain(app: &Router, request: Request) -> (u16, Value) {
     let (parts, body) = send(app, request).await;
     assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
@@ -139,43 +139,46 @@ fn decrypt_failed() -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_handler_sees_json_and_its_answer_is_sealed_in_the_same_form() {
-    let scene = Scene::new();
+async fn a_handler_sees_json_and_its_response_is_sealed_in_the_same_form() {
+    let client = SealingClient::new();
     for form in [Form::Compact, Form::Flattened] {
-        let (status, header, body) = scene.call("POST", "/echo", r#"{"a":1}"#, form).await;
+        let (status, header, body) = client.call("POST", "/echo", r#"{"a":1}"#, form).await;
         assert_eq!(
             (status, &body["data"], header.cty.as_deref()),
             (200, &json!(r#"{"a":1}"#), Some("json"))
         );
-        assert_eq!(header.iat, Clock::Manual(scene.clock.clone()).now_seconds());
+        assert_eq!(
+            header.iat,
+            Clock::Manual(client.clock.clone()).now_seconds()
+        );
     }
 }
 
 #[tokio::test]
-async fn what_fails_behind_the_seal_is_sealed_too() {
-    let scene = Scene::new();
+async fn error_responses_are_sealed_too() {
+    let client = SealingClient::new();
     for (method, path, status, reason) in [
         ("POST", "/nowhere", 404, "not_found"),
         ("PUT", "/echo", 405, "method_not_allowed"),
         ("POST", "/panic", 500, "internal"),
     ] {
-        let (code, _, body) = scene.call(method, path, "{}", Form::Compact).await;
+        let (code, _, body) = client.call(method, path, "{}", Form::Compact).await;
         assert_eq!((code, &body["reason"]), (status, &json!(reason)), "{path}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_past_its_deadline_is_a_sealed_504() {
-    let scene = Scene::new();
+async fn a_request_past_its_deadline_gets_a_sealed_504() {
+    let client = SealingClient::new();
     let start = tokio::time::Instant::now();
-    let (code, _, body) = scene.call("POST", "/slow", "{}", Form::Compact).await;
+    let (code, _, body) = client.call("POST", "/slow", "{}", Form::Compact).await;
     assert_eq!((code, &body["reason"]), (504, &json!("upstream_timeout")));
     assert_eq!(start.elapsed().as_secs(), 8);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_come_is_a_504() {
-    let scene = Scene::new();
+async fn a_body_that_never_arrives_gets_a_504() {
+    let client = SealingClient::new();
     let mut request = request(
         "POST",
         "/echo",
@@ -185,20 +188,20 @@ async fn a_body_that_does_not_come_is_a_504() {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
     assert_eq!(
-        plain(&scene.app, request).await,
+        plain(&client.app, request).await,
         (504, json!("upstream_timeout"))
     );
 }
 
 #[tokio::test]
-async fn any_method_can_be_sealed_and_headers_stay() {
-    let scene = Scene::new();
-    let (request, key) = scene.seal(
-        &scene.header("j", "GET", "/plain?b=2&a=1"),
+async fn any_method_can_be_sealed_and_headers_are_kept() {
+    let client = SealingClient::new();
+    let (request, key) = client.seal(
+        &client.header("j", "GET", "/plain?b=2&a=1"),
         "",
         Form::Compact,
     );
-    let (parts, body) = send(&scene.app, request).await;
+    let (parts, body) = send(&client.app, request).await;
     let (header, content) = key.open(&body).unwrap();
     assert_eq!(
         (&parts.headers["x-mark"], header.cty.as_deref(), &*content),
@@ -207,39 +210,39 @@ async fn any_method_can_be_sealed_and_headers_stay() {
 }
 
 #[tokio::test]
-async fn a_body_is_opened_once_and_only_in_time() {
-    let scene = Scene::new();
-    let header = scene.header("once", "POST", "/echo");
+async fn a_body_is_opened_once_and_only_while_it_is_recent() {
+    let client = SealingClient::new();
+    let header = client.header("once", "POST", "/echo");
     let send_again = async || {
-        let (request, _) = scene.seal(&header, "{}", Form::Compact);
-        let (parts, _) = send(&scene.app, request).await;
+        let (request, _) = client.seal(&header, "{}", Form::Compact);
+        let (parts, _) = send(&client.app, request).await;
         parts.status.as_u16()
     };
     assert_eq!([send_again().await, send_again().await], [200, 400]);
-    let (late, _) = scene.seal(&scene.header("late", "POST", "/echo"), "{}", Form::Compact);
-    scene.clock.advance_seconds(301);
-    assert_eq!(plain(&scene.app, late).await, decrypt_failed());
+    let (late, _) = client.seal(&client.header("late", "POST", "/echo"), "{}", Form::Compact);
+    client.clock.advance_seconds(301);
+    assert_eq!(plain(&client.app, late).await, decrypt_failed());
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_open_does_not_use_up_its_name() {
-    let scene = Scene::new();
-    let header = scene.header("name", "POST", "/echo");
+async fn a_body_that_fails_to_open_does_not_use_up_its_jti() {
+    let client = SealingClient::new();
+    let header = client.header("name", "POST", "/echo");
     let (jwe, _) =
-        seal_request(&scene.key, &header, b"{}", Form::Compact, &Random::System).unwrap();
+        seal_request(&client.key, &header, b"{}", Form::Compact, &Random::System).unwrap();
     let mut forged = request("POST", "/echo", format!("{}AAAA", &jwe[..jwe.len() - 4]));
     forged
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
-    assert_eq!(plain(&scene.app, forged).await, decrypt_failed());
-    let (good, _) = scene.seal(&header, "{}", Form::Compact);
-    assert_eq!(send(&scene.app, good).await.0.status, 200);
+    assert_eq!(plain(&client.app, forged).await, decrypt_failed());
+    let (good, _) = client.seal(&header, "{}", Form::Compact);
+    assert_eq!(send(&client.app, good).await.0.status, 200);
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_has_one_answer() {
-    let scene = Scene::new();
-    let good = scene.header("j", "POST", "/echo");
+async fn every_failure_gets_the_same_response() {
+    let client = SealingClient::new();
+    let good = client.header("j", "POST", "/echo");
     let with = |change: fn(&mut RequestHeader)| {
         let mut header = good.clone();
         change(&mut header);
@@ -251,19 +254,19 @@ async fn whatever_is_wrong_has_one_answer() {
         with(|header| header.jti.clear()),
     ];
     for header in wrong {
-        let (request, _) = scene.seal(&header, "{}", Form::Compact);
+        let (request, _) = client.seal(&header, "{}", Form::Compact);
         assert_eq!(
-            plain(&scene.app, request).await,
+            plain(&client.app, request).await,
             decrypt_failed(),
             "{header:?}"
         );
     }
     for (method, uri) in [("PUT", "/echo"), ("POST", "/panic"), ("POST", "/echo?a=1")] {
-        let (mut request, _) = scene.seal(&good, "{}", Form::Compact);
+        let (mut request, _) = client.seal(&good, "{}", Form::Compact);
         (*request.method_mut(), *request.uri_mut()) =
             (method.parse().unwrap(), uri.parse().unwrap());
         assert_eq!(
-            plain(&scene.app, request).await,
+            plain(&client.app, request).await,
             decrypt_failed(),
             "{method} {uri}"
         );
@@ -278,42 +281,46 @@ async fn whatever_is_wrong_has_one_answer() {
         request
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(media_type(form)));
-        assert_eq!(plain(&scene.app, request).await, decrypt_failed(), "{body}");
+        assert_eq!(
+            plain(&client.app, request).await,
+            decrypt_failed(),
+            "{body}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_sealed_body_may_be_as_long_as_any_other() {
-    let scene = Scene::new();
-    let (request, _) = scene.seal(
-        &scene.header("j", "POST", "/echo"),
+async fn a_sealed_body_has_the_size_limit_of_any_other() {
+    let client = SealingClient::new();
+    let (request, _) = client.seal(
+        &client.header("j", "POST", "/echo"),
         &"x".repeat(MAX_BODY),
         Form::Compact,
     );
     assert_eq!(
-        plain(&scene.app, request).await,
+        plain(&client.app, request).await,
         (413, json!("body_too_large"))
     );
-    let (status, ..) = scene
+    let (status, ..) = client
         .call("POST", "/echo", &"x".repeat(47 * 1024), Form::Compact)
         .await;
     assert_eq!(status, 200);
 }
 
 #[tokio::test]
-async fn old_keys_open_while_the_first_is_offered() {
-    let mut scene = Scene::new();
-    assert_eq!(scene.kid, "new");
-    scene.kid = "old".to_owned();
+async fn old_keys_open_bodies_while_the_first_is_offered() {
+    let mut client = SealingClient::new();
+    assert_eq!(client.kid, "new");
+    client.kid = "old".to_owned();
     assert_eq!(
-        scene.call("POST", "/echo", "{}", Form::Compact).await.0,
+        client.call("POST", "/echo", "{}", Form::Compact).await.0,
         200
     );
 }
 
 #[tokio::test]
 async fn local_development_has_a_key_of_its_own() {
-    let (one, other) = (Scene::with(&[]), Scene::with(&[]));
+    let (one, other) = (SealingClient::with(&[]), SealingClient::with(&[]));
     assert!(one.kid.starts_with("local-") && one.kid != other.kid && one.key != other.key);
     assert_eq!(one.call("POST", "/echo", "{}", Form::Compact).await.0, 200);
 }
@@ -325,7 +332,7 @@ fn without_a_key_sealed_bodies_are_off() {
 }
 
 #[test]
-fn keys_that_can_not_be_used_refuse_the_start_and_are_not_shown() {
+fn invalid_keys_prevent_the_start_and_are_not_shown() {
     let keys: Value =
         serde_json::from_str(include_str!("../../crypto/rsa/data/keys.json")).unwrap();
     let small = keys["rsa_1024"].as_str().unwrap();

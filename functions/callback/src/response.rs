@@ -1,4 +1,4 @@
-//! A reply as a response. Not the envelope: WeChat reads it.
+//! A reply as a response, without the envelope, which WeChat would not understand.
 
 use crate::push::Format;
 use axum::{body::Body, response::Response};

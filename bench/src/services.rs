@@ -1,4 +1,4 @@
-//! What the functions run against.
+//! The services that the functions run against.
 
 use e2e::{redis_server::RedisServer, settings::Settings};
 
@@ -6,15 +6,15 @@ use crate::backends::Backends;
 
 /// Redis, DynamoDB and WeChat on loopback, each in a process of its own.
 #[derive(Debug)]
-pub struct World {
+pub struct Services {
     _redis: RedisServer,
     _backends: Backends,
-    /// The environment that leads to them.
+    /// The environment variables that point to them.
     pub settings: Settings,
 }
 
-impl World {
-    /// Starts all three.
+impl Services {
+    /// Starts all of them.
     pub async fn start() -> Self {
         let redis = RedisServer::start().await;
         let backends = Backends::start().await;
