@@ -114,6 +114,7 @@ fn transport_keys(criterion: &mut Criterion) {
 
 /// The cost of issuing both tokens (login, refresh), of verifying one (authenticated requests), and
 /// of reading the key (cold start).
+#[expect(clippy::too_many_lines, reason = "one measurement after the other")]
 fn access_tokens(criterion: &mut Criterion) {
     let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
     let session: Session = serde_json::from_value(json!({

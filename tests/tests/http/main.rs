@@ -1,6 +1,9 @@
 //! The backend over HTTP, inside the test process: a module for each route, or for each promise
 //! that several routes share.
-#![expect(clippy::too_many_lines, reason = "a scenario is read from top to bottom")]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is read from top to bottom"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;

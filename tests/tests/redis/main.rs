@@ -1,6 +1,9 @@
 //! Redis in its variants (servers, TLS, users, clusters) and with its faults; the round trips of
 //! each request; and the circuit breaker that a fleet of instances shares.
-#![expect(clippy::too_many_lines, reason = "a scenario is read from top to bottom")]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is read from top to bottom"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breaker;
