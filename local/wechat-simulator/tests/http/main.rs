@@ -1,4 +1,8 @@
 //! The simulator over HTTP: in process, and once over a real socket.
+#![expect(
+    clippy::too_many_lines,
+    reason = "a scenario is read from top to bottom"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod access_token;

@@ -52,7 +52,7 @@ async fn an_untrusted_forwarded_for_header_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxys_forwarded_for_header_names_the_client() {
+async fn a_forwarded_for_header_of_a_trusted_proxy_names_the_client() {
     let server = whoami(&[("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.1")]).await;
     assert_eq!(caller(&server, None).await, "{ip:127.0.0.1}");
     assert_eq!(caller(&server, Some("192.0.2.1")).await, "{ip:192.0.2.1}");
