@@ -162,7 +162,10 @@ impl Cache {
             value: &lease,
             ttl: LEASE_TTL,
         };
-        let acquired = kv.add(record).await.or_degraded("cache lease")?;
+        let acquired = kv
+            .add(record, Delivery::BestEffort)
+            .await
+            .or_degraded("cache lease")?;
         acquired.then_some(lease)
     }
 

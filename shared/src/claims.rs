@@ -167,7 +167,8 @@ async fn try_claim<T: DeserializeOwned>(
     ttl: Duration,
 ) -> Result<Option<Stored<T>>, KvError> {
     let value = pending;
-    if kv.add(Record { key, value, ttl }).await? {
+    let record = Record { key, value, ttl };
+    if kv.add(record, Delivery::BestEffort).await? {
         return Ok(None);
     }
     // Another caller has the claim, even if its value can't be read now. A missing value means that
@@ -209,16 +210,19 @@ impl<T: Serialize> Claim<T> {
         };
         // Local first: it costs nothing and can't fail.
         let _ = complete_local(&self.local, &self.pending, &record);
-        let completed = async {
-            // The key is missing: the claim did not reach shared state, or has expired.
-            Ok::<_, KvError>(
-                self.shared
-                    .replace(&self.pending, record, Delivery::Required)
-                    .await?
-                    || self.shared.add(record).await?,
-            )
-        };
-        completed.await.or_degraded(self.what);
+        self.complete_shared(record).await.or_degraded(self.what);
+    }
+
+    async fn complete_shared(&self, record: Record<'_>) -> Result<(), KvError> {
+        let Self {
+            shared, pending, ..
+        } = self;
+        if !shared.replace(pending, record, Delivery::Required).await? {
+            // The key is missing: the claim did not reach shared state, or has expired. Another
+            // caller's claim or outcome stays.
+            shared.add(record, Delivery::Required).await?;
+        }
+        Ok(())
     }
 
     /// Lets the next caller do the work.

@@ -139,9 +139,9 @@ impl Kv {
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget.
-    pub async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
+    pub async fn add(&self, record: Record<'_>, delivery: Delivery) -> Result<bool, KvError> {
         match self {
-            Self::Redis(redis) => redis.add(record).await,
+            Self::Redis(redis) => redis.add(record, delivery).await,
             Self::Memory(memory) => Ok(memory.add(&record)),
         }
     }

@@ -62,8 +62,7 @@ impl ContentCheck {
         match advice {
             Ok(Advice::Pass) => Ok(()),
             Ok(Advice::Review) => {
-                let request_id = request::id();
-                tracing::warn!(audit = "content_review", user_id = %caller.sub, request_id, "WeChat advises to review a nickname");
+                audit_review(caller);
                 Ok(())
             }
             Ok(Advice::Risky) => Err(ContentError::Risky),
@@ -74,6 +73,13 @@ impl ContentCheck {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn audit_review(caller: &Claims) {
+    tracing::warn!(
+        audit = "content_review", user_id = %caller.sub, request_id = request::id(),
+        "WeChat advises to review a nickname"
+    );
 }
 
 impl From<ContentError> for ApiError {

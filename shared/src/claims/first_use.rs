@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Clock,
-    kv::{Kv, MemoryStore, Record},
+    kv::{Delivery, Kv, MemoryStore, Record},
     telemetry::OrDegraded,
 };
 
@@ -37,7 +37,7 @@ impl FirstUses {
         if !self.local.add(&record) {
             return false;
         }
-        let added = self.shared.add(record).await;
+        let added = self.shared.add(record, Delivery::BestEffort).await;
         added.or_degraded(self.what).unwrap_or(true)
     }
 }

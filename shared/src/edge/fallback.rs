@@ -25,7 +25,11 @@ pub(super) async fn envelope(response: Response) -> Response {
     if !is_error || is_json {
         return response;
     }
-    let reason = match status {
+    ApiError::new(reason_of(status)).into_response()
+}
+
+fn reason_of(status: StatusCode) -> Reason {
+    match status {
         StatusCode::NOT_FOUND => Reason::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => Reason::MethodNotAllowed,
         StatusCode::PAYLOAD_TOO_LARGE => Reason::BodyTooLarge,
@@ -34,6 +38,5 @@ pub(super) async fn envelope(response: Response) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => Reason::Unavailable,
         status if status.is_client_error() => Reason::InvalidRequest,
         _ => Reason::Internal,
-    };
-    ApiError::new(reason).into_response()
+    }
 }

@@ -154,12 +154,16 @@ impl RedisStore {
             .map(drop)
     }
 
-    pub(super) async fn add(&self, record: Record<'_>) -> Result<bool, KvError> {
+    pub(super) async fn add(
+        &self,
+        record: Record<'_>,
+        delivery: Delivery,
+    ) -> Result<bool, KvError> {
         let Record { key, value, ttl } = record;
         let add = Command::script(key, &ADD, move |call| {
             call.arg(1).arg(key).arg(value).arg(milliseconds(ttl));
         });
-        self.one(add, Delivery::BestEffort).await
+        self.one(add, delivery).await
     }
 
     pub(super) async fn replace(

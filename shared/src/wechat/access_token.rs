@@ -15,6 +15,7 @@ use std::{
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{WeChat, WeChatError, stable_token::Granted};
@@ -76,6 +77,17 @@ enum CachedToken {
     Missing,
 }
 
+/// Why shared state and WeChat gave no token.
+#[derive(Debug, Error)]
+enum SharedTokenError {
+    /// Redis is unavailable.
+    #[error(transparent)]
+    Shared(#[from] KvError),
+    /// WeChat issued none.
+    #[error(transparent)]
+    WeChat(#[from] WeChatError),
+}
+
 /// The exclusive right to fetch a token.
 struct Lock {
     key: String,
@@ -121,16 +133,25 @@ impl WeChatAccessTokens {
             return Ok(token.text);
         }
         match self.get_shared(wechat, app_id).await {
-            Ok(token) => token,
-            Err(error) => {
+            Ok(token) => Ok(token),
+            Err(SharedTokenError::WeChat(error)) => Err(error),
+            Err(SharedTokenError::Shared(error)) => {
                 telemetry::degraded(WHAT, &error);
-                match local {
-                    CachedToken::Fresh(token) | CachedToken::Ending(token) => Ok(token.text),
-                    CachedToken::Missing => {
-                        self.fetch(wechat, app_id).await.map(|token| token.text)
-                    }
-                }
+                self.get_alone(wechat, app_id, local).await
             }
+        }
+    }
+
+    /// A valid token while Redis is unavailable.
+    async fn get_alone(
+        &self,
+        wechat: &WeChat,
+        app_id: &AppId,
+        local: CachedToken,
+    ) -> Result<SecretString, WeChatError> {
+        match local {
+            CachedToken::Fresh(token) | CachedToken::Ending(token) => Ok(token.text),
+            CachedToken::Missing => Ok(self.fetch(wechat, app_id).await?.text),
         }
     }
 
@@ -154,20 +175,18 @@ impl WeChatAccessTokens {
         discarded.await.or_degraded(WHAT);
     }
 
-    /// Fails only while Redis is unavailable.
     async fn get_shared(
         &self,
         wechat: &WeChat,
         app_id: &AppId,
-    ) -> Result<Result<SecretString, WeChatError>, KvError> {
-        let give_up = Instant::now() + deadline::cap(self.lock_ttl);
-        let mut poll = Poll::until(give_up);
+    ) -> Result<SecretString, SharedTokenError> {
+        let mut poll = Poll::until(Instant::now() + deadline::cap(self.lock_ttl));
         loop {
             if let Some(token) = self.try_shared(wechat, app_id).await? {
                 return Ok(token);
             }
             if !poll.wait().await {
-                return Ok(self.fetch(wechat, app_id).await.map(|token| token.text));
+                return Ok(self.fetch(wechat, app_id).await?.text);
             }
         }
     }
@@ -178,22 +197,19 @@ impl WeChatAccessTokens {
         &self,
         wechat: &WeChat,
         app_id: &AppId,
-    ) -> Result<Option<Result<SecretString, WeChatError>>, KvError> {
+    ) -> Result<Option<SecretString>, SharedTokenError> {
         let ending = match self.read_shared(app_id).await? {
-            CachedToken::Fresh(token) => return Ok(Some(Ok(token.text))),
+            CachedToken::Fresh(token) => return Ok(Some(token.text)),
             CachedToken::Ending(token) => Some(token),
             CachedToken::Missing => None,
         };
-        if let Some(lock) = self.try_lock(app_id).await? {
-            let outcome = self.refresh(wechat, app_id, ending).await;
-            let released = self
-                .kv
-                .remove(&lock.key, &lock.holder, Delivery::Required)
-                .await;
-            released.or_degraded(WHAT);
-            return Ok(Some(outcome));
-        }
-        Ok(ending.map(|token| Ok(token.text)))
+        let Some(Lock { key, holder }) = self.try_lock(app_id).await? else {
+            return Ok(ending.map(|token| token.text));
+        };
+        let refreshed = self.refresh(wechat, app_id, ending).await;
+        let released = self.kv.remove(&key, &holder, Delivery::Required).await;
+        released.or_degraded(WHAT);
+        Ok(Some(refreshed?))
     }
 
     /// Fetches under the lock, unless another instance did so between our read and our lock. While
@@ -279,7 +295,8 @@ impl WeChatAccessTokens {
             value: &lock.holder,
             ttl: self.lock_ttl,
         };
-        Ok(self.kv.add(record).await?.then_some(lock))
+        let is_ours = self.kv.add(record, Delivery::BestEffort).await?;
+        Ok(is_ours.then_some(lock))
     }
 
     fn lock_local(&self) -> MutexGuard<'_, HashMap<AppId, Token>> {

@@ -60,7 +60,11 @@ async fn a_migrating_slot_is_followed() {
     let [moving, ..] = &keys;
     kv.delete(moving, Delivery::BestEffort).await.unwrap();
     cluster.start_moving_slot(moving, 1).await;
-    assert!(kv.add(record(moving, "there")).await.unwrap());
+    assert!(
+        kv.add(record(moving, "there"), Delivery::BestEffort)
+            .await
+            .unwrap()
+    );
     assert_eq!(
         kv.get([moving, &keys[2]]).await.unwrap(),
         [Some("there".into()), Some("1".into())]

@@ -47,7 +47,11 @@ async fn every_operation_works(kv: &Kv) {
         kv.put(record(key, "1"), Delivery::BestEffort)
             .await
             .unwrap();
-        assert!(!kv.add(record(key, "2")).await.unwrap());
+        assert!(
+            !kv.add(record(key, "2"), Delivery::BestEffort)
+                .await
+                .unwrap()
+        );
         assert!(
             kv.replace(b"1", record(key, "3"), Delivery::BestEffort)
                 .await
@@ -58,7 +62,11 @@ async fn every_operation_works(kv: &Kv) {
             .unwrap();
         assert_eq!(kv.get([key]).await.unwrap(), [Some("3".into())]);
         kv.delete(key, Delivery::BestEffort).await.unwrap();
-        assert!(kv.add(record(key, key)).await.unwrap());
+        assert!(
+            kv.add(record(key, key), Delivery::BestEffort)
+                .await
+                .unwrap()
+        );
     }
     let (a, b) = (Count::new("{a}:count", 2), Count::new("{b}:count", 3));
     for turn in 1..=2 {

@@ -8,7 +8,11 @@ use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use shared::{
     clock::Clock,
     kv::{Delivery, Kv, MemoryStore, Record, RedisStore},
+    request::{self, Context, Language},
 };
+
+/// More than a request may wait for Redis.
+const USED_UP: Duration = Duration::from_millis(60);
 
 fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
     Record {
@@ -55,7 +59,12 @@ async fn answer(kv: &Kv, key: &str, operation: &Operation) -> String {
                 .await
                 .unwrap()
         ),
-        Operation::Add(value) => format!("{:?}", kv.add(record(key, value)).await.unwrap()),
+        Operation::Add(value) => format!(
+            "{:?}",
+            kv.add(record(key, value), Delivery::BestEffort)
+                .await
+                .unwrap()
+        ),
         Operation::Replace(expected, value) => {
             format!(
                 "{:?}",
@@ -108,23 +117,68 @@ fn redis_and_memory_give_the_same_answers() {
 async fn the_first_operation_after_a_restart_succeeds() {
     let mut server = RedisServer::start().await;
     let kv = redis(&server);
-    assert!(kv.add(record("k", "mine")).await.unwrap());
+    assert!(
+        kv.add(record("k", "mine"), Delivery::BestEffort)
+            .await
+            .unwrap()
+    );
     server.kill();
     server.restart().await;
     // The connection is dead, and the server has forgotten its scripts.
-    assert!(kv.add(record("k", "mine again")).await.unwrap());
+    assert!(
+        kv.add(record("k", "mine again"), Delivery::BestEffort)
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_required_write_arrives_after_the_request_has_used_up_its_time() {
+    let server = RedisServer::start().await;
+    let kv = redis(&server);
+    kv.ping().await.unwrap();
+    let request = async {
+        request::note(|notes| notes.redis.start(tokio::time::Instant::now() + USED_UP));
+        tokio::time::sleep(USED_UP).await;
+        request::note(|notes| notes.redis.end());
+        let lost = kv.put(record("lost", "1"), Delivery::BestEffort).await;
+        assert!(lost.unwrap_err().to_string().contains("used up"));
+        let required = Delivery::Required;
+        kv.put(record("put", "1"), required).await.unwrap();
+        assert!(kv.add(record("add", "1"), required).await.unwrap());
+        assert!(
+            kv.replace(b"1", record("add", "2"), required)
+                .await
+                .unwrap()
+        );
+        kv.remove("put", b"1", required).await.unwrap();
+        kv.delete("add", required).await.unwrap();
+    };
+    Context::new(String::new(), Language::default())
+        .run(request)
+        .await;
 }
 
 #[tokio::test]
 async fn a_repeated_claim_by_its_owner_succeeds() {
     let server = RedisServer::start().await;
     let kv = redis(&server);
-    assert!(kv.add(record("k", "mine")).await.unwrap());
     assert!(
-        kv.add(record("k", "mine")).await.unwrap(),
+        kv.add(record("k", "mine"), Delivery::BestEffort)
+            .await
+            .unwrap()
+    );
+    assert!(
+        kv.add(record("k", "mine"), Delivery::BestEffort)
+            .await
+            .unwrap(),
         "the same claim again, after a lost answer"
     );
-    assert!(!kv.add(record("k", "theirs")).await.unwrap());
+    assert!(
+        !kv.add(record("k", "theirs"), Delivery::BestEffort)
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]

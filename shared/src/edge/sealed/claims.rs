@@ -18,9 +18,7 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
     if !(-LEEWAY..=MAX_AGE).contains(&age) {
         return Err(Refusal::Time);
     }
-    if !(1..=64).contains(&header.jti.len())
-        || !header.jti.bytes().all(|byte| byte.is_ascii_graphic())
-    {
+    if !is_id(&header.jti) {
         return Err(Refusal::Id);
     }
     let called = request
@@ -32,6 +30,11 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
         return Err(Refusal::Target);
     }
     Ok(())
+}
+
+/// 1 to 64 printable ASCII characters without blanks.
+fn is_id(jti: &str) -> bool {
+    (1..=64).contains(&jti.len()) && jti.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether `htu` has this path and query. API Gateway parses and rebuilds queries, so their order

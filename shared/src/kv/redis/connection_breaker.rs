@@ -106,13 +106,7 @@ impl<A: Clone> ConnectionBreaker<A> {
             State::Connected(attempt) => attempt.pass(now),
             State::Probing(attempt) if !self.was_frozen(attempt.start, now) => attempt.pass(now),
             State::Disconnected | State::Backoff { .. } | State::Probing(_) => {
-                let number = self.next_number();
-                let attempt = Attempt {
-                    number,
-                    connection: connect(number),
-                    start: now,
-                    answered: None,
-                };
+                let attempt = self.begin(now, connect);
                 let pass = attempt.pass(now);
                 self.state = State::Probing(attempt);
                 pass
@@ -189,13 +183,7 @@ impl<A: Clone> ConnectionBreaker<A> {
     }
 
     fn connect_and_wait(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Pass<A> {
-        let number = self.next_number();
-        let attempt = Attempt {
-            number,
-            connection: connect(number),
-            start: now,
-            answered: None,
-        };
+        let attempt = self.begin(now, connect);
         let pass = attempt.pass(now);
         self.state = State::Connected(attempt);
         pass
@@ -206,13 +194,8 @@ impl<A: Clone> ConnectionBreaker<A> {
             self.cut_short = 0;
             return Some(self.connect_and_wait(now, connect));
         }
-        let number = self.next_number();
-        self.state = State::Probing(Attempt {
-            number,
-            connection: connect(number),
-            start: now,
-            answered: None,
-        });
+        let attempt = self.begin(now, connect);
+        self.state = State::Probing(attempt);
         None
     }
 
@@ -220,9 +203,14 @@ impl<A: Clone> ConnectionBreaker<A> {
         now.since(start) > self.attempt_timeout * 2
     }
 
-    fn next_number(&mut self) -> Number {
+    fn begin(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Attempt<A> {
         self.attempts += 1;
-        self.attempts
+        Attempt {
+            number: self.attempts,
+            connection: connect(self.attempts),
+            start: now,
+            answered: None,
+        }
     }
 
     fn take_pause(&mut self) -> Duration {

@@ -52,26 +52,25 @@ impl CallPermit<'_> {
     /// Reports how the call ended: a failure, and the end of a probe, at once; a success is sent
     /// along with the next check.
     pub async fn end(self, outcome: CallOutcome) {
-        let Self {
-            guard,
-            shared,
-            local,
-        } = self;
-        if let (Some((store, breaker)), Some(start)) = (&guard.local, local) {
-            let reply = store.step(&breaker.report(start.outcomes(outcome), start.token));
-            let transition = read(&reply).and_then(|reply| reply.transition);
-            guard.report_transition(transition, "this instance");
-        }
-        let (Some((kv, breaker)), Some(start)) = (&guard.shared, shared) else {
+        self.end_local(outcome);
+        let (Some((kv, breaker)), Some(start)) = (&self.guard.shared, self.shared) else {
             return;
         };
         match (outcome, start.token) {
             (CallOutcome::Unknown, None) => {}
-            (CallOutcome::Good, None) => guard.memory().defer_success(start.generation),
+            (CallOutcome::Good, None) => self.guard.memory().defer_success(start.generation),
             (_, token) => {
                 let report = breaker.report(start.outcomes(outcome), token);
-                guard.ask(kv, &report, Delivery::Required).await;
+                self.guard.ask(kv, &report, Delivery::Required).await;
             }
+        }
+    }
+
+    fn end_local(&self, outcome: CallOutcome) {
+        if let (Some((store, breaker)), Some(start)) = (&self.guard.local, self.local) {
+            let reply = store.step(&breaker.report(start.outcomes(outcome), start.token));
+            let transition = read(&reply).and_then(|reply| reply.transition);
+            self.guard.report_transition(transition, "this instance");
         }
     }
 }
