@@ -10,14 +10,14 @@ use crate::ids::UserId;
 /// Attribute values by the placeholder that stands for them.
 pub(super) type Values = HashMap<String, AttributeValue>;
 
-/// What a row has to be like for a write to it to happen.
+/// The condition under which a row is written.
 pub struct Condition {
     pub(super) expression: String,
     pub(super) values: Values,
 }
 
 impl Condition {
-    /// A condition in DynamoDB's own words, its values to be added by [`Condition::value`].
+    /// A condition expression of DynamoDB; its values are added with [`Condition::value`].
     #[must_use]
     pub fn new(expression: impl Into<String>) -> Self {
         Self {
@@ -26,32 +26,32 @@ impl Condition {
         }
     }
 
-    /// There is no such row.
+    /// The row does not exist.
     #[must_use]
     pub fn absent() -> Self {
         Self::new("attribute_not_exists(pk)")
     }
 
-    /// There is such a row.
+    /// The row exists.
     #[must_use]
     pub fn exists() -> Self {
         Self::new("attribute_exists(pk)")
     }
 
-    /// The row is there, and it is `user`'s.
+    /// The row exists and belongs to `user`.
     #[must_use]
     pub fn owned_by(user: UserId) -> Self {
         Self::new("uid = :uid").value(":uid", string(user.to_string()))
     }
 
-    /// The row is `user`'s, or nobody's: a put under it takes nothing from anybody, and a delete
-    /// under it can be repeated.
+    /// The row belongs to `user` or does not exist: a put takes nothing from another user, and a
+    /// delete can be repeated.
     #[must_use]
     pub fn absent_or_owned_by(user: UserId) -> Self {
         Self::new("attribute_not_exists(pk) OR uid = :uid").value(":uid", string(user.to_string()))
     }
 
-    /// The value that `placeholder` (`:name`) stands for.
+    /// Sets the value of `placeholder` (`:name`).
     #[must_use]
     pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
         self.values.insert(placeholder.to_owned(), value);

@@ -8,12 +8,12 @@ use thiserror::Error;
 use super::UPSTREAM;
 use crate::telemetry::{self, metrics};
 
-/// Error codes of a row that a running transaction holds.
+/// Error codes of a row that another transaction is writing.
 const CONFLICTS: [&str; 2] = [
     "TransactionConflictException",
     "TransactionInProgressException",
 ];
-/// Error codes that pass by themselves, whatever the HTTP status that they come with.
+/// Error codes of temporary failures, whatever their HTTP status.
 const TRANSIENT: [&str; 6] = [
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
@@ -23,19 +23,18 @@ const TRANSIENT: [&str; 6] = [
     "LimitExceededException",
 ];
 
-/// Why DynamoDB did not do what was asked. A condition that does not hold is no error: see
+/// Why a call to DynamoDB failed. A condition that does not hold is not an error: see
 /// [`WriteOutcome`](super::WriteOutcome) and [`TransactionOutcome`](super::TransactionOutcome).
 #[derive(Debug, Error)]
 pub enum DynamoError {
-    /// Out of reach, throttled, or failing: worth another try later.
+    /// Unreachable, throttled, or failing: can be retried later.
     #[error("DynamoDB is not available: {0}")]
     Unavailable(String),
-    /// Another writer holds or changed the row at this moment: worth another try at once, from a
-    /// fresh look at the row.
+    /// Another writer is changing the row or has just changed it: read the row again and retry.
     #[error("DynamoDB: the row is part of a running transaction")]
     Conflict,
-    /// A request that DynamoDB refuses for good, or a row that can't be read: a bug or a wrong
-    /// table.
+    /// DynamoDB rejects the request, or a row can't be parsed: a bug, or the wrong table. A retry
+    /// does not help.
     #[error("DynamoDB refused: {0}")]
     Refused(String),
 }

@@ -1,4 +1,4 @@
-//! Several writes, all or nothing; and what is done again when others got in the way.
+//! Transactions of several writes, and retries after throttling and conflicts.
 
 use std::time::Duration;
 
@@ -11,37 +11,37 @@ use tokio::time::sleep;
 use super::{ATTEMPTS, Dynamo, DynamoError, FIRST_PAUSE, LONGEST_PAUSE, UPSTREAM, Write, error};
 use crate::{resilience::backoff::Backoff, telemetry::metrics};
 
-/// Between attempts of a transaction that was throttled: what the SDK does after other throttled
-/// calls. It leaves cancelled transactions alone, whatever their reasons.
+/// Pauses after a throttled transaction. They are those of the SDK, which retries other throttled
+/// calls but never a cancelled transaction.
 const THROTTLED: Backoff = Backoff::for_overload(FIRST_PAUSE, LONGEST_PAUSE);
 /// Attempts after the first one.
 const RETRIES: usize = ATTEMPTS as usize - 1;
 
-/// Between attempts of writers that raced for the same rows: a transaction takes milliseconds.
+/// Pauses after a conflict with another writer. A transaction takes milliseconds.
 const RACED: Backoff = Backoff::for_conflicts(Duration::from_millis(5), Duration::from_millis(80));
 /// Attempts after the first one; all pauses together are at most 155 ms.
 const RACED_RETRIES: usize = 5;
 
-/// Codes of a write that there was no capacity for.
+/// Reason codes of a throttled write.
 const THROTTLING: [&str; 2] = ["ThrottlingError", "ProvisionedThroughputExceeded"];
 
-/// How a transaction ended, where it got an answer.
+/// The outcome of a transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TransactionOutcome {
-    /// All of it was carried out.
+    /// Everything was written.
     Written,
     /// The conditions of the writes at these positions (the first one is 0) did not hold, and
     /// nothing was written.
     ConditionFailed(Vec<usize>),
 }
 
-/// Why a transaction was cancelled, by what is to be done about it.
+/// Why a transaction was cancelled, grouped by how the caller reacts.
 #[derive(Debug, PartialEq, Eq)]
 enum Cancellation {
     ConditionFailed(Vec<usize>),
-    /// Another write to one of the rows was under way.
+    /// Another transaction was writing one of the rows.
     Conflict,
-    /// There was no capacity for one of the writes, and nothing else stood in the way.
+    /// Some writes were throttled, and no other reason was given.
     Throttled(String),
     /// Anything else, such as an item collection that has grown too large.
     Other(String),
@@ -49,12 +49,12 @@ enum Cancellation {
 
 impl Dynamo {
     /// Writes all or nothing. A transaction that is cancelled by throttling is sent again, within
-    /// the request's deadline; all its attempts have one idempotency token, so that it is carried
-    /// out once.
+    /// the request's deadline. All attempts have the same idempotency token, so that it is executed
+    /// once.
     ///
     /// # Errors
-    /// [`DynamoError::Conflict`] when another write to one of the rows is under way; else what
-    /// DynamoDB fails with.
+    /// [`DynamoError::Conflict`] when another transaction is writing one of the rows, otherwise
+    /// DynamoDB's error.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<TransactionOutcome, DynamoError> {
         let items = writes
             .into_iter()
@@ -107,8 +107,8 @@ impl Dynamo {
         }
     }
 
-    /// Runs `attempt`, and again while it ends in a conflict, within the request's deadline. Each
-    /// attempt has to begin with a fresh look at the rows.
+    /// Runs `attempt`, and repeats it after a conflict, within the request's deadline. Each attempt
+    /// has to read the rows again.
     ///
     /// # Errors
     /// That of the last attempt.
@@ -135,8 +135,8 @@ impl Dynamo {
 }
 
 impl Cancellation {
-    /// One reason for each write, in their order; `None` is the code of a write that was not to
-    /// blame
+    /// `reasons` has one entry per write, in order; the code `None` means that this write did not
+    /// cause the cancellation
     /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html>).
     /// A condition that failed counts first: another attempt would not change it.
     fn read(reasons: &[CancellationReason]) -> Self {

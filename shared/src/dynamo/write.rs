@@ -1,8 +1,8 @@
-//! Writes of one row, each under a condition: alone ([`Dynamo::put`], [`Dynamo::update`]) or
-//! together with others ([`Dynamo::transact`]).
+//! Conditional writes of one row: alone ([`Dynamo::put`], [`Dynamo::update`]) or in a transaction
+//! ([`Dynamo::transact`]).
 //!
-//! The expressions are DynamoDB's own. `:name` stands for a value, `#name` for an attribute whose
-//! name is a reserved word.
+//! Expressions are in DynamoDB's syntax: `:name` is the placeholder of a value, `#name` that of an
+//! attribute whose name is a reserved word.
 
 use std::collections::HashMap;
 
@@ -29,8 +29,8 @@ pub struct Update {
 }
 
 impl Update {
-    /// Changes the row under `key` as `expression` says (`SET …`, `REMOVE …`, `ADD …`, `DELETE …`),
-    /// if `condition` holds.
+    /// Applies the update expression (`SET …`, `REMOVE …`, `ADD …`, `DELETE …`) to the row under
+    /// `key` if `condition` holds.
     #[must_use]
     pub fn new(key: Item, expression: impl Into<String>, condition: Condition) -> Self {
         Self {
@@ -44,14 +44,14 @@ impl Update {
         }
     }
 
-    /// The value that `placeholder` (`:name`) stands for, in either expression.
+    /// Sets the value of `placeholder` (`:name`), in both expressions.
     #[must_use]
     pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
         self.values.insert(placeholder.to_owned(), value);
         self
     }
 
-    /// The attribute that `placeholder` (`#name`) stands for, in either expression.
+    /// Sets the attribute name of `placeholder` (`#name`), in both expressions.
     #[must_use]
     pub fn name(mut self, placeholder: &str, attribute: &str) -> Self {
         self.names

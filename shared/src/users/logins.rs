@@ -1,4 +1,4 @@
-//! Which of our users a WeChat login is.
+//! From a WeChat login to a user.
 
 mod first;
 
@@ -19,15 +19,15 @@ use crate::{
     request,
 };
 
-/// What WeChat said about the person who logged in.
+/// What code2Session returned about the person who logged in.
 pub struct WeChatLogin {
     /// The mini-program.
     pub app_id: AppId,
-    /// The person, in that mini-program.
+    /// The person's id in that mini-program.
     pub open_id: OpenId,
-    /// The person, across mini-programs; often missing at first.
+    /// The person's id across mini-programs; often missing at first.
     pub union_id: Option<UnionId>,
-    /// Encrypts what WeChat will send about this person; stored encrypted, never sent anywhere.
+    /// The key of the data that WeChat sends about this person; stored encrypted, never sent.
     pub session_key: SecretString,
 }
 
@@ -39,9 +39,9 @@ impl WeChatLogin {
 
 /// The user of a login.
 pub enum Resolved {
-    /// A person we did not know; this is the user made for them.
+    /// A new person, for whom this user was created.
     New(User),
-    /// A user of ours.
+    /// An existing user.
     Known(UserId),
 }
 

@@ -1,9 +1,9 @@
-//! Which user a phone number belongs to (`PHONE#{hash}`): one user at a time, and one number for
-//! each user.
+//! Which user a phone number belongs to (`PHONE#{hash}`). A number has at most one user, and a user
+//! at most one number.
 //!
-//! The hash is keyed: a number has eleven digits, so a plain hash would be no secret. Its key comes
-//! from `DATA_KEYS`. The first key makes the rows; rows under the others are taken over when their
-//! number is bound again.
+//! The hash is keyed, because all eleven-digit numbers could be tried against a plain hash. Its key
+//! is derived from `DATA_KEYS`. New rows use the first key; rows under the other keys are replaced
+//! when their number is bound again.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use hmac::{Hmac, Mac};
@@ -28,16 +28,16 @@ use crate::{
 /// The position of the profile among the writes of a binding; the others are rows of numbers.
 const PROFILE_WRITE: usize = 0;
 
-/// Why a number can't be bound.
+/// Why a number was not bound.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// It is another user's.
+    /// The number belongs to another user.
     #[error("the phone number belongs to another user")]
     Taken,
-    /// No such user.
+    /// The user does not exist.
     #[error("no such user")]
     NotFound,
-    /// The table can't be used.
+    /// The table is unavailable.
     #[error(transparent)]
     Dynamo(#[from] DynamoError),
 }
