@@ -89,7 +89,11 @@ impl Cache {
         if steps.is_empty() && N == 0 {
             return nothing();
         }
-        let Some(replies) = kv.ask(steps, keys).await.or_degraded("shared state") else {
+        let Some(replies) = kv
+            .ask(steps, keys, Delivery::BestEffort)
+            .await
+            .or_degraded("shared state")
+        else {
             return nothing();
         };
         let steps = replies.steps.into_iter();

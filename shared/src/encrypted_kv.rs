@@ -94,7 +94,9 @@ impl EncryptedKv {
         key: &str,
         matches: impl FnOnce(&T) -> bool,
     ) -> Result<(), KvError> {
-        let [sealed] = self.kv.get([key]).await?;
+        // A lookup that the write depends on has to be as certain as the write.
+        let found = self.kv.ask(&[], [key], Delivery::Required).await?;
+        let [sealed] = found.values;
         match sealed {
             Some(sealed) if self.read(key, &sealed).is_none_or(|value| matches(&value)) => {
                 self.kv.remove(key, &sealed, Delivery::Required).await

@@ -50,8 +50,8 @@ pub enum Delivery {
     /// It may be lost (filling a cache): it shares the request's Redis budget with the request's
     /// other calls.
     BestEffort,
-    /// A caller waits for it or is protected by it (how a claim ended, a revocation, an
-    /// invalidation, a breaker's report, returning a lock): it has a full budget of its own,
+    /// A caller waits for it or is protected by it (a first use, how a claim ended, a revocation,
+    /// an invalidation, a breaker's report, returning a lock): it has a full budget of its own,
     /// however much of the request's is used up.
     Required,
 }
@@ -84,9 +84,10 @@ impl Kv {
         &self,
         steps: &[&dyn Step],
         keys: [&str; N],
+        delivery: Delivery,
     ) -> Result<Replies<N>, KvError> {
         match self {
-            Self::Redis(redis) => redis.ask(steps, keys, Delivery::BestEffort).await,
+            Self::Redis(redis) => redis.ask(steps, keys, delivery).await,
             Self::Memory(memory) => {
                 let steps = steps.iter().map(|step| Ok(memory.step(*step))).collect();
                 Ok(Replies {
@@ -117,7 +118,7 @@ impl Kv {
         &self,
         keys: [&str; N],
     ) -> Result<[Option<Bytes>; N], KvError> {
-        Ok(self.ask(&[], keys).await?.values)
+        Ok(self.ask(&[], keys, Delivery::BestEffort).await?.values)
     }
 
     /// Stores the record, replacing any value.

@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::redis_budget::RedisBudget;
+pub use self::redis_budget::{Charge, RedisBudget};
 
 task_local! {
     static CURRENT: Current;

@@ -37,7 +37,7 @@ impl FirstUses {
         if !self.local.add(&record) {
             return false;
         }
-        let added = self.shared.add(record, Delivery::BestEffort).await;
+        let added = self.shared.add(record, Delivery::Required).await;
         added.or_degraded(self.what).unwrap_or(true)
     }
 }

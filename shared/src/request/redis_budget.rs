@@ -4,12 +4,70 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A stopwatch on which overlapping waits count once.
+/// The two times that a request's calls to Redis take.
 #[derive(Debug, Default)]
 pub struct RedisBudget {
+    /// All of it.
+    waited: Stopwatch,
+    /// The part that counts against the request: its lookups and best-effort writes.
+    charged: Stopwatch,
+    /// The part of `charged` that no longer counts.
+    renewed: Duration,
+}
+
+/// Whether a wait counts against the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// It counts.
+    Request,
+    /// It does not.
+    Nobody,
+}
+
+impl RedisBudget {
+    /// How long the request has waited in total.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.waited.read(Instant::now())
+    }
+
+    /// The part of it that counts against the request, as of `now`.
+    #[must_use]
+    pub fn spent(&self, now: Instant) -> Duration {
+        self.charged.read(now).saturating_sub(self.renewed)
+    }
+
+    /// Resets what was spent.
+    pub fn renew(&mut self) {
+        self.renewed = self.charged.read(Instant::now());
+    }
+
+    /// Starts a wait at `now`, which ends at `until` at the latest. If `until` follows from what
+    /// was [`spent`](Self::spent), both need the same `now`: between two readings of the clock the
+    /// thread may be suspended, and a wait in progress would become longer by that time.
+    pub fn start(&mut self, charge: Charge, now: Instant, until: Instant) {
+        for stopwatch in self.stopwatches(charge) {
+            stopwatch.start(now, until);
+        }
+    }
+
+    /// Ends a wait that was started with the same `charge`.
+    pub fn end(&mut self, charge: Charge) {
+        for stopwatch in self.stopwatches(charge) {
+            stopwatch.end();
+        }
+    }
+
+    fn stopwatches(&mut self, charge: Charge) -> impl Iterator<Item = &mut Stopwatch> {
+        let charged = (charge == Charge::Request).then_some(&mut self.charged);
+        charged.into_iter().chain([&mut self.waited])
+    }
+}
+
+/// A stopwatch on which overlapping waits count once.
+#[derive(Debug, Default)]
+struct Stopwatch {
     total: Duration,
-    /// The part of `total` that does not count against the request.
-    excluded: Duration,
     running: Option<Running>,
 }
 
@@ -22,57 +80,39 @@ struct Running {
     until: Instant,
 }
 
-impl RedisBudget {
-    /// How long the request has waited in total.
-    #[must_use]
-    pub fn total(&self) -> Duration {
+impl Stopwatch {
+    fn read(&self, now: Instant) -> Duration {
+        let running = self.running.as_ref();
         self.total
-            + self
-                .running
-                .as_ref()
-                .map(Running::elapsed)
+            + running
+                .map(|running| running.elapsed(now))
                 .unwrap_or_default()
     }
 
-    /// The part of it that counts against the request.
-    #[must_use]
-    pub fn spent(&self) -> Duration {
-        self.total().saturating_sub(self.excluded)
-    }
-
-    /// Resets what was spent.
-    pub fn renew(&mut self) {
-        self.excluded = self.total();
-    }
-
-    /// Starts a wait that ends at `until` at the latest.
-    pub fn start(&mut self, until: Instant) {
-        let running = self.running.get_or_insert_with(|| Running {
+    fn start(&mut self, now: Instant, until: Instant) {
+        let running = self.running.get_or_insert(Running {
             count: 0,
-            since: Instant::now(),
+            since: now,
             until,
         });
         running.count += 1;
         running.until = running.until.max(until);
     }
 
-    /// Ends a wait.
-    pub fn end(&mut self) {
+    fn end(&mut self) {
         let Some(running) = &mut self.running else {
             return;
         };
         running.count = running.count.saturating_sub(1);
         if running.count == 0 {
-            self.total = self.total();
+            self.total = self.read(Instant::now());
             self.running = None;
         }
     }
 }
 
 impl Running {
-    fn elapsed(&self) -> Duration {
-        Instant::now()
-            .min(self.until)
-            .saturating_duration_since(self.since)
+    fn elapsed(&self, now: Instant) -> Duration {
+        now.min(self.until).saturating_duration_since(self.since)
     }
 }

@@ -51,7 +51,7 @@ impl Bulkhead {
 /// A permit that is taken.
 #[derive(Debug)]
 #[must_use = "the permit is returned when this is dropped"]
-pub struct Permit<'a>(#[allow(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
+pub struct Permit<'a>(#[expect(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
 
 #[cfg(test)]
 mod tests {

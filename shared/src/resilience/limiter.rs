@@ -15,7 +15,7 @@ use crate::{
         Env, Limit, LimitSettings, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
         RATE_LIMIT_LOGIN_FAILURE_COST, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER,
     },
-    kv::{Kv, MemoryStore, Step},
+    kv::{Delivery, Kv, MemoryStore, Step},
     request::{self, RateLimitFields},
     telemetry::{OrDegraded, metrics},
 };
@@ -201,7 +201,11 @@ impl Limiter {
         let Some(kv) = self.0.shared.as_ref().filter(|_| !steps.is_empty()) else {
             return nothing();
         };
-        match kv.ask(steps, []).await.or_degraded(WHAT) {
+        match kv
+            .ask(steps, [], Delivery::BestEffort)
+            .await
+            .or_degraded(WHAT)
+        {
             Some(replies) => {
                 let steps = replies.steps.into_iter();
                 steps.map(|reply| reply.or_degraded(WHAT)).collect()

@@ -74,7 +74,11 @@ async fn every_operation_works(kv: &Kv) {
             steps: replies,
             values,
         } = kv
-            .ask(&[&a, &b], ["{d}:k", "{c}:k", "{x}:none"])
+            .ask(
+                &[&a, &b],
+                ["{d}:k", "{c}:k", "{x}:none"],
+                Delivery::BestEffort,
+            )
             .await
             .unwrap();
         let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
@@ -183,7 +187,10 @@ async fn a_failed_step_does_not_affect_others() {
     server.command(&["LPUSH", "{a}:list", "x"]).await;
     let (broken, well) = (Count::new("{a}:list", 1), Count::new("{b}:count", 1));
     for turn in 1..=3 {
-        let Replies { steps: replies, .. } = kv.ask(&[&broken, &well], []).await.unwrap();
+        let Replies { steps: replies, .. } = kv
+            .ask(&[&broken, &well], [], Delivery::BestEffort)
+            .await
+            .unwrap();
         assert!(replies[0].is_err());
         assert_eq!(*replies[1].as_ref().unwrap(), [turn]);
     }

@@ -5,10 +5,15 @@ use std::time::{Duration, Instant};
 
 use e2e::redis_server::RedisServer;
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+use secrecy::SecretBox;
 use shared::{
     clock::Clock,
+    config::DataKey,
+    crypto::AtRest,
+    encrypted_kv::EncryptedKv,
     kv::{Delivery, Kv, MemoryStore, Record, RedisStore},
-    request::{self, Context, Language},
+    random::Random,
+    request::{self, Charge, Context, Language},
 };
 
 /// More than a request may wait for Redis.
@@ -132,15 +137,21 @@ async fn the_first_operation_after_a_restart_succeeds() {
     );
 }
 
+/// Lets the request wait for longer than it may.
+async fn use_up_the_time() {
+    let now = tokio::time::Instant::now();
+    request::note(|notes| notes.redis.start(Charge::Request, now, now + USED_UP));
+    tokio::time::sleep(USED_UP).await;
+    request::note(|notes| notes.redis.end(Charge::Request));
+}
+
 #[tokio::test]
 async fn a_required_write_arrives_after_the_request_has_used_up_its_time() {
     let server = RedisServer::start().await;
     let kv = redis(&server);
     kv.ping().await.unwrap();
     let request = async {
-        request::note(|notes| notes.redis.start(tokio::time::Instant::now() + USED_UP));
-        tokio::time::sleep(USED_UP).await;
-        request::note(|notes| notes.redis.end());
+        use_up_the_time().await;
         let lost = kv.put(record("lost", "1"), Delivery::BestEffort).await;
         assert!(lost.unwrap_err().to_string().contains("used up"));
         let required = Delivery::Required;
@@ -200,6 +211,29 @@ async fn only_the_expected_value_is_removed() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_encrypted_value_is_removed_after_the_request_has_used_up_its_time() {
+    let server = RedisServer::start().await;
+    let kv = redis(&server);
+    let at_rest = AtRest::new(&[DataKey {
+        id: "k1".into(),
+        key: SecretBox::new(Box::new([1; 32])),
+    }]);
+    let encrypted = EncryptedKv::new(kv.clone(), at_rest, Random::seeded(1));
+    encrypted
+        .put("k", &"outdated", Duration::from_mins(1), Delivery::Required)
+        .await
+        .unwrap();
+    let request = async {
+        use_up_the_time().await;
+        let matches = |value: &String| value == "outdated";
+        encrypted.remove_if("k", matches).await.unwrap();
+    };
+    let context = Context::new(String::new(), Language::default());
+    context.run(request).await;
+    assert_eq!(kv.get(["k"]).await.unwrap(), [None]);
 }
 
 #[tokio::test]

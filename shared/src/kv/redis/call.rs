@@ -6,36 +6,38 @@ use tokio::time::Instant;
 
 use crate::{
     kv::{Delivery, KvError},
-    request::{self, deadline},
+    request::{self, Charge, deadline},
 };
 
 /// Less time than this is not worth a round trip.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// A call to Redis in progress. Its time is charged to the request's budget until this is dropped.
+/// A call to Redis in progress, which ends when this is dropped.
 pub(super) struct RedisCall {
+    charge: Charge,
     deadline: Instant,
 }
 
 impl RedisCall {
-    /// Starts to charge time. The best-effort calls of a request share `budget`; a required one has
-    /// a full `budget` of its own. Neither outlasts the request's deadline. Outside a request, each
-    /// call has a full `budget`.
+    /// Starts a call. The best-effort calls of a request share `budget`; a required one has a full
+    /// `budget` of its own. Neither outlasts the request's deadline. Outside a request, each call
+    /// has a full `budget`.
     ///
     /// # Errors
     /// [`KvError`] when there is no time left.
     pub(super) fn start(budget: Duration, delivery: Delivery) -> Result<Self, KvError> {
-        let left = match delivery {
-            Delivery::BestEffort => budget.saturating_sub(spent()),
-            Delivery::Required => budget,
+        let now = Instant::now();
+        let (charge, left) = match delivery {
+            Delivery::BestEffort => (Charge::Request, budget.saturating_sub(spent(now))),
+            Delivery::Required => (Charge::Nobody, budget),
         };
         let allowed = deadline::cap(left);
         if allowed < LEAST {
             return Err(KvError("the request's Redis budget is used up".into()));
         }
-        let deadline = Instant::now() + allowed;
-        request::note(|notes| notes.redis.start(deadline));
-        Ok(Self { deadline })
+        let deadline = now + allowed;
+        request::note(|notes| notes.redis.start(charge, now, deadline));
+        Ok(Self { charge, deadline })
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -45,13 +47,13 @@ impl RedisCall {
 
 impl Drop for RedisCall {
     fn drop(&mut self) {
-        request::note(|notes| notes.redis.end());
+        request::note(|notes| notes.redis.end(self.charge));
     }
 }
 
 /// How much of its Redis budget the current request has used; zero outside a request.
-fn spent() -> Duration {
-    request::with_notes(|notes| notes.redis.spent()).unwrap_or_default()
+fn spent(now: Instant) -> Duration {
+    request::with_notes(|notes| notes.redis.spent(now)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -115,6 +117,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_required_call_takes_nothing_from_the_others() {
+        let request = async {
+            let required = start(Delivery::Required).unwrap();
+            advance(Duration::from_millis(30)).await;
+            assert!(call(10).await);
+            drop(required);
+            let others = start(Delivery::BestEffort).unwrap();
+            assert_eq!(
+                others.deadline() - Instant::now(),
+                Duration::from_millis(40)
+            );
+        };
+        assert_eq!(waited(request).await, Duration::from_millis(40));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn simultaneous_calls_are_charged_once() {
         let request = async {
             let first = start(Delivery::BestEffort).unwrap();
@@ -161,7 +179,7 @@ mod tests {
         let request = async {
             call(20).await;
             request::run_to_end(async {
-                assert_eq!(spent(), Duration::from_millis(20));
+                assert_eq!(spent(Instant::now()), Duration::from_millis(20));
                 call(10).await;
             })
             .await

@@ -72,7 +72,10 @@ impl Observer {
     /// [`KvError`] when the store can't be reached.
     pub async fn inspect(&self) -> Result<BreakerReport, KvError> {
         let check = self.breaker.check(Outcomes::default());
-        let replies = self.kv.ask(&[&check], [self.breaker.key()]).await?;
+        let replies = self
+            .kv
+            .ask(&[&check], [self.breaker.key()], Delivery::BestEffort)
+            .await?;
         let [stored] = &replies.values;
         let reply = replies
             .steps
