@@ -37,6 +37,8 @@ pub use settings::{DOCUMENTED, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH, p
 
 /// WeChat gives up after 5 s and repeats the message.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+/// Time to store the outcome, even after handlers that took all of theirs.
+const FINISH: Duration = Duration::from_millis(200);
 
 struct Callback {
     inbox: Inbox,
@@ -92,17 +94,14 @@ async fn receive(
     request::note(|notes| notes.app_id = Some(received.push.app_id.to_string()));
     // The calls of handlers inherit this deadline.
     let end = Instant::now() + deadline::cap(ANSWER_WITHIN);
-    let handled = timeout_at(
-        end,
-        deadline::scope(Some(end), callback.handle_once(&received, &query)),
-    );
-    let reply = handled.await.map_err(|_| Reason::UpstreamTimeout)??;
+    let handled = callback.handle_once(&received, &query, end);
+    let reply = deadline::scope(Some(end), handled).await?;
     callback.respond(&received, reply)
 }
 
 impl Callback {
     /// Handles the message, unless another delivery of it was handled or is being handled.
-    async fn handle_once(&self, received: &Received, query: &PushQuery) -> Handled {
+    async fn handle_once(&self, received: &Received, query: &PushQuery, end: Instant) -> Handled {
         let id = received.push.id();
         if !received.encrypted && !self.claims.is_only_message_of(&query.signature, &id).await {
             return Err(inbox::PushRejection::SignatureUsed.into());
@@ -113,11 +112,16 @@ impl Callback {
             // The other delivery has not finished and may still fail, so WeChat should repeat it.
             ClaimOutcome::InProgress => return Err(Reason::Unavailable.into()),
         };
-        let outcome = self.handle(received).await;
-        match &outcome {
-            Ok(reply) => claim.complete(&PushOutcome::Done(reply.clone())).await,
-            Err(_) => claim.release().await,
-        }
+        let outcome = timeout_at(end, self.handle(received))
+            .await
+            .unwrap_or_else(|_| Err(Reason::UpstreamTimeout.into()));
+        let finish = async {
+            match &outcome {
+                Ok(reply) => claim.complete(&PushOutcome::Done(reply.clone())).await,
+                Err(_) => claim.release().await,
+            }
+        };
+        deadline::at_least(FINISH, finish).await;
         outcome
     }
 

@@ -166,8 +166,7 @@ async fn a_handler_that_takes_too_long_is_a_504_in_time() {
         "{:?}",
         start.elapsed()
     );
-    // The claim has expired by the time it is redelivered.
-    app.clock.advance_seconds(6);
+    // Its claim was released, so the next delivery is handled at once.
     permits.add_permits(1);
     deliver(&handler.api, &push).await.assert_success();
     assert_eq!(handler.calls(), 2);
