@@ -103,7 +103,6 @@ pub(crate) fn stack(
 }
 
 /// Ignores the panic's message: the panic hook has logged what may be logged.
-#[allow(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     ApiError::new(Reason::Internal).into_response()
 }

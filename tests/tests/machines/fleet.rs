@@ -61,7 +61,7 @@ async fn is_admitted(kv: &Kv, charge: &Charge, denials: &Denials) -> bool {
 
 /// One process of the fleet: does nothing unless the test below has started it.
 #[tokio::test]
-#[allow(
+#[expect(
     clippy::disallowed_methods,
     reason = "these are not settings: the test passes them to its own child process"
 )]

@@ -30,8 +30,8 @@ settings! {
         "`rediss://` 服务器证书的签发者",
         wanted_zh("PEM 内容，或存放 PEM 的文件名"), unset("not set: those that browsers trust", "未设置：浏览器信任的 CA"), example("/etc/ssl/redis-ca.pem");
     REDIS_TIMEOUT_MS: Period = Period::milliseconds(50, 5..=5000),
-        "how long a request waits for Redis in all, then it goes on without: lookups and best-effort writes of a request share it; a required write (how a claim ended, a revocation, an invalidation, a breaker report, returning a lock) has the same time of its own",
-        "一个请求等待 Redis 的总时限，用完后不再依赖 Redis：查询和尽力而为的写入共用这一时限；必须送达的写入（幂等结果、会话吊销、缓存失效、熔断上报、归还锁）另有同样长的时限";
+        "how long a request waits for Redis in all, then it goes on without: lookups and best-effort writes of a request share it; a required write (a first use, how a claim ended, a revocation, an invalidation, a breaker report, returning a lock) has the same time of its own",
+        "一个请求等待 Redis 的总时限，用完后不再依赖 Redis：查询和尽力而为的写入共用这一时限；必须送达的写入（首次使用、幂等结果、会话吊销、缓存失效、熔断上报、归还锁）另有同样长的时限";
 }
 
 /// How many servers hold the keys.
