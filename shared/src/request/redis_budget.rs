@@ -53,8 +53,9 @@ impl RedisBudget {
 
     /// Ends a wait that was started with the same `charge`.
     pub fn end(&mut self, charge: Charge) {
+        let now = Instant::now();
         for stopwatch in self.stopwatches(charge) {
-            stopwatch.end();
+            stopwatch.end(now);
         }
     }
 
@@ -99,13 +100,13 @@ impl Stopwatch {
         running.until = running.until.max(until);
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, now: Instant) {
         let Some(running) = &mut self.running else {
             return;
         };
         running.count = running.count.saturating_sub(1);
         if running.count == 0 {
-            self.total = self.read(Instant::now());
+            self.total = self.read(now);
             self.running = None;
         }
     }
