@@ -168,12 +168,13 @@ async fn try_claim<T: DeserializeOwned>(
 ) -> Result<Option<Stored<T>>, KvError> {
     let value = pending;
     let record = Record { key, value, ttl };
-    if kv.add(record, Delivery::BestEffort).await? {
+    if kv.add(record, Delivery::Required).await? {
         return Ok(None);
     }
     // Another caller has the claim, even if its value can't be read now. A missing value means that
     // it was just released, so the next poll may get it.
-    let value = kv.get([key]).await.ok().and_then(|[value]| value);
+    let found = kv.get_as([key], Delivery::Required).await;
+    let value = found.ok().and_then(|[value]| value);
     let stored = value.and_then(|value| serde_json::from_slice(&value).ok());
     Ok(Some(stored.unwrap_or_else(unknown_owner)))
 }

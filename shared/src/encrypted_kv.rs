@@ -95,8 +95,7 @@ impl EncryptedKv {
         matches: impl FnOnce(&T) -> bool,
     ) -> Result<(), KvError> {
         // A lookup that the write depends on has to be as certain as the write.
-        let found = self.kv.ask(&[], [key], Delivery::Required).await?;
-        let [sealed] = found.values;
+        let [sealed] = self.kv.get_as([key], Delivery::Required).await?;
         match sealed {
             Some(sealed) if self.read(key, &sealed).is_none_or(|value| matches(&value)) => {
                 self.kv.remove(key, &sealed, Delivery::Required).await

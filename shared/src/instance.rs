@@ -43,6 +43,7 @@ pub struct Instance {
     dynamo: OnceLock<Dynamo>,
     tokens: OnceLock<Arc<Tokens>>,
     sealed_bodies: OnceLock<Option<SealedBodies>>,
+    cache: OnceLock<Cache>,
     limiter: OnceLock<Limiter>,
     wechat: OnceLock<Arc<WeChat>>,
 }
@@ -63,6 +64,7 @@ impl Instance {
             dynamo: OnceLock::new(),
             tokens: OnceLock::new(),
             sealed_bodies: OnceLock::new(),
+            cache: OnceLock::new(),
             limiter: OnceLock::new(),
             wechat: OnceLock::new(),
         }
@@ -134,10 +136,15 @@ impl Instance {
     /// The cache in front of DynamoDB. Off where instances share no state, because a revocation
     /// would not reach the other instances.
     pub fn cache(&self) -> Cache {
-        self.shared_kv().map_or_else(
-            || Cache::none(self.random()),
-            |kv| Cache::new(kv, self.random()),
-        )
+        let build = || match self.shared_kv() {
+            Some(kv) => {
+                let settings = CacheSettings::read(&self.env);
+                let longest_ttl = settings.session.max(settings.profile);
+                Cache::new(kv, self.random(), longest_ttl)
+            }
+            None => Cache::none(self.random()),
+        };
+        self.cache.get_or_init(build).clone()
     }
 
     /// The state that instances share, if any. Local development has one process, so its memory

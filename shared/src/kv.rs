@@ -19,17 +19,23 @@ pub use self::{
     step::{Applied, MAX_WHOLE, Micros, Script, Step, Write, whole_number},
 };
 
-/// The store did not respond in time, or returned an error. The text never contains a key or a
-/// value.
+/// The store did not do what it was asked to. The text never contains a key or a value.
 #[derive(Debug, Clone, Error)]
-#[error("shared state unavailable: {0}")]
-pub struct KvError(pub(crate) String);
+pub enum KvError {
+    /// It did not respond in time, or can't serve any request.
+    #[error("shared state unavailable: {0}")]
+    Unavailable(String),
+    /// It responded, and refused this command: it is out of memory, has too few replicas, or does
+    /// not permit it.
+    #[error("shared state refused a command: {0}")]
+    Refused(String),
+}
 
 impl KvError {
     /// The reply to a step is not one that `what` returns.
     #[must_use]
     pub fn unexpected(what: &str) -> Self {
-        Self(format!("unexpected reply for {what}"))
+        Self::Unavailable(format!("unexpected reply for {what}"))
     }
 }
 
@@ -44,15 +50,16 @@ pub struct Record<'a> {
     pub ttl: Duration,
 }
 
-/// How much a write matters, and so which time budget it gets.
+/// How much a call matters, and so what is done to get it through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// It may be lost (filling a cache): it shares the request's Redis budget with the request's
     /// other calls.
     BestEffort,
-    /// A caller waits for it or is protected by it (a first use, how a claim ended, a revocation,
-    /// an invalidation, a breaker's report, returning a lock): it has a full budget of its own,
-    /// however much of the request's is used up.
+    /// A caller waits for it or is protected by it (a claim, a first use, a revocation, an
+    /// invalidation, a breaker's report, returning a lock): it has a full budget of its own, however
+    /// much of the request's is used up, and tries to connect even while Redis is bypassed after a
+    /// failure.
     Required,
 }
 
@@ -65,13 +72,25 @@ pub enum Kv {
     Memory(MemoryStore),
 }
 
-/// The replies to [`Kv::ask`].
+/// What one round trip asks for, in this order.
+pub struct RoundTrip<'a, const N: usize> {
+    /// Keys to remove.
+    pub removals: &'a [&'a str],
+    /// Steps to run.
+    pub steps: &'a [&'a dyn Step],
+    /// Keys to read.
+    pub keys: [&'a str; N],
+}
+
+/// The replies to a [`RoundTrip`], in its order. A command that fails by itself (a script met a
+/// value that it can't parse, a cluster's node is down) does not fail the others.
 pub struct Replies<const N: usize> {
-    /// The reply to each step, in order. A step that fails by itself (its script met a value that
-    /// it can't parse) does not fail the others.
+    /// Whether each key was removed.
+    pub removals: Vec<Result<(), KvError>>,
+    /// The reply to each step.
     pub steps: Vec<Result<Vec<i64>, KvError>>,
     /// The values of the keys.
-    pub values: [Option<Bytes>; N],
+    pub values: [Result<Option<Bytes>, KvError>; N],
 }
 
 impl Kv {
@@ -86,15 +105,32 @@ impl Kv {
         keys: [&str; N],
         delivery: Delivery,
     ) -> Result<Replies<N>, KvError> {
+        let asked = RoundTrip {
+            removals: &[],
+            steps,
+            keys,
+        };
         match self {
-            Self::Redis(redis) => redis.ask(steps, keys, delivery).await,
-            Self::Memory(memory) => {
-                let steps = steps.iter().map(|step| Ok(memory.step(*step))).collect();
-                Ok(Replies {
-                    steps,
-                    values: memory.get(keys),
-                })
-            }
+            Self::Redis(redis) => redis.ask(&asked, delivery).await,
+            Self::Memory(memory) => Ok(memory.ask(&asked)),
+        }
+    }
+
+    /// The same, with removals, for values that are believed only while the store accepts writes: a
+    /// value that should have been removed may still be there while it refuses them, whoever tried
+    /// to remove it. Every value is an error then. A round trip without a write of its own gets one
+    /// (at most one a second) to find that out.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget. The writes may have happened
+    /// nevertheless.
+    pub async fn ask_while_writable<const N: usize>(
+        &self,
+        asked: &RoundTrip<'_, N>,
+    ) -> Result<Replies<N>, KvError> {
+        match self {
+            Self::Redis(redis) => redis.ask_while_writable(asked).await,
+            Self::Memory(memory) => Ok(memory.ask(asked)),
         }
     }
 
@@ -118,7 +154,26 @@ impl Kv {
         &self,
         keys: [&str; N],
     ) -> Result<[Option<Bytes>; N], KvError> {
-        Ok(self.ask(&[], keys, Delivery::BestEffort).await?.values)
+        self.get_as(keys, Delivery::BestEffort).await
+    }
+
+    /// The same, with this delivery: for a write that depends on the values.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn get_as<const N: usize>(
+        &self,
+        keys: [&str; N],
+        delivery: Delivery,
+    ) -> Result<[Option<Bytes>; N], KvError> {
+        let mut failed = None;
+        let values = self.ask(&[], keys, delivery).await?.values.map(|value| {
+            value.unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            })
+        });
+        failed.map_or(Ok(values), Err)
     }
 
     /// Stores the record, replacing any value.
@@ -196,14 +251,15 @@ impl Kv {
         }
     }
 
-    /// Checks that the store responds now, whatever happened before; connects if there is no
-    /// connection.
+    /// Checks that the store does all that requests need now, whatever happened before: it stores
+    /// a value that expires, runs a script, reads and removes (in a cluster, on every primary).
+    /// Connects if there is no connection.
     ///
     /// # Errors
-    /// [`KvError`] when it does not respond within its budget.
-    pub async fn ping(&self) -> Result<(), KvError> {
+    /// [`KvError`] when it does not respond within its budget, or refuses one of these.
+    pub async fn probe(&self) -> Result<(), KvError> {
         match self {
-            Self::Redis(redis) => redis.ping().await,
+            Self::Redis(redis) => redis.probe().await,
             Self::Memory(_) => Ok(()),
         }
     }

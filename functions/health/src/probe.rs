@@ -55,8 +55,8 @@ impl Probes {
     /// Runs all probes concurrently.
     pub async fn run(&self) -> Findings {
         let shared = async {
-            // The ping first, because it opens the connection over which the breaker is read.
-            let part = part(self.kv.name(), false, self.kv.ping()).await;
+            // The probe first, because it opens the connection over which the breaker is read.
+            let part = part(self.kv.name(), false, self.kv.probe()).await;
             let breaker = if part.is_ok() {
                 self.breaker.report().await
             } else {

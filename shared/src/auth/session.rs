@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::{
-    cache::{Cache, CacheEntry, Loading},
+    cache::{Cache, CacheEntry, Cached, Loading},
     clock::Clock,
     config::{CacheSettings, SessionSettings},
     dynamo::{Condition, Dynamo, DynamoError, WriteOutcome},
@@ -26,8 +26,28 @@ pub use row::Session;
 use row::session_sk;
 
 /// What the cache remembers of a session.
-const ACTIVE: &[u8] = b"active";
-const REVOKED: &[u8] = b"revoked";
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionState {
+    Active,
+    Revoked,
+}
+
+impl Cached for SessionState {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Active => b"active".to_vec(),
+            Self::Revoked => b"revoked".to_vec(),
+        }
+    }
+
+    fn decode(stored: &[u8]) -> Option<Self> {
+        match stored {
+            b"active" => Some(Self::Active),
+            b"revoked" => Some(Self::Revoked),
+            _ => None,
+        }
+    }
+}
 
 /// Where a session is cached.
 #[must_use]
@@ -144,12 +164,13 @@ impl Sessions {
         id: SessionId,
         known: CacheEntry,
     ) -> Result<(), SessionError> {
-        let load = || -> Loading<'_, DynamoError> { Box::pin(self.load_state(user, id)) };
+        let load =
+            || -> Loading<'_, SessionState, DynamoError> { Box::pin(self.load_state(user, id)) };
         let state = self
             .cache
             .fill(&session_cache_key(id), known, self.cache_ttl, load)
             .await?;
-        if state.as_deref() == Some(ACTIVE) {
+        if state == Some(SessionState::Active) {
             Ok(())
         } else {
             Err(SessionError::Ended)
@@ -161,10 +182,10 @@ impl Sessions {
         &self,
         user: UserId,
         id: SessionId,
-    ) -> Result<Option<Vec<u8>>, DynamoError> {
+    ) -> Result<Option<SessionState>, DynamoError> {
         match self.get(user, id).await {
-            Ok(_) => Ok(Some(ACTIVE.to_vec())),
-            Err(SessionError::Ended) => Ok(Some(REVOKED.to_vec())),
+            Ok(_) => Ok(Some(SessionState::Active)),
+            Err(SessionError::Ended) => Ok(Some(SessionState::Revoked)),
             Err(SessionError::Dynamo(error)) => Err(error),
         }
     }

@@ -10,21 +10,33 @@ use crate::{
 
 const TTL: Duration = Duration::from_secs(100);
 
+#[derive(Debug, PartialEq)]
+struct Text(String);
+
+impl Cached for Text {
+    fn encode(&self) -> Vec<u8> {
+        self.0.clone().into_bytes()
+    }
+
+    fn decode(stored: &[u8]) -> Option<Self> {
+        let text = String::from_utf8(stored.to_vec()).ok()?;
+        (!text.starts_with('?')).then_some(Self(text))
+    }
+}
+
 fn cache() -> (Cache, ManualClock) {
     let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
     let kv = Kv::Memory(MemoryStore::new(Clock::Manual(clock.clone())));
-    (Cache::new(kv, Random::seeded(7)), clock)
+    (Cache::new(kv, Random::seeded(7), TTL), clock)
 }
 
-async fn get(cache: &Cache, row: Option<&str>) -> Option<Bytes> {
+async fn get(cache: &Cache, row: Option<&str>) -> Option<String> {
     let [known] = cache.read(["k"]).await;
-    let row = row.map(|row| row.as_bytes().to_vec());
-    cache
-        .fill("k", known, TTL, || {
-            Box::pin(async { Ok::<_, Infallible>(row) })
-        })
-        .await
-        .unwrap()
+    let row = row.map(|row| Text(row.to_owned()));
+    let filling = cache.fill("k", known, TTL, || {
+        Box::pin(async { Ok::<_, Infallible>(row) })
+    });
+    filling.await.unwrap().map(|text| text.0)
 }
 
 #[tokio::test]
@@ -51,10 +63,10 @@ async fn a_slow_reader_cannot_store_an_outdated_value() {
         Box::pin(async {
             // While this reader holds the old row, a writer changes it.
             cache.invalidate("k").await;
-            Ok::<_, Infallible>(Some(b"old".to_vec()))
+            Ok::<_, Infallible>(Some(Text("old".into())))
         })
     });
-    assert_eq!(slow.await.unwrap().unwrap(), "old");
+    assert_eq!(slow.await.unwrap(), Some(Text("old".into())));
     assert_eq!(get(&cache, Some("new")).await.unwrap(), "new");
 }
 
@@ -64,7 +76,7 @@ async fn a_flush_does_not_let_a_slow_reader_revive_a_revoked_value() {
     let [known] = cache.read(["k"]).await;
     let slow = cache.fill("k", known, TTL, || {
         Box::pin(async {
-            cache.store_final("k", b"revoked", TTL).await;
+            cache.store_final("k", &Text("revoked".into()), TTL).await;
             cache
                 .kv
                 .as_ref()
@@ -72,7 +84,7 @@ async fn a_flush_does_not_let_a_slow_reader_revive_a_revoked_value() {
                 .delete("k", Delivery::Required)
                 .await
                 .unwrap();
-            Ok::<_, Infallible>(Some(b"active".to_vec()))
+            Ok::<_, Infallible>(Some(Text("active".into())))
         })
     });
     slow.await.unwrap();
@@ -92,4 +104,22 @@ async fn without_a_store_every_read_loads_the_row() {
     let cache = Cache::none(Random::seeded(7));
     assert_eq!(get(&cache, Some("old")).await.unwrap(), "old");
     assert_eq!(get(&cache, Some("new")).await.unwrap(), "new");
+}
+
+#[tokio::test]
+async fn an_unreadable_value_counts_as_not_cached_and_is_replaced() {
+    let (cache, _) = cache();
+    for unreadable in [b"v?".as_slice(), b"v\xff", b"x", b""] {
+        let record = Record {
+            key: "k",
+            value: unreadable,
+            ttl: TTL,
+        };
+        let kv = cache.kv.as_ref().unwrap();
+        kv.put(record, Delivery::Required).await.unwrap();
+        let read = get(&cache, Some("row")).await;
+        assert_eq!(read.unwrap(), "row", "{unreadable:?}");
+        let cached = get(&cache, Some("another")).await;
+        assert_eq!(cached.unwrap(), "row", "{unreadable:?}");
+    }
 }

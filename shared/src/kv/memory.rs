@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use lru::LruCache;
 
-use super::{Record, Step, Write};
+use super::{Record, Replies, RoundTrip, Step, Write};
 use crate::clock::Clock;
 
 /// The most records that are kept; the least recently used one is evicted first.
@@ -28,6 +28,20 @@ impl MemoryStore {
         Self {
             clock,
             entries: Arc::new(Mutex::new(LruCache::unbounded())),
+        }
+    }
+
+    pub(super) fn ask<const N: usize>(&self, asked: &RoundTrip<'_, N>) -> Replies<N> {
+        let removals = asked.removals.iter().map(|key| {
+            self.delete(key);
+            Ok(())
+        });
+        let removals = removals.collect();
+        let steps = asked.steps.iter().map(|step| Ok(self.step(*step)));
+        Replies {
+            removals,
+            steps: steps.collect(),
+            values: self.get(asked.keys).map(Ok),
         }
     }
 

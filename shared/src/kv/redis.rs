@@ -7,10 +7,10 @@ mod condition;
 mod connection_breaker;
 mod node;
 mod target;
+mod write_access;
 
 use std::{sync::LazyLock, time::Duration};
 
-use bytes::Bytes;
 use redis::{Client, Cmd, FromRedisValue, Value};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -18,10 +18,14 @@ use tokio::time::Instant;
 use self::{
     call::RedisCall,
     cluster::{Cluster, Routed},
-    command::{Command, CommandError, Outcome, decoded, is_unknown_script, miscounted, pipelined},
+    command::{
+        Command, CommandError, Outcome, decoded, is_unknown_script, milliseconds, miscounted,
+        pipelined,
+    },
     node::{CONNECT, Node},
+    write_access::WriteAccess,
 };
-use super::{Delivery, KvError, Record, Replies, Script, Step};
+use super::{Delivery, KvError, Record, Replies, RoundTrip, Script, Step};
 use crate::{
     clock::Clock,
     config::{RedisMode, RedisSettings},
@@ -64,6 +68,7 @@ static REMOVE: LazyLock<Script> = LazyLock::new(|| {
 pub struct RedisStore {
     servers: Servers,
     budget: Duration,
+    write_access: WriteAccess,
 }
 
 #[derive(Clone)]
@@ -97,6 +102,7 @@ impl RedisStore {
     #[must_use]
     pub fn open(settings: &RedisSettings, clock: Clock) -> Self {
         let budget = settings.timeout;
+        let write_access = WriteAccess::new(clock.clone());
         let servers = match settings.mode {
             RedisMode::Standalone => target::parse(settings)
                 .and_then(|(info, _)| Client::open(info))
@@ -106,34 +112,44 @@ impl RedisStore {
         Self {
             servers: servers.unwrap_or(Servers::None),
             budget,
+            write_access,
         }
     }
 
-    /// Runs steps and reads keys in one round trip. A server that has not cached a script yet gets
-    /// its source in a second one.
+    /// One round trip. A server that has not cached a script yet gets its source in a second one.
     pub(super) async fn ask<const N: usize>(
         &self,
-        steps: &[&dyn Step],
-        keys: [&str; N],
+        asked: &RoundTrip<'_, N>,
         delivery: Delivery,
     ) -> Result<Replies<N>, KvError> {
-        let calls = steps.iter().map(|step| Command::step(*step));
-        let reads = keys.iter().map(|key| {
-            let mut get = redis::cmd("GET");
-            get.arg(*key);
-            Command::plain(key, get)
-        });
-        let mut outcomes = self.send(calls.chain(reads).collect(), delivery).await?;
-        let read = outcomes
-            .split_off(steps.len())
-            .into_iter()
-            .map(decoded)
-            .collect::<Result<Vec<Option<Bytes>>, _>>()?;
-        let values = read.try_into().map_err(|_| miscounted())?;
-        Ok(Replies {
-            steps: outcomes.into_iter().map(decoded).collect(),
-            values,
-        })
+        let commands = writes(asked).chain(asked.keys.into_iter().map(Command::get));
+        let mut outcomes = self.send(commands.collect(), delivery).await?;
+        let values = outcomes.split_off(asked.removals.len() + asked.steps.len());
+        replies(asked, outcomes, values)
+    }
+
+    /// The same; all values are errors when a write was refused.
+    pub(super) async fn ask_while_writable<const N: usize>(
+        &self,
+        asked: &RoundTrip<'_, N>,
+    ) -> Result<Replies<N>, KvError> {
+        let has_writes = !(asked.removals.is_empty() && asked.steps.is_empty());
+        let is_proven = has_writes || self.write_access.is_proven();
+        let probe_key = asked.keys.first().filter(|_| !is_proven);
+        let probe_key = probe_key.map(|key| write_access::probe_key(key));
+        let mut commands: Vec<_> = writes(asked).collect();
+        commands.extend(probe_key.as_deref().map(write_access::probe));
+        let writes = commands.len();
+        commands.extend(asked.keys.into_iter().map(Command::get));
+        let mut outcomes = self.send(commands, Delivery::BestEffort).await?;
+        let values = outcomes.split_off(writes);
+        let refusal = write_access::refusal(&outcomes);
+        outcomes.truncate(asked.removals.len() + asked.steps.len());
+        let mut replies = replies(asked, outcomes, values)?;
+        if let Some(refusal) = refusal {
+            replies.values = replies.values.map(|_| Err(refusal.clone()));
+        }
+        Ok(replies)
     }
 
     pub(super) async fn step(
@@ -145,13 +161,8 @@ impl RedisStore {
     }
 
     pub(super) async fn put(&self, record: Record<'_>, delivery: Delivery) -> Result<(), KvError> {
-        let mut set = redis::cmd("PSETEX");
-        set.arg(record.key)
-            .arg(milliseconds(record.ttl))
-            .arg(record.value);
-        self.one::<Value>(Command::plain(record.key, set), delivery)
-            .await
-            .map(drop)
+        let put = Command::put(&record);
+        self.one::<Value>(put, delivery).await.map(drop)
     }
 
     pub(super) async fn add(
@@ -184,11 +195,8 @@ impl RedisStore {
     }
 
     pub(super) async fn delete(&self, key: &str, delivery: Delivery) -> Result<(), KvError> {
-        let mut delete = redis::cmd("DEL");
-        delete.arg(key);
-        self.one::<Value>(Command::plain(key, delete), delivery)
-            .await
-            .map(drop)
+        let delete = Command::delete(key);
+        self.one::<Value>(delete, delivery).await.map(drop)
     }
 
     pub(super) async fn remove(
@@ -203,20 +211,28 @@ impl RedisStore {
         self.one::<Value>(remove, delivery).await.map(drop)
     }
 
-    /// Asks even while Redis is bypassed after a failure: the caller wants the actual state.
-    pub(super) async fn ping(&self) -> Result<(), KvError> {
-        let call = RedisCall::start(self.budget, Delivery::BestEffort)?;
-        let deadline = call.deadline();
-        match &self.servers {
-            Servers::One(node) => {
-                node.reach(deadline).await?;
-                node.ask(&pipelined([redis::cmd("PING")]), deadline)
-                    .await
-                    .map(drop)
+    /// Does once what requests do. A refused command is an error, and so is a server that is gone.
+    pub(super) async fn probe(&self) -> Result<(), KvError> {
+        let keys = match &self.servers {
+            Servers::Many(cluster) => {
+                let call = RedisCall::start(self.budget, Delivery::Required)?;
+                cluster.probe_keys(call.deadline()).await?
             }
-            Servers::Many(cluster) => cluster.ping(deadline).await,
-            Servers::None => Err(no_target()),
-        }
+            Servers::One(_) | Servers::None => vec!["{health}".to_owned()],
+        };
+        let commands = keys.iter().flat_map(|key| {
+            let value = b"probe";
+            let replace = Command::script(key, &REPLACE, move |call| {
+                call.arg(1).arg(key).arg(value).arg(value).arg(1000);
+            });
+            let ttl = Duration::from_secs(10);
+            let put = Command::put(&Record { key, value, ttl });
+            [put, replace, Command::get(key), Command::delete(key)]
+        });
+        let outcomes = self.send(commands.collect(), Delivery::Required).await?;
+        outcomes
+            .into_iter()
+            .try_for_each(|outcome| decoded::<Value>(outcome).map(drop))
     }
 
     /// Connects, with a longer time-out than a request has. For start-up.
@@ -254,18 +270,19 @@ impl RedisStore {
             .iter()
             .map(|command| (command.key, command.cmd.clone()))
             .collect();
-        let mut outcomes = self.exchange(commands, call.deadline()).await?;
+        let mut outcomes = self.exchange(commands, call.deadline(), delivery).await?;
         let unknown = |at: &usize| is_unknown_script(&outcomes[*at]);
         let (places, again): (Vec<_>, Vec<_>) = (0..sent.len())
             .filter(unknown)
             .filter_map(|at| Some((at, (sent[at].key, sent[at].with_source.as_ref()?()))))
             .unzip();
         if !again.is_empty() {
-            let answers = self.exchange(again, call.deadline()).await?;
+            let answers = self.exchange(again, call.deadline(), delivery).await?;
             for (at, outcome) in places.into_iter().zip(answers) {
                 outcomes[at] = outcome;
             }
         }
+        self.write_access.learn(&sent, &outcomes);
         Ok(outcomes)
     }
 
@@ -273,12 +290,13 @@ impl RedisStore {
         &self,
         commands: Vec<(&str, Cmd)>,
         deadline: Instant,
+        delivery: Delivery,
     ) -> Result<Vec<Outcome>, KvError> {
         let count = commands.len();
         let outcomes: Vec<Outcome> = match &self.servers {
             Servers::One(node) => {
                 let pipeline = pipelined(commands.into_iter().map(|(_, command)| command));
-                let outcomes = node.ask(&pipeline, deadline).await?;
+                let outcomes = node.ask(&pipeline, deadline, delivery).await?;
                 outcomes
                     .into_iter()
                     .map(|outcome| outcome.map_err(CommandError::Refused))
@@ -290,7 +308,11 @@ impl RedisStore {
                     command,
                 };
                 cluster
-                    .ask(commands.into_iter().map(routed).collect(), deadline)
+                    .ask(
+                        commands.into_iter().map(routed).collect(),
+                        deadline,
+                        delivery,
+                    )
                     .await?
             }
             Servers::None => return Err(no_target()),
@@ -304,9 +326,26 @@ impl RedisStore {
 }
 
 fn no_target() -> KvError {
-    KvError("no usable REDIS_URL".into())
+    KvError::Unavailable("no usable REDIS_URL".into())
 }
 
-fn milliseconds(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+fn writes<'a, const N: usize>(asked: &RoundTrip<'a, N>) -> impl Iterator<Item = Command<'a>> {
+    let removals = asked.removals.iter().map(|key| Command::delete(key));
+    removals.chain(asked.steps.iter().map(|step| Command::step(*step)))
+}
+
+/// `written` are the outcomes of [`writes`], `read` those of the keys.
+fn replies<const N: usize>(
+    asked: &RoundTrip<'_, N>,
+    mut written: Vec<Outcome>,
+    read: Vec<Outcome>,
+) -> Result<Replies<N>, KvError> {
+    let steps = written.split_off(asked.removals.len());
+    let read: Vec<_> = read.into_iter().map(decoded).collect();
+    let removed = written.into_iter().map(decoded::<Value>);
+    Ok(Replies {
+        removals: removed.map(|outcome| outcome.map(drop)).collect(),
+        steps: steps.into_iter().map(decoded).collect(),
+        values: read.try_into().map_err(|_| miscounted())?,
+    })
 }

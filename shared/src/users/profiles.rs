@@ -11,7 +11,7 @@ use super::{
     rows::{PROFILE, profile_key, user_pk},
 };
 use crate::{
-    cache::{Cache, CacheEntry},
+    cache::{Cache, CacheEntry, Cached},
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError, Update, WriteOutcome},
     ids::UserId,
@@ -27,6 +27,18 @@ pub fn profile_cache_key(id: UserId) -> String {
 /// Forgets the cached profile after its row was written.
 pub(super) async fn invalidate_cached(cache: &Cache, id: UserId) {
     cache.invalidate(&profile_cache_key(id)).await;
+}
+
+/// As JSON.
+impl Cached for User {
+    fn encode(&self) -> Vec<u8> {
+        // Serializing a user can't fail; an empty value would count as not cached.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    fn decode(stored: &[u8]) -> Option<Self> {
+        serde_json::from_slice(stored).ok()
+    }
 }
 
 /// Why a profile can't be read or changed.
@@ -129,8 +141,7 @@ impl Profiles {
                 Box::pin(self.load(id))
             })
             .await?;
-        let profile = profile.ok_or(UserError::NotFound)?;
-        serde_json::from_slice(&profile).map_err(|error| DynamoError::unreadable(error).into())
+        profile.ok_or(UserError::NotFound)
     }
 
     /// The user, from the cache or from DynamoDB.
@@ -158,14 +169,8 @@ impl Profiles {
         }
     }
 
-    /// The profile as JSON, as it is cached and sent to its owner.
-    async fn load(&self, id: UserId) -> Result<Option<Vec<u8>>, DynamoError> {
-        let Some(item) = self.dynamo.get(&user_pk(id), PROFILE.sk).await? else {
-            return Ok(None);
-        };
-        let user: User = dynamo::from_item(item)?;
-        serde_json::to_vec(&user)
-            .map(Some)
-            .map_err(DynamoError::unreadable)
+    async fn load(&self, id: UserId) -> Result<Option<User>, DynamoError> {
+        let item = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
+        item.map(dynamo::from_item).transpose()
     }
 }

@@ -86,7 +86,7 @@ async fn a_lost_node_affects_only_its_own_keys() {
             [Some("1".into()), Some("1".into())]
         );
     }
-    kv.ping().await.unwrap_err();
+    kv.probe().await.unwrap_err();
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn a_promoted_replica_is_found() {
         kv.get([&keys[0], &keys[1]]).await.unwrap(),
         [Some("2".into()), Some("1".into())]
     );
-    kv.ping().await.unwrap();
+    kv.probe().await.unwrap();
 }
 
 #[tokio::test]

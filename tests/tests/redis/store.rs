@@ -149,7 +149,7 @@ async fn use_up_the_time() {
 async fn a_required_write_arrives_after_the_request_has_used_up_its_time() {
     let server = RedisServer::start().await;
     let kv = redis(&server);
-    kv.ping().await.unwrap();
+    kv.probe().await.unwrap();
     let request = async {
         use_up_the_time().await;
         let lost = kv.put(record("lost", "1"), Delivery::BestEffort).await;

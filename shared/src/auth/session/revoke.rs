@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{REVOKED, Session, SessionError, Sessions, row::session_key, session_cache_key};
+use super::{Session, SessionError, SessionState, Sessions, row::session_key, session_cache_key};
 use crate::{
     dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
     ids::{SessionId, UserId},
@@ -24,7 +24,11 @@ impl Sessions {
         }
         marked?;
         self.cache
-            .store_final(&session_cache_key(id), REVOKED, self.cache_ttl)
+            .store_final(
+                &session_cache_key(id),
+                &SessionState::Revoked,
+                self.cache_ttl,
+            )
             .await;
         Ok(())
     }

@@ -33,7 +33,9 @@ impl RedisCall {
         };
         let allowed = deadline::cap(left);
         if allowed < LEAST {
-            return Err(KvError("the request's Redis budget is used up".into()));
+            return Err(KvError::Unavailable(
+                "the request's Redis budget is used up".into(),
+            ));
         }
         let deadline = now + allowed;
         request::note(|notes| notes.redis.start(charge, now, deadline));

@@ -28,7 +28,11 @@ use super::{
     node::Node,
     target::{self, Address, unusable},
 };
-use crate::{clock::Clock, config::RedisSettings, kv::KvError};
+use crate::{
+    clock::Clock,
+    config::RedisSettings,
+    kv::{Delivery, KvError},
+};
 
 /// Redirections that a call follows; a slot that moves even more often is left to the next request.
 const REDIRECTIONS: usize = 3;
@@ -80,8 +84,10 @@ impl Cluster {
         &self,
         commands: Vec<Routed>,
         deadline: Instant,
+        delivery: Delivery,
     ) -> Result<Vec<Outcome>, KvError> {
-        self.topology_known(deadline, false).await?;
+        let patient = delivery == Delivery::Required;
+        self.topology_known(deadline, patient).await?;
         let mut outcomes: Vec<Outcome> = commands
             .iter()
             .map(|_| Err(CommandError::Unreachable(unowned())))
@@ -89,7 +95,7 @@ impl Cluster {
         let mut dispatches = self.first_dispatches(&commands);
         for _ in 0..=REDIRECTIONS {
             let mut next = Vec::new();
-            for (dispatch, outcome) in self.run(&commands, dispatches, deadline).await {
+            for (dispatch, outcome) in self.run(&commands, dispatches, deadline, delivery).await {
                 next.extend(self.redirected(&dispatch, &outcome));
                 outcomes[dispatch.at] = outcome;
             }
@@ -118,17 +124,27 @@ impl Cluster {
         join_all(reaching).await.into_iter().collect()
     }
 
-    /// Checks that all primaries respond now.
-    pub(super) async fn ping(&self, deadline: Instant) -> Result<(), KvError> {
+    /// A key for each primary, after all of them were connected to.
+    pub(super) async fn probe_keys(&self, deadline: Instant) -> Result<Vec<String>, KvError> {
         self.reach(deadline)
             .await
             .inspect_err(|_| self.refetch_topology())?;
-        let ping = pipelined([redis::cmd("PING")]);
-        let (ping, asked) = (&ping, self.primaries());
-        let asking = asked
-            .iter()
-            .map(|node| async move { node.ask(ping, deadline).await.map(drop) });
-        join_all(asking).await.into_iter().collect()
+        let topology = self.topology();
+        let slots = topology.slots.as_ref().ok_or_else(unowned)?;
+        let mut missing = slots.owners();
+        let mut keys = Vec::new();
+        // One in as many keys as there are primaries belongs to a given one, on average.
+        for key in (0..=u16::MAX).map(|number| format!("{{health:{number}}}")) {
+            let owner = slots.owner(slot(key.as_bytes()));
+            if let Some(at) = missing.iter().position(|it| Some(it) == owner) {
+                missing.swap_remove(at);
+                keys.push(key);
+            }
+            if missing.is_empty() {
+                break;
+            }
+        }
+        Ok(keys)
     }
 
     fn first_dispatches(&self, commands: &[Routed]) -> Vec<Dispatch> {
@@ -150,6 +166,7 @@ impl Cluster {
         commands: &[Routed],
         dispatches: Vec<Dispatch>,
         deadline: Instant,
+        delivery: Delivery,
     ) -> Vec<(Dispatch, Outcome)> {
         let mut by_node: HashMap<Address, Vec<Dispatch>> = HashMap::new();
         for dispatch in dispatches {
@@ -165,7 +182,8 @@ impl Cluster {
                     .into_iter()
                     .chain([commands[dispatch.at].command.clone()])
             });
-            let outcomes = self.visit(&address, &pipelined(sent), deadline).await;
+            let pipeline = pipelined(sent);
+            let outcomes = self.visit(&address, &pipeline, deadline, delivery).await;
             let mut outcomes = outcomes.map(Vec::into_iter);
             let mut outcome = |dispatch: Dispatch| {
                 let outcome = match &mut outcomes {
@@ -190,8 +208,9 @@ impl Cluster {
         address: &Address,
         pipeline: &Pipeline,
         deadline: Instant,
+        delivery: Delivery,
     ) -> Result<Vec<RedisResult<Value>>, KvError> {
-        self.node(address)?.ask(pipeline, deadline).await
+        self.node(address)?.ask(pipeline, deadline, delivery).await
     }
 
     /// The next dispatch of a command that was redirected.
@@ -245,5 +264,5 @@ impl Cluster {
 }
 
 fn unowned() -> KvError {
-    KvError("no node owns this key".into())
+    KvError::Unavailable("no node owns this key".into())
 }

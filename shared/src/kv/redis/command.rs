@@ -1,8 +1,10 @@
 //! One command to Redis, and what its reply says.
 
+use std::time::Duration;
+
 use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
 
-use crate::kv::{KvError, Script, Step};
+use crate::kv::{KvError, Record, Script, Step};
 
 /// The result of a command.
 pub(super) type Outcome = Result<Value, CommandError>;
@@ -20,14 +22,42 @@ pub(super) enum CommandError {
 pub(super) struct Command<'a> {
     pub(super) key: &'a str,
     pub(super) cmd: Cmd,
+    /// Whether it changes something.
+    pub(super) is_write: bool,
     pub(super) with_source: Option<Box<dyn Fn() -> Cmd + Send + Sync + 'a>>,
 }
 
 impl<'a> Command<'a> {
-    pub(super) fn plain(key: &'a str, cmd: Cmd) -> Self {
+    pub(super) fn get(key: &'a str) -> Self {
+        let mut cmd = redis::cmd("GET");
+        cmd.arg(key);
         Self {
             key,
             cmd,
+            is_write: false,
+            with_source: None,
+        }
+    }
+
+    pub(super) fn put(record: &Record<'a>) -> Self {
+        let mut cmd = redis::cmd("PSETEX");
+        cmd.arg(record.key)
+            .arg(milliseconds(record.ttl))
+            .arg(record.value);
+        Self::plain_write(record.key, cmd)
+    }
+
+    pub(super) fn delete(key: &'a str) -> Self {
+        let mut cmd = redis::cmd("DEL");
+        cmd.arg(key);
+        Self::plain_write(key, cmd)
+    }
+
+    fn plain_write(key: &'a str, cmd: Cmd) -> Self {
+        Self {
+            key,
+            cmd,
+            is_write: true,
             with_source: None,
         }
     }
@@ -56,6 +86,7 @@ impl<'a> Command<'a> {
         Self {
             key,
             cmd,
+            is_write: true,
             with_source: Some(Box::new(move || call("EVAL", script.source()))),
         }
     }
@@ -79,19 +110,31 @@ pub(super) fn is_unknown_script(outcome: &Outcome) -> bool {
 pub(super) fn decoded<T: FromRedisValue>(outcome: Outcome) -> Result<T, KvError> {
     match outcome {
         Ok(value) => redis::from_redis_value(value).map_err(|error| unavailable(error.into())),
-        Err(CommandError::Refused(error)) => Err(unavailable(error)),
+        Err(CommandError::Refused(error)) => Err(refused(&error)),
         Err(CommandError::Unreachable(error)) => Err(error),
     }
 }
 
 pub(super) fn miscounted() -> KvError {
-    KvError("Redis returned a wrong number of replies".into())
+    KvError::Unavailable("Redis returned a wrong number of replies".into())
 }
 
 /// Only the kind and the server's code: a server's message can quote the cmd, and with it a
 /// value.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn unavailable(error: RedisError) -> KvError {
+    KvError::Unavailable(code(&error))
+}
+
+pub(super) fn refused(error: &RedisError) -> KvError {
+    KvError::Refused(code(error))
+}
+
+fn code(error: &RedisError) -> String {
     let code = error.code().unwrap_or_default();
-    KvError(format!("{:?} {code}", error.kind()))
+    format!("{:?} {code}", error.kind())
+}
+
+pub(super) fn milliseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }

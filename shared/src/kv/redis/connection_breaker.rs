@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!                 answered                backoff is over: the next call starts an attempt,
-//!                 ┌──────┐                but does not wait for it
+//!                 ┌──────┐                and waits for it
 //!                 ▼      │   failed                                    ┌────────────┐
 //! disconnected ─▶ connected ────────▶ backoff (250 ms, 500 ms, 1 s …) ─▶ probing     │
 //!    ▲             │  ▲                  ▲                             │  │ cut short│
@@ -12,7 +12,10 @@
 //! ```
 //!
 //! While it is connected, calls use the connection, or wait for the one that is being established.
-//! During backoff and while probing they are rejected at once. An *attempt* establishes a
+//! During backoff and while probing they are rejected at once, except the call that starts the
+//! attempt: it waits for it, so that a failure of long ago decides about no later request. Calls
+//! that can't do without the server start an attempt during a backoff too, or wait for the one in
+//! progress. An *attempt* establishes a
 //! connection and waits for the reply to a first PING, which is the probe.
 
 use std::time::Duration;
@@ -23,9 +26,6 @@ use crate::clock::Moment;
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 /// A connection that has answered nothing for this long may have died unnoticed during a freeze.
 const IDLE: Duration = Duration::from_secs(10);
-/// After this many attempts in a row that a freeze cut short, the next call waits for its attempt:
-/// an instance that wakes for a millisecond a minute would never finish one otherwise.
-const CUT_SHORT: u8 = 2;
 
 /// Identifies an attempt, so that the end of an earlier one is not mistaken for its end.
 pub(super) type Number = u64;
@@ -38,7 +38,6 @@ pub(super) struct ConnectionBreaker<A> {
     attempts: Number,
     /// The next pause.
     next_pause: Duration,
-    cut_short: u8,
 }
 
 enum State<A> {
@@ -71,7 +70,6 @@ impl<A: Clone> ConnectionBreaker<A> {
             attempt_timeout,
             attempts: 0,
             next_pause: PAUSES[0],
-            cut_short: 0,
         }
     }
 
@@ -85,17 +83,16 @@ impl<A: Clone> ConnectionBreaker<A> {
             State::Disconnected => Some(self.connect_and_wait(now, connect)),
             State::Connected(attempt) => Some(attempt.pass(now)),
             State::Backoff { since, pause } if now.since(*since) >= *pause => {
-                self.probe(now, connect)
+                Some(self.probe(now, connect))
             }
             State::Probing(attempt) if self.was_frozen(attempt.start, now) => {
-                self.cut_short += 1;
-                self.probe(now, connect)
+                Some(self.probe(now, connect))
             }
             State::Backoff { .. } | State::Probing(_) => None,
         }
     }
 
-    /// The same for a caller that wants the server's actual state: it gets an attempt even during a
+    /// The same for a caller that can't do without the server: it gets an attempt even during a
     /// backoff.
     pub(super) fn force_attempt(
         &mut self,
@@ -105,12 +102,8 @@ impl<A: Clone> ConnectionBreaker<A> {
         match &self.state {
             State::Connected(attempt) => attempt.pass(now),
             State::Probing(attempt) if !self.was_frozen(attempt.start, now) => attempt.pass(now),
-            State::Disconnected | State::Backoff { .. } | State::Probing(_) => {
-                let attempt = self.begin(now, connect);
-                let pass = attempt.pass(now);
-                self.state = State::Probing(attempt);
-                pass
-            }
+            State::Disconnected => self.connect_and_wait(now, connect),
+            State::Backoff { .. } | State::Probing(_) => self.probe(now, connect),
         }
     }
 
@@ -147,12 +140,7 @@ impl<A: Clone> ConnectionBreaker<A> {
     }
 
     /// This attempt has ended. Returns the transition that this caused.
-    pub(super) fn ended(
-        &mut self,
-        number: Number,
-        succeeded: bool,
-        now: Moment,
-    ) -> Option<Transition> {
+    pub(super) fn ended(&mut self, number: Number, succeeded: bool) -> Option<Transition> {
         let (State::Connected(attempt) | State::Probing(attempt)) = &self.state else {
             return None;
         };
@@ -161,18 +149,12 @@ impl<A: Clone> ConnectionBreaker<A> {
         }
         let (was_connected, start) = (matches!(self.state, State::Connected(_)), attempt.start);
         if succeeded {
-            self.cut_short = 0;
             self.state = match std::mem::replace(&mut self.state, State::Disconnected) {
                 State::Probing(attempt) => State::Connected(attempt),
                 other => other,
             };
             return (!was_connected).then_some(Transition::Connected);
         }
-        self.cut_short = if self.was_frozen(start, now) {
-            self.cut_short.saturating_add(1)
-        } else {
-            0
-        };
         // The pause counts from the attempt's start: after a freeze it is over already, and a slow
         // failure does not prolong it.
         self.state = State::Backoff {
@@ -189,14 +171,11 @@ impl<A: Clone> ConnectionBreaker<A> {
         pass
     }
 
-    fn probe(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Option<Pass<A>> {
-        if self.cut_short >= CUT_SHORT {
-            self.cut_short = 0;
-            return Some(self.connect_and_wait(now, connect));
-        }
+    fn probe(&mut self, now: Moment, connect: impl FnOnce(Number) -> A) -> Pass<A> {
         let attempt = self.begin(now, connect);
+        let pass = attempt.pass(now);
         self.state = State::Probing(attempt);
-        None
+        pass
     }
 
     fn was_frozen(&self, start: Moment, now: Moment) -> bool {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    kv::KvError,
+    kv::{Delivery, KvError},
     telemetry::{describe, metrics},
 };
 
@@ -71,14 +71,16 @@ impl Node {
         &self,
         pipeline: &Pipeline,
         deadline: Instant,
+        delivery: Delivery,
     ) -> Result<Vec<RedisResult<Value>>, KvError> {
         let start = Instant::now();
         let using = AttemptInUse::default();
         let asking = async {
-            match self.ask_once(pipeline, &using, deadline).await {
+            let ask_once = || self.ask_once(pipeline, &using, deadline, delivery);
+            match ask_once().await {
                 Err(AttemptError::Lost(_)) => {
                     self.breaker().lost(using.number());
-                    self.ask_once(pipeline, &using, deadline).await
+                    ask_once().await
                 }
                 outcome => outcome,
             }
@@ -104,10 +106,9 @@ impl Node {
         pipeline: &Pipeline,
         using: &AttemptInUse,
         deadline: Instant,
+        delivery: Delivery,
     ) -> Result<Vec<RedisResult<Value>>, AttemptError> {
-        let pass = self
-            .breaker()
-            .admit(self.now(), |number| self.connect(number));
+        let pass = self.admit(delivery);
         let Some(Pass {
             number,
             connection,
@@ -143,6 +144,15 @@ impl Node {
                 self.back_off(using, &error);
                 Err(AttemptError::Refused(error))
             }
+        }
+    }
+
+    fn admit(&self, delivery: Delivery) -> Option<Pass<Attempt>> {
+        let (mut breaker, now) = (self.breaker(), self.now());
+        let connect = |number| self.connect(number);
+        match delivery {
+            Delivery::BestEffort => breaker.admit(now, connect),
+            Delivery::Required => Some(breaker.force_attempt(now, connect)),
         }
     }
 
@@ -206,13 +216,15 @@ impl Node {
         match outcomes.as_slice() {
             [Err(error), ..] => Err(unavailable(error.clone())),
             // Without permission to run ROLE, the server is assumed to be a primary.
-            [_, Ok(role)] if is_replica(role) => Err(KvError("the server is a replica".into())),
+            [_, Ok(role)] if is_replica(role) => {
+                Err(KvError::Unavailable("the server is a replica".into()))
+            }
             _ => Ok(connection),
         }
     }
 
     fn ended(&self, number: Number, error: Option<&KvError>) {
-        match self.breaker().ended(number, error.is_none(), self.now()) {
+        match self.breaker().ended(number, error.is_none()) {
             Some(Transition::Connected) => tracing::info!("Redis is used again"),
             Some(Transition::BackedOff) => log_bypassed(error),
             None => {}
@@ -305,9 +317,9 @@ fn log_bypassed(error: Option<&KvError>) {
 }
 
 fn bypassed() -> KvError {
-    KvError("bypassed after a failure".into())
+    KvError::Unavailable("bypassed after a failure".into())
 }
 
 fn out_of_time() -> KvError {
-    KvError("no reply in time".into())
+    KvError::Unavailable("no reply in time".into())
 }

@@ -76,7 +76,8 @@ impl Observer {
             .kv
             .ask(&[&check], [self.breaker.key()], Delivery::BestEffort)
             .await?;
-        let [stored] = &replies.values;
+        let [stored] = replies.values;
+        let stored = stored?;
         let reply = replies
             .steps
             .into_iter()

@@ -17,7 +17,10 @@ use super::{
     Cluster,
     slots::Slots,
 };
-use crate::{clock::Moment, kv::KvError};
+use crate::{
+    clock::Moment,
+    kv::{Delivery, KvError},
+};
 
 /// How many nodes are asked for the topology at once: enough for one to respond, however large the
 /// cluster is.
@@ -61,7 +64,7 @@ impl Cluster {
         if outcome.is_none() {
             self.topology().given_up = true;
         }
-        outcome.unwrap_or_else(|| Err(KvError("no cluster topology in time".into())))
+        outcome.unwrap_or_else(|| Err(KvError::Unavailable("no cluster topology in time".into())))
     }
 
     /// Fetches the topology in the background. As with a connection attempt, nothing depends on
@@ -111,11 +114,13 @@ impl Cluster {
         let (call, deadline) = (&call, Instant::now() + CONNECT);
         let replies = sources.into_iter().map(|address| {
             let reply = async move {
-                let outcomes = self.visit(&address, call, deadline).await?;
+                let outcomes = self
+                    .visit(&address, call, deadline, Delivery::BestEffort)
+                    .await?;
                 let answer = outcomes.into_iter().find_map(Result::ok);
                 answer
                     .and_then(|answer| Slots::parse(&answer, &address))
-                    .ok_or_else(|| KvError("no usable reply to CLUSTER SLOTS".into()))
+                    .ok_or_else(|| KvError::Unavailable("no usable reply to CLUSTER SLOTS".into()))
             };
             reply.boxed()
         });
