@@ -84,6 +84,19 @@ impl Dynamo {
         self.get("PROBE", "PROBE").await.map(drop)
     }
 
+    /// Writes a row that nothing reads, and that expires an hour after `now` (seconds since the
+    /// epoch): shows whether the table takes writes.
+    ///
+    /// # Errors
+    /// [`DynamoError`] when the table can't be written.
+    pub async fn probe_write(&self, now: i64) -> Result<(), DynamoError> {
+        let whether_or_not = Condition::new("attribute_exists(pk) OR attribute_not_exists(pk)");
+        let update = Update::new(key("PROBE", "WRITE"), "SET #ttl = :ttl", whether_or_not)
+            .name("#ttl", "ttl")
+            .value(":ttl", number(now + 3600));
+        self.update(update).await.map(drop)
+    }
+
     /// The row under `pk` and `sk`, as of now (consistent read).
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use shared::{
+    clock::Clock,
     dynamo::Dynamo,
     instance::Instance,
     kv::Kv,
@@ -38,6 +39,7 @@ pub struct Findings {
 /// The dependencies to probe.
 #[derive(Clone)]
 pub struct Probes {
+    clock: Clock,
     kv: Kv,
     dynamo: Dynamo,
     breaker: Observer,
@@ -46,6 +48,7 @@ pub struct Probes {
 impl Probes {
     pub fn new(instance: &Instance) -> Self {
         Self {
+            clock: instance.clock(),
             kv: instance.kv(),
             dynamo: instance.dynamo(),
             breaker: instance.observer(WECHAT),
@@ -64,7 +67,15 @@ impl Probes {
             };
             (part, breaker)
         };
-        let dynamo = part("dynamodb", true, self.dynamo.probe());
+        let table = async {
+            let (read, written) = futures_util::join!(
+                self.dynamo.probe(),
+                self.dynamo.probe_write(self.clock.now_seconds())
+            );
+            read.and(written)
+        };
+        // Boxed, because the SDK's futures are large.
+        let dynamo = part("dynamodb", true, Box::pin(table));
         let ((shared_state, breaker), dynamo) = futures_util::join!(shared, dynamo);
         Findings {
             parts: vec![shared_state, dynamo],
