@@ -110,7 +110,9 @@ fn admission(criterion: &mut Criterion) {
                 let check = guard.check().unwrap();
                 let arguments = (ticket.step().unwrap().arguments(), check.arguments());
                 ticket.apply(Some(black_box(reply.clone()))).unwrap();
-                guard.record_reply(Some(&[0, 0, 0, 0])).unwrap();
+                guard
+                    .record_reply(Some(check), Some(&[0, 0, 0, 0]))
+                    .unwrap();
                 guard.acquire().await.unwrap().end(CallOutcome::Good).await;
                 arguments
             })

@@ -26,13 +26,13 @@ impl FromRequestParts<Arc<Login>> for LoginPermit {
         // One round trip checks both the address's limit and the circuit breaker.
         let guard = login.wechat.guard();
         let check = guard.check();
-        let check = check.as_ref().map(|check| check as &dyn Step);
+        let step = check.as_ref().map(|check| check as &dyn Step);
         let reply = login
             .limiter
-            .charge_address_with(address, login.limits.login, check)
+            .charge_address_with(address, login.limits.login, step)
             .await?;
         guard
-            .record_reply(reply.as_deref())
+            .record_reply(check, reply.as_deref())
             .map_err(WeChatError::from)?;
         Ok(Self { address })
     }

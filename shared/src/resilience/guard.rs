@@ -6,6 +6,7 @@
 //! lets an instance whose own network is broken stop only itself, and it is the only breaker while
 //! the store is unavailable.
 
+mod check;
 mod memory;
 mod permit;
 
@@ -13,6 +14,7 @@ use std::{sync::Mutex, time::Duration};
 
 use thiserror::Error;
 
+pub use self::check::GuardCheck;
 use self::memory::Memory;
 use self::permit::CallStart;
 pub use self::permit::{CallOutcome, CallPermit};
@@ -107,28 +109,35 @@ impl Guard {
         })
     }
 
-    /// The step that asks for the status of the shared breaker, to be sent along with an admission.
+    /// The question for the status of the shared breaker, to be sent along with an admission.
     /// `None` when there is nothing to ask.
     #[must_use]
-    pub fn check(&self) -> Option<BreakerStep> {
+    pub fn check(&self) -> Option<GuardCheck<'_>> {
         let (_, breaker) = self.shared.as_ref()?;
         if self.cached_refusal().is_some() {
             return None;
         }
-        Some(breaker.check(self.memory().take_deferred()))
+        Some(GuardCheck::new(self, breaker))
     }
 
-    /// Records the reply to [`Self::check`]; `None` when the step did not run.
+    /// Records the reply to [`Self::check`]; `None` when it is not known whether the step ran.
     ///
     /// # Errors
     /// [`CircuitOpen`] when no call may be made.
-    pub fn record_reply(&self, reply: Option<&[i64]>) -> Result<(), CircuitOpen> {
-        if let Some(reply) = reply.and_then(read) {
-            self.remember(&reply);
-        }
-        self.cached_refusal()
-            .or_else(|| self.local_refusal())
-            .map_or(Ok(()), Err)
+    pub fn record_reply(
+        &self,
+        check: Option<GuardCheck<'_>>,
+        reply: Option<&[i64]>,
+    ) -> Result<(), CircuitOpen> {
+        let known = match reply {
+            Some(reply) => {
+                check.map(GuardCheck::confirm);
+                read(reply).inspect(|reply| self.remember(reply));
+                self.cached_refusal()
+            }
+            None => self.refusal_without_reply(),
+        };
+        known.or_else(|| self.local_refusal()).map_or(Ok(()), Err)
     }
 
     /// The right to make a call.
@@ -165,10 +174,11 @@ impl Guard {
         let reply = if let Some(reply) = cached {
             reply
         } else {
-            let check = breaker.check(self.memory().take_deferred());
-            let Some(reply) = self.ask(kv, &check, Delivery::BestEffort).await else {
-                return Ok(None);
+            let check = GuardCheck::new(self, breaker);
+            let Some(reply) = self.ask(kv, check.step(), Delivery::BestEffort).await else {
+                return self.refusal_without_reply().map_or(Ok(None), Err);
             };
+            check.confirm();
             reply
         };
         let is_probe = matches!(
@@ -223,6 +233,12 @@ impl Guard {
     /// The refusal that the shared breaker would give now, when that is known without asking.
     fn cached_refusal(&self) -> Option<CircuitOpen> {
         let retry_after = self.memory().cached_refusal()?;
+        Some(self.refusal(retry_after))
+    }
+
+    /// The refusal that the shared breaker gave last, when it was asked again and did not reply.
+    fn refusal_without_reply(&self) -> Option<CircuitOpen> {
+        let retry_after = self.memory().refusal_without_reply()?;
         Some(self.refusal(retry_after))
     }
 
