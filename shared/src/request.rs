@@ -11,6 +11,7 @@ mod redis_budget;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::{
+    sync::watch,
     task::{JoinError, futures::TaskLocalFuture},
     task_local,
     time::Instant,
@@ -60,6 +61,24 @@ struct Inner {
     id: String,
     language: Language,
     notes: Mutex<Notes>,
+    /// How many tasks of [`run_to_end`] have not ended.
+    unfinished: watch::Sender<usize>,
+}
+
+/// One task of [`run_to_end`], counted until it is dropped, by a panic too.
+struct Unfinished(Context);
+
+impl Unfinished {
+    fn count(context: &Context) -> Self {
+        context.0.unfinished.send_modify(|tasks| *tasks += 1);
+        Self(context.clone())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.0.unfinished.send_modify(|tasks| *tasks -= 1);
+    }
 }
 
 /// Facts about a request, collected while it is processed.
@@ -89,6 +108,7 @@ impl Context {
             id,
             language,
             notes: Mutex::default(),
+            unfinished: watch::Sender::default(),
         }))
     }
 
@@ -105,6 +125,13 @@ impl Context {
             deadline: None,
         };
         CURRENT.scope(current, work)
+    }
+
+    /// Waits until everything has ended that [`run_to_end`] started for this request.
+    pub async fn finished(&self) {
+        let mut unfinished = self.0.unfinished.subscribe();
+        // An error would mean that the sender is gone, which `self` holds.
+        let _ = unfinished.wait_for(|tasks| *tasks == 0).await;
     }
 
     /// Takes the notes, at the end of a request; later notes are lost.
@@ -145,13 +172,22 @@ pub fn renew_redis_budget() {
 /// deadline of the current request. Writes that must happen even after the deadline extend it with
 /// [`deadline::at_least`].
 ///
+/// Where an answer freezes the process (Lambda), the edge holds the answer back until the work has
+/// ended, as long as the platform allows: see [`Context::finished`].
+///
 /// # Errors
 /// When `work` panics.
 pub async fn run_to_end<F>(work: F) -> Result<F::Output, JoinError>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    tokio::spawn(CURRENT.scope(current(), work)).await
+    let unfinished = with_context(Unfinished::count);
+    let work = CURRENT.scope(current(), work);
+    let counted = async move {
+        let _unfinished = unfinished;
+        work.await
+    };
+    tokio::spawn(counted).await
 }
 
 pub(crate) fn with_notes<T>(read: impl FnOnce(&mut Notes) -> T) -> Option<T> {
@@ -171,6 +207,8 @@ fn current() -> Current {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -189,6 +227,29 @@ mod tests {
         let notes = context.take_notes();
         assert!(notes.degraded);
         assert_eq!(notes.reason, Some("x"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_finished_when_its_tasks_have() {
+        let context = Context::new("r1".into(), Language::English);
+        let second = Duration::from_secs(1);
+        let work = |time| async move { tokio::time::sleep(time).await };
+        let request = async {
+            // Dropped while they run, as by a deadline.
+            tokio::select! {
+                biased;
+                _ = run_to_end(work(3 * second)) => {}
+                _ = run_to_end(work(2 * second)) => {}
+                () = work(second) => {}
+            }
+            let _ = run_to_end(async { panic!("counted as ended") }).await;
+        };
+        let start = Instant::now();
+        context.run(request).await;
+        assert_eq!(start.elapsed(), second);
+        context.finished().await;
+        assert_eq!(start.elapsed(), 3 * second);
+        context.finished().await;
     }
 
     #[tokio::test]

@@ -8,9 +8,9 @@ use axum::{
     response::Response,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Edge, no_store};
+use super::{Edge, deadline, no_store};
 use crate::{
     api::preferred_language,
     request::{Context, Notes, RateLimitFields},
@@ -37,7 +37,12 @@ pub(super) async fn record(State(edge): State<Edge>, request: Request, next: Nex
         None => edge.random.uuid_v7(&edge.clock).to_string(),
     };
     let context = Context::new(request_id, preferred_language(request.headers()));
+    let freeze = deadline::freeze_after(&request);
     let mut response = context.run(next.run(request)).await;
+    if let Some(end) = freeze {
+        // What is late is not worth a failed invocation.
+        let _ = timeout_at(end, context.finished()).await;
+    }
     let notes = context.take_notes();
     no_store(&mut response);
     if let Ok(id) = HeaderValue::from_str(context.id()) {

@@ -14,12 +14,15 @@ use crate::{
     request::deadline,
 };
 
-/// When the platform ends the request; a request extension.
+/// When the platform ends the request; a request extension. Such a platform (Lambda) may freeze the
+/// process as soon as it has the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct PlatformDeadline(pub Instant);
 
 /// Reserved for writing the log and returning the response after the deadline.
 const MARGIN: Duration = Duration::from_millis(200);
+/// The same after the wait for work that outlives the request.
+const FREEZE_MARGIN: Duration = Duration::from_millis(100);
 
 /// The request's deadline; a request extension.
 #[derive(Clone, Copy)]
@@ -38,6 +41,13 @@ pub(super) fn end_of(request: &mut Request, timeout: Duration) -> Instant {
     };
     request.extensions_mut().insert(End(end));
     end
+}
+
+/// Until when the answer may be held back for work that outlives the request
+/// ([`run_to_end`](crate::request::run_to_end)). `None` where the process runs on after an answer.
+pub(super) fn freeze_after(request: &Request) -> Option<Instant> {
+    let PlatformDeadline(end) = request.extensions().get()?;
+    end.checked_sub(FREEZE_MARGIN)
 }
 
 /// Runs the request under its deadline.

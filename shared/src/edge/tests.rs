@@ -22,6 +22,7 @@ fn app(vars: &[(&str, &str)]) -> Router {
             "/slow",
             get(async || tokio::time::sleep(Duration::from_mins(1)).await),
         )
+        .route("/late", get(waits_for_late_work))
         .route(
             "/read",
             post(async |body: axum::body::Bytes| body.len().to_string()),
@@ -43,6 +44,11 @@ fn edge() -> Edge {
         cold,
         trusted_proxies,
     }
+}
+
+async fn waits_for_late_work() {
+    let work = tokio::time::sleep(Duration::from_secs(11));
+    let _ = crate::request::run_to_end(work).await;
 }
 
 async fn panics() -> StatusCode {
@@ -98,6 +104,30 @@ async fn a_request_past_its_deadline_gets_a_504() {
         (parts.status.as_u16(), &body["reason"]),
         (504, &json!("upstream_timeout"))
     );
+}
+
+/// Lambda freezes the instance with the answer, and whatever still runs in it.
+#[tokio::test(start_paused = true)]
+async fn where_an_answer_freezes_the_process_it_waits_for_work_that_outlives_the_request() {
+    for (platform, answered) in [
+        // The work ends 3 s after the request's own deadline.
+        (Some(20_000), 11_000),
+        // Not all of it fits: the invocation must not fail for it.
+        (Some(9000), 8900),
+        // A server runs on after its answer.
+        (None, 8000),
+    ] {
+        let start = tokio::time::Instant::now();
+        let mut request = request("GET", "/late", "");
+        if let Some(milliseconds) = platform {
+            request.extensions_mut().insert(PlatformDeadline(
+                start + Duration::from_millis(milliseconds),
+            ));
+        }
+        let (parts, _) = send(app(&[]), request).await;
+        assert_eq!(parts.status, 504);
+        assert_eq!(start.elapsed().as_millis(), answered, "{platform:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

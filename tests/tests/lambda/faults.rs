@@ -218,6 +218,28 @@ async fn an_invocation_is_answered_before_lambda_times_out() {
     );
 }
 
+/// The instance freezes with its answer, so whatever is not stored by then is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_wechat_accepted_is_stored_before_its_504() {
+    let mut harness = LambdaHarness::start().await;
+    let other = harness.function("login");
+    harness.log_in(&other, "alice").await;
+    harness.settings = harness.settings.with("REQUEST_TIMEOUT_MS", "1000");
+    let login = harness.function("login");
+    let code = harness.code("alice");
+    let slow = Fault::Latency(Duration::from_millis(800));
+    harness.dynamodb_proxy.set(slow).await;
+    answer(&login, &login_event(&code))
+        .await
+        .fails(504, "upstream_timeout");
+    login.process().pause();
+    harness.dynamodb_proxy.heal().await;
+
+    let again = answer(&other, &login_event(&code)).await;
+    again.ok(200);
+    assert_eq!(harness.code2session_calls(), 2, "{}", login.logs());
+}
+
 /// In the middle of a request, for longer than the servers keep silent connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_frozen_while_waiting_for_redis_recovers() {
