@@ -7,6 +7,8 @@ mod cors;
 mod deadline;
 mod fallback;
 mod limit_concurrency;
+mod malformed;
+mod path;
 mod routes;
 mod sealed;
 
@@ -26,6 +28,8 @@ pub use access_log::RequestId;
 pub use authenticated::{Authenticated, AuthenticatedUser};
 pub use client_ip::{ClientAddress, ClientIp, Peer};
 pub use deadline::PlatformDeadline;
+pub use malformed::Malformed;
+pub use path::normalized_path;
 pub use routes::Routes;
 pub(crate) use sealed::{Sealing, SealingParts};
 
@@ -88,6 +92,8 @@ pub(crate) fn stack(
         requests,
         limit_concurrency::limit_concurrency,
     ));
+    // Answers what could not be taken as it came.
+    let routes = routes.layer(middleware::from_fn(malformed::refuse));
     let routes = match cors::layer(&settings.cors_origins) {
         Some(cors) => routes.layer(cors),
         None => routes,

@@ -3,17 +3,15 @@
 mod deferred_start;
 mod event;
 mod metrics;
+mod response;
 
-use std::{convert::Infallible, pin::Pin, process::ExitCode, time::Duration};
+use std::{convert::Infallible, process::ExitCode, time::Duration};
 
-use axum::{Router, response::Response};
-use lambda_http::{
-    Adapter, Body, IntoResponse, Request,
-    tower::{Service, ServiceBuilder, service_fn},
-};
-use sync_wrapper::SyncWrapper;
+use axum::{Router, extract::Request, response::Response};
+use lambda_runtime::{LambdaEvent, service_fn};
+use tower::{Service, ServiceExt};
 
-use self::{deferred_start::DeferredStart, event::Event};
+use self::{deferred_start::DeferredStart, event::Event, response::EventResponse};
 use crate::{
     clock::Clock,
     config::{
@@ -98,16 +96,15 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let app = ServiceBuilder::new()
-        .map_request(|event| event::into_edge_request(event, &Clock::System))
-        .map_response(|response| {
+    let events = service_fn(move |event: LambdaEvent<Event>| {
+        let app = app.clone();
+        let (format, request) = event.payload.into_request(&event.context, &Clock::System);
+        async move {
+            let Ok(response) = app.oneshot(request).await;
             metrics::flush();
-            SyncResponse(SyncWrapper::new(response))
-        })
-        .service(app);
-    let events = ServiceBuilder::new()
-        .map_request(Event::into_lambda_event)
-        .service(Adapter::from(app));
+            Ok::<_, Infallible>(EventResponse::new(format, response).await)
+        }
+    });
     match lambda_runtime::run_concurrent(events).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error.to_string()),
@@ -133,14 +130,4 @@ fn refuse(why: &str) -> ExitCode {
         );
     }
     ExitCode::FAILURE
-}
-
-/// A response that is `Sync`, as `lambda_http` requires for concurrent events; axum's bodies are
-/// only `Send`.
-struct SyncResponse(SyncWrapper<Response>);
-
-impl IntoResponse for SyncResponse {
-    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
-        self.0.into_inner().into_response()
-    }
 }

@@ -86,6 +86,8 @@ reasons! {
     NotFound = NOT_FOUND "not_found" "资源不存在" "Not found";
     /// The route has no such method.
     MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed" "请求方法不被允许" "Method not allowed";
+    /// The client did not send its request in time.
+    RequestTimeout = REQUEST_TIMEOUT "request_timeout" "请求发送超时，请重试" "The request did not arrive in time; send it again";
     /// Another version was written first.
     Conflict = CONFLICT "conflict" "数据已被修改，请刷新后重试" "Changed by someone else; reload and try again";
     /// The phone number belongs to another user.
@@ -94,10 +96,14 @@ reasons! {
     SessionKeyStale = CONFLICT "session_key_stale" "微信会话已更新，请重新登录后重试" "WeChat replaced the session key; log in again, then retry";
     /// More than [`super::MAX_BODY`].
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large" "请求内容过大" "The body is too large";
+    /// The path and query are longer than a server takes.
+    UriTooLong = URI_TOO_LONG "uri_too_long" "请求地址过长" "The path or query is too long";
     /// The content type is not JSON.
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "请使用 application/json" "Use application/json";
     /// Too many requests.
     RateLimited = TOO_MANY_REQUESTS "rate_limited" "请求过于频繁，请稍后再试" "Too many requests; try again later";
+    /// The headers are more, or longer, than a server takes.
+    HeadersTooLarge = REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large" "请求头过大" "The headers are too large";
     /// A bug or a panic, caught.
     Internal = INTERNAL_SERVER_ERROR "internal" "服务器内部错误" "Internal error";
     /// WeChat failed in a way that has no reason of its own.

@@ -6,9 +6,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, response::Response, routing::any};
-use lambda_http::{Request, tower::ServiceExt};
+use axum::{Router, extract::Request, response::Response, routing::any};
 use tokio::sync::OnceCell;
+use tower::ServiceExt;
 
 use super::{BuildRoutes, metrics, start};
 use crate::{

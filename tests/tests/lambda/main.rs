@@ -9,6 +9,7 @@
 mod concurrency;
 mod contents;
 mod emulator;
+mod events;
 mod faults;
 mod gateway;
 mod harness;
