@@ -19,7 +19,7 @@ pub use database::{Database, create_table};
 pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
 pub use seal::seal;
-pub use serve::serve;
+pub use serve::{ServerLimits, serve, serve_within};
 pub use settings::{DOCUMENTED, LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
 
 use thiserror::Error;

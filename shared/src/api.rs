@@ -11,7 +11,7 @@ mod validation;
 pub use bearer::bearer_token;
 pub use error::{ApiError, Reason};
 pub(crate) use json::read_body;
-pub use json::{Input, Json, Raw};
+pub use json::{BodyTimedOut, Input, Json, Raw};
 pub use language::preferred_language;
 pub use success::{Empty, Success};
 pub use validation::{Checks, Rule, Violation};

@@ -10,9 +10,11 @@ use axum::{
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{ApiError, Checks, MAX_BODY, Reason, Rule, Violation};
+use crate::resilience::bulkhead::AtCapacity;
 
 /// How much of an oversized body is discarded, and for how long, before the response.
 const DISCARD: usize = 4 * 1024 * 1024;
@@ -73,7 +75,7 @@ fn parse<T: Input>(body: &[u8]) -> Result<T, ApiError> {
 pub(crate) async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ApiError::new(Reason::InvalidRequest).because(&error))?;
+        let frame = frame.map_err(|error| unreadable(&error))?;
         // Trailers are not part of the body.
         let data = frame.into_data().unwrap_or_default();
         if bytes.len() + data.len() > MAX_BODY {
@@ -83,6 +85,26 @@ pub(crate) async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
+}
+
+/// The client did not send the rest of a body in time. A server's bodies fail with it.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("the body did not arrive in time")]
+pub struct BodyTimedOut;
+
+/// Why a body can't be read: mostly because its connection broke.
+fn unreadable(error: &axum::Error) -> ApiError {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<AtCapacity>() {
+            return (*error).into();
+        }
+        if error.is::<BodyTimedOut>() {
+            return ApiError::new(Reason::RequestTimeout).because(error);
+        }
+        source = error.source();
+    }
+    ApiError::new(Reason::InvalidRequest).because(error)
 }
 
 /// Discards the rest of an oversized body, within bounds: closing a connection with unread bytes

@@ -1,15 +1,28 @@
 //! Load shedding: a request above the limit is rejected at once, so that the others are still
 //! answered in time.
+//!
+//! The limit is one on work. A request that waits for its client, because its body has not come,
+//! gives its permit back for that time: otherwise a few hundred bodies that drip would keep
+//! everybody else out.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
 
 use axum::{
+    body::{Body, Bytes, HttpBody},
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use hyper::body::{Frame, SizeHint};
 
-use crate::{api::ApiError, resilience::bulkhead::Bulkhead};
+use crate::{
+    api::ApiError,
+    resilience::bulkhead::{AtCapacity, Bulkhead, OwnedPermit},
+};
 
 /// The route of load balancers' health checks. Without a query it does no I/O.
 const HEALTH: &str = "/health";
@@ -25,8 +38,83 @@ pub(super) async fn limit_concurrency(
     if is_health {
         return next.run(request).await;
     }
-    match requests.acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(error) => ApiError::from(error).into_response(),
+    let place = match Place::take(requests) {
+        Ok(place) => Arc::new(place),
+        Err(error) => return ApiError::from(error).into_response(),
+    };
+    let request = request.map(|body| {
+        if body.is_end_stream() {
+            return body;
+        }
+        Body::new(AwaitedBody {
+            body,
+            place: Arc::clone(&place),
+        })
+    });
+    let response = next.run(request).await;
+    drop(place);
+    response
+}
+
+/// A request's permit, while it has it.
+struct Place {
+    requests: Arc<Bulkhead>,
+    permit: Mutex<Option<OwnedPermit>>,
+}
+
+impl Place {
+    fn take(requests: Arc<Bulkhead>) -> Result<Self, AtCapacity> {
+        let permit = Mutex::new(Some(requests.acquire_owned()?));
+        Ok(Self { requests, permit })
+    }
+
+    fn leave(&self) {
+        self.permit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    fn return_to(&self) -> Result<(), AtCapacity> {
+        let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        if permit.is_none() {
+            *permit = Some(self.requests.acquire_owned()?);
+        }
+        Ok(())
+    }
+}
+
+/// A body that gives its request's permit back while it waits. When there is none left afterwards,
+/// reading it fails with [`AtCapacity`].
+struct AwaitedBody {
+    body: Body,
+    place: Arc<Place>,
+}
+
+impl HttpBody for AwaitedBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let poll = Pin::new(&mut self.body).poll_frame(context);
+        if poll.is_pending() {
+            self.place.leave();
+        }
+        let frame = ready!(poll);
+        if let Err(error) = self.place.return_to() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::into_inner)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -1,8 +1,10 @@
 //! A concurrency limit. What exceeds it is rejected at once: a queue would only make every caller
 //! late.
 
+use std::sync::Arc;
+
 use thiserror::Error;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::telemetry::metrics;
 
@@ -14,7 +16,7 @@ pub struct AtCapacity(pub &'static str);
 /// A fixed number of permits. Keep one for each limited resource, per instance.
 pub struct Bulkhead {
     name: &'static str,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Bulkhead {
@@ -23,7 +25,9 @@ impl Bulkhead {
     pub fn new(name: &'static str, permits: u32) -> Self {
         Self {
             name,
-            permits: Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS)),
+            permits: Arc::new(Semaphore::new(
+                usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
         }
     }
 
@@ -32,10 +36,26 @@ impl Bulkhead {
     /// # Errors
     /// [`AtCapacity`] when there is none left. It never waits.
     pub fn acquire(&self) -> Result<Permit<'_>, AtCapacity> {
-        self.permits.try_acquire().map(Permit).map_err(|_| {
-            metrics::shed(self.name);
-            AtCapacity(self.name)
-        })
+        self.permits
+            .try_acquire()
+            .map(Permit)
+            .map_err(|_| self.shed())
+    }
+
+    /// The same, for a permit that outlives the borrow.
+    ///
+    /// # Errors
+    /// [`AtCapacity`] when there is none left. It never waits.
+    pub fn acquire_owned(&self) -> Result<OwnedPermit, AtCapacity> {
+        Arc::clone(&self.permits)
+            .try_acquire_owned()
+            .map(OwnedPermit)
+            .map_err(|_| self.shed())
+    }
+
+    fn shed(&self) -> AtCapacity {
+        metrics::shed(self.name);
+        AtCapacity(self.name)
     }
 
     /// Runs `work` with a permit.
@@ -52,6 +72,11 @@ impl Bulkhead {
 #[derive(Debug)]
 #[must_use = "the permit is returned when this is dropped"]
 pub struct Permit<'a>(#[expect(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
+
+/// A [`Permit`] without a lifetime.
+#[derive(Debug)]
+#[must_use = "the permit is returned when this is dropped"]
+pub struct OwnedPermit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 #[cfg(test)]
 mod tests {

@@ -131,8 +131,12 @@ impl Guard {
     ) -> Result<(), CircuitOpen> {
         let known = match reply {
             Some(reply) => {
-                check.map(GuardCheck::confirm);
-                read(reply).inspect(|reply| self.remember(reply));
+                if let Some(check) = check {
+                    check.confirm();
+                }
+                if let Some(reply) = read(reply) {
+                    self.remember(&reply);
+                }
                 self.cached_refusal()
             }
             None => self.refusal_without_reply(),

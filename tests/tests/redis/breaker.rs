@@ -381,6 +381,29 @@ async fn an_operator_can_inspect_and_force_the_breaker() {
     local::breaker(env(&app), &["explode"]).await.unwrap_err();
 }
 
+/// "No calls for an hour" is taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_forced_open_can_be_undone_at_warm_instances() {
+    let (app, instances) = fleet(&[]).await;
+    for undo in ["close", "reset"] {
+        local::breaker(env(&app), &["open", "60"]).await.unwrap();
+        for (number, api) in instances.iter().enumerate() {
+            // An instance may still use the reply to its last check.
+            app.clock.advance_seconds(1);
+            let refused = api.login(&app.code(&format!("{undo}-{number}"))).await;
+            refused.fails(503, "unavailable");
+            let wait: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+            assert!((3000..=3600).contains(&wait), "{refused:?}");
+        }
+        local::breaker(env(&app), &[undo]).await.unwrap();
+        app.clock.advance_seconds(1);
+        for (number, api) in instances.iter().enumerate() {
+            let code = app.code(&format!("{undo}-again-{number}"));
+            api.login(&code).await.ok(200);
+        }
+    }
+}
+
 fn env(app: &TestApp) -> Env {
     Env::new([
         ("REDIS_URL", app.env().get("REDIS_URL").unwrap()),

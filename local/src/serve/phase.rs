@@ -1,0 +1,80 @@
+//! What a connection does, seen from outside of hyper.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::ServerLimits;
+
+/// What a connection is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// For a request; or for the client to take the last answer.
+    Idle(Instant),
+    /// For the rest of a request's head.
+    Head(Instant),
+    /// For a request's body. The body keeps its own time.
+    Body(Instant),
+    /// For the app.
+    Serving,
+}
+
+impl Phase {
+    /// When the wait becomes too long, as far as the connection has to see to it. Once the server
+    /// has stopped, nobody needs the request that is awaited.
+    pub(super) fn end(self, limits: &ServerLimits, stopped: Option<Instant>) -> Option<Instant> {
+        let (since, limit) = match self {
+            Self::Idle(since) => (since, limits.idle),
+            Self::Head(since) => (since, limits.head),
+            Self::Body(_) | Self::Serving => return None,
+        };
+        let end = since + limit;
+        Some(stopped.map_or(end, |stopped| end.min(stopped.max(since) + limits.linger)))
+    }
+
+    /// Since when the client has let the server wait.
+    pub(super) fn waiting_since(self) -> Option<Instant> {
+        match self {
+            Self::Idle(since) | Self::Head(since) | Self::Body(since) => Some(since),
+            Self::Serving => None,
+        }
+    }
+}
+
+/// The phase of one connection, shared by its stream, its service and the table of connections.
+#[derive(Clone, Debug)]
+pub(super) struct SharedPhase(Arc<Mutex<Phase>>);
+
+impl SharedPhase {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Phase::Idle(Instant::now()))))
+    }
+
+    pub(super) fn get(&self) -> Phase {
+        *self.lock()
+    }
+
+    pub(super) fn set(&self, phase: Phase) {
+        *self.lock() = phase;
+    }
+
+    /// Bytes have arrived: those of a request, if the connection was idle.
+    pub(super) fn received(&self) {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Idle(_)) {
+            *phase = Phase::Head(Instant::now());
+        }
+    }
+
+    /// The body is awaited.
+    pub(super) fn awaits_body(&self) {
+        let mut phase = self.lock();
+        if *phase == Phase::Serving {
+            *phase = Phase::Body(Instant::now());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,70 @@
+//! The last answer on a connection whose bytes are not a request.
+
+use std::net::IpAddr;
+
+use axum::{
+    Router,
+    http::{Method, StatusCode},
+};
+use http_body_util::BodyExt;
+use shared::{
+    api::Reason,
+    clock::Clock,
+    edge::{Malformed, Peer},
+};
+use tower::ServiceExt;
+
+use super::request::malformed;
+
+/// What is wrong with a request that hyper answers with `status`. `unparsed` are the bytes that it
+/// did not understand.
+pub(super) fn of_parser(status: StatusCode, unparsed: &[u8]) -> Malformed {
+    match status {
+        // A first line that does not end is a long target, not a long header.
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE if unparsed.contains(&b'\n') => Malformed {
+            reason: Reason::HeadersTooLarge,
+            cause: "too many headers, or too long ones",
+        },
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => Malformed {
+            reason: Reason::UriTooLong,
+            cause: "the request's target is too long",
+        },
+        _ => Malformed::invalid("not HTTP/1.1"),
+    }
+}
+
+/// A head that did not end in time.
+pub(super) const HEAD_TIMED_OUT: Malformed = Malformed {
+    reason: Reason::RequestTimeout,
+    cause: "the request's head did not arrive in time",
+};
+
+/// The answer as bytes: the app's own, with its request id, its envelope and its line in the log.
+pub(super) async fn written(app: Router, error: Malformed, peer: IpAddr) -> Vec<u8> {
+    let method = Method::from_bytes(b"INVALID").unwrap_or_default();
+    let mut request = malformed(method, error);
+    request.extensions_mut().insert(Peer(peer));
+    let Ok(response) = app.oneshot(request).await;
+    let (parts, body) = response.into_parts();
+    // Envelopes are in memory: collecting one does not fail.
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
+    let status = parts.status;
+    let mut bytes = format!(
+        "HTTP/1.1 {} {}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default(),
+        body.len(),
+        Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT"),
+    )
+    .into_bytes();
+    for (name, value) in &parts.headers {
+        bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    bytes
+}

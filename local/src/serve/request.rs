@@ -1,0 +1,180 @@
+//! A request on its way from hyper to the app.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+
+use axum::http::{
+    HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{CONNECTION, EXPECT, HOST},
+    uri::{Authority, PathAndQuery},
+};
+use axum::{body::Body, extract::Request, response::Response};
+use hyper::body::Incoming;
+use shared::edge::{Malformed, OriginalPath, Peer, normalized_path};
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use super::{
+    Server,
+    body::{Rest, TimedBody},
+    phase::{Phase, SharedPhase},
+};
+
+/// Answers one request. When the connection can't carry another one, the answer says so
+/// (RFC 9112 §9.6).
+pub(super) async fn answer(
+    server: Arc<Server>,
+    request: axum::http::Request<Incoming>,
+    peer: IpAddr,
+    phase: SharedPhase,
+) -> Result<Response, Infallible> {
+    phase.set(Phase::Serving);
+    let awaits_100 = request.headers().contains_key(EXPECT);
+    let rest = Rest::default();
+    let limits = &server.limits;
+    let request = request.map(|incoming| {
+        let body = TimedBody::new(incoming, limits.body, phase.clone(), rest.clone());
+        Body::new(body)
+    });
+    let request = prepared(request, peer);
+    let Ok(mut response) = server.app.clone().oneshot(request).await;
+    phase.set(Phase::Body(Instant::now()));
+    if !rest.discard(awaits_100, limits.rest).await {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    phase.set(Phase::Idle(Instant::now()));
+    Ok(response)
+}
+
+/// The request as the app expects it: with its peer, and its path as routes are written.
+fn prepared(request: Request, peer: IpAddr) -> Request {
+    let mut request = match host_error(request.version(), request.headers()) {
+        Some(cause) => malformed(request.method().clone(), Malformed::invalid(cause)),
+        None => request,
+    };
+    let path = request.uri().path();
+    let normalized = normalized_path(path);
+    if normalized != path {
+        let called = OriginalPath(path.to_owned());
+        if let Some(uri) = with_path(request.uri(), &normalized) {
+            *request.uri_mut() = uri;
+            request.extensions_mut().insert(called);
+        }
+    }
+    request.extensions_mut().insert(Peer(peer));
+    request
+}
+
+/// A request in place of one that is malformed. It is for no path: what answers it is the edge.
+pub(super) fn malformed(method: Method, malformed: Malformed) -> Request {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method;
+    request.extensions_mut().insert(malformed);
+    request
+}
+
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// RFC 9112 §3.2: since HTTP/1.1, a request has exactly one valid `Host`. An empty one would be that
+/// of a URI without a host, which an http URI is not (RFC 9110 §4.2.1).
+fn host_error(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version >= Version::HTTP_11 => Some("the Host header is missing"),
+        (Some(_), Some(_)) => Some("there are several Host headers"),
+        (Some(host), None) if !is_host(host) => Some("the Host header is invalid"),
+        _ => None,
+    }
+}
+
+/// `uri-host [ ":" port ]`.
+fn is_host(value: &HeaderValue) -> bool {
+    let Some(authority) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<Authority>().ok())
+    else {
+        return false;
+    };
+    let (text, host) = (authority.as_str(), authority.host());
+    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+    let port = text.strip_prefix(host);
+    let has_port =
+        port.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+    let brackets = host.starts_with('[') == host.ends_with(']');
+    !host.is_empty() && has_port && brackets && is_name_or_address(host)
+}
+
+/// A registered name, an IPv4 or, in brackets, an IPv6 address (RFC 3986 §3.2.2).
+fn is_name_or_address(host: &str) -> bool {
+    match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(version: Version, hosts: &[&str]) -> Option<&'static str> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        }
+        host_error(version, &headers)
+    }
+
+    #[test]
+    fn valid_hosts_are_accepted() {
+        for host in [
+            "a",
+            "a.example",
+            "a.example:9000",
+            "a.example:",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:9000",
+            "xn--fiq.cn",
+            "a_b",
+            "a%20b",
+            "A.EXAMPLE",
+        ] {
+            assert_eq!(error(Version::HTTP_11, &[host]), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_host_is_refused() {
+        for host in [
+            "", " ", "a b", "a/b", "a?b", "a#b", "user@a", "http://a", "a:b", "a:80:80", "a:99999",
+            "[::1", "::1", "[a]", "[::1]a", "a,b", "a\\b", "é", ":80", "a:-1", "a:+1",
+        ] {
+            let found = error(Version::HTTP_11, &[host]);
+            // A comma is a valid character of a registered name.
+            assert_eq!(found.is_some(), host != "a,b", "{host}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_host_is_required_since_http_1_1() {
+        assert!(error(Version::HTTP_11, &[]).is_some());
+        assert!(error(Version::HTTP_11, &["a", "a"]).is_some());
+        assert!(error(Version::HTTP_10, &[]).is_none());
+        assert!(error(Version::HTTP_10, &["a", "b"]).is_some());
+        assert!(error(Version::HTTP_10, &["a b"]).is_some());
+    }
+}
