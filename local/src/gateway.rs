@@ -22,6 +22,7 @@ use crate::{
     push,
     serve::serve,
     settings::{LOCAL_APP_SECRET, Settings, with_local_defaults},
+    simulated::explained,
 };
 
 /// The path prefix of the simulated WeChat.
@@ -82,7 +83,7 @@ impl Gateway {
         let mut app = instance.app(routes)?;
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
-            app = app.nest(WECHAT, simulator.router());
+            app = explained(app).nest(WECHAT, simulator.router());
         }
         Ok(Self {
             address,

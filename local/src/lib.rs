@@ -12,6 +12,7 @@ mod push;
 mod seal;
 mod serve;
 mod settings;
+mod simulated;
 
 pub use banner::banner;
 pub use breaker::breaker;

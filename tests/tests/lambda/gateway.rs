@@ -365,6 +365,22 @@ async fn with_a_wechat_base_url_that_server_is_called() {
         .fails(404, "not_found");
 }
 
+/// Every time, or a developer calls `wx.login` again for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_code_against_the_simulator_is_explained() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+    let real = "0a1Hfk000iGLxN1Ajk200MZ3Eb1Hfk0N";
+    for _ in 0..2 {
+        let answer = gateway.api.login(real).await;
+        answer.fails(400, "code_invalid");
+        assert!(answer.message().contains("WECHAT_SECRETS"), "{answer:?}");
+        assert!(answer.message().contains("模拟"), "{answer:?}");
+    }
+    let line = gateway.process.wait_for_line("WeChat is simulated").await;
+    assert!(!line.contains(real), "{line}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_banner_shows_the_databases_address() {
     let folder = folder();

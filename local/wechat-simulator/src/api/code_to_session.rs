@@ -55,12 +55,13 @@ fn authenticated_code<'a>(state: &State, call: &'a ApiCall) -> Result<&'a str, A
 
 /// A code of another app is an unknown one.
 fn owner_of(state: &State, code: &str, app_id: &str) -> Result<AppUser, ApiError> {
-    let code = state
+    let known = state
         .login_codes
         .find(code)
-        .filter(|code| code.owner.app_id == app_id);
-    code.map(|code| code.owner.clone())
-        .ok_or(errcode::INVALID_CODE)
+        .filter(|known| known.owner.app_id == app_id);
+    known
+        .map(|known| known.owner.clone())
+        .ok_or_else(|| ApiError::unknown_code(code))
 }
 
 fn count_login(state: &mut State, open_id: &str, now: u64) -> Result<(), ApiError> {

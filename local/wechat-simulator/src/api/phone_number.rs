@@ -37,7 +37,7 @@ fn owner_of(
     let code = state
         .phone_codes
         .find(&request.code)
-        .ok_or(errcode::INVALID_CODE)?;
+        .ok_or_else(|| ApiError::unknown_code(&request.code))?;
     if code.owner.app_id != app_id {
         return Err(errcode::INVALID_APPID);
     }

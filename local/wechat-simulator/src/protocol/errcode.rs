@@ -1,5 +1,7 @@
 //! WeChat's error codes and their messages.
 
+use crate::protocol::ids::is_simulated_code;
+
 /// An error that WeChat returns: `errcode` and `errmsg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ApiError {
@@ -50,7 +52,22 @@ errcodes! {
     IP_NEEDS_CONFIRMATION = 89503, "ip needs confirmation of the administrator";
 }
 
+/// [`INVALID_CODE`], for a code that the real WeChat made.
+pub(crate) const FOREIGN_CODE: ApiError = ApiError {
+    message: "invalid code: WeChat is simulated here, and this code is not one of the simulator",
+    ..INVALID_CODE
+};
+
 impl ApiError {
+    /// The error for a code that is not known.
+    pub(crate) fn unknown_code(code: &str) -> Self {
+        if is_simulated_code(code) {
+            INVALID_CODE
+        } else {
+            FOREIGN_CODE
+        }
+    }
+
     /// The error for a fault's errcode, which need not be a known one.
     pub(crate) fn with_code(code: i32) -> Self {
         let known = ALL.iter().find(|error| error.code == code);

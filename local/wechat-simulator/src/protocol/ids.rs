@@ -56,18 +56,24 @@ pub(crate) fn is_open_id(text: &str) -> bool {
     text.len() == 28 && text.starts_with('o') && text.chars().all(allowed)
 }
 
+/// What all codes of the simulator begin with, so that it can tell a real one.
+const SIMULATED: &str = "sim";
+
 /// 32 letters and digits, as a code of `wx.login` is.
 pub(crate) fn login_code(rng: &mut StdRng) -> String {
-    rng.sample_iter(Alphanumeric)
-        .take(32)
-        .map(char::from)
-        .collect()
+    let rest = rng.sample_iter(Alphanumeric).take(32 - SIMULATED.len());
+    SIMULATED.chars().chain(rest.map(char::from)).collect()
 }
 
-/// 64 hex digits, as a code of the phone number button is.
+/// 64 characters, as a code of the phone number button has.
 pub(crate) fn phone_code(rng: &mut StdRng) -> String {
     let bytes: [u8; 32] = rng.random();
-    hex::encode(bytes)
+    format!("{SIMULATED}{}", &hex::encode(bytes)[SIMULATED.len()..])
+}
+
+/// Whether a code looks like one of a simulator, known or not.
+pub(crate) fn is_simulated_code(code: &str) -> bool {
+    code.starts_with(SIMULATED)
 }
 
 /// 139 characters, the length of WeChat's current tokens, with its prefix of a number and an
@@ -102,6 +108,16 @@ mod tests {
     #[test]
     fn moving_a_character_between_app_and_user_changes_the_openid() {
         assert_ne!(open_id("wxa", "b"), open_id("wx", "ab"));
+    }
+
+    #[test]
+    fn codes_have_wechats_length_and_are_recognised() {
+        let mut rng = StdRng::seed_from_u64(1);
+        for (code, length) in [(login_code(&mut rng), 32), (phone_code(&mut rng), 64)] {
+            assert_eq!(code.len(), length);
+            assert!(is_simulated_code(&code), "{code}");
+        }
+        assert!(!is_simulated_code("0a1Hfk000iGLxN1Ajk200MZ3Eb1Hfk0N"));
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! Tells a developer that WeChat is simulated, where that explains a failure.
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+    http::{StatusCode, header::CONTENT_LENGTH},
+    middleware::{self, Next},
+    response::Response,
+};
+use serde_json::Value;
+use shared::{
+    api::{Reason, preferred_language},
+    request::Language,
+};
+
+/// The failures of a code that the simulator does not know, such as every code of the real WeChat.
+const UNKNOWN_CODES: [Reason; 2] = [Reason::CodeInvalid, Reason::PhoneCodeInvalid];
+/// More than any envelope of a failure, in bytes.
+const MAX_ENVELOPE: usize = 64 * 1024;
+
+const CHINESE: &str = "（微信为本地模拟，不认识真实小程序的 code：请设置 WECHAT_APPIDS 和 WECHAT_SECRETS 以使用真实微信，或从 /_wechat/_control 获取模拟的 code）";
+const ENGLISH: &str = " (WeChat is simulated here and does not know codes of a real mini-program: set WECHAT_APPIDS and WECHAT_SECRETS to use the real WeChat, or get a simulated code from /_wechat/_control)";
+
+/// `app` with an explanation in the message of each failure that a real code gets, and in the log:
+/// "call wx.login again" alone would send a developer round in circles.
+pub(crate) fn explained(app: Router) -> Router {
+    app.layer(middleware::from_fn(explain))
+}
+
+async fn explain(request: Request, next: Next) -> Response {
+    let language = preferred_language(request.headers());
+    let response = next.run(request).await;
+    if response.status() != StatusCode::BAD_REQUEST {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, MAX_ENVELOPE).await.unwrap_or_default();
+    let Some(explained) = with_hint(&body, language) else {
+        return Response::from_parts(parts, body.into());
+    };
+    tracing::warn!(
+        "a code was refused: WeChat is simulated and does not know codes of a real mini-program; set WECHAT_APPIDS and WECHAT_SECRETS to use the real WeChat"
+    );
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(explained.to_string()))
+}
+
+/// The envelope with the hint behind its message, if it is one about an unknown code.
+fn with_hint(body: &[u8], language: Language) -> Option<Value> {
+    let mut envelope: Value = serde_json::from_slice(body).ok()?;
+    let reason = envelope.get("reason")?.as_str()?;
+    if !UNKNOWN_CODES
+        .iter()
+        .any(|unknown| unknown.as_str() == reason)
+    {
+        return None;
+    }
+    let hint = match language {
+        Language::Chinese => CHINESE,
+        Language::English => ENGLISH,
+    };
+    let message = envelope.get("message")?.as_str()?;
+    envelope["message"] = format!("{message}{hint}").into();
+    Some(envelope)
+}
