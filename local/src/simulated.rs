@@ -8,7 +8,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::{
     api::{Reason, preferred_language},
     request::Language,
@@ -43,12 +43,12 @@ async fn explain(request: Request, next: Next) -> Response {
         "a code was refused: WeChat is simulated and does not know codes of a real mini-program; set WECHAT_APPIDS and WECHAT_SECRETS to use the real WeChat"
     );
     parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(explained.to_string()))
+    Response::from_parts(parts, Body::from(explained))
 }
 
 /// The envelope with the hint behind its message, if it is one about an unknown code.
-fn with_hint(body: &[u8], language: Language) -> Option<Value> {
-    let mut envelope: Value = serde_json::from_slice(body).ok()?;
+fn with_hint(body: &[u8], language: Language) -> Option<String> {
+    let envelope: Value = serde_json::from_slice(body).ok()?;
     let reason = envelope.get("reason")?.as_str()?;
     if !UNKNOWN_CODES
         .iter()
@@ -61,6 +61,8 @@ fn with_hint(body: &[u8], language: Language) -> Option<Value> {
         Language::English => ENGLISH,
     };
     let message = envelope.get("message")?.as_str()?;
-    envelope["message"] = format!("{message}{hint}").into();
-    Some(envelope)
+    // In place, so that the fields keep their order.
+    let (old, new) = (json!(message), json!(format!("{message}{hint}")));
+    let body = str::from_utf8(body).ok()?;
+    Some(body.replacen(&old.to_string(), &new.to_string(), 1))
 }

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use axum::{
     Router,
-    http::{Method, StatusCode},
+    http::{
+        Method, StatusCode,
+        header::{CONNECTION, CONTENT_LENGTH},
+    },
 };
 use http_body_util::BodyExt;
 use shared::{
@@ -45,7 +48,10 @@ pub(super) async fn written(app: Router, error: Malformed, peer: IpAddr) -> Vec<
     let mut request = malformed(method, error);
     request.extensions_mut().insert(Peer(peer));
     let Ok(response) = app.oneshot(request).await;
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
+    // Both are written here.
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.remove(CONNECTION);
     // Envelopes are in memory: collecting one does not fail.
     let body = body
         .collect()

@@ -114,8 +114,14 @@ impl Answer {
             (status, &reason.into(), &status.into()),
             "{self:?}"
         );
-        for header in ["x-request-id: ", "cache-control: no-store", "date: "] {
-            assert!(self.head.contains(header), "{header} in {self:?}");
+        for header in [
+            "x-request-id: ",
+            "cache-control: no-store",
+            "content-length: ",
+            "date: ",
+        ] {
+            let count = self.head.matches(&format!("\r\n{header}")).count();
+            assert_eq!(count, 1, "{header} in {self:?}");
         }
     }
 }
