@@ -1,11 +1,15 @@
 //! A request on its way from hyper to the app.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use axum::http::{
     HeaderMap, HeaderValue, Method, Uri, Version,
     header::{CONNECTION, EXPECT, HOST},
-    uri::{Authority, PathAndQuery},
+    uri::PathAndQuery,
 };
 use axum::{body::Body, extract::Request, response::Response};
 use hyper::body::Incoming;
@@ -95,35 +99,29 @@ fn host_error(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// `uri-host [ ":" port ]`.
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2): a registered name, an IPv4 or, in brackets, an IPv6
+/// address (RFC 3986 §3.2.2).
 fn is_host(value: &HeaderValue) -> bool {
-    let Some(authority) = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse::<Authority>().ok())
-    else {
+    let Ok(text) = value.to_str() else {
         return false;
     };
-    let (text, host) = (authority.as_str(), authority.host());
-    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
-    let port = text.strip_prefix(host);
-    let has_port =
-        port.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
-    let brackets = host.starts_with('[') == host.ends_with(']');
-    !host.is_empty() && has_port && brackets && is_name_or_address(host)
+    if let Some(rest) = text.strip_prefix('[') {
+        return rest
+            .split_once(']')
+            .is_some_and(|(address, port)| address.parse::<Ipv6Addr>().is_ok() && is_port(port));
+    }
+    let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_allowed) && is_port(port)
 }
 
-/// A registered name, an IPv4 or, in brackets, an IPv6 address (RFC 3986 §3.2.2).
-fn is_name_or_address(host: &str) -> bool {
-    match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)),
-    }
+/// Nothing, or a colon with a port, which may be empty.
+fn is_port(text: &str) -> bool {
+    let Some(port) = text.strip_prefix(':') else {
+        return text.is_empty();
+    };
+    port.bytes().all(|byte| byte.is_ascii_digit())
+        && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]

@@ -13,16 +13,10 @@ pub fn normalized_path(path: &str) -> Cow<'_, str> {
     let mut parts = path.split('%');
     let mut normalized = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        match unescaped(part) {
-            Some((character, rest)) => {
-                normalized.push(character);
-                normalized.push_str(rest);
-            }
-            None => {
-                normalized.push('%');
-                normalized.push_str(part);
-            }
-        }
+        // What is not unescaped keeps its percent sign.
+        let (character, rest) = unescaped(part).unwrap_or(('%', part));
+        normalized.push(character);
+        normalized.push_str(rest);
     }
     Cow::Owned(normalized)
 }
