@@ -51,6 +51,7 @@ pub(super) async fn serve(server: &Arc<Server>, stream: TcpStream, peer: IpAddr,
     });
     let mut connection = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
+        .max_header_size(MAX_HEAD)
         // More are answered 431.
         .max_headers(100)
         // The connection keeps its own time.

@@ -36,7 +36,7 @@ pub(super) struct Slot {
     pub(super) evicted: Arc<Notify>,
     number: u64,
     table: Arc<Mutex<Table>>,
-    _slot: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connections {
@@ -78,7 +78,7 @@ impl Connections {
             evicted,
             number,
             table: Arc::clone(&self.table),
-            _slot: slot,
+            _permit: slot,
         }
     }
 

@@ -9,7 +9,7 @@ use axum::{
         header::{CONNECTION, CONTENT_LENGTH},
     },
 };
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use shared::{
     api::Reason,
     clock::Clock,
@@ -19,12 +19,14 @@ use tower::ServiceExt;
 
 use super::request::malformed;
 
+/// Half of a head's limit, in bytes.
+const LONG_LINE: usize = 32 * 1024;
+
 /// What is wrong with a request that hyper answers with `status`. `unparsed` are the bytes that it
 /// did not understand.
 pub(super) fn of_parser(status: StatusCode, unparsed: &[u8]) -> Malformed {
     match status {
-        // A first line that does not end is a long target, not a long header.
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE if unparsed.contains(&b'\n') => Malformed {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE if !has_long_target(unparsed) => Malformed {
             reason: Reason::HeadersTooLarge,
             cause: "too many headers, or too long ones",
         },
@@ -34,6 +36,12 @@ pub(super) fn of_parser(status: StatusCode, unparsed: &[u8]) -> Malformed {
         },
         _ => Malformed::invalid("not HTTP/1.1"),
     }
+}
+
+/// Whether it is the first line that makes a head too large.
+fn has_long_target(head: &[u8]) -> bool {
+    let end = head.iter().position(|byte| *byte == b'\n');
+    end.is_none_or(|length| length > LONG_LINE)
 }
 
 /// A head that did not end in time.
@@ -56,7 +64,7 @@ pub(super) async fn written(app: Router, error: Malformed, peer: IpAddr) -> Vec<
     let body = body
         .collect()
         .await
-        .map(|body| body.to_bytes())
+        .map(Collected::to_bytes)
         .unwrap_or_default();
     let status = parts.status;
     let mut bytes = format!(

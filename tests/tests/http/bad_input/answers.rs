@@ -114,7 +114,7 @@ async fn an_unknown_path_is_a_404(#[values(InProcess, Redis)] state: SharedState
         "/api/v1/user/sessions/",
         "/api/v1/user/sessions/a/b",
         "/api/v2/user/info",
-        "/%68ealth",
+        "/%2568ealth",
         "/api/v1/user/info%00",
         "/_wechat/sns/jscode2session",
         &long,
