@@ -5,6 +5,7 @@ mod envelope;
 mod error;
 mod json;
 mod language;
+mod optional;
 mod success;
 mod validation;
 
@@ -13,6 +14,7 @@ pub use error::{ApiError, Reason};
 pub(crate) use json::read_body;
 pub use json::{BodyTimedOut, Input, Json, Raw};
 pub use language::preferred_language;
+pub use optional::Optional;
 pub use success::{Empty, Success};
 pub use validation::{Checks, Rule, Violation};
 

@@ -8,7 +8,9 @@ mod key_pair;
 mod rsa;
 
 pub use at_rest::{AtRest, OpenError};
-pub use encrypted_data::{EncryptedData, WrongKey, is_raw_data_signature, session_signature};
+pub use encrypted_data::{
+    DataError, EncryptedData, MalformedData, is_raw_data_signature, session_signature,
+};
 pub use key_pair::{KeyKind, KeyPair, KeyPairError};
 pub use rsa::{KeyError, PublicKey, RsaJwk, TransportKey, TransportKeys};
 

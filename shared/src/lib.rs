@@ -16,6 +16,7 @@ pub mod encrypted_kv;
 pub mod ids;
 pub mod instance;
 pub mod kv;
+pub mod lenient_json;
 pub mod random;
 pub mod request;
 pub mod resilience;

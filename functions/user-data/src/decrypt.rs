@@ -8,28 +8,31 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shared::{
-    api::{ApiError, Checks, Input, Json, Reason, Rule, Success},
+    api::{ApiError, Checks, Input, Json, Optional, Reason, Rule, Success},
     auth::Claims,
     clock::Clock,
     config::UserDataSettings,
-    crypto::{EncryptedData, is_raw_data_signature},
+    crypto::{DataError, EncryptedData, MalformedData, is_raw_data_signature},
     edge::AuthenticatedUser,
     instance::Instance,
     users::IdentityKeys,
 };
+use thiserror::Error;
 
 use crate::session_key::SessionKeys;
 
-/// How far WeChat's clock may be ahead of ours.
-const AHEAD: Duration = Duration::from_mins(1);
+/// How far WeChat's clock may be ahead of ours, in seconds.
+const AHEAD: i64 = 60;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawInput {
     encrypted_data: String,
     iv: String,
-    raw_data: Option<String>,
-    signature: Option<String>,
+    #[serde(default)]
+    raw_data: Optional<String>,
+    #[serde(default)]
+    signature: Optional<String>,
     #[serde(default)]
     check_session: bool,
 }
@@ -60,7 +63,7 @@ impl Input for DataInput {
             signature,
             check_session,
         } = raw;
-        let signed = match (raw_data, signature) {
+        let signed = match (raw_data.0, signature.0) {
             (None, None) => None,
             // The text and its signature are only useful together.
             (raw_data, signature) => {
@@ -81,6 +84,37 @@ impl Input for DataInput {
     }
 }
 
+/// Why data is not accepted. For the log only; the client sees two reasons.
+#[derive(Debug, Error)]
+enum DecryptError {
+    #[error(transparent)]
+    Malformed(MalformedData),
+    #[error("session keys: {0}")]
+    Data(DataError),
+    #[error("signature: not of rawData under the key that opens encryptedData")]
+    Signature,
+    #[error("watermark: missing, or not an AppID and a time")]
+    NoWatermark,
+    #[error("watermark: of another mini-program")]
+    AnotherMiniProgram,
+    #[error("watermark: {age} s old, see WATERMARK_MAX_AGE_SECONDS")]
+    TooOld { age: i64 },
+    #[error("watermark: {ahead} s in the future, check the clock")]
+    InTheFuture { ahead: i64 },
+}
+
+impl From<DecryptError> for ApiError {
+    /// Data that none of the user's keys opens is `session_key_stale`: a ciphertext does not
+    /// identify its key, and the remedy is another login. Everything else is `decrypt_failed`.
+    fn from(error: DecryptError) -> Self {
+        let reason = match error {
+            DecryptError::Data(DataError::WrongKey) => Reason::SessionKeyStale,
+            _ => Reason::DecryptFailed,
+        };
+        Self::new(reason).because(&error)
+    }
+}
+
 /// Decrypts data.
 pub struct Decryption {
     keys: SessionKeys,
@@ -98,44 +132,77 @@ impl Decryption {
         }
     }
 
-    /// Malformed data is `decrypt_failed` before any key is fetched. Data that none of the user's
-    /// keys opens is `session_key_stale`: a ciphertext does not identify its key, and the remedy is
-    /// another login. Wrong padding or text gets this reason, too. Data that opens but is for
-    /// another mini-program, too old or wrongly signed is `decrypt_failed`.
     async fn open(
         &self,
         caller: &Claims,
         input: &DataInput,
     ) -> Result<Map<String, Value>, ApiError> {
-        let data =
-            EncryptedData::parse(&input.encrypted_data, &input.iv).ok_or(Reason::DecryptFailed)?;
+        let data = EncryptedData::parse(&input.encrypted_data, &input.iv);
+        let data = data.map_err(DecryptError::Malformed)?;
         let identity = self.keys.identity(caller).await?;
         if input.check_session {
             self.keys.check(caller, &identity).await?;
         }
-        let opened = candidates(&identity, input.check_session)
-            .find_map(|key| Some((key, data.open(key).ok()?)));
-        let (key, data) = opened.ok_or(Reason::SessionKeyStale)?;
-        let signed = input.signed.as_ref();
-        let unsigned = signed
-            .is_some_and(|signed| !is_raw_data_signature(&signed.raw_data, key, &signed.signature));
-        if unsigned || !self.has_valid_watermark(&data, caller) {
-            return Err(Reason::DecryptFailed.into());
+        let (key, data) = open_with_any(candidates(&identity, input.check_session), &data)?;
+        if let Some(Signed {
+            raw_data,
+            signature,
+        }) = &input.signed
+            && !is_raw_data_signature(raw_data, key, signature)
+        {
+            return Err(DecryptError::Signature.into());
         }
+        self.check_watermark(&data, caller)?;
         Ok(data)
     }
 
-    /// Whether the watermark names this mini-program and a recent time.
-    fn has_valid_watermark(&self, data: &Map<String, Value>, caller: &Claims) -> bool {
+    /// The watermark has to name this mini-program and a recent time.
+    fn check_watermark(
+        &self,
+        data: &Map<String, Value>,
+        caller: &Claims,
+    ) -> Result<(), DecryptError> {
         let mark = data.get("watermark").and_then(Value::as_object);
         let appid = mark.and_then(|mark| mark.get("appid")?.as_str());
-        let timestamp = mark.and_then(|mark| mark.get("timestamp")?.as_i64());
-        let now = self.clock.now_seconds();
-        let oldest = now.saturating_sub_unsigned(self.max_age.as_secs());
-        let newest = now.saturating_add_unsigned(AHEAD.as_secs());
-        appid == Some(caller.aud.as_str())
-            && timestamp.is_some_and(|time| (oldest..=newest).contains(&time))
+        let timestamp = mark.and_then(|mark| seconds(mark.get("timestamp")?));
+        let (Some(appid), Some(timestamp)) = (appid, timestamp) else {
+            return Err(DecryptError::NoWatermark);
+        };
+        if appid.trim() != caller.aud.as_str() {
+            return Err(DecryptError::AnotherMiniProgram);
+        }
+        let age = self.clock.now_seconds().saturating_sub(timestamp);
+        if age > i64::try_from(self.max_age.as_secs()).unwrap_or(i64::MAX) {
+            return Err(DecryptError::TooOld { age });
+        }
+        if age < -AHEAD {
+            return Err(DecryptError::InTheFuture {
+                ahead: age.saturating_neg(),
+            });
+        }
+        Ok(())
     }
+}
+
+/// A time in seconds, as a number or as its digits.
+fn seconds(time: &Value) -> Option<i64> {
+    time.as_i64().or_else(|| time.as_str()?.trim().parse().ok())
+}
+
+/// The data with the key that opens it. Data that a key opens to something unreadable would not
+/// open with another one.
+fn open_with_any<'a>(
+    keys: impl Iterator<Item = &'a SecretString>,
+    data: &EncryptedData,
+) -> Result<(&'a SecretString, Map<String, Value>), DecryptError> {
+    for key in keys {
+        match data.open(key) {
+            Ok(opened) => return Ok((key, opened)),
+            Err(DataError::WrongKey) => {}
+            Err(error) => return Err(DecryptError::Data(error)),
+        }
+    }
+    Err(DecryptError::Data(DataError::WrongKey))
 }
 
 /// The keys to try: only the current one after WeChat has confirmed it.

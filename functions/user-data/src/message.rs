@@ -7,12 +7,14 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shared::{
-    api::{ApiError, Checks, Input, Json, Reason, Success},
+    api::{ApiError, Checks, Input, Json, Optional, Reason, Success},
     auth::Claims,
-    crypto::EncryptedData,
+    crypto::{DataError, EncryptedData, MalformedData},
     edge::AuthenticatedUser,
     instance::Instance,
+    wechat::EncryptKey,
 };
+use thiserror::Error;
 
 use crate::{encrypt_keys::EncryptKeys, session_key::SessionKeys};
 
@@ -24,7 +26,8 @@ const NO_IV: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 pub struct RawMessage {
     encrypted_data: String,
     version: u32,
-    iv: Option<String>,
+    #[serde(default)]
+    iv: Optional<String>,
 }
 
 /// A message, the version of its key, and its IV as base64 unless it is the key's own.
@@ -56,26 +59,39 @@ impl Messages {
         let RawMessage {
             encrypted_data,
             version,
-            iv,
+            iv: Optional(iv),
         } = message;
         let data = EncryptedData::parse(&encrypted_data, iv.as_deref().unwrap_or(NO_IV));
-        let data = data.ok_or(Reason::DecryptFailed)?;
-        let key = self
-            .0
-            .get(caller, version)
-            .await?
-            .ok_or(Reason::DecryptFailed)?;
+        let data = data.map_err(MessageError::Malformed)?;
+        let key = self.0.get(caller, version).await?;
+        let key = key.ok_or(MessageError::Version)?;
         let data = match iv {
             Some(_) => data,
-            None => data.with_iv(
-                key.iv
-                    .as_bytes()
-                    .try_into()
-                    .map_err(|_| Reason::DecryptFailed)?,
-            ),
+            None => data.with_iv(own_iv(&key)?),
         };
-        data.open(&key.key)
-            .map_err(|_| Reason::DecryptFailed.into())
+        Ok(data.open(&key.key).map_err(MessageError::Data)?)
+    }
+}
+
+fn own_iv(key: &EncryptKey) -> Result<[u8; 16], MessageError> {
+    let iv = key.iv.as_bytes().try_into();
+    iv.map_err(|_| MessageError::Malformed(MalformedData::IvLength))
+}
+
+/// Why a message is not accepted. For the log only: the client sees one reason.
+#[derive(Debug, Error)]
+enum MessageError {
+    #[error(transparent)]
+    Malformed(MalformedData),
+    #[error("version: not one of the user's last three keys")]
+    Version,
+    #[error("key of that version: {0}")]
+    Data(DataError),
+}
+
+impl From<MessageError> for ApiError {
+    fn from(error: MessageError) -> Self {
+        Self::new(Reason::DecryptFailed).because(&error)
     }
 }
 

@@ -11,6 +11,7 @@ use shared::{
     users::{IdentityKeys, SessionKeyStore},
     wechat::{AuthorizedWeChat, EncryptKey, KeyOwner},
 };
+use thiserror::Error;
 
 /// The `session_key`s of users. Cheap to clone.
 #[derive(Clone)]
@@ -58,9 +59,16 @@ impl SessionKeys {
     }
 }
 
+/// For the log.
+#[derive(Debug, Error)]
+#[error("no session_key is stored that DATA_KEYS opens")]
+struct NoSessionKey;
+
 /// A key that can't be decrypted is treated like a stale one: another login replaces both.
 fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<'a>, ApiError> {
-    let session_key = identity.current().ok_or(Reason::SessionKeyStale)?;
+    let session_key = identity
+        .current()
+        .ok_or_else(|| ApiError::new(Reason::SessionKeyStale).because(&NoSessionKey))?;
     Ok(KeyOwner {
         app_id: &caller.aud,
         open_id: &identity.open_id,

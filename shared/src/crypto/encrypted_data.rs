@@ -2,6 +2,8 @@
 //!
 //! Source: developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html
 
+use std::borrow::Cow;
+
 use aes::Aes128;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::Mac;
@@ -12,31 +14,63 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use super::{aes_cbc, hmac_sha256};
+use crate::lenient_json;
 
 /// The length of an AES block, and so of an IV, in bytes.
 const BLOCK: usize = 16;
 
-/// The data can't be decrypted with this key. One error for wrong padding, encoding and structure:
-/// telling them apart would let a sender of modified data learn about the plaintext.
+/// The data is not in WeChat's form, so no key is tried. The texts contain none of it.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the data can't be decrypted with this key")]
-pub struct WrongKey;
+pub enum MalformedData {
+    /// Not base64 with padding.
+    #[error("{field} is not base64: {hint}")]
+    NotBase64 {
+        /// The name of the field.
+        field: &'static str,
+        /// The likely mistake of the client.
+        hint: &'static str,
+    },
+    /// Empty, or not whole blocks.
+    #[error("encryptedData is not whole blocks of 16 bytes")]
+    NotBlocks,
+    /// An IV of another length.
+    #[error("iv is not 16 bytes")]
+    IvLength,
+}
+
+/// Why data does not open.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DataError {
+    /// One error for wrong padding, encoding and structure: telling them apart would let a sender
+    /// of modified data learn about the plaintext.
+    #[error("it opens with no key")]
+    WrongKey,
+    /// It did open, because it begins as an object and has WeChat's watermark; but what WeChat put
+    /// into it can't be read. Another key would not help.
+    #[error("it opens, but can't be read: {0}")]
+    Unreadable(String),
+}
 
 /// Data in the form that WeChat sends: AES-128-CBC in whole blocks.
+#[derive(Debug)]
 pub struct EncryptedData {
     ciphertext: Vec<u8>,
     iv: [u8; BLOCK],
 }
 
 impl EncryptedData {
-    /// Parses both texts, base64 with padding; `None` when one is not base64 or has an impossible
-    /// length.
-    #[must_use]
-    pub fn parse(encrypted_data: &str, iv: &str) -> Option<Self> {
-        let ciphertext = STANDARD.decode(encrypted_data).ok()?;
-        let iv = STANDARD.decode(iv).ok()?.try_into().ok()?;
-        (!ciphertext.is_empty() && ciphertext.len().is_multiple_of(BLOCK))
-            .then_some(Self { ciphertext, iv })
+    /// Parses both texts, base64 with padding.
+    ///
+    /// # Errors
+    /// [`MalformedData`].
+    pub fn parse(encrypted_data: &str, iv: &str) -> Result<Self, MalformedData> {
+        let ciphertext = decode("encryptedData", encrypted_data)?;
+        let iv = decode("iv", iv)?;
+        if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(BLOCK) {
+            return Err(MalformedData::NotBlocks);
+        }
+        let iv = iv.try_into().map_err(|_| MalformedData::IvLength)?;
+        Ok(Self { ciphertext, iv })
     }
 
     /// The same data with another IV.
@@ -45,19 +79,81 @@ impl EncryptedData {
         Self { iv, ..self }
     }
 
-    /// The decrypted JSON object, without its PKCS#7 padding.
+    /// The decrypted JSON object, without its PKCS#7 padding. It is read leniently: it contains
+    /// what people typed.
     ///
     /// # Errors
-    /// [`WrongKey`], the same for every cause.
-    pub fn open(&self, session_key: &SecretString) -> Result<Map<String, Value>, WrongKey> {
-        let key = Zeroizing::new(
-            STANDARD
-                .decode(session_key.expose_secret())
-                .map_err(|_| WrongKey)?,
-        );
-        let plain = aes_cbc::decrypt::<Aes128>(&key, &self.iv, &self.ciphertext).ok_or(WrongKey)?;
-        serde_json::from_slice(&plain).map_err(|_| WrongKey)
+    /// [`DataError`].
+    pub fn open(&self, session_key: &SecretString) -> Result<Map<String, Value>, DataError> {
+        let key = STANDARD.decode(session_key.expose_secret());
+        let key = Zeroizing::new(key.map_err(|_| DataError::WrongKey)?);
+        let plain = aes_cbc::decrypt::<Aes128>(&key, &self.iv, &self.ciphertext)
+            .ok_or(DataError::WrongKey)?;
+        read_plaintext(&plain)
     }
+}
+
+fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, MalformedData> {
+    STANDARD.decode(text).map_err(|_| MalformedData::NotBase64 {
+        field,
+        hint: base64_hint(text),
+    })
+}
+
+fn base64_hint(text: &str) -> &'static str {
+    if text.contains(['\r', '\n']) {
+        "it contains line breaks"
+    } else if text.contains(' ') {
+        "it contains blanks (a form-decoded plus sign)"
+    } else if text.contains(['-', '_']) {
+        "it uses the URL-safe alphabet"
+    } else if text.contains('%') {
+        "it is percent-encoded"
+    } else {
+        "a wrong character, or wrong padding"
+    }
+}
+
+fn read_plaintext(plain: &[u8]) -> Result<Map<String, Value>, DataError> {
+    let failure = |cause: String| {
+        if has_watermark(plain) {
+            DataError::Unreadable(cause)
+        } else {
+            DataError::WrongKey
+        }
+    };
+    let text = text(plain).ok_or_else(|| failure("not UTF-8".to_owned()))?;
+    lenient_json::read_object(&text).map_err(|error| failure(error.to_string()))
+}
+
+/// Whether a plaintext begins as an object and names WeChat's watermark: noise never does.
+fn has_watermark(plain: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(plain);
+    text.trim_start_matches(lenient_json::is_layout)
+        .starts_with('{')
+        && text.contains("\"watermark\"")
+}
+
+/// A plaintext as text. A name that was cut in the middle of a character ends with U+FFFD. Any other
+/// wrong encoding is not accepted: CBC has no authentication, and a changed block becomes noise,
+/// which is hardly ever UTF-8.
+fn text(plain: &[u8]) -> Option<Cow<'_, str>> {
+    if let Ok(text) = str::from_utf8(plain) {
+        return Some(text.into());
+    }
+    let mut text = String::with_capacity(plain.len());
+    let mut chunks = plain.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        text.push_str(chunk.valid());
+        let Some(first) = chunk.invalid().first() else {
+            continue;
+        };
+        let ends_string = chunks.peek()?.valid().starts_with('"');
+        let begins_character = *first >= 0xc2;
+        (ends_string && begins_character).then_some(())?;
+        text.push(char::REPLACEMENT_CHARACTER);
+    }
+    Some(text.into())
 }
 
 /// Whether `signature` is `hex(sha1(rawData ‖ session_key as its base64 text))`, over exactly the
@@ -69,7 +165,7 @@ pub fn is_raw_data_signature(raw_data: &str, session_key: &SecretString, signatu
         .chain_update(session_key.expose_secret())
         .finalize();
     let mut given = [0; 20];
-    hex::decode_to_slice(signature, &mut given).is_ok()
+    hex::decode_to_slice(signature.trim(), &mut given).is_ok()
         && bool::from(digest.as_slice().ct_eq(&given))
 }
 

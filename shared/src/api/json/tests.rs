@@ -13,7 +13,7 @@ struct Sample(String);
 struct RawSample {
     name: String,
     #[serde(default, rename = "count")]
-    _count: Option<u8>,
+    _count: crate::api::Optional<u8>,
 }
 
 impl Input for Sample {
@@ -59,7 +59,7 @@ async fn violations(body: impl Into<Body>) -> Value {
 #[tokio::test]
 async fn each_violation_names_its_field_and_rule() {
     let deep = "[".repeat(50_000);
-    let cases: [(&[u8], Value); 14] = [
+    let cases: [(&[u8], Value); 15] = [
         (b"", json!([["", "json"]])),
         (b"{", json!([["", "json"]])),
         (b"{\"name\":\"ab\"} x", json!([["", "json"]])),
@@ -71,6 +71,10 @@ async fn each_violation_names_its_field_and_rule() {
         (b"{}", json!([["name", "required"]])),
         (b"{\"name\":1}", json!([["name", "type"]])),
         (b"{\"name\":null}", json!([["name", "type"]])),
+        (
+            b"{\"name\":\"ab\",\"count\":null}",
+            json!([["count", "type"]]),
+        ),
         (
             b"{\"name\":\"ab\",\"count\":-1}",
             json!([["count", "type"]]),

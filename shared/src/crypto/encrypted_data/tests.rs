@@ -51,18 +51,22 @@ fn another_key_does_not_open_the_sample() {
         "tiihtNczf5v6AKRyjwEU",
         "not base64",
     ] {
-        assert_eq!(data.open(&other.into()).unwrap_err(), WrongKey, "{other}");
+        assert_eq!(
+            data.open(&other.into()).unwrap_err(),
+            DataError::WrongKey,
+            "{other}"
+        );
     }
 }
 
 #[test]
 fn encoding_and_length_are_checked_before_decryption() {
     let (block, iv) = (STANDARD.encode([0; 16]), STANDARD.encode([1; 16]));
-    assert!(EncryptedData::parse(&block, &iv).is_some());
+    assert!(EncryptedData::parse(&block, &iv).is_ok());
     let plus = STANDARD.encode([0xfb; 32]);
-    assert!(plus.contains('+') && EncryptedData::parse(&plus, &iv).is_some());
+    assert!(plus.contains('+') && EncryptedData::parse(&plus, &iv).is_ok());
     // Form decoding turns a plus sign into a space.
-    assert!(EncryptedData::parse(&plus.replace('+', " "), &iv).is_none());
+    assert!(EncryptedData::parse(&plus.replace('+', " "), &iv).is_err());
     for bad in [
         "",
         "AA==",
@@ -72,10 +76,10 @@ fn encoding_and_length_are_checked_before_decryption() {
         "!!!!",
         &format!("{block}\n"),
     ] {
-        assert!(EncryptedData::parse(bad, &iv).is_none(), "{bad}");
-        assert!(EncryptedData::parse(&block, bad).is_none(), "{bad}");
+        assert!(EncryptedData::parse(bad, &iv).is_err(), "{bad}");
+        assert!(EncryptedData::parse(&block, bad).is_err(), "{bad}");
     }
-    assert!(EncryptedData::parse(&block, &STANDARD.encode([0; 32])).is_none());
+    assert!(EncryptedData::parse(&block, &STANDARD.encode([0; 32])).is_err());
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn the_plaintext_has_to_be_a_json_object() {
         *json!({"new": [1, {"deep": null}]}).as_object().unwrap()
     );
     for bad in [&b""[..], b"[]", b"1", b"{", b"{}x", b"\xff{}", b"null"] {
-        assert_eq!(open(bad).unwrap_err(), WrongKey, "{bad:?}");
+        assert_eq!(open(bad).unwrap_err(), DataError::WrongKey, "{bad:?}");
     }
 }
 
@@ -142,9 +146,9 @@ fn a_session_signature_uses_the_keys_base64_text() {
     assert_ne!(mistake, text(&sample, "signature"));
 }
 
-/// CBC does not authenticate, but a changed block decrypts to noise, which is not JSON. (A changed
-/// IV changes the first block at will; WeChat's format allows that, which is why the watermark and
-/// `rawData` are checked as well.)
+/// CBC does not authenticate, but a changed block decrypts to noise, which is hardly ever UTF-8. (A
+/// changed IV changes the first block at will; WeChat's format allows that, which is why the
+/// watermark and `rawData` are checked as well.)
 #[test]
 fn a_ciphertext_with_one_changed_bit_never_opens() {
     let sample = sample("encryptedData");
@@ -157,12 +161,90 @@ fn a_ciphertext_with_one_changed_bit_never_opens() {
     for bit in 0..ciphertext.len() * 8 {
         let mut changed = ciphertext.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(data(&changed, iv).open(&key(&sample)).is_err(), "bit {bit}");
+    }
+}
+
+/// An object with a watermark, whose name is `name`.
+fn named(name: &[u8]) -> Vec<u8> {
+    let (start, end) = (
+        &br#"{"openId":"o","nickName":""#[..],
+        &br#"","watermark":{"appid":"wx1","timestamp":1}}"#[..],
+    );
+    [start, name, end].concat()
+}
+
+fn open(plain: &[u8]) -> Result<Map<String, Value>, DataError> {
+    data(&encrypt([7; 16], [1; 16], plain), [1; 16]).open(&STANDARD.encode([7; 16]).into())
+}
+
+#[test]
+fn data_with_careless_text_opens() {
+    for (name, expected) in [
+        (&b"X\x14Y"[..], "X\u{14}Y"),
+        (b"a\nb", "a\nb"),
+        (b"\\ud83d", "\u{fffd}"),
+        ("小明".as_bytes(), "小明"),
+        // Cut in the middle of a character.
+        (&"小明".as_bytes()[..5], "小\u{fffd}"),
+        (&"小😀".as_bytes()[..6], "小\u{fffd}"),
+    ] {
         assert_eq!(
-            data(&changed, iv).open(&key(&sample)).unwrap_err(),
-            WrongKey,
-            "bit {bit}"
+            open(&named(name)).unwrap()["nickName"],
+            expected,
+            "{name:?}"
         );
     }
+    for (before, after) in [("\u{feff}", "\0\0"), (" \n", "\r\n ")] {
+        let plain = [before.as_bytes(), &named(b"n"), after.as_bytes()].concat();
+        assert_eq!(open(&plain).unwrap()["nickName"], "n");
+    }
+}
+
+#[test]
+fn data_that_opened_but_is_unreadable_is_not_called_a_wrong_key() {
+    let whole = named(b"n");
+    for plain in [
+        named(b"a\"b"),
+        named(b"a\xffb"),
+        named(b"\x80"),
+        whole[..whole.len() - 1].to_vec(),
+        [&whole, &b"}"[..]].concat(),
+    ] {
+        let error = open(&plain).unwrap_err();
+        assert!(
+            matches!(&error, DataError::Unreadable(cause) if !cause.contains("wx1")),
+            "{error}"
+        );
+    }
+    // Without a watermark nothing tells it from noise.
+    assert_eq!(open(b"{\"a\":\"\"b\"}").unwrap_err(), DataError::WrongKey);
+}
+
+#[test]
+fn a_malformed_text_is_described_by_its_likely_mistake() {
+    let iv = STANDARD.encode([1; 16]);
+    let text = STANDARD.encode([0xfb; 32]);
+    let cause = |text: &str, iv: &str| EncryptedData::parse(text, iv).unwrap_err().to_string();
+    for (text, part) in [
+        (
+            text.replace('+', " "),
+            "encryptedData is not base64: it contains blanks",
+        ),
+        (text.replace('+', "-"), "URL-safe"),
+        (text.replacen('+', "\n+", 1), "line breaks"),
+        (text.replace('+', "%2B"), "percent-encoded"),
+        (format!("{text}="), "wrong padding"),
+        (STANDARD.encode([0; 15]), "whole blocks"),
+    ] {
+        let cause = cause(&text, &iv);
+        assert!(cause.contains(part), "{cause}");
+    }
+    assert!(cause(&text, &format!("{iv}\n")).starts_with("iv is not base64: it contains line"));
+    assert_eq!(
+        cause(&text, &STANDARD.encode([0; 12])),
+        "iv is not 16 bytes"
+    );
 }
 
 proptest! {
@@ -170,8 +252,8 @@ proptest! {
     fn no_input_panics(data in any::<String>(), iv in any::<String>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = EncryptedData::parse(&data, &iv);
         let encoded = STANDARD.encode(bytes);
-        if let Some(data) = EncryptedData::parse(&encoded, &STANDARD.encode([0; 16])) {
-            prop_assert_eq!(data.open(&"tiihtNczf5v6AKRyjwEUhQ==".into()).unwrap_err(), WrongKey);
+        if let Ok(data) = EncryptedData::parse(&encoded, &STANDARD.encode([0; 16])) {
+            prop_assert_eq!(data.open(&"tiihtNczf5v6AKRyjwEUhQ==".into()).unwrap_err(), DataError::WrongKey);
         }
     }
 
@@ -187,6 +269,6 @@ proptest! {
         let sample = sample("encryptedData");
         let ciphertext = STANDARD.decode(text(&sample, "encryptedData")).unwrap();
         let iv: [u8; 16] = STANDARD.decode(text(&sample, "iv")).unwrap().try_into().unwrap();
-        prop_assert_eq!(data(&ciphertext[..blocks * 16], iv).open(&key(&sample)).unwrap_err(), WrongKey);
+        prop_assert_eq!(data(&ciphertext[..blocks * 16], iv).open(&key(&sample)).unwrap_err(), DataError::WrongKey);
     }
 }

@@ -4,7 +4,7 @@ use e2e::{
     settings::{APP_ID, OTHER_APP_ID},
     test_app::{
         SharedState::{self, InProcess, Redis},
-        TestApp,
+        TestApp, capture,
     },
 };
 use rstest::rstest;
@@ -220,7 +220,7 @@ async fn data_without_a_valid_watermark_is_rejected(
         json!([APP_ID, time]),
         json!({"appid": APP_ID}),
         json!({"timestamp": time}),
-        json!({"appid": APP_ID, "timestamp": time.to_string()}),
+        json!({"appid": APP_ID, "timestamp": "soon"}),
         json!({"appid": [APP_ID], "timestamp": time}),
         json!({"appid": APP_ID.to_uppercase(), "timestamp": time}),
     ] {
@@ -317,6 +317,147 @@ async fn a_malformed_ciphertext_is_rejected(#[values(InProcess, Redis)] state: S
             .decrypt(&tokens.access, &wrong)
             .await
             .fails(400, "decrypt_failed");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_with_careless_text_opens(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
+    let now = shared::clock::Clock::Manual(app.clock.clone()).now_seconds();
+    let mark = format!(r#""watermark":{{"appid":"{APP_ID}","timestamp":{now}}}"#);
+    for (name, expected) in [
+        ("X\u{14}Y", "X\u{14}Y"),
+        ("a\nb", "a\nb"),
+        ("a\u{0}b", "a\u{0}b"),
+        (r"a\ud83d", "a\u{fffd}"),
+        (r"\_(ツ)_/", r"\_(ツ)_/"),
+    ] {
+        let text = format!(r#"{{"openId":"o","nickName":"{name}","gender":0,{mark}}}"#);
+        let answer = app.api.decrypt(&tokens.access, &seal(&key, &text)).await;
+        assert_eq!(answer.ok(200)["nickName"], expected, "{name:?}");
+    }
+    let quoted = mark.replace(&now.to_string(), &format!("\"{now}\""));
+    for text in [
+        format!("\u{feff}{{{mark}}}\0\0"),
+        format!("{{\"a\":[1,],{quoted} }}\n"),
+    ] {
+        app.api
+            .decrypt(&tokens.access, &seal(&key, &text))
+            .await
+            .ok(200);
+    }
+}
+
+/// Another login would not help.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_opened_but_is_unreadable_is_not_called_stale(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
+    let whole = marked(&app, json!({"nickName": "n"})).to_string();
+    for text in [
+        whole.replace("\"n\"", "\"n\"n\""),
+        whole[..whole.len() - 1].to_owned(),
+    ] {
+        app.api
+            .decrypt(&tokens.access, &seal(&key, &text))
+            .await
+            .fails(400, "decrypt_failed");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_failure_has_its_own_cause_in_the_log(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
+    let body = seal(
+        &key,
+        &marked(&app, json!({"x": "n".repeat(200)})).to_string(),
+    );
+    let (text, iv) = (
+        body["encryptedData"].as_str().unwrap(),
+        body["iv"].as_str().unwrap(),
+    );
+    let sealed = |mark: Value| seal(&key, &json!({ "watermark": mark }).to_string());
+    let now = shared::clock::Clock::Manual(app.clock.clone()).now_seconds();
+    let lines = text.as_bytes().chunks(76).map(String::from_utf8_lossy);
+    let lines = lines.collect::<Vec<_>>().join("\r\n");
+    let signed = with(&with(&body, "rawData", "{}"), "signature", "0".repeat(40));
+    let failed = "decrypt_failed";
+    let cases = [
+        (
+            with(&body, "encryptedData", text.replace('+', " ")),
+            failed,
+            "contains blanks",
+        ),
+        (
+            with(&body, "encryptedData", text.replace('+', "-")),
+            failed,
+            "URL-safe",
+        ),
+        (
+            with(&body, "encryptedData", lines),
+            failed,
+            "encryptedData is not base64: it contains line",
+        ),
+        (
+            with(&body, "encryptedData", "!"),
+            failed,
+            "a wrong character",
+        ),
+        (with(&body, "encryptedData", "AAAA"), failed, "whole blocks"),
+        (
+            with(&body, "iv", format!("{iv}\n")),
+            failed,
+            "iv is not base64: it contains line",
+        ),
+        (with(&body, "iv", "AAAA"), failed, "iv is not 16 bytes"),
+        (
+            sealed(json!({"appid": APP_ID, "timestamp": now - 302})),
+            failed,
+            "302 s old",
+        ),
+        (
+            sealed(json!({"appid": APP_ID, "timestamp": now + 62})),
+            failed,
+            "62 s in the future",
+        ),
+        (
+            sealed(json!({"appid": OTHER_APP_ID, "timestamp": now})),
+            failed,
+            "another mini-program",
+        ),
+        (sealed(json!(1)), failed, "watermark: missing"),
+        (seal(&key, "{\"watermark\":"), failed, "can't be read"),
+        (signed, failed, "signature"),
+        (
+            seal("AAAAAAAAAAAAAAAAAAAAAA==", "{}"),
+            "session_key_stale",
+            "opens with no key",
+        ),
+    ];
+    assert!(text.contains('+') && text.len() > 76);
+    for (body, reason, part) in cases {
+        let log = capture();
+        let answer = app.api.decrypt(&tokens.access, &body).await;
+        answer.fails(if reason == failed { 400 } else { 409 }, reason);
+        assert_eq!(answer.data(), &Value::Null);
+        let id = json!(answer.header("x-request-id").unwrap());
+        let lines = log.logs().json_where("request_id", &id);
+        let line = lines
+            .iter()
+            .find(|line| line["message"] == "request")
+            .unwrap();
+        let cause = line["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains(part), "{part}: {cause}");
     }
 }
 
