@@ -29,7 +29,7 @@ pub use session_keys::{IdentityKeys, SessionKeyStore};
 pub struct User {
     /// UUIDv7.
     pub id: UserId,
-    /// 2 to 32 characters.
+    /// At most 32 characters.
     #[serde(default)]
     pub nickname: Option<String>,
     /// An https URL.

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde::Deserialize;
 use shared::{
-    api::{Checks, Input, Rule},
+    api::{Checks, Input, Optional, Rule},
     values::OneTimeCode,
 };
 
@@ -12,7 +12,7 @@ use shared::{
 pub struct RawLogin {
     code: SecretString,
     #[serde(default)]
-    app_id: Option<String>,
+    app_id: Optional<String>,
 }
 
 /// A well-formed code, and the mini-program that issued it, if the client names one.
@@ -25,7 +25,7 @@ impl Input for LoginInput {
     type Raw = RawLogin;
 
     fn parse(raw: RawLogin, checks: &mut Checks) -> Option<Self> {
-        let (code, app_id) = (OneTimeCode::parse(raw.code), raw.app_id);
+        let (code, app_id) = (OneTimeCode::parse(raw.code), raw.app_id.0);
         checks
             .field("code", Rule::Code, code)
             .map(|code| Self { code, app_id })

@@ -15,7 +15,7 @@ use shared::{
 #[serde(deny_unknown_fields)]
 pub struct RawLogout {
     #[serde(default)]
-    all: Option<bool>,
+    all: bool,
 }
 
 /// Which sessions to end.
@@ -28,9 +28,7 @@ impl Input for LogoutInput {
     const MAY_BE_EMPTY: bool = true;
 
     fn parse(raw: RawLogout, _: &mut Checks) -> Option<Self> {
-        Some(Self {
-            all: raw.all.unwrap_or_default(),
-        })
+        Some(Self { all: raw.all })
     }
 }
 

@@ -22,12 +22,14 @@ use shared::{
 use change::ProfileInput;
 use content_check::ContentCheck;
 pub use settings::DOCUMENTED;
+use settings::NicknameMin;
 
 #[derive(Clone, FromRef)]
 struct UserInfo {
     admission: Admission,
     profiles: Profiles,
     content_check: Option<ContentCheck>,
+    nickname_min: NicknameMin,
 }
 
 /// The routes of this function.
@@ -37,6 +39,7 @@ pub fn routes(instance: &Instance) -> Routes {
         admission: instance.admission(),
         profiles: instance.profiles(),
         content_check: ContentCheck::new(instance),
+        nickname_min: NicknameMin::read(instance.env()),
     };
     Routes::new()
         .route("/api/v1/user/info", get(read).patch(change).put(change))
@@ -51,8 +54,10 @@ async fn change(
     caller: AuthenticatedUser,
     State(profiles): State<Profiles>,
     State(content_check): State<Option<ContentCheck>>,
-    Json(ProfileInput(change)): Json<ProfileInput>,
+    State(NicknameMin(nickname_min)): State<NicknameMin>,
+    Json(input): Json<ProfileInput>,
 ) -> Result<Success<User>, ApiError> {
+    let change = input.check(nickname_min)?;
     if let (Some(check), Edit::Set(nickname)) = (content_check, &change.nickname) {
         check.nickname(&caller.claims, nickname).await?;
     }

@@ -1,5 +1,7 @@
 //! The rules of request bodies, in one list.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::request::Language;
@@ -46,8 +48,8 @@ rules! {
     AppId = "app_id" "未配置的小程序 AppID" "not an AppID of this service";
     /// A refresh token.
     RefreshToken = "refresh_token" "长度 1 到 256 的刷新凭据" "a refresh token of 1 to 256 characters";
-    /// 2 to 32 characters.
-    Nickname = "nickname" "2 到 32 个可见字符" "2 to 32 visible characters";
+    /// `NICKNAME_MIN_CHARACTERS` to 32 characters.
+    Nickname = "nickname" "{min} 到 32 个可见字符" "{min} to 32 visible characters";
     /// An https URL.
     HttpsUrl = "https_url" "不超过 1024 字节的 https 地址" "an https URL of at most 1024 bytes";
     /// WeChat's numbers for genders.
@@ -61,6 +63,8 @@ rules! {
 pub struct Violation {
     field: String,
     rule: Rule,
+    /// The value of `{min}` in the rule's message.
+    min: u32,
 }
 
 /// A violation as a client sees it.
@@ -68,7 +72,7 @@ pub struct Violation {
 pub(super) struct Described<'a> {
     field: &'a str,
     rule: &'static str,
-    message: &'static str,
+    message: Cow<'static, str>,
 }
 
 impl Violation {
@@ -78,14 +82,32 @@ impl Violation {
         Self {
             field: field.into(),
             rule,
+            min: 1,
         }
+    }
+
+    /// The least length that the rule's message names.
+    #[must_use]
+    pub fn with_min(self, min: u32) -> Self {
+        Self { min, ..self }
     }
 
     pub(super) fn describe(&self, language: Language) -> Described<'_> {
         Described {
             field: &self.field,
             rule: self.rule.name(),
-            message: self.rule.message(language),
+            message: self.message(language),
+        }
+    }
+}
+
+impl Violation {
+    fn message(&self, language: Language) -> Cow<'static, str> {
+        let message = self.rule.message(language);
+        if message.contains("{min}") {
+            message.replace("{min}", &self.min.to_string()).into()
+        } else {
+            message.into()
         }
     }
 }
@@ -97,8 +119,23 @@ pub struct Checks(Vec<Violation>);
 impl Checks {
     /// Passes a parsed value on; `None` is a violation of `rule`.
     pub fn field<T>(&mut self, field: &str, rule: Rule, parsed: Option<T>) -> Option<T> {
+        self.parsed(parsed, || Violation::new(field, rule))
+    }
+
+    /// The same for a rule whose message names the least length.
+    pub fn field_with_min<T>(
+        &mut self,
+        field: &str,
+        rule: Rule,
+        min: u32,
+        parsed: Option<T>,
+    ) -> Option<T> {
+        self.parsed(parsed, || Violation::new(field, rule).with_min(min))
+    }
+
+    fn parsed<T>(&mut self, parsed: Option<T>, violation: impl FnOnce() -> Violation) -> Option<T> {
         if parsed.is_none() {
-            self.0.push(Violation::new(field, rule));
+            self.0.push(violation());
         }
         parsed
     }

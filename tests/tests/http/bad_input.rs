@@ -4,4 +4,5 @@
 mod answers;
 mod bodies;
 mod logged_in;
+mod null;
 mod tokens;

@@ -363,3 +363,53 @@ async fn without_redis_another_instance_sees_a_change_at_once() {
         .ok(200);
     assert_eq!(other.info(&tokens.access).await.ok(200)["nickname"], "小明");
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_was_read_can_be_sent_back(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let url = |letters: usize| format!("https://x.example/{}", "é".repeat(letters));
+    // 1024 bytes, of which 3036 would be stored.
+    app.api
+        .change(&tokens.access, &json!({"avatarUrl": url(503)}))
+        .await
+        .fails_at(&["avatarUrl"]);
+    for body in [
+        json!({"avatarUrl": url(167)}),
+        json!({"avatarUrl": "https:\\\\X.example\\a b\"<>`{}|^[]'"}),
+        json!({"nickname": "\u{3000} 小 明 \t"}),
+    ] {
+        let user = app.api.change(&tokens.access, &body).await.ok(200).clone();
+        let name = body.as_object().unwrap().keys().next().unwrap();
+        let again = json!({ name.as_str(): user[name] });
+        let again = app.api.change(&tokens.access, &again).await;
+        assert_eq!(again.ok(200)[name], user[name]);
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_least_length_of_a_nickname_is_a_setting(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let one = json!({"nickname": "明"});
+    app.api
+        .change(&tokens.access, &one)
+        .await
+        .fails_at(&["nickname"]);
+    let lenient = app
+        .another_instance_with(&[("NICKNAME_MIN_CHARACTERS", "1")])
+        .await;
+    let user = lenient.change(&tokens.access, &one).await;
+    assert_eq!(user.ok(200)["nickname"], "明");
+    for invisible in ["", "\u{3164}", "\u{34f}"] {
+        let answer = lenient
+            .change(&tokens.access, &json!({"nickname": invisible}))
+            .await;
+        let fields = answer.fails(400, "invalid_request");
+        assert_eq!(fields["fields"][0]["message"], "1 到 32 个可见字符");
+    }
+}

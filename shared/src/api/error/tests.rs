@@ -48,8 +48,8 @@ async fn a_failure_has_the_documented_envelope() {
 
 #[tokio::test]
 async fn violations_are_listed_in_the_clients_language() {
-    let invalid =
-        || ApiError::invalid(vec![Violation::new("nickname", Rule::Nickname)]).into_response();
+    let violation = Violation::new("nickname", Rule::Nickname).with_min(2);
+    let invalid = || ApiError::invalid(vec![violation]).into_response();
     let (_, _, body) = parts(in_english(invalid).await).await;
     assert_eq!(
         body["data"],

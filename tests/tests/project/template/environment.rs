@@ -100,6 +100,7 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "WECHAT_MAX_CONCURRENCY",
             "WATERMARK_MAX_AGE_SECONDS",
             "CONTENT_CHECK_ON_FAILURE",
+            "NICKNAME_MIN_CHARACTERS",
             "MESSAGE_PUSH_MAX_AGE_SECONDS",
             "JWT_ISSUER",
             "ACCESS_TOKEN_SECONDS",
