@@ -17,7 +17,7 @@ use std::{marker::PhantomData, time::Duration};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-pub use self::first_use::FirstUses;
+pub use self::first_use::{Binding, FirstUses};
 pub(crate) use self::poll::Poll;
 use crate::{
     clock::Clock,

@@ -16,16 +16,24 @@ use cbc::{
 };
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha1::{Digest, Sha1};
+use shared::lenient_json::is_layout;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 /// The block size of the PKCS#7 padding: twice that of AES.
 const PAD: usize = 32;
 
-/// The message is not from WeChat, or not for this mini-program: one error for every cause.
+/// The message is not from WeChat, or not for this mini-program. For the log only: an attacker
+/// learns nothing about the cause.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("signature or ciphertext of a pushed message is wrong")]
-pub struct PushError;
+pub enum PushError {
+    /// It was not signed with this token.
+    #[error("the signature of a pushed message is wrong")]
+    Signature,
+    /// It was signed with this token, but not encrypted with this key.
+    #[error("the ciphertext of a pushed message is wrong")]
+    Ciphertext,
+}
 
 /// The signed parameters of the query, as text, because the signature covers the text.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +46,7 @@ pub struct Stamp<'a> {
 
 /// A decrypted message.
 pub struct Opened {
-    /// JSON or XML.
+    /// JSON or XML. What was not UTF-8 is U+FFFD: it was signed, so it is what WeChat sent.
     pub message: String,
     /// The mini-program that it was encrypted for.
     pub receiver: String,
@@ -78,29 +86,33 @@ impl PushSecrets {
     }
 
     /// Decrypts `encrypt` after verifying `msg_signature`: the cipher itself would not detect a
-    /// change.
+    /// change. Blanks are no part of a ciphertext.
     ///
     /// # Errors
-    /// [`PushError`], one for every cause.
+    /// [`PushError`].
     pub fn open(
         &self,
         stamp: Stamp<'_>,
         msg_signature: &str,
         encrypt: &str,
     ) -> Result<Opened, PushError> {
-        if !constant_time_eq(
-            &self.sign(&[stamp.timestamp, stamp.nonce, encrypt]),
-            msg_signature,
-        ) {
-            return Err(PushError);
+        let compact: String = encrypt.chars().filter(|c| !is_layout(*c)).collect();
+        let is_signed = |text: &str| {
+            let signature = self.sign(&[stamp.timestamp, stamp.nonce, text]);
+            constant_time_eq(&signature, msg_signature)
+        };
+        if !is_signed(&compact) && !is_signed(encrypt) {
+            return Err(PushError::Signature);
         }
-        let key = self.key.as_ref().ok_or(PushError)?.expose_secret();
-        let mut bytes = STANDARD.decode(encrypt).map_err(|_| PushError)?;
+        self.decrypt(&compact).ok_or(PushError::Ciphertext)
+    }
+
+    fn decrypt(&self, encrypt: &str) -> Option<Opened> {
+        let key = self.key.as_ref()?.expose_secret();
+        let mut bytes = STANDARD.decode(encrypt).ok()?;
         let cipher = Decryptor::<Aes256>::new(key.into(), &iv(key).into());
-        let padded = cipher
-            .decrypt_padded::<NoPadding>(&mut bytes)
-            .map_err(|_| PushError)?;
-        split_plaintext(unpad(padded).ok_or(PushError)?).ok_or(PushError)
+        let padded = cipher.decrypt_padded::<NoPadding>(&mut bytes).ok()?;
+        split_plaintext(unpad(padded)?)
     }
 
     /// Encrypts and signs a reply; `random` makes equal replies look different. `None` without a
@@ -177,10 +189,9 @@ fn split_plaintext(plaintext: &[u8]) -> Option<Opened> {
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (message, receiver) =
         rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)?;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(Opened {
-        message: text(message)?,
-        receiver: text(receiver)?,
+        message: String::from_utf8_lossy(message).into_owned(),
+        receiver: str::from_utf8(receiver).ok()?.to_owned(),
     })
 }
 

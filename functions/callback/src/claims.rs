@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::{
-    claims::{ClaimOutcome, ClaimRules, Claims, FirstUses},
+    claims::{Binding, ClaimOutcome, ClaimRules, Claims, FirstUses},
     instance::Instance,
 };
 
@@ -19,6 +19,8 @@ const CLAIM_TTL: Duration = Duration::from_secs(ANSWER_WITHIN.as_secs() + 2);
 /// How long a repeated delivery waits for the first.
 const CLAIM_WAIT: Duration = Duration::from_secs(ANSWER_WITHIN.as_secs() - 1);
 const WHAT: &str = "message push";
+/// No id of a message: those are hexadecimal digits.
+const NO_MESSAGE: &str = "verification";
 
 /// The outcome of handling a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,13 +58,18 @@ impl MessageClaims {
         self.claims.claim_or_wait(&format!("{{push:{id}}}")).await
     }
 
-    /// Whether no other message came with this signature, which does not cover the message:
-    /// `{push-signature:sha256}` stores the first one's id. An eavesdropper can then replay a plain
-    /// message, but not forge another one with its signature.
-    pub async fn is_only_message_of(&self, signature: &str, id: &str) -> bool {
+    /// Binds a signature, which does not cover the message, to the first message that came with it:
+    /// `{push-signature:sha256}` stores its id. An eavesdropper can then replay a plain message, but
+    /// not forge another one with its signature.
+    pub async fn bind_signature(&self, signature: &str, id: &str) -> Binding {
         let digest = hex::encode(Sha256::digest(signature));
         let key = format!("{{push-signature:{digest}}}");
-        self.signatures.admits(&key, id.as_bytes()).await
+        self.signatures.bind(&key, id.as_bytes()).await
+    }
+
+    /// Binds the signature of a URL verification, which was sent without a message, to none.
+    pub async fn use_up_signature(&self, signature: &str) {
+        self.bind_signature(signature, NO_MESSAGE).await;
     }
 }
 
@@ -118,9 +125,21 @@ mod tests {
     #[tokio::test]
     async fn a_signature_is_for_one_message() {
         let (claims, _) = claims();
-        assert!(claims.is_only_message_of("s", "a").await);
-        assert!(claims.is_only_message_of("s", "a").await);
-        assert!(!claims.is_only_message_of("s", "b").await);
-        assert!(claims.is_only_message_of("t", "b").await);
+        for (signature, id, binding) in [
+            ("s", "a", Binding::Bound),
+            ("s", "a", Binding::Bound),
+            ("s", "b", Binding::Taken),
+            ("t", "b", Binding::Bound),
+        ] {
+            assert_eq!(claims.bind_signature(signature, id).await, binding);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_signature_that_verified_the_url_is_for_no_message() {
+        let (claims, _) = claims();
+        claims.use_up_signature("s").await;
+        claims.use_up_signature("s").await;
+        assert_eq!(claims.bind_signature("s", "a").await, Binding::Taken);
     }
 }

@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::Value;
 use shared::{
     api::{ApiError, Reason},
     clock::Clock,
     ids::AppId,
     instance::Instance,
+    lenient_json::is_layout,
     random::Random,
+    request,
 };
-use thiserror::Error;
 
 use crate::{
     Reply,
-    cipher::{PushSecrets, Stamp},
-    push::{Fields, Format, Push},
+    cipher::{PushError, PushSecrets, Stamp},
+    push::{Fields, Format, FormatError, Push, ReadError},
+    rejection::{BodyForm, NotHandled, PushRejection},
     response,
     settings::MessagePushSettings,
 };
@@ -34,6 +37,9 @@ pub struct PushQuery {
     /// Covers the ciphertext, too.
     #[serde(default)]
     msg_signature: String,
+    /// `aes`, when the message is encrypted.
+    #[serde(default)]
+    encrypt_type: String,
 }
 
 impl PushQuery {
@@ -43,27 +49,19 @@ impl PushQuery {
             nonce: &self.nonce,
         }
     }
-}
 
-/// Why a request is rejected as not from WeChat. For the log only.
-#[derive(Debug, Error)]
-pub enum PushRejection {
-    #[error("MESSAGE_PUSH names no mini-program")]
-    NotConfigured,
-    #[error("the timestamp is invalid, or too far from now")]
-    Stale,
-    #[error(
-        "signature or ciphertext is wrong for every mini-program of MESSAGE_PUSH (a key there requires the secure mode)"
-    )]
-    Unsigned,
-    #[error("the signature was used before, with another message")]
-    SignatureUsed,
-}
+    fn check_signature(&self, secrets: &PushSecrets) -> Result<(), PushRejection> {
+        let is_signed = secrets.verify_signature(self.stamp(), &self.signature);
+        is_signed.then_some(()).ok_or(PushRejection::Unsigned)
+    }
 
-impl From<PushRejection> for ApiError {
-    /// The same reason for all, so that an attacker learns nothing about the cause.
-    fn from(rejection: PushRejection) -> Self {
-        Self::new(Reason::DecryptFailed).because(&rejection)
+    /// `rejection`, if this mini-program's token signed the query.
+    fn rejection_if_signed(
+        &self,
+        secrets: &PushSecrets,
+        rejection: PushRejection,
+    ) -> PushRejection {
+        self.check_signature(secrets).err().unwrap_or(rejection)
     }
 }
 
@@ -104,15 +102,12 @@ impl Inbox {
         self.max_age
     }
 
-    /// Checks that a request is signed for one of the mini-programs.
-    pub fn verify(&self, query: &PushQuery) -> Result<(), PushRejection> {
+    /// Checks that a request is signed for one of the mini-programs, and returns whether that one's
+    /// messages have no protection but such signatures.
+    pub fn verify(&self, query: &PushQuery) -> Result<bool, PushRejection> {
         self.check_age(&query.timestamp)?;
-        self.find(|_, secrets| {
-            secrets
-                .verify_signature(query.stamp(), &query.signature)
-                .then_some(())
-        })
-        .map(drop)
+        let (app, ()) = self.find(|_, secrets| query.check_signature(secrets))?;
+        Ok(!self.apps[app].1.encrypts())
     }
 
     /// The message of a request.
@@ -121,29 +116,20 @@ impl Inbox {
     /// not cover the body, so accepting plain messages, too, would allow forged ones.
     pub fn open(&self, query: &PushQuery, body: &[u8]) -> Result<Received, ApiError> {
         self.check_age(&query.timestamp)?;
-        let body = str::from_utf8(body).unwrap_or_default();
-        let outer = Format::read(body).ok();
-        let encrypt = outer
-            .as_ref()
-            .and_then(|(_, fields)| fields.get("Encrypt")?.as_str());
-        let (app, message) = self.find(|app_id, secrets| {
-            if !secrets.encrypts() {
-                return secrets
-                    .verify_signature(query.stamp(), &query.signature)
-                    .then_some(None);
-            }
-            let opened = secrets
-                .open(query.stamp(), &query.msg_signature, encrypt?)
-                .ok()?;
-            (opened.receiver == app_id.as_str()).then_some(Some(opened.message))
-        })?;
+        let body = String::from_utf8_lossy(body);
+        let outer = Format::read(&body);
+        let (app, message) =
+            self.find(|app_id, secrets| open_with(app_id, secrets, query, &outer))?;
         let app_id = self.apps[app].0.clone();
-        let (format, _) = outer.ok_or(Reason::InvalidRequest)?;
+        request::note(|notes| notes.app_id = Some(app_id.to_string()));
+        let (format, fields) = outer.map_err(|error| unreadable(&error.into()))?;
         let encrypted = message.is_some();
-        let push = Push::read(app_id, message.as_deref().unwrap_or(body));
-        let push = push.map_err(|error| ApiError::new(Reason::InvalidRequest).because(&error))?;
+        let push = match message {
+            Some(message) => Push::read(app_id, &message),
+            None => Push::new(app_id.clone(), format, plain_fields(fields, query, app_id)?),
+        };
         Ok(Received {
-            push,
+            push: push.map_err(|error| unreadable(&error))?,
             encrypted,
             format,
             app,
@@ -191,38 +177,102 @@ impl Inbox {
     }
 
     /// The mini-program for which `test` accepts the request. All are tested even after a match, so
-    /// that the duration reveals nothing.
+    /// that the duration reveals nothing. If none accepts it, the error is that of the mini-program
+    /// which came closest.
     fn find<T>(
         &self,
-        test: impl Fn(&AppId, &PushSecrets) -> Option<T>,
+        test: impl Fn(&AppId, &PushSecrets) -> Result<T, PushRejection>,
     ) -> Result<(usize, T), PushRejection> {
-        if self.apps.is_empty() {
-            return Err(PushRejection::NotConfigured);
+        let mut found = Err(PushRejection::NotConfigured);
+        for (at, (id, secrets)) in self.apps.iter().enumerate() {
+            found = match (test(id, secrets), found) {
+                (Ok(accepted), _) => Ok((at, accepted)),
+                (Err(PushRejection::Unsigned), Err(PushRejection::NotConfigured)) => {
+                    Err(PushRejection::Unsigned)
+                }
+                (Err(PushRejection::Unsigned), before) => before,
+                (Err(closer), Err(_)) => Err(closer),
+                (Err(_), accepted) => accepted,
+            };
         }
-        let tested = self
-            .apps
-            .iter()
-            .enumerate()
-            .filter_map(|(at, (id, secrets))| Some((at, test(id, secrets)?)));
-        tested
-            .collect::<Vec<_>>()
-            .pop()
-            .ok_or(PushRejection::Unsigned)
+        found
     }
 
     /// Only the canonical form of a timestamp is accepted: moving digits between the timestamp and
     /// the nonce could keep the signature valid.
     fn check_age(&self, timestamp: &str) -> Result<(), PushRejection> {
-        let seconds: i64 = timestamp.parse().map_err(|_| PushRejection::Stale)?;
+        let seconds: i64 = timestamp.parse().map_err(|_| PushRejection::NoTimestamp)?;
         let age = self
             .clock
             .now_seconds()
             .saturating_sub(seconds)
             .unsigned_abs();
-        if seconds.to_string() == timestamp && age <= self.max_age.as_secs() {
-            Ok(())
+        if seconds.to_string() != timestamp {
+            Err(PushRejection::NoTimestamp)
+        } else if age > self.max_age.as_secs() {
+            Err(PushRejection::Stale(age))
         } else {
-            Err(PushRejection::Stale)
+            Ok(())
         }
     }
+}
+
+/// The decrypted message of a request to this mini-program, `None` if it has the plain mode.
+fn open_with(
+    app_id: &AppId,
+    secrets: &PushSecrets,
+    query: &PushQuery,
+    outer: &Result<(Format, Fields), FormatError>,
+) -> Result<Option<String>, PushRejection> {
+    if !secrets.encrypts() {
+        return query.check_signature(secrets).map(|()| None);
+    }
+    let (_, fields) = outer.as_ref().map_err(|error| {
+        let form = BodyForm::Unreadable(error.clone());
+        query.rejection_if_signed(secrets, PushRejection::NotEncrypted(form))
+    })?;
+    let Some(encrypt) = fields.get("Encrypt").and_then(Value::as_str) else {
+        let rejection = PushRejection::NotEncrypted(BodyForm::Plain);
+        return Err(query.rejection_if_signed(secrets, rejection));
+    };
+    let opened = secrets
+        .open(query.stamp(), &query.msg_signature, encrypt)
+        .map_err(|error| match error {
+            PushError::Signature => PushRejection::Unsigned,
+            PushError::Ciphertext => PushRejection::WrongKey,
+        })?;
+    if opened.receiver.trim_matches(is_layout) == app_id.as_str() {
+        Ok(Some(opened.message))
+    } else {
+        Err(PushRejection::AnotherMiniProgram)
+    }
+}
+
+/// The fields of a plain message. In the compatible mode it comes with its encryption, which is new
+/// with each delivery and no part of it. In the secure mode there is nothing but the encryption.
+fn plain_fields(
+    mut fields: Fields,
+    query: &PushQuery,
+    app_id: AppId,
+) -> Result<Fields, NotHandled> {
+    let encrypted = fields.remove("Encrypt").is_some() || query.encrypt_type == "aes";
+    let is_message = fields.contains_key("MsgType") || fields.contains_key("Event");
+    if encrypted && !is_message {
+        return Err(NotHandled::NoKey(app_id));
+    }
+    Ok(fields)
+}
+
+/// A verified message that can't be read. A known event is one that we should understand: an error
+/// has WeChat send it again, and operators see it.
+fn unreadable(error: &ReadError) -> ApiError {
+    let reason = match error {
+        ReadError::Format(_) => Reason::InvalidRequest,
+        ReadError::NotUnderstood { kind, .. } => {
+            let (request_id, cause) = (request::id(), error.to_string());
+            tracing::warn!(request_id, kind, cause, "a known event is not understood");
+            Reason::Internal
+        }
+    };
+    ApiError::new(reason).because(error)
 }

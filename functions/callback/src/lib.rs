@@ -8,6 +8,7 @@ mod handler;
 mod handlers;
 mod inbox;
 pub mod push;
+mod rejection;
 mod response;
 mod settings;
 
@@ -21,11 +22,11 @@ use axum::{
 use serde::Deserialize;
 use shared::{
     api::{ApiError, Raw, Reason},
-    claims::ClaimOutcome,
+    claims::{Binding, ClaimOutcome},
     edge::Routes,
     instance::Instance,
     random::Random,
-    request::{self, deadline},
+    request::deadline,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -33,6 +34,8 @@ pub use cipher::{Opened, PushError, PushSecrets, Sealed, Stamp};
 use claims::{MessageClaims, PushOutcome};
 pub use handler::{Handled, Handler, Reply};
 use inbox::{Inbox, PushQuery, Received};
+use push::Event;
+use rejection::{NotHandled, PushRejection};
 pub use settings::{DOCUMENTED, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH, push_key};
 
 /// WeChat gives up after 5 s and repeats the message.
@@ -74,13 +77,17 @@ struct Verification {
     echostr: String,
 }
 
-/// WeChat verifies that this URL knows the token. It expects `echostr` as the whole body.
+/// WeChat verifies that this URL knows the token. It expects `echostr` as the whole body. Where a
+/// signature is a message's only protection, this one protects none: it came with no message, and
+/// an eavesdropper could add one.
 async fn verify(
     State(callback): State<Arc<Callback>>,
     query: Result<Query<Verification>, QueryRejection>,
 ) -> Result<String, ApiError> {
-    let Query(Verification { query, echostr }) = query.map_err(|_| Reason::InvalidRequest)?;
-    callback.inbox.verify(&query)?;
+    let Query(Verification { query, echostr }) = query.map_err(|error| invalid_query(&error))?;
+    if callback.inbox.verify(&query)? {
+        callback.claims.use_up_signature(&query.signature).await;
+    }
     Ok(echostr)
 }
 
@@ -89,9 +96,8 @@ async fn receive(
     query: Result<Query<PushQuery>, QueryRejection>,
     Raw(body): Raw,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|_| Reason::InvalidRequest)?;
+    let Query(query) = query.map_err(|error| invalid_query(&error))?;
     let received = callback.inbox.open(&query, &body)?;
-    request::note(|notes| notes.app_id = Some(received.push.app_id.to_string()));
     // The calls of handlers inherit this deadline.
     let end = Instant::now() + deadline::cap(ANSWER_WITHIN);
     let handled = callback.handle_once(&received, &query, end);
@@ -99,12 +105,18 @@ async fn receive(
     callback.respond(&received, reply)
 }
 
+/// A parameter is missing or repeated; the texts name it.
+fn invalid_query(error: &QueryRejection) -> ApiError {
+    ApiError::new(Reason::InvalidRequest).because(error)
+}
+
 impl Callback {
     /// Handles the message, unless another delivery of it was handled or is being handled.
     async fn handle_once(&self, received: &Received, query: &PushQuery, end: Instant) -> Handled {
         let id = received.push.id();
-        if !received.encrypted && !self.claims.is_only_message_of(&query.signature, &id).await {
-            return Err(inbox::PushRejection::SignatureUsed.into());
+        if !received.encrypted {
+            let binding = self.claims.bind_signature(&query.signature, &id).await;
+            check_binding(binding, &received.push.event)?;
         }
         let claim = match self.claims.claim_or_wait(&id).await {
             ClaimOutcome::Claimed(claim) => claim,
@@ -140,5 +152,15 @@ impl Callback {
             Some(reply) => self.inbox.seal(received, &reply, &self.random),
             None => Ok("success".into_response()),
         }
+    }
+}
+
+/// Whether a plain message may be handled. While shared state is down, others may: their handlers
+/// delete nothing, and WeChat would give up before long. A deletion waits for WeChat's next attempt.
+fn check_binding(binding: Binding, event: &Event) -> Result<(), ApiError> {
+    match binding {
+        Binding::Taken => Err(PushRejection::SignatureUsed.into()),
+        Binding::InThisInstance if event.deletes() => Err(NotHandled::UnverifiedDeletion.into()),
+        Binding::Bound | Binding::InThisInstance => Ok(()),
     }
 }

@@ -3,8 +3,9 @@
 mod event;
 mod fields;
 mod format;
+mod reading;
 mod xml;
 
-pub use event::{Event, Grant, MediaCheck, Push};
+pub use event::{Event, Grant, MediaCheck, Push, ReadError};
 pub use fields::{Fields, FormatError};
 pub use format::Format;

@@ -32,14 +32,35 @@ impl FirstUses {
     /// Binds `key` to `value`. `false` if it is bound to another value: in any instance, or in this
     /// one while shared state is down.
     pub async fn admits(&self, key: &str, value: &[u8]) -> bool {
+        self.bind(key, value).await != Binding::Taken
+    }
+
+    /// Binds `key` to `value`, and tells how far that is known to hold.
+    pub async fn bind(&self, key: &str, value: &[u8]) -> Binding {
         let ttl = self.ttl;
         let record = Record { key, value, ttl };
         if !self.local.add(&record) {
-            return false;
+            return Binding::Taken;
         }
         let added = self.shared.add(record, Delivery::Required).await;
-        added.or_degraded(self.what).unwrap_or(true)
+        match added.or_degraded(self.what) {
+            Some(true) => Binding::Bound,
+            Some(false) => Binding::Taken,
+            None => Binding::InThisInstance,
+        }
     }
+}
+
+/// The outcome of [`FirstUses::bind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The key is bound to this value, for all instances.
+    Bound,
+    /// The key is bound to this value here; shared state is down, so another instance may have bound
+    /// it to another one.
+    InThisInstance,
+    /// The key is bound to another value.
+    Taken,
 }
 
 #[cfg(test)]
@@ -70,5 +91,6 @@ mod tests {
         let names = FirstUses::new("names", nowhere, Clock::System, TTL);
         assert!(names.admits("a", b"1").await);
         assert!(!names.admits("a", b"2").await);
+        assert_eq!(names.bind("a", b"1").await, Binding::InThisInstance);
     }
 }

@@ -3,5 +3,7 @@
 mod deduplication;
 mod erasure;
 mod forged;
+mod lenient;
 mod messages;
+mod not_understood;
 mod pushes;

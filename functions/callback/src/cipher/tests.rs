@@ -166,7 +166,7 @@ fn the_query_signature_does_not_open_a_message() {
         text(&vector, "signature"),
         text(&vector, "Encrypt"),
     );
-    assert_eq!(opened.err(), Some(PushError));
+    assert_eq!(opened.err(), Some(PushError::Signature));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn without_a_key_nothing_is_opened_or_sealed() {
         text(&vector, "msg_signature"),
         text(&vector, "Encrypt"),
     );
-    assert_eq!(opened.err(), Some(PushError));
+    assert_eq!(opened.err(), Some(PushError::Ciphertext));
     assert!(secrets.seal("{}", "wx1", STAMP, [0; 16]).is_none());
     assert!(!secrets.encrypts());
 }
@@ -189,7 +189,7 @@ fn a_malformed_plaintext_is_rejected_even_when_signed() {
     assert!(opens(&padded(content.clone())));
     let beyond = [&[7; 16][..], &9_u32.to_be_bytes(), b"abc", b"wx1"].concat();
     let huge = [&[7; 16][..], &u32::MAX.to_be_bytes(), b"abc", b"wx1"].concat();
-    let not_text = [&[7; 16][..], &1_u32.to_be_bytes(), &[0xff], b"wx1"].concat();
+    let not_text = [&[7; 16][..], &1_u32.to_be_bytes(), b"a", &[0xff]].concat();
     for wrong in [beyond, huge, not_text, vec![7; 19], Vec::new()] {
         assert!(!opens(&padded(wrong.clone())), "{wrong:?}");
     }
@@ -218,6 +218,25 @@ fn a_malformed_plaintext_is_rejected_even_when_signed() {
 }
 
 #[test]
+fn a_signed_message_that_is_not_utf_8_opens() {
+    let content = [&[7; 16][..], &3_u32.to_be_bytes(), b"a\xffb", b"wx1"].concat();
+    assert!(opens(&padded(content)));
+}
+
+#[test]
+fn blanks_are_no_part_of_a_ciphertext() {
+    let secrets = secrets();
+    let sealed = secrets.seal("{}", "wx1", STAMP, [1; 16]).unwrap();
+    let (start, end) = sealed.encrypt.split_at(20);
+    let spaced = format!("\r\n  {start}\n{end}\t ");
+    let as_sent = secrets.sign(&[STAMP.timestamp, STAMP.nonce, &spaced]);
+    for signature in [&sealed.signature, &as_sent] {
+        let opened = secrets.open(STAMP, signature, &spaced).unwrap();
+        assert_eq!(opened.message, "{}");
+    }
+}
+
+#[test]
 fn a_truncated_ciphertext_is_rejected_even_when_signed() {
     let secrets = secrets();
     let sealed = secrets.seal(r#"{"a":1}"#, "wx1", STAMP, [1; 16]).unwrap();
@@ -226,7 +245,7 @@ fn a_truncated_ciphertext_is_rejected_even_when_signed() {
         let signature = secrets.sign(&[STAMP.timestamp, STAMP.nonce, encrypt]);
         assert_eq!(
             secrets.open(STAMP, &signature, encrypt).err(),
-            Some(PushError),
+            Some(PushError::Ciphertext),
             "{cut}"
         );
     }

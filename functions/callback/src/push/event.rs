@@ -6,11 +6,14 @@
 
 use std::fmt;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Fields, Format, FormatError};
+use super::{
+    Fields, Format, FormatError,
+    fields::{text, word},
+};
 use shared::ids::{AppId, OpenId};
+use thiserror::Error;
 
 /// A message or an event, verified to come from WeChat and to be for this mini-program.
 ///
@@ -72,8 +75,25 @@ pub enum Event {
         /// Its text.
         text: String,
     },
-    /// Any other message, or one of the above without a required field.
+    /// Any other message or event, or a text or a picture without a required field.
     Unknown,
+}
+
+/// Why a message is not read.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ReadError {
+    /// Neither JSON nor XML.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A known event without a field that it needs, or with another form of it. It is not
+    /// [`Event::Unknown`], because it may carry a duty (to delete something).
+    #[error("{kind}: its {field} is missing or not understood")]
+    NotUnderstood {
+        /// The event, by WeChat's name.
+        kind: &'static str,
+        /// The field, by WeChat's name.
+        field: &'static str,
+    },
 }
 
 /// A permission that a user granted to a mini-program, by WeChat's number.
@@ -108,10 +128,18 @@ impl Push {
     /// Parses a message in either format.
     ///
     /// # Errors
-    /// [`FormatError`] when it is in neither.
-    pub fn read(app_id: AppId, message: &str) -> Result<Self, FormatError> {
+    /// [`ReadError`].
+    pub fn read(app_id: AppId, message: &str) -> Result<Self, ReadError> {
         let (format, fields) = Format::read(message)?;
-        let event = Event::read(&fields).unwrap_or(Event::Unknown);
+        Self::new(app_id, format, fields)
+    }
+
+    /// A message with these fields.
+    ///
+    /// # Errors
+    /// [`ReadError::NotUnderstood`].
+    pub fn new(app_id: AppId, format: Format, fields: Fields) -> Result<Self, ReadError> {
+        let event = Event::read(&fields)?;
         Ok(Self {
             app_id,
             format,
@@ -129,9 +157,8 @@ impl Push {
     /// The kind of message, by WeChat's name, for logs. Contains no content.
     #[must_use]
     pub fn kind(&self) -> String {
-        let named = self
-            .text("Event")
-            .or_else(|| self.text("MsgType"))
+        let named = word(&self.fields, "Event")
+            .or_else(|| word(&self.fields, "MsgType"))
             .unwrap_or_default();
         let is_word = |text: &str| {
             (1..=64).contains(&text.len())
@@ -148,95 +175,34 @@ impl Push {
 
     /// Identifies a message across its deliveries: SHA-256 as hexadecimal digits.
     ///
-    /// Messages have an id. Events have none, and WeChat's advice to use the sender and the second
-    /// would confuse the revocations of two users, because their sender is WeChat itself. So an
-    /// event is identified by all its fields.
+    /// A message is identified by its sender, time and `MsgId` together: two people's messages can
+    /// have one id. Events have none, and WeChat's advice to use the sender and the second would
+    /// confuse the revocations of two users, because their sender is WeChat itself. So an event is
+    /// identified by all its fields, and so is a message without an id.
     #[must_use]
     pub fn id(&self) -> String {
-        let hash = Sha256::new()
-            .chain_update(self.app_id.as_str())
-            .chain_update([0]);
-        let hash = match self
-            .text("MsgId")
-            .filter(|id| !id.is_empty() && self.text("Event").is_none())
-        {
-            Some(id) => hash
-                .chain_update("message")
-                .chain_update([0])
-                .chain_update(id),
-            None => hash.chain_update(serde_json::to_vec(&self.fields).unwrap_or_default()),
+        let word = |name| word(&self.fields, name);
+        let id = word("MsgId").filter(|id| word("Event").is_none() && id.contains(|c| c != '0'));
+        let identity = match id {
+            Some(id) => {
+                serde_json::to_vec(&(&self.app_id, ["FromUserName", "CreateTime"].map(word), id))
+            }
+            None => serde_json::to_vec(&(&self.app_id, &self.fields)),
         };
-        hex::encode(hash.finalize())
+        hex::encode(Sha256::digest(identity.unwrap_or_default()))
     }
 }
 
 impl Event {
-    fn read(fields: &Fields) -> Option<Self> {
-        let field = |name: &str| text(fields, name);
-        let open_id = |name: &str| field(name).and_then(|id| id.parse::<OpenId>().ok());
-        let kind = field("MsgType")?.to_ascii_lowercase();
-        let kind = if kind == "event" {
-            field("Event")?
-        } else {
-            kind
-        };
-        Some(match kind.as_str() {
-            "user_authorization_revoke" => Self::AuthorizationRevoked {
-                open_id: open_id("OpenID")?,
-                grants: grants(&field("RevokeInfo")?),
-            },
-            "user_info_modified" => Self::UserInfoModified {
-                open_id: open_id("OpenID")?,
-            },
-            "user_authorization_cancellation" => Self::AuthorizationCancelled {
-                open_id: open_id("OpenID")?,
-            },
-            "wxa_media_check" => Self::MediaChecked(MediaCheck::read(fields)?),
-            "debug_demo" => Self::DebugDemo {
-                text: field("debug_str")?,
-            },
-            "text" => Self::Text {
-                open_id: open_id("FromUserName")?,
-                content: field("Content")?,
-            },
-            "image" => Self::Image {
-                open_id: open_id("FromUserName")?,
-                pic_url: field("PicUrl")?,
-                media_id: field("MediaId").unwrap_or_default(),
-            },
-            _ => return None,
-        })
-    }
-}
-
-impl MediaCheck {
-    fn read(fields: &Fields) -> Option<Self> {
-        let result = fields.get("result").and_then(Value::as_object);
-        let detail = |name: &str| result.and_then(|result| text(result, name));
-        Some(Self {
-            trace_id: text(fields, "trace_id")?,
-            errcode: text(fields, "errcode")
-                .and_then(|code| code.parse().ok())
-                .unwrap_or_default(),
-            suggest: detail("suggest"),
-            label: detail("label").and_then(|label| label.parse().ok()),
-        })
-    }
-}
-
-/// WeChat documents a single number; if it ever sends several, all of them count.
-fn grants(numbers: &str) -> Vec<Grant> {
-    numbers
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|number| number.parse().ok().map(Grant))
-        .collect()
-}
-
-fn text(fields: &Fields, name: &str) -> Option<String> {
-    match fields.get(name)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+    /// Whether it demands to delete something.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthorizationRevoked { .. }
+                | Self::UserInfoModified { .. }
+                | Self::AuthorizationCancelled { .. }
+        )
     }
 }
 
@@ -266,6 +232,8 @@ impl fmt::Debug for Event {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn push(message: &str) -> Push {
@@ -288,14 +256,74 @@ mod tests {
         assert!(push(REVOKED).event == expected);
         let json = r#"{"MsgType":"Event","Event":"user_authorization_revoke"," OpenID":"owAqB1nqaOYYWl0Ng484G2z5NIwU","RevokeInfo":8}"#;
         assert!(push(json).event == expected);
-        assert_eq!(
-            grants("6,19|20"),
-            [
-                Grant::NICKNAME_AND_AVATAR,
-                Grant::CHOSEN_NICKNAME,
-                Grant::CHOSEN_AVATAR
-            ]
+    }
+
+    #[test]
+    fn blanks_around_kinds_ids_and_numbers_are_layout() {
+        let expected = Event::AuthorizationRevoked {
+            open_id: open_id("o2"),
+            grants: vec![Grant::NICKNAME_AND_AVATAR],
+        };
+        for message in [
+            "<xml>\n <MsgType>\n  <![CDATA[event]]>\n </MsgType>\n <Event>\n  <![CDATA[user_authorization_revoke]]>\n </Event>\n <OpenID>\n  <![CDATA[o2]]>\n </OpenID>\n <RevokeInfo>\n  <![CDATA[6]]>\n </RevokeInfo>\n</xml>",
+            "<xml><MsgType> event </MsgType><Event>\tuser_authorization_revoke</Event><OpenID>o2\n</OpenID><RevokeInfo>\u{a0}6</RevokeInfo></xml>",
+            r#"{"MsgType":"event ","Event":" user_authorization_revoke","OpenID":"o2 ","RevokeInfo":" 6"}"#,
+            "{\"Event\":\"User_Authorization_Revoke\",\"OpenID\":\"o2\0\",\"RevokeInfo\":6,\"x\":\"\u{1b}\"}",
+        ] {
+            assert!(push(message).event == expected, "{message:?}");
+        }
+        // What a person typed keeps its blanks.
+        let text = push(
+            "<xml><MsgType>text</MsgType><FromUserName> o1 </FromUserName><Content> hi </Content></xml>",
         );
+        assert!(
+            text.event
+                == Event::Text {
+                    open_id: open_id("o1"),
+                    content: " hi ".into()
+                }
+        );
+    }
+
+    #[test]
+    fn a_known_event_that_is_not_understood_is_an_error() {
+        for (message, kind, field) in [
+            (
+                r#""Event":"user_info_modified""#,
+                "user_info_modified",
+                "OpenID",
+            ),
+            (
+                r#""Event":"user_authorization_cancellation","OpenID":"a#b""#,
+                "user_authorization_cancellation",
+                "OpenID",
+            ),
+            (
+                r#""Event":"user_authorization_cancellation","OpenID":["a"]"#,
+                "user_authorization_cancellation",
+                "OpenID",
+            ),
+            (
+                r#""Event":"user_authorization_revoke","OpenID":"o2","RevokeInfo":"?""#,
+                "user_authorization_revoke",
+                "RevokeInfo",
+            ),
+            (
+                r#""Event":"wxa_media_check""#,
+                "wxa_media_check",
+                "trace_id",
+            ),
+            (r#""Event":"debug_demo""#, "debug_demo", "debug_str"),
+            (r#""Event":["user_info_modified"]"#, "event", "Event"),
+        ] {
+            let message = format!(r#"{{"MsgType":"event",{message}}}"#);
+            let read = Push::read("wx1".parse().unwrap(), &message);
+            assert_eq!(
+                read.err(),
+                Some(ReadError::NotUnderstood { kind, field }),
+                "{message}"
+            );
+        }
     }
 
     #[test]
@@ -355,10 +383,10 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_event_is_unknown_and_keeps_its_fields() {
+    fn an_unknown_event_or_message_keeps_its_fields() {
         for message in [
-            r#"{"MsgType":"event","Event":"user_info_modified"}"#,
-            r#"{"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"a#b"}"#,
+            r#"{"MsgType":"text","FromUserName":"o1"}"#,
+            r#"{"MsgType":"image","PicUrl":"p"}"#,
             r#"{"MsgType":"event","Event":"something_new","x":1}"#,
             r#"{"MsgType":"event"}"#,
             r#"{"MsgType":["event"]}"#,
@@ -385,7 +413,9 @@ mod tests {
         assert_ne!(id(&text("a", "1")), id(&text("a", "2")));
         assert_eq!(
             id(&text("a", "1")),
-            id("<xml><MsgType>text</MsgType><MsgId>1</MsgId></xml>")
+            id(
+                "<xml><FromUserName>o1 </FromUserName><CreateTime>1</CreateTime><MsgType>text</MsgType><MsgId>\n1</MsgId></xml>"
+            )
         );
         let event = |user: &str| {
             format!(
@@ -400,6 +430,32 @@ mod tests {
         );
         let other_app = Push::read("wx2".parse().unwrap(), &event("o2")).unwrap();
         assert_ne!(id(&event("o2")), other_app.id());
+    }
+
+    #[test]
+    fn messages_of_two_senders_or_times_with_one_id_are_distinct() {
+        let id = |sender: &str, time: u32, id: &str| {
+            let text = format!(
+                r#"{{"FromUserName":"{sender}","CreateTime":{time},"MsgType":"text","Content":"c","MsgId":{id}}}"#
+            );
+            push(&text).id()
+        };
+        for number in ["4242", "0", "\"\"", "10000000000000000000000"] {
+            let messages = [
+                id("o1", 1, number),
+                id("o2", 1, number),
+                id("o1", 2, number),
+            ];
+            for (at, message) in messages.iter().enumerate() {
+                assert!(!messages[..at].contains(message), "{number}");
+            }
+            assert_eq!(id("o1", 1, number), messages[0]);
+        }
+        assert_ne!(
+            id("o1", 1, "10000000000000000000000"),
+            id("o1", 1, "10000000000000000000001")
+        );
+        assert_eq!(id("o1", 1, "7"), id("o1", 1, "\" 7\""));
     }
 
     #[test]

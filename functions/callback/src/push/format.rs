@@ -1,5 +1,7 @@
 //! The two formats of a pushed message, JSON and XML. The mini-program's console selects one.
 
+use shared::lenient_json::{is_layout, read_object};
+
 use super::{Fields, FormatError, xml};
 
 /// The format of a message, detected from the body: content types are unreliable.
@@ -12,16 +14,17 @@ pub enum Format {
 }
 
 impl Format {
-    /// Parses a message into its format and fields.
+    /// Parses a message into its format and fields. Leniently: a message is verified before or
+    /// after it is parsed, and contains what people typed.
     ///
     /// # Errors
     /// [`FormatError`].
     pub fn read(body: &str) -> Result<(Self, Fields), FormatError> {
-        let body = body.trim_ascii();
+        let body = body.trim_matches(is_layout);
         match body.bytes().next() {
             Some(b'{') => Ok((Self::Json, read_json(body)?)),
             Some(b'<') => Ok((Self::Xml, xml::read(body)?)),
-            _ => Err(FormatError),
+            _ => Err(FormatError::Neither),
         }
     }
 
@@ -31,7 +34,7 @@ impl Format {
     /// [`FormatError`] when a name is not valid for an XML element.
     pub fn write(self, fields: &Fields) -> Result<String, FormatError> {
         match self {
-            Self::Json => serde_json::to_string(fields).map_err(|_| FormatError),
+            Self::Json => serde_json::to_string(fields).map_err(|_| FormatError::Unwritable),
             Self::Xml => xml::write(fields),
         }
     }
@@ -47,7 +50,7 @@ impl Format {
 }
 
 fn read_json(body: &str) -> Result<Fields, FormatError> {
-    let fields: Fields = serde_json::from_str(body).map_err(|_| FormatError)?;
+    let fields = read_object(body)?;
     // WeChat's own samples contain names with a leading blank.
     Ok(fields
         .into_iter()
@@ -79,8 +82,12 @@ mod tests {
             Format::read("\n<xml><a>1</a></xml> ").unwrap(),
             (Format::Xml, fields(json!({"a": "1"})))
         );
+        assert_eq!(
+            Format::read("\u{feff}<xml><a>1</a></xml>\0").unwrap(),
+            (Format::Xml, fields(json!({"a": "1"})))
+        );
         for neither in ["", "  ", "[]", "\"a\"", "a=1", "{", "{\"a\":1}}", "null"] {
-            assert_eq!(Format::read(neither), Err(FormatError), "{neither}");
+            assert!(Format::read(neither).is_err(), "{neither}");
         }
     }
 
@@ -91,9 +98,24 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_in_text_are_kept_in_both_formats() {
+        for control in ['\u{1b}', '\u{1d}', '\n', '\u{14}', '\t'] {
+            let text = format!("a{control}b");
+            for body in [
+                format!("{{\"Content\":\"{text}\"}}"),
+                format!("<xml><Content><![CDATA[{text}]]></Content></xml>"),
+                format!("<xml><Content>{text}</Content></xml>"),
+            ] {
+                let (_, read) = Format::read(&body).unwrap();
+                assert_eq!(read["Content"], text, "{body:?}");
+            }
+        }
+    }
+
+    #[test]
     fn json_that_is_too_deep_is_rejected() {
         let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-        assert_eq!(Format::read(&deep), Err(FormatError));
+        assert!(matches!(Format::read(&deep), Err(FormatError::Json(_))));
     }
 
     proptest! {

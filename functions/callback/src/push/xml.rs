@@ -1,8 +1,13 @@
 //! The subset of XML that WeChat uses. Document types (and so all custom entities) and processing
 //! instructions are rejected; depth and number of elements are limited.
 
-use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
+use quick_xml::{
+    Reader,
+    escape::resolve_predefined_entity,
+    events::{BytesRef, Event},
+};
 use serde_json::Value;
+use shared::lenient_json::is_layout;
 
 use super::{Fields, FormatError};
 
@@ -15,6 +20,8 @@ const MAX_ELEMENTS: usize = 1000;
 struct Element {
     name: String,
     text: String,
+    /// Where the last CDATA section in `text` ends.
+    cdata_end: Option<usize>,
     children: Fields,
 }
 
@@ -23,12 +30,26 @@ impl Element {
         Self {
             name: name.to_owned(),
             text: String::new(),
+            cdata_end: None,
             children: Fields::new(),
         }
     }
 
-    /// Its text, or its child elements. Text between elements is only formatting.
-    fn into_value(self) -> Value {
+    /// Blanks before a CDATA section are layout.
+    fn add_cdata(&mut self, text: &str) {
+        if self.cdata_end.is_none() && is_blank(&self.text) {
+            self.text.clear();
+        }
+        self.text.push_str(text);
+        self.cdata_end = Some(self.text.len());
+    }
+
+    /// Its text, or its child elements. Text between elements is only formatting, and so are blanks
+    /// after a CDATA section.
+    fn into_value(mut self) -> Value {
+        if let Some(end) = self.cdata_end.filter(|end| is_blank(&self.text[*end..])) {
+            self.text.truncate(end);
+        }
         if self.children.is_empty() {
             Value::String(self.text)
         } else {
@@ -60,18 +81,18 @@ struct Document {
 impl Document {
     fn start(&mut self, name: &str) -> Result<(), FormatError> {
         self.elements += 1;
-        let fits =
-            self.open.len() < MAX_DEPTH && self.elements <= MAX_ELEMENTS && self.root.is_none();
-        let is_root = self.open.is_empty();
-        if !fits || (is_root && name != ROOT) {
-            return Err(FormatError);
+        if self.open.len() >= MAX_DEPTH || self.elements > MAX_ELEMENTS {
+            return Err(FormatError::Limits);
+        }
+        if self.root.is_some() || (self.open.is_empty() && name != ROOT) {
+            return Err(FormatError::Xml);
         }
         self.open.push(Element::new(name));
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), FormatError> {
-        let element = self.open.pop().ok_or(FormatError)?;
+        let element = self.open.pop().ok_or(FormatError::Xml)?;
         match self.open.last_mut() {
             Some(parent) => parent.add(element),
             None => self.root = Some(element),
@@ -82,17 +103,23 @@ impl Document {
     fn text(&mut self, text: &str) -> Result<(), FormatError> {
         match self.open.last_mut() {
             Some(element) => element.text.push_str(text),
-            None if text.trim_ascii().is_empty() => {}
-            None => return Err(FormatError),
+            None if is_blank(text) => {}
+            None => return Err(FormatError::Xml),
         }
+        Ok(())
+    }
+
+    fn cdata(&mut self, text: &str) -> Result<(), FormatError> {
+        let element = self.open.last_mut().ok_or(FormatError::Xml)?;
+        element.add_cdata(text);
         Ok(())
     }
 
     fn finish(self) -> Result<Fields, FormatError> {
         if !self.open.is_empty() {
-            return Err(FormatError);
+            return Err(FormatError::Xml);
         }
-        self.root.map(|root| root.children).ok_or(FormatError)
+        self.root.map(|root| root.children).ok_or(FormatError::Xml)
     }
 }
 
@@ -101,7 +128,7 @@ pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
     let mut reader = Reader::from_str(body);
     let mut document = Document::default();
     loop {
-        match reader.read_event().map_err(|_| FormatError)? {
+        match reader.read_event().map_err(|_| FormatError::Xml)? {
             Event::Start(tag) => document.start(tag.name().into_inner())?,
             Event::Empty(tag) => {
                 document.start(tag.name().into_inner())?;
@@ -109,19 +136,29 @@ pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
             }
             Event::End(_) => document.end()?,
             Event::Text(text) => document.text(&text.xml10_content())?,
-            Event::CData(text) => document.text(&text.xml10_content())?,
-            Event::GeneralRef(reference) => match reference
-                .resolve_char_ref()
-                .map_err(|_| FormatError)?
-            {
-                Some(character) => document.text(character.encode_utf8(&mut [0; 4]))?,
-                None => document.text(resolve_predefined_entity(&reference).ok_or(FormatError)?)?,
-            },
+            Event::CData(text) => document.cdata(&text.xml10_content())?,
+            Event::GeneralRef(reference) => document.text(&resolve(&reference)?)?,
             Event::Comment(_) | Event::Decl(_) => {}
-            Event::DocType(_) | Event::PI(_) => return Err(FormatError),
+            Event::DocType(_) | Event::PI(_) => return Err(FormatError::Xml),
             Event::Eof => return document.finish(),
         }
     }
+}
+
+/// The text of a reference. A number that is no character (half of a surrogate pair, NUL) becomes
+/// U+FFFD.
+fn resolve(reference: &BytesRef<'_>) -> Result<String, FormatError> {
+    match reference.resolve_char_ref() {
+        Ok(Some(character)) => Ok(character.to_string()),
+        Ok(None) => resolve_predefined_entity(reference)
+            .map(str::to_owned)
+            .ok_or(FormatError::Xml),
+        Err(_) => Ok(char::REPLACEMENT_CHARACTER.to_string()),
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(is_layout)
 }
 
 /// Writes the fields in `<xml>`, with text as CDATA, as WeChat does.
@@ -152,7 +189,7 @@ fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), Form
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     if !is_name {
-        return Err(FormatError);
+        return Err(FormatError::Unwritable);
     }
     out.extend(["<", name, ">"]);
     match value {
@@ -160,7 +197,7 @@ fn write_element(name: &str, value: &Value, out: &mut String) -> Result<(), Form
         Value::String(text) => write_cdata(text, out),
         Value::Object(fields) => write_fields(fields, out)?,
         // XML can't represent a list in a list.
-        Value::Array(_) => return Err(FormatError),
+        Value::Array(_) => return Err(FormatError::Unwritable),
         Value::Number(_) | Value::Bool(_) => out.push_str(&value.to_string()),
     }
     out.extend(["</", name, ">"]);
@@ -201,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn blanks_around_cdata_are_layout() {
+        let body = "<xml>\n <a>\n  <![CDATA[b]]>\n </a><c>\u{3000}<![CDATA[ d ]]> </c><e> <![CDATA[f]]> <![CDATA[g]]>\t</e><h> i </h></xml>";
+        assert_eq!(
+            value(body),
+            json!({"a": "b", "c": " d ", "e": "f g", "h": " i "})
+        );
+    }
+
+    #[test]
+    fn a_number_that_is_no_character_is_replaced() {
+        let body = "<xml><a>b&#xD83D;c&#0;&#1114112;</a></xml>";
+        assert_eq!(value(body), json!({"a": "b\u{fffd}c\u{fffd}\u{fffd}"}));
+    }
+
+    #[test]
     fn nested_elements_are_objects_and_repeated_names_are_lists() {
         let body = "<xml><result><suggest>risky</suggest><label>20001</label></result><d>1</d><d>2</d><d><x>3</x></d></xml>";
         assert_eq!(
@@ -225,7 +277,7 @@ mod tests {
             "<xml",
             "<?xml version=\"1.0\"?>",
         ] {
-            assert_eq!(read(body), Err(FormatError), "{body}");
+            assert_eq!(read(body), Err(FormatError::Xml), "{body}");
         }
     }
 
@@ -242,7 +294,7 @@ mod tests {
             "<xml><c>&b;</c></xml>",
             "<xml><?php x ?></xml>",
         ] {
-            assert_eq!(read(body), Err(FormatError), "{body}");
+            assert_eq!(read(body), Err(FormatError::Xml), "{body}");
         }
     }
 
@@ -256,11 +308,11 @@ mod tests {
             )
         };
         assert!(read(&deep(MAX_DEPTH)).is_ok());
-        assert_eq!(read(&deep(MAX_DEPTH + 1)), Err(FormatError));
-        assert_eq!(read(&deep(10_000)), Err(FormatError));
+        assert_eq!(read(&deep(MAX_DEPTH + 1)), Err(FormatError::Limits));
+        assert_eq!(read(&deep(10_000)), Err(FormatError::Limits));
         let wide = |elements: usize| format!("<xml>{}</xml>", "<a/>".repeat(elements - 1));
         assert!(read(&wide(MAX_ELEMENTS)).is_ok());
-        assert_eq!(read(&wide(MAX_ELEMENTS + 1)), Err(FormatError));
+        assert_eq!(read(&wide(MAX_ELEMENTS + 1)), Err(FormatError::Limits));
     }
 
     #[test]
@@ -282,7 +334,7 @@ mod tests {
     fn an_invalid_name_is_rejected() {
         for name in ["", "1a", "a b", "a><b", "a/"] {
             let fields = Fields::from_iter([(name.to_owned(), Value::Null)]);
-            assert_eq!(write(&fields), Err(FormatError), "{name}");
+            assert_eq!(write(&fields), Err(FormatError::Unwritable), "{name}");
         }
     }
 }

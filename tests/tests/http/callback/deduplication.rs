@@ -16,7 +16,9 @@ use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::json;
 
-use super::pushes::{CustomHandler, debug_demo, deliver, event, every_way, plain, refusal, text};
+use super::pushes::{
+    CustomHandler, debug_demo, deliver, event, every_way, plain, plain_request, refusal, text,
+};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,8 +62,11 @@ async fn a_later_delivery_under_a_new_signature_is_the_same_message(
 ) {
     let app = TestApp::start(state).await;
     let handler = CustomHandler::start(&app, None, 0).await;
-    // Messages are identified by their id, events by their content.
+    // Messages are identified by sender, time and id, events by their content.
     let mut message = text("hello");
+    message
+        .fields
+        .insert("CreateTime".into(), json!(1_795_420_800));
     message
         .fields
         .insert("MsgId".into(), json!(23_456_789_012_345_678_u64));
@@ -95,6 +100,33 @@ async fn events_of_two_users_in_the_same_second_are_distinct(
             .assert_success();
     }
     assert_eq!(handler.calls(), 2);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_two_people_with_one_id_are_both_handled(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    for (one, other) in [
+        ("4242", "4242"),
+        ("0", "0"),
+        ("10000000000000000000000", "10000000000000000000001"),
+    ] {
+        let handler = CustomHandler::start(&app, None, 0).await;
+        for (time, (sender, id)) in [("oPersonA", one), ("oPersonB", other)].iter().enumerate() {
+            let json = format!(
+                r#"{{"ToUserName":"gh_1","FromUserName":"{sender}","CreateTime":{time},"MsgType":"text","Content":"c","MsgId":{id}}}"#
+            );
+            for _ in 0..3 {
+                // Under a new signature.
+                deliver(&handler.api, &plain_request(&app, &json))
+                    .await
+                    .assert_success();
+            }
+        }
+        assert_eq!(handler.calls(), 2, "{one}");
+    }
 }
 
 #[rstest]

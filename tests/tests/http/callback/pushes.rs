@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use axum::serve;
-use callback::{Handled, Handler, Reply, push::Push};
+use callback::{Handled, Handler, PushSecrets, Reply, Stamp, push::Push, push_key};
 use e2e::{
     http::Answer,
     settings::{APP_ID, OTHER_APP_ID},
@@ -254,4 +254,41 @@ pub fn every_way(order: &PushOrder) -> Vec<(&'static str, PushOrder)> {
 
 pub fn debug_demo() -> PushOrder {
     event("debug_demo", json!({"debug_str": "hello world"}))
+}
+
+/// A rightly signed request to the mini-program that has the plain mode, with any body.
+pub fn plain_request(app: &TestApp, body: &str) -> PushRequest {
+    let signed = app.wechat.push(&plain(debug_demo())).unwrap();
+    PushRequest {
+        body: body.to_owned(),
+        ..signed
+    }
+}
+
+/// A request to the mini-program that has the secure mode, with any message; `body` puts the
+/// ciphertext into a body.
+pub fn secure_request(app: &TestApp, message: &str, body: impl Fn(&str) -> String) -> PushRequest {
+    let [config, _] = e2e::settings::push_configs();
+    let key = config.encoding_aes_key.as_deref().and_then(push_key);
+    let secrets = PushSecrets::new(config.token.into(), key);
+    let timestamp = Clock::Manual(app.clock.clone()).now_seconds().to_string();
+    let stamp = Stamp {
+        timestamp: &timestamp,
+        nonce: "7",
+    };
+    let sealed = secrets.seal(message, APP_ID, stamp, [7; 16]).unwrap();
+    PushRequest {
+        method: "POST",
+        query: format!(
+            "timestamp={timestamp}&nonce=7&encrypt_type=aes&msg_signature={}",
+            sealed.signature
+        ),
+        content_type: "",
+        body: body(&sealed.encrypt),
+    }
+}
+
+/// A body in the secure mode.
+pub fn only_encrypt(ciphertext: &str) -> String {
+    json!({"ToUserName": "gh_1", "Encrypt": ciphertext}).to_string()
 }
