@@ -8,6 +8,7 @@ mod docs;
 mod features;
 mod functions;
 mod modules;
+mod scripts;
 mod settings;
 mod template;
 

@@ -5,7 +5,7 @@ mod functions;
 mod render;
 mod routes;
 mod table;
-mod yaml;
+pub mod yaml;
 
 use std::{collections::BTreeMap, fs};
 

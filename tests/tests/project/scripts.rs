@@ -1,0 +1,76 @@
+//! The scripts behind `make`, run on a scratch copy with recorded programs in place of real ones.
+
+mod deploy;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use e2e::binaries::workspace;
+use tempfile::TempDir;
+
+/// A folder, with blanks in its name, that the scripts take for the project.
+struct Scratch {
+    _parent: TempDir,
+    root: PathBuf,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("my project");
+        for file in ["Cargo.toml", ".env.example", "template.yaml"] {
+            copy(&workspace().join(file), &root.join(file));
+        }
+        for folder in ["scripts", "scripts/tools"] {
+            for entry in fs::read_dir(workspace().join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    copy(&path, &root.join(folder).join(path.file_name().unwrap()));
+                }
+            }
+        }
+        Self {
+            _parent: parent,
+            root,
+        }
+    }
+
+    /// Writes a program.
+    fn program(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// One of the scripts, with nothing in its environment but these variables.
+    fn script(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(self.root.join("scripts").join(script));
+        command.env_clear().env("PATH", path()).args(arguments);
+        command.envs(variables.iter().copied()).output().unwrap()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(from, to).unwrap();
+}
+
+/// The machine's own programs.
+fn path() -> String {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the scripts need the machine's programs"
+    )]
+    std::env::var("PATH").unwrap()
+}
+
+/// Standard error.
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

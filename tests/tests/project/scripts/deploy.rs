@@ -1,0 +1,249 @@
+//! `scripts/deploy.sh`: what arrives at `sam`, read by the parser of the pinned `sam`.
+
+use std::{collections::BTreeMap, fs, process::Output};
+
+use e2e::binaries::workspace;
+use serde_json::Value;
+
+use super::{Scratch, errors};
+use crate::template::yaml;
+
+/// Stands in for `sam`: reads the parameters with the real parser and writes down what it got.
+const SAM: &str = r#"
+import json, os, stat, sys
+from samcli.cli.types import CfnParameterOverridesType
+
+arguments = sys.argv[1:]
+overrides = arguments[arguments.index("--parameter-overrides") + 1]
+file = overrides.removeprefix("file://")
+report = {
+    "arguments": arguments,
+    "file": file,
+    "mode": stat.S_IMODE(os.stat(file).st_mode),
+    "folder": stat.S_IMODE(os.stat(os.path.dirname(file)).st_mode),
+    "parameters": CfnParameterOverridesType().convert((overrides,), None, None),
+}
+with open(os.environ["REPORT"], "w") as output:
+    json.dump(report, output)
+sys.exit(int(os.environ.get("SAM_STATUS", "0")))
+"#;
+
+struct Deployment {
+    scratch: Scratch,
+    output: Output,
+    report: Option<Value>,
+}
+
+impl Deployment {
+    fn run(variables: &[(&str, &str)]) -> Self {
+        let scratch = Scratch::new();
+        let python = workspace().join(".tools/venv/bin/python");
+        scratch.program("scripts/tools/install.sh", "#!/bin/sh\n");
+        scratch.program("sam.py", SAM);
+        let sam = format!(
+            "#!/bin/sh\nexec '{}' '{}' \"$@\"\n",
+            python.display(),
+            scratch.root.join("sam.py").display()
+        );
+        scratch.program(".tools/venv/bin/sam", &sam);
+        let report = scratch.root.join("report.json");
+        let mut all = vec![("REPORT", report.to_str().unwrap())];
+        all.extend(variables);
+        let output = scratch.script("deploy.sh", &["arm64", "--no-confirm-changeset"], &all);
+        let report = fs::read(&report)
+            .ok()
+            .map(|text| serde_json::from_slice(&text).unwrap());
+        Self {
+            scratch,
+            output,
+            report,
+        }
+    }
+
+    fn report(&self) -> &Value {
+        self.report
+            .as_ref()
+            .unwrap_or_else(|| panic!("sam was not called:\n{}", errors(&self.output)))
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.report()["parameters"][name].as_str()
+    }
+}
+
+/// The lines of `deploy.sh` that name a parameter: the variable of each, and its default.
+fn passed() -> BTreeMap<String, (String, String)> {
+    let script = fs::read_to_string(workspace().join("scripts/deploy.sh")).unwrap();
+    let line = |line: &str| {
+        let rest = line
+            .strip_prefix("parameter ")
+            .or(line.strip_prefix("list "))?;
+        let mut words = rest.split(' ').map(str::to_owned);
+        let (parameter, variable) = (words.next()?, words.next()?);
+        Some((parameter, (variable, words.next().unwrap_or_default())))
+    };
+    script.lines().filter_map(line).collect()
+}
+
+#[test]
+fn every_parameter_of_the_template_has_a_variable_and_its_own_default() {
+    let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let template = yaml::parse(&template);
+    let mut wanted: BTreeMap<_, _> = template["Parameters"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, parameter)| {
+            let default = match &parameter["Default"] {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            (name.clone(), default)
+        })
+        .collect();
+    // An argument of the script.
+    wanted.remove("Architecture");
+    let passed: BTreeMap<_, _> = passed()
+        .into_iter()
+        .map(|(name, (_, default))| (name, default))
+        .collect();
+    assert_eq!(passed, wanted);
+}
+
+#[test]
+fn the_documents_list_the_variables_of_the_script() {
+    for page in ["docs/deploy.md", "docs/zh/deploy.md"] {
+        let text = fs::read_to_string(workspace().join(page)).unwrap();
+        for (variable, _) in passed().values() {
+            assert!(
+                text.contains(&format!("`{variable}`")),
+                "{page}: no {variable}"
+            );
+        }
+    }
+}
+
+#[test]
+fn values_arrive_as_they_are() {
+    for value in [
+        "redis://:aB$cdEF-1234567890@h:6379",
+        "redis://user:p'a\"ss@h/0",
+        "\"quoted\"",
+        "'quoted'",
+        r"back\slash\ and \' and \\",
+        "two words and,a comma",
+        "a=b Architecture=x86_64",
+        "#no comment: [x] {y} & *z !t |",
+        "file:///etc/passwd",
+        "null",
+        "小程序😀",
+        "-----BEGIN\nline\n-----END",
+        "$(id) `id` $HOME ${HOME}",
+    ] {
+        let deployment = Deployment::run(&[("REDIS_URL", value)]);
+        assert!(
+            deployment.output.status.success(),
+            "{}",
+            errors(&deployment.output)
+        );
+        assert_eq!(deployment.parameter("RedisUrl"), Some(value));
+        assert_eq!(deployment.parameter("Architecture"), Some("arm64"));
+    }
+}
+
+#[test]
+fn all_entries_of_a_list_with_blanks_arrive() {
+    let deployment = Deployment::run(&[
+        ("WECHAT_APPIDS", "wx0000000000000001, wx0000000000000002"),
+        (
+            "WECHAT_SECRETS",
+            " wx0000000000000001:aaaa ,\n wx0000000000000002:bbbb,",
+        ),
+        ("CORS_ORIGINS", "https://a.example,\thttps://b.example"),
+        ("JWT_SECRETS", "a secret of several words, \"another\""),
+    ]);
+    for (parameter, wanted) in [
+        ("WeChatAppIds", "wx0000000000000001,wx0000000000000002"),
+        (
+            "WeChatSecrets",
+            "wx0000000000000001:aaaa,wx0000000000000002:bbbb",
+        ),
+        ("CorsOrigins", "https://a.example,https://b.example"),
+        ("JwtSecrets", "a secret of several words,\"another\""),
+    ] {
+        assert_eq!(deployment.parameter(parameter), Some(wanted));
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_set_keeps_the_stacks_value() {
+    let deployment = Deployment::run(&[]);
+    assert!(
+        deployment.output.status.success(),
+        "{}",
+        errors(&deployment.output)
+    );
+    let parameters = deployment.report()["parameters"].as_object().unwrap();
+    assert_eq!(parameters.keys().collect::<Vec<_>>(), ["Architecture"]);
+}
+
+#[test]
+fn an_empty_variable_sets_its_parameter_back_to_the_default() {
+    for (parameter, (variable, default)) in passed() {
+        let deployment = Deployment::run(&[(&variable, "")]);
+        if ["WECHAT_APPIDS", "WECHAT_SECRETS"].contains(&&*variable) {
+            assert!(!deployment.output.status.success());
+            assert!(errors(&deployment.output).contains(&format!("{variable} is empty")));
+        } else {
+            assert_eq!(
+                deployment.parameter(&parameter),
+                Some(&*default),
+                "{variable}"
+            );
+        }
+    }
+}
+
+#[test]
+fn values_are_in_a_private_file_that_is_removed_and_nowhere_else() {
+    for status in ["0", "1"] {
+        let deployment =
+            Deployment::run(&[("REDIS_URL", "redis://:hunter2@h"), ("SAM_STATUS", status)]);
+        let report = deployment.report();
+        assert_eq!(
+            (&report["mode"], &report["folder"]),
+            (&0o600.into(), &0o700.into())
+        );
+        assert!(!report["arguments"].to_string().contains("hunter2"));
+        assert!(!errors(&deployment.output).contains("hunter2"));
+        assert!(!fs::exists(report["file"].as_str().unwrap()).unwrap());
+        assert_eq!(deployment.output.status.code(), status.parse().ok());
+        let arguments = report["arguments"].as_array().unwrap();
+        assert_eq!(arguments.last().unwrap(), "--no-confirm-changeset");
+        assert!(deployment.scratch.root.exists());
+    }
+}
+
+#[test]
+fn a_failed_deployment_without_mini_programs_is_told_what_the_first_one_needs() {
+    let first = Deployment::run(&[("SAM_STATUS", "1"), ("WECHAT_APPIDS", "wx1")]);
+    assert!(
+        errors(&first.output).contains("WECHAT_SECRETS=wx…"),
+        "{}",
+        errors(&first.output)
+    );
+}
+
+#[test]
+fn a_setting_that_the_stack_does_not_take_is_named() {
+    let deployment = Deployment::run(&[("RATE_LIMIT_LOGIN", "10/s burst 10")]);
+    let text = errors(&deployment.output);
+    assert!(
+        deployment.output.status.success() && text.contains("RATE_LIMIT_LOGIN is not passed"),
+        "{text}"
+    );
+    let misspelled = Deployment::run(&[("WECHAT_APPID", "wx1")]);
+    assert!(misspelled.report.is_none());
+    assert!(errors(&misspelled.output).contains("WECHAT_APPID is not a setting"));
+}
