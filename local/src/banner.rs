@@ -1,12 +1,15 @@
 //! What `make run` prints.
 
-use shared::config::{REDIS_URL, WECHAT_BASE_URL};
+use shared::{
+    config::{WECHAT_APPIDS, WECHAT_BASE_URL},
+    kv::{Kv, KvError},
+};
 
 use crate::{Gateway, gateway::reachable};
 
 /// The addresses of all parts, and example calls that can be pasted into a shell.
 #[must_use]
-pub fn banner(gateway: &Gateway) -> String {
+pub async fn banner(gateway: &Gateway) -> String {
     let base = format!("http://{}", reachable(gateway.address));
     let examples = if gateway.simulator.is_some() {
         examples(&base)
@@ -19,15 +22,16 @@ weapp-serverless on {base}
   DynamoDB      {}
   shared state  {}
   WeChat        {}
-  metrics       {}
+  metrics       {}{}
 
 Try (Ctrl-C ends):
   curl {base}/health; echo
 {examples}",
         database(gateway),
-        shared_state(gateway),
+        shared_state(gateway).await,
         wechat(gateway, &base),
         metrics(gateway),
+        ignored(gateway),
     )
 }
 
@@ -45,19 +49,48 @@ fn database(gateway: &Gateway) -> String {
     }
 }
 
-fn shared_state(gateway: &Gateway) -> &'static str {
-    if REDIS_URL.get(gateway.instance.env()).is_some() {
-        "Redis (REDIS_URL)"
-    } else {
-        "in this process (set REDIS_URL for Redis)"
+async fn shared_state(gateway: &Gateway) -> String {
+    let redis = match gateway.instance.kv() {
+        Kv::Memory(_) => return "in this process (set REDIS_URL for Redis)".to_owned(),
+        redis @ Kv::Redis(_) => redis,
+    };
+    // Waits longer for a connection than a request does.
+    gateway.instance.connect().await;
+    match redis.probe().await {
+        Ok(()) => "Redis (REDIS_URL)".to_owned(),
+        Err(error @ KvError::Unavailable(_)) => {
+            format!("Redis (REDIS_URL), NOT REACHED: {error}; requests go on without it")
+        }
+        Err(error @ KvError::Refused(_)) => {
+            format!("Redis (REDIS_URL), NOT USABLE: {error}; what needs it goes on without it")
+        }
     }
 }
 
 fn wechat(gateway: &Gateway, base: &str) -> String {
     if gateway.simulator.is_some() {
-        return format!("simulated, {base}/_wechat");
+        let simulated = format!("simulated, {base}/_wechat");
+        if !gateway.settings.has_app_ids {
+            return simulated;
+        }
+        let env = gateway.instance.env();
+        let apps: Vec<_> = WECHAT_APPIDS.entries(env).collect();
+        return format!(
+            "{simulated}: WECHAT_SECRETS is not set, so codes of the real wx.login do NOT work for {}",
+            apps.join(", ")
+        );
     }
     WECHAT_BASE_URL.read(gateway.instance.env()).to_owned()
+}
+
+fn ignored(gateway: &Gateway) -> String {
+    match gateway.settings.ignored_names.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "\n  ignored       {} (no settings have these names)",
+            names.join(", ")
+        ),
+    }
 }
 
 fn metrics(gateway: &Gateway) -> String {

@@ -1,6 +1,6 @@
 //! An embedded DynamoDB (dynoxide), served over HTTP so that the real SDK can be used with it.
 
-use std::path::Path;
+use std::{net::Ipv4Addr, path::Path, sync::Arc};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -11,9 +11,9 @@ use aws_sdk_dynamodb::{
         Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
     },
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::StartError;
+use crate::{StartError, data_dir::DataDir, listen::listen};
 
 /// A running DynamoDB. It stops when this is dropped.
 pub struct Database {
@@ -21,34 +21,43 @@ pub struct Database {
     pub endpoint: String,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
+    watch: Option<JoinHandle<()>>,
+    /// Locked as long as the server runs.
+    _folder: Option<Arc<DataDir>>,
 }
 
 impl Database {
-    /// Serves the database in `file`, or an empty one in memory, on this port of the loopback address
-    /// (0: any free port).
+    /// Serves the database in `folder`, or an empty one in memory, on this port of the loopback
+    /// address (0: any free port).
     ///
     /// # Errors
-    /// [`StartError`] when the file can't be opened or the port is unavailable.
-    pub async fn start(file: Option<&Path>, port: u16) -> Result<Self, StartError> {
-        let database = open(file)?;
-        let listener = TcpListener::bind(("127.0.0.1", port))
-            .await
-            .map_err(|error| StartError::Database(format!("DYNAMODB_PORT={port}: {error}")))?;
-        let address = listener.local_addr().map_err(StartError::database)?;
+    /// [`StartError`] when the folder can't be used or the port is unavailable.
+    pub async fn start(folder: Option<&Path>, port: u16) -> Result<Self, StartError> {
+        let folder = folder.map(DataDir::lock).transpose()?.map(Arc::new);
+        let database = open(folder.as_deref())?;
+        let wanted = (Ipv4Addr::LOCALHOST, port).into();
+        let (listener, address) = listen("DYNAMODB_PORT", wanted).await?;
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
             listener, database, stopped,
         ));
+        let watched = folder.clone();
+        let watch = watched.map(|folder| tokio::spawn(async move { folder.deleted().await }));
         Ok(Self {
             endpoint: format!("http://{address}"),
             stop,
             server,
+            watch,
+            _folder: folder,
         })
     }
 
     /// Stops it, after the requests in flight.
     pub async fn stop(self) {
+        if let Some(watch) = self.watch {
+            watch.abort();
+        }
         drop(self.stop);
         match self.server.await {
             Ok(Ok(())) => {}
@@ -58,14 +67,15 @@ impl Database {
     }
 }
 
-fn open(file: Option<&Path>) -> Result<dynoxide::Database, StartError> {
-    let Some(file) = file else {
-        return dynoxide::Database::memory().map_err(StartError::database);
-    };
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(StartError::database)?;
+fn open(folder: Option<&DataDir>) -> Result<dynoxide::Database, StartError> {
+    match folder {
+        None => dynoxide::Database::memory().map_err(StartError::database),
+        Some(folder) => {
+            let file = folder.file();
+            dynoxide::Database::new(&file.to_string_lossy())
+                .map_err(|error| StartError::Database(format!("{}: {error}", file.display())))
+        }
     }
-    dynoxide::Database::new(&file.to_string_lossy()).map_err(StartError::database)
 }
 
 /// Creates `table` as template.yaml describes it, unless it exists.

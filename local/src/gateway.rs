@@ -66,11 +66,20 @@ impl Gateway {
     /// # Errors
     /// [`StartError`].
     pub async fn start(env: Env) -> Result<Self, StartError> {
-        let settings = Settings::read(&env)?;
-        let wanted = SocketAddr::new(settings.host, settings.port);
-        let (listener, address) = listen("PORT", wanted).await?;
-        let metrics = start_metrics(&settings).await?;
-        let database = start_database(&settings).await?;
+        let settings = Settings::record(&env);
+        let opened = match env.validate() {
+            Ok(()) => Opened::open(&settings).await,
+            Err(errors) => Err(errors.into()),
+        };
+        let Opened {
+            listener,
+            address,
+            metrics,
+            database,
+        } = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(with_all_settings(env, &settings, error)),
+        };
         let endpoint = database.as_ref().map_or("", |database| &database.endpoint);
         let wechat_url = format!("http://{}{WECHAT}", reachable(address));
         let env = with_local_defaults(env, &settings, endpoint, &wechat_url);
@@ -133,6 +142,37 @@ impl Gateway {
     }
 }
 
+/// What other programs can keep this one from.
+struct Opened {
+    listener: TcpListener,
+    address: SocketAddr,
+    metrics: Option<MetricsServer>,
+    database: Option<Database>,
+}
+
+impl Opened {
+    async fn open(settings: &Settings) -> Result<Self, StartError> {
+        let wanted = SocketAddr::new(settings.host, settings.port);
+        let (listener, address) = listen("PORT", wanted).await?;
+        Ok(Self {
+            listener,
+            address,
+            metrics: start_metrics(settings).await?,
+            database: start_database(settings).await?,
+        })
+    }
+}
+
+/// All that is wrong with the settings, of the functions too, in place of the first problem; `error`
+/// where they are right.
+fn with_all_settings(env: Env, settings: &Settings, error: StartError) -> StartError {
+    const NOWHERE: &str = "http://127.0.0.1:1";
+    let env = with_local_defaults(env, settings, NOWHERE, NOWHERE);
+    let instance = Instance::new(env, Clock::System, Random::System);
+    let app = instance.app(routes(&instance));
+    app.err().map_or(error, StartError::Settings)
+}
+
 async fn start_metrics(settings: &Settings) -> Result<Option<MetricsServer>, StartError> {
     match settings.metrics_port {
         Some(port) => {
@@ -147,8 +187,7 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
     if settings.dynamodb_endpoint.is_some() {
         return Ok(None);
     }
-    let file = settings.data_dir.join("dynamodb.sqlite");
-    Database::start(Some(&file), settings.dynamodb_port)
+    Database::start(Some(&settings.data_dir), settings.dynamodb_port)
         .await
         .map(Some)
 }

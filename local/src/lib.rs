@@ -3,11 +3,14 @@
 
 mod banner;
 mod breaker;
+mod data_dir;
 mod database;
+pub mod dotenv;
 mod gateway;
 mod keys;
 mod listen;
 mod metrics;
+mod names;
 mod push;
 mod seal;
 mod serve;
@@ -16,27 +19,31 @@ mod simulated;
 
 pub use banner::banner;
 pub use breaker::breaker;
+pub use data_dir::DataDirError;
 pub use database::{Database, create_table};
 pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
 pub use seal::seal;
 pub use serve::{ServerLimits, serve, serve_within};
-pub use settings::{DOCUMENTED, LOCAL_APP_ID, LOCAL_APP_SECRET, Settings};
+pub use settings::{DOCUMENTED, LOCAL_APP_ID, LOCAL_APP_SECRET, Settings, all_settings};
 
 use thiserror::Error;
 
 /// Why the gateway does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Another program uses the port: the address, and the setting that chooses another port.
-    #[error("{0} is in use by another program; choose another port: {1}=9001 make run")]
-    PortTaken(std::net::SocketAddr, &'static str),
+    /// Another program uses the port: the address, and what to do.
+    #[error("{0} is in use by another program; {1}")]
+    PortTaken(std::net::SocketAddr, String),
     /// Listening on the address failed for another reason.
     #[error("can't listen on {0}: {1}")]
     Listen(String, std::io::Error),
     /// The embedded DynamoDB does not start.
     #[error("the embedded DynamoDB does not start: {0}")]
     Database(String),
+    /// The folder of the embedded DynamoDB can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The simulated WeChat does not start.
     #[error("the simulated WeChat: {0}")]
     Simulator(#[from] wechat_simulator::ControlError),
@@ -44,7 +51,7 @@ pub enum StartError {
     #[error("metrics: {0}")]
     Metrics(String),
     /// Some settings are invalid.
-    #[error("settings: {0}")]
+    #[error("these settings are invalid:\n{}", list(.0))]
     Settings(#[from] shared::config::ConfigErrors),
 }
 
@@ -60,4 +67,11 @@ impl StartError {
     fn metrics(error: impl ToString) -> Self {
         Self::Metrics(error.to_string())
     }
+}
+
+/// A line for each setting.
+fn list(errors: &shared::config::ConfigErrors) -> String {
+    let lines = errors.0.iter();
+    let lines = lines.map(|error| format!("  {}: {}", error.name, error.what));
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -6,6 +6,9 @@ use tokio::net::TcpListener;
 
 use crate::StartError;
 
+/// How many ports behind the wanted one are tried for a suggestion.
+const SUGGESTIONS: u16 = 100;
+
 /// Listens on `wanted`, whose port comes from the setting `variable`. Also returns the actual
 /// address: port 0 stands for any free port.
 pub(crate) async fn listen(
@@ -16,9 +19,19 @@ pub(crate) async fn listen(
     let listener = TcpListener::bind(wanted)
         .await
         .map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => StartError::PortTaken(wanted, variable),
+            ErrorKind::AddrInUse => StartError::PortTaken(wanted, remedy(variable, wanted)),
             _ => other(error),
         })?;
     let actual = listener.local_addr().map_err(other)?;
     Ok((listener, actual))
+}
+
+/// What to do about a port in use: another one, which is free now.
+fn remedy(variable: &str, wanted: SocketAddr) -> String {
+    let is_free = |port: &u16| std::net::TcpListener::bind((wanted.ip(), *port)).is_ok();
+    let next = wanted.port().saturating_add(1);
+    match (next..=next.saturating_add(SUGGESTIONS)).find(is_free) {
+        Some(free) => format!("choose another port, for example {variable}={free} make run"),
+        None => format!("let the system choose a free port: {variable}=0 make run"),
+    }
 }

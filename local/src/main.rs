@@ -5,11 +5,11 @@
 //! - `make seal`: sends a sealed request
 //! - `make breaker`: shows or forces the circuit breaker
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, path::Path, process::ExitCode};
 
-use local::{FUNCTIONS, Gateway, KeySet, banner};
+use local::{FUNCTIONS, Gateway, KeySet, all_settings, banner, dotenv};
 use shared::{
-    config::{Env, LOG_LEVEL},
+    config::{Env, ProcessSettings},
     random::Random,
     telemetry,
 };
@@ -84,14 +84,14 @@ fn block_on<T, E: ToString>(command: impl Future<Output = Result<T, E>>) -> Resu
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
     let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
-    telemetry::init(LOG_LEVEL.read(&env), crates, std::io::stdout)
-        .map_err(|error| format!("{}: {error}", LOG_LEVEL.name()))?;
+    let level = ProcessSettings::read(&env).log_level;
+    telemetry::init(level, crates, std::io::stdout).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let gateway = Gateway::start(env).await?;
-        println!("{}", banner(&gateway));
+        println!("{}", banner(&gateway).await);
         gateway.serve(stop_signal()?).await?;
         println!("stopped");
         Ok(())
@@ -100,30 +100,29 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The settings: the environment, and `.env` for those that it does not set.
 fn environment() -> Result<Env, Box<dyn std::error::Error>> {
-    let mut values = dotenv_file()?;
+    let mut values = dotenv::read(Path::new(".env"))?;
     #[expect(
         clippy::disallowed_methods,
         reason = "the only place where this binary reads its environment"
     )]
     let process = std::env::vars_os();
-    values.extend(
-        process.filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }),
-    );
-    Ok(Env::new(values))
-}
-
-/// The settings of `.env`; none if there is no such file.
-fn dotenv_file() -> Result<BTreeMap<String, String>, &'static str> {
-    match dotenvy::from_path_iter(".env") {
-        // The library's error quotes the line, which can contain a secret.
-        Ok(lines) => lines
-            .collect::<Result<_, _>>()
-            .map_err(|_| ".env has a line that is not NAME=value"),
-        Err(error) if error.not_found() => Ok(BTreeMap::new()),
-        Err(_) => Err(".env can't be read"),
+    let known: BTreeSet<_> = all_settings().map(|setting| setting.name).collect();
+    for name in values.keys().filter(|name| !known.contains(name.as_str())) {
+        eprintln!(".env: {name} is not a setting and has no effect");
     }
+    for (name, value) in process {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => drop(values.insert(name, value)),
+            Err(_) if known.contains(name.as_str()) => {
+                return Err(format!("{name}: is not UTF-8 text").into());
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(Env::new(values))
 }
 
 /// Completes at Ctrl-C, or at SIGTERM from a supervisor.

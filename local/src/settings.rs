@@ -1,22 +1,27 @@
 //! The gateway's own settings, and the defaults that let it run without any.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, ToSocketAddrs},
+    path::PathBuf,
+};
 
 use callback::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH};
 use shared::config::{
     AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, AWS_SECRET_ACCESS_KEY, ConfigErrors,
-    DATA_KEYS, Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port, Text, WECHAT_APPIDS,
-    WECHAT_BASE_URL, WECHAT_SECRETS,
+    DATA_KEYS, Documented, Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port,
+    ProcessSettings, Text, WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS,
 };
+
+use crate::names;
 
 shared::settings! {
     /// The settings of the gateway, for the documents.
     pub DOCUMENTED in Local;
 
-    HOST: Text = Text::new("127.0.0.1", "an IP address"),
+    HOST: Text = Text::new("127.0.0.1", "an IP address, or a name of this machine such as localhost"),
         "the address it listens on",
         "监听地址",
-        wanted_zh("IP 地址");
+        wanted_zh("IP 地址，或本机的主机名（如 `localhost`）");
     PORT: Port = Port::new(9000),
         "the port it listens on; 0 takes any free one",
         "监听端口；0 表示任选空闲端口";
@@ -32,6 +37,12 @@ shared::settings! {
         "where Prometheus reads `/metrics`, on `HOST` too; 0 takes any free one",
         "Prometheus 在此端口读取 `/metrics`，地址同 `HOST`；0 表示任选空闲端口",
         unset("not set: off", "未设置：关闭"), example("9090");
+}
+
+/// Every setting: of `shared`, of each crate that has some of its own, and of this one.
+pub fn all_settings() -> impl Iterator<Item = &'static Documented> {
+    let own = [user_info::DOCUMENTED, callback::DOCUMENTED, DOCUMENTED];
+    shared::config::DOCUMENTED.into_iter().chain(own).flatten()
 }
 
 /// The AppID of the simulated mini-program, used when no other is configured.
@@ -54,6 +65,10 @@ pub struct Settings {
     pub metrics_port: Option<u16>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: use this DynamoDB instead of the embedded one.
     pub dynamodb_endpoint: Option<String>,
+    /// Whether `WECHAT_APPIDS` is set.
+    pub has_app_ids: bool,
+    /// Names in the environment that start like settings and are none.
+    pub ignored_names: Vec<String>,
     /// Whether WeChat is simulated: when neither `WECHAT_SECRETS` (a real mini-program) nor
     /// `WECHAT_BASE_URL` (another simulator) is set.
     pub simulate_wechat: bool,
@@ -65,21 +80,45 @@ impl Settings {
     /// # Errors
     /// All invalid settings together.
     pub fn read(env: &Env) -> Result<Self, ConfigErrors> {
-        let settings = Self {
+        let settings = Self::record(env);
+        env.validate()?;
+        Ok(settings)
+    }
+
+    /// Reads the settings; config errors are recorded in `env`.
+    pub(crate) fn record(env: &Env) -> Self {
+        // What every process has, so that its errors are reported with the others.
+        let _ = ProcessSettings::read(env);
+        let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
+        Self {
             host: HOST
-                .parse(env, |text| text.parse().ok())
+                .parse(env, address)
                 .unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: PORT.read(env),
             data_dir: DATA_DIR.read(env).into(),
             dynamodb_port: DYNAMODB_PORT.read(env),
             metrics_port: METRICS_PORT.get(env).map(|_| METRICS_PORT.read(env)),
             dynamodb_endpoint: AWS_ENDPOINT_URL_DYNAMODB.get(env).map(str::to_owned),
+            has_app_ids: WECHAT_APPIDS.get(env).is_some(),
+            ignored_names: names::check(env, &known),
             simulate_wechat: WECHAT_SECRETS.get(env).is_none()
                 && WECHAT_BASE_URL.get(env).is_none(),
-        };
-        env.validate()?;
-        Ok(settings)
+        }
     }
+}
+
+/// An address, or that of a name: of several the first, IPv4 before IPv6.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    if let Ok(ip) = bare.unwrap_or(text).parse() {
+        return Some(ip);
+    }
+    let addresses = (text, 0).to_socket_addrs().ok()?;
+    let addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
+    let ipv4 = addresses.iter().find(|ip| ip.is_ipv4());
+    ipv4.or(addresses.first()).copied()
 }
 
 /// Adds the functions' settings that are not set, for local development. `dynamodb` and `wechat` are
@@ -123,4 +162,27 @@ fn with_local_apps(env: Env) -> Env {
         .collect();
     env.or(WECHAT_SECRETS.name(), secrets.join(","))
         .or(MESSAGE_PUSH.name(), pushes.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_an_address_or_a_name() {
+        for (text, wanted) in [
+            ("127.0.0.1", Some("127.0.0.1")),
+            ("0.0.0.0", Some("0.0.0.0")),
+            ("::1", Some("::1")),
+            ("[::1]", Some("::1")),
+            ("localhost", Some("127.0.0.1")),
+            ("not a name", None),
+        ] {
+            assert_eq!(
+                address(text),
+                wanted.map(|ip| ip.parse().unwrap()),
+                "{text}"
+            );
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod reference;
 mod references;
 mod setting;
 mod settings;
+mod unknown;
 
 pub use documented::{Documented, Form, Section, Translated};
 pub use env::{ConfigError, ConfigErrors, Env, Reads};
@@ -21,3 +22,5 @@ pub use reference::SECRET_SETTINGS;
 pub use references::{FetchTimeouts, References, ResolveError};
 pub use setting::{List, Number, Optional, Period, Port, Required, Setting, Text, Words};
 pub use settings::*;
+pub(crate) use unknown::log_unknown_names;
+pub use unknown::{UnknownName, unknown_names};

@@ -15,7 +15,8 @@ use self::{deferred_start::DeferredStart, event::Event, response::EventResponse}
 use crate::{
     clock::Clock,
     config::{
-        ConfigErrors, Env, FetchTimeouts, LOG_LEVEL, ProcessSettings, References, ResolveError,
+        ConfigErrors, Env, FetchTimeouts, ProcessSettings, References, ResolveError,
+        log_unknown_names,
     },
     edge::Routes,
     instance::Instance,
@@ -45,8 +46,9 @@ pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
     let env = Env::from_process();
     let settings = ProcessSettings::read(&env);
     if let Err(error) = telemetry::init(settings.log_level, [name], std::io::stdout) {
-        return refuse(&format!("{}: {error}", LOG_LEVEL.name()));
+        return refuse(&error.to_string());
     }
+    log_unknown_names(&env);
     let runtime = match executor(settings.max_concurrency).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.to_string()),
@@ -83,6 +85,8 @@ async fn serve_deferred(references: References, routes: BuildRoutes) -> ExitCode
 
 /// Builds and connects the parts.
 async fn start(env: Env, routes: BuildRoutes) -> Result<Router, ConfigErrors> {
+    // Again: where secrets were fetched, this is not the environment that it was read from.
+    let _ = ProcessSettings::read(&env);
     metrics::record(&env);
     let instance = Instance::new(env, Clock::System, Random::System);
     let app = instance.app(routes(&instance))?;

@@ -61,21 +61,20 @@ pub fn describe(error: &dyn Error) -> String {
 
 /// Starts logging as JSON lines to `writer`.
 ///
-/// `level` (`error`, `warn`, `info`, `debug` or `trace`) applies to this crate and to `crates`.
+/// `level` applies to this crate and to `crates`.
 /// Libraries log warnings and errors only, whatever the level: at `debug` an HTTP client would
 /// print URLs and headers.
 ///
 /// # Errors
-/// When `level` is invalid, or logging was started before.
+/// When logging was started before.
 pub fn init<W>(
-    level: &str,
+    level: LevelFilter,
     crates: impl IntoIterator<Item = &'static str>,
     writer: W,
 ) -> Result<(), Box<dyn Error + Send + Sync>>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let level: LevelFilter = level.parse()?;
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
         // The embedded DynamoDB warns whenever the condition of a write fails, which is normal

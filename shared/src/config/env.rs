@@ -190,6 +190,11 @@ impl Env {
         self.values.get(name).map(ExposeSecret::expose_secret)
     }
 
+    /// The names of all variables that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// Records that `name` can't be used. `what` must not hold the value.
     pub fn add_error(&self, name: &'static str, what: impl Into<String>) {
         let error = ConfigError {

@@ -33,7 +33,7 @@ pub use self::{
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
     metrics::MetricsSettings,
-    process::{LOG_LEVEL, ProcessSettings},
+    process::ProcessSettings,
     proxies::ProxySettings,
     redis::{REDIS_URL, RedisMode, RedisSettings},
     sessions::SessionSettings,

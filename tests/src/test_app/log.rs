@@ -24,7 +24,7 @@ pub fn capture() -> LogCapture {
     ONCE.call_once(|| {
         let to_stderr = panic::take_hook();
         let crates = local::FUNCTIONS.iter().map(|(name, _)| *name);
-        shared::telemetry::init("trace", crates, || Sink)
+        shared::telemetry::init("trace".parse().unwrap(), crates, || Sink)
             .expect("nothing else logs in a test process");
         // A failing test has to be seen, too.
         let to_log = panic::take_hook();

@@ -236,14 +236,140 @@ async fn a_port_in_use_is_reported_with_a_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suggested_port_is_free() {
+    let folder = folder();
+    let (taken, next) = two_ports_in_a_row();
+    let port = taken.local_addr().unwrap().port();
+    let logs = refusal(folder.path(), &[("PORT", &port.to_string())]).await;
+    let suggested = logs.lines().iter().find_map(|line| {
+        let rest = line.split_once(" PORT=")?.1;
+        rest.split(' ').next()?.parse::<u16>().ok()
+    });
+    let suggested = suggested.unwrap_or_else(|| panic!("{logs}"));
+    assert_ne!(suggested, next.local_addr().unwrap().port());
+    TcpListener::bind(("127.0.0.1", suggested)).unwrap();
+}
+
+/// Two listeners whose ports follow each other.
+fn two_ports_in_a_row() -> (TcpListener, TcpListener) {
+    loop {
+        let one = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = one.local_addr().unwrap().port();
+        if let Ok(next) = TcpListener::bind(("127.0.0.1", port.saturating_add(1))) {
+            return (one, next);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_name_is_resolved() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT, ("HOST", "localhost")]).await;
+    gateway.api.request("GET", "/health").send().await.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_problems_are_reported_at_once_a_line_each() {
+    let folder = folder();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let variables = [
+        ("PORT", port.as_str()),
+        ("LOG_LEVEL", "loud"),
+        ("HOST", "no host of this name"),
+        ("JWT_SECRETS", "short"),
+        ("BREAKER_QUORUM", "99"),
+        ("REDIS_URI", "redis://127.0.0.1:1"),
+    ];
+    let logs = refusal(folder.path(), &variables).await;
+    for name in [
+        "LOG_LEVEL",
+        "HOST",
+        "JWT_SECRETS",
+        "BREAKER_QUORUM",
+        "REDIS_URL",
+    ] {
+        let own = logs
+            .lines()
+            .iter()
+            .filter(|line| line.trim().starts_with(&format!("{name}: ")));
+        assert_eq!(own.count(), 1, "{name}:\n{logs}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_misspelled_setting_is_refused_and_an_unknown_one_is_shown() {
+    let folder = folder();
+    let logs = refusal(folder.path(), &[ANY_PORT, ("WECHAT_APPID", APP_ID)]).await;
+    assert!(logs.contain("WECHAT_APPIDS: WECHAT_APPID is set"), "{logs}");
+    let gateway = Running::start(folder.path(), &[ANY_PORT, ("REDIS_PASSWORD", "hunter2")]).await;
+    assert!(gateway.part("ignored").starts_with("REDIS_PASSWORD "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_banner_says_that_app_ids_without_secrets_are_simulated() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT, ("WECHAT_APPIDS", APP_ID)]).await;
+    let wechat = gateway.part("WeChat");
+    assert!(
+        wechat.starts_with("simulated") && wechat.contains("WECHAT_SECRETS is not set"),
+        "{wechat}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_banner_says_why_redis_is_not_reached() {
+    let folder = folder();
+    let url = format!("redis://:hunter2@127.0.0.1:{}", e2e::free_port());
+    let gateway = Running::start(folder.path(), &[ANY_PORT, ("REDIS_URL", &url)]).await;
+    let state = gateway.part("shared state");
+    assert!(
+        state.contains("NOT REACHED") && state.contains("Connection refused"),
+        "{state}"
+    );
+    assert!(!gateway.process.logs().contain("hunter2"));
+    gateway.api.request("GET", "/health").send().await.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_dir_is_used_by_one_process_at_a_time() {
+    let folder = folder();
+    let first = Running::start(folder.path(), &[ANY_PORT]).await;
+    let logs = refusal(folder.path(), &[ANY_PORT]).await;
+    assert!(logs.contain(".data is in use"), "{logs}");
+    first.end(Signal::INT).await;
+    Running::start(folder.path(), &[ANY_PORT]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_dir_that_cannot_be_made_is_named() {
+    let folder = folder();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let logs = refusal(folder.path(), &[ANY_PORT, ("DATA_DIR", "file/data")]).await;
+    assert!(logs.contain("DATA_DIR: file/data can't be used"), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_the_data_dir_in_use_is_told() {
+    let folder = folder();
+    let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+    fs::remove_dir_all(folder.path().join(".data")).unwrap();
+    gateway
+        .process
+        .wait_for_line("DATA_DIR was deleted while in use")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_are_read_from_a_dotenv_file() {
     let folder = folder();
     fs::write(
         folder.path().join(".env"),
-        "# mine\nPORT=0\nDATA_DIR=of-the-file\n",
+        "# mine\nPORT=0\nDATA_DIR=of-the-file\nPROT=1\n",
     )
     .unwrap();
     let gateway = Running::start(folder.path(), &[]).await;
+    gateway.process.wait_for_line("PROT is not a setting").await;
     assert!(
         gateway.part("DynamoDB").ends_with("(data in of-the-file)"),
         "{}",
@@ -281,6 +407,42 @@ async fn an_invalid_dotenv_file_is_refused_without_quoting_it() {
     .unwrap();
     let logs = refusal(folder.path(), &[ANY_PORT]).await;
     assert!(logs.contain(".env") && !logs.contain("hunter2"), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_wrong_line_of_a_dotenv_file_is_named() {
+    let folder = folder();
+    let text = "\u{feff}PORT=0\r\nhunter2\r\nJWT_ISSUER=\"hunter2\r\n";
+    fs::write(folder.path().join(".env"), text).unwrap();
+    let logs = refusal(folder.path(), &[]).await;
+    for error in [
+        ".env, line 2: is not NAME=value",
+        ".env, line 3: JWT_ISSUER: has a quote",
+    ] {
+        assert!(logs.contain(error) && !logs.contain("hunter2"), "{logs}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_in_a_dotenv_file_arrives_as_it_is() {
+    let (folder, redis) = (folder(), RedisServer::start().await);
+    let mut connection = redis.connection().await;
+    let password = "aB$cdEF-1234567890";
+    let _: () = redis::cmd("CONFIG")
+        .arg(&["SET", "requirepass", password])
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let url = redis
+        .url()
+        .replace("redis://", &format!("redis://:{password}@"));
+    for quote in ["", "\""] {
+        let text = format!("PORT=0\nREDIS_URL={quote}{url}{quote}\n");
+        fs::write(folder.path().join(".env"), text).unwrap();
+        let gateway = Running::start(folder.path(), &[]).await;
+        assert_eq!(gateway.part("shared state"), "Redis (REDIS_URL)");
+        gateway.end(Signal::INT).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -156,6 +156,36 @@ async fn an_invalid_log_level_is_refused() {
 }
 
 #[tokio::test]
+async fn an_invalid_log_level_does_not_hide_other_errors() {
+    let (_, why) = refusal("token", &owned(&[("LOG_LEVEL", "loud")])).await;
+    let names = names_in(&why);
+    assert!(
+        names.contains(&"LOG_LEVEL") && names.contains(&"JWT_SECRETS"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_looks_like_a_setting_is_logged_and_does_not_stop_a_function() {
+    let variables = owned(&[
+        ("WECHAT_APPID", "hunter2"),
+        ("CONTENT_CHECK", "on"),
+        ("PATHS", "x"),
+    ]);
+    let health = FunctionUnderTest::spawn(binaries::path("health"), &variables);
+    answer(&health, &load("health", "health", &[]))
+        .await
+        .ok(200);
+    let warnings = health
+        .logs()
+        .json_where("message", &"no setting has this name".into());
+    assert_eq!(warnings.len(), 1, "{}", health.logs());
+    assert_eq!(warnings[0]["name"], "WECHAT_APPID");
+    assert_eq!(warnings[0]["meant"], "WECHAT_APPIDS");
+    assert!(!health.logs().contain("hunter2"));
+}
+
+#[tokio::test]
 async fn a_refused_start_is_logged_when_logging_is_off() {
     let (_, why) = refusal("token", &owned(&[("LOG_LEVEL", "off")])).await;
     assert!(why.contains("JWT_SECRETS"), "{why}");

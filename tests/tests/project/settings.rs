@@ -11,23 +11,14 @@ use std::{
 };
 
 use e2e::binaries::workspace;
-use shared::config::{DOCUMENTED, Documented, Env, SECRET_SETTINGS, Section};
+use shared::config::{Documented, Env, SECRET_SETTINGS, Section};
 
 use crate::functions;
 use markdown::Language;
 
 /// Every setting: of `shared`, and of each crate that has some of its own.
 pub fn all() -> Vec<Documented> {
-    let mut settings: Vec<_> = DOCUMENTED
-        .into_iter()
-        .chain([
-            user_info::DOCUMENTED,
-            callback::DOCUMENTED,
-            local::DOCUMENTED,
-        ])
-        .flatten()
-        .copied()
-        .collect();
+    let mut settings: Vec<_> = local::all_settings().copied().collect();
     settings.sort_by_key(|setting| setting.section);
     settings
 }
@@ -129,9 +120,13 @@ fn every_setting_is_documented_once_and_read() {
 /// The variables of `.env.example`, all uncommented.
 fn sample() -> Vec<(String, String)> {
     let text = fs::read_to_string(workspace().join(".env.example")).unwrap();
-    let uncommented = text.lines().map(dotenv::uncommented).collect::<String>();
-    dotenvy::from_read_iter(uncommented.as_bytes())
-        .map(|line| line.unwrap_or_else(|error| panic!(".env.example, uncommented: {error}")))
+    let lines = text.lines().map(dotenv::uncommented);
+    lines
+        .filter(|line| !line.is_empty())
+        .flat_map(|line| {
+            let setting = local::dotenv::parse(line.as_bytes());
+            setting.unwrap_or_else(|errors| panic!(".env.example, {line}: {errors:?}"))
+        })
         .collect()
 }
 

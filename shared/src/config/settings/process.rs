@@ -1,5 +1,7 @@
 //! What a function's process needs before its parts are built.
 
+use tracing_subscriber::filter::LevelFilter;
+
 use crate::{
     config::{Env, Number, Port, Text},
     settings,
@@ -34,19 +36,22 @@ settings! {
 }
 
 /// What a function's process needs before its parts are built.
-pub struct ProcessSettings<'e> {
-    /// `LOG_LEVEL`.
-    pub log_level: &'e str,
+pub struct ProcessSettings {
+    /// `LOG_LEVEL`; the default in place of an invalid one, so that the other config errors are
+    /// found too.
+    pub log_level: LevelFilter,
     /// `AWS_LAMBDA_MAX_CONCURRENCY`: events that Lambda gives an instance at once.
     pub max_concurrency: u32,
 }
 
-impl<'e> ProcessSettings<'e> {
+impl ProcessSettings {
     /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
-    pub fn read(env: &'e Env) -> Self {
+    pub fn read(env: &Env) -> Self {
         Self {
-            log_level: LOG_LEVEL.read(env),
+            log_level: LOG_LEVEL
+                .parse(env, |text| text.parse().ok())
+                .unwrap_or(LevelFilter::INFO),
             max_concurrency: AWS_LAMBDA_MAX_CONCURRENCY.read(env),
         }
     }

@@ -120,19 +120,27 @@ pub(super) fn miscounted() -> KvError {
 }
 
 /// Only the kind and the server's code: a server's message can quote the cmd, and with it a
-/// value.
+/// value. The operating system's texts hold neither.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn unavailable(error: RedisError) -> KvError {
-    KvError::Unavailable(code(&error))
+    KvError::Unavailable(describe(&error))
 }
 
 pub(super) fn refused(error: &RedisError) -> KvError {
-    KvError::Refused(code(error))
+    KvError::Refused(describe(error))
 }
 
-fn code(error: &RedisError) -> String {
+fn describe(error: &RedisError) -> String {
     let code = error.code().unwrap_or_default();
-    format!("{:?} {code}", error.kind())
+    let text = match error.kind() {
+        ErrorKind::Io => std::error::Error::source(error).map_or_else(
+            || "the connection failed or was closed".to_owned(),
+            |cause| format!("the connection failed: {cause}"),
+        ),
+        ErrorKind::AuthenticationFailed => "user or password rejected".to_owned(),
+        kind => format!("{kind:?}"),
+    };
+    format!("{text} {code}").trim_end().to_owned()
 }
 
 pub(super) fn milliseconds(ttl: Duration) -> u64 {

@@ -9,6 +9,8 @@ use super::{markdown, markdown::Language};
 const INTRODUCTION: &str = "\
 # Settings of `make run`: copy this file to .env and uncomment what you change; nothing is needed.
 # A line shows the default, or an example where it says so. The environment wins over .env.
+# A value goes to the end of its line and is taken as it is: nothing in it is replaced. Quotes around
+# it are removed; without them, a # behind a blank starts a comment.
 # Made from the settings' declarations by `make generate`; docs/configuration.md has it as tables.
 ";
 
@@ -21,7 +23,7 @@ pub fn sample(settings: &[Documented]) -> String {
     for section in Section::ALL {
         write!(text, "\n# --- {} ---\n", section.title().en).unwrap();
         for setting in settings.iter().filter(|setting| setting.section == section) {
-            let value = quoted(value(setting));
+            let value = value(setting);
             write!(text, "\n{}# {}={value}\n", comment(setting), setting.name).unwrap();
         }
     }
@@ -49,15 +51,6 @@ fn value(setting: &Documented) -> String {
         Form::Optional { .. } | Form::Required { .. } | Form::List { .. } => String::new(),
     };
     setting.example.map_or(default, str::to_owned)
-}
-
-/// Without quotes, a blank would end the value.
-fn quoted(value: String) -> String {
-    if value.contains(' ') {
-        format!("\"{value}\"")
-    } else {
-        value
-    }
 }
 
 fn comment(setting: &Documented) -> String {

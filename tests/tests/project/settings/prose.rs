@@ -8,7 +8,9 @@ pub const INTRODUCTION: Translated = Translated {
 
 <!-- Made from the settings' declarations by `make generate`. -->
 
-Settings are environment variables. `make run` also reads them from `.env` (see `.env.example`); the environment wins over `.env`. An empty value counts as not set. A process reports every invalid setting at once, and does not start until all are fixed; values are never shown, because they can be secrets.
+Settings are environment variables. `make run` also reads them from `.env` (see `.env.example`); the environment wins over `.env`. An empty value counts as not set. A process reports every invalid setting at once, and does not start until all are fixed; values are never shown, because they can be secrets. A misspelled name, such as `WECHAT_APPID`, stops `make run`; deployed functions log it (`no setting has this name`).
+
+`.env` is UTF-8, or UTF-16 as Windows' Notepad writes it. A value goes to the end of its line and is taken as it is: nothing in it is replaced. Quotes around a whole value are removed; without them, a `#` behind a blank starts a comment. A name that is set twice is refused.
 
 Lists are separated by commas. Where keys are listed, the first one issues (signs, encrypts, is offered to clients) and all are accepted; [runbook.md](runbook.md#rotating-keys) describes rotation.
 
@@ -19,7 +21,9 @@ On AWS, `make deploy` passes some settings to the stack ([deploy.md](deploy.md#p
 
 <!-- 由 `make generate` 根据代码中的声明生成。 -->
 
-配置全部来自环境变量。`make run` 还会读取 `.env`（示例见 `.env.example`），环境变量优先。空值视为未设置。启动时一次列出全部配置错误，有错则不启动；错误信息只写变量名，不显示取值，因为可能是密钥。
+配置全部来自环境变量。`make run` 还会读取 `.env`（示例见 `.env.example`），环境变量优先。空值视为未设置。启动时一次列出全部配置错误，有错则不启动；错误信息只写变量名，不显示取值，因为可能是密钥。变量名拼写有误（如 `WECHAT_APPID`）时 `make run` 不启动，部署后的函数会记录日志（`no setting has this name`）。
+
+`.env` 可以是 UTF-8，也可以是 Windows 记事本的 UTF-16。值一直到行尾，原样使用，不做任何替换。整个值外的引号会去掉；没有引号时，空格后的 `#` 开始注释。同一个名字设置两次会被拒绝。
 
 列表用逗号分隔。密钥列表中第一个用于签发、加密或提供给客户端，全部都可用于验证、解密；更换步骤见[故障排查手册](runbook.md#更换密钥)。
 
