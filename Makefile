@@ -1,56 +1,68 @@
 # The project's commands; their logic is in scripts/ and .ci/. `make` alone lists the targets.
 # Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys seal breaker generate test soak check audit fmt build deploy invoke-login bench tools-test tools-check clean
+.PHONY: help run keys seal breaker generate test soak check audit fmt build deploy invoke-login bench tools-test tools-check clean toolchain watch invoke
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
 # Additional arguments for deploy and bench, e.g. `make deploy ARGS=--no-confirm-changeset`.
 ARGS ?=
 
+# The name can hold blanks, so the shell expands it, not make.
+export FOLDER
+
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## serve every function on 127.0.0.1:9000 (PORT, REDIS_URL, DATA_DIR, WECHAT_BASE_URL change it)
+toolchain:
+	@scripts/toolchain.sh
+
+run: toolchain ## serve every function on 127.0.0.1:9000 (PORT, REDIS_URL, DATA_DIR, WECHAT_BASE_URL change it)
 	@cargo run --bin local
 
-keys: ## generate a set of keys (FOLDER=keys.new writes files and prints the commands for AWS)
-	@cargo run --quiet --bin local -- keys $(FOLDER)
+keys: toolchain ## generate a set of keys (FOLDER=keys.new writes files and prints the commands for AWS)
+	@cargo run --quiet --bin local -- keys $${FOLDER:+"$$FOLDER"}
 
-seal: ## send standard input as a sealed body: echo '{"code":"…"}' | make seal ARGS="POST http://127.0.0.1:9000/api/v1/user/login"
+seal: toolchain ## send standard input as a sealed body: echo '{"code":"…"}' | make seal ARGS="POST http://127.0.0.1:9000/api/v1/user/login"
 	@cargo run --quiet --bin local -- seal $(ARGS)
 
-breaker: ## show or force the circuit breaker in REDIS_URL: ARGS=show, "open 10", "close 10" (minutes), reset
+breaker: toolchain ## show or force the circuit breaker in REDIS_URL: ARGS=show, "open 10", "close 10" (minutes), reset
 	@cargo run --quiet --bin local -- breaker $(or $(ARGS),show)
 
-generate: ## update docs/configuration.md, its Chinese counterpart and .env.example from the settings
+generate: toolchain ## update docs/configuration.md, its Chinese counterpart and .env.example from the settings
 	@UPDATE=1 cargo test --quiet -p e2e --test project -- the_documents_of_settings_are_up_to_date
 
-test: ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
+test: toolchain ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
 	@scripts/test.sh
 
-soak: ## the tests of Redis failures in their long form, with figures (some minutes)
+soak: toolchain ## the tests of Redis failures in their long form, with figures (some minutes)
 	@scripts/soak.sh
 
-check: ## format, lints, licences, docs, spelling, template, scripts: everything that is not a test
+check: toolchain ## format, lints, licences, docs, spelling, template, scripts: everything that is not a test
 	@scripts/check.sh
 
-audit: ## known vulnerabilities in the dependencies (fetches the RustSec database)
+audit: toolchain ## known vulnerabilities in the dependencies (fetches the RustSec database)
 	@scripts/audit.sh
 
-fmt: ## format the Rust code
+fmt: toolchain ## format the Rust code
 	@cargo fmt --all
 
-build: ## release binaries of the deployed functions for Lambda (ARCH=arm64|x86_64)
+build: toolchain ## release binaries of the deployed functions for Lambda (ARCH=arm64|x86_64)
 	@scripts/build.sh $(ARCH)
 
 deploy: build ## build, then deploy to AWS with SAM (scripts/deploy.sh lists its variables)
 	@scripts/deploy.sh $(ARCH) $(ARGS)
 
-invoke-login: ## a complete login with `cargo lambda watch` and `cargo lambda invoke login`
+watch: toolchain ## run the functions as Lambda does, with `cargo lambda watch`, on port 9001 (INVOKE_PORT)
+	@scripts/watch.sh
+
+invoke: ## send a sample event to `make watch`: ARGS="health --data-file events/health/health.json"
+	@scripts/invoke.sh $(ARGS)
+
+invoke-login: toolchain ## a complete login with `cargo lambda watch` and `cargo lambda invoke login`
 	@scripts/invoke-login.sh
 
-bench: ## measure cold start, latency, memory and throughput of the release build
+bench: toolchain ## measure cold start, latency, memory and throughput of the release build
 	@scripts/bench.sh $(ARGS)
 
 tools-test: ## install what the tests need

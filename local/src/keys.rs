@@ -3,7 +3,7 @@
 use std::{
     fmt::Write,
     fs::{DirBuilder, OpenOptions},
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -77,7 +77,17 @@ impl KeySet {
     /// # Errors
     /// When the folder exists or can't be written.
     pub fn store(&self, folder: &Path) -> io::Result<String> {
-        DirBuilder::new().mode(0o700).create(folder)?;
+        if let Some(parent) = folder.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let made = DirBuilder::new().mode(0o700).create(folder);
+        made.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => io::Error::new(
+                ErrorKind::AlreadyExists,
+                "exists already, and keys are never overwritten: name a folder that does not exist",
+            ),
+            _ => error,
+        })?;
         for (name, value) in &self.settings {
             let mut file = OpenOptions::new()
                 .write(true)
@@ -92,28 +102,34 @@ impl KeySet {
     /// The commands read the values from the files: on a command line they would be visible in the
     /// shell's history and in `ps`.
     fn commands(&self, folder: &Path) -> String {
-        let folder = folder.display();
+        let file = |name: &str| {
+            let file = format!("file://{}", folder.join(name).display());
+            shell_word(&file)
+        };
+        let (folder, removal) = (folder.display(), shell_word(&folder.to_string_lossy()));
         let mut text = format!(
             "# New keys, one file for each setting, in {folder}.\n# SSM Parameter Store:\n"
         );
         for (name, _) in &self.settings {
             let _ = writeln!(
                 text,
-                "aws ssm put-parameter --type SecureString --name {AWS_PREFIX}/{name} --value \"file://{folder}/{name}\""
+                "aws ssm put-parameter --type SecureString --name {AWS_PREFIX}/{name} --value {}",
+                file(name)
             );
         }
         text.push_str("# or Secrets Manager:\n");
         for (name, _) in &self.settings {
             let _ = writeln!(
                 text,
-                "aws secretsmanager create-secret --name {AWS_PREFIX}/{name} --secret-string \"file://{folder}/{name}\""
+                "aws secretsmanager create-secret --name {AWS_PREFIX}/{name} --secret-string {}",
+                file(name)
             );
         }
         text.push_str("# The functions' settings (with secretsmanager: in place of ssm: for Secrets Manager):\n");
         for (name, _) in &self.settings {
             let _ = writeln!(text, "#   {name}=ssm:{AWS_PREFIX}/{name}");
         }
-        let _ = writeln!(text, "{}# Then: rm -r {folder}", self.public_line());
+        let _ = writeln!(text, "{}# Then: rm -r -- {removal}", self.public_line());
         text
     }
 
@@ -125,9 +141,19 @@ impl KeySet {
     }
 }
 
+/// `text` as one word of a shell's command line.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, process::Command};
 
     use shared::{
         auth::Tokens,
@@ -189,6 +215,32 @@ mod tests {
             assert!(!commands.contains(value.expose_secret()), "{name}");
         }
         // An existing folder is never overwritten.
-        assert!(set.store(&folder).is_err());
+        let error = set.store(&folder).unwrap_err().to_string();
+        assert!(error.contains("exists already"), "{error}");
+    }
+
+    #[test]
+    fn commands_for_a_folder_with_blanks_can_be_pasted() {
+        let set = KeySet::generate(&Random::System).unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("it's new/my $keys");
+        let commands = set.store(&folder).unwrap();
+        // A shell that only prints the words after the command's name.
+        let script = format!("aws() {{ printf '%s\\n' \"$@\"; }}\n{commands}");
+        let shell = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let words = String::from_utf8(shell.stdout).unwrap();
+        for (name, _) in &set.settings {
+            let word = format!("file://{}", folder.join(name).display());
+            assert_eq!(
+                words.lines().filter(|line| *line == word).count(),
+                2,
+                "{words}"
+            );
+        }
+        let removal = commands
+            .lines()
+            .find_map(|line| line.strip_prefix("# Then: "));
+        let shell = Command::new("sh").args(["-c", removal.unwrap()]).status();
+        assert!(shell.unwrap().success() && !folder.exists());
     }
 }

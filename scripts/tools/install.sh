@@ -88,8 +88,9 @@ link_valkey() {
 }
 
 [ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, valkey, check, lambda)"
-# A venv can't be moved: its path is in the first line of its programs.
-if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 1 "$venv/bin/pip" | grep -qF "$venv/"; then
+# A venv can't be moved: its path is in the first line of its programs; in the second, where the path
+# has blanks or is long.
+if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 2 "$venv/bin/pip" | grep -qF "$venv/"; then
   rm -f "$tools"/*.stamp
   make_venv
 fi

@@ -128,3 +128,16 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
         }
     }
 }
+
+#[test]
+fn the_documents_name_the_rust_version_of_the_manifest() {
+    let manifest = document("Cargo.toml");
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "))
+        .unwrap()
+        .trim_matches('"');
+    for page in ["README.md", "README.zh-CN.md", "docs/zh/quickstart.md"] {
+        assert!(document(page).contains(version), "{page}");
+    }
+}

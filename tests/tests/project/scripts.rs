@@ -1,6 +1,8 @@
 //! The scripts behind `make`, run on a scratch copy with recorded programs in place of real ones.
 
 mod deploy;
+mod install;
+mod toolchain;
 
 use std::{
     fs,
