@@ -27,7 +27,7 @@ use wechat_simulator::Simulator;
 /// The last line of the banner before its curl lines.
 const TRY: &str = "Try (Ctrl-C ends):";
 /// Any port that is free.
-const ANY_PORT: (&str, &str) = ("PORT", "0");
+pub const ANY_PORT: (&str, &str) = ("PORT", "0");
 /// A mini-program.
 const APP_ID: &str = APPS[0].0;
 /// Its secret.
@@ -46,13 +46,13 @@ fn spawn(folder: &Path, variables: &[(&str, &str)]) -> Process {
 }
 
 /// A gateway that has printed its banner.
-struct Running {
-    process: Process,
-    api: Api,
+pub struct Running {
+    pub process: Process,
+    pub api: Api,
 }
 
 impl Running {
-    async fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
+    pub async fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let process = spawn(folder, variables);
         let line = process.wait_for_line("weapp-serverless on ").await;
         process.wait_for_line(TRY).await;
@@ -117,7 +117,7 @@ async fn refusal(folder: &Path, variables: &[(&str, &str)]) -> Logs {
     process.logs()
 }
 
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 

@@ -20,5 +20,6 @@ mod metrics;
 mod sample_events;
 mod sealed;
 mod several_instances;
+mod snippets;
 mod start;
 mod watch;

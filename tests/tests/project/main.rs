@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bodies;
+mod contributing;
 mod docs;
 mod features;
 mod functions;

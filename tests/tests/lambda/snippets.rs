@@ -1,0 +1,235 @@
+//! The code in the documents works as pasted: shell snippets run against `make run`, one page after
+//! the other, and the JavaScript for mini-programs runs in Node.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use e2e::{binaries, redis_server::RedisServer};
+use serde_json::Value;
+
+use crate::gateway::{ANY_PORT, Running, folder};
+
+/// Shell snippets that this test does not run, by something that they contain, and why.
+const NOT_RUN: [(&str, &str); 7] = [
+    ("make run", "started by this test"),
+    (
+        "make build ",
+        "builds for Lambda, and deploys to an AWS account",
+    ),
+    ("SECRETS_LAYER=", "deploys to an AWS account"),
+    ("<ApiUrl>", "needs a deployment"),
+    ("make watch", "run by watch.rs"),
+    ("cargo bench", "takes minutes"),
+    (
+        "mkdir -p events/greet",
+        "run by tests/project/contributing.rs",
+    ),
+];
+
+/// What the documents leave out or assume, and what stands for it here.
+const URL: &str = "http://127.0.0.1:9000";
+const REDIS: &str = "REDIS_URL=…";
+
+/// `curl` fails on statuses that are errors; a failed command is named.
+const PRELUDE: &str = "set -euo pipefail
+trap 'echo \"failed: $BASH_COMMAND\" >&2' ERR
+curl() { command curl --fail-with-body --max-time 20 \"$@\"; }
+";
+
+/// In place of cargo, which would build.
+const CARGO: &str = "#!/bin/sh
+case \"$*\" in
+  'run --quiet --bin local -- '*) shift 5; exec LOCAL \"$@\" ;;
+  --version) echo 'cargo 99.0.0' ;;
+  *) echo \"unexpected: cargo $*\" >&2; exit 1 ;;
+esac
+";
+
+/// The snippets of one language of a page.
+fn snippets(page: &Path, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(fence) = line.trim_start().strip_prefix("```") else {
+            continue;
+        };
+        let inside: Vec<_> = lines
+            .by_ref()
+            .take_while(|line| line.trim() != "```")
+            .collect();
+        if fence == language {
+            found.push(inside.join("\n"));
+        }
+    }
+    found
+}
+
+/// The Markdown files with snippets.
+fn pages() -> Vec<PathBuf> {
+    let root = binaries::workspace();
+    let folders = ["", "docs", "docs/zh", "events"].map(|folder| root.join(folder));
+    let files = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut pages: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.sort();
+    pages
+}
+
+fn write_program(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A folder with what `make` needs, and with programs in `bin` that spare a build.
+fn project(folder: &Path) -> PathBuf {
+    let project = folder.join("my project");
+    fs::create_dir_all(project.join("scripts")).unwrap();
+    for file in [
+        "Makefile",
+        "Cargo.toml",
+        "scripts/lib.sh",
+        "scripts/toolchain.sh",
+    ] {
+        fs::copy(binaries::workspace().join(file), project.join(file)).unwrap();
+    }
+    let local = format!("'{}'", binaries::path("local").display());
+    write_program(&project.join("bin/cargo"), &CARGO.replace("LOCAL", &local));
+    write_program(
+        &project.join("bin/rustc"),
+        "#!/bin/sh\necho 'rustc 99.0.0'\n",
+    );
+    project
+}
+
+/// Runs a program and expects success; its standard output.
+async fn run(mut command: Command, what: &Path) -> String {
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    let (text, errors) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{}:\n{errors}\n{text}",
+        what.display()
+    );
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shell_snippets_of_the_documents_run() {
+    let (folder, redis) = (folder(), RedisServer::start().await);
+    let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+    let mut unused: BTreeSet<_> = NOT_RUN.iter().map(|(part, _)| *part).collect();
+    let mut count = 0;
+    for page in pages() {
+        let mut script = PRELUDE.to_owned();
+        for snippet in snippets(&page, "sh") {
+            if let Some((part, _)) = NOT_RUN.iter().find(|(part, _)| snippet.contains(part)) {
+                unused.remove(part);
+                continue;
+            }
+            count += 1;
+            let snippet = snippet.replace(URL, &gateway.api.url);
+            script += &snippet.replace(REDIS, &format!("REDIS_URL={}", redis.url()));
+            script.push('\n');
+        }
+        if script == PRELUDE {
+            continue;
+        }
+        let project = project(&folder.path().join(page.file_stem().unwrap()));
+        #[expect(clippy::disallowed_methods, reason = "the machine's programs")]
+        let path = std::env::var("PATH").unwrap();
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &script])
+            .current_dir(&project)
+            .env_clear()
+            .env("PATH", format!("{}:{path}", project.join("bin").display()));
+        run(bash, &page).await;
+    }
+    assert!(count >= 10, "only {count} snippets were run");
+    assert!(unused.is_empty(), "no snippet contains {unused:?}");
+}
+
+/// A page module of a mini-program as WeChat's compiler makes it: `import` and `export` become
+/// `require` and `module.exports`, and there is no `await` outside a function.
+fn compiled(source: &str) -> String {
+    let (mut lines, mut exported) = (Vec::new(), Vec::new());
+    for line in source.lines() {
+        let import = line.strip_prefix("import ");
+        if let Some((names, from)) = import.and_then(|rest| rest.split_once(" from ")) {
+            lines.push(format!("const {names} = require({from})"));
+        } else if let Some(rest) = line.strip_prefix("export const ") {
+            exported.push(rest.split(' ').next().unwrap());
+            lines.push(format!("const {rest}"));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    lines.push(format!("module.exports = {{ {} }}\n", exported.join(", ")));
+    lines.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_code_for_mini_programs_runs() {
+    for page in ["docs/client.md", "docs/zh/client.md"] {
+        let (folder, page) = (folder(), binaries::workspace().join(page));
+        let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+        let modules = snippets(&page, "js");
+        assert!(
+            modules[0].starts_with("// utils/api.js"),
+            "{}",
+            page.display()
+        );
+        for (index, module) in modules.iter().enumerate() {
+            let file = match index {
+                0 => "utils/api.js".to_owned(),
+                _ => format!("pages/{index}/index.js"),
+            };
+            let module = module.replace("'https://api.example.com'", "process.env.URL");
+            write_program(&folder.path().join(file), &compiled(&module));
+        }
+        let phone = include_str!("snippets/phone.js");
+        write_program(&folder.path().join("phone.js"), phone);
+        let mut node = Command::new(binaries::workspace().join(".tools/node"));
+        node.arg("phone.js")
+            .arg((modules.len() - 1).to_string())
+            .current_dir(folder.path())
+            .env("URL", &gateway.api.url);
+        let shown: Value = serde_json::from_str(&run(node, &page).await).unwrap();
+        assert_eq!(
+            shown["user"]["id"].as_str().map(str::len),
+            Some(36),
+            "{shown}"
+        );
+        assert_eq!(shown["steps"].as_array().map(Vec::len), Some(31), "{shown}");
+        assert!(
+            shown["phone"].as_str().unwrap().starts_with("138"),
+            "{shown}"
+        );
+        assert_eq!(shown["answered"], Value::from(modules.len()), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_code_for_sealed_bodies_loads() {
+    let (folder, page) = (folder(), binaries::workspace().join("docs/encryption.md"));
+    for (index, module) in snippets(&page, "js").iter().enumerate() {
+        let file = folder.path().join(format!("{index}.js"));
+        write_program(&file, &compiled(module));
+        let mut node = Command::new(binaries::workspace().join(".tools/node"));
+        let libraries = binaries::workspace().join("tests/clients/node_modules");
+        node.arg(&file).env("NODE_PATH", libraries);
+        run(node, &page).await;
+    }
+}
