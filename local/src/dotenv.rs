@@ -138,7 +138,12 @@ fn assignment(text: &str) -> Result<(&str, &str), (Option<&str>, String)> {
     let text = export.unwrap_or(text);
     let parts = text.split_once('=');
     let Some((name, value)) = parts.filter(|(name, _)| is_name(name.trim())) else {
-        return Err((None, "is not NAME=value".to_owned()));
+        let what = if text.contains('\0') {
+            "contains NUL characters: save the file as UTF-8"
+        } else {
+            "is not NAME=value"
+        };
+        return Err((None, what.to_owned()));
     };
     let name = name.trim();
     match content(value) {
@@ -158,7 +163,7 @@ fn is_name(text: &str) -> bool {
 fn content(text: &str) -> Result<&str, &'static str> {
     let value = text.trim();
     if value.contains('\0') {
-        return Err("contains a NUL character: save the file as UTF-8");
+        return Err("contains NUL characters: save the file as UTF-8");
     }
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => {
@@ -309,7 +314,7 @@ mod tests {
                 "A=x\n\nA=hunter2",
                 "line 3: A: is set twice, first in line 1",
             ),
-            ("h\0u\0n\0=\0", "line 1: is not NAME=value"),
+            ("h\0=\0u\0", "line 1: contains NUL characters"),
         ] {
             let errors = errors(text.as_bytes());
             assert_eq!(errors.len(), 1, "{errors:?}");

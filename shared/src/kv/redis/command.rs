@@ -138,6 +138,7 @@ fn describe(error: &RedisError) -> String {
             |cause| format!("the connection failed: {cause}"),
         ),
         ErrorKind::AuthenticationFailed => "user or password rejected".to_owned(),
+        ErrorKind::Server(_) if !code.is_empty() => "the server answered".to_owned(),
         kind => format!("{kind:?}"),
     };
     format!("{text} {code}").trim_end().to_owned()
