@@ -5,6 +5,7 @@ mod deadline;
 mod error;
 mod item;
 mod measure;
+mod resign;
 mod tls;
 mod transaction;
 mod write;
@@ -136,6 +137,7 @@ fn config(settings: DynamoSettings) -> Config {
         .credentials_provider(credentials(id, &secret, session.as_ref()))
         .http_client(tls::http_client(is_plain_http, any_authority))
         .retry_config(retries())
+        .retry_classifier(resign::SignAgain)
         .timeout_config(timeouts())
         .interceptor(deadline::InheritDeadline { limit: OPERATION })
         .interceptor(measure::Measure)

@@ -51,6 +51,12 @@ impl Condition {
         Self::new("attribute_not_exists(pk) OR uid = :uid").value(":uid", string(user.to_string()))
     }
 
+    /// The row exists and belongs to somebody else.
+    #[must_use]
+    pub fn owned_by_another(user: UserId) -> Self {
+        Self::new("attribute_exists(pk) AND uid <> :uid").value(":uid", string(user.to_string()))
+    }
+
     /// Sets the value of `placeholder` (`:name`).
     #[must_use]
     pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {

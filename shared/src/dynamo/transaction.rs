@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{CancellationReason, TransactWriteItem},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{ATTEMPTS, Dynamo, DynamoError, FIRST_PAUSE, LONGEST_PAUSE, UPSTREAM, Write, error};
 use crate::{resilience::backoff::Backoff, telemetry::metrics};
@@ -17,10 +17,11 @@ const THROTTLED: Backoff = Backoff::for_overload(FIRST_PAUSE, LONGEST_PAUSE);
 /// Attempts after the first one.
 const RETRIES: usize = ATTEMPTS as usize - 1;
 
-/// Pauses after a conflict with another writer. A transaction takes milliseconds.
-const RACED: Backoff = Backoff::for_conflicts(Duration::from_millis(5), Duration::from_millis(80));
-/// Attempts after the first one; all pauses together are at most 155 ms.
-const RACED_RETRIES: usize = 5;
+/// Pauses after a conflict with another writer. A transaction takes milliseconds; the longest pause
+/// is for dozens of writers that race for one row, of which one wins each time.
+const RACED: Backoff = Backoff::for_conflicts(Duration::from_millis(5), Duration::from_millis(320));
+/// How long to look again after conflicts, if the request has that long.
+const CONTENTION: Duration = Duration::from_secs(5);
 
 /// Reason codes of a throttled write.
 const THROTTLING: [&str; 2] = ["ThrottlingError", "ProvisionedThroughputExceeded"];
@@ -107,8 +108,8 @@ impl Dynamo {
         }
     }
 
-    /// Runs `attempt`, and repeats it after a conflict, within the request's deadline. Each attempt
-    /// has to read the rows again.
+    /// Runs `attempt`, and repeats it after a conflict, for up to five seconds within the request's
+    /// deadline. Each attempt has to read again the rows that it decides by.
     ///
     /// # Errors
     /// That of the last attempt.
@@ -120,14 +121,16 @@ impl Dynamo {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let mut pauses = RACED.pauses(&self.random).take(RACED_RETRIES);
+        let end = Instant::now() + CONTENTION;
+        let mut pauses = RACED.pauses(&self.random);
         loop {
             let error = match attempt().await {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(error) if is_conflict(&error) => error,
+                Err(error) => return Err(error),
             };
             match pauses.next() {
-                Some(pause) if is_conflict(&error) => sleep(pause).await,
+                Some(pause) if Instant::now() + pause < end => sleep(pause).await,
                 _ => return Err(error),
             }
         }

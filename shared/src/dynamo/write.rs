@@ -1,5 +1,8 @@
-//! Conditional writes of one row: alone ([`Dynamo::put`], [`Dynamo::update`]) or in a transaction
-//! ([`Dynamo::transact`]).
+//! Conditional writes of one row: alone ([`Dynamo::put`], [`Dynamo::update`], [`Dynamo::delete`]) or
+//! in a transaction ([`Dynamo::transact`]).
+//!
+//! A write of one row that meets a transaction on it has changed nothing and can be sent again as it
+//! is: its condition is evaluated anew. So these writes wait for transactions by themselves.
 //!
 //! Expressions are in DynamoDB's syntax: `:name` is the placeholder of a value, `#name` that of an
 //! attribute whose name is a reserved word.
@@ -7,7 +10,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
-    operation::{put_item::PutItemError, update_item::UpdateItemError},
+    operation::{
+        delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError,
+    },
     types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
@@ -97,15 +102,48 @@ impl Dynamo {
             .set_item(Some(row))
             .condition_expression(condition.expression)
             .set_expression_attribute_values(unless_empty(condition.values));
-        match put.send().await {
-            Ok(_) => Ok(WriteOutcome::Written(Item::new())),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => {
-                    Ok(WriteOutcome::ConditionFailed(None))
-                }
-                _ => Err(error.into()),
-            },
-        }
+        let attempt = || async {
+            match put.clone().send().await {
+                Ok(_) => Ok(WriteOutcome::Written(Item::new())),
+                Err(error) => match error.as_service_error() {
+                    Some(PutItemError::ConditionalCheckFailedException(_)) => {
+                        Ok(WriteOutcome::ConditionFailed(None))
+                    }
+                    _ => Err(error.into()),
+                },
+            }
+        };
+        self.retry_conflicts(attempt, is_conflict).await
+    }
+
+    /// Deletes a row if `condition` holds.
+    ///
+    /// # Errors
+    /// [`DynamoError`].
+    pub async fn delete(
+        &self,
+        key: Item,
+        condition: Condition,
+    ) -> Result<WriteOutcome, DynamoError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_values(unless_empty(condition.values));
+        let attempt = || async {
+            match delete.clone().send().await {
+                Ok(_) => Ok(WriteOutcome::Written(Item::new())),
+                Err(error) => match error.as_service_error() {
+                    Some(DeleteItemError::ConditionalCheckFailedException(_)) => {
+                        Ok(WriteOutcome::ConditionFailed(None))
+                    }
+                    _ => Err(error.into()),
+                },
+            }
+        };
+        self.retry_conflicts(attempt, is_conflict).await
     }
 
     /// Changes a row if the update's condition holds.
@@ -128,18 +166,25 @@ impl Dynamo {
                     .return_old_on_failure
                     .then_some(ReturnValuesOnConditionCheckFailure::AllOld),
             );
-        match request.send().await {
-            Ok(written) => Ok(WriteOutcome::Written(
-                written.attributes.unwrap_or_default(),
-            )),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    Ok(WriteOutcome::ConditionFailed(failed.item().cloned()))
-                }
-                _ => Err(error.into()),
-            },
-        }
+        let attempt = || async {
+            match request.clone().send().await {
+                Ok(written) => Ok(WriteOutcome::Written(
+                    written.attributes.unwrap_or_default(),
+                )),
+                Err(error) => match error.as_service_error() {
+                    Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                        Ok(WriteOutcome::ConditionFailed(failed.item().cloned()))
+                    }
+                    _ => Err(error.into()),
+                },
+            }
+        };
+        self.retry_conflicts(attempt, is_conflict).await
     }
+}
+
+fn is_conflict(error: &DynamoError) -> bool {
+    matches!(error, DynamoError::Conflict)
 }
 
 /// One of the writes of a transaction.

@@ -21,35 +21,70 @@ use e2e::{
         SharedState::{self, InProcess, Redis},
         TestApp, Tokens,
     },
-    wire_proxy,
+    wire_proxy, within_patience,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use shared::clock::Clock;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 
 /// What happens to an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub enum Fault {
     Throttled,
     Fails,
     /// A transaction is cancelled because there was no capacity for its first write.
     Cancelled,
     /// Executed, but the connection breaks before the answer.
     Lost,
+    /// Signed before the instance was frozen, sent after it was thawed.
+    SignatureExpired,
+    /// Signed with another secret.
+    WrongSignature,
+    /// A transaction is writing the row.
+    Conflict,
 }
 
-/// In front of the table: breaks some operations, and forwards the others.
+/// In front of the table: breaks or holds some operations, and forwards the others.
 #[derive(Clone)]
-struct Front {
+pub struct Front {
     target: String,
     client: reqwest::Client,
     state: Arc<Mutex<Broken>>,
+    held: Arc<Mutex<Option<Arc<Held>>>>,
+}
+
+/// The requests of an operation that are held. Dropping this releases them.
+pub struct Hold(Arc<Held>);
+
+struct Held {
+    operation: &'static str,
+    arrived: Notify,
+    released: watch::Sender<bool>,
+}
+
+impl Hold {
+    /// Waits until a request is held.
+    pub async fn arrived(&self) {
+        within_patience("a held request", self.0.arrived.notified()).await;
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.released.send_replace(true);
+    }
 }
 
 #[derive(Default)]
 struct Broken {
     /// The operation, its fault, and the remaining times.
     fault: Option<(&'static str, Fault, usize)>,
+    /// Only requests that contain this text.
+    only: String,
     /// How often that operation was attempted.
     attempts: usize,
     /// The idempotency tokens that it came with.
@@ -60,32 +95,70 @@ const ALWAYS: usize = usize::MAX;
 
 impl Front {
     /// An instance of the app whose table is behind this.
-    async fn of(app: &TestApp) -> (Self, Api) {
+    pub async fn of(app: &TestApp) -> (Self, Api) {
+        Self::with(app, &[]).await
+    }
+
+    /// The same, with some variables set otherwise.
+    pub async fn with(app: &TestApp, changes: &[(&str, &str)]) -> (Self, Api) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let front = Self {
             target: app.table.url(),
             client,
             state: Arc::default(),
+            held: Arc::default(),
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(front.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
-        let api = app
-            .another_instance_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)])
-            .await;
+        let mut changes = changes.to_vec();
+        changes.push(("AWS_ENDPOINT_URL_DYNAMODB", &url));
+        let api = app.another_instance_with(&changes).await;
         (front, api)
     }
 
-    fn breaks(&self, operation: &'static str, fault: Fault, times: usize) {
+    /// Holds the requests of this operation until the value that is returned is dropped. Not for
+    /// long: an instance gives up a request after 1.5 s and sends it again, three times in all.
+    pub fn hold(&self, operation: &'static str) -> Hold {
+        let held = Arc::new(Held {
+            operation,
+            arrived: Notify::new(),
+            released: watch::Sender::new(false),
+        });
+        *self.held.lock().unwrap() = Some(Arc::clone(&held));
+        Hold(held)
+    }
+
+    async fn wait_while_held(&self, target: &str) {
+        let held = self.held.lock().unwrap().clone();
+        let Some(held) = held.filter(|held| target.ends_with(&format!(".{}", held.operation)))
+        else {
+            return;
+        };
+        held.arrived.notify_one();
+        let mut released = held.released.subscribe();
+        let _ = released.wait_for(|released| *released).await;
+    }
+
+    pub fn breaks(&self, operation: &'static str, fault: Fault, times: usize) {
         *self.state.lock().unwrap() = Broken {
             fault: Some((operation, fault, times)),
             ..Broken::default()
         };
     }
 
+    /// The same, for requests that contain this text only.
+    pub fn breaks_only(&self, text: &str, operation: &'static str, fault: Fault) {
+        *self.state.lock().unwrap() = Broken {
+            fault: Some((operation, fault, ALWAYS)),
+            only: text.to_owned(),
+            ..Broken::default()
+        };
+    }
+
     /// Removes the fault and returns how often the operation was attempted.
-    fn heal(&self) -> usize {
+    pub fn heal(&self) -> usize {
         self.heal_and_take_tokens().0
     }
 
@@ -104,7 +177,8 @@ impl Front {
     fn fault_for(&self, target: &str, body: &[u8]) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
         let (operation, fault, times) = state.fault?;
-        if !target.ends_with(&format!(".{operation}")) {
+        let is_other = !String::from_utf8_lossy(body).contains(&state.only);
+        if !target.ends_with(&format!(".{operation}")) || is_other {
             return None;
         }
         state.attempts += 1;
@@ -136,11 +210,20 @@ impl Front {
 }
 
 async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> Response {
-    match front.fault_for(headers["x-amz-target"].to_str().unwrap(), &body) {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    front.wait_while_held(target).await;
+    match front.fault_for(target, &body) {
         None => front.forward(&headers, body).await,
         Some(Fault::Throttled) => refuse(400, "ProvisionedThroughputExceededException"),
         Some(Fault::Fails) => refuse(500, "InternalServerError"),
         Some(Fault::Cancelled) => cancel(&body),
+        Some(Fault::SignatureExpired) => {
+            refuse_signature("Signature expired: x is now earlier than y")
+        }
+        Some(Fault::WrongSignature) => {
+            refuse_signature("The request signature we calculated does not match")
+        }
+        Some(Fault::Conflict) => refuse(400, "TransactionConflictException"),
         Some(Fault::Lost) => {
             front.forward(&headers, body).await;
             let broken = futures_util::stream::once(async {
@@ -153,6 +236,19 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
 
 fn refuse(status: u16, code: &str) -> Response {
     fail(status, code, json!({"message": "later"}))
+}
+
+/// With the date of now, as the SDK has it too: its own correction of clocks does not see a thaw.
+fn refuse_signature(message: &str) -> Response {
+    let mut response = fail(
+        400,
+        "InvalidSignatureException",
+        json!({ "message": message }),
+    );
+    let now = Clock::System.now();
+    let now = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    response.headers_mut().insert("date", now.parse().unwrap());
+    response
 }
 
 /// A reason for each write: the first one was throttled, the others are not to blame.
@@ -198,6 +294,85 @@ async fn a_throttled_write_is_attempted_three_times(
             .ok(200);
         assert_eq!(front.heal(), 3, "{fault:?}");
     }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_whose_signature_expired_is_signed_again(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    for (operation, requests) in [
+        ("TransactWriteItems", 2),
+        ("UpdateItem", 2),
+        ("PutItem", 2),
+    ] {
+        front.breaks(operation, Fault::SignatureExpired, 1);
+        log_in(&app, &api).await;
+        assert_eq!(front.heal(), requests, "{operation}");
+    }
+    let tokens = log_in(&app, &api).await;
+    front.breaks("GetItem", Fault::SignatureExpired, 1);
+    api.info(&tokens.access).await.ok(200);
+    front.heal();
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signatures_that_keep_expiring_are_passing_trouble(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
+    front.breaks("UpdateItem", Fault::SignatureExpired, ALWAYS);
+    let change = json!({"nickname": "小明"});
+    assert_unavailable(&api.change(&tokens.access, &change).await);
+    assert_eq!(front.heal(), 3);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_signature_is_not_sent_again(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
+    front.breaks("UpdateItem", Fault::WrongSignature, ALWAYS);
+    let change = json!({"nickname": "小明"});
+    let answer = api.change(&tokens.access, &change).await;
+    answer.fails(500, "internal");
+    assert_eq!(front.heal(), 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_waits_for_transactions_on_its_row(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
+    front.breaks("UpdateItem", Fault::Conflict, 8);
+    let change = json!({"nickname": "小明"});
+    api.change(&tokens.access, &change).await.ok(200);
+    assert_eq!(front.heal(), 9);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contention_that_does_not_end_is_a_conflict(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = log_in(&app, &api).await;
+    let before = app.rows().await;
+    front.breaks("UpdateItem", Fault::Conflict, ALWAYS);
+    let change = json!({"nickname": "小明"});
+    api.change(&tokens.access, &change)
+        .await
+        .fails(409, "conflict");
+    front.heal();
+    assert_eq!(app.rows().await, before);
 }
 
 #[rstest]

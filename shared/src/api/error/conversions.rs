@@ -15,7 +15,8 @@ use crate::{
 impl From<DynamoError> for ApiError {
     fn from(error: DynamoError) -> Self {
         let reason = match error {
-            DynamoError::Unavailable(_) | DynamoError::Conflict => Reason::Unavailable,
+            DynamoError::Unavailable(_) => Reason::Unavailable,
+            DynamoError::Conflict => Reason::Conflict,
             DynamoError::Refused(_) => Reason::Internal,
         };
         Self::new(reason).because(&error)
