@@ -1,13 +1,16 @@
 //! Deleting what WeChat says must be deleted. All of it can be repeated, and changes nothing then.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
 use super::{
     Identity,
-    phone_numbers::{phone_claim, release_claim},
+    identities::IdentityRow,
+    phone_numbers::phone_claim,
     profiles::invalidate_cached,
-    rows::{IDENTITY, PROFILE, UNION_LINK, profile_key, union_pk, user_pk},
+    rows::{IDENTITY, PHONE_OWNER, PROFILE, UNION_LINK, profile_key, release, union_pk, user_pk},
 };
 use crate::{
     cache::Cache,
@@ -15,7 +18,7 @@ use crate::{
     dynamo::{
         self, Condition, Dynamo, DynamoError, TransactionOutcome, Update, Write, WriteOutcome,
     },
-    ids::UserId,
+    ids::{UnionId, UserId},
 };
 
 /// A field of a profile that holds personal data.
@@ -74,21 +77,28 @@ impl Erasure {
     /// Where none of them is set, nothing is written.
     ///
     /// # Errors
-    /// [`DynamoError::Conflict`] when a number is being bound; DynamoDB's.
+    /// [`DynamoError::Conflict`] when other requests keep binding numbers; DynamoDB's.
     pub async fn clear(&self, id: UserId, fields: &[PersonalField]) -> Result<(), DynamoError> {
         if fields.is_empty() {
             return Ok(());
         }
-        let claim = if fields.contains(&PersonalField::Phone) {
-            let profile = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
-            profile.as_ref().and_then(phone_claim)
-        } else {
-            None
+        let claim_is_theirs = AtomicBool::new(true);
+        let attempt = || async {
+            let claim = if fields.contains(&PersonalField::Phone) {
+                let profile = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
+                profile.as_ref().and_then(phone_claim)
+            } else {
+                None
+            };
+            match claim {
+                Some(claim) => {
+                    self.clear_with_claim(id, fields, &claim, &claim_is_theirs)
+                        .await
+                }
+                None => self.clear_fields(id, fields).await,
+            }
         };
-        let written = match claim {
-            Some(claim) => self.clear_with_claim(id, fields, &claim).await,
-            None => self.clear_fields(id, fields).await,
-        };
+        let written = self.dynamo.retry_conflicts(attempt, is_conflict).await;
         // Also after a failure: a write whose answer was lost may have happened.
         invalidate_cached(&self.cache, id).await;
         written
@@ -126,14 +136,20 @@ impl Erasure {
         id: UserId,
         fields: &[PersonalField],
         claim: &str,
+        is_theirs: &AtomicBool,
     ) -> Result<(), DynamoError> {
         let condition =
             Condition::new("phoneClaim = :claim").value(":claim", dynamo::string(claim));
         let mut attributes = attributes(fields);
         attributes.push("phoneClaim");
         let profile = self.removal(id, &attributes, condition);
-        let writes = vec![Write::Update(profile), release_claim(claim, id)];
-        self.transact_or_conflict(writes).await
+        let release = release(
+            dynamo::key(claim, PHONE_OWNER.sk),
+            id,
+            is_theirs.load(Relaxed),
+        );
+        let writes = vec![Write::Update(profile), release];
+        self.transact_or_look_again(writes, 1, is_theirs).await
     }
 
     /// The update that removes `attributes` from the user's row.
@@ -146,37 +162,93 @@ impl Erasure {
     }
 
     /// Removes the identity with all that it holds (the session keys too), and the link by union id
-    /// when it was the user's last one. All or nothing.
+    /// when it was the user's last one. All or nothing, under the condition that neither the union
+    /// id nor the set of the user's identities has changed since they were read.
     ///
     /// # Errors
-    /// [`DynamoError::Conflict`] when a login of the same person is being written; DynamoDB's.
+    /// [`DynamoError::Conflict`] when logins of the same person keep being written; DynamoDB's.
     pub async fn unlink(&self, identity: &Identity) -> Result<(), DynamoError> {
-        let user = identity.user;
-        let mut writes = vec![Write::Delete(
-            dynamo::key(&identity.pk, IDENTITY.sk),
-            Condition::absent_or_owned_by(user),
-        )];
-        if let Some(profile) = self.dynamo.get(&user_pk(user), PROFILE.sk).await? {
-            let linked: Linked = dynamo::from_item(profile)?;
-            writes.push(remove_from_user(identity));
-            if let Some(union_id) = &identity.union_id
-                && linked.identities.iter().all(|other| *other == identity.pk)
-            {
-                writes.push(Write::Delete(
-                    dynamo::key(&union_pk(union_id), UNION_LINK.sk),
-                    Condition::absent_or_owned_by(user),
-                ));
-            }
-        }
-        self.transact_or_conflict(writes).await
+        let link_is_theirs = AtomicBool::new(true);
+        let attempt = || self.try_unlink(identity, &link_is_theirs);
+        self.dynamo.retry_conflicts(attempt, is_conflict).await
     }
 
-    /// A condition that fails says that the rows have changed since the look at them.
-    async fn transact_or_conflict(&self, writes: Vec<Write>) -> Result<(), DynamoError> {
+    async fn try_unlink(
+        &self,
+        identity: &Identity,
+        link_is_theirs: &AtomicBool,
+    ) -> Result<(), DynamoError> {
+        let (user, pk) = (identity.user, &identity.pk);
+        let (user_pk, read) = (user_pk(user), &self.dynamo);
+        let (row, profile) =
+            futures_util::try_join!(read.get(pk, IDENTITY.sk), read.get(&user_pk, PROFILE.sk))?;
+        let Some(row) = row.map(dynamo::from_item::<IdentityRow>).transpose()? else {
+            // Another delivery was faster.
+            return Ok(());
+        };
+        if row.uid != user {
+            // A later login made the identity another user's, who did not cancel.
+            return Ok(());
+        }
+        let mut writes = vec![Write::Delete(
+            dynamo::key(pk, IDENTITY.sk),
+            as_read(user, row.union_id.as_ref()),
+        )];
+        let is_last = match profile {
+            Some(profile) => {
+                let linked: Linked = dynamo::from_item(profile)?;
+                let is_last = linked.identities.iter().all(|other| other == pk);
+                writes.push(remove_from_user(identity, linked.identities));
+                is_last
+            }
+            None => true,
+        };
+        let release_at = writes.len();
+        if let Some(union_id) = row.union_id.filter(|_| is_last)
+            // Where the link was not made, there is nothing to release.
+            && row.union_linked != Some(false)
+        {
+            let link = dynamo::key(&union_pk(&union_id), UNION_LINK.sk);
+            writes.push(release(link, user, link_is_theirs.load(Relaxed)));
+        }
+        self.transact_or_look_again(writes, release_at, link_is_theirs)
+            .await
+    }
+
+    /// A condition that fails says that the rows have changed since the look at them; where only the
+    /// one at `release_at` does, that the row to be released is not, or is now, the user's.
+    async fn transact_or_look_again(
+        &self,
+        writes: Vec<Write>,
+        release_at: usize,
+        is_theirs: &AtomicBool,
+    ) -> Result<(), DynamoError> {
         match self.dynamo.transact(writes).await? {
             TransactionOutcome::Written => Ok(()),
-            TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
+            TransactionOutcome::ConditionFailed(at) => {
+                if at.contains(&release_at) {
+                    is_theirs.fetch_xor(true, Relaxed);
+                }
+                Err(DynamoError::Conflict)
+            }
         }
+    }
+}
+
+fn is_conflict(error: &DynamoError) -> bool {
+    matches!(error, DynamoError::Conflict)
+}
+
+/// The identity is still the user's, with the union id that was read.
+fn as_read(user: UserId, union_id: Option<&UnionId>) -> Condition {
+    let condition = match union_id {
+        Some(_) => Condition::new("uid = :uid AND unionId = :union"),
+        None => Condition::new("uid = :uid AND attribute_not_exists(unionId)"),
+    };
+    let condition = condition.value(":uid", dynamo::string(user.to_string()));
+    match union_id {
+        Some(union_id) => condition.value(":union", dynamo::string(union_id.as_str())),
+        None => condition,
     }
 }
 
@@ -184,11 +256,17 @@ fn attributes(fields: &[PersonalField]) -> Vec<&'static str> {
     fields.iter().map(|field| field.attribute()).collect()
 }
 
-fn remove_from_user(identity: &Identity) -> Write {
+/// Takes the identity out of the user's set, which still has to be `read`.
+fn remove_from_user(identity: &Identity, read: Vec<String>) -> Write {
+    let condition = if read.is_empty() {
+        Condition::new("attribute_exists(pk) AND attribute_not_exists(identities)")
+    } else {
+        Condition::new("identities = :read").value(":read", AttributeValue::Ss(read))
+    };
     let update = Update::new(
         profile_key(identity.user),
         "DELETE identities :identity",
-        Condition::exists(),
+        condition,
     );
     Write::Update(update.value(":identity", AttributeValue::Ss(vec![identity.pk.clone()])))
 }

@@ -19,7 +19,6 @@ pub struct Identity {
     /// The user.
     pub user: UserId,
     pub(super) pk: String,
-    pub(super) union_id: Option<UnionId>,
 }
 
 /// Why a user's identity is unavailable.
@@ -39,6 +38,9 @@ pub enum IdentityError {
 pub(super) struct IdentityRow {
     pub(super) uid: UserId,
     pub(super) union_id: Option<UnionId>,
+    /// Whether the union link was made this user's, or was another user's. Rows of earlier versions
+    /// don't say.
+    pub(super) union_linked: Option<bool>,
 }
 
 /// The identities. Cheap to clone.
@@ -68,11 +70,7 @@ impl Identities {
             return Ok(None);
         };
         let row: IdentityRow = dynamo::from_item(item)?;
-        Ok(Some(Identity {
-            user: row.uid,
-            pk,
-            union_id: row.union_id,
-        }))
+        Ok(Some(Identity { user: row.uid, pk }))
     }
 
     /// The user's openid in the mini-program.

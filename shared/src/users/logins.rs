@@ -13,11 +13,16 @@ use super::{
 use crate::{
     clock::Clock,
     crypto::AtRest,
-    dynamo::{self, Condition, Dynamo, DynamoError, TransactionOutcome, Update, WriteOutcome},
+    dynamo::{
+        self, Condition, Dynamo, DynamoError, TransactionOutcome, Update, Write, WriteOutcome,
+    },
     ids::{AppId, OpenId, UnionId, UserId},
     random::Random,
     request,
 };
+
+/// The position of the union link among the writes of a late link; the other one is the identity.
+const LINK_WRITE: usize = 0;
 
 /// What code2Session returned about the person who logged in.
 pub struct WeChatLogin {
@@ -153,7 +158,8 @@ impl Logins {
 
     /// WeChat sent the union id only now: links it, unless it is another user's. Two users who turn
     /// out to be one person stay two; merging them is not ours to decide. Either way the identity
-    /// remembers it, so this happens once.
+    /// remembers it, so this happens once; link and identity are written together, so that erasing
+    /// the identity meanwhile leaves no link behind.
     async fn link_union_later(
         &self,
         login: &WeChatLogin,
@@ -162,23 +168,33 @@ impl Logins {
         let (Some(union_id), None) = (&login.union_id, &row.union_id) else {
             return Ok(());
         };
-        let link = union_row(union_id, row.uid);
-        let condition = Condition::absent_or_owned_by(row.uid);
-        if let WriteOutcome::ConditionFailed(_) = self.dynamo.put(link, condition).await? {
-            tracing::info!(
-                user_id = %row.uid, request_id = request::id(),
-                "the union id belongs to another user already, not linked"
+        let mark = |linked| {
+            let update = Update::new(
+                dynamo::key(&login.identity_pk(), IDENTITY.sk),
+                "SET unionId = :union, unionLinked = :linked",
+                Condition::owned_by(row.uid),
             );
-        }
-        let mark = Update::new(
-            dynamo::key(&login.identity_pk(), IDENTITY.sk),
-            "SET unionId = :union",
-            Condition::exists(),
+            update
+                .value(":union", dynamo::string(union_id.as_str()))
+                .value(":linked", AttributeValue::Bool(linked))
+        };
+        let link = Write::Put(
+            union_row(union_id, row.uid),
+            Condition::absent_or_owned_by(row.uid),
         );
-        let mark = mark.value(":union", dynamo::string(union_id.as_str()));
-        match self.dynamo.update(mark).await? {
-            WriteOutcome::Written(_) => Ok(()),
+        let writes = vec![link, Write::Update(mark(true))];
+        match self.dynamo.transact(writes).await? {
+            TransactionOutcome::Written => return Ok(()),
+            TransactionOutcome::ConditionFailed(at) if at == [LINK_WRITE] => {}
             // Unlinked since the login was counted.
+            TransactionOutcome::ConditionFailed(_) => return Err(DynamoError::Conflict),
+        }
+        tracing::info!(
+            user_id = %row.uid, request_id = request::id(),
+            "the union id belongs to another user already, not linked"
+        );
+        match self.dynamo.update(mark(false)).await? {
+            WriteOutcome::Written(_) => Ok(()),
             WriteOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
         }
     }

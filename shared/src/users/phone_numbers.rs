@@ -5,6 +5,8 @@
 //! is derived from `DATA_KEYS`. New rows use the first key; rows under the other keys are replaced
 //! when their number is bound again.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -13,7 +15,7 @@ use thiserror::Error;
 use super::{
     User,
     profiles::invalidate_cached,
-    rows::{PHONE_OWNER, PROFILE, phone_owner_row, profile_key, user_pk},
+    rows::{self, PHONE_OWNER, PROFILE, phone_owner_row, profile_key, user_pk},
 };
 use crate::{
     cache::Cache,
@@ -25,8 +27,10 @@ use crate::{
     values::Phone,
 };
 
-/// The position of the profile among the writes of a binding; the others are rows of numbers.
-const PROFILE_WRITE: usize = 0;
+/// The position of the number's row among the writes of a binding. Before it is the profile, after
+/// it are rows that the number may have from older `DATA_KEYS`, and last, if the user had another
+/// number before, the row of that one.
+const CLAIM_WRITE: usize = 1;
 
 /// Why a number was not bound.
 #[derive(Debug, Error)]
@@ -75,8 +79,9 @@ impl PhoneNumbers {
     /// # Errors
     /// [`BindError`].
     pub async fn bind(&self, user: UserId, phone: &Phone) -> Result<User, BindError> {
+        let before_is_theirs = AtomicBool::new(true);
         let attempt = || async {
-            let bound = self.attempt(user, phone).await;
+            let bound = self.attempt(user, phone, &before_is_theirs).await;
             // Also after a failure: a write whose answer was lost may have happened.
             invalidate_cached(&self.cache, user).await;
             bound
@@ -87,7 +92,12 @@ impl PhoneNumbers {
     }
 
     /// The user with the number, or [`DynamoError::Conflict`] when another writer was faster.
-    async fn attempt(&self, id: UserId, phone: &Phone) -> Result<User, BindError> {
+    async fn attempt(
+        &self,
+        id: UserId,
+        phone: &Phone,
+        before_is_theirs: &AtomicBool,
+    ) -> Result<User, BindError> {
         let before = self.before(id).await?;
         let (claim, older_claims) = self
             .hashes
@@ -108,14 +118,32 @@ impl PhoneNumbers {
             write_profile(&bound, phone, &claim, before.user.version),
             write_claim(&claim, id),
         ];
-        let released = released(before.claim, older_claims, &claim);
-        writes.extend(released.iter().map(|pk| release_claim(pk, id)));
+        let owner_key = |pk: &str| dynamo::key(pk, PHONE_OWNER.sk);
+        writes.extend(
+            older_claims
+                .iter()
+                .map(|pk| rows::release(owner_key(pk), id, true)),
+        );
+        let release_at = writes.len();
+        let of_another_number = |pk: &String| *pk != claim && !older_claims.contains(pk);
+        if let Some(pk) = before.claim.filter(of_another_number) {
+            writes.push(rows::release(
+                owner_key(&pk),
+                id,
+                before_is_theirs.load(Relaxed),
+            ));
+        }
         match self.dynamo.transact(writes).await? {
             TransactionOutcome::Written => Ok(bound),
-            TransactionOutcome::ConditionFailed(at) if at == [PROFILE_WRITE] => {
+            TransactionOutcome::ConditionFailed(at) => {
+                if at.iter().any(|at| (CLAIM_WRITE..release_at).contains(at)) {
+                    return Err(BindError::Taken);
+                }
+                if at.contains(&release_at) {
+                    before_is_theirs.fetch_xor(true, Relaxed);
+                }
                 Err(DynamoError::Conflict.into())
             }
-            TransactionOutcome::ConditionFailed(_) => Err(BindError::Taken),
         }
     }
 
@@ -147,8 +175,18 @@ impl PhoneHashes {
     /// The key of the number's row, and those of rows that it may have from older `DATA_KEYS`.
     /// `None` only without keys, which settings refuse.
     fn claims(&self, phone: &Phone) -> Option<(String, Vec<String>)> {
-        let mut claims = self.0.iter().map(|hash| phone_pk(hash, phone));
-        Some((claims.next()?, claims.collect()))
+        let mut claims = self.all_claims(phone);
+        let first = claims.next()?;
+        // A transaction names a row once, also where a key is listed twice.
+        let mut older: Vec<_> = claims.filter(|pk| *pk != first).collect();
+        older.sort();
+        older.dedup();
+        Some((first, older))
+    }
+
+    /// The keys of all rows that the number may have.
+    fn all_claims(&self, phone: &Phone) -> impl Iterator<Item = String> {
+        self.0.iter().map(|hash| phone_pk(hash, phone))
     }
 }
 
@@ -159,18 +197,6 @@ fn phone_pk(hash: &Hmac<Sha256>, phone: &Phone) -> String {
         .finalize()
         .into_bytes();
     PHONE_OWNER.pk(hex::encode(&hash[..16]))
-}
-
-/// The rows that go when `claim` is written: each once, for a transaction names a row once.
-fn released(before: Option<String>, older: Vec<String>, claim: &str) -> Vec<String> {
-    let mut released: Vec<_> = older
-        .into_iter()
-        .chain(before)
-        .filter(|pk| pk != claim)
-        .collect();
-    released.sort();
-    released.dedup();
-    released
 }
 
 /// The profile with its number, if nobody has changed it meanwhile.
@@ -193,14 +219,6 @@ fn write_profile(bound: &User, phone: &Phone, claim: &str, version: u64) -> Writ
 fn write_claim(pk: &str, owner: UserId) -> Write {
     Write::Put(
         phone_owner_row(pk, owner),
-        Condition::absent_or_owned_by(owner),
-    )
-}
-
-/// Deletes the row of a number that is the owner's; one that is gone already is no failure.
-pub(super) fn release_claim(pk: &str, owner: UserId) -> Write {
-    Write::Delete(
-        dynamo::key(pk, PHONE_OWNER.sk),
         Condition::absent_or_owned_by(owner),
     )
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::{
-    dynamo::{self, DynamoError, Item},
+    dynamo::{self, Condition, DynamoError, Item, Write},
     ids::{AppId, OpenId, UnionId, UserId},
 };
 
@@ -105,6 +105,17 @@ pub(super) fn phone_owner_row(pk: &str, user: UserId) -> Item {
     let mut row = dynamo::key(pk, PHONE_OWNER.sk);
     row.insert("uid".into(), dynamo::string(user.to_string()));
     row
+}
+
+/// Makes sure that the row under `key`, which says whose something is, is not the user's: it is
+/// deleted if it `is_theirs`, or already gone; else it only has to be another user's. Which of the two
+/// holds is known by trying.
+pub(super) fn release(key: Item, user: UserId, is_theirs: bool) -> Write {
+    if is_theirs {
+        Write::Delete(key, Condition::absent_or_owned_by(user))
+    } else {
+        Write::Check(key, Condition::owned_by_another(user))
+    }
 }
 
 #[cfg(test)]

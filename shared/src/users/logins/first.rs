@@ -62,6 +62,7 @@ impl Logins {
         ]);
         if let Some(union_id) = &login.union_id {
             row.insert("unionId".into(), dynamo::string(union_id.as_str()));
+            row.insert("unionLinked".into(), AttributeValue::Bool(true));
         }
         Ok(row)
     }

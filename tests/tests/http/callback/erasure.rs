@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use wechat_simulator::{PushOrder, UnionId, UserChange};
 
 use super::pushes::{deliver, event, every_way, only_encrypt, refusal, secure_request, xml};
+use crate::dynamodb_faults::Front;
 
 const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/a/132";
 
@@ -375,4 +376,160 @@ async fn a_redelivery_completes_a_failed_erasure(#[values(InProcess, Redis)] sta
         .await
         .fails(401, "session_revoked");
     assert_eq!(app.count("IDENTITY").await, 0);
+}
+
+/// The same event about Alice's identity in the other mini-program.
+fn cancelled_there() -> PushOrder {
+    PushOrder {
+        app_id: Some(OTHER_APP_ID.into()),
+        ..cancelled()
+    }
+}
+
+async fn log_in_there(app: &TestApp) -> Tokens {
+    let code = app.code_in(OTHER_APP_ID, "alice");
+    Tokens::of(&app.api.login_in(OTHER_APP_ID, &code).await)
+}
+
+/// Alice is two users: her union id appeared in one mini-program when she was known in the other one
+/// without it.
+async fn two_users(app: &TestApp) -> (Tokens, Tokens) {
+    let here = app.log_in("alice").await;
+    has_union_id(app);
+    let there = log_in_there(app).await;
+    let here_again = app.log_in("alice").await;
+    assert_eq!(here_again.user_id(), here.user_id());
+    assert_ne!(there.user_id(), here.user_id());
+    (here_again, there)
+}
+
+/// Takes away what versions before this one did not record.
+async fn forget_whether_linked(app: &TestApp) {
+    let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+    for row in app.table.items_under("WX#").await {
+        let update = app.table.client().update_item().table_name(TABLE);
+        let update = update
+            .key("pk", row["pk"].clone())
+            .key("sk", text("IDENTITY"));
+        let update = update.update_expression("REMOVE unionLinked");
+        update.send().await.unwrap();
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_whose_union_id_is_linked_to_another_user_is_erased(
+    #[values(InProcess, Redis)] state: SharedState,
+    #[values(false, true)] from_an_earlier_version: bool,
+) {
+    let app = TestApp::start(state).await;
+    let (here, there) = two_users(&app).await;
+    if from_an_earlier_version {
+        forget_whether_linked(&app).await;
+    }
+    push(&app, &cancelled()).await;
+    app.api
+        .info(&here.access)
+        .await
+        .fails(401, "session_revoked");
+    let open_id = app.wechat.open_id("alice", None).unwrap();
+    let rows = format!("{:?}", app.rows().await);
+    assert!(!rows.contains(&open_id), "the openid is still stored");
+    // The other user keeps identity and link.
+    assert_eq!(app.count("IDENTITY").await, 2);
+    app.api.info(&there.access).await.ok(200);
+    push(&app, &cancelled_there()).await;
+    assert_eq!(app.count("IDENTITY").await, 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancellations_in_two_mini_programs_at_once_leave_no_union_link(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    has_union_id(&app);
+    alice(&app).await;
+    log_in_there(&app).await;
+    assert_eq!(app.count("IDENTITY").await, 3);
+    let (front, api) = Front::of(&app).await;
+    let hold = front.hold("TransactWriteItems");
+    let order = app.wechat.push(&cancelled()).unwrap();
+    let other = async {
+        // The first one has read that there is another identity.
+        hold.arrived().await;
+        push(&app, &cancelled_there()).await;
+        drop(hold);
+    };
+    let (first, ()) = futures_util::join!(deliver(&api, &order), other);
+    first.assert_success();
+    assert_eq!(app.count("IDENTITY").await, 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_union_link_that_is_used_during_a_cancellation_is_kept(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    has_union_id(&app);
+    let here = alice(&app).await;
+    let (front, api) = Front::of(&app).await;
+    let hold = front.hold("TransactWriteItems");
+    let order = app.wechat.push(&cancelled()).unwrap();
+    let login = async {
+        // The cancellation has read that this is the last identity.
+        hold.arrived().await;
+        let there = log_in_there(&app).await;
+        drop(hold);
+        there
+    };
+    let (first, there) = futures_util::join!(deliver(&api, &order), login);
+    first.assert_success();
+    assert_eq!(there.user_id(), here.user_id());
+    assert_eq!(app.count("IDENTITY").await, 2, "there, and the link");
+    assert_eq!(log_in_there(&app).await.user_id(), here.user_id());
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_union_link_that_is_made_during_a_cancellation_is_removed_with_it(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    alice(&app).await;
+    let (front, api) = Front::of(&app).await;
+    let hold = front.hold("TransactWriteItems");
+    let order = app.wechat.push(&cancelled()).unwrap();
+    let login = async {
+        // The cancellation has read an identity without a union id.
+        hold.arrived().await;
+        has_union_id(&app);
+        app.log_in("alice").await;
+        drop(hold);
+    };
+    let (first, ()) = futures_util::join!(deliver(&api, &order), login);
+    first.assert_success();
+    assert_eq!(app.count("IDENTITY").await, 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_another_user_has_does_not_prevent_an_erasure(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (tokens, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    let code = app.wechat.phone_code("alice", Some(APP_ID)).unwrap();
+    app.api.bind_phone(&tokens.access, &code).await.ok(200);
+    let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+    let row = app.table.items_under("PHONE#").await.remove(0);
+    let put = app.table.client().put_item().table_name(TABLE);
+    let put = put.set_item(Some(row)).item("uid", text(&bob.user_id()));
+    put.send().await.unwrap();
+    push(&app, &cancelled()).await;
+    let rows = app.rows().await;
+    let row = &rows[&(format!("USER#{}", tokens.user_id()), "PROFILE".to_owned())];
+    assert!(!row.contains_key("phone") && !row.contains_key("phoneClaim"));
+    assert_eq!(app.count("OWNER").await, 1, "Bob's");
 }
