@@ -1,17 +1,22 @@
 //! A user's `session_key`s and the WeChat APIs that use the current one.
 //! `POST /api/v1/user/session-key/reset`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use shared::{
     api::{ApiError, Empty, Reason, Success},
     auth::Claims,
     edge::AuthenticatedUser,
+    request::{self, deadline},
     users::{IdentityKeys, SessionKeyStore},
     wechat::{AuthorizedWeChat, EncryptKey, KeyOwner},
 };
 use thiserror::Error;
+
+/// The minimum time for storing a key that WeChat has put in place, even when the request has less
+/// left.
+const FINISH: Duration = Duration::from_secs(4);
 
 /// The `session_key`s of users. Cheap to clone.
 #[derive(Clone)]
@@ -55,7 +60,8 @@ impl SessionKeys {
             .wechat
             .reset_session_key(owner(caller, &identity)?)
             .await?;
-        Ok(self.store.replace(&identity, &new).await?)
+        // WeChat has replaced the key for good: without the new one, no later data would open.
+        Ok(deadline::at_least(FINISH, self.store.replace(&identity, &new)).await?)
     }
 }
 
@@ -77,10 +83,15 @@ fn owner<'a>(caller: &'a Claims, identity: &'a IdentityKeys) -> Result<KeyOwner<
 }
 
 /// Replaces the key at WeChat and in the table. Data in transit still opens with the previous key.
+///
+/// In a task of its own, which continues when the caller disconnects.
 pub async fn reset(
     caller: AuthenticatedUser,
     State(keys): State<SessionKeys>,
 ) -> Result<Success<Empty>, ApiError> {
-    keys.reset(&caller.claims).await?;
+    let attempt = async move { keys.reset(&caller.claims).await };
+    request::run_to_end(attempt)
+        .await
+        .map_err(|error| ApiError::new(Reason::Internal).because(&error))??;
     Ok(Success(Empty {}))
 }

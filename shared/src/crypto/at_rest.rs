@@ -26,7 +26,8 @@ pub struct OpenError;
 /// The keys that data at rest is encrypted with: the first encrypts, all decrypt.
 pub struct AtRest {
     keys: Vec<(String, Aes256Gcm)>,
-    tag_key: Hmac<Sha256>,
+    /// In the order of `keys`.
+    tag_keys: Vec<Hmac<Sha256>>,
 }
 
 impl AtRest {
@@ -40,14 +41,16 @@ impl AtRest {
             )
         };
         // Each key has one purpose: tags get a key derived from the encryption key.
-        let first = keys.first().map_or([0; 32], |key| *key.key.expose_secret());
-        let derived = hmac_sha256(&first)
-            .chain_update(b"weapp-serverless session key tag v1")
-            .finalize()
-            .into_bytes();
+        let tag_key = |key: &DataKey| {
+            let derived = hmac_sha256(key.key.expose_secret())
+                .chain_update(b"weapp-serverless session key tag v1")
+                .finalize()
+                .into_bytes();
+            hmac_sha256(&derived)
+        };
         Self {
             keys: keys.iter().map(cipher).collect(),
-            tag_key: hmac_sha256(&derived),
+            tag_keys: keys.iter().map(tag_key).collect(),
         }
     }
 
@@ -67,17 +70,23 @@ impl AtRest {
     }
 
     /// Identifies a secret within its row, so that two can be compared without decrypting them:
-    /// HMAC-SHA256 under a key derived from the first key, truncated to 128 bits, as hexadecimal
-    /// digits. Changes with the first key.
+    /// HMAC-SHA256 truncated to 128 bits, as hexadecimal digits, under a key derived from each of
+    /// the keys in turn. A stored one may be any of them.
+    pub fn tags(&self, secret: &SecretString, row: &str) -> impl Iterator<Item = String> {
+        self.tag_keys.iter().map(move |key| {
+            let mac = key
+                .clone()
+                .chain_update(row)
+                .chain_update([0])
+                .chain_update(secret.expose_secret());
+            hex::encode(&mac.finalize().into_bytes()[..16])
+        })
+    }
+
+    /// The one of [`Self::tags`] that is stored. Empty only without keys, which settings refuse.
     #[must_use]
     pub fn tag(&self, secret: &SecretString, row: &str) -> String {
-        let mac = self
-            .tag_key
-            .clone()
-            .chain_update(row)
-            .chain_update([0])
-            .chain_update(secret.expose_secret());
-        hex::encode(&mac.finalize().into_bytes()[..16])
+        self.tags(secret, row).next().unwrap_or_default()
     }
 
     /// Decrypts what [`Self::seal`] encrypted for the same row.
@@ -159,16 +168,25 @@ mod tests {
         }
     }
 
+    fn tags(ids: &[(&str, u8)], secret: &str, row: &str) -> Vec<String> {
+        at_rest(ids).tags(&secret.into(), row).collect()
+    }
+
     #[test]
     fn a_tag_depends_on_the_secret_the_row_and_the_key() {
-        let tag = at_rest(&[("k", 1)]).tag(&"key".into(), "row");
-        assert_eq!(
-            tag,
-            at_rest(&[("other id", 1), ("k", 2)]).tag(&"key".into(), "row")
-        );
-        assert_ne!(tag, at_rest(&[("k", 1)]).tag(&"kez".into(), "row"));
-        assert_ne!(tag, at_rest(&[("k", 1)]).tag(&"key".into(), "other"));
-        assert_ne!(tag, at_rest(&[("k", 2)]).tag(&"key".into(), "row"));
+        let tag = tags(&[("k", 1)], "key", "row");
+        assert_eq!(tag, tags(&[("other id", 1)], "key", "row"));
+        assert_ne!(tag, tags(&[("k", 1)], "kez", "row"));
+        assert_ne!(tag, tags(&[("k", 1)], "key", "other"));
+        assert_ne!(tag, tags(&[("k", 2)], "key", "row"));
+    }
+
+    #[test]
+    fn a_tag_of_an_older_key_is_among_those_of_the_same_secret() {
+        let (old, new) = (("old", 1), ("new", 2));
+        let under = |keys: &[(&str, u8)]| tags(keys, "key", "row");
+        let both = [under(&[new]), under(&[old])].concat();
+        assert_eq!(under(&[new, old]), both);
     }
 
     #[test]

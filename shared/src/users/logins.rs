@@ -107,33 +107,61 @@ impl Logins {
     /// One update. Another one where WeChat gave the key that is stored already: moved, it would
     /// push out the previous one, which data that is still on its way may be encrypted with.
     async fn returning(&self, login: &WeChatLogin) -> Result<Option<IdentityRow>, DynamoError> {
+        let (other_key, tags) = self.tag_differs(login);
         let new_key = self
             .login_update(
                 login,
                 "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now \
                  ADD loginCount :one",
-                Condition::new(
-                    "attribute_exists(pk) AND (attribute_not_exists(sessionKeyTag) OR sessionKeyTag <> :tag)",
-                ),
+                Condition::new(format!("attribute_exists(pk) AND {other_key}")),
             )
             .value(":key", self.sealed_session_key(login)?)
-            .value(":tag", dynamo::string(self.session_key_tag(login)))
             .returning_old_on_failure();
-        match self.dynamo.update(new_key).await? {
+        let with_tags = |update: Update, tags: Vec<(String, AttributeValue)>| {
+            tags.into_iter()
+                .fold(update, |update, (name, tag)| update.value(&name, tag))
+        };
+        match self.dynamo.update(with_tags(new_key, tags.clone())).await? {
             WriteOutcome::Written(row) => return dynamo::from_item(row).map(Some),
             WriteOutcome::ConditionFailed(None) => return Ok(None),
             WriteOutcome::ConditionFailed(Some(_)) => {}
         }
-        let same_key = self.login_update(
-            login,
-            "SET lastLoginAt = :now ADD loginCount :one",
-            Condition::exists(),
-        );
-        match self.dynamo.update(same_key).await? {
+        // Encrypted anew, under the first of `DATA_KEYS`.
+        let same_key = self
+            .login_update(
+                login,
+                "SET sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now ADD loginCount :one",
+                Condition::new(format!("attribute_exists(pk) AND NOT {other_key}")),
+            )
+            .value(":key", self.sealed_session_key(login)?);
+        match self.dynamo.update(with_tags(same_key, tags)).await? {
             WriteOutcome::Written(row) => dynamo::from_item(row).map(Some),
-            // Unlinked since the first update.
+            // Unlinked, or written by another login, since the first update.
             WriteOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
         }
+    }
+
+    /// The condition that the stored key is another one than the login's, with its values: the tags
+    /// of the login's key under all `DATA_KEYS`, of which `:tag` is the one to store.
+    fn tag_differs(&self, login: &WeChatLogin) -> (String, Vec<(String, AttributeValue)>) {
+        let pk = login.identity_pk();
+        let name = |number: usize| match number {
+            0 => ":tag".to_owned(),
+            older => format!(":tag{older}"),
+        };
+        let tags: Vec<_> = self.at_rest.tags(&login.session_key, &pk).collect();
+        let differs = (0..tags.len())
+            .map(|number| format!("sessionKeyTag <> {}", name(number)))
+            .collect::<Vec<_>>()
+            .join(" AND ");
+        let values = tags
+            .into_iter()
+            .enumerate()
+            .map(|(number, tag)| (name(number), dynamo::string(tag)));
+        (
+            format!("(attribute_not_exists(sessionKeyTag) OR ({differs}))"),
+            values.collect(),
+        )
     }
 
     /// What all updates of a returning login have in common.
