@@ -4,19 +4,19 @@
 //! - `make keys`: generates keys
 //! - `make seal`: sends a sealed request
 //! - `make breaker`: shows or forces the circuit breaker
+//! - `make phone`: takes a phone number from its owner
 
-use std::{collections::BTreeSet, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, io::IsTerminal, path::Path, process::ExitCode};
 
 use local::{FUNCTIONS, Gateway, KeySet, all_settings, banner, dotenv};
 use shared::{
     config::{Env, ProcessSettings},
     random::Random,
-    telemetry,
+    telemetry::{self, LevelFilter},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str =
-    "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset]";
+const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +39,7 @@ fn run(arguments: &[&str]) -> Result<(), String> {
         ["seal", method, url] => seal(method, url, None),
         ["seal", method, url, token] => seal(method, url, Some(token)),
         ["breaker", ref arguments @ ..] => breaker(arguments),
+        ["phone", "release"] => release_phone(),
         _ => Err(USAGE.to_owned()),
     }
 }
@@ -62,6 +63,25 @@ fn breaker(arguments: &[&str]) -> Result<(), String> {
     let report = block_on(local::breaker(env, arguments))?;
     let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
     println!("{text}");
+    Ok(())
+}
+
+/// Takes the phone number in the first line of standard input from its owner.
+fn release_phone() -> Result<(), String> {
+    let env = environment().map_err(|error| error.to_string())?;
+    // Whatever LOG_LEVEL says: the audit line is the command's output.
+    telemetry::init(LevelFilter::INFO, ["local"], std::io::stdout)
+        .map_err(|error| error.to_string())?;
+    if std::io::stdin().is_terminal() {
+        eprint!("phone number: ");
+    }
+    let mut number = String::new();
+    std::io::stdin()
+        .read_line(&mut number)
+        .map_err(|error| error.to_string())?;
+    if block_on(local::release_phone(env, &number))?.is_empty() {
+        eprintln!("the number belongs to nobody");
+    }
     Ok(())
 }
 

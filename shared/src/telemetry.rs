@@ -8,8 +8,9 @@ pub mod metrics;
 
 use std::{error::Error, panic::PanicHookInfo};
 
+pub use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
+    filter::Targets,
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
     util::SubscriberInitExt,

@@ -85,6 +85,11 @@ impl TestApp {
         self.instances.env(&[])
     }
 
+    /// The environment of an instance with some variables set otherwise.
+    pub fn env_with(&self, changes: &[(&str, &str)]) -> Env {
+        self.instances.env(changes)
+    }
+
     /// The proxies of an app that was built with them.
     pub fn proxies(&self) -> &Proxies {
         self.proxies

@@ -5,6 +5,8 @@
 //! is derived from `DATA_KEYS`. New rows use the first key; rows under the other keys are replaced
 //! when their number is bound again.
 
+mod release;
+
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use aws_sdk_dynamodb::types::AttributeValue;

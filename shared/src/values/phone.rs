@@ -61,6 +61,29 @@ impl Phone {
         fits.then(|| Self(format!("+{country}{national}").into()))
     }
 
+    /// A number as an operator writes it: eleven digits of mainland China, or `+` with country code
+    /// and national number. Blanks and hyphens in it don't matter.
+    #[must_use]
+    pub fn parse_international(text: &str) -> Option<Self> {
+        let number: String = text
+            .chars()
+            .filter(|char| !char.is_whitespace() && *char != '-')
+            .collect();
+        let digits = number.strip_prefix('+').unwrap_or(&number);
+        let national = match number.strip_prefix("+86") {
+            Some(national) => national,
+            None if number.len() == digits.len() => digits,
+            // Where the country code ends does not matter: the number is stored as one text.
+            None => {
+                let fits = (MIN_NATIONAL + 1..=MAX_DIGITS).contains(&digits.len());
+                let fits = fits && is_digits(digits) && !digits.starts_with('0');
+                return fits.then(|| Self(number.into()));
+            }
+        };
+        let fits = is_digits(national) && is_mainland_mobile(national);
+        fits.then(|| Self(national.into()))
+    }
+
     /// A number that was parsed before it was stored.
     #[must_use]
     pub fn from_stored(number: SecretString) -> Self {
@@ -103,6 +126,34 @@ mod tests {
 
     fn phone(country: &str, national: &str) -> Option<String> {
         Phone::parse(&CountryCode::parse(country)?, national).map(|phone| phone.expose().to_owned())
+    }
+
+    #[test]
+    fn an_operator_writes_a_number_with_or_without_its_country() {
+        let parse = |text| Phone::parse_international(text).map(|phone| phone.expose().to_owned());
+        for (text, number) in [
+            ("13800138000", "13800138000"),
+            ("+8613800138000", "13800138000"),
+            (" +86 138-0013-8000\n", "13800138000"),
+            ("+85251234567", "+85251234567"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Some(number), "{text}");
+        }
+        for text in [
+            "",
+            "+",
+            "+86",
+            "8613800138000",
+            "12345678901",
+            "+1",
+            "+0123456",
+            "+8621345",
+            "+1234567890123456",
+            "+852x1234567",
+            "１３８００１３８０００",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use e2e::{
     settings::{APP_ID, OTHER_APP_ID},
     test_app::{
         SharedState::{self, InProcess, Redis},
-        TestApp, Tokens,
+        TestApp, Tokens, capture,
     },
     wire_proxy,
 };
@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 use wechat_simulator::{Fault, UserChange};
 
 use super::set_errcode;
+use shared::{
+    clock::Clock, ids::UserId, instance::Instance, random::Random, users::PhoneNumbers,
+    values::Phone,
+};
 
 const PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
@@ -499,4 +503,126 @@ async fn binding_requires_a_session(#[values(InProcess, Redis)] state: SharedSta
         .await
         .fails(403, "user_disabled");
     assert_eq!(app.wechat.calls(PHONE_NUMBER), 0);
+}
+
+fn numbers(app: &TestApp, changes: &[(&str, &str)]) -> PhoneNumbers {
+    let env = app.env_with(changes);
+    let instance = Instance::new(env, Clock::Manual(app.clock.clone()), Random::System);
+    let numbers = instance.phone_numbers();
+    instance.env().validate().unwrap();
+    numbers
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_bindings_of_one_user_at_once_are_all_carried_out(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let user = tokens.user_id().parse().unwrap();
+    let numbers = numbers(&app, &[]);
+    let phones: Vec<_> = (10..60)
+        .map(|number| Phone::parse_international(&format!("139001390{number}")).unwrap())
+        .collect();
+    for bound in join_all(phones.iter().map(|phone| numbers.bind(user, phone))).await {
+        bound.unwrap();
+    }
+    assert_eq!(owners(&app).await.len(), 1);
+    let row = &app.rows().await[&(format!("USER#{user}"), "PROFILE".to_owned())];
+    assert_eq!(row["version"].as_n().unwrap(), "51");
+}
+
+/// The generations of `DATA_KEYS` that are in use side by side during each step of a rotation.
+fn rotation() -> [(String, String); 2] {
+    let old = format!("k1:{}", e2e::settings::Settings::secrets()[3].1);
+    let new = "k2:00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+    let steps = [old.clone(), format!("{old},{new}"), format!("{new},{old}")];
+    [
+        (steps[0].clone(), steps[1].clone()),
+        (steps[1].clone(), steps[2].clone()),
+    ]
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_is_never_bound_twice_while_data_keys_are_rotated_in_two_steps(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    let [alice, bob] = [&alice, &bob].map(|tokens| tokens.user_id().parse().unwrap());
+    let mut digit = 0;
+    for (before, after) in rotation() {
+        let generations = [&before, &after].map(|keys| numbers(&app, &[("DATA_KEYS", keys)]));
+        for (first, second) in [(0, 1), (1, 0)] {
+            for at_once in [false, true] {
+                digit += 1;
+                let phone = Phone::parse_international(&format!("1390013900{digit}")).unwrap();
+                let one = generations[first].bind(alice, &phone);
+                let two = generations[second].bind(bob, &phone);
+                let (one, two) = if at_once {
+                    join!(one, two)
+                } else {
+                    (one.await, two.await)
+                };
+                assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+            }
+        }
+    }
+    // The last numbers of both.
+    let owners = owners(&app).await;
+    let of = |user: UserId| {
+        owners
+            .iter()
+            .filter(|(_, uid)| *uid == user.to_string())
+            .count()
+    };
+    assert!(of(alice) <= 1 && of(bob) <= 1, "{owners:?}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_releases_a_number_from_its_owner(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    has_number(&app, "alice", NUMBER);
+    has_number(&app, "bob", NUMBER);
+    bind(&app, "alice", &alice).await.ok(200);
+    bind(&app, "bob", &bob).await.fails(409, "phone_taken");
+    let written = capture();
+    let release = || local::release_phone(app.env(), "+86 139-0013-9000\n");
+    let released = release().await.unwrap();
+    assert_eq!(released, [alice.user_id().parse().unwrap()]);
+    if state == InProcess {
+        // The command is another process.
+        app.evict_profile(&alice.user_id()).await;
+    }
+    let user = app.api.info(&alice.access).await;
+    assert_eq!(
+        (&user.ok(200)["phone"], &user.data()["version"]),
+        (&Value::Null, &json!(3))
+    );
+    // Once more: nothing happens.
+    assert_eq!(release().await.unwrap(), []);
+    bind(&app, "bob", &bob).await.ok(200);
+    let audit = written.logs().json_where("audit", &"phone_released".into());
+    let audit: Vec<_> = audit
+        .iter()
+        .filter(|line| line["user_id"] == alice.user_id())
+        .collect();
+    assert_eq!(audit.len(), 1);
+    assert!(!format!("{audit:?}").contains(NUMBER));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn releasing_what_is_no_number_changes_nothing_and_does_not_quote_it(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let error = local::release_phone(app.env(), "139001390001").await;
+    assert!(!error.unwrap_err().contains("13900"));
 }
