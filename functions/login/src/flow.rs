@@ -170,7 +170,9 @@ impl Login {
         })
     }
 
-    /// A later login with a code that opened a session.
+    /// A later login with a code that opened a session: a repeated request gets the answer that it
+    /// missed. Once the session was refreshed, its client has had that answer, so whoever still has
+    /// the code is another one.
     async fn repeat(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
         let (session, user) = futures_util::join!(
             self.sessions.get(opened.user, opened.session),
@@ -180,6 +182,9 @@ impl Login {
             SessionError::Ended => Reason::CodeUsed.into(),
             SessionError::Dynamo(error) => ApiError::from(error),
         })?;
+        if session.counter > 0 {
+            return Err(Reason::CodeUsed.into());
+        }
         let user = user.map_err(missing_user)?;
         if user.status == Status::Disabled {
             return Err(Reason::UserDisabled.into());

@@ -80,14 +80,17 @@ async fn a_code_of_an_ended_session_counts_as_used(#[values(InProcess, Redis)] s
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_code_of_a_refreshed_session_gets_the_sessions_current_tokens(
+async fn a_code_of_a_refreshed_session_counts_as_used(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     let app = TestApp::start(state).await;
     let code = app.code("alice");
     let tokens = Tokens::of(&app.api.login(&code).await);
     let refreshed = Tokens::of(&app.api.refresh(&tokens.refresh).await);
-    assert_eq!(Tokens::of(&app.api.login(&code).await), refreshed);
+    app.api.login(&code).await.fails(400, "code_used");
+    assert_eq!(app.code2session_calls(), 1);
+    // The session goes on.
+    Tokens::of(&app.api.refresh(&refreshed.refresh).await);
 }
 
 #[rstest]
