@@ -148,7 +148,7 @@ impl Login {
         let app_id = login.app_id.clone();
         let (user, session, is_new) = match self.logins.resolve(login).await? {
             Resolved::New(user) => {
-                let session = self.sessions.open(user.id, app_id, agent).await?;
+                let session = self.sessions.open_first(user.id, app_id, agent).await?;
                 (user, session, true)
             }
             Resolved::Known(id) => {

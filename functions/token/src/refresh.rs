@@ -47,7 +47,10 @@ pub async fn refresh(
     let (token, user) = admission
         .admit_refresh(token.expose_secret(), address)
         .await?;
-    let session = sessions.rotate(&token).await.inspect_err(audit)?;
+    let session = sessions
+        .rotate(&token, tokens.audiences())
+        .await
+        .inspect_err(audit)?;
     request::note(|notes| notes.app_id = Some(session.app_id.to_string()));
     Ok(Success(
         tokens.issue(&session, user.role).ok_or(Reason::Internal)?,

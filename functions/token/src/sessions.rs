@@ -54,7 +54,7 @@ pub async fn logout(
     Json(input): Json<LogoutInput>,
 ) -> Result<Success<Empty>, ApiError> {
     if input.all {
-        sessions.revoke_all(caller.sub).await?;
+        sessions.revoke_all(caller.sub, Some(caller.sid)).await?;
     } else {
         sessions.revoke(caller.sub, caller.sid).await?;
     }

@@ -1,6 +1,7 @@
 //! Sessions: one per login, true in DynamoDB (`USER#{uid}` / `SESSION#{sid}`), remembered in the
 //! cache (`{s:sid}`).
 
+mod limit;
 mod list;
 mod revoke;
 mod rotate;
@@ -18,6 +19,7 @@ use crate::{
     dynamo::{Condition, Dynamo, DynamoError, WriteOutcome},
     ids::{AppId, SessionId, UserId},
     random::Random,
+    telemetry::OrDegraded,
     users::rows::user_pk,
 };
 
@@ -89,6 +91,10 @@ pub struct Sessions {
     refresh_lifetime: Duration,
     /// How long the refresh token before the current one still gets its successor.
     refresh_grace: Duration,
+    /// A session that was ended is of no interest for longer: all its access tokens have expired.
+    access_lifetime: Duration,
+    /// Living sessions of a user.
+    max: usize,
     cache_ttl: Duration,
 }
 
@@ -103,22 +109,54 @@ impl Sessions {
             random: parts.random,
             refresh_lifetime: settings.refresh_life,
             refresh_grace: settings.refresh_grace,
+            access_lifetime: settings.access_life,
+            max: settings.max,
             cache_ttl: cached.session.min(settings.access_life),
         }
     }
 
-    /// Opens a session.
+    /// Opens a session of a user who has none yet.
     ///
     /// # Errors
     /// DynamoDB's.
+    pub async fn open_first(
+        &self,
+        user: UserId,
+        app_id: AppId,
+        user_agent: Option<String>,
+    ) -> Result<Session, DynamoError> {
+        let session = self.new_session(user, app_id, user_agent);
+        self.store(&session).await?;
+        Ok(session)
+    }
+
+    /// Opens a session, and ends those that the user then has too many.
+    ///
+    /// # Errors
+    /// DynamoDB's, when the session can't be stored. Where only ending the others fails, the next
+    /// login does it.
     pub async fn open(
         &self,
         user: UserId,
         app_id: AppId,
         user_agent: Option<String>,
     ) -> Result<Session, DynamoError> {
+        let session = self.new_session(user, app_id, user_agent);
+        let (stored, others) =
+            futures_util::join!(self.store(&session), Box::pin(self.newest_rows(user)));
+        stored?;
+        if let Some(others) = others.or_degraded("session limit") {
+            // Boxed, as the query is, so that a login's future stays small.
+            Box::pin(self.end_surplus(&session, others))
+                .await
+                .or_degraded("session limit");
+        }
+        Ok(session)
+    }
+
+    fn new_session(&self, user: UserId, app_id: AppId, user_agent: Option<String>) -> Session {
         let now = self.clock.now();
-        let session = Session {
+        Session {
             id: SessionId(self.random.uuid_v7(&self.clock)),
             user,
             app_id,
@@ -127,13 +165,16 @@ impl Sessions {
             refreshed_at: now,
             revoked_at: None,
             user_agent,
-            ttl: self.expires_at(now),
-        };
+            ttl: later(now, self.refresh_lifetime),
+        }
+    }
+
+    async fn store(&self, session: &Session) -> Result<(), DynamoError> {
         let row = session.to_item()?;
         match self.dynamo.put(row, Condition::absent()).await? {
             // The id is new: a row that is there was written by the SDK's first try, whose answer
             // was lost.
-            WriteOutcome::Written(_) | WriteOutcome::ConditionFailed(_) => Ok(session),
+            WriteOutcome::Written(_) | WriteOutcome::ConditionFailed(_) => Ok(()),
         }
     }
 
@@ -190,13 +231,17 @@ impl Sessions {
         }
     }
 
-    /// DynamoDB deletes expired rows late, so every read looks for itself.
     fn is_living(&self, session: &Session) -> bool {
-        session.revoked_at.is_none() && session.ttl > self.clock.now_seconds()
+        session.revoked_at.is_none() && !self.has_expired(session)
     }
 
-    /// When a session that is refreshed `now` expires, in seconds since the epoch.
-    fn expires_at(&self, now: Timestamp) -> i64 {
-        now.as_second() + i64::try_from(self.refresh_lifetime.as_secs()).unwrap_or_default()
+    /// DynamoDB deletes expired rows late, so every read looks for itself.
+    fn has_expired(&self, session: &Session) -> bool {
+        session.ttl <= self.clock.now_seconds()
     }
+}
+
+/// `now` and a lifetime, in seconds since the epoch.
+fn later(now: Timestamp, lifetime: Duration) -> i64 {
+    now.as_second() + i64::try_from(lifetime.as_secs()).unwrap_or_default()
 }

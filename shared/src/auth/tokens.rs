@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::{Env, TokenSettings},
+    ids::AppId,
     users::Role,
 };
 
@@ -63,6 +64,7 @@ impl KeyRing {
 pub struct Tokens {
     ring: RwLock<Arc<KeyRing>>,
     source: Option<KeySource>,
+    audiences: Vec<AppId>,
     issuer: String,
     access_lifetime: Duration,
     clock: Clock,
@@ -76,10 +78,17 @@ impl Tokens {
         Self {
             ring: RwLock::new(KeyRing::new(env, &settings)),
             source: KeySource::of(env, clock.clone()),
+            audiences: settings.audiences,
             issuer: settings.issuer,
             access_lifetime: settings.access_life,
             clock,
         }
+    }
+
+    /// The mini-programs that tokens are made for, and accepted from.
+    #[must_use]
+    pub fn audiences(&self) -> &[AppId] {
+        &self.audiences
     }
 
     fn ring(&self) -> Arc<KeyRing> {

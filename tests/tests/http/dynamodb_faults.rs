@@ -303,7 +303,12 @@ async fn a_request_whose_signature_expired_is_signed_again(
 ) {
     let app = TestApp::start(state).await;
     let (front, api) = Front::of(&app).await;
-    for (operation, requests) in [("TransactWriteItems", 2), ("UpdateItem", 2), ("PutItem", 2)] {
+    for (operation, requests) in [
+        ("TransactWriteItems", 2),
+        ("UpdateItem", 2),
+        ("PutItem", 2),
+        ("Query", 2),
+    ] {
         front.breaks(operation, Fault::SignatureExpired, 1);
         log_in(&app, &api).await;
         assert_eq!(front.heal(), requests, "{operation}");

@@ -3,7 +3,7 @@
 mod model;
 
 use e2e::{
-    settings::Settings,
+    settings::{APP_ID, APPS, OTHER_APP_ID, Settings},
     test_app::{
         SharedState::{self, InProcess, Redis},
         TestApp, Tokens, capture,
@@ -406,4 +406,41 @@ async fn a_refresh_racing_a_logout_leaves_no_valid_token(
         refreshed_first > 0,
         "no refresh was ever faster than a logout, so there was no race"
     );
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_of_a_removed_mini_program_cannot_be_refreshed(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let code = app.code_in(OTHER_APP_ID, "alice");
+    let tokens = Tokens::of(&app.api.login_in(OTHER_APP_ID, &code).await);
+    let before = app.rows().await;
+    let secret = APPS[0].1;
+    let without = app
+        .another_instance_with(&[
+            ("WECHAT_APPIDS", APP_ID),
+            ("WECHAT_SECRETS", &format!("{APP_ID}:{secret}")),
+            ("MESSAGE_PUSH", ""),
+        ])
+        .await;
+    without
+        .info(&tokens.access)
+        .await
+        .fails(401, "token_invalid");
+    // Also when it is sent again.
+    for _ in 0..2 {
+        without
+            .refresh(&tokens.refresh)
+            .await
+            .fails(401, "refresh_invalid");
+    }
+    assert_eq!(app.rows().await, before);
+    // Where it is still configured, nothing was lost.
+    let refreshed = Tokens::of(&app.api.refresh(&tokens.refresh).await);
+    for token in [&tokens.refresh, &refreshed.refresh] {
+        without.refresh(token).await.fails(401, "refresh_invalid");
+    }
+    app.api.info(&refreshed.access).await.ok(200);
 }

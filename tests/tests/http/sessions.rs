@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use e2e::{
+    dynamodb::TABLE,
     http::Answer,
     settings::{APP_ID, OTHER_APP_ID},
     test_app::{
@@ -13,6 +14,9 @@ use e2e::{
 use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::clock::Clock;
+
+use crate::dynamodb_faults::{Fault, Front};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -357,6 +361,220 @@ async fn redis_is_used_again_after_an_outage() {
     e2e::within_patience("the return to Redis", recovers).await;
     app.api.logout(&tokens.access).await.ok(200);
     assert_ended(&app, &tokens).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_beyond_the_limit_ends_the_session_refreshed_first(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
+        .set("MAX_SESSIONS", "3")
+        .start()
+        .await;
+    let other = app.another_instance().await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        app.clock.advance_seconds(1);
+        let tokens = app.log_in("alice").await;
+        // Both instances remember it.
+        other.info(&tokens.access).await.ok(200);
+        assert_active(&app, &tokens).await;
+        sessions.push(tokens);
+    }
+    app.clock.advance_seconds(1);
+    let first = Tokens::of(&app.api.refresh(&sessions[0].refresh).await);
+    let bob = app.log_in("bob").await;
+    let new = app.log_in("alice").await;
+    let [ended, kept] = [&sessions[1], &sessions[2]];
+    if state == Redis {
+        other
+            .info(&ended.access)
+            .await
+            .fails(401, "session_revoked");
+    }
+    app.api
+        .info(&ended.access)
+        .await
+        .fails(401, "session_revoked");
+    app.api
+        .refresh(&ended.refresh)
+        .await
+        .fails(401, "refresh_invalid");
+    let living = [&first, kept, &new].map(Tokens::session_id);
+    assert_eq!(listed(&app, &new).await, BTreeSet::from(living));
+    for tokens in [&first, kept, &new, &bob] {
+        assert_active(&app, tokens).await;
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_at_the_same_time_leave_as_many_sessions_as_are_allowed_after_the_next(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
+        .set("MAX_SESSIONS", "5")
+        .start()
+        .await;
+    app.log_in("alice").await;
+    let codes: Vec<_> = (0..30).map(|_| app.code("alice")).collect();
+    for answer in join_all(codes.iter().map(|code| app.api.login(code))).await {
+        answer.ok(200);
+    }
+    let last = app.log_in("alice").await;
+    assert_eq!(listed(&app, &last).await.len(), 5);
+    assert_eq!(app.count("SESSION#").await, 5);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frequent_logins_and_logouts_leave_few_rows(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
+        .set("MAX_SESSIONS", "2")
+        .start()
+        .await;
+    let kept = app.log_in("alice").await;
+    for _ in 0..20 {
+        app.clock.advance_seconds(1);
+        let tokens = app.log_in("alice").await;
+        app.api.logout(&tokens.access).await.ok(200);
+    }
+    assert!(app.count("SESSION#").await <= 4);
+    assert_active(&app, &kept).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_and_the_list_read_one_page_of_many_sessions(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
+        .proxied()
+        .set("MAX_SESSIONS", "1")
+        .start()
+        .await;
+    let tokens = app.log_in("alice").await;
+    // From before there was a limit: 250 KB in all.
+    let row = app.session_row(&tokens).await;
+    for number in 0..250 {
+        let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
+        let id = format!("0193c0de-0000-7000-8000-{number:012}");
+        let put = app.table.client().put_item().table_name(TABLE);
+        let put = put
+            .set_item(Some(row.clone()))
+            .item("sk", text(format!("SESSION#{id}")))
+            .item("id", text(id))
+            .item("userAgent", text("x".repeat(1000)));
+        put.send().await.unwrap();
+    }
+    app.proxies().dynamodb.take_traffic();
+    let list = app.api.sessions(&tokens.access).await;
+    assert_eq!(list.ok(200)["sessions"].as_array().unwrap().len(), 100);
+    let queries = |app: &TestApp| {
+        let commands = app.proxies().dynamodb.take_traffic().commands;
+        commands.iter().filter(|name| *name == "Query").count()
+    };
+    assert_eq!(queries(&app), 1);
+    let mut last = tokens;
+    // Each page may have the new session in it, or not.
+    for left in [152..=153, 53..=55, 1..=1] {
+        last = app.log_in("alice").await;
+        assert_eq!(queries(&app), 1);
+        assert!(left.contains(&app.count("SESSION#").await), "{left:?}");
+    }
+    assert_eq!(
+        listed(&app, &last).await,
+        BTreeSet::from([last.session_id()])
+    );
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_session_is_remembered_as_long_as_its_access_tokens(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (tokens, other) = (app.log_in("alice").await, app.log_in("alice").await);
+    app.api.logout(&tokens.access).await.ok(200);
+    let now = Clock::Manual(app.clock.clone()).now_seconds();
+    let ttl = |row: &e2e::dynamodb::Item| row["ttl"].as_n().unwrap().parse::<i64>().unwrap();
+    assert_eq!(ttl(&app.session_row(&tokens).await), now + 7200);
+    // Ending it again does not prolong it.
+    app.clock.advance_seconds(7199);
+    app.api
+        .end_session(&other.access, &tokens.session_id())
+        .await
+        .ok(200);
+    assert_eq!(ttl(&app.session_row(&tokens).await), now + 7200);
+    app.api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "session_revoked");
+    app.clock.advance_seconds(1);
+    app.api
+        .refresh(&tokens.refresh)
+        .await
+        .fails(401, "refresh_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_cannot_be_ended_keeps_no_other_one_open() {
+    let app = TestApp::start(SharedState::Redis).await;
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(app.log_in("alice").await);
+    }
+    let (front, api) = Front::of(&app).await;
+    for tokens in &sessions {
+        assert_active(&app, tokens).await;
+    }
+    let (stuck, own) = (&sessions[19], &sessions[7]);
+    front.breaks_only(&stuck.session_id(), "UpdateItem", Fault::Fails);
+    let all = json!({"all": true});
+    api.logout_with(&own.access, &all)
+        .await
+        .fails(503, "unavailable");
+    for tokens in sessions
+        .iter()
+        .filter(|tokens| ![stuck, own].contains(tokens))
+    {
+        assert_ended(&app, tokens).await;
+    }
+    front.heal();
+    // The caller's own session is still there to try again.
+    api.logout_with(&own.access, &all).await.ok(200);
+    for tokens in [stuck, own] {
+        assert_ended(&app, tokens).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_of_all_reaches_the_cached_state_of_many_sessions() {
+    let app = TestApp::builder(SharedState::Redis)
+        .set("MAX_SESSIONS", "100")
+        .start()
+        .await;
+    let other = app.another_instance().await;
+    let mut sessions = Vec::new();
+    for _ in 0..100 {
+        let tokens = app.log_in("alice").await;
+        other.info(&tokens.access).await.ok(200);
+        sessions.push(tokens);
+    }
+    let all = json!({"all": true});
+    app.api
+        .logout_with(&sessions[50].access, &all)
+        .await
+        .ok(200);
+    for tokens in &sessions {
+        other
+            .info(&tokens.access)
+            .await
+            .fails(401, "session_revoked");
+    }
 }
 
 /// One request of each kind. Asserts that all succeed; ends the session of `tokens`.

@@ -72,13 +72,13 @@ impl EraseOnRevocation {
         let Some(identity) = self.find(app_id, open_id).await? else {
             return Ok(());
         };
-        self.sessions.revoke_all(identity.user).await?;
+        self.sessions.revoke_all(identity.user, None).await?;
         self.erasure
             .clear(identity.user, &PersonalField::ALL)
             .await?;
         self.erasure.unlink(&identity).await?;
         // A login that read the identity before it was deleted may have opened a session since.
-        self.sessions.revoke_all(identity.user).await?;
+        self.sessions.revoke_all(identity.user, None).await?;
         audit(
             identity.user,
             "a user was erased after the WeChat account was cancelled",

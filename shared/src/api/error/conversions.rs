@@ -79,6 +79,7 @@ impl From<RotateError> for ApiError {
     fn from(error: RotateError) -> Self {
         match error {
             RotateError::Invalid => Reason::RefreshInvalid.into(),
+            RotateError::AppRemoved => Self::new(Reason::RefreshInvalid).because(&error),
             RotateError::Reused { .. } => Reason::RefreshReused.into(),
             RotateError::Revoked => Reason::SessionRevoked.into(),
             RotateError::Dynamo(error) => error.into(),

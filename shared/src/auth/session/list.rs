@@ -1,5 +1,8 @@
 //! A user's sessions.
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures_util::{Stream, stream};
+
 use super::{Session, Sessions};
 use crate::{
     dynamo::{self, DynamoError},
@@ -7,29 +10,62 @@ use crate::{
     users::rows::{SESSION, user_pk},
 };
 
+/// The fewest rows that one look at a user's sessions reads.
+const MIN_PAGE: usize = 100;
+
 impl Sessions {
-    /// The living sessions of a user, the newest first.
+    /// The living sessions of a user, the newest first: those among the rows of one page, which is
+    /// four times as many as may live, and at least a hundred.
     ///
     /// # Errors
     /// DynamoDB's.
     pub async fn list(&self, user: UserId) -> Result<Vec<Session>, DynamoError> {
-        let mut pages = self
-            .dynamo
-            .query()
-            .scan_index_forward(false)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+        let mut sessions = self.newest_rows(user).await?;
+        sessions.retain(|session| self.is_living(session));
+        Ok(sessions)
+    }
+
+    /// The newest sessions of a user, living or ended: one page.
+    pub(super) async fn newest_rows(&self, user: UserId) -> Result<Vec<Session>, DynamoError> {
+        let limit = self.max.saturating_mul(4).max(MIN_PAGE);
+        let page = self
+            .of(user)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        let rows = page.items.unwrap_or_default().into_iter();
+        rows.map(Session::from_item).collect()
+    }
+
+    /// All living sessions of a user, read page by page.
+    pub(super) fn living(
+        &self,
+        user: UserId,
+    ) -> impl Stream<Item = Result<Session, DynamoError>> + use<> {
+        let rows = self
+            .of(user)
             .filter_expression("attribute_not_exists(revokedAt) AND #ttl > :now")
             .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":pk", dynamo::string(user_pk(user)))
-            .expression_attribute_values(":sk", dynamo::string(SESSION.sk))
             .expression_attribute_values(":now", dynamo::number(self.clock.now_seconds()))
             .into_paginator()
             .items()
             .send();
-        let mut sessions = Vec::new();
-        while let Some(item) = pages.next().await {
-            sessions.push(Session::from_item(item?)?);
-        }
-        Ok(sessions)
+        stream::unfold(rows, async |mut rows| {
+            let row = rows.next().await?;
+            Some((
+                row.map_err(DynamoError::from).and_then(Session::from_item),
+                rows,
+            ))
+        })
+    }
+
+    /// The query of a user's sessions, the newest first.
+    fn of(&self, user: UserId) -> QueryFluentBuilder {
+        self.dynamo
+            .query()
+            .scan_index_forward(false)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", dynamo::string(user_pk(user)))
+            .expression_attribute_values(":sk", dynamo::string(SESSION.sk))
     }
 }

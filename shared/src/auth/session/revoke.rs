@@ -1,15 +1,17 @@
 //! Ending sessions before they expire.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::pin::pin;
 
-use super::{Session, SessionError, SessionState, Sessions, row::session_key, session_cache_key};
+use futures_util::{Stream, StreamExt};
+
+use super::{SessionError, SessionState, Sessions, later, row::session_key, session_cache_key};
 use crate::{
     dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
     ids::{SessionId, UserId},
 };
 
-/// Sessions revoked at the same time when a user ends all of them.
-const REVOKE_CONCURRENCY: usize = 16;
+/// Sessions of a user that are ended at the same time.
+pub(super) const CONCURRENCY: usize = 16;
 
 impl Sessions {
     /// Ends a session. Doing it again changes nothing.
@@ -33,34 +35,67 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user. The caller's own, if one is given, only when all others have
+    /// ended: after a failure it is still there for the next try.
     ///
     /// # Errors
-    /// DynamoDB's; those not reached are still open then, and the next try goes on.
-    pub async fn revoke_all(&self, user: UserId) -> Result<(), DynamoError> {
-        let revoke = |session: Session| async move {
-            match self.revoke(user, session.id).await {
-                Err(SessionError::Dynamo(error)) => Err(error),
-                Ok(()) | Err(SessionError::Ended) => Ok(()),
-            }
+    /// DynamoDB's, the first one; all sessions were tried, and the next try goes on with those that
+    /// are left.
+    pub async fn revoke_all(
+        &self,
+        user: UserId,
+        own: Option<SessionId>,
+    ) -> Result<(), DynamoError> {
+        let revoke = async |id| match self.revoke(user, id).await {
+            Err(SessionError::Dynamo(error)) => Err(error),
+            Ok(()) | Err(SessionError::Ended) => Ok(()),
         };
-        stream::iter(self.list(user).await?)
-            .map(revoke)
-            .buffer_unordered(REVOKE_CONCURRENCY)
-            .try_collect()
-            .await
-    }
-
-    async fn mark_revoked(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
-        let update = Update::new(
-            session_key(user, id),
-            "SET revokedAt = if_not_exists(revokedAt, :now)",
-            Condition::exists(),
-        );
-        let update = update.value(":now", dynamo::string(self.clock.now().to_string()));
-        match self.dynamo.update(update).await? {
-            WriteOutcome::Written(_) => Ok(()),
-            WriteOutcome::ConditionFailed(_) => Err(SessionError::Ended),
+        let revocations = self
+            .living(user)
+            .map(|session| async {
+                match session?.id {
+                    id if Some(id) == own => Ok(()),
+                    id => revoke(id).await,
+                }
+            })
+            .buffer_unordered(CONCURRENCY);
+        first_error(revocations).await?;
+        match own {
+            Some(id) => revoke(id).await,
+            None => Ok(()),
         }
     }
+
+    /// Marks the row, which stays as long as access tokens of the session may be shown: until then a
+    /// refresh is answered that the session has ended.
+    async fn mark_revoked(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
+        let now = self.clock.now();
+        let update = Update::new(
+            session_key(user, id),
+            "SET revokedAt = :now, #ttl = :ttl",
+            Condition::new("attribute_exists(pk) AND attribute_not_exists(revokedAt)"),
+        );
+        let update = update
+            .name("#ttl", "ttl")
+            .value(":now", dynamo::string(now.to_string()))
+            .value(":ttl", dynamo::number(later(now, self.access_lifetime)))
+            .returning_old_on_failure();
+        match self.dynamo.update(update).await? {
+            // Marked before, or by the SDK's first try, whose answer was lost.
+            WriteOutcome::Written(_) | WriteOutcome::ConditionFailed(Some(_)) => Ok(()),
+            WriteOutcome::ConditionFailed(None) => Err(SessionError::Ended),
+        }
+    }
+}
+
+/// Waits for all, also after one has failed.
+pub(super) async fn first_error(
+    all: impl Stream<Item = Result<(), DynamoError>>,
+) -> Result<(), DynamoError> {
+    let mut all = pin!(all);
+    let mut first = Ok(());
+    while let Some(outcome) = all.next().await {
+        first = first.and(outcome);
+    }
+    first
 }

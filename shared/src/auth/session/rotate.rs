@@ -2,11 +2,11 @@
 
 use thiserror::Error;
 
-use super::{Session, SessionError, Sessions, row::session_key};
+use super::{Session, SessionError, Sessions, later, row::session_key};
 use crate::{
     auth::RefreshToken,
     dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
-    ids::{SessionId, UserId},
+    ids::{AppId, SessionId, UserId},
 };
 
 /// Why a refresh token does not get a successor.
@@ -15,6 +15,10 @@ pub enum RotateError {
     /// Not ours, or of a session that has expired.
     #[error("not a refresh token of a living session")]
     Invalid,
+    /// The session is of a mini-program that is no longer configured: an access token for it would be
+    /// refused.
+    #[error("the session's mini-program is no longer among WECHAT_APPIDS")]
+    AppRemoved,
     /// Used before, outside the grace window. The session is revoked now.
     #[error("the refresh token was used before")]
     Reused {
@@ -44,22 +48,36 @@ impl Sessions {
     ///
     /// The token one step behind gets the same successor again within the grace window; an older
     /// one revokes the session, because either its thief or its owner must have used it before.
+    /// Nothing is written for a session of a mini-program that is not among `audiences`.
     ///
     /// # Errors
     /// [`RotateError`].
-    pub async fn rotate(&self, token: &RefreshToken) -> Result<Session, RotateError> {
-        match self.advance(token).await? {
+    pub async fn rotate(
+        &self,
+        token: &RefreshToken,
+        audiences: &[AppId],
+    ) -> Result<Session, RotateError> {
+        match self.advance(token, audiences).await? {
             Advance::Advanced(session) => Ok(session),
-            Advance::Stale(current) => self.handle_stale_token(token, current).await,
+            Advance::Stale(None) => Err(RotateError::Invalid),
+            Advance::Stale(Some(current)) if !audiences.contains(&current.app_id) => {
+                Err(RotateError::AppRemoved)
+            }
+            Advance::Stale(Some(current)) => self.handle_stale_token(token, current).await,
         }
     }
 
     /// Moves the counter on if it stands where the token says.
-    async fn advance(&self, token: &RefreshToken) -> Result<Advance, DynamoError> {
+    async fn advance(
+        &self,
+        token: &RefreshToken,
+        audiences: &[AppId],
+    ) -> Result<Advance, DynamoError> {
         let now = self.clock.now();
-        let condition = Condition::new(
-            "#counter = :counter AND attribute_not_exists(revokedAt) AND #ttl > :seconds",
-        );
+        let condition = Condition::new(format!(
+            "#counter = :counter AND attribute_not_exists(revokedAt) AND #ttl > :seconds AND ({})",
+            is_one_of(audiences.len())
+        ));
         let update = Update::new(
             session_key(token.user, token.session),
             "SET #counter = :next, rotatedAt = :now, #ttl = :ttl",
@@ -72,9 +90,15 @@ impl Sessions {
             .value(":next", dynamo::number(token.counter.saturating_add(1)))
             .value(":now", dynamo::string(now.to_string()))
             .value(":seconds", dynamo::number(now.as_second()))
-            .value(":ttl", dynamo::number(self.expires_at(now)))
+            .value(":ttl", dynamo::number(later(now, self.refresh_lifetime)))
             .returning_new()
             .returning_old_on_failure();
+        let update = audiences
+            .iter()
+            .enumerate()
+            .fold(update, |update, (number, app)| {
+                update.value(&audience(number), dynamo::string(app.as_str()))
+            });
         Ok(match self.dynamo.update(update).await? {
             WriteOutcome::Written(row) => Advance::Advanced(Session::from_item(row)?),
             WriteOutcome::ConditionFailed(row) => {
@@ -87,16 +111,16 @@ impl Sessions {
     async fn handle_stale_token(
         &self,
         token: &RefreshToken,
-        current: Option<Session>,
+        current: Session,
     ) -> Result<Session, RotateError> {
-        let Some(current) = current else {
+        if self.has_expired(&current) {
             return Err(RotateError::Invalid);
-        };
+        }
         if current.revoked_at.is_some() {
             return Err(RotateError::Revoked);
         }
-        // Expired, or from a future that a restored backup does not know.
-        if !self.is_living(&current) || token.counter > current.counter {
+        // From a future that a restored backup does not know.
+        if token.counter > current.counter {
             return Err(RotateError::Invalid);
         }
         let one_behind = token.counter + 1 == current.counter;
@@ -113,5 +137,32 @@ impl Sessions {
                 session: token.session,
             }),
         }
+    }
+}
+
+/// How many values DynamoDB compares with in one `IN`.
+const MAX_IN: usize = 100;
+
+/// The condition that a session is of one of so many mini-programs.
+fn is_one_of(audiences: usize) -> String {
+    let names: Vec<_> = (0..audiences).map(audience).collect();
+    let names = names.chunks(MAX_IN).map(|names| names.join(", "));
+    let any: Vec<_> = names.map(|names| format!("appId IN ({names})")).collect();
+    any.join(" OR ")
+}
+
+fn audience(number: usize) -> String {
+    format!(":app{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_compares_with_at_most_a_hundred_mini_programs_at_once() {
+        assert_eq!(is_one_of(2), "appId IN (:app0, :app1)");
+        let many = is_one_of(101);
+        assert!(many.ends_with(", :app99) OR appId IN (:app100)"), "{many}");
     }
 }

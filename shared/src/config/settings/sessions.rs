@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    config::{Env, Period},
+    config::{Env, Number, Period},
     settings,
 };
 
@@ -21,6 +21,9 @@ settings! {
     REFRESH_GRACE_SECONDS: Period = Period::seconds(60, 0..=300),
         "how long a refresh token that was just used still gets the same successor; with 0, a client that missed the response has to log in again",
         "刚用过的 refresh token 在此时间内仍得到同一个新令牌；设为 0 时，没收到响应的客户端只能重新登录";
+    MAX_SESSIONS: Number = Number::new(20, 1..=100),
+        "active sessions of a user; a login beyond it ends the one that was not refreshed for the longest time",
+        "每个用户的有效会话数；超过时，登录会结束最久未刷新的会话";
 }
 
 /// How long sessions and their tokens live.
@@ -32,6 +35,8 @@ pub struct SessionSettings {
     pub refresh_life: Duration,
     /// `REFRESH_GRACE_SECONDS`: how long the refresh token one step behind still gets its successor.
     pub refresh_grace: Duration,
+    /// `MAX_SESSIONS`: living sessions of a user.
+    pub max: usize,
 }
 
 impl SessionSettings {
@@ -42,6 +47,7 @@ impl SessionSettings {
             access_life: ACCESS_TOKEN_SECONDS.read(env),
             refresh_life: REFRESH_TOKEN_SECONDS.read(env),
             refresh_grace: REFRESH_GRACE_SECONDS.read(env),
+            max: usize::try_from(MAX_SESSIONS.read(env)).unwrap_or(usize::MAX),
         }
     }
 }

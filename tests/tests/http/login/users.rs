@@ -72,7 +72,10 @@ async fn a_login_without_app_id_uses_the_first_mini_program(
 async fn fifty_concurrent_first_logins_create_one_user(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = TestApp::start(state).await;
+    let app = TestApp::builder(state)
+        .set("MAX_SESSIONS", "100")
+        .start()
+        .await;
     let codes: Vec<String> = (0..50).map(|_| app.code("alice")).collect();
     let answers = join_all(codes.iter().map(|code| app.api.login(code))).await;
     let users: BTreeSet<&str> = answers

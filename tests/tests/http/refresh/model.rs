@@ -52,7 +52,7 @@ fn steps() -> impl Strategy<Value = Vec<(Step, bool)>> {
 struct Model {
     now: i64,
     rotated_at: i64,
-    revoked: bool,
+    revoked_at: Option<i64>,
     issued: Vec<Tokens>,
 }
 
@@ -67,8 +67,14 @@ impl Model {
 
     /// Checks the answer to the refresh token `back` steps before the newest, and follows it.
     fn refreshed(&mut self, back: usize, answer: &Answer) {
-        if self.revoked {
-            answer.fails(401, "session_revoked");
+        if let Some(at) = self.revoked_at {
+            // Its row lives as long as its access tokens.
+            let reason = if self.now < at + ACCESS_LIFETIME {
+                "session_revoked"
+            } else {
+                "refresh_invalid"
+            };
+            answer.fails(401, reason);
         } else if self.has_expired() {
             answer.fails(401, "refresh_invalid");
         } else if back == 0 {
@@ -83,7 +89,7 @@ impl Model {
             assert_eq!(&Tokens::of(answer), self.newest());
         } else {
             answer.fails(401, "refresh_reused");
-            self.revoked = true;
+            self.revoked_at = Some(self.now);
         }
     }
 
@@ -91,7 +97,7 @@ impl Model {
     fn admitted(&self, answer: &Answer) -> bool {
         if self.now > self.rotated_at + ACCESS_LIFETIME + LEEWAY {
             answer.fails(401, "token_expired");
-        } else if self.revoked {
+        } else if self.revoked_at.is_some() {
             answer.fails(401, "session_revoked");
         } else {
             answer.ok(200);
@@ -121,7 +127,7 @@ async fn play(instances: &mut Instances, steps: Vec<(Step, bool)>) {
     let mut model = Model {
         now: 0,
         rotated_at: 0,
-        revoked: false,
+        revoked_at: None,
         issued: vec![first],
     };
     for (step, second) in steps {
@@ -139,7 +145,9 @@ async fn play(instances: &mut Instances, steps: Vec<(Step, bool)>) {
             }
             Step::Logout => {
                 let admitted = model.admitted(&api.logout(&model.newest().access).await);
-                model.revoked |= admitted;
+                if admitted {
+                    model.revoked_at = Some(model.now);
+                }
             }
             Step::Pass(seconds) => {
                 instances.app.clock.advance_seconds(seconds);

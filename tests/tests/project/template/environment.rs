@@ -106,6 +106,7 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "ACCESS_TOKEN_SECONDS",
             "REFRESH_TOKEN_SECONDS",
             "REFRESH_GRACE_SECONDS",
+            "MAX_SESSIONS",
             "REDIS_TIMEOUT_MS",
             "SESSION_CACHE_SECONDS",
             "PROFILE_CACHE_SECONDS",
