@@ -1,8 +1,9 @@
 //! Access tokens: JWT (RFC 7519) with the header `typ` of RFC 9068.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Header, Validation, jwk::JwkSet};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use thiserror::Error;
 
 use super::{refresh_token::keyed_hash, signing_key::SigningKey};
@@ -52,9 +53,43 @@ pub enum TokenError {
     /// Signed by a key that is not among those we know.
     #[error("signed by an unknown key")]
     UnknownKey,
+    /// Its header demands an extension (`crit`, `b64`), and we understand none.
+    #[error("the header demands an extension")]
+    Extension,
+    /// Valid later.
+    #[error("token not valid yet")]
+    NotYetValid,
     /// Valid once.
     #[error("token expired")]
     Expired,
+}
+
+/// The header parameters of extensions, whatever their values.
+#[derive(Deserialize)]
+struct Extensions {
+    /// RFC 7515 §4.1.11: the extensions that must be understood.
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+    /// RFC 7797 §3: whether the payload is encoded. It is only valid together with `crit`, and not
+    /// in a JWT at all (§7).
+    #[serde(default, deserialize_with = "is_there")]
+    b64: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
+}
+
+/// RFC 7519 §4.1.5. Numbers need not be whole (§2, `NumericDate`).
+#[derive(Deserialize)]
+struct NotBefore {
+    #[serde(default, deserialize_with = "number")]
+    nbf: Option<f64>,
+}
+
+/// Where the claim is there, it is a number: `null` is none.
+fn number<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
+    f64::deserialize(value).map(Some)
 }
 
 struct Key {
@@ -129,6 +164,11 @@ impl AccessTokenKeys {
         if token.len() > MAX_LEN {
             return Err(TokenError::Invalid);
         }
+        // The library reads `crit` and ignores it.
+        let Extensions { crit, b64 } = part(token, 0).ok_or(TokenError::Invalid)?;
+        if crit || b64 {
+            return Err(TokenError::Extension);
+        }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let kid = header.kid.as_deref().unwrap_or_default();
         let key = self
@@ -142,12 +182,35 @@ impl AccessTokenKeys {
         }
         let claims = jsonwebtoken::decode::<Claims>(token, &key.key.verify, &key.validation);
         let claims = claims.map_err(|_| TokenError::Invalid)?.claims;
-        if claims.exp + LEEWAY < now {
-            Err(TokenError::Expired)
-        } else {
-            Ok(claims)
-        }
+        check_times(&claims, part(token, 1).ok_or(TokenError::Invalid)?, now)?;
+        Ok(claims)
     }
+}
+
+/// By the injected clock, which the library does not know.
+fn check_times(claims: &Claims, NotBefore { nbf }: NotBefore, now: i64) -> Result<(), TokenError> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds since the epoch are exact for millions of years"
+    )]
+    let latest = now.saturating_add(LEEWAY) as f64;
+    if nbf.is_some_and(|nbf| nbf > latest) {
+        return Err(TokenError::NotYetValid);
+    }
+    if claims.exp.saturating_add(LEEWAY) < now {
+        return Err(TokenError::Expired);
+    }
+    Ok(())
+}
+
+/// What one part of a token says, the header being the first; `None` if it is no such JSON object.
+/// Repeated members are refused.
+fn part<T: serde::de::DeserializeOwned>(token: &str, at: usize) -> Option<T> {
+    let json = URL_SAFE_NO_PAD.decode(token.split('.').nth(at)?).ok()?;
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(&json).ok()
 }
 
 fn is_known(keys: &[SigningKey], key: &SigningKey) -> bool {

@@ -33,7 +33,10 @@ impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
         Self::new(match error {
             TokenError::Missing => Reason::TokenMissing,
-            TokenError::Invalid | TokenError::UnknownKey => Reason::TokenInvalid,
+            TokenError::Invalid
+            | TokenError::UnknownKey
+            | TokenError::Extension
+            | TokenError::NotYetValid => Reason::TokenInvalid,
             TokenError::Expired => Reason::TokenExpired,
         })
     }

@@ -147,6 +147,98 @@ fn a_forged_token_is_invalid() {
     }
 }
 
+/// A good token, its header and claims extended by these members and signed with the right secret.
+fn literal(header: &str, claims: &str) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+
+    let good = issued(&tokens(SECRET).0);
+    let mut parts = good.split('.');
+    let mut extend = |more: &str| {
+        let json = URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap();
+        let json = String::from_utf8(json).unwrap();
+        URL_SAFE_NO_PAD.encode(json.replace('}', &format!("{more}}}")))
+    };
+    let message = format!("{}.{}", extend(header), extend(claims));
+    let mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let tag = mac.chain_update(&message).finalize().into_bytes();
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+#[test]
+fn a_header_that_demands_an_extension_is_refused() {
+    assert!(verify(&literal("", "")).is_ok());
+    for header in [
+        r#","crit":["b64"],"b64":false"#,
+        r#","crit":["exp"],"exp":1800000000"#,
+        r#","crit":["alg"]"#,
+        r#","crit":[]"#,
+        r#","crit":null"#,
+        r#","crit":"x""#,
+        r#","crit":{}"#,
+        r#","b64":true"#,
+        r#","b64":false"#,
+    ] {
+        let token = literal(header, "");
+        assert_eq!(
+            verify(&token).err(),
+            Some(TokenError::Extension),
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn a_header_parameter_that_is_not_known_is_ignored() {
+    assert!(verify(&literal(r#","x":{"crit":["y"]},"cty":"json""#, "")).is_ok());
+}
+
+#[test]
+fn repeated_members_are_refused() {
+    for header in [
+        r#","alg":"HS256""#,
+        r#","typ":"at+jwt""#,
+        r#","kid":"x""#,
+        r#","crit":[],"crit":[]"#,
+    ] {
+        let token = literal(header, "");
+        assert_eq!(verify(&token).err(), Some(TokenError::Invalid), "{header}");
+    }
+    for claims in [
+        r#","aud":"wx2""#,
+        r#","exp":1900000000"#,
+        r#","sub":"00000000-0000-0000-0000-000000000009""#,
+        r#","nbf":1,"nbf":1"#,
+    ] {
+        let token = literal("", claims);
+        assert_eq!(verify(&token).err(), Some(TokenError::Invalid), "{claims}");
+    }
+}
+
+#[test]
+fn a_token_is_not_valid_before_its_nbf_less_the_leeway() {
+    for nbf in ["1800000030", "1800000029.5", "1.8e9", "0", "-1"] {
+        let token = literal("", &format!(r#","nbf":{nbf}"#));
+        assert!(verify(&token).is_ok(), "{nbf}");
+    }
+    for nbf in ["1800000031", "1800000030.5", "1e300", "9223372036854775807"] {
+        let token = literal("", &format!(r#","nbf":{nbf}"#));
+        assert_eq!(verify(&token).err(), Some(TokenError::NotYetValid), "{nbf}");
+    }
+    for nbf in ["null", r#""1800000000""#, "[]", "true", "{}"] {
+        let token = literal("", &format!(r#","nbf":{nbf}"#));
+        assert_eq!(verify(&token).err(), Some(TokenError::Invalid), "{nbf}");
+    }
+}
+
+#[test]
+fn a_token_becomes_valid_when_its_nbf_comes() {
+    let token = literal("", r#","nbf":1800000060"#);
+    let (tokens, clock) = tokens(SECRET);
+    assert_eq!(check(&tokens, &token).err(), Some(TokenError::NotYetValid));
+    clock.advance_seconds(30);
+    assert!(check(&tokens, &token).is_ok());
+}
+
 #[test]
 fn a_token_without_a_signature_is_invalid() {
     let good = issued(&tokens(SECRET).0);
