@@ -33,6 +33,10 @@ pub async fn seal(
     let client = Client::new();
     let jwk = offered_key(&client, &url).await?;
     let header = header(&jwk.kid, &method, &url);
+    let header = match token {
+        Some(token) => header.for_token(token),
+        None => header,
+    };
     let (jwe, response_key) = seal_request(
         &PublicKey::from_jwk(&jwk)?,
         &header,

@@ -11,12 +11,14 @@ const unb64u = (text) => forge.util.decode64(text.replace(/-/g, '+').replace(/_/
 const number = (text) => new forge.jsbn.BigInteger(forge.util.bytesToHex(unb64u(text)), 16);
 const json = (value) => b64u(forge.util.encodeUtf8(JSON.stringify(value)));
 
-function seal(jwk, random, method, path, content) {
+// `token` is the access token that is sent with the body, if one is.
+function seal(jwk, random, method, path, content, token) {
   const [cek, iv, jti] = [random(32), random(12), b64u(random(16))];
   const iat = Math.floor(Date.now() / 1000);
-  const header = json({ alg: 'RSA-OAEP-256', enc: 'A256GCM', kid: jwk.kid, iat, jti, htm: method, htu: path, cty: 'json' });
-  const rsa = forge.pki.setRsaPublicKey(number(jwk.n), number(jwk.e));
   const sha256 = () => forge.md.sha256.create();
+  const ath = token && b64u(sha256().update(token).digest().getBytes());
+  const header = json({ alg: 'RSA-OAEP-256', enc: 'A256GCM', kid: jwk.kid, iat, jti, htm: method, htu: path, ath, cty: 'json' });
+  const rsa = forge.pki.setRsaPublicKey(number(jwk.n), number(jwk.e));
   const wrapped = rsa.encrypt(cek, 'RSA-OAEP', { md: sha256(), mgf1: { md: sha256() }, seed: random(32) });
   const cipher = forge.cipher.createCipher('AES-GCM', cek);
   cipher.start({ iv, additionalData: header, tagLength: 128 });
@@ -44,8 +46,8 @@ async function main(base, method, path) {
   const { text } = require('node:stream/consumers');
   const jwk = (await (await fetch(`${base}/api/v1/crypto/key`)).json()).data;
   const random = (length) => randomBytes(length).toString('binary');
-  const sealed = seal(jwk, random, method, path, JSON.parse(await text(process.stdin)));
   const { TOKEN } = process.env;
+  const sealed = seal(jwk, random, method, path, JSON.parse(await text(process.stdin)), TOKEN || undefined);
   const headers = { 'content-type': 'application/jose', ...(TOKEN && { authorization: `Bearer ${TOKEN}` }) };
   const response = await fetch(base + path, { method, headers, body: sealed.body });
   const answer = await response.text();

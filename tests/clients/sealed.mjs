@@ -23,6 +23,9 @@ export class SealedClient {
     const cek = crypto.getRandomValues(new Uint8Array(this.enc === 'A256GCM' ? 32 : 64));
     const jti = crypto.randomUUID();
     const header = { alg: 'RSA-OAEP-256', enc: this.enc, kid: jwk.kid, iat: Math.floor(Date.now() / 1000), jti, htm: method, htu: path };
+    // Binds the body to the access token that is sent with it.
+    const token = headers.authorization?.replace(/^Bearer /, '');
+    if (token) header.ath = jose.base64url.encode(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))));
     const body = await this.seal(JSON.stringify(content), header, cek, await jose.importJWK(jwk, 'RSA-OAEP-256'));
     const type = this.form === 'compact' ? 'application/jose' : 'application/jose+json';
     const response = await fetch(this.base + path, { method, headers: { ...headers, 'content-type': type }, body });

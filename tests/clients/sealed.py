@@ -6,6 +6,7 @@
 ENC: A256GCM (default) or A256CBC-HS512. FORM: compact (default) or json. Prints status and envelope.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -37,6 +38,10 @@ class SealedClient:
         compact, jti = self.form == "compact", str(uuid.uuid4())
         header = {"alg": "RSA-OAEP-256", "enc": self.enc, "kid": self.key().key_id, "iat": int(time.time()),
                   "jti": jti, "htm": method, "htu": path}
+        # Binds the body to the access token that is sent with it.
+        token = (headers or {}).get("authorization", "").removeprefix("Bearer ")
+        if token:
+            header["ath"] = base64url_encode(hashlib.sha256(token.encode()).digest())
         sealed = jwe.JWE(json.dumps(content).encode(), json.dumps(header), recipient=self.key())
         content_type = "application/jose" if compact else "application/jose+json"
         request = urllib.request.Request(

@@ -15,7 +15,7 @@ mod request;
 
 pub use answer::ContentKey;
 pub use enc::Enc;
-pub use header::{AnswerHeader, RequestHeader};
+pub use header::{AnswerHeader, RequestHeader, access_token_hash};
 pub use parts::Form;
 pub use request::{SealedRequest, seal_request};
 

@@ -1,9 +1,10 @@
 //! Sealed bodies: a request's JSON arrives as a JWE, and its response, success or failure, is
 //! returned as a JWE under the same key.
 //!
-//! Order matters: cheap checks come first (form, lengths, key, time, method, path), then the rate
-//! limit of RSA operations, then the ciphertext, and only an authentic request is checked for
-//! replay. Every failure is the same `decrypt_failed`; the log has the cause.
+//! Order matters: cheap checks come first (form, lengths, key, time, method, path, access token),
+//! then the rate limit of RSA operations, then the ciphertext, and only an authentic request is
+//! checked for replay. What the cheap checks refuse is charged to its address as a request without
+//! a valid token. Every failure is the same `decrypt_failed`; the log has the cause.
 
 mod claims;
 mod replays;
@@ -20,6 +21,7 @@ use axum::{
 use http::{
     HeaderMap, HeaderValue,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
+    request::Parts,
 };
 use http_body_util::BodyExt;
 use thiserror::Error;
@@ -32,12 +34,12 @@ use crate::{
     api::{ApiError, Reason, read_body},
     clock::Clock,
     crypto::{
-        TransportKeys,
+        TransportKey, TransportKeys,
         jwe::{ContentKey, Form, JweError, SealedRequest},
     },
     kv::Kv,
     random::Random,
-    resilience::{Limiter, rate_limit::Cost},
+    resilience::{Limiter, Limits},
 };
 
 /// Why a sealed body is rejected. For the log only.
@@ -53,6 +55,10 @@ pub(super) enum Refusal {
     Target,
     #[error("sealed body: no usable jti")]
     Id,
+    #[error("sealed body: no ath, although an access token was sent")]
+    Unbound,
+    #[error("sealed body: made for another access token, or for none that was sent")]
+    Token,
     #[error("sealed body: seen before")]
     Replay,
 }
@@ -70,7 +76,7 @@ pub(crate) struct Sealing {
     random: Random,
     replays: Replays,
     limiter: Limiter,
-    cost: Option<Cost>,
+    limits: Limits,
     timeout: Duration,
 }
 
@@ -80,8 +86,9 @@ pub(crate) struct SealingParts {
     /// Stores which bodies were seen.
     pub(crate) kv: Kv,
     pub(crate) limiter: Limiter,
-    /// The rate limit cost of the private RSA operation that each sealed body needs.
-    pub(crate) cost: Option<Cost>,
+    /// What sealed bodies cost, for the private RSA operation that each needs, and what refused
+    /// ones do.
+    pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     /// The timeout of a whole request.
@@ -97,7 +104,7 @@ impl Sealing {
             random: parts.random,
             replays,
             limiter: parts.limiter,
-            cost: parts.cost,
+            limits: parts.limits,
             timeout: parts.timeout,
         }
     }
@@ -113,14 +120,21 @@ impl Sealing {
     async fn open(&self, form: Form, request: Request) -> Result<(Request, ContentKey), ApiError> {
         let (mut parts, body) = request.into_parts();
         let body = read_body(body).await?;
-        let sealed = SealedRequest::parse(&body, form).map_err(Refusal::from)?;
-        let key = sealed.key(&self.keys).ok_or(Refusal::Key)?;
-        claims::check(&sealed.header, &parts, self.clock.now_seconds())?;
+        let address = ClientIp::of(&parts.extensions);
+        let (sealed, key) = match self.inspect(&body, form, &parts) {
+            Ok(inspected) => inspected,
+            Err(refusal) => {
+                self.limiter
+                    .charge_address(address, self.limits.guest)
+                    .await?;
+                return Err(refusal.into());
+            }
+        };
         self.limiter
-            .charge_address(ClientIp::of(&parts.extensions), self.cost)
+            .charge_address(address, self.limits.sealed)
             .await?;
         let (content, response_key) = sealed.open(key, &self.random).map_err(Refusal::from)?;
-        if !self.replays.is_first(&sealed.header.jti).await {
+        if !self.replays.is_first(sealed.digest()).await {
             return Err(Refusal::Replay.into());
         }
         parts
@@ -131,6 +145,19 @@ impl Sealing {
             Request::from_parts(parts, Body::from(content)),
             response_key,
         ))
+    }
+
+    /// All that can be checked without decryption.
+    fn inspect(
+        &self,
+        body: &[u8],
+        form: Form,
+        request: &Parts,
+    ) -> Result<(SealedRequest, &TransportKey), Refusal> {
+        let sealed = SealedRequest::parse(body, form)?;
+        let key = sealed.key(&self.keys).ok_or(Refusal::Key)?;
+        claims::check(&sealed.header, request, self.clock.now_seconds())?;
+        Ok((sealed, key))
     }
 
     /// The response with its body sealed; status and headers stay.

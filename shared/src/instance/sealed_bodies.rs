@@ -22,7 +22,7 @@ impl Instance {
                 keys: Arc::clone(&keys),
                 kv: self.kv(),
                 limiter: self.limiter(),
-                cost: self.limits().sealed,
+                limits: self.limits(),
                 clock: self.clock(),
                 random: self.random(),
                 timeout: EdgeSettings::read(&self.env).timeout,

@@ -43,7 +43,9 @@ async fn every_endpoint_accepts_sealed_bodies(#[values(InProcess, Redis)] state:
             let body = json!({"refreshToken": tokens.refresh});
             let tokens = Tokens::of(&client.send(&app.api, now(&app), REFRESH, &body).await);
             let sealed = client.seal(
-                &client.header(now(&app), "PATCH", "/api/v1/user/info"),
+                &client
+                    .header(now(&app), "PATCH", "/api/v1/user/info")
+                    .for_token(&tokens.access),
                 &json!({"nickname": "小明"}),
             );
             let request = app
@@ -111,6 +113,53 @@ async fn failures_are_sealed_and_not_repeatable(#[values(InProcess, Redis)] stat
     post(&app.api, LOGIN.1, &client, &other.jwe)
         .await
         .fails(400, "decrypt_failed");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_captured_body_is_no_good_under_another_access_token(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let client = Sealer::of(&app.api).await;
+    let (alice, mallory) = (app.log_in("alice").await, app.log_in("mallory").await);
+    let info = "/api/v1/user/info";
+    let header = client.header(now(&app), "PATCH", info);
+    let sealed = client.seal(
+        &header.clone().for_token(&alice.access),
+        &json!({"nickname": "小明"}),
+    );
+    let send = async |sealed: &Sealed, token: Option<&str>| {
+        let request = app
+            .api
+            .request("PATCH", info)
+            .header("content-type", client.media_type())
+            .body(sealed.jwe.as_str());
+        let request = match token {
+            Some(token) => request.bearer(token),
+            None => request,
+        };
+        request.send_raw().await.0
+    };
+    assert_eq!(send(&sealed, Some(&mallory.access)).await, 400);
+    assert_eq!(send(&sealed, None).await, 400);
+    // Being refused has not used it up.
+    assert_eq!(send(&sealed, Some(&alice.access)).await, 200);
+    let unbound = client.seal(&header, &json!({"nickname": "小红"}));
+    assert_eq!(send(&unbound, Some(&alice.access)).await, 400);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_can_use_up_a_jti(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let other = app.another_instance().await;
+    let client = Sealer::of(&app.api).await;
+    let header = client.header(now(&app), "POST", "/nowhere");
+    let [foreign, own] = [(); 2].map(|()| client.seal(&header, &json!({})));
+    assert_eq!(status(&other, &foreign).await, 404);
+    assert_eq!(status(&app.api, &own).await, 404);
+    assert_eq!(status(&app.api, &own).await, 400);
 }
 
 #[rstest]

@@ -77,6 +77,36 @@ async fn a_sealed_login_passes_api_gateway_in_both_directions() {
 }
 
 #[tokio::test]
+async fn a_sealed_body_is_opened_only_under_the_token_that_it_was_sealed_for() {
+    let harness = LambdaHarness::start().await;
+    let [login, user_info] = ["login", "user-info"].map(|name| harness.function(name));
+    let (alice, mallory) = (
+        harness.log_in(&login, "alice").await,
+        harness.log_in(&login, "mallory").await,
+    );
+    let (client, info) = (Sealer::with_kit_key(), "/api/v1/user/info");
+    let header = client.header(now(), "PATCH", info);
+    let sealed = client.seal(
+        &header.clone().for_token(&alice.access),
+        &json!({"nickname": "小明"}),
+    );
+    let unbound = client.seal(&header, &json!({"nickname": "小红"}));
+    let send = async |sealed: &Sealed, token: &str| {
+        let mut event = HttpApi::new("PATCH", info)
+            .header("content-type", "application/jose")
+            .bearer(token)
+            .event();
+        event["body"] = sealed.jwe.as_str().into();
+        let response = user_info.invoke(&event).await;
+        response["statusCode"].as_u64().unwrap()
+    };
+    assert_eq!(send(&sealed, &mallory.access).await, 400);
+    assert_eq!(send(&unbound, &alice.access).await, 400);
+    assert_eq!(send(&sealed, &alice.access).await, 200);
+    assert_eq!(send(&sealed, &alice.access).await, 400);
+}
+
+#[tokio::test]
 async fn a_sealed_path_may_include_the_named_stage() {
     let harness = LambdaHarness::start().await;
     let login = harness.function("login");

@@ -1,7 +1,9 @@
 //! The protected headers of a request and of its answer. Each type lists every field that is
 //! accepted.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Enc, JweError};
 
@@ -38,6 +40,9 @@ pub struct RequestHeader {
     pub htm: String,
     /// The path and query of the request.
     pub htu: String,
+    /// The hash of the access token that the request carries, if it carries one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ath: Option<String>,
     /// `JOSE` or `JOSE+JSON` (RFC 7516 §4.1.11), if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     typ: Option<String>,
@@ -59,8 +64,18 @@ impl RequestHeader {
             jti,
             htm,
             htu,
+            ath: None,
             typ: None,
             cty: Some("json".to_owned()),
+        }
+    }
+
+    /// The same, for a request that carries this access token.
+    #[must_use]
+    pub fn for_token(self, token: &str) -> Self {
+        Self {
+            ath: Some(access_token_hash(token)),
+            ..self
         }
     }
 
@@ -75,6 +90,12 @@ impl RequestHeader {
             && one_of(&header.cty, ["json", "application/json"]);
         is_valid.then_some(header).ok_or(JweError)
     }
+}
+
+/// The value of `ath` for an access token (RFC 9449 §4.2): base64url of its SHA-256.
+#[must_use]
+pub fn access_token_hash(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
 
 /// The header of an answer: not encrypted, but authenticated.

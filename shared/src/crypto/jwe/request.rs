@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretSlice};
+use sha2::{Digest, Sha256};
 
 use super::{ContentKey, Form, JweError, RequestHeader, parts::Parts};
 use crate::{
@@ -39,6 +40,30 @@ impl SealedRequest {
         } else {
             Err(JweError)
         }
+    }
+
+    /// A digest of everything that is authenticated: header, IV, ciphertext and tag. Nobody else can
+    /// make a message with the same one that opens, so it identifies the message in either form. The
+    /// wrapped key is not part of it: only the sender can wrap the same content key again, and that
+    /// would still be the same message.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let Parts {
+            protected,
+            iv,
+            ciphertext,
+            tag,
+            ..
+        } = &self.parts;
+        // Unambiguous: the header's text has no dot, and `enc` in it fixes the lengths of IV and tag.
+        Sha256::new()
+            .chain_update(protected)
+            .chain_update(".")
+            .chain_update(iv)
+            .chain_update(ciphertext)
+            .chain_update(tag)
+            .finalize()
+            .into()
     }
 
     /// The key that its header names, if there is one and the wrapped key has the right length for

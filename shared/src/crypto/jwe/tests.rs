@@ -193,12 +193,17 @@ fn only_the_expected_headers_are_accepted() {
         good.to_owned(),
         more(r#""typ":"JOSE","cty":"json""#),
         more(r#""typ":"jose+json","cty":"application/json""#),
+        more(r#""ath":"fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo""#),
         good.replace("\"k1\"", "\"k2\""),
     ];
     let bad = [
         more(r#""zip":"DEF""#),
         more(r#""crit":["exp"],"exp":1"#),
         more(r#""crit":[]"#),
+        more(r#""crit":null"#),
+        more(r#""crit":["ath"],"ath":"a""#),
+        more(r#""ath":"a","ath":"a""#),
+        more(r#""ath":1"#),
         more(r#""b64":false"#),
         more(r#""jku":"https://example.com""#),
         more(r#""typ":"JWT""#),

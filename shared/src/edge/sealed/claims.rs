@@ -4,7 +4,11 @@ use http::{Uri, request::Parts};
 use url::form_urlencoded;
 
 use super::Refusal;
-use crate::{crypto::jwe::RequestHeader, edge::OriginalPath};
+use crate::{
+    api::bearer_token,
+    crypto::jwe::{RequestHeader, access_token_hash},
+    edge::OriginalPath,
+};
 
 /// The maximum age of a request, in seconds.
 pub(super) const MAX_AGE: i64 = 5 * 60;
@@ -29,7 +33,18 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
     if header.htm != request.method.as_str() || !is_target(&header.htu, &request.uri, is_path) {
         return Err(Refusal::Target);
     }
-    Ok(())
+    check_token(header.ath.as_deref(), bearer_token(&request.headers))
+}
+
+/// A body belongs to the access token that it was sealed for, or to a request without one: it can't
+/// be sent under another token, nor without it. Both are found as the handlers find them.
+fn check_token(ath: Option<&str>, token: Option<&str>) -> Result<(), Refusal> {
+    match (ath, token) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(Refusal::Unbound),
+        (Some(ath), Some(token)) if ath == access_token_hash(token) => Ok(()),
+        (Some(_), _) => Err(Refusal::Token),
+    }
 }
 
 /// 1 to 64 printable ASCII characters without blanks.
@@ -77,6 +92,25 @@ mod tests {
     }
 
     const HERE: (&str, &str) = ("POST", "/api/v1/a?x=1&y=%E4%B8%AD");
+
+    #[test]
+    fn ath_is_the_hash_of_the_token_that_is_sent() {
+        // RFC 9449 §4.3: the access token of its example and its `ath`.
+        let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+        let ath = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
+        assert_eq!(check_token(Some(ath), Some(token)), Ok(()));
+        assert_eq!(check_token(None, None), Ok(()));
+        assert_eq!(check_token(None, Some(token)), Err(Refusal::Unbound));
+        for (ath, token) in [
+            (ath, Some("another")),
+            (ath, None),
+            ("", Some(token)),
+            (&ath[1..], Some(token)),
+            (token, Some(token)),
+        ] {
+            assert_eq!(check_token(Some(ath), token), Err(Refusal::Token), "{ath}");
+        }
+    }
 
     #[test]
     fn iat_is_recent() {

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::{claims::FirstUses, clock::Clock, kv::Kv, random::Random};
 
 /// Longer than any body stays valid: its maximum age plus the clock leeway.
 const TTL: Duration = Duration::from_mins(10);
 
-/// The `jti`s of the bodies that were opened.
+/// The bodies that were opened, by their digests. Not by `jti`: that is chosen by the client and
+/// not encrypted, so whoever saw one could use it up before its owner.
 pub(super) struct Replays {
     names: FirstUses,
     random: Random,
@@ -23,11 +22,11 @@ impl Replays {
         }
     }
 
-    /// Whether `jti` is unused: in all instances, or in this one while shared state is down.
-    pub(super) async fn is_first(&self, jti: &str) -> bool {
-        // Hashed, because a `jti` is client input.
-        let key = format!("{{jti:{}}}", hex::encode(Sha256::digest(jti)));
-        // A random value, so that no later use of the same `jti` matches it.
+    /// Whether the body with this digest is opened for the first time: in all instances, or in this
+    /// one while shared state is down.
+    pub(super) async fn is_first(&self, digest: [u8; 32]) -> bool {
+        let key = format!("{{jwe:{}}}", hex::encode(digest));
+        // A random value, so that no later use of the same body matches it.
         self.names.admits(&key, &self.random.bytes::<16>()).await
     }
 }
@@ -41,18 +40,22 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_jti_is_accepted_once_across_instances() {
+    async fn a_body_is_accepted_once_across_instances() {
         let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
         let shared = Kv::Memory(MemoryStore::new(Clock::Manual(clock.clone())));
         let instance =
             || Replays::new(shared.clone(), Clock::Manual(clock.clone()), Random::System);
         let (one, other) = (instance(), instance());
-        assert!(one.is_first("a").await && other.is_first("b").await);
-        assert!(!one.is_first("a").await && !other.is_first("a").await && !one.is_first("b").await);
+        assert!(one.is_first([1; 32]).await && other.is_first([2; 32]).await);
+        assert!(
+            !one.is_first([1; 32]).await
+                && !other.is_first([1; 32]).await
+                && !one.is_first([2; 32]).await
+        );
         clock.advance_seconds(super::super::claims::MAX_AGE + super::super::claims::LEEWAY);
-        assert!(!one.is_first("a").await);
+        assert!(!one.is_first([1; 32]).await);
         clock.advance_seconds(600);
-        assert!(one.is_first("a").await);
+        assert!(one.is_first([1; 32]).await);
     }
 
     #[tokio::test]
@@ -60,7 +63,7 @@ mod tests {
         let nowhere =
             RedisStore::with_budget(&"redis://127.0.0.1:1".into(), Duration::from_millis(50));
         let replays = Replays::new(Kv::Redis(nowhere), Clock::System, Random::System);
-        assert!(replays.is_first("a").await);
-        assert!(!replays.is_first("a").await);
+        assert!(replays.is_first([1; 32]).await);
+        assert!(!replays.is_first([1; 32]).await);
     }
 }

@@ -89,6 +89,21 @@ impl SealingClient {
         (request, key)
     }
 
+    fn jwe(&self, header: &RequestHeader) -> String {
+        seal_request(&self.key, header, b"{}", Form::Compact, &Random::System)
+            .unwrap()
+            .0
+    }
+
+    /// The status of the response to this JWE.
+    async fn post(&self, jwe: &str) -> u16 {
+        let mut request = request("POST", "/echo", jwe.to_owned());
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
+        send(&self.app, request).await.0.status.as_u16()
+    }
+
     /// Sends a valid request and opens the response.
     async fn call(
         &self,
@@ -212,16 +227,107 @@ async fn any_method_can_be_sealed_and_headers_are_kept() {
 #[tokio::test]
 async fn a_body_is_opened_once_and_only_while_it_is_recent() {
     let client = SealingClient::new();
-    let header = client.header("once", "POST", "/echo");
-    let send_again = async || {
-        let (request, _) = client.seal(&header, "{}", Form::Compact);
-        let (parts, _) = send(&client.app, request).await;
-        parts.status.as_u16()
-    };
-    assert_eq!([send_again().await, send_again().await], [200, 400]);
+    let jwe = client.jwe(&client.header("once", "POST", "/echo"));
+    assert_eq!(
+        [client.post(&jwe).await, client.post(&jwe).await],
+        [200, 400]
+    );
     let (late, _) = client.seal(&client.header("late", "POST", "/echo"), "{}", Form::Compact);
     client.clock.advance_seconds(301);
     assert_eq!(plain(&client.app, late).await, decrypt_failed());
+}
+
+#[tokio::test]
+async fn a_jti_that_somebody_else_used_is_still_good_for_its_owner() {
+    let client = SealingClient::new();
+    let header = client.header("seen", "POST", "/echo");
+    let (foreign, own) = (client.jwe(&header), client.jwe(&header));
+    assert_eq!(
+        [client.post(&foreign).await, client.post(&own).await],
+        [200, 200]
+    );
+    assert_eq!(
+        [client.post(&foreign).await, client.post(&own).await],
+        [400, 400]
+    );
+}
+
+#[tokio::test]
+async fn a_body_in_the_other_form_is_the_same_body() {
+    let client = SealingClient::new();
+    let jwe = client.jwe(&client.header("j", "POST", "/echo"));
+    assert_eq!(client.post(&jwe).await, 200);
+    let names = ["protected", "encrypted_key", "iv", "ciphertext", "tag"];
+    let flattened: serde_json::Map<_, _> = std::iter::zip(names, jwe.split('.'))
+        .map(|(name, part)| (name.to_owned(), part.into()))
+        .collect();
+    let mut again = request("POST", "/echo", Value::from(flattened).to_string());
+    again.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(media_type(Form::Flattened)),
+    );
+    assert_eq!(plain(&client.app, again).await, decrypt_failed());
+}
+
+#[tokio::test]
+async fn a_body_is_bound_to_the_access_token_that_is_sent_with_it() {
+    let client = SealingClient::new();
+    let status = async |sealed_for: Option<&str>, sent: Option<&str>| {
+        let jti = URL_SAFE_NO_PAD.encode(Random::System.bytes::<16>());
+        let header = client.header(&jti, "POST", "/echo");
+        let header = match sealed_for {
+            Some(token) => header.for_token(token),
+            None => header,
+        };
+        let (mut request, _) = client.seal(&header, "{}", Form::Compact);
+        if let Some(sent) = sent {
+            let value = format!("Bearer {sent}").parse().unwrap();
+            request.headers_mut().insert("authorization", value);
+        }
+        send(&client.app, request).await.0.status.as_u16()
+    };
+    assert_eq!(status(Some("mine"), Some("mine")).await, 200);
+    assert_eq!(status(None, None).await, 200);
+    for (sealed_for, sent) in [
+        (Some("mine"), Some("theirs")),
+        (Some("mine"), None),
+        (None, Some("mine")),
+    ] {
+        assert_eq!(
+            status(sealed_for, sent).await,
+            400,
+            "sealed for {sealed_for:?}, sent with {sent:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_before_it_is_opened_is_charged_to_its_address() {
+    let key = format!("new:{}", *KEY);
+    let client = SealingClient::with(&[
+        ("TRANSPORT_KEYS", &key),
+        ("RATE_LIMIT_GUEST", "1/h burst 2"),
+        ("RATE_LIMIT_SEALED", "1/h burst 1"),
+    ]);
+    let send_from = async |body: &str| {
+        let mut request = request("POST", "/echo", body.to_owned());
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
+        let peer = crate::edge::Peer([203, 0, 113, 7].into());
+        request.extensions_mut().insert(peer);
+        let (parts, _) = send(&client.app, request).await;
+        parts.status.as_u16()
+    };
+    let garbage = [
+        send_from("").await,
+        send_from("a.b.c.d.e").await,
+        send_from("x").await,
+    ];
+    assert_eq!(garbage, [400, 400, 429]);
+    // They took nothing from what others seal behind the same address.
+    let good = client.jwe(&client.header("j", "POST", "/echo"));
+    assert_eq!(send_from(&good).await, 200);
 }
 
 #[tokio::test]
