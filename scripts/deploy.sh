@@ -32,6 +32,7 @@ parameter SecretsPath SECRETS_PATH /weapp
 parameter RedisUrl REDIS_URL
 parameter RedisMode REDIS_MODE standalone
 list CorsOrigins CORS_ORIGINS
+list TrustedProxies TRUSTED_PROXIES
 parameter ContentCheck CONTENT_CHECK off
 parameter LogLevel LOG_LEVEL info
 parameter LogRetentionDays LOG_RETENTION_DAYS 30

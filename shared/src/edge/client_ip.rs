@@ -1,4 +1,5 @@
-//! The client's address: from the platform or the TCP connection, never from an untrusted header.
+//! The client's address: the peer that the platform or the TCP connection names, or the client that
+//! a trusted proxy saw; never from an untrusted header.
 
 use std::{
     convert::Infallible,
@@ -17,8 +18,8 @@ use super::Edge;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The peer of the TCP connection; a request extension that our HTTP server sets. A request from
-/// Lambda has none.
+/// The peer of the connection; a request extension that our HTTP server sets, and on Lambda the
+/// runtime: there it is the source address that the platform reports, if it reports one.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
@@ -57,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     }
 }
 
-/// Adds the [`ClientIp`] of a request over TCP. One from Lambda has it already.
+/// Adds the [`ClientIp`] of a request whose peer is known.
 pub(super) async fn resolve(
     State(edge): State<Edge>,
     mut request: Request,

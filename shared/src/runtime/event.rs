@@ -20,7 +20,7 @@ use url::form_urlencoded;
 use crate::{
     api::Reason,
     clock::Clock,
-    edge::{ClientIp, Malformed, OriginalPath, PlatformDeadline, RequestId, normalized_path},
+    edge::{Malformed, OriginalPath, Peer, PlatformDeadline, RequestId, normalized_path},
 };
 
 /// What a path may not contain (RFC 3986 §3.3). `%` stays: what is escaped already remains so.
@@ -164,7 +164,7 @@ impl Event {
             .and_then(|source| source.parse().ok())
             .map(|address| {
                 // The console's test of a REST API sends a placeholder instead of an address.
-                extensions.insert(ClientIp::new(address))
+                extensions.insert(Peer(address))
             });
         facts.request_id.map(|id| extensions.insert(RequestId(id)));
         deadline(context, clock).map(|deadline| extensions.insert(deadline));
@@ -173,7 +173,7 @@ impl Event {
 }
 
 impl RequestContext {
-    /// The client's address, as the platform saw it.
+    /// The peer's address, as the platform saw it.
     fn source(&self) -> Option<&str> {
         let http = self
             .http

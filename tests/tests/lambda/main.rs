@@ -17,6 +17,7 @@ mod jose_clients;
 mod key_sources;
 mod log;
 mod metrics;
+mod proxies;
 mod sample_events;
 mod sealed;
 mod several_instances;

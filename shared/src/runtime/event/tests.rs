@@ -27,31 +27,31 @@ fn routed(event: &Value) -> String {
     unwrapped(event).uri().path_and_query().unwrap().to_string()
 }
 
-fn client(event: &Value) -> Option<String> {
+fn peer(event: &Value) -> Option<String> {
     unwrapped(event)
         .extensions()
-        .get::<ClientIp>()
-        .map(|client| client.address().to_string())
+        .get::<Peer>()
+        .map(|Peer(address)| address.to_string())
 }
 
 #[test]
-fn the_client_address_comes_from_the_platform_not_from_headers() {
+fn the_peers_address_comes_from_the_platform_not_from_headers() {
     let http = |source: &str| {
         json!({
             "version": "2.0", "rawPath": "/", "headers": {"x-forwarded-for": "192.0.2.66"},
             "requestContext": {"http": {"method": "GET", "sourceIp": source}},
         })
     };
-    assert_eq!(client(&http("203.0.113.7")).as_deref(), Some("203.0.113.7"));
-    assert_eq!(client(&http("2001:db8::1")).as_deref(), Some("2001:db8::1"));
+    assert_eq!(peer(&http("203.0.113.7")).as_deref(), Some("203.0.113.7"));
+    assert_eq!(peer(&http("2001:db8::1")).as_deref(), Some("2001:db8::1"));
     let rest = |source: &str| {
         json!({
             "resource": "/", "path": "/", "httpMethod": "GET", "headers": {"X-Forwarded-For": "192.0.2.66"},
             "requestContext": {"httpMethod": "GET", "identity": {"sourceIp": source}},
         })
     };
-    assert_eq!(client(&rest("203.0.113.7")).as_deref(), Some("203.0.113.7"));
-    assert_eq!(client(&rest("test-invoke-source-ip")), None);
+    assert_eq!(peer(&rest("203.0.113.7")).as_deref(), Some("203.0.113.7"));
+    assert_eq!(peer(&rest("test-invoke-source-ip")), None);
 }
 
 #[test]

@@ -84,13 +84,9 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
         &["AWS_ENDPOINT_URL_DYNAMODB", "WECHAT_BASE_URL"],
     ),
     (
-        "on AWS they have nothing to say: API Gateway names the caller, certificates of ElastiCache \
-         are those that browsers trust, the extension listens on its default port",
-        &[
-            "TRUSTED_PROXIES",
-            "REDIS_CA_CERT",
-            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
-        ],
+        "on AWS they have nothing to say: certificates of ElastiCache are those that browsers trust, \
+         the extension listens on its default port",
+        &["REDIS_CA_CERT", "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"],
     ),
     (
         "their defaults fit most stacks; others add them under Environment",
