@@ -97,7 +97,7 @@ fn admission(criterion: &mut Criterion) {
     )
     .unwrap();
     let address = Identity::Address(Ipv4Addr::LOCALHOST.into());
-    let reply = Charge::new(address, limits.login.into_iter().collect())
+    let reply = Charge::new(address, limits.user.into_iter().collect())
         .apply(NOW, &[None])
         .reply;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,7 +106,7 @@ fn admission(criterion: &mut Criterion) {
     criterion.bench_function("limiter and breaker in one request", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
-                let ticket = limiter.ticket(black_box(address), limits.login).unwrap();
+                let ticket = limiter.ticket(black_box(address), limits.user).unwrap();
                 let check = guard.check().unwrap();
                 let arguments = (ticket.step().unwrap().arguments(), check.arguments());
                 ticket.apply(Some(black_box(reply.clone()))).unwrap();

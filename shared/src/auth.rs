@@ -3,6 +3,7 @@
 mod access_token;
 mod admission;
 mod key_source;
+mod living_sessions;
 mod refresh_token;
 mod session;
 mod signing_key;

@@ -45,6 +45,7 @@ pub struct Instance {
     sealed_bodies: OnceLock<Option<SealedBodies>>,
     cache: OnceLock<Cache>,
     limiter: OnceLock<Limiter>,
+    admission: OnceLock<Admission>,
     wechat: OnceLock<Arc<WeChat>>,
 }
 
@@ -66,6 +67,7 @@ impl Instance {
             sealed_bodies: OnceLock::new(),
             cache: OnceLock::new(),
             limiter: OnceLock::new(),
+            admission: OnceLock::new(),
             wechat: OnceLock::new(),
         }
     }
@@ -173,14 +175,18 @@ impl Instance {
 
     /// Authenticates callers and charges their rate limits.
     pub fn admission(&self) -> Admission {
-        Admission::new(AdmissionParts {
-            tokens: self.verifier(),
-            sessions: self.sessions(),
-            profiles: self.profiles(),
-            cache: self.cache(),
-            limiter: self.limiter(),
-            limits: self.limits(),
-        })
+        let build = || {
+            Admission::new(AdmissionParts {
+                tokens: self.verifier(),
+                sessions: self.sessions(),
+                profiles: self.profiles(),
+                cache: self.cache(),
+                limiter: self.limiter(),
+                limits: self.limits(),
+                clock: self.clock(),
+            })
+        };
+        self.admission.get_or_init(build).clone()
     }
 
     /// The rate limiter. Where instances share no state, each one limits by itself.

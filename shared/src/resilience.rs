@@ -8,4 +8,4 @@ mod limiter;
 pub mod rate_limit;
 pub mod retry;
 
-pub use limiter::{Denied, Limiter, Limits, Ticket};
+pub use limiter::{AddressCost, Denied, Limiter, Limits, Ticket};

@@ -12,7 +12,7 @@ mod session_key;
 mod stable_token;
 
 pub use access_token::{AccessTokenParts, WeChatAccessTokens};
-pub use authorized::AuthorizedWeChat;
+pub use authorized::{AccountQuota, AuthorizedWeChat};
 pub use client::{Protection, WECHAT, WeChat};
 pub use code_to_session::CodeSession;
 pub use content_check::{Advice, Scene};

@@ -59,10 +59,7 @@ async fn login(
         .await
     {
         Ok(opened) => opened,
-        Err(error) => {
-            permit.surcharge(&login, &error).await;
-            return Err(error);
-        }
+        Err(error) => return Err(permit.failed(&login, error).await),
     };
     request::note(|notes| notes.user_id = Some(opened.user.id.to_string()));
     let tokens = login

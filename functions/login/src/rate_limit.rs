@@ -1,4 +1,6 @@
-//! Logins are limited by address, and rejected while the circuit breaker is open.
+//! Logins are limited by address, and rejected while the circuit breaker is open. Failed ones have
+//! a limit of their own, which only they pay: whoever guesses codes behind a carrier's NAT does not
+//! lock out the others there.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -39,15 +41,19 @@ impl FromRequestParts<Arc<Login>> for LoginPermit {
 }
 
 impl LoginPermit {
-    /// Charges extra for an invalid code, which may be a guess. A used code costs no extra, because
-    /// pages retry with it, and after an outage at WeChat all of them do.
-    pub async fn surcharge(&self, login: &Login, error: &ApiError) {
-        if error.reason() == Reason::CodeInvalid {
-            // The surcharge affects later requests only, so its denial is ignored.
-            let _ = login
-                .limiter
-                .charge_address(self.address, login.limits.failed_login)
-                .await;
+    /// What a failed login is answered: `error`, or 429 when its address has had too many invalid
+    /// codes, each of which may be a guess. A used code is not counted, because pages retry with
+    /// it, and after an outage at WeChat all of them do.
+    pub async fn failed(&self, login: &Login, error: ApiError) -> ApiError {
+        if error.reason() != Reason::CodeInvalid {
+            return error;
+        }
+        let charge = login
+            .limiter
+            .charge_address(self.address, login.limits.failed_login);
+        match charge.await {
+            Ok(()) => error,
+            Err(denied) => denied.into(),
         }
     }
 }

@@ -40,8 +40,15 @@ pub async fn refresh(
     State(tokens): State<Arc<Tokens>>,
     State(sessions): State<Sessions>,
     ClientAddress(address): ClientAddress,
-    Json(RefreshInput(token)): Json<RefreshInput>,
+    input: Result<Json<RefreshInput>, ApiError>,
 ) -> Result<Success<TokenPair>, ApiError> {
+    let Json(RefreshInput(token)) = match input {
+        Ok(input) => input,
+        Err(malformed) => {
+            admission.charge_guest(address).await?;
+            return Err(malformed);
+        }
+    };
     // The user before the rotation: if reading the user failed after it, the client would keep a
     // rotated token, and its next use would count as theft.
     let (token, user) = admission

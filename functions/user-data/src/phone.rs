@@ -12,7 +12,7 @@ use shared::{
     edge::AuthenticatedUser,
     encrypted_kv::EncryptedKv,
     instance::Instance,
-    kv::Delivery,
+    kv::{Delivery, Kv, Record},
     telemetry::OrDegraded,
     users::{PhoneNumbers, User},
     values::{OneTimeCode, Phone},
@@ -54,7 +54,10 @@ impl Phones {
         Self {
             keys,
             numbers: instance.phone_numbers(),
-            codes: PhoneCodeCache(instance.encrypted_kv()),
+            codes: PhoneCodeCache {
+                numbers: instance.encrypted_kv(),
+                invalid: instance.kv(),
+            },
         }
     }
 
@@ -62,6 +65,9 @@ impl Phones {
         let key = key(caller, code);
         let phone = match self.codes.get(&key).await {
             Some(phone) => phone,
+            None if self.codes.is_invalid(&key).await => {
+                return Err(WeChatError::PhoneCodeInvalid.into());
+            }
             None => self.fetch(caller, code, &key).await?,
         };
         Ok(self.numbers.bind(caller.sub, &phone).await?)
@@ -85,11 +91,13 @@ impl Phones {
                 Ok(phone)
             }
             // A concurrent duplicate of this request may have used the code first.
-            Err(WeChatError::PhoneCodeInvalid) => self
-                .codes
-                .get(key)
-                .await
-                .ok_or_else(|| WeChatError::PhoneCodeInvalid.into()),
+            Err(WeChatError::PhoneCodeInvalid) => {
+                if let Some(phone) = self.codes.get(key).await {
+                    return Ok(phone);
+                }
+                self.codes.put_invalid(key).await;
+                Err(WeChatError::PhoneCodeInvalid.into())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -98,20 +106,51 @@ impl Phones {
 /// The numbers behind codes, cached for a code's lifetime: a code works once, but a client repeats
 /// a request whose response was lost or that failed to store the number. Encrypted, and for the
 /// same user only.
-struct PhoneCodeCache(EncryptedKv);
+///
+/// An invalid code is remembered, too: WeChat would refuse it again. That is only looked up where
+/// there is no number, so a number that a concurrent request stores later is found.
+struct PhoneCodeCache {
+    numbers: EncryptedKv,
+    invalid: Kv,
+}
 
 impl PhoneCodeCache {
     async fn get(&self, key: &str) -> Option<Phone> {
-        let number = self.0.get_text(key).await.or_degraded("phone code");
+        let number = self.numbers.get_text(key).await.or_degraded("phone code");
         number.flatten().map(Phone::from_stored)
     }
 
     async fn put(&self, key: &str, phone: &Phone) {
-        self.0
+        self.numbers
             .put_text(key, phone.secret(), CODE_TTL, Delivery::Required)
             .await
             .or_degraded("phone code");
     }
+}
+
+impl PhoneCodeCache {
+    async fn is_invalid(&self, key: &str) -> bool {
+        let known = self.invalid.get([&invalid_key(key)]).await;
+        known
+            .or_degraded("phone code")
+            .is_some_and(|[value]| value.is_some())
+    }
+
+    async fn put_invalid(&self, key: &str) {
+        let record = Record {
+            key: &invalid_key(key),
+            value: b"1",
+            ttl: CODE_TTL,
+        };
+        self.invalid
+            .put(record, Delivery::BestEffort)
+            .await
+            .or_degraded("phone code");
+    }
+}
+
+fn invalid_key(key: &str) -> String {
+    format!("{key}:invalid")
 }
 
 /// Contains the code's hash only: the code itself is never stored.

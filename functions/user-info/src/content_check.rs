@@ -66,6 +66,8 @@ impl ContentCheck {
                 Ok(())
             }
             Ok(Advice::Risky) => Err(ContentError::Risky),
+            // An account must not get around the check by making it fail.
+            Err(error @ WeChatError::AccountLimited(_)) => Err(error.into()),
             Err(error) if self.on_failure == OnFailure::Allow => {
                 degraded("content check", &error);
                 Ok(())

@@ -7,12 +7,14 @@ use thiserror::Error;
 
 use super::{
     access_token::{Claims, TokenError},
+    living_sessions::LivingSessions,
     refresh_token::{RefreshToken, RefreshTokenError},
     session::{SessionError, Sessions, session_cache_key},
     tokens::Tokens,
 };
 use crate::{
     cache::{Cache, CacheEntry},
+    clock::Clock,
     dynamo::DynamoError,
     request,
     resilience::{Denied, Limiter, Limits, Ticket, rate_limit::Identity},
@@ -75,17 +77,38 @@ pub struct AdmissionParts {
     pub limiter: Limiter,
     /// What their requests cost.
     pub limits: Limits,
+    /// Says how long ago a session was seen alive.
+    pub clock: Clock,
 }
 
 /// Checks callers. Cheap to clone.
+///
+/// A user is charged only for requests of living sessions, so that a token of an ended one can't
+/// use up its owner's limit. A session that this instance saw alive within the last seconds is
+/// trusted to be so still: its user is charged in the round trip that reads the session, and gets
+/// the charge back if it has ended after all. Any other session is first charged itself, and the
+/// user in a second round trip once it is known to live. A request of an ended session is charged
+/// to its address.
 #[derive(Clone)]
-pub struct Admission(AdmissionParts);
+pub struct Admission {
+    parts: AdmissionParts,
+    living: Arc<LivingSessions>,
+}
+
+/// What a request was charged before its session was looked at.
+enum Opening {
+    /// The session.
+    Session,
+    /// The user, with the reply to that step.
+    User(Ticket, Option<Vec<i64>>),
+}
 
 impl Admission {
     /// Checks by these parts.
     #[must_use]
     pub fn new(parts: AdmissionParts) -> Self {
-        Self(parts)
+        let living = Arc::new(LivingSessions::new(parts.clock.clone()));
+        Self { parts, living }
     }
 
     /// Admits a signed-in caller.
@@ -94,15 +117,14 @@ impl Admission {
     /// [`AdmissionError`].
     pub async fn admit(&self, caller: Caller<'_>) -> Result<Claims, AdmissionError> {
         let claims = self.identify(caller).await?;
-        let ticket = self
-            .0
-            .limiter
-            .ticket(Identity::User(claims.sub), self.0.limits.user)?;
-        let [session] = self.ask(ticket, [&session_cache_key(claims.sid)]).await?;
-        self.0
+        let (opening, [session]) = self.open(&claims, [&session_cache_key(claims.sid)]).await?;
+        let outcome = self
+            .parts
             .sessions
             .check(claims.sub, claims.sid, session)
-            .await?;
+            .await;
+        let outcome = outcome.map_err(AdmissionError::from);
+        self.settle(&claims, caller, opening, outcome).await?;
         Ok(claims)
     }
 
@@ -115,20 +137,22 @@ impl Admission {
         caller: Caller<'_>,
     ) -> Result<(Claims, User), AdmissionError> {
         let claims = self.identify(caller).await?;
-        let ticket = self
-            .0
-            .limiter
-            .ticket(Identity::User(claims.sub), self.0.limits.user)?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
-        let [session, profile] = self.ask(ticket, [&keys[0], &keys[1]]).await?;
-        let session = self.0.sessions.check(claims.sub, claims.sid, session);
-        let (session, user) =
-            futures_util::join!(session, self.0.profiles.complete(claims.sub, profile));
-        session?;
-        let user = user.map_err(|error| match error {
-            UserError::NotFound => AdmissionError::SessionEnded,
-            UserError::Dynamo(error) => error.into(),
-        })?;
+        let (opening, [session, profile]) = self.open(&claims, [&keys[0], &keys[1]]).await?;
+        let session = async {
+            let check = self.parts.sessions.check(claims.sub, claims.sid, session);
+            check.await.map_err(AdmissionError::from)
+        };
+        let user = async {
+            let user = self.parts.profiles.complete(claims.sub, profile).await;
+            user.map_err(|error| match error {
+                UserError::NotFound => AdmissionError::SessionEnded,
+                UserError::Dynamo(error) => error.into(),
+            })
+        };
+        // Of an ended session, no profile is loaded.
+        let outcome = futures_util::try_join!(session, user).map(|((), user)| user);
+        let user = self.settle(&claims, caller, opening, outcome).await?;
         if user.status == Status::Disabled {
             Err(AdmissionError::UserDisabled)
         } else {
@@ -145,23 +169,21 @@ impl Admission {
         token: &str,
         address: Option<IpAddr>,
     ) -> Result<(RefreshToken, User), AdmissionError> {
-        let token = match self.0.tokens.verify_refresh(token).await {
+        let token = match self.parts.tokens.verify_refresh(token).await {
             Ok(token) => token,
             Err(error) => {
-                self.0
-                    .limiter
-                    .charge_address(address, self.0.limits.guest)
-                    .await?;
+                self.charge_guest(address).await?;
                 return Err(error.into());
             }
         };
         request::note(|notes| notes.user_id = Some(token.user.to_string()));
         let ticket = self
-            .0
+            .parts
             .limiter
-            .ticket(Identity::Session(token.session), self.0.limits.refresh)?;
-        let [profile] = self.ask(ticket, [&profile_cache_key(token.user)]).await?;
-        match self.0.profiles.complete(token.user, profile).await {
+            .ticket(Identity::Session(token.session), self.parts.limits.refresh)?;
+        let (reply, [profile]) = self.read(&ticket, [&profile_cache_key(token.user)]).await;
+        ticket.apply(reply)?;
+        match self.parts.profiles.complete(token.user, profile).await {
             Ok(user) if user.status == Status::Disabled => Err(AdmissionError::UserDisabled),
             Ok(user) => Ok((token, user)),
             Err(UserError::NotFound) => Err(RefreshTokenError.into()),
@@ -176,30 +198,94 @@ impl Admission {
         Caller { token, address }: Caller<'_>,
     ) -> Result<Claims, AdmissionError> {
         let verified = match token {
-            Some(token) => self.0.tokens.verify(token).await,
+            Some(token) => self.parts.tokens.verify(token).await,
             None => Err(TokenError::Missing),
         };
         match verified {
             Ok(claims) => Ok(claims),
             Err(error) => {
-                self.0
-                    .limiter
-                    .charge_address(address, self.0.limits.guest)
-                    .await?;
+                self.charge_guest(address).await?;
                 Err(error.into())
             }
         }
     }
 
-    /// Lets the ticket be paid and reads `keys`, in one round trip.
-    async fn ask<const N: usize>(
+    /// Charges the client at `address` for a request that names no caller: one that is refused
+    /// before its token is known.
+    ///
+    /// # Errors
+    /// [`Denied`] when the address exceeds the limit.
+    pub async fn charge_guest(&self, address: Option<IpAddr>) -> Result<(), Denied> {
+        let Self { parts, .. } = self;
+        parts
+            .limiter
+            .charge_address(address, parts.limits.guest)
+            .await
+    }
+
+    /// Reads `keys` and makes the first charge, in one round trip.
+    async fn open<const N: usize>(
         &self,
-        ticket: Ticket,
+        claims: &Claims,
         keys: [&str; N],
-    ) -> Result<[CacheEntry; N], Denied> {
+    ) -> Result<(Opening, [CacheEntry; N]), Denied> {
+        let AdmissionParts {
+            limiter, limits, ..
+        } = &self.parts;
+        if self.living.contains(claims.sid) {
+            let ticket = limiter.ticket(Identity::User(claims.sub), limits.user)?;
+            let (reply, entries) = self.read(&ticket, keys).await;
+            return Ok((Opening::User(ticket, reply), entries));
+        }
+        let ticket = limiter.ticket(Identity::Session(claims.sid), limits.session)?;
+        let (reply, entries) = self.read(&ticket, keys).await;
+        ticket.apply(reply)?;
+        Ok((Opening::Session, entries))
+    }
+
+    /// Makes the charges that follow from what was found of the session.
+    async fn settle<T>(
+        &self,
+        claims: &Claims,
+        caller: Caller<'_>,
+        opening: Opening,
+        outcome: Result<T, AdmissionError>,
+    ) -> Result<T, AdmissionError> {
+        let AdmissionParts {
+            limiter, limits, ..
+        } = &self.parts;
+        match outcome {
+            Ok(found) => {
+                self.living.remember(claims.sid);
+                match opening {
+                    Opening::User(ticket, reply) => ticket.apply(reply)?,
+                    Opening::Session => {
+                        let user = Identity::User(claims.sub);
+                        limiter.charge(user, limits.user).await?;
+                    }
+                }
+                Ok(found)
+            }
+            Err(AdmissionError::SessionEnded) => {
+                self.living.forget(claims.sid);
+                if let Opening::User(ticket, reply) = opening {
+                    ticket.refund(reply).await;
+                }
+                self.charge_guest(caller.address).await?;
+                Err(AdmissionError::SessionEnded)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs the ticket's step and reads `keys`, in one round trip.
+    async fn read<const N: usize>(
+        &self,
+        ticket: &Ticket,
+        keys: [&str; N],
+    ) -> (Option<Vec<i64>>, [CacheEntry; N]) {
         let step = ticket.step();
-        let (mut replies, entries) = self.0.cache.read_and_step(step.as_slice(), keys).await;
-        ticket.apply(replies.pop().flatten())?;
-        Ok(entries)
+        let (mut replies, entries) = self.parts.cache.read_and_step(step.as_slice(), keys).await;
+        (replies.pop().flatten(), entries)
     }
 }

@@ -10,7 +10,10 @@ use crate::{
         guard::{Guard, GuardParts},
     },
     telemetry::OrDegraded,
-    wechat::{AccessTokenParts, AuthorizedWeChat, Protection, WECHAT, WeChat, WeChatAccessTokens},
+    wechat::{
+        AccessTokenParts, AccountQuota, AuthorizedWeChat, Protection, WECHAT, WeChat,
+        WeChatAccessTokens,
+    },
 };
 
 impl Instance {
@@ -72,6 +75,10 @@ impl Instance {
             random: self.random(),
             call_timeout: WeChatSettings::read(&self.env).timeout,
         });
-        AuthorizedWeChat::new(self.wechat(), tokens)
+        let quota = AccountQuota {
+            limiter: self.limiter(),
+            cost: self.limits().wechat,
+        };
+        AuthorizedWeChat::new(self.wechat(), tokens, quota)
     }
 }

@@ -6,14 +6,13 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use thiserror::Error;
 
 use super::rate_limit::{
-    Charge, Cost, Decision, Denials, Identity, Mode, Policy, PolicyError, policies_field,
-    standings_field,
+    Charge, Cost, Decision, Denials, Identity, Mode, Policy, policies_field, standings_field,
 };
 use crate::{
     clock::Clock,
     config::{
-        Env, Limit, LimitSettings, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
-        RATE_LIMIT_LOGIN_FAILURE_COST, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER,
+        Env, Limit, LimitSettings, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES,
+        RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
     },
     kv::{Delivery, Kv, MemoryStore, Step},
     request::{self, RateLimitFields},
@@ -23,73 +22,94 @@ use crate::{
 /// The name of the shared buckets in `degraded` log lines.
 const WHAT: &str = "rate limit";
 
+/// The limits of an IPv6 site (a /48) are this many times those of one of its networks (a /64). A
+/// customer may have a whole /48, but a carrier's /48 also holds thousands of phones.
+const SITE_FACTOR: u32 = 16;
+
 /// What requests cost. `None` when the limit is switched off.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A login, by address.
-    pub login: Option<Cost>,
-    /// What a failed login costs in addition.
-    pub failed_login: Option<Cost>,
+    pub login: Option<AddressCost>,
+    /// A login that failed, by address, in addition.
+    pub failed_login: Option<AddressCost>,
     /// A request of an authenticated user, by user.
     pub user: Option<Cost>,
+    /// A request with a token whose session is not yet known to live, by session. It is the same
+    /// limit as the user's, so that it never denies a session that lives.
+    pub session: Option<Cost>,
     /// A refresh, by session.
     pub refresh: Option<Cost>,
     /// A request without a valid token, by address.
-    pub guest: Option<Cost>,
+    pub guest: Option<AddressCost>,
     /// A sealed body, by address.
-    pub sealed: Option<Cost>,
+    pub sealed: Option<AddressCost>,
+    /// A call to WeChat on behalf of a user, by account.
+    pub wechat: Option<Cost>,
+}
+
+/// What a request costs the address that it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct AddressCost {
+    /// To the IPv4 address or the IPv6 /64.
+    network: Cost,
+    /// To the IPv6 /48.
+    site: Cost,
+}
+
+impl AddressCost {
+    /// The charge of this cost to `address`.
+    fn charge(self, address: IpAddr) -> Charge {
+        let charge = Charge::new(Identity::Address(address), vec![self.network]);
+        match Identity::site(address) {
+            Some(site) => charge.and(site, self.site),
+            None => charge,
+        }
+    }
 }
 
 impl Limits {
     /// The costs from `settings`; impossible ones are reported to `env`.
     #[must_use]
     pub fn new(settings: &LimitSettings, env: &Env) -> Self {
-        let one = |name, variable, limit: Option<Limit>| {
-            limit.and_then(|limit| cost(env, variable, policy(name, limit), limit, 1))
-        };
+        let one = |name, variable, limit: Option<Limit>| cost(env, variable, name, limit?);
+        let by_address =
+            |names, variable, limit: Option<Limit>| address_cost(env, variable, names, limit?);
+        let user = one("user", RATE_LIMIT_USER.name(), settings.user);
         Self {
-            login: one("login", RATE_LIMIT_LOGIN.name(), settings.login),
-            failed_login: surcharge(env, settings),
-            user: one("user", RATE_LIMIT_USER.name(), settings.user),
+            login: by_address(
+                ["login", "login-48"],
+                RATE_LIMIT_LOGIN.name(),
+                settings.login,
+            ),
+            failed_login: by_address(
+                ["login-failures", "login-failures-48"],
+                RATE_LIMIT_LOGIN_FAILURES.name(),
+                settings.login_failures,
+            ),
+            user,
+            // An impossible limit is reported once.
+            session: user.and_then(|_| one("session", RATE_LIMIT_USER.name(), settings.user)),
             refresh: one("refresh", RATE_LIMIT_REFRESH.name(), settings.refresh),
-            guest: one("guest", RATE_LIMIT_GUEST.name(), settings.guest),
-            sealed: one("sealed", RATE_LIMIT_SEALED.name(), settings.sealed),
+            guest: by_address(
+                ["guest", "guest-48"],
+                RATE_LIMIT_GUEST.name(),
+                settings.guest,
+            ),
+            sealed: by_address(
+                ["sealed", "sealed-48"],
+                RATE_LIMIT_SEALED.name(),
+                settings.sealed,
+            ),
+            wechat: one("wechat", RATE_LIMIT_WECHAT.name(), settings.wechat),
         }
     }
 }
 
-/// What a failed login costs beyond the one unit that every login costs.
-fn surcharge(env: &Env, settings: &LimitSettings) -> Option<Cost> {
-    let login = settings.login?;
-    let units = settings.login_failure_cost - 1;
-    // In shadow mode there is no surcharge.
-    if units == 0 || login.shadow {
-        return None;
-    }
-    let policy = policy("login", login);
-    let cost = cost(
-        env,
-        RATE_LIMIT_LOGIN_FAILURE_COST.name(),
-        policy,
-        login,
-        units,
-    )?;
-    Some(cost.with_mode(Mode::Debit))
-}
-
-fn policy(name: &'static str, limit: Limit) -> Result<Policy, PolicyError> {
-    Policy::new(name, limit.burst, limit.count, limit.per)
-}
-
-fn cost(
-    env: &Env,
-    variable: &'static str,
-    policy: Result<Policy, PolicyError>,
-    limit: Limit,
-    units: u32,
-) -> Option<Cost> {
-    let cost = policy
-        .and_then(|policy| policy.cost(units))
+/// The cost of one unit of `limit`.
+fn cost(env: &Env, variable: &'static str, name: &'static str, limit: Limit) -> Option<Cost> {
+    let cost = Policy::new(name, limit.burst, limit.count, limit.per)
+        .and_then(|policy| policy.cost(1))
         .map_err(|error| env.add_error(variable, error.to_string()))
         .ok()?;
     Some(if limit.shadow {
@@ -99,8 +119,26 @@ fn cost(
     })
 }
 
+fn address_cost(
+    env: &Env,
+    variable: &'static str,
+    [network, site]: [&'static str; 2],
+    limit: Limit,
+) -> Option<AddressCost> {
+    let wider = Limit {
+        count: limit.count.saturating_mul(SITE_FACTOR),
+        burst: limit.burst.saturating_mul(SITE_FACTOR),
+        ..limit
+    };
+    // An impossible limit is reported once.
+    Some(AddressCost {
+        network: cost(env, variable, network, limit)?,
+        site: cost(env, variable, site, wider)?,
+    })
+}
+
 /// A request exceeds a rate limit.
-#[derive(Debug, Clone, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("rate limit {policies} exceeded")]
 pub struct Denied {
     /// The names of the policies that it exceeds.
@@ -137,7 +175,10 @@ impl Limiter {
     /// # Errors
     /// [`Denied`] when a recent denial still applies.
     pub fn ticket(&self, identity: Identity, cost: Option<Cost>) -> Result<Ticket, Denied> {
-        let charge = cost.map(|cost| Charge::new(identity, vec![cost]));
+        self.ticket_of(cost.map(|cost| Charge::new(identity, vec![cost])))
+    }
+
+    fn ticket_of(&self, charge: Option<Charge>) -> Result<Ticket, Denied> {
         if let Some(charge) = &charge
             && let Some(decision) = self.0.denials.recall(charge)
         {
@@ -150,6 +191,15 @@ impl Limiter {
         })
     }
 
+    /// Charges `identity`, in a round trip of its own.
+    ///
+    /// # Errors
+    /// [`Denied`] when it exceeds the limit.
+    pub async fn charge(&self, identity: Identity, cost: Option<Cost>) -> Result<(), Denied> {
+        let ticket = self.ticket(identity, cost)?;
+        self.pay(ticket, None).await.map(drop)
+    }
+
     /// Charges the client at `address`, in a round trip of its own; without an address nothing is
     /// charged.
     ///
@@ -158,7 +208,7 @@ impl Limiter {
     pub async fn charge_address(
         &self,
         address: Option<IpAddr>,
-        cost: Option<Cost>,
+        cost: Option<AddressCost>,
     ) -> Result<(), Denied> {
         self.charge_address_with(address, cost, None)
             .await
@@ -173,16 +223,21 @@ impl Limiter {
     pub async fn charge_address_with(
         &self,
         address: Option<IpAddr>,
-        cost: Option<Cost>,
+        cost: Option<AddressCost>,
         step: Option<&dyn Step>,
     ) -> Result<Option<Vec<i64>>, Denied> {
-        let ticket = match address {
-            Some(address) => self.ticket(Identity::Address(address), cost)?,
-            None => Ticket {
-                limiter: self.clone(),
-                charge: None,
-            },
-        };
+        let charge = address
+            .zip(cost)
+            .map(|(address, cost)| cost.charge(address));
+        self.pay(self.ticket_of(charge)?, step).await
+    }
+
+    /// Lets the ticket be paid, and runs `step` in the same round trip.
+    async fn pay(
+        &self,
+        ticket: Ticket,
+        step: Option<&dyn Step>,
+    ) -> Result<Option<Vec<i64>>, Denied> {
         let is_charged = ticket.step().is_some();
         let mut replies = self
             .ask(&ticket.step().into_iter().chain(step).collect::<Vec<_>>())
@@ -249,6 +304,18 @@ impl Ticket {
         }
         inner.denials.remember(charge, &decision);
         Err(denied(&decision))
+    }
+
+    /// Gives back what the step took: it turned out that the identity did not make this request.
+    /// `None`: the step did not run, so nothing was taken.
+    pub async fn refund(self, reply: Option<Vec<i64>>) {
+        let refund = self.charge.as_ref().zip(reply).and_then(|(charge, reply)| {
+            let decision = charge.decision(&reply).or_degraded(WHAT)?;
+            charge.refund(&decision)
+        });
+        if let (Some(refund), Some(kv)) = (refund, &self.limiter.0.shared) {
+            kv.step(&refund, Delivery::Required).await.or_degraded(WHAT);
+        }
     }
 }
 

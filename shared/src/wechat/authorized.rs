@@ -1,5 +1,7 @@
 //! Calls that carry an access token: one that WeChat considers stale is discarded and replaced, and
 //! the call repeated once.
+//!
+//! WeChat's quota of such calls is the mini-program's, so each account has a limit of its own.
 
 use std::sync::Arc;
 
@@ -8,7 +10,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::{WeChat, WeChatAccessTokens, WeChatError, client::Api};
-use crate::ids::AppId;
+use crate::{
+    ids::{AppId, OpenId},
+    resilience::{
+        Limiter,
+        rate_limit::{Cost, Identity},
+    },
+};
 
 /// WeChat's APIs that need an access token. Login uses none of them: it needs only a [`WeChat`].
 /// Cheap to clone.
@@ -16,27 +24,44 @@ use crate::ids::AppId;
 pub struct AuthorizedWeChat {
     pub(super) wechat: Arc<WeChat>,
     tokens: Arc<WeChatAccessTokens>,
+    quota: AccountQuota,
+}
+
+/// How many calls may be made on behalf of one account. Cheap to clone.
+#[derive(Clone)]
+pub struct AccountQuota {
+    /// Charges the account.
+    pub limiter: Limiter,
+    /// What a call costs it.
+    pub cost: Option<Cost>,
 }
 
 impl AuthorizedWeChat {
-    /// Calls through `wechat`, with `tokens`.
+    /// Calls through `wechat`, with `tokens`, as often as `quota` allows.
     #[must_use]
-    pub fn new(wechat: Arc<WeChat>, tokens: WeChatAccessTokens) -> Self {
+    pub fn new(wechat: Arc<WeChat>, tokens: WeChatAccessTokens, quota: AccountQuota) -> Self {
         Self {
             wechat,
             tokens: Arc::new(tokens),
+            quota,
         }
     }
 
-    /// Sends `request` to `api` with the access token of `app_id` in its query. A stale token is
-    /// replaced once: WeChat did not carry out the rejected call, so even one that is not
-    /// idempotent may be repeated.
+    /// Sends `request` to `api`, on behalf of the account `open_id` and with the access token of
+    /// `app_id` in its query. A stale token is replaced once: WeChat did not carry out the rejected
+    /// call, so even one that is not idempotent may be repeated.
+    ///
+    /// # Errors
+    /// [`WeChatError::AccountLimited`] when the account has made too many calls; nothing is sent.
+    /// The others when the call fails.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
-        app_id: &AppId,
+        (app_id, open_id): (&AppId, &OpenId),
         api: &Api,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, WeChatError> {
+        let account = Identity::account(app_id, open_id);
+        self.quota.limiter.charge(account, self.quota.cost).await?;
         let with =
             |token: &SecretString| request().query(&[("access_token", token.expose_secret())]);
         let token = self.tokens.get(&self.wechat, app_id).await?;

@@ -69,7 +69,9 @@ impl AuthorizedWeChat {
         let body =
             json!({"version": 2, "scene": scene as u8, "openid": open_id, "content": content});
         let response: ContentCheckResponse = self
-            .call(app_id, &API, || self.wechat.request_with(&API, &body))
+            .call((app_id, open_id), &API, || {
+                self.wechat.request_with(&API, &body)
+            })
             .await?;
         Ok(response.result.suggest)
     }

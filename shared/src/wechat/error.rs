@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::resilience::{bulkhead::AtCapacity, guard::CircuitOpen};
+use crate::resilience::{Denied, bulkhead::AtCapacity, guard::CircuitOpen};
 
 /// Why a call to WeChat failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -37,6 +37,9 @@ pub enum WeChatError {
     /// -1: WeChat is busy.
     #[error("WeChat: busy")]
     Busy,
+    /// Too many calls on behalf of one account: the request was not sent.
+    #[error("calls to WeChat on behalf of one account: {0}")]
+    AccountLimited(#[from] Denied),
     /// Too many calls are in flight: the request was not sent.
     #[error(transparent)]
     TooManyInFlight(#[from] AtCapacity),

@@ -54,7 +54,9 @@ impl AuthorizedWeChat {
     ) -> Result<Phone, WeChatError> {
         let body = json!({"code": code.expose(), "openid": open_id});
         let response: PhoneNumberResponse = self
-            .call(app_id, &API, || self.wechat.request_with(&API, &body))
+            .call((app_id, open_id), &API, || {
+                self.wechat.request_with(&API, &body)
+            })
             .await?;
         let info = response.phone_info;
         if info.watermark.appid != *app_id {

@@ -53,6 +53,12 @@ pub struct KeyOwner<'a> {
     pub session_key: &'a SecretString,
 }
 
+impl<'a> KeyOwner<'a> {
+    fn account(self) -> (&'a AppId, &'a OpenId) {
+        (self.app_id, self.open_id)
+    }
+}
+
 /// A key that the server shares with the mini-program, which gets it from
 /// `wx.getUserCryptoManager().getLatestUserKey()`.
 #[derive(Debug, Clone)]
@@ -91,7 +97,7 @@ impl AuthorizedWeChat {
     /// # Errors
     /// [`WeChatError::SessionKeyStale`] when it does not; the others when the call fails.
     pub async fn check_session_key(&self, owner: KeyOwner<'_>) -> Result<(), WeChatError> {
-        self.call::<IgnoredAny>(owner.app_id, &CHECK, || self.signed(&CHECK, owner))
+        self.call::<IgnoredAny>(owner.account(), &CHECK, || self.signed(&CHECK, owner))
             .await
             .map(drop)
     }
@@ -105,7 +111,7 @@ impl AuthorizedWeChat {
         owner: KeyOwner<'_>,
     ) -> Result<SecretString, WeChatError> {
         let response: ResetKeyResponse = self
-            .call(owner.app_id, &RESET, || self.signed(&RESET, owner))
+            .call(owner.account(), &RESET, || self.signed(&RESET, owner))
             .await?;
         check_form(response.session_key)
     }
@@ -119,7 +125,7 @@ impl AuthorizedWeChat {
         owner: KeyOwner<'_>,
     ) -> Result<Vec<EncryptKey>, WeChatError> {
         let response: EncryptKeysResponse = self
-            .call(owner.app_id, &ENCRYPT_KEYS, || {
+            .call(owner.account(), &ENCRYPT_KEYS, || {
                 self.signed(&ENCRYPT_KEYS, owner)
             })
             .await?;

@@ -5,6 +5,7 @@ mod decrypt;
 mod message;
 mod phone;
 mod session_key_reset;
+mod wechat_limit;
 
 use aes::Aes128;
 use base64::{Engine, prelude::BASE64_STANDARD};

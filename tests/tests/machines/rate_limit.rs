@@ -27,7 +27,7 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     let mode =
-        prop_oneof![6 => Just(Mode::Enforced), 1 => Just(Mode::Shadow), 1 => Just(Mode::Debit)];
+        prop_oneof![6 => Just(Mode::Enforced), 1 => Just(Mode::Shadow), 1 => Just(Mode::Refund)];
     let cost = prop_oneof![3 => Just(0u32), 3 => 0..=40u32, 1 => Just(100)];
     let cost = prop_oneof![1 => Just(None), 4 => (cost, mode).prop_map(Some)];
     let number = prop_oneof![

@@ -64,6 +64,43 @@ async fn a_warm_read_of_the_profile_is_one_round_trip_to_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_not_seen_for_a_while_charges_its_user_in_a_second_round_trip() {
+    let (app, tokens) = warm(SharedState::Redis).await;
+    app.clock.advance_seconds(10);
+    app.api.info(&tokens.access).await.ok(200);
+    let commands = ["EVALSHA", "GET", "GET", "EVALSHA"];
+    let commands = commands.map(str::to_owned).to_vec();
+    assert_eq!(
+        to_redis(&app),
+        Traffic {
+            commands,
+            round_trips: 2,
+            connections: 0
+        }
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_session_refunds_its_user_and_charges_its_address() {
+    let (app, tokens) = warm(SharedState::Redis).await;
+    app.api.logout(&tokens.access).await.ok(200);
+    forget(&app);
+    let ended = async || {
+        app.api
+            .info(&tokens.access)
+            .await
+            .fails(401, "session_revoked");
+    };
+    // This instance has just seen the session alive.
+    ended().await;
+    assert_redis(&app, &["EVALSHA", "GET", "GET", "EVALSHA", "EVALSHA"]);
+    // Now it knows: the user is not charged at all.
+    ended().await;
+    assert_redis(&app, &["EVALSHA", "GET", "GET", "EVALSHA"]);
+    assert_eq!(to_dynamodb(&app), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_reads_share_one_connection() {
     let (app, tokens) = warm(SharedState::Redis).await;
     for answer in join_all((0..64).map(|_| app.api.info(&tokens.access))).await {

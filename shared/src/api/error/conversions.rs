@@ -127,7 +127,7 @@ impl From<WeChatError> for ApiError {
             WeChatError::PhoneCodeInvalid => Reason::PhoneCodeInvalid,
             WeChatError::UserBlocked => Reason::UserBlocked,
             WeChatError::SessionKeyStale => Reason::SessionKeyStale,
-            WeChatError::Throttled => Reason::RateLimited,
+            WeChatError::Throttled | WeChatError::AccountLimited(_) => Reason::RateLimited,
             WeChatError::Busy
             | WeChatError::TooManyInFlight(_)
             | WeChatError::CircuitOpen(_)
@@ -147,6 +147,7 @@ impl From<WeChatError> for ApiError {
         match error {
             // WeChat's limit per minute.
             WeChatError::Throttled => failure.retry_after(Duration::from_mins(1)),
+            WeChatError::AccountLimited(denied) => failure.retry_after(denied.retry_after),
             WeChatError::CircuitOpen(refused) => failure.retry_after(refused.retry_after),
             // WeChat's limit per day, whose time zone is not documented.
             WeChatError::QuotaExceeded => failure.retry_after(Duration::from_hours(1)),

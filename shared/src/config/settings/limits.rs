@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    config::{Env, Number, Setting, Text},
+    config::{Env, Setting, Text},
     settings,
 };
 
@@ -18,9 +18,10 @@ settings! {
         "logins of one client address",
         "同一客户端地址的登录次数",
         wanted_zh("如 `120/min burst 40`、`120/min burst 40 shadow` 或 `off`");
-    pub(crate) RATE_LIMIT_LOGIN_FAILURE_COST: Number = Number::new(10, 1..=1000),
-        "what a login with a bad code costs of `RATE_LIMIT_LOGIN`; not above its burst",
-        "code 有误的登录按 `RATE_LIMIT_LOGIN` 的多少次计，不超过其突发量";
+    pub(crate) RATE_LIMIT_LOGIN_FAILURES: Text = Text::new("30/min burst 30", WANTED),
+        "logins of one client address whose code WeChat refuses; above it they are answered 429, while logins with good codes go on",
+        "同一客户端地址上 code 被微信拒绝的登录次数；超过后这类登录返回 429，code 有效的登录不受影响",
+        wanted_zh("同上");
     pub(crate) RATE_LIMIT_USER: Text = Text::new("120/min burst 40", WANTED),
         "requests of one signed-in user",
         "同一登录用户的请求次数",
@@ -36,6 +37,10 @@ settings! {
     pub(crate) RATE_LIMIT_SEALED: Text = Text::new("600/min burst 200", WANTED),
         "sealed bodies of one client address (each costs an RSA operation)",
         "同一客户端地址的加密请求体次数（每个需要一次 RSA 运算）",
+        wanted_zh("同上");
+    pub(crate) RATE_LIMIT_WECHAT: Text = Text::new("120/h burst 60", WANTED),
+        "calls to WeChat, other than logins, on behalf of one user of a mini-program: phone codes, keys, checks of keys and nicknames",
+        "代小程序的同一用户调用微信接口的次数，不含登录：手机号 code、密钥的获取与校验、昵称的内容检查",
         wanted_zh("同上");
 }
 
@@ -58,8 +63,8 @@ pub struct Limit {
 pub struct LimitSettings {
     /// `RATE_LIMIT_LOGIN`: logins of one address.
     pub login: Option<Limit>,
-    /// `RATE_LIMIT_LOGIN_FAILURE_COST`: what a failed login costs of it.
-    pub login_failure_cost: u32,
+    /// `RATE_LIMIT_LOGIN_FAILURES`: failed logins of one address.
+    pub login_failures: Option<Limit>,
     /// `RATE_LIMIT_USER`: requests of one user.
     pub user: Option<Limit>,
     /// `RATE_LIMIT_REFRESH`: refreshes of one session.
@@ -68,28 +73,23 @@ pub struct LimitSettings {
     pub guest: Option<Limit>,
     /// `RATE_LIMIT_SEALED`: sealed bodies of one address, each of which costs an RSA operation.
     pub sealed: Option<Limit>,
+    /// `RATE_LIMIT_WECHAT`: calls to WeChat on behalf of one user.
+    pub wechat: Option<Limit>,
 }
 
 impl LimitSettings {
     /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
-        let settings = Self {
+        Self {
             login: limit(&RATE_LIMIT_LOGIN, env),
-            login_failure_cost: RATE_LIMIT_LOGIN_FAILURE_COST.read(env),
+            login_failures: limit(&RATE_LIMIT_LOGIN_FAILURES, env),
             user: limit(&RATE_LIMIT_USER, env),
             refresh: limit(&RATE_LIMIT_REFRESH, env),
             guest: limit(&RATE_LIMIT_GUEST, env),
             sealed: limit(&RATE_LIMIT_SEALED, env),
-        };
-        if settings
-            .login
-            .is_some_and(|login| settings.login_failure_cost > login.burst)
-        {
-            let what = format!("is above the burst of {}", RATE_LIMIT_LOGIN.name());
-            RATE_LIMIT_LOGIN_FAILURE_COST.add_error(env, what);
+            wechat: limit(&RATE_LIMIT_WECHAT, env),
         }
-        settings
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
         assert!(off.validate().is_ok());
         let wrong = Env::new([
             ("RATE_LIMIT_USER", "fast"),
-            ("RATE_LIMIT_LOGIN", "5/min burst 5"),
+            ("RATE_LIMIT_WECHAT", "5/day burst 5"),
         ]);
         let _ = LimitSettings::read(&wrong);
         assert_eq!(wrong.validate().unwrap_err().0.len(), 2);

@@ -85,30 +85,59 @@ async fn a_remembered_denial_costs_no_round_trip() {
 }
 
 #[tokio::test]
-async fn a_failed_login_costs_more_and_never_more_than_a_full_bucket() {
+async fn failed_logins_take_nothing_from_the_logins_of_their_address() {
     let vars = [
-        ("RATE_LIMIT_LOGIN", "1/s burst 10"),
-        ("RATE_LIMIT_LOGIN_FAILURE_COST", "10"),
+        ("RATE_LIMIT_LOGIN", "1/h burst 10"),
+        ("RATE_LIMIT_LOGIN_FAILURES", "1/h burst 2"),
     ];
     let Fixture {
-        clock,
-        limiter,
-        limits,
+        limiter, limits, ..
     } = alone(&vars);
-    limiter.charge_address(ADDRESS, limits.login).await.unwrap();
-    for _ in 0..3 {
-        limiter
-            .charge_address(ADDRESS, limits.failed_login)
-            .await
-            .unwrap();
+    for admitted in [true, true, false] {
+        let failed = limiter.charge_address(ADDRESS, limits.failed_login).await;
+        assert_eq!(failed.is_ok(), admitted);
     }
-    let denied = limiter
-        .charge_address(ADDRESS, limits.login)
+    for _ in 0..10 {
+        limiter.charge_address(ADDRESS, limits.login).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_networks_of_an_ipv6_site_share_a_wider_limit() {
+    let Fixture {
+        limiter, limits, ..
+    } = alone(&[("RATE_LIMIT_GUEST", "1/h burst 2")]);
+    let charge = async |network: u16| {
+        let address = format!("2001:db8:1:{network:x}::1").parse().unwrap();
+        limiter.charge_address(Some(address), limits.guest).await
+    };
+    for network in 0..16 {
+        for admitted in [true, true, false] {
+            assert_eq!(charge(network).await.is_ok(), admitted, "{network}");
+        }
+    }
+    let denied = charge(16).await.unwrap_err();
+    assert_eq!(denied.to_string(), "rate limit guest-48 exceeded");
+    let elsewhere = "2001:db8:2::1".parse().unwrap();
+    limiter
+        .charge_address(Some(elsewhere), limits.guest)
         .await
-        .unwrap_err();
-    assert_eq!(denied.retry_after, Duration::from_secs(1));
-    clock.advance_seconds(1);
-    limiter.charge_address(ADDRESS, limits.login).await.unwrap();
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_refund_is_there_for_the_next_request() {
+    let Fixture {
+        limiter, limits, ..
+    } = fixture(&[("RATE_LIMIT_USER", "1/h burst 1")], |clock| {
+        Some(Kv::Memory(MemoryStore::new(clock)))
+    });
+    let user = Identity::User(crate::ids::UserId(uuid::Uuid::nil()));
+    let ticket = limiter.ticket(user, limits.user).unwrap();
+    let reply = limiter.ask(&[ticket.step().unwrap()]).await.remove(0);
+    ticket.refund(reply).await;
+    limiter.charge(user, limits.user).await.unwrap();
+    limiter.charge(user, limits.user).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -122,7 +151,8 @@ async fn a_limit_in_shadow_mode_or_switched_off_denies_nothing() {
     } = alone(&vars);
     for _ in 0..5 {
         limiter.charge_address(ADDRESS, limits.guest).await.unwrap();
-        limiter.charge_address(ADDRESS, limits.user).await.unwrap();
+        let user = Identity::User(crate::ids::UserId(uuid::Uuid::nil()));
+        limiter.charge(user, limits.user).await.unwrap();
     }
 }
 

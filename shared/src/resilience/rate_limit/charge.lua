@@ -2,10 +2,10 @@
 --
 -- KEYS: the buckets. Each stores its theoretical arrival time: the moment (in microseconds) at which it is full again.
 -- ARGV, for each bucket: the time in which an empty one is refilled, the time in which this cost is refilled, and the
--- mode, which decides what happens when the bucket does not cover the cost (0 enforced, 1 shadow, 2 debit).
+-- mode, which decides what happens when the bucket does not cover the cost (0 enforced, 1 shadow, 2 refund).
 -- Returns for each bucket the time until it is full, and the time until it covers the cost, 0 when it does.
 
-local ENFORCED, DEBIT = 0, 2
+local ENFORCED, REFUND = 0, 2
 
 -- Parses a whole number; nil for anything else, and for one that a double does not represent exactly.
 local function whole(text)
@@ -33,15 +33,15 @@ end
 
 local reply = {}
 for at = 1, #KEYS do
-  local full, cost, mode = argument(at, 1), argument(at, 2), argument(at, 3)
+  local cost, mode = argument(at, 2), argument(at, 3)
   local debt, wait = debts[at], waits[at]
-  if mode == DEBIT then
-    debt, wait = math.min(debt + cost, full), 0
+  if mode == REFUND then
+    debt, wait = math.max(debt - cost, 0), 0
   elseif admitted and wait == 0 then
     debt = debt + cost
   end
   if debt ~= debts[at] or strays[at] then
-    local ttl = math.ceil(debt / 1000)
+    local ttl = math.max(math.ceil(debt / 1000), 1)
     redis.call('SET', KEYS[at], string.format('%.0f', now + debt), 'PX', string.format('%.0f', ttl))
   end
   reply[2 * at - 1], reply[2 * at] = debt, wait

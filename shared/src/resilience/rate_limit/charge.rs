@@ -28,9 +28,31 @@ impl Charge {
     pub fn new(identity: Identity, costs: Vec<Cost>) -> Self {
         let keys = costs
             .iter()
-            .map(|cost| format!("{identity}:rl:{}", cost.policy().name()))
+            .map(|cost| identity.key(cost.policy()))
             .collect();
         Self { costs, keys }
+    }
+
+    /// The same, and `cost` to another identity whose buckets are in the same cluster slot.
+    #[must_use]
+    pub fn and(mut self, identity: Identity, cost: Cost) -> Self {
+        self.keys.push(identity.key(cost.policy()));
+        self.costs.push(cost);
+        self
+    }
+
+    /// Gives back what this charge took by `decision`; `None` when it took nothing.
+    #[must_use]
+    pub fn refund(&self, decision: &Decision) -> Option<Self> {
+        if !decision.is_admitted() {
+            return None;
+        }
+        let paid =
+            zip(&self.keys, &decision.buckets).filter(|(_, bucket)| bucket.retry_after.is_zero());
+        let (keys, costs): (Vec<_>, Vec<_>) = paid
+            .map(|(key, bucket)| (key.clone(), bucket.cost.with_mode(Mode::Refund)))
+            .unzip();
+        (!keys.is_empty()).then_some(Self { costs, keys })
     }
 
     /// The costs.
@@ -71,7 +93,7 @@ impl Step for Charge {
             let mode = match cost.mode() {
                 Mode::Enforced => 0,
                 Mode::Shadow => 1,
-                Mode::Debit => 2,
+                Mode::Refund => 2,
             };
             [cost.policy().refill_micros(), cost.micros(), mode]
         };
@@ -127,10 +149,10 @@ impl Bucket {
     }
 
     fn pay(self, admitted: bool) -> Self {
-        let (full, cost) = (self.cost.policy().refill_micros(), self.cost.micros());
-        if self.cost.mode() == Mode::Debit {
+        let cost = self.cost.micros();
+        if self.cost.mode() == Mode::Refund {
             return Self {
-                debt: (self.debt + cost).min(full),
+                debt: (self.debt - cost).max(0),
                 wait: 0,
                 ..self
             };
@@ -148,7 +170,8 @@ impl Bucket {
     /// Stores the moment at which the bucket is full: its theoretical arrival time. From then on,
     /// it need not be stored.
     fn put(self, now: Micros) -> Write {
-        let ttl = Duration::from_millis(self.debt.unsigned_abs().div_ceil(1000));
+        // After a refund it may be full already.
+        let ttl = Duration::from_millis(self.debt.unsigned_abs().div_ceil(1000).max(1));
         Write::Put(Bytes::from((now + self.debt).to_string()), ttl)
     }
 }

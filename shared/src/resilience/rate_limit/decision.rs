@@ -52,7 +52,7 @@ pub struct BucketState {
     pub cost: Cost,
     /// The time until it is full.
     pub reset_after: Duration,
-    /// The time until it covers the cost. Zero when it did, or when it was debited.
+    /// The time until it covers the cost. Zero when it did, or when it was refunded.
     pub retry_after: Duration,
 }
 

@@ -135,9 +135,8 @@ pub enum Mode {
     /// The request is admitted, and the log reports it. The bucket is what it would be if the
     /// policy were enforced.
     Shadow,
-    /// Whatever is left is taken, even if it is not enough: a request turned out to cost more than
-    /// it was charged.
-    Debit,
+    /// The cost is given back, at most up to a full bucket: whoever paid it did not owe it.
+    Refund,
 }
 
 /// A number of units of one policy.

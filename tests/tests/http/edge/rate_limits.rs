@@ -3,6 +3,7 @@
 use e2e::{
     http::Answer,
     test_app::{
+        Api,
         SharedState::{self, InProcess, Redis},
         TestApp, TestAppBuilder, Tokens,
     },
@@ -117,10 +118,7 @@ async fn unauthenticated_requests_are_limited_by_peer_address(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_are_limited_by_address(#[values(InProcess, Redis)] state: SharedState) {
-    let app = with(state, "RATE_LIMIT_LOGIN", "2/h burst 2")
-        .set("RATE_LIMIT_LOGIN_FAILURE_COST", "1")
-        .start()
-        .await;
+    let app = with(state, "RATE_LIMIT_LOGIN", TWO).start().await;
     let tokens = app.log_in("alice").await;
     app.log_in("bob").await;
     let code = app.code("carol");
@@ -131,35 +129,184 @@ async fn logins_are_limited_by_address(#[values(InProcess, Redis)] state: Shared
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_with_an_unknown_code_costs_more(#[values(InProcess, Redis)] state: SharedState) {
-    let app = with(state, "RATE_LIMIT_LOGIN", "1/h burst 20")
-        .start()
-        .await;
-    app.api
-        .login("0-guessed-code")
-        .await
-        .fails(400, "code_invalid");
-    app.api
-        .login("1-guessed-code")
-        .await
-        .fails(400, "code_invalid");
-    assert_refused(&app.api.login("2-guessed-code").await, "login");
+async fn guessed_codes_do_not_lock_out_good_logins_behind_the_same_address(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = with(state, "RATE_LIMIT_LOGIN_FAILURES", TWO).start().await;
+    for guess in 0..2 {
+        let answer = app.api.login(&format!("{guess}-guessed-code")).await;
+        answer.fails(400, "code_invalid");
+    }
+    for guess in 2..20 {
+        let answer = app.api.login(&format!("{guess}-guessed-code")).await;
+        assert_refused(&answer, "login-failures");
+    }
+    for person in ["alice", "bob"] {
+        app.log_in(person).await;
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guessed_codes_count_as_logins_so_that_wechats_quota_lasts(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = with(state, "RATE_LIMIT_LOGIN", TWO).start().await;
+    for guess in 0..2 {
+        let answer = app.api.login(&format!("{guess}-guessed-code")).await;
+        answer.fails(400, "code_invalid");
+    }
+    for guess in 2..10 {
+        let answer = app.api.login(&format!("{guess}-guessed-code")).await;
+        assert_refused(&answer, "login");
+    }
     assert_eq!(app.code2session_calls(), 2);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_used_code_has_the_normal_cost(#[values(InProcess, Redis)] state: SharedState) {
-    let app = with(state, "RATE_LIMIT_LOGIN", "1/h burst 10")
-        .start()
-        .await;
+async fn a_used_code_is_no_failed_login(#[values(InProcess, Redis)] state: SharedState) {
+    let app = with(state, "RATE_LIMIT_LOGIN_FAILURES", TWO).start().await;
     let code = app.code("alice");
     let tokens = Tokens::of(&app.api.login(&code).await);
     app.api.logout(&tokens.access).await.ok(200);
     for _ in 0..9 {
         app.api.login(&code).await.fails(400, "code_used");
     }
-    assert_refused(&app.api.login(&code).await, "login");
+}
+
+/// Instances that share their state, as far as that is possible.
+async fn instances(app: &TestApp, state: SharedState) -> Vec<Api> {
+    let mut instances = vec![app.api.clone()];
+    if state == SharedState::Redis {
+        for _ in 0..2 {
+            instances.push(app.another_instance().await);
+        }
+    }
+    instances
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_token_takes_nothing_from_its_owner(#[values(InProcess, Redis)] state: SharedState) {
+    // What the owner sends here is exactly what the limit allows.
+    let app = with(state, "RATE_LIMIT_USER", "8/h burst 8").start().await;
+    let (stolen, own) = (app.log_in("alice").await, app.log_in("alice").await);
+    let instances = instances(&app, state).await;
+    let mut left = 8;
+    // Every instance has just seen the stolen session alive.
+    for api in &instances {
+        api.info(&stolen.access).await.ok(200);
+        left -= 1;
+    }
+    app.api.logout(&stolen.access).await.ok(200);
+    left -= 1;
+    for _ in 0..4 {
+        for api in &instances {
+            for answer in [
+                api.info(&stolen.access).await,
+                api.sessions(&stolen.access).await,
+            ] {
+                assert!([401, 429].contains(&answer.status), "{answer:?}");
+            }
+        }
+    }
+    for _ in 0..left {
+        instances[0].info(&own.access).await.ok(200);
+    }
+    assert_refused(&instances[0].info(&own.access).await, "user");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_with_a_dead_token_are_charged_to_their_address(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = with(state, "RATE_LIMIT_GUEST", TWO).start().await;
+    let (dead, own) = (app.log_in("alice").await, app.log_in("alice").await);
+    app.api.logout(&dead.access).await.ok(200);
+    for _ in 0..2 {
+        let answer = app.api.info(&dead.access).await;
+        answer.fails(401, "session_revoked");
+    }
+    assert_refused(&app.api.info(&dead.access).await, "guest");
+    app.api.info(&own.access).await.ok(200);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_token_has_a_limit_whatever_address_it_comes_from(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = with(state, "RATE_LIMIT_USER", "4/h burst 4")
+        .set("RATE_LIMIT_GUEST", "off")
+        .start()
+        .await;
+    let (dead, own) = (app.log_in("alice").await, app.log_in("alice").await);
+    app.api.logout(&dead.access).await.ok(200);
+    let mut ended = 0;
+    while app.api.info(&dead.access).await.status == 401 {
+        ended += 1;
+    }
+    assert!((1..=4).contains(&ended), "{ended}");
+    assert_refused(&app.api.info(&dead.access).await, "session");
+    for _ in 0..3 {
+        app.api.info(&own.access).await.ok(200);
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_refreshes_are_charged_to_their_address(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = with(state, "RATE_LIMIT_GUEST", "3/h burst 3").start().await;
+    let tokens = app.log_in("alice").await;
+    let malformed = async |body: &str| {
+        let request = app
+            .api
+            .request("POST", "/api/v1/user/refresh")
+            .header("content-type", "application/json");
+        request.body(body).send().await
+    };
+    malformed("{").await.fails_at(&[""]);
+    malformed(r#"{"refreshToken":""}"#)
+        .await
+        .fails_at(&["refreshToken"]);
+    malformed(r#"{"refreshToken":1}"#)
+        .await
+        .fails_at(&["refreshToken"]);
+    assert_refused(&malformed("{").await, "guest");
+    app.api.refresh(&tokens.refresh).await.ok(200);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deep_health_checks_are_limited_by_address(#[values(InProcess, Redis)] state: SharedState) {
+    let app = with(state, "RATE_LIMIT_GUEST", TWO).start().await;
+    let health = async |path: &str| app.api.request("GET", path).send().await;
+    for _ in 0..2 {
+        health("/health?deep=1").await.ok(200);
+    }
+    assert_refused(&health("/health?deep=1").await, "guest");
+    health("/health").await.ok(200);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_deep_health_checks_are_one_probe(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::builder(state).proxied().start().await;
+    let health = async || app.api.request("GET", "/health?deep=1").send().await;
+    health().await.ok(200);
+    app.clock.advance_seconds(1);
+    app.proxies().dynamodb.take_traffic();
+    for _ in 0..5 {
+        health().await.ok(200);
+    }
+    let probes = app.proxies().dynamodb.take_traffic().commands.len();
+    app.clock.advance_seconds(1);
+    health().await.ok(200);
+    assert_eq!(app.proxies().dynamodb.take_traffic().commands.len(), probes);
 }
 
 #[rstest]

@@ -221,3 +221,29 @@ fn wechat_secrets_are_required_only_when_content_check_is_on() {
         "{refused}"
     );
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_cannot_get_around_the_check_by_using_up_its_calls(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
+        .set("CONTENT_CHECK", "on")
+        .set("CONTENT_CHECK_ON_FAILURE", "allow")
+        .set("RATE_LIMIT_WECHAT", "2/h burst 2")
+        .start()
+        .await;
+    let tokens = app.log_in("alice").await;
+    for nickname in ["小明", "小红"] {
+        let body = json!({"nickname": nickname});
+        app.api.change(&tokens.access, &body).await.ok(200);
+    }
+    let body = json!({"nickname": RISKY_KEYWORD});
+    let answer = app.api.change(&tokens.access, &body).await;
+    answer.fails(429, "rate_limited");
+    assert!(answer.header("ratelimit").unwrap().contains("wechat"));
+    assert_eq!(
+        app.api.info(&tokens.access).await.ok(200)["nickname"],
+        "小红"
+    );
+}

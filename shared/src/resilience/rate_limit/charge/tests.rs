@@ -154,16 +154,44 @@ fn a_shadow_policy_denies_nothing_and_charges_nothing_when_it_would_have_denied(
 }
 
 #[test]
-fn a_debit_takes_no_more_than_is_left() {
-    let cost = policy("a", 10, 1000).cost(7).unwrap();
-    let debit = Charge::new(identity(), vec![cost.with_mode(Mode::Debit)]);
+fn a_refund_gives_back_what_was_taken_and_no_more() {
+    let cost = policy("a", 10, 1000).cost(4).unwrap();
+    let charge = Charge::new(identity(), vec![cost]);
     let mut buckets = Buckets::new([None]);
-    for left in [3, 0, 0] {
-        let (decision, _) = buckets.take(NOW, &debit);
-        assert!(decision.is_admitted());
-        assert_eq!(decision.buckets[0].remaining(), left);
+    buckets.take(NOW, &charge);
+    let (decision, _) = buckets.take(NOW, &charge);
+    let refund = charge.refund(&decision).unwrap();
+    for left in [6, 10, 10] {
+        assert_eq!(buckets.take(NOW, &refund).0.buckets[0].remaining(), left);
     }
-    assert_eq!(buckets.text(0), Some("1800000000010000"));
+    assert_eq!(buckets.text(0), Some("1800000000000000"));
+}
+
+#[test]
+fn a_denial_has_nothing_to_refund() {
+    let charge = Charge::new(identity(), vec![policy("a", 1, 1000).cost(1).unwrap()]);
+    let mut buckets = Buckets::new([None]);
+    buckets.take(NOW, &charge);
+    let (denied, _) = buckets.take(NOW, &charge);
+    assert!(charge.refund(&denied).is_none());
+}
+
+#[test]
+fn a_denied_site_charges_none_of_its_networks() {
+    let site_cost = policy("login-48", 1, 1000).cost(1).unwrap();
+    let from = |address: &str| {
+        let address = address.parse().unwrap();
+        let cost = policy("login", 10, 1000).cost(1).unwrap();
+        Charge::new(Identity::Address(address), vec![cost])
+            .and(Identity::site(address).unwrap(), site_cost)
+    };
+    let (one, other) = (from("2001:db8:1:2::1"), from("2001:db8:1:3::1"));
+    assert_eq!(one.keys()[1], other.keys()[1]);
+    let mut site = Buckets::new([None, None]);
+    assert!(site.admits(NOW, &one));
+    let mut second = Buckets::new([None, site.text(1)]);
+    assert!(!second.admits(NOW, &other));
+    assert_eq!(second.text(0), None);
 }
 
 #[test]
