@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use jiff::Timestamp;
-pub(crate) use moment::Moment;
+pub use moment::Moment;
 
 /// Where the current time comes from. Cheap to clone.
 #[derive(Clone, Debug, Default)]

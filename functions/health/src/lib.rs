@@ -1,6 +1,9 @@
 //! `GET /health`: whether the service is up; with `?deep=1`, whether its dependencies are.
 
 mod probe;
+mod recent;
+
+use std::sync::Arc;
 
 use axum::{
     extract::{Query, State},
@@ -11,17 +14,24 @@ use serde::{Deserialize, Serialize};
 use shared::{
     api::{ApiError, Reason, Success},
     config::AWS_REGION,
-    edge::Routes,
+    edge::{ClientAddress, Routes},
     instance::Instance,
-    resilience::breaker::BreakerReport,
+    resilience::{AddressCost, Limiter, breaker::BreakerReport},
 };
 
 use probe::{Dependency, Findings, Probes};
+use recent::Recent;
 
 #[derive(Clone)]
 struct Health {
     region: Option<String>,
     probes: Probes,
+    /// Anyone may ask: whatever they ask, an instance probes at most once a second.
+    recent: Recent<Findings>,
+    /// Of this instance alone: a check of Redis must not depend on it.
+    limiter: Limiter,
+    /// What a deep check costs its address.
+    cost: Option<AddressCost>,
 }
 
 #[derive(Deserialize)]
@@ -31,14 +41,14 @@ struct HealthQuery {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct Report<'a> {
     status: &'static str,
     version: &'static str,
     region: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    parts: Vec<Dependency>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    breakers: Vec<BreakerReport>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    parts: &'a [Dependency],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    breakers: &'a [BreakerReport],
 }
 
 /// The routes of this function.
@@ -47,6 +57,9 @@ pub fn routes(instance: &Instance) -> Routes {
     let state = Health {
         region,
         probes: Probes::new(instance),
+        recent: Recent::new(instance.clock()),
+        limiter: Limiter::new(None, instance.clock()),
+        cost: instance.limits().guest,
     };
     Routes::new()
         .route("/health", get(health))
@@ -56,18 +69,22 @@ pub fn routes(instance: &Instance) -> Routes {
 /// Without `deep`, it does no I/O.
 async fn health(
     State(health): State<Health>,
+    ClientAddress(address): ClientAddress,
     Query(HealthQuery { deep }): Query<HealthQuery>,
 ) -> Response {
-    let nothing = Findings {
-        parts: Vec::new(),
-        breakers: Vec::new(),
-    };
     let deep = deep.is_some_and(|deep| deep == "1");
-    let Findings { parts, breakers } = if deep {
-        health.probes.run().await
+    let findings = if deep {
+        if let Err(denied) = health.limiter.charge_address(address, health.cost).await {
+            return ApiError::from(denied).into_response();
+        }
+        health.recent.get(|| health.probes.run()).await
     } else {
-        nothing
+        Arc::new(Findings {
+            parts: Vec::new(),
+            breakers: Vec::new(),
+        })
     };
+    let Findings { parts, breakers } = &*findings;
     let required_down = parts.iter().any(|part| part.needed && !part.is_ok());
     let any_down = parts.iter().any(|part| !part.is_ok());
     let status = match (required_down, any_down) {

@@ -12,13 +12,15 @@ use super::Clock;
 /// run that long), and the wall clock may be set back (the pause would then last until it has
 /// caught up).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub struct Moment {
     running: Instant,
     wall: Timestamp,
 }
 
 impl Moment {
-    pub(crate) fn now(clock: &Clock) -> Self {
+    /// This moment.
+    #[must_use]
+    pub fn now(clock: &Clock) -> Self {
         Self {
             running: Instant::now(),
             wall: clock.now(),
@@ -28,7 +30,8 @@ impl Moment {
     /// The time elapsed since `earlier`, by the clock that moved more. Setting the wall clock can
     /// only make it longer than it was, so a wait that is measured with it has to tolerate ending
     /// early.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
         let wall = self.wall.duration_since(earlier.wall).unsigned_abs();
         self.running
             .saturating_duration_since(earlier.running)

@@ -13,10 +13,14 @@ use e2e::{
     wire_proxy::{Fault, WireProxy},
 };
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::harness::{
     LambdaHarness, answer, info_event, log_line, login_event, logout_event, refresh_event, with_id,
 };
+
+/// As long as an instance repeats the findings of a deep health check.
+const PROBE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The answer, and whether its request was logged as degraded.
 async fn observed(function: &FunctionUnderTest, event: Value, request_id: &str) -> (Answer, bool) {
@@ -116,6 +120,7 @@ async fn a_silently_lost_redis_connection_is_replaced() {
     assert_eq!(answer(&health, &deep).await.ok(200)["status"], "degraded");
     // The swallowed bytes are lost: only a new connection is in sync with the server.
     wire.heal().await;
+    sleep(PROBE_LIFETIME).await;
     assert_eq!(answer(&health, &deep).await.ok(200)["status"], "ok");
 }
 
@@ -209,6 +214,7 @@ async fn an_invocation_is_answered_before_lambda_times_out() {
     let deep = HttpApi::new("GET", "/health?deep=1").event();
     answer(&health, &deep).await.ok(200);
     proxy.set(Fault::BlackHole).await;
+    sleep(PROBE_LIFETIME).await;
     let (start, time) = (Instant::now(), Duration::from_secs(1));
     Answer::from_lambda(&health.invoke_within(&deep, time).await).fails(504, "upstream_timeout");
     assert!(
