@@ -45,7 +45,8 @@ async fn one_code_at_two_instances_opens_one_session() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_first_logins_at_five_instances_create_one_user() {
-    let harness = LambdaHarness::start().await;
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("MAX_SESSIONS", "100");
     let logins = instances(&harness, "login", 5);
     let events: Vec<_> = (0..50)
         .map(|_| login_event(&harness.code("alice")))
