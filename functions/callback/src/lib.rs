@@ -23,10 +23,11 @@ use serde::Deserialize;
 use shared::{
     api::{ApiError, Raw, Reason},
     claims::{Binding, ClaimOutcome},
-    edge::Routes,
+    edge::{ClientAddress, Routes},
     instance::Instance,
     random::Random,
     request::deadline,
+    resilience::{AddressCost, Limiter},
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -48,6 +49,9 @@ struct Callback {
     claims: MessageClaims,
     handlers: Vec<Box<dyn Handler>>,
     random: Random,
+    limiter: Limiter,
+    /// What a request costs its address that no mini-program's token signed.
+    unsigned: Option<AddressCost>,
 }
 
 /// The routes of this function.
@@ -64,6 +68,8 @@ pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Rout
         claims,
         handlers,
         random: instance.random(),
+        limiter: instance.limiter(),
+        unsigned: instance.limits().guest,
     };
     Routes::new()
         .route("/api/v1/wechat/callback", get(verify).post(receive))
@@ -93,10 +99,16 @@ async fn verify(
 
 async fn receive(
     State(callback): State<Arc<Callback>>,
+    ClientAddress(address): ClientAddress,
     query: Result<Query<PushQuery>, QueryRejection>,
     Raw(body): Raw,
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|error| invalid_query(&error))?;
+    if !callback.inbox.is_signed(&query) {
+        // WeChat never pays. Others do before their body is parsed and decrypted.
+        let cost = callback.unsigned;
+        callback.limiter.charge_address(address, cost).await?;
+    }
     let received = callback.inbox.open(&query, &body)?;
     // The calls of handlers inherit this deadline.
     let end = Instant::now() + deadline::cap(ANSWER_WITHIN);

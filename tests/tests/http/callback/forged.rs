@@ -47,6 +47,28 @@ async fn a_signature_with_another_token_is_rejected(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_with_an_unsigned_query_are_charged_to_their_address(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let builder = TestApp::builder(state).set("RATE_LIMIT_GUEST", "1/min burst 2");
+    let app = builder.start().await;
+    let stranger = other_wechat(&app, |config| config.token.push('x'));
+    let forged = || stranger.push(&debug_demo()).unwrap();
+    for _ in 0..2 {
+        let answer = refusal(&app.api, &forged()).await;
+        answer.fails(400, "decrypt_failed");
+    }
+    let answer = refusal(&app.api, &forged()).await;
+    answer.fails(429, "rate_limited");
+    // WeChat's own messages, from the same address, are not counted.
+    for order in super::pushes::every_way(&debug_demo()) {
+        let push = app.wechat.push(&order.1).unwrap();
+        deliver(&app.api, &push).await.assert_success();
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_encrypted_with_another_key_is_rejected(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
