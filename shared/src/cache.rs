@@ -17,6 +17,7 @@ mod owed;
 use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use self::owed::{OwedRemovals, RemovalInProgress};
 use crate::{
@@ -35,6 +36,9 @@ const LEASE: u8 = b'l';
 
 /// How long a missing row is cached.
 const TOMBSTONE_TTL: Duration = Duration::from_mins(1);
+/// The pauses before a failed removal is repeated. They cover a hiccup; on Lambda the answer waits
+/// for them, and after that the next request that reads repeats the removal.
+const REPEAT_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 /// Longer than any request takes.
 const LEASE_TTL: Duration = Duration::from_secs(10);
 
@@ -210,7 +214,7 @@ impl Cache {
             Err(KvError::Refused(_)) => kv.delete(key, Delivery::Required).await,
             outcome => outcome,
         };
-        end_removal(removal, outcome);
+        self.end_removal(removal, key, outcome);
     }
 
     /// Removes `key` after its row was written, and with it the lease of a reader that is loading
@@ -219,7 +223,35 @@ impl Cache {
         let Some(kv) = &self.kv else { return };
         let removal = self.owed.begin(key);
         let outcome = kv.delete(key, Delivery::Required).await;
-        end_removal(removal, outcome);
+        self.end_removal(removal, key, outcome);
+    }
+
+    fn end_removal(&self, removal: RemovalInProgress<'_>, key: &str, outcome: Result<(), KvError>) {
+        let Err(error) = outcome else {
+            return removal.made();
+        };
+        drop(removal);
+        let request_id = request::id();
+        tracing::error!(request_id, %error, "a cached value could not be removed; other instances may use it until it expires");
+        telemetry::degraded("cache invalidation", &error);
+        let (cache, key) = (self.clone(), key.to_owned());
+        drop(request::start(
+            async move { cache.repeat_removal(&key).await },
+        ));
+    }
+
+    /// Removes a key that is owed, if that succeeds soon.
+    async fn repeat_removal(&self, key: &str) {
+        let Some(kv) = &self.kv else { return };
+        for pause in REPEAT_AFTER {
+            sleep(pause).await;
+            let Some(removal) = self.owed.of(key) else {
+                return;
+            };
+            if kv.delete(key, Delivery::Required).await.is_ok() {
+                return self.owed.made(&removal);
+            }
+        }
     }
 
     /// The right to fill `key`; `None` when another reader has it or the store does not respond.
@@ -246,17 +278,6 @@ impl Cache {
     fn jittered(&self, ttl: Duration) -> Duration {
         let [byte] = self.random.bytes::<1>();
         ttl.mul_f64(1.0 - f64::from(byte) / 2560.0)
-    }
-}
-
-fn end_removal(removal: RemovalInProgress<'_>, outcome: Result<(), KvError>) {
-    match outcome {
-        Ok(()) => removal.made(),
-        Err(error) => {
-            let request_id = request::id();
-            tracing::error!(request_id, %error, "a cached value could not be removed; other instances may use it until it expires");
-            telemetry::degraded("cache invalidation", &error);
-        }
     }
 }
 

@@ -118,8 +118,8 @@ impl Kv {
 
     /// The same, with removals, for values that are believed only while the store accepts writes: a
     /// value that should have been removed may still be there while it refuses them, whoever tried
-    /// to remove it. Every value is an error then. A round trip without a write of its own gets one
-    /// (at most one a second) to find that out.
+    /// to remove it. Every value is an error then. To find that out, round trips carry the writes that
+    /// a removal makes: on a single server at most once a second, on a cluster's nodes each time.
     ///
     /// # Errors
     /// [`KvError`] when the store can't be reached within its budget. The writes may have happened

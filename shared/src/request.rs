@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::{
     sync::watch,
-    task::{JoinError, futures::TaskLocalFuture},
+    task::{JoinError, JoinHandle, futures::TaskLocalFuture},
     task_local,
     time::Instant,
 };
@@ -181,13 +181,21 @@ pub async fn run_to_end<F>(work: F) -> Result<F::Output, JoinError>
 where
     F: Future<Output: Send> + Send + 'static,
 {
+    start(work).await
+}
+
+/// The same without waiting for its end.
+pub fn start<F>(work: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
     let unfinished = with_context(Unfinished::count);
     let work = CURRENT.scope(current(), work);
     let counted = async move {
         let _unfinished = unfinished;
         work.await
     };
-    tokio::spawn(counted).await
+    tokio::spawn(counted)
 }
 
 pub(crate) fn with_notes<T>(read: impl FnOnce(&mut Notes) -> T) -> Option<T> {

@@ -117,6 +117,13 @@ impl OwedRemovals {
         oldest.map(due).collect()
     }
 
+    /// The removal of this key, if it is owed.
+    pub(super) fn of(&self, key: &str) -> Option<DueRemoval> {
+        let number = self.lock().keys.peek(key)?.number;
+        let key = key.to_owned();
+        Some(DueRemoval { key, number })
+    }
+
     /// This removal was made.
     pub(super) fn made(&self, removal: &DueRemoval) {
         let keys = &mut self.lock().keys;

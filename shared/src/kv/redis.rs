@@ -102,7 +102,8 @@ impl RedisStore {
     #[must_use]
     pub fn open(settings: &RedisSettings, clock: Clock) -> Self {
         let budget = settings.timeout;
-        let write_access = WriteAccess::new(clock.clone());
+        let is_cluster = matches!(settings.mode, RedisMode::Cluster);
+        let write_access = WriteAccess::new(clock.clone(), is_cluster);
         let servers = match settings.mode {
             RedisMode::Standalone => target::parse(settings)
                 .and_then(|(info, _)| Client::open(info))
@@ -133,18 +134,21 @@ impl RedisStore {
         &self,
         asked: &RoundTrip<'_, N>,
     ) -> Result<Replies<N>, KvError> {
-        let has_writes = !(asked.removals.is_empty() && asked.steps.is_empty());
-        let is_proven = has_writes || self.write_access.is_proven();
-        let probe_key = asked.keys.first().filter(|_| !is_proven);
-        let probe_key = probe_key.map(|key| write_access::probe_key(key));
-        let mut commands: Vec<_> = writes(asked).collect();
-        commands.extend(probe_key.as_deref().map(write_access::probe));
+        let probe_keys = self.write_access.probe_keys(&asked.keys);
+        let probes = probe_keys.iter().flat_map(|key| write_access::probes(key));
+        let mut commands: Vec<_> = writes(asked).chain(probes).collect();
         let writes = commands.len();
         commands.extend(asked.keys.into_iter().map(Command::get));
         let mut outcomes = self.send(commands, Delivery::BestEffort).await?;
         let values = outcomes.split_off(writes);
         let refusal = write_access::refusal(&outcomes);
-        outcomes.truncate(asked.removals.len() + asked.steps.len());
+        let probe_outcomes = outcomes.split_off(asked.removals.len() + asked.steps.len());
+        if refusal.is_none()
+            && !probe_outcomes.is_empty()
+            && probe_outcomes.iter().all(Result::is_ok)
+        {
+            self.write_access.prove();
+        }
         let mut replies = replies(asked, outcomes, values)?;
         if let Some(refusal) = refusal {
             replies.values = replies.values.map(|_| Err(refusal.clone()));

@@ -16,6 +16,9 @@ enum Refusal {
     TooFewReplicas,
     NoScripts,
     NoWrites,
+    /// Scripts still write.
+    NoRemovals,
+    NoDeletions,
     NoKeys,
     Replica,
 }
@@ -28,6 +31,8 @@ impl Refusal {
             Self::TooFewReplicas => &["CONFIG", "SET", "min-replicas-to-write", "1"],
             Self::NoScripts => &["ACL", "SETUSER", "default", "-eval", "-evalsha"],
             Self::NoWrites => &["ACL", "SETUSER", "default", "-set", "-psetex", "-del"],
+            Self::NoRemovals => &["ACL", "SETUSER", "default", "-psetex", "-del"],
+            Self::NoDeletions => &["ACL", "SETUSER", "default", "-del"],
             Self::NoKeys => &["ACL", "SETUSER", "default", "resetkeys"],
             // Nobody listens there.
             Self::Replica => &["REPLICAOF", "127.0.0.1", "1"],
@@ -40,9 +45,11 @@ impl Refusal {
         let words: &[&str] = match self {
             Self::OutOfMemory => &["CONFIG", "SET", "maxmemory", "0"],
             Self::TooFewReplicas => &["CONFIG", "SET", "min-replicas-to-write", "0"],
-            Self::NoScripts | Self::NoWrites | Self::NoKeys => {
-                &["ACL", "SETUSER", "default", "+@all", "allkeys"]
-            }
+            Self::NoScripts
+            | Self::NoWrites
+            | Self::NoRemovals
+            | Self::NoDeletions
+            | Self::NoKeys => &["ACL", "SETUSER", "default", "+@all", "allkeys"],
             Self::Replica => &["REPLICAOF", "NO", "ONE"],
         };
         redis.command(words).await;
@@ -90,6 +97,8 @@ async fn an_ended_session_and_a_changed_profile_hold_while_redis_refuses_writes(
         Refusal::TooFewReplicas,
         Refusal::NoScripts,
         Refusal::NoWrites,
+        Refusal::NoRemovals,
+        Refusal::NoDeletions,
         Refusal::NoKeys,
         Refusal::Replica
     )]
@@ -112,7 +121,7 @@ async fn an_ended_session_and_a_changed_profile_hold_while_redis_refuses_writes(
     app.api.logout(&alice.access).await.ok(200);
     let change = json!({"nickname": "Robert"});
     app.api.change(&bob.access, &change).await.ok(200);
-    // An instance without limits looks once a second whether writes are accepted.
+    // An instance looks once a second whether removals are accepted.
     app.clock.advance_seconds(1);
     for api in [&app.api, &other] {
         for _ in 0..2 {
@@ -153,6 +162,24 @@ async fn one_refused_write_is_made_up_for(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_was_refused_for_a_moment_is_repeated_without_another_request() {
+    let mut app = start().await;
+    let tokens = app.log_in("alice").await;
+    app.api.info(&tokens.access).await.ok(200);
+    Refusal::TooFewReplicas.begin(&mut app).await;
+    app.api.logout(&tokens.access).await.ok(200);
+    Refusal::TooFewReplicas.end(&mut app).await;
+    let deadline = std::time::Instant::now() + e2e::PATIENCE;
+    while cached_session(&mut app, &tokens).await.is_some() {
+        assert!(std::time::Instant::now() < deadline, "still cached");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let other = app.another_instance().await;
+    let answer = other.info(&tokens.access).await;
+    answer.fails(401, "session_revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_out_of_memory_still_removes_for_all_instances() {
     let mut app = start().await;
     let tokens = app.log_in("alice").await;
@@ -170,6 +197,8 @@ async fn a_deep_health_check_reports_a_redis_that_refuses_writes(
         Refusal::TooFewReplicas,
         Refusal::NoScripts,
         Refusal::NoWrites,
+        Refusal::NoRemovals,
+        Refusal::NoDeletions,
         Refusal::NoKeys,
         Refusal::Replica
     )]
