@@ -10,13 +10,14 @@
 //! | control characters in strings                                    | themselves                    |
 //! | half of a surrogate pair (`\ud83d`)                              | U+FFFD                        |
 //! | a backslash that begins no escape                                | itself (`\'` as `'`)          |
-//! | a byte order mark, NUL or any blank around values                | layout                        |
+//! | a byte order mark, NUL, blanks or invisible characters around values | layout                    |
 //! | a comma before a closing bracket                                 | layout                        |
 //! | words that are no JSON values (`NaN`, `007`)                     | text                          |
 //! | numbers that would lose digits (integers beyond 64 bits) or overflow | text                      |
 
 use std::fmt::Write;
 
+use icu_properties::{CodePointSetData, props::DefaultIgnorableCodePoint};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -39,10 +40,14 @@ fn kind(error: &serde_json::Error) -> String {
     format!("{category:?} error at line {line} column {column}")
 }
 
-/// Whether this character around a value is only layout.
+/// Whether this character around a value is only layout: a blank, a control character, or one that
+/// Unicode lets software leave invisible (a byte order mark, zero-width spaces, direction marks).
 #[must_use]
 pub fn is_layout(character: char) -> bool {
-    character.is_whitespace() || character.is_control() || character == '\u{feff}'
+    let is_invisible = |c| CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c);
+    character.is_whitespace()
+        || character.is_control()
+        || (!character.is_ascii() && is_invisible(character))
 }
 
 /// The same text as strict JSON, if it can be mended. Takes one pass, and little more than the

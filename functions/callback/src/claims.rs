@@ -68,8 +68,8 @@ impl MessageClaims {
     }
 
     /// Binds the signature of a URL verification, which was sent without a message, to none.
-    pub async fn use_up_signature(&self, signature: &str) {
-        self.bind_signature(signature, NO_MESSAGE).await;
+    pub async fn use_up_signature(&self, signature: &str) -> Binding {
+        self.bind_signature(signature, NO_MESSAGE).await
     }
 }
 
@@ -138,8 +138,10 @@ mod tests {
     #[tokio::test]
     async fn a_signature_that_verified_the_url_is_for_no_message() {
         let (claims, _) = claims();
-        claims.use_up_signature("s").await;
-        claims.use_up_signature("s").await;
+        assert_eq!(claims.use_up_signature("s").await, Binding::Bound);
+        assert_eq!(claims.use_up_signature("s").await, Binding::Bound);
         assert_eq!(claims.bind_signature("s", "a").await, Binding::Taken);
+        assert_eq!(claims.bind_signature("t", "a").await, Binding::Bound);
+        assert_eq!(claims.use_up_signature("t").await, Binding::Taken);
     }
 }

@@ -18,7 +18,7 @@ use shared::{
 use crate::{
     Reply,
     cipher::{PushError, PushSecrets, Stamp},
-    push::{Fields, Format, FormatError, Push, ReadError},
+    push::{Fields, Format, FormatError, Push, ReadError, find},
     rejection::{BodyForm, NotHandled, PushRejection},
     response,
     settings::MessagePushSettings,
@@ -262,7 +262,8 @@ fn plain_fields(
     app_id: AppId,
 ) -> Result<Fields, NotHandled> {
     let encrypted = fields.remove("Encrypt").is_some() || query.encrypt_type == "aes";
-    let is_message = fields.contains_key("MsgType") || fields.contains_key("Event");
+    let has = |name| find(&fields, name).is_some();
+    let is_message = has("MsgType") || has("Event");
     if encrypted && !is_message {
         return Err(NotHandled::NoKey(app_id));
     }

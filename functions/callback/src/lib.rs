@@ -35,7 +35,6 @@ pub use cipher::{Opened, PushError, PushSecrets, Sealed, Stamp};
 use claims::{MessageClaims, PushOutcome};
 pub use handler::{Handled, Handler, Reply};
 use inbox::{Inbox, PushQuery, Received};
-use push::Event;
 use rejection::{NotHandled, PushRejection};
 pub use settings::{DOCUMENTED, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH, push_key};
 
@@ -85,14 +84,15 @@ struct Verification {
 
 /// WeChat verifies that this URL knows the token. It expects `echostr` as the whole body. Where a
 /// signature is a message's only protection, this one protects none: it came with no message, and
-/// an eavesdropper could add one.
+/// an eavesdropper could add one. So the request fails while nobody can tell whether it was used.
 async fn verify(
     State(callback): State<Arc<Callback>>,
     query: Result<Query<Verification>, QueryRejection>,
 ) -> Result<String, ApiError> {
     let Query(Verification { query, echostr }) = query.map_err(|error| invalid_query(&error))?;
     if callback.inbox.verify(&query)? {
-        callback.claims.use_up_signature(&query.signature).await;
+        let binding = callback.claims.use_up_signature(&query.signature).await;
+        check_binding(binding, true)?;
     }
     Ok(echostr)
 }
@@ -128,7 +128,7 @@ impl Callback {
         let id = received.push.id();
         if !received.encrypted {
             let binding = self.claims.bind_signature(&query.signature, &id).await;
-            check_binding(binding, &received.push.event)?;
+            check_binding(binding, received.push.event.deletes())?;
         }
         let claim = match self.claims.claim_or_wait(&id).await {
             ClaimOutcome::Claimed(claim) => claim,
@@ -167,12 +167,14 @@ impl Callback {
     }
 }
 
-/// Whether a plain message may be handled. While shared state is down, others may: their handlers
-/// delete nothing, and WeChat would give up before long. A deletion waits for WeChat's next attempt.
-fn check_binding(binding: Binding, event: &Event) -> Result<(), ApiError> {
+/// Whether a request that only its signature protects may be handled. While shared state is down, a
+/// deletion waits for WeChat's next attempt, and a URL verification for the operator's
+/// (`everywhere`: the signature must be unused at all instances). Other messages may be handled:
+/// their handlers delete nothing, and WeChat would give up before long.
+fn check_binding(binding: Binding, everywhere: bool) -> Result<(), ApiError> {
     match binding {
         Binding::Taken => Err(PushRejection::SignatureUsed.into()),
-        Binding::InThisInstance if event.deletes() => Err(NotHandled::UnverifiedDeletion.into()),
+        Binding::InThisInstance if everywhere => Err(NotHandled::UnverifiedFirstUse.into()),
         Binding::Bound | Binding::InThisInstance => Ok(()),
     }
 }

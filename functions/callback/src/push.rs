@@ -7,5 +7,6 @@ mod reading;
 mod xml;
 
 pub use event::{Event, Grant, MediaCheck, Push, ReadError};
+pub(crate) use fields::find;
 pub use fields::{Fields, FormatError};
 pub use format::Format;

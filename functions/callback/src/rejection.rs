@@ -49,7 +49,7 @@ impl From<PushRejection> for ApiError {
     }
 }
 
-/// Why a verified message is not handled, and must be sent again.
+/// Why a verified request is not handled, and must be sent again.
 #[derive(Debug, Error)]
 pub enum NotHandled {
     /// Its encryption can't be opened.
@@ -57,18 +57,18 @@ pub enum NotHandled {
         "the message is encrypted, but the entry of {0} in MESSAGE_PUSH has no EncodingAESKey (the console's mode is not the plain one)"
     )]
     NoKey(AppId),
-    /// Without shared state another instance could carry out another deletion with this signature.
+    /// Without shared state another instance could carry out a deletion with this signature.
     #[error(
-        "shared state is down, so that the first use of a plain message's signature can't be verified"
+        "shared state is down, so that the first use of a plain-mode signature can't be verified"
     )]
-    UnverifiedDeletion,
+    UnverifiedFirstUse,
 }
 
 impl From<NotHandled> for ApiError {
     fn from(error: NotHandled) -> Self {
         let reason = match error {
             NotHandled::NoKey(_) => Reason::Internal,
-            NotHandled::UnverifiedDeletion => Reason::Unavailable,
+            NotHandled::UnverifiedFirstUse => Reason::Unavailable,
         };
         Self::new(reason).because(&error)
     }

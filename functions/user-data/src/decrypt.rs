@@ -15,6 +15,7 @@ use shared::{
     crypto::{DataError, EncryptedData, MalformedData, is_raw_data_signature},
     edge::AuthenticatedUser,
     instance::Instance,
+    lenient_json::is_layout,
     users::IdentityKeys,
 };
 use thiserror::Error;
@@ -168,7 +169,7 @@ impl Decryption {
         let (Some(appid), Some(timestamp)) = (appid, timestamp) else {
             return Err(DecryptError::NoWatermark);
         };
-        if appid.trim() != caller.aud.as_str() {
+        if appid.trim_matches(is_layout) != caller.aud.as_str() {
             return Err(DecryptError::AnotherMiniProgram);
         }
         let age = self.clock.now_seconds().saturating_sub(timestamp);
@@ -184,9 +185,16 @@ impl Decryption {
     }
 }
 
-/// A time in seconds, as a number or as its digits.
+/// A time in whole seconds, as a number or its text, in any notation (`1795649514.0`).
 fn seconds(time: &Value) -> Option<i64> {
-    time.as_i64().or_else(|| time.as_str()?.trim().parse().ok())
+    let text = match time {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim_matches(is_layout).to_owned(),
+        _ => return None,
+    };
+    // Rust writes a whole float without a fraction or an exponent.
+    let as_float = || text.parse::<f64>().ok()?.to_string().parse::<i64>().ok();
+    text.parse().ok().or_else(as_float)
 }
 
 /// The data with the key that opens it. Data that a key opens to something unreadable would not

@@ -134,13 +134,14 @@ fn has_watermark(plain: &[u8]) -> bool {
         && text.contains("\"watermark\"")
 }
 
-/// A plaintext as text. A name that was cut in the middle of a character ends with U+FFFD. Any other
-/// wrong encoding is not accepted: CBC has no authentication, and a changed block becomes noise,
-/// which is hardly ever UTF-8.
+/// A plaintext as text. Surrogate pairs of CESU-8 are the characters that they mean, and a name that
+/// was cut in the middle of a character ends with U+FFFD. Any other wrong encoding is not accepted:
+/// CBC has no authentication, and a changed block becomes noise, which is hardly ever UTF-8.
 fn text(plain: &[u8]) -> Option<Cow<'_, str>> {
     if let Ok(text) = str::from_utf8(plain) {
         return Some(text.into());
     }
+    let plain = without_surrogate_pairs(plain);
     let mut text = String::with_capacity(plain.len());
     let mut chunks = plain.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {
@@ -154,6 +155,45 @@ fn text(plain: &[u8]) -> Option<Cow<'_, str>> {
         text.push(char::REPLACEMENT_CHARACTER);
     }
     Some(text.into())
+}
+
+/// CESU-8 as UTF-8: software that encodes UTF-16 unit by unit writes a character beyond U+FFFF as
+/// two times three bytes, which UTF-8 never contains.
+fn without_surrogate_pairs(plain: &[u8]) -> Vec<u8> {
+    let mut mended = Vec::with_capacity(plain.len());
+    let mut rest = plain;
+    while let Some((first, after)) = rest.split_first() {
+        let pair = rest.split_first_chunk::<6>();
+        let character = pair.and_then(|(pair, after)| Some((surrogate_pair(*pair)?, after)));
+        rest = if let Some((character, after)) = character {
+            mended.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            after
+        } else {
+            mended.push(*first);
+            after
+        };
+    }
+    mended
+}
+
+/// The character of a surrogate pair, each half of which is three bytes.
+fn surrogate_pair(pair: [u8; 6]) -> Option<char> {
+    let [
+        0xed,
+        h1 @ 0xa0..=0xaf,
+        h2 @ 0x80..=0xbf,
+        0xed,
+        l1 @ 0xb0..=0xbf,
+        l2 @ 0x80..=0xbf,
+    ] = pair
+    else {
+        return None;
+    };
+    let unit =
+        |middle: u8, last: u8| 0xd000 | (u16::from(middle & 0x3f) << 6) | u16::from(last & 0x3f);
+    char::decode_utf16([unit(h1, h2), unit(l1, l2)])
+        .next()?
+        .ok()
 }
 
 /// Whether `signature` is `hex(sha1(rawData ‖ session_key as its base64 text))`, over exactly the

@@ -66,9 +66,23 @@ fn what_surrounds_values_is_layout() {
         "{\"a\":[1,\"b\"],\"c\":{}}\0\0",
         "\u{a0}{\u{3000}\"a\"\u{b}:\u{1}[1 ,\"b\"]\r\n,\"c\":{\u{feff}} }\u{c}",
         "{\"a\":[1,\"b\",],\"c\":{},\n}",
+        "\u{200b}{\u{2060}\"a\":\u{200e}[1\u{ad},\"b\"]\u{200d},\"c\":{}\u{200f}}\u{feff}",
     ] {
         assert_eq!(read(text), expected, "{text:?}");
     }
+}
+
+#[test]
+fn blanks_controls_and_invisible_characters_are_layout() {
+    for layout in " \0\t\u{7f}\u{a0}\u{ad}\u{180e}\u{200b}\u{200e}\u{2060}\u{2066}\u{3000}\u{3164}\u{fe0f}\u{feff}".chars()
+    {
+        assert!(is_layout(layout), "{layout:?}");
+    }
+    for content in "a0_-\"{}&é小😀\u{301}".chars() {
+        assert!(!is_layout(content), "{content:?}");
+    }
+    let text = "\u{200b}a\u{ad}\u{2060}";
+    assert_eq!(read(&format!("{{\"{text}\":\"{text}\"}}"))[text], text);
 }
 
 #[test]

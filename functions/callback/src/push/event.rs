@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Fields, Format, FormatError,
-    fields::{text, word},
+    fields::{text, without_layout, word},
 };
 use shared::ids::{AppId, OpenId};
 use thiserror::Error;
@@ -85,11 +85,12 @@ pub enum ReadError {
     /// Neither JSON nor XML.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// A known event without a field that it needs, or with another form of it. It is not
-    /// [`Event::Unknown`], because it may carry a duty (to delete something).
+    /// A known event without a field that it needs, or with another form of it, or a message that
+    /// does not tell what it is. It is not [`Event::Unknown`], because it may carry a duty (to
+    /// delete something).
     #[error("{kind}: its {field} is missing or not understood")]
     NotUnderstood {
-        /// The event, by WeChat's name.
+        /// The event, by WeChat's name; `event` or `message` when it has none.
         kind: &'static str,
         /// The field, by WeChat's name.
         field: &'static str,
@@ -178,7 +179,7 @@ impl Push {
     /// A message is identified by its sender, time and `MsgId` together: two people's messages can
     /// have one id. Events have none, and WeChat's advice to use the sender and the second would
     /// confuse the revocations of two users, because their sender is WeChat itself. So an event is
-    /// identified by all its fields, and so is a message without an id.
+    /// identified by all its fields, and so is a message without an id; their layout does not count.
     #[must_use]
     pub fn id(&self) -> String {
         let word = |name| word(&self.fields, name);
@@ -187,7 +188,7 @@ impl Push {
             Some(id) => {
                 serde_json::to_vec(&(&self.app_id, ["FromUserName", "CreateTime"].map(word), id))
             }
-            None => serde_json::to_vec(&(&self.app_id, &self.fields)),
+            None => serde_json::to_vec(&(&self.app_id, without_layout(&self.fields))),
         };
         hex::encode(Sha256::digest(identity.unwrap_or_default()))
     }
@@ -269,18 +270,20 @@ mod tests {
             "<xml><MsgType> event </MsgType><Event>\tuser_authorization_revoke</Event><OpenID>o2\n</OpenID><RevokeInfo>\u{a0}6</RevokeInfo></xml>",
             r#"{"MsgType":"event ","Event":" user_authorization_revoke","OpenID":"o2 ","RevokeInfo":" 6"}"#,
             "{\"Event\":\"User_Authorization_Revoke\",\"OpenID\":\"o2\0\",\"RevokeInfo\":6,\"x\":\"\u{1b}\"}",
+            "{\"MsgType\":\"\u{200e}event\",\"Event\":\"\u{200b}user_authorization_revoke\u{2060}\",\"OpenID\":\"\u{ad}o2\u{200d}\",\"RevokeInfo\":\"\u{200b}6\"}",
+            "<xml><Event>\u{200b}<![CDATA[user_authorization_revoke]]></Event><OpenID>&#x2060;o2</OpenID><RevokeInfo><![CDATA[6\u{feff}]]></RevokeInfo></xml>",
         ] {
             assert!(push(message).event == expected, "{message:?}");
         }
         // What a person typed keeps its blanks.
         let text = push(
-            "<xml><MsgType>text</MsgType><FromUserName> o1 </FromUserName><Content> hi </Content></xml>",
+            "<xml><MsgType>text</MsgType><FromUserName> o1 </FromUserName><Content> hi\u{200b} </Content></xml>",
         );
         assert!(
             text.event
                 == Event::Text {
                     open_id: open_id("o1"),
-                    content: " hi ".into()
+                    content: " hi\u{200b} ".into()
                 }
         );
     }
@@ -315,6 +318,11 @@ mod tests {
             ),
             (r#""Event":"debug_demo""#, "debug_demo", "debug_str"),
             (r#""Event":["user_info_modified"]"#, "event", "Event"),
+            (r#""Event":{"a":"user_info_modified"}"#, "event", "Event"),
+            (r#""Event":true"#, "event", "Event"),
+            (r#""Event":null"#, "event", "Event"),
+            (r#""Event":" ""#, "event", "Event"),
+            (r#""x":1"#, "event", "Event"),
         ] {
             let message = format!(r#"{{"MsgType":"event",{message}}}"#);
             let read = Push::read("wx1".parse().unwrap(), &message);
@@ -324,6 +332,66 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn a_message_that_names_no_kind_is_an_error() {
+        for message in [
+            "{}",
+            r#"{"MsgType":"","OpenID":"o2"}"#,
+            r#"{"MsgType":["event"]}"#,
+            r#"{"MsgType":null,"Event":null}"#,
+            "<xml></xml>",
+        ] {
+            let read = Push::read("wx1".parse().unwrap(), message);
+            let (kind, field) = ("message", "MsgType");
+            assert_eq!(
+                read.err(),
+                Some(ReadError::NotUnderstood { kind, field }),
+                "{message}"
+            );
+        }
+        let hidden = r#"{"MsgType":"text","Event":["user_info_modified"]}"#;
+        assert!(Push::read("wx1".parse().unwrap(), hidden).is_err());
+    }
+
+    #[test]
+    fn a_known_event_is_one_whatever_its_message_type_says() {
+        let expected = Event::UserInfoModified {
+            open_id: open_id("o2"),
+        };
+        for kind in ["text", "image", "EVENT", "something_new", ""] {
+            let message =
+                format!(r#"{{"MsgType":"{kind}","Event":"user_info_modified","OpenID":"o2"}}"#);
+            assert!(push(&message).event == expected, "{message}");
+        }
+        let incomplete = r#"{"MsgType":"text","Event":"user_info_modified"}"#;
+        assert!(Push::read("wx1".parse().unwrap(), incomplete).is_err());
+        let text = r#"{"MsgType":"text","Event":"e","FromUserName":"o1","Content":"hi"}"#;
+        assert!(matches!(push(text).event, Event::Text { .. }));
+    }
+
+    #[test]
+    fn names_of_fields_may_have_another_case() {
+        let expected = Event::AuthorizationRevoked {
+            open_id: open_id("o2"),
+            grants: vec![Grant::PHONE],
+        };
+        for message in [
+            r#"{"msgtype":"event","event":"user_authorization_revoke","openid":"o2","revokeinfo":8}"#,
+            r#"{"EVENT":"user_authorization_revoke","OpenId":"o2","Revokeinfo":"8"}"#,
+            "<xml><msgType>event</msgType><event>user_authorization_revoke</event><openId>o2</openId><revokeInfo>8</revokeInfo></xml>",
+        ] {
+            assert!(push(message).event == expected, "{message}");
+        }
+        // The exact name counts first.
+        let both = r#"{"Event":"user_info_modified","OpenID":"o2","OPENID":"o3","openid":"o4"}"#;
+        assert!(
+            push(both).event
+                == Event::UserInfoModified {
+                    open_id: open_id("o2")
+                }
+        );
     }
 
     #[test]
@@ -388,9 +456,8 @@ mod tests {
             r#"{"MsgType":"text","FromUserName":"o1"}"#,
             r#"{"MsgType":"image","PicUrl":"p"}"#,
             r#"{"MsgType":"event","Event":"something_new","x":1}"#,
-            r#"{"MsgType":"event"}"#,
-            r#"{"MsgType":["event"]}"#,
-            "{}",
+            r#"{"Event":"something_new"}"#,
+            r#"{"MsgType":"something_new"}"#,
         ] {
             let push = push(message);
             assert!(push.event == Event::Unknown, "{message}");
@@ -430,6 +497,31 @@ mod tests {
         );
         let other_app = Push::read("wx2".parse().unwrap(), &event("o2")).unwrap();
         assert_ne!(id(&event("o2")), other_app.id());
+    }
+
+    #[test]
+    fn another_layout_of_a_message_without_an_id_has_the_same_id() {
+        let id = |message: &str| push(message).id();
+        for [one, other] in [
+            [
+                r#"{"CreateTime":1,"Event":"e","OpenID":"o2","d":[{"x":"a"}]}"#,
+                "{ \"CreateTime\" : \"1 \",\n\"Event\":\" e\",\" OpenID\":\"o2\u{200b}\",\"d\":[{\"x\":\"a\\n\"}] }",
+            ],
+            [
+                "<xml><CreateTime>1</CreateTime><Event><![CDATA[e]]></Event><OpenID><![CDATA[o2]]></OpenID></xml>",
+                "<xml>\n <CreateTime> 1</CreateTime>\n <Event>\n  <![CDATA[e]]>\n </Event>\n <OpenID>o2\n</OpenID>\n</xml>",
+            ],
+            [
+                r#"{"FromUserName":"o1","CreateTime":1,"MsgType":"text","Content":"c","MsgId":0}"#,
+                r#"{"FromUserName":"o1 ","CreateTime":1,"MsgType":" text","Content":"c","MsgId":"0"}"#,
+            ],
+        ] {
+            assert_eq!(id(one), id(other), "{other}");
+        }
+        assert_ne!(
+            id(r#"{"Event":"e","x":"a b"}"#),
+            id(r#"{"Event":"e","x":"ab"}"#)
+        );
     }
 
     #[test]

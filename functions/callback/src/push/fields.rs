@@ -28,14 +28,23 @@ pub enum FormatError {
     Unwritable,
 }
 
+/// The field of this name. If there is none, one whose name differs in case or layout only.
+pub(crate) fn find<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
+    let is_same = |other: &str| other.trim_matches(is_layout).eq_ignore_ascii_case(name);
+    let similar = || fields.iter().find(|(other, _)| is_same(other.as_str()));
+    fields
+        .get(name)
+        .or_else(|| similar().map(|(_, value)| value))
+}
+
 /// A field as text, also if it is a number: XML has text only.
 pub(super) fn text(fields: &Fields, name: &str) -> Option<String> {
-    as_text(fields.get(name)?)
+    as_text(find(fields, name)?)
 }
 
 /// The text of a kind, an id or a number: blanks around it are layout. `None` when nothing is left.
 pub(super) fn word(fields: &Fields, name: &str) -> Option<String> {
-    as_word(fields.get(name)?)
+    as_word(find(fields, name)?)
 }
 
 pub(super) fn as_word(value: &Value) -> Option<String> {
@@ -49,5 +58,23 @@ pub(super) fn as_text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+/// The same fields however a delivery was laid out: texts are trimmed, and numbers are texts.
+pub(super) fn without_layout(fields: &Fields) -> Fields {
+    fields
+        .iter()
+        .map(|(name, value)| (name.clone(), value_without_layout(value)))
+        .collect()
+}
+
+fn value_without_layout(value: &Value) -> Value {
+    match value {
+        Value::Array(values) => values.iter().map(value_without_layout).collect(),
+        Value::Object(fields) => Value::Object(without_layout(fields)),
+        Value::String(text) => Value::from(text.trim_matches(is_layout)),
+        Value::Number(number) => Value::from(number.to_string()),
+        Value::Bool(_) | Value::Null => value.clone(),
     }
 }

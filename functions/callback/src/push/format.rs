@@ -54,7 +54,7 @@ fn read_json(body: &str) -> Result<Fields, FormatError> {
     // WeChat's own samples contain names with a leading blank.
     Ok(fields
         .into_iter()
-        .map(|(name, value)| (name.trim().to_owned(), value))
+        .map(|(name, value)| (name.trim_matches(is_layout).to_owned(), value))
         .collect())
 }
 
@@ -93,8 +93,13 @@ mod tests {
 
     #[test]
     fn a_leading_blank_of_a_name_is_trimmed() {
-        let (_, read) = Format::read(r#"{" OpenID":"o1","Event":"e"}"#).unwrap();
-        assert_eq!(read, fields(json!({"OpenID": "o1", "Event": "e"})));
+        for json in [
+            r#"{" OpenID":"o1","Event":"e"}"#,
+            "{\"\u{200b}OpenID\u{feff}\":\"o1\",\"Event\":\"e\"}",
+        ] {
+            let (_, read) = Format::read(json).unwrap();
+            assert_eq!(read, fields(json!({"OpenID": "o1", "Event": "e"})));
+        }
     }
 
     #[test]

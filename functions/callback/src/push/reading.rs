@@ -1,5 +1,5 @@
 //! Reads the fields of pushed messages into typed events. Blanks around kinds, ids and numbers are
-//! layout; numbers may be text, and text numbers.
+//! layout; numbers may be text, and text numbers. Names of fields and kinds may have another case.
 
 use serde_json::Value;
 use shared::{ids::OpenId, lenient_json::is_layout};
@@ -7,18 +7,33 @@ use shared::{ids::OpenId, lenient_json::is_layout};
 use super::{
     Event, Fields, Grant, MediaCheck,
     event::ReadError,
-    fields::{as_text, as_word, text, word},
+    fields::{as_text, as_word, find, text, word},
 };
 
 impl Event {
+    /// A known event is one whatever its `MsgType` says. What names neither an event nor another
+    /// kind of message could be any, so it is not understood.
     pub(super) fn read(fields: &Fields) -> Result<Self, ReadError> {
         let name = |field| word(fields, field).map(|name| name.to_ascii_lowercase());
-        match name("MsgType") {
-            Some(kind) if kind != "event" => Ok(Self::message(fields, &kind)),
-            _ => match name("Event") {
-                Some(name) => Self::named(fields, &name),
-                None => Known::new(fields, "event").unnamed("Event"),
-            },
+        let event = name("Event");
+        if let Some(event) = &event
+            && let Some(known) = Self::named(fields, event)?
+        {
+            return Ok(known);
+        }
+        let is_structure = |value: &Value| value.is_array() || value.is_object();
+        let hides_name = find(fields, "Event").is_some_and(is_structure);
+        match (name("MsgType"), event) {
+            (Some(kind), _) if kind != "event" && !hides_name => Ok(Self::message(fields, &kind)),
+            (_, Some(_)) => Ok(Self::Unknown),
+            (None, None) if !hides_name => Err(ReadError::NotUnderstood {
+                kind: "message",
+                field: "MsgType",
+            }),
+            _ => Err(ReadError::NotUnderstood {
+                kind: "event",
+                field: "Event",
+            }),
         }
     }
 
@@ -40,9 +55,10 @@ impl Event {
         message.unwrap_or(Self::Unknown)
     }
 
-    fn named(fields: &Fields, name: &str) -> Result<Self, ReadError> {
+    /// The event of this name, if it is a known one.
+    fn named(fields: &Fields, name: &str) -> Result<Option<Self>, ReadError> {
         let known = |kind| Known::new(fields, kind);
-        Ok(match name {
+        Ok(Some(match name {
             "user_authorization_revoke" => {
                 let event = known("user_authorization_revoke");
                 Self::AuthorizationRevoked {
@@ -60,8 +76,8 @@ impl Event {
             "debug_demo" => Self::DebugDemo {
                 text: known("debug_demo").need("debug_str", as_text)?,
             },
-            _ => Self::Unknown,
-        })
+            _ => return Ok(None),
+        }))
     }
 }
 
@@ -84,29 +100,20 @@ impl<'a> Known<'a> {
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<T, ReadError> {
         let kind = self.kind;
-        let value = self.fields.get(field).and_then(read);
+        let value = find(self.fields, field).and_then(read);
         value.ok_or(ReadError::NotUnderstood { kind, field })
     }
 
     fn open_id(self, field: &'static str) -> Result<OpenId, ReadError> {
         self.need(field, |value| as_word(value)?.parse().ok())
     }
-
-    /// An event of no known name. A name that is there and no text (a list, say) could be any.
-    fn unnamed(self, field: &'static str) -> Result<Event, ReadError> {
-        let kind = self.kind;
-        match self.fields.get(field) {
-            None | Some(Value::Null | Value::String(_)) => Ok(Event::Unknown),
-            Some(_) => Err(ReadError::NotUnderstood { kind, field }),
-        }
-    }
 }
 
 impl MediaCheck {
     fn read(event: Known<'_>) -> Result<Self, ReadError> {
-        let result = event.fields.get("result").and_then(Value::as_object);
+        let result = find(event.fields, "result").and_then(Value::as_object);
         let detail = |name: &str| result.and_then(|result| word(result, name));
-        let errcode = match event.fields.get("errcode") {
+        let errcode = match find(event.fields, "errcode") {
             None => 0,
             Some(_) => event.need("errcode", |code| as_word(code)?.parse().ok())?,
         };

@@ -1,5 +1,6 @@
 //! The subset of XML that WeChat uses. Document types (and so all custom entities) and processing
-//! instructions are rejected; depth and number of elements are limited.
+//! instructions are rejected; depth and number of elements are limited. An ampersand that begins no
+//! known reference is text: people type it, and not all software escapes it.
 
 use quick_xml::{
     Reader,
@@ -126,6 +127,7 @@ impl Document {
 /// The fields of `<xml>…</xml>`. Attributes are ignored.
 pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
     let mut reader = Reader::from_str(body);
+    reader.config_mut().allow_dangling_amp = true;
     let mut document = Document::default();
     loop {
         match reader.read_event().map_err(|_| FormatError::Xml)? {
@@ -137,7 +139,7 @@ pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
             Event::End(_) => document.end()?,
             Event::Text(text) => document.text(&text.xml10_content())?,
             Event::CData(text) => document.cdata(&text.xml10_content())?,
-            Event::GeneralRef(reference) => document.text(&resolve(&reference)?)?,
+            Event::GeneralRef(reference) => document.text(&resolve(&reference))?,
             Event::Comment(_) | Event::Decl(_) => {}
             Event::DocType(_) | Event::PI(_) => return Err(FormatError::Xml),
             Event::Eof => return document.finish(),
@@ -146,15 +148,26 @@ pub(super) fn read(body: &str) -> Result<Fields, FormatError> {
 }
 
 /// The text of a reference. A number that is no character (half of a surrogate pair, NUL) becomes
-/// U+FFFD.
-fn resolve(reference: &BytesRef<'_>) -> Result<String, FormatError> {
+/// U+FFFD, and what is no reference (`&nbsp;`, `&D;`) stays as it was written.
+fn resolve(reference: &BytesRef<'_>) -> String {
+    let name: &str = reference;
     match reference.resolve_char_ref() {
-        Ok(Some(character)) => Ok(character.to_string()),
-        Ok(None) => resolve_predefined_entity(reference)
-            .map(str::to_owned)
-            .ok_or(FormatError::Xml),
-        Err(_) => Ok(char::REPLACEMENT_CHARACTER.to_string()),
+        Ok(Some(character)) => character.to_string(),
+        Err(_) if is_number(name) => char::REPLACEMENT_CHARACTER.to_string(),
+        _ => resolve_predefined_entity(name).map_or_else(|| format!("&{name};"), str::to_owned),
     }
+}
+
+/// Whether the name of a reference is a number: `#22909` or `#x4f60`.
+fn is_number(name: &str) -> bool {
+    let Some(number) = name.strip_prefix('#') else {
+        return false;
+    };
+    let (digits, radix) = match number.strip_prefix('x') {
+        Some(digits) => (digits, 16),
+        None => (number, 10),
+    };
+    !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix))
 }
 
 fn is_blank(text: &str) -> bool {
@@ -253,6 +266,32 @@ mod tests {
     }
 
     #[test]
+    fn an_ampersand_that_begins_no_reference_is_text() {
+        for text in [
+            "&",
+            "R&D",
+            "R & D; yes",
+            "&&",
+            "a&b&c",
+            "&nbsp;",
+            "&b;",
+            "&;",
+            "&#;",
+            "&#x;",
+            "&#+65;",
+            "&#12a;",
+            "?a=1&b=2",
+        ] {
+            let body = format!("<xml><a>{text}</a></xml>");
+            assert_eq!(value(&body), json!({"a": text}), "{text}");
+        }
+        assert_eq!(
+            value("<xml><a>R&D &amp; &lt;&<![CDATA[&amp;]]></a></xml>"),
+            json!({"a": "R&D & <&&amp;"})
+        );
+    }
+
+    #[test]
     fn nested_elements_are_objects_and_repeated_names_are_lists() {
         let body = "<xml><result><suggest>risky</suggest><label>20001</label></result><d>1</d><d>2</d><d><x>3</x></d></xml>";
         assert_eq!(
@@ -272,7 +311,9 @@ mod tests {
             "<xml></xml>more",
             "more<xml></xml>",
             "<json></json>",
-            "<xml><a>&</a></xml>",
+            "<xml></xml>&",
+            "&<xml></xml>",
+            "<xml>&",
             "<xml><a><![CDATA[</a></xml>",
             "<xml",
             "<?xml version=\"1.0\"?>",
@@ -291,7 +332,6 @@ mod tests {
             laughs,
             file,
             "<!DOCTYPE xml><xml></xml>",
-            "<xml><c>&b;</c></xml>",
             "<xml><?php x ?></xml>",
         ] {
             assert_eq!(read(body), Err(FormatError::Xml), "{body}");

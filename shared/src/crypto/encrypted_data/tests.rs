@@ -188,6 +188,11 @@ fn data_with_careless_text_opens() {
         // Cut in the middle of a character.
         (&"小明".as_bytes()[..5], "小\u{fffd}"),
         (&"小😀".as_bytes()[..6], "小\u{fffd}"),
+        // CESU-8.
+        (b"a\xed\xa0\xbd\xed\xb8\x80b", "a😀b"),
+        (b"\xed\xaf\xbf\xed\xbf\xbf", "\u{10ffff}"),
+        (b"\xed\xa0\x80\xed\xb0\x80\xe5\xb0", "\u{10000}\u{fffd}"),
+        (b"\xed\x9f\xbf\xed\xa0\xbd\xed\xb8\x80", "\u{d7ff}😀"),
     ] {
         assert_eq!(
             open(&named(name)).unwrap()["nickName"],
@@ -208,6 +213,10 @@ fn data_that_opened_but_is_unreadable_is_not_called_a_wrong_key() {
         named(b"a\"b"),
         named(b"a\xffb"),
         named(b"\x80"),
+        // No pairs: a half, the halves in the wrong order, and one that is cut.
+        named(b"\xed\xa0\xbdab"),
+        named(b"\xed\xb8\x80\xed\xa0\xbd"),
+        named(b"\xed\xa0\xbd\xed\xb8a"),
         whole[..whole.len() - 1].to_vec(),
         [&whole, &b"}"[..]].concat(),
     ] {

@@ -1,7 +1,7 @@
 //! Messages that can't be carried out are never acknowledged, and the log says why.
 
 use e2e::{
-    settings::OTHER_APP_ID,
+    settings::{APP_ID, OTHER_APP_ID},
     test_app::{
         SharedState::{self, InProcess, Redis},
         TestApp, capture,
@@ -63,6 +63,8 @@ async fn a_known_event_that_is_not_understood_is_sent_again(
             r#""Event":"user_info_modified","OpenID":"not an id""#,
             "OpenID",
         ),
+        (r#""Event":"","OpenID":"o1""#, "Event"),
+        (r#""OpenID":"o1""#, "Event"),
     ] {
         let message = format!(r#"{{"MsgType":"event","CreateTime":1,{event}}}"#);
         for push in [
@@ -138,6 +140,59 @@ async fn a_signature_that_verified_the_url_is_good_for_no_message(
     let cause = cause(&app, &forged, 400, "decrypt_failed").await;
     assert!(cause.contains("used before"), "{cause}");
     assert_eq!(deliver(&app.api, &question).await.status, 200, "again");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_that_came_with_a_message_verifies_no_url(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let push = app.wechat.push(&plain(debug_demo())).unwrap();
+    deliver(&app.api, &push).await.assert_success();
+    let question = PushRequest {
+        method: "GET",
+        query: format!("{}&echostr=1", push.query),
+        content_type: "",
+        body: String::new(),
+    };
+    let cause = cause(&app, &question, 400, "decrypt_failed").await;
+    assert!(cause.contains("used before"), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_in_the_plain_mode_is_not_verified_while_redis_is_down() {
+    let app = TestApp::builder(SharedState::Redis)
+        .own_redis()
+        .proxied()
+        .start()
+        .await;
+    let question = |app_id: &str| {
+        let order = PushOrder {
+            verify: true,
+            user: "x".into(),
+            app_id: Some(app_id.into()),
+            ..PushOrder::default()
+        };
+        app.wechat.push(&order).unwrap()
+    };
+    let redis = app.proxies().redis.as_ref().unwrap();
+    redis.set(Fault::Refuse).await;
+    redis.reset();
+    let plain = question(OTHER_APP_ID);
+    let cause = cause(&app, &plain, 503, "unavailable").await;
+    assert!(cause.contains("shared state is down"), "{cause}");
+    // In the secure mode this signature protects nothing.
+    let secure = deliver(&app.api, &question(APP_ID)).await;
+    assert_eq!(secure.status, 200);
+    redis.set(Fault::None).await;
+    let verified = async {
+        while deliver(&app.api, &plain).await.status == 503 {
+            tokio::task::yield_now().await;
+        }
+    };
+    e2e::within_patience("Redis to be used again", verified).await;
+    assert_eq!(deliver(&app.api, &plain).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -268,6 +268,16 @@ pub fn plain_request(app: &TestApp, body: &str) -> PushRequest {
 /// A request to the mini-program that has the secure mode, with any message; `body` puts the
 /// ciphertext into a body.
 pub fn secure_request(app: &TestApp, message: &str, body: impl Fn(&str) -> String) -> PushRequest {
+    secure_request_for(app, APP_ID, message, body)
+}
+
+/// The same, encrypted for this receiver.
+pub fn secure_request_for(
+    app: &TestApp,
+    receiver: &str,
+    message: &str,
+    body: impl Fn(&str) -> String,
+) -> PushRequest {
     let [config, _] = e2e::settings::push_configs();
     let key = config.encoding_aes_key.as_deref().and_then(push_key);
     let secrets = PushSecrets::new(config.token.into(), key);
@@ -276,7 +286,7 @@ pub fn secure_request(app: &TestApp, message: &str, body: impl Fn(&str) -> Strin
         timestamp: &timestamp,
         nonce: "7",
     };
-    let sealed = secrets.seal(message, APP_ID, stamp, [7; 16]).unwrap();
+    let sealed = secrets.seal(message, receiver, stamp, [7; 16]).unwrap();
     PushRequest {
         method: "POST",
         query: format!(

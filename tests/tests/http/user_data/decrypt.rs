@@ -351,6 +351,38 @@ async fn data_with_careless_text_opens(#[values(InProcess, Redis)] state: Shared
     }
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watermark_in_another_notation_is_accepted(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let tokens = app.log_in("alice").await;
+    let key = session_key(&app, "alice").await;
+    let now = shared::clock::Clock::Manual(app.clock.clone()).now_seconds();
+    for time in [
+        format!("{now}.0"),
+        format!("{now}e0"),
+        format!("\"{now}.0\""),
+        format!("\"\u{200b}{now}\u{feff}\""),
+    ] {
+        let text = format!(
+            "{{\"watermark\":{{\"appid\":\"\u{2060}{APP_ID}\u{200b}\",\"timestamp\":{time}}}}}"
+        );
+        app.api
+            .decrypt(&tokens.access, &seal(&key, &text))
+            .await
+            .ok(200);
+    }
+    for time in ["0.5", "\"1e300\"", "\"NaN\"", "\"inf\"", "true"] {
+        let text = format!("{{\"watermark\":{{\"appid\":\"{APP_ID}\",\"timestamp\":{time}}}}}");
+        app.api
+            .decrypt(&tokens.access, &seal(&key, &text))
+            .await
+            .fails(400, "decrypt_failed");
+    }
+}
+
 /// Another login would not help.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
