@@ -60,10 +60,18 @@ for name in $settings; do
     say "$name is not passed to the stack: it has no parameter. Set it in template.yaml under Environment."
   fi
 done
+is_setting() { is_passed "$1" || printf '%s\n' "$settings" | grep -qx "$1"; }
 while read -r name; do
-  case "$name" in WECHAT_*) ;; *) continue ;; esac
-  is_passed "$name" || printf '%s\n' "$settings" | grep -qx "$name" ||
-    die "$name is not a setting; did you mean WECHAT_APPIDS or WECHAT_SECRETS?"
+  case "$name" in
+    WECHAT_*)
+      is_setting "$name" || die "$name is not a setting; did you mean WECHAT_APPIDS or WECHAT_SECRETS?"
+      ;;
+    # These may belong to another program.
+    JWT_* | REDIS_* | DATA_KEY* | TRANSPORT_KEY* | MESSAGE_PUSH* | TRUSTED_PROX* | RATE_LIMIT* | \
+      MAX_SESSION* | NICKNAME_*)
+      is_setting "$name" || say "$name is not a setting"
+      ;;
+  esac
 done <<EOF
 $(compgen -e)
 EOF

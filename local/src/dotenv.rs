@@ -1,8 +1,9 @@
 //! `.env`: one `NAME=value` on each line.
 //!
-//! A value goes to the end of its line, without the blanks around it. Nothing in it is substituted:
-//! `$`, `\`, `#` and quotes inside a value stand for themselves. Quotes around a whole value are
-//! removed; they keep blanks at its ends, and ` #`, which otherwise starts a comment.
+//! A value goes to the end of its line, without the blanks and invisible characters around it.
+//! Nothing in it is substituted: `$`, `\`, `#` and quotes inside a value stand for themselves. Quotes
+//! around a whole value are removed; they keep blanks at its ends, and ` #`, which otherwise starts a
+//! comment.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -63,7 +64,7 @@ pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, Vec<LineError>> {
     let (mut settings, mut errors) = (BTreeMap::<_, (usize, String)>::new(), Vec::new());
     for (line, bytes) in lines(&bytes) {
         let text = String::from_utf8_lossy(bytes);
-        let text = text.trim();
+        let text = trimmed(&text);
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
@@ -137,19 +138,49 @@ fn assignment(text: &str) -> Result<(&str, &str), (Option<&str>, String)> {
     let export = export.filter(|rest| rest.starts_with(char::is_whitespace));
     let text = export.unwrap_or(text);
     let parts = text.split_once('=');
-    let Some((name, value)) = parts.filter(|(name, _)| is_name(name.trim())) else {
-        let what = if text.contains('\0') {
-            "contains NUL characters: save the file as UTF-8"
-        } else {
-            "is not NAME=value"
-        };
-        return Err((None, what.to_owned()));
+    let Some((name, value)) = parts.filter(|(name, _)| is_name(trimmed(name))) else {
+        return Err((None, no_assignment(text).to_owned()));
     };
-    let name = name.trim();
+    let name = trimmed(name);
     match content(value) {
         Ok(value) => Ok((name, value)),
         Err(what) => Err((Some(name), what.to_owned())),
     }
+}
+
+/// What is wrong with a line that has no name in front of its first `=`.
+fn no_assignment(text: &str) -> &'static str {
+    let first = text.split(char::is_whitespace).next().unwrap_or_default();
+    let first = first.to_ascii_lowercase();
+    let follows_name = |separator: char| {
+        let parts = text.split_once(separator);
+        parts.filter(|(name, _)| is_name(trimmed(name)))
+    };
+    if text.contains('\0') {
+        "contains NUL characters: save the file as UTF-8"
+    } else if matches!(first.as_str(), "set" | "setx" | "setenv") || first.starts_with("$env:") {
+        "is not NAME=value: a line starts with the name, it is no command of a shell"
+    } else if follows_name('＝').is_some() || (text.contains('＝') && !text.contains('=')) {
+        "has a full-width ＝: type a plain ="
+    } else if follows_name(':').is_some_and(|(_, value)| value.starts_with(char::is_whitespace))
+        || follows_name('：').is_some()
+    {
+        "is not NAME=value: type = in place of the colon"
+    } else {
+        "is not NAME=value"
+    }
+}
+
+/// Without the blanks around it, and without what editors and copied text add invisibly: control
+/// characters (Ctrl-Z is the end of a file of DOS), zero-width characters, byte order marks. NUL
+/// stays: it shows another encoding.
+fn trimmed(text: &str) -> &str {
+    let invisible = |character: char| {
+        character.is_whitespace()
+            || (character.is_control() && character != '\0')
+            || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+    };
+    text.trim_matches(invisible)
 }
 
 fn is_name(text: &str) -> bool {
@@ -161,7 +192,7 @@ fn is_name(text: &str) -> bool {
 
 /// A value without blanks, quotes and comment.
 fn content(text: &str) -> Result<&str, &'static str> {
-    let value = text.trim();
+    let value = trimmed(text);
     if value.contains('\0') {
         return Err("contains NUL characters: save the file as UTF-8");
     }
@@ -172,7 +203,7 @@ fn content(text: &str) -> Result<&str, &'static str> {
         Some('“' | '”' | '‘' | '’') => {
             Err("has typographic quotes around it: use plain ones (\"), or none")
         }
-        _ => Ok(without_comment(text).trim()),
+        _ => Ok(trimmed(without_comment(text))),
     }
 }
 
@@ -181,7 +212,7 @@ fn unquoted(value: &str, quote: char) -> Option<&str> {
     let inside = value.strip_prefix(quote)?;
     let closing = inside.match_indices(quote).find(|(at, _)| {
         let behind = &inside[at + quote.len_utf8()..];
-        without_comment(behind).trim().is_empty()
+        trimmed(without_comment(behind)).is_empty()
     });
     closing.map(|(at, _)| &inside[..at])
 }
@@ -228,6 +259,48 @@ mod tests {
             ("exported=b", "b"),
         ] {
             assert_eq!(value(line), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn invisible_characters_around_a_line_and_its_parts_are_no_part_of_it() {
+        for (line, wanted) in [
+            ("A=b\u{1a}", "b"),
+            ("A=b\n\u{1a}", "b"),
+            ("\u{200b}A=b\u{200b}", "b"),
+            ("# c\n\u{feff}A=b\u{feff} ", "b"),
+            ("A\u{200b}=\u{feff}b", "b"),
+            ("\u{7f}export A=b\u{1b}", "b"),
+            ("A=\u{200b}\" b \"\u{200b}", " b "),
+            ("A=b\u{200b} # c", "b"),
+            ("A=b\u{200b}c", "b\u{200b}c"),
+        ] {
+            assert_eq!(value(line), wanted, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn lines_in_the_form_of_other_tools_get_a_hint_and_are_not_quoted() {
+        let command = "is not NAME=value: a line starts with the name, it is no command of a shell";
+        let colon = "is not NAME=value: type = in place of the colon";
+        let full_width = "has a full-width ＝: type a plain =";
+        for (line, wanted) in [
+            ("JWT_SECRETS＝hunter2", full_width),
+            ("JWT_SECRETS ＝ hunter2==", full_width),
+            ("hunter2 ＝ hunter2＝", full_width),
+            ("export A＝hunter2", full_width),
+            ("set A=hunter2", command),
+            ("SET A=hunter2", command),
+            ("setx A hunter2", command),
+            ("$env:A=hunter2", command),
+            ("$Env:A = \"hunter2\"", command),
+            ("A: hunter2", colon),
+            ("A: hunter2==", colon),
+            ("A：hunter2", colon),
+            ("hunter2:hunter2", "is not NAME=value"),
+        ] {
+            let errors = errors(line.as_bytes());
+            assert_eq!(errors, [format!(".env, line 1: {wanted}")], "{line}");
         }
     }
 

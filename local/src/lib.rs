@@ -24,6 +24,7 @@ pub use data_dir::DataDirError;
 pub use database::{Database, create_table};
 pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
+pub use names::ignored_names;
 pub use phone::release_phone;
 pub use seal::seal;
 pub use serve::{ServerLimits, serve, serve_within};

@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, process::ExitCode};
 
-use local::{FUNCTIONS, Gateway, KeySet, all_settings, banner, dotenv};
+use local::{FUNCTIONS, Gateway, KeySet, StartError, all_settings, banner, dotenv, ignored_names};
 use shared::{
     config::{Env, ProcessSettings},
     random::Random,
@@ -109,13 +109,24 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let ignored = ignored_names(&env);
     runtime.block_on(async {
-        let gateway = Gateway::start(env).await?;
+        let gateway = Gateway::start(env).await;
+        let gateway = gateway.map_err(|error| refusal(&error, &ignored))?;
         println!("{}", banner(&gateway).await);
         gateway.serve(stop_signal()?).await?;
         println!("stopped");
         Ok(())
     })
+}
+
+/// Why the gateway does not start, and the names that are ignored: one of them can be the reason.
+fn refusal(error: &StartError, ignored: &[String]) -> String {
+    if ignored.is_empty() {
+        return error.to_string();
+    }
+    let names = ignored.join(", ");
+    format!("{error}\nignored: {names} (no settings have these names)")
 }
 
 /// The settings: the environment, and `.env` for those that it does not set.

@@ -1,15 +1,16 @@
 //! Names in the environment that look like settings and are none.
 
-use shared::config::{Env, unknown_names};
+use shared::config::{Env, UnknownName, unknown_names};
+
+use crate::all_settings;
 
 /// Records a misspelled name as a config error of the setting that is meant. Returns the other
 /// names that start like settings, which may belong to another program. `known` are all settings.
 pub(crate) fn check(env: &Env, known: &[&'static str]) -> Vec<String> {
     let mut ignored = Vec::new();
     for unknown in unknown_names(env, known) {
-        match unknown.meant {
-            // Where the right name is set as well, the other one is somebody else's.
-            Some(meant) if env.get(meant).is_none() => {
+        match misspelled(env, &unknown) {
+            Some(meant) => {
                 env.add_error(
                     meant,
                     format!(
@@ -18,16 +19,31 @@ pub(crate) fn check(env: &Env, known: &[&'static str]) -> Vec<String> {
                     ),
                 );
             }
-            _ => ignored.push(unknown.name),
+            None => ignored.push(unknown.name),
         }
     }
     ignored
 }
 
+/// The names in `env` that look like settings and are ignored, for a start that is refused; empty if
+/// there are none. Names that are config errors are not among them.
+#[must_use]
+pub fn ignored_names(env: &Env) -> Vec<String> {
+    let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
+    let unknown = unknown_names(env, &known).into_iter();
+    let ignored = unknown.filter(|unknown| misspelled(env, unknown).is_none());
+    ignored.map(|unknown| unknown.name).collect()
+}
+
+/// The setting that the name is a misspelling of.
+fn misspelled(env: &Env, unknown: &UnknownName) -> Option<&'static str> {
+    // Where the right name is set as well, the other one is somebody else's.
+    unknown.meant.filter(|meant| env.get(meant).is_none())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::all_settings;
 
     fn known() -> Vec<&'static str> {
         all_settings().map(|setting| setting.name).collect()
@@ -63,6 +79,14 @@ mod tests {
             ("CORS_ORIGIN", "CORS_ORIGINS"),
             ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
             ("MESSAGE_PUSHES", "MESSAGE_PUSH"),
+            ("MAX_SESSION", "MAX_SESSIONS"),
+            ("LOGL_EVEL", "LOG_LEVEL"),
+            ("LOG_LEVELS", "LOG_LEVEL"),
+            ("log_level", "LOG_LEVEL"),
+            ("DATADIR", "DATA_DIR"),
+            ("TABLE_NAMES", "TABLE_NAME"),
+            ("METRICS_PROT", "METRICS_PORT"),
+            ("NICKNAME_MIN_CHARACTER", "NICKNAME_MIN_CHARACTERS"),
         ] {
             assert_eq!(checked(&[name]), (vec![meant], vec![]), "{name}");
         }
@@ -74,11 +98,20 @@ mod tests {
             "WECHAT_TOKEN_OF_ANOTHER_PROGRAM",
             "REDIS_PASSWORD",
             "JWT_EXPIRES_IN",
+            "NICKNAME_MIN",
         ] {
             assert_eq!(checked(&[name]), (vec![], vec![name.to_owned()]));
         }
         let both = checked(&["JWT_SECRETS", "JWT_SECRET"]);
         assert_eq!(both, (vec![], vec!["JWT_SECRET".to_owned()]));
+    }
+
+    #[test]
+    fn the_ignored_names_of_a_refused_start_are_those_that_are_no_errors() {
+        let names = ["JWT_SECRET", "REDIS_PASSWORD", "DATADIR", "PATH"];
+        let env = Env::new(names.map(|name| (name, "hunter2")));
+        assert_eq!(ignored_names(&env), ["REDIS_PASSWORD"]);
+        assert_eq!(env.validate(), Ok(()));
     }
 
     #[test]
@@ -90,7 +123,10 @@ mod tests {
             "LOGLEVEL",
             "LANG",
             "AWS_PROFILE",
-            "TABLE_NAMES",
+            "AWS_DEFAULT_REGION",
+            "LOGNAME",
+            "USERNAME",
+            "XDG_DATA_DIRS",
         ];
         assert_eq!(checked(&others), (vec![], vec![]));
         let env = Env::new(known().iter().map(|name| (*name, "x")));

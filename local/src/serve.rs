@@ -28,8 +28,8 @@ use self::connections::{Connections, Slot};
 /// How long a client may take, and how much of the server it may occupy.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// How many connections may be open. Above that, the one whose client has let the server wait
-    /// longest is closed.
+    /// How many connections may be open. Above that, of the client address with the most of them,
+    /// the one that has let the server wait longest is closed.
     pub connections: usize,
     /// For a connection without a request.
     pub idle: Duration,
@@ -98,7 +98,7 @@ pub async fn serve_within(
     let accepting = async {
         loop {
             let (stream, peer) = accept(&listener).await;
-            let slot = connections.admit().await;
+            let slot = connections.admit(peer.ip()).await;
             let server = Arc::clone(&server);
             tasks.spawn(serve_connection(server, stream, peer, slot));
             while tasks.try_join_next().is_some() {}

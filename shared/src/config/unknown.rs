@@ -3,8 +3,9 @@
 
 use super::{DOCUMENTED, Env};
 
-/// What the names of settings start with. Names that start otherwise belong to other programs.
-const PREFIXES: [&str; 11] = [
+/// What the names of settings start with. Names that start otherwise belong to other programs, unless
+/// they are a letter away from a setting.
+const PREFIXES: [&str; 13] = [
     "WECHAT",
     "MESSAGE_PUSH",
     "CONTENT_CHECK",
@@ -16,10 +17,25 @@ const PREFIXES: [&str; 11] = [
     "BREAKER_",
     "CORS_ORIGIN",
     "TRUSTED_PROX",
+    "MAX_SESSION",
+    "NICKNAME_",
 ];
 
 /// Those that only settings of this crate start with.
-const OWN_PREFIXES: [&str; 5] = ["WECHAT_", "JWT_", "REDIS_", "RATE_LIMIT_", "BREAKER_"];
+const OWN_PREFIXES: [&str; 6] = [
+    "WECHAT_",
+    "JWT_",
+    "REDIS_",
+    "RATE_LIMIT_",
+    "BREAKER_",
+    "MAX_SESSION",
+];
+
+/// Shorter names of settings are a letter away from names of other programs.
+const MIN_COMPARED: usize = 8;
+
+/// Names that many other programs read, although they are a letter away from a setting.
+const OF_OTHER_PROGRAMS: [&str; 1] = ["LOGLEVEL"];
 
 /// Other words for parts of names.
 const SYNONYMS: [(&str, &str); 6] = [
@@ -65,7 +81,8 @@ pub struct UnknownName {
     pub meant: Option<&'static str>,
 }
 
-/// The names in `env` that start like settings and are not among `known`.
+/// The names in `env` that start like settings, or are a letter away from one, and are not among
+/// `known`.
 #[must_use]
 pub fn unknown_names(env: &Env, known: &[&'static str]) -> Vec<UnknownName> {
     let looks_like_one = |name: &str| {
@@ -74,10 +91,10 @@ pub fn unknown_names(env: &Env, known: &[&'static str]) -> Vec<UnknownName> {
     };
     let unknown = env.names().filter(|name| !known.contains(name));
     unknown
-        .filter(|name| looks_like_one(name))
+        .filter(|name| looks_like_one(name) || near_miss(name, known).is_some())
         .map(|name| UnknownName {
             name: name.to_owned(),
-            meant: meant(name, known),
+            meant: near_miss(name, known).or_else(|| meant(name, known)),
         })
         .collect()
 }
@@ -86,9 +103,39 @@ pub fn unknown_names(env: &Env, known: &[&'static str]) -> Vec<UnknownName> {
 /// tool may add variables to a function.
 pub(crate) fn log_unknown_names(env: &Env) {
     for UnknownName { name, meant } in unknown_names(env, &NAMES) {
-        if OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        let is_own = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if is_own || near_miss(&name, &NAMES).is_some() {
             tracing::warn!(name, meant, "no setting has this name");
         }
+    }
+}
+
+/// The setting whose name differs from `name` by a letter, by two letters that are swapped, or only
+/// by lower-case letters.
+fn near_miss(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let name = name.to_ascii_uppercase();
+    if OF_OTHER_PROGRAMS.contains(&name.as_str()) {
+        return None;
+    }
+    let compared = known.iter().filter(|known| known.len() >= MIN_COMPARED);
+    compared
+        .copied()
+        .find(|known| differ_by_a_letter(name.as_bytes(), known.as_bytes()))
+}
+
+/// Whether one letter has to be added, removed or replaced, or two neighbours swapped; or nothing.
+fn differ_by_a_letter(one: &[u8], other: &[u8]) -> bool {
+    let same_start = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[same_start..], &other[same_start..]);
+    let from_the_end = one.iter().rev().zip(other.iter().rev());
+    let same_end = from_the_end.take_while(|(a, b)| a == b).count();
+    match (
+        &one[..one.len() - same_end],
+        &other[..other.len() - same_end],
+    ) {
+        ([] | [_], [] | [_]) => true,
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => false,
     }
 }
 
@@ -138,6 +185,60 @@ mod tests {
         ] {
             assert_eq!(distance(one, other), wanted, "{one} {other}");
         }
+    }
+
+    #[test]
+    fn a_letter_is_added_removed_replaced_or_swapped() {
+        for (one, other, wanted) in [
+            ("DATA_DIR", "DATA_DIR", true),
+            ("DATADIR", "DATA_DIR", true),
+            ("DATAA_DIR", "DATA_DIR", true),
+            ("DATA_DIRS", "DATA_DIR", true),
+            ("ATA_DIR", "DATA_DIR", true),
+            ("DATE_DIR", "DATA_DIR", true),
+            ("DATA_DRI", "DATA_DIR", true),
+            ("ADTA_DIR", "DATA_DIR", true),
+            ("DATADIRS", "DATA_DIR", false),
+            ("DATE_DIT", "DATA_DIR", false),
+            ("DA_DIR", "DATA_DIR", false),
+            ("", "DATA_DIR", false),
+        ] {
+            let near = differ_by_a_letter(one.as_bytes(), other.as_bytes());
+            assert_eq!(near, wanted, "{one} {other}");
+            let near = differ_by_a_letter(other.as_bytes(), one.as_bytes());
+            assert_eq!(near, wanted, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn variables_of_lambda_and_of_systems_are_no_near_misses() {
+        for name in [
+            "AWS_DEFAULT_REGION",
+            "AWS_EXECUTION_ENV",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+            "AWS_LAMBDA_INITIALIZATION_TYPE",
+            "AWS_LAMBDA_LOG_FORMAT",
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            "AWS_LAMBDA_LOG_LEVEL",
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            "AWS_LAMBDA_RUNTIME_API",
+            "AWS_SECURITY_TOKEN",
+            "AWS_XRAY_DAEMON_ADDRESS",
+            "LAMBDA_RUNTIME_DIR",
+            "LAMBDA_TASK_ROOT",
+            "LD_LIBRARY_PATH",
+            "LOGLEVEL",
+            "LOGNAME",
+            "OLDPWD",
+            "RUST_LOG",
+            "XDG_DATA_DIRS",
+            "_HANDLER",
+        ] {
+            assert_eq!(near_miss(name, &NAMES), None, "{name}");
+        }
+        assert_eq!(near_miss("LOGL_EVEL", &NAMES), Some("LOG_LEVEL"));
     }
 
     #[test]

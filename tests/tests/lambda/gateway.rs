@@ -361,6 +361,23 @@ async fn deleting_the_data_dir_in_use_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_start_lists_the_names_that_are_ignored() {
+    let folder = folder();
+    let variables = [
+        ANY_PORT,
+        ("REFRESH_GRACE_SECONDS", "9999"),
+        ("REDIS_PASSWORD", "hunter2"),
+    ];
+    let logs = refusal(folder.path(), &variables).await;
+    let ignored = "ignored: REDIS_PASSWORD (no settings have these names)";
+    assert!(
+        logs.contain("REFRESH_GRACE_SECONDS") && logs.contain(ignored),
+        "{logs}"
+    );
+    assert!(!logs.contain("hunter2"), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_are_read_from_a_dotenv_file() {
     let folder = folder();
     fs::write(

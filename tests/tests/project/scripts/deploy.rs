@@ -247,3 +247,28 @@ fn a_setting_that_the_stack_does_not_take_is_named() {
     assert!(misspelled.report.is_none());
     assert!(errors(&misspelled.output).contains("WECHAT_APPID is not a setting"));
 }
+
+#[test]
+fn a_name_that_only_looks_like_a_setting_is_named_and_does_not_stop_the_deployment() {
+    let names = [
+        "JWT_SECRET",
+        "REDIS_URI",
+        "DATA_KEY",
+        "TRANSPORT_KEY",
+        "MESSAGE_PUSHES",
+        "TRUSTED_PROXY",
+        "RATE_LIMITS",
+        "MAX_SESSION",
+        "NICKNAME_MIN",
+    ];
+    let deployment = Deployment::run(&names.map(|name| (name, "hunter2")));
+    let text = errors(&deployment.output);
+    assert!(deployment.report.is_some(), "{text}");
+    for name in names {
+        assert!(text.contains(&format!("{name} is not a setting")), "{text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+    let known = Deployment::run(&[("JWT_PUBLIC_KEYS", ""), ("MAX_SESSIONS", "3")]);
+    let text = errors(&known.output);
+    assert!(!text.contains("is not a setting"), "{text}");
+}
