@@ -109,7 +109,8 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let ignored = ignored_names(&env);
+    let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
+    let ignored = ignored_names(&env, &known);
     runtime.block_on(async {
         let gateway = Gateway::start(env).await;
         let gateway = gateway.map_err(|error| refusal(&error, &ignored))?;

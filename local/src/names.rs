@@ -2,8 +2,6 @@
 
 use shared::config::{Env, UnknownName, unknown_names};
 
-use crate::all_settings;
-
 /// Records a misspelled name as a config error of the setting that is meant. Returns the other
 /// names that start like settings, which may belong to another program. `known` are all settings.
 pub(crate) fn check(env: &Env, known: &[&'static str]) -> Vec<String> {
@@ -26,11 +24,10 @@ pub(crate) fn check(env: &Env, known: &[&'static str]) -> Vec<String> {
 }
 
 /// The names in `env` that look like settings and are ignored, for a start that is refused; empty if
-/// there are none. Names that are config errors are not among them.
+/// there are none. Names that are config errors are not among them. `known` are all settings.
 #[must_use]
-pub fn ignored_names(env: &Env) -> Vec<String> {
-    let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
-    let unknown = unknown_names(env, &known).into_iter();
+pub fn ignored_names(env: &Env, known: &[&'static str]) -> Vec<String> {
+    let unknown = unknown_names(env, known).into_iter();
     let ignored = unknown.filter(|unknown| misspelled(env, unknown).is_none());
     ignored.map(|unknown| unknown.name).collect()
 }
@@ -44,6 +41,7 @@ fn misspelled(env: &Env, unknown: &UnknownName) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::all_settings;
 
     fn known() -> Vec<&'static str> {
         all_settings().map(|setting| setting.name).collect()
@@ -110,7 +108,7 @@ mod tests {
     fn the_ignored_names_of_a_refused_start_are_those_that_are_no_errors() {
         let names = ["JWT_SECRET", "REDIS_PASSWORD", "DATADIR", "PATH"];
         let env = Env::new(names.map(|name| (name, "hunter2")));
-        assert_eq!(ignored_names(&env), ["REDIS_PASSWORD"]);
+        assert_eq!(ignored_names(&env, &known()), ["REDIS_PASSWORD"]);
         assert_eq!(env.validate(), Ok(()));
     }
 

@@ -117,8 +117,8 @@ impl Kv {
     }
 
     /// The same, with removals, for values that are believed only while the store accepts writes: a
-    /// value that should have been removed may still be there while it refuses them, whoever tried
-    /// to remove it. Every value is an error then. To find that out, round trips carry the writes that
+    /// value that should have been removed may still be there while it refuses them, whichever
+    /// instance tried to remove it. Every value is an error then. To find that out, round trips carry the writes that
     /// a removal makes: on a single server at most once a second, on a cluster's nodes each time.
     ///
     /// # Errors

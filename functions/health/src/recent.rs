@@ -17,7 +17,7 @@ const LIFETIME: Duration = Duration::from_secs(1);
 /// The last value and when it was made. Cheap to clone.
 pub struct Recent<T> {
     clock: Clock,
-    /// Locked while a value is made, so that whoever asks meanwhile waits for it.
+    /// Locked while a value is made, so that a caller that asks meanwhile waits for it.
     last: Arc<Mutex<Option<Made<T>>>>,
     /// How many values were made.
     count: Arc<AtomicU64>,
@@ -48,8 +48,8 @@ impl<T> Recent<T> {
         }
     }
 
-    /// The last value, or what `make` returns when there is none from the last second. Whoever asks
-    /// while a value is made gets that one, however long it takes. A request that ends while it makes
+    /// The last value, or what `make` returns when there is none from the last second. A caller that
+    /// asks while a value is made gets that one, however long it takes. A request that ends while it makes
     /// the value leaves that to the next one.
     pub async fn get<F: Future<Output = T>>(&self, make: impl FnOnce() -> F) -> Arc<T> {
         let made_before = self.count.load(Ordering::Relaxed);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_asks_while_a_value_is_made_gets_it_however_long_that_takes() {
+    async fn a_caller_that_asks_while_a_value_is_made_gets_it_however_long_that_takes() {
         let clock = ManualClock::new("2026-11-23T08:00:00Z".parse().unwrap());
         let recent = Recent::new(Clock::Manual(clock.clone()));
         let slow = recent.get(async || {

@@ -160,6 +160,7 @@ async fn client_errors_do_not_open_the_breaker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_breaker_answers_immediately() {
+    let _turn = crate::load::TURN.lock().await;
     let (app, instances) = fleet(&[("BREAKER_OPEN_MS", "30000")]).await;
     app.fail_code2session(Fault {
         status: Some(500),

@@ -10,9 +10,9 @@ use e2e::{
     test_app::{SharedState, TestApp, capture},
     wire_proxy::{Fault, WireProxy},
 };
-use tokio::{sync::Mutex, time::sleep};
+use tokio::time::sleep;
 
-use crate::load::{Sample, lasting, percentile, under_load};
+use crate::load::{Sample, TURN, lasting, percentile, under_load};
 
 /// How long a request may wait for Redis.
 const BUDGET_MS: f64 = 50.0;
@@ -21,9 +21,6 @@ const BUDGET_MS: f64 = 50.0;
 const FIRST: Duration = Duration::from_millis(400);
 /// How soon a recovered Redis must be used again.
 const RECOVERY: Duration = Duration::from_secs(2);
-
-/// One at a time, because they compete for the cores and print a table.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 /// What a fault may cost.
 #[derive(PartialEq)]

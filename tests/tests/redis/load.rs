@@ -12,6 +12,9 @@ use std::{
 use e2e::test_app::{Api, LogCapture, Tokens, capture};
 use futures_util::future::join_all;
 
+/// For tests that measure or load the cores: they run one at a time.
+pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Concurrent clients.
 const CLIENTS: usize = 8;
 /// A client's pause between two requests. Without it they would compete for the cores instead of
