@@ -1,4 +1,4 @@
-//! Names in the environment that look like settings and are none.
+//! Names in the environment that look like settings but are not.
 
 use shared::config::{Env, UnknownName, unknown_names};
 

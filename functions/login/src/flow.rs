@@ -171,7 +171,7 @@ impl Login {
     }
 
     /// A later login with a code that opened a session: a repeated request gets the answer that it
-    /// missed. Once the session was refreshed, its client has had that answer, so whoever still has
+    /// missed. Once the session was refreshed, its client has had that answer, so a caller that still has
     /// the code is another one.
     async fn repeat(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
         let (session, user) = futures_util::join!(

@@ -1,5 +1,5 @@
 //! Logins are limited by address, and rejected while the circuit breaker is open. Failed ones have
-//! a limit of their own, which only they pay: whoever guesses codes behind a carrier's NAT does not
+//! a limit of their own, which only they pay: a client that guesses codes behind a carrier's NAT does not
 //! lock out the others there.
 
 use std::{net::IpAddr, sync::Arc};

@@ -8,7 +8,7 @@ use crate::{claims::FirstUses, clock::Clock, kv::Kv, random::Random};
 const TTL: Duration = Duration::from_mins(10);
 
 /// The bodies that were opened, by their digests. Not by `jti`: that is chosen by the client and
-/// not encrypted, so whoever saw one could use it up before its owner.
+/// not encrypted, so anybody who saw one could use it up before its owner.
 pub(super) struct Replays {
     names: FirstUses,
     random: Random,

@@ -135,7 +135,7 @@ pub enum Mode {
     /// The request is admitted, and the log reports it. The bucket is what it would be if the
     /// policy were enforced.
     Shadow,
-    /// The cost is given back, at most up to a full bucket: whoever paid it did not owe it.
+    /// The cost is given back, at most up to a full bucket: the payer did not owe it.
     Refund,
 }
 
