@@ -12,5 +12,7 @@ mod tokens;
 pub use access_token::{Claims, TokenError};
 pub use admission::{Admission, AdmissionError, AdmissionParts, Caller};
 pub use refresh_token::{RefreshToken, RefreshTokenError};
-pub use session::{RotateError, Session, SessionError, SessionParts, Sessions};
+pub use session::{
+    Client, RotateError, SLOTS_LUA, Session, SessionError, SessionParts, Sessions, TakeSlot,
+};
 pub use tokens::{TokenPair, Tokens};

@@ -43,13 +43,13 @@ pub struct ClaimRules<T> {
     pub abandoned: Option<T>,
 }
 
-/// The result of [`Claims::claim_or_wait`].
+/// The result of [`Claims::claim_or_wait`] and [`Claims::try_claim`].
 pub enum ClaimOutcome<T> {
     /// The caller owns the claim and does the work.
     Claimed(Claim<T>),
     /// Another caller did the work, with this outcome.
     Completed(T),
-    /// Another caller is doing the work, and did not finish within the wait.
+    /// Another caller is doing the work, and did not finish within the wait, if there was one.
     InProgress,
 }
 
@@ -89,10 +89,20 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
     /// Claims `key`, or waits for the outcome of the caller that owns it. Without shared state this
     /// works within one instance only.
     pub async fn claim_or_wait(&self, key: &str) -> ClaimOutcome<T> {
+        self.claim_within(key, self.rules.wait).await
+    }
+
+    /// The same without the wait: for a caller that does something else at the same time, and waits
+    /// afterwards if it has to.
+    pub async fn try_claim(&self, key: &str) -> ClaimOutcome<T> {
+        self.claim_within(key, Duration::ZERO).await
+    }
+
+    async fn claim_within(&self, key: &str, wait: Duration) -> ClaimOutcome<T> {
         let pending = encode(&Stored::<T>::Pending {
             owner: hex::encode(self.random.bytes::<16>()),
         });
-        let give_up = Instant::now() + deadline::cap(self.rules.wait);
+        let give_up = Instant::now() + deadline::cap(wait);
         let local = Kv::Memory(self.local.clone());
         // The memory store never fails.
         if let Ok(Some(found)) = self.wait_for(&local, key, &pending, give_up).await {
@@ -144,7 +154,7 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
     ) -> Result<Option<Stored<T>>, KvError> {
         let (mut poll, mut taken) = (Poll::until(give_up), false);
         loop {
-            match try_claim(kv, key, pending, self.rules.claim_ttl).await {
+            match claim_once(kv, key, pending, self.rules.claim_ttl).await {
                 Ok(Some(Stored::Pending { .. })) => taken = true,
                 Ok(ended) => return Ok(ended),
                 Err(error) if !taken => return Err(error),
@@ -160,7 +170,7 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
 }
 
 /// Claims `key` if it is free (`None`), else reads the stored value.
-async fn try_claim<T: DeserializeOwned>(
+async fn claim_once<T: DeserializeOwned>(
     kv: &Kv,
     key: &str,
     pending: &[u8],

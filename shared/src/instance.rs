@@ -167,6 +167,7 @@ impl Instance {
         let parts = SessionParts {
             dynamo: self.dynamo(),
             cache: self.cache(),
+            shared: self.shared_kv(),
             clock: self.clock(),
             random: self.random(),
         };

@@ -2,6 +2,7 @@
 
 mod erasure;
 mod identities;
+mod last_logins;
 mod logins;
 mod phone_numbers;
 mod profiles;
@@ -16,7 +17,7 @@ use crate::ids::UserId;
 
 pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};
-pub use logins::{Logins, Resolved, WeChatLogin};
+pub use logins::{ExpectedUser, Logins, Resolved, WeChatLogin};
 pub use phone_numbers::{BindError, PhoneNumbers};
 pub use profiles::{ProfileChange, Profiles, UserError, profile_cache_key};
 pub use session_keys::{IdentityKeys, SessionKeyStore};

@@ -1,17 +1,18 @@
 //! One login, step by step: code2Session → identity and user → session.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use shared::{
     api::{ApiError, Reason},
-    auth::{Session, SessionError, Sessions, Tokens},
+    auth::{Client, Session, SessionError, Sessions, Tokens},
     claims::{Claim, ClaimOutcome, Claims},
     dynamo::DynamoError,
     ids::AppId,
     instance::Instance,
     request::{self, deadline},
     resilience::{Limiter, Limits},
-    users::{Logins, Profiles, Resolved, Status, User, UserError, WeChatLogin},
+    telemetry::OrDegraded,
+    users::{ExpectedUser, Logins, Profiles, Resolved, Status, User, UserError, WeChatLogin},
     values::OneTimeCode,
     wechat::{WeChat, WeChatError},
 };
@@ -22,11 +23,26 @@ use crate::claims::{Failure, LoginOutcome, Opened, login_claims, login_key};
 /// left: its code is used up, and a retry with it then finds the session.
 const FINISH: Duration = Duration::from_secs(4);
 
+/// A login with a code.
+pub struct Attempt {
+    pub code: OneTimeCode,
+    pub client: Client,
+}
+
 /// A successful login.
 pub struct LoggedIn {
     pub session: Session,
     pub user: User,
     pub is_new: bool,
+}
+
+/// How far the first try of a login came.
+enum Step {
+    Done(Box<LoggedIn>),
+    /// A request with the same code has ended already.
+    Repeated(LoginOutcome),
+    /// Another one is at it. The attempt, for when that one gives up.
+    InProgress(Box<Attempt>),
 }
 
 /// The dependencies of a login.
@@ -60,26 +76,68 @@ impl Login {
     }
 
     /// Logs in with a code; a repeated or concurrent call with the same code gets the same session.
-    pub async fn log_in_once(
+    pub async fn log_in(
         self: &Arc<Self>,
-        app_id: &AppId,
-        code: OneTimeCode,
-        agent: Option<String>,
+        attempt: Attempt,
+        address: Option<IpAddr>,
     ) -> Result<LoggedIn, ApiError> {
-        match self.claims.claim_or_wait(&login_key(app_id, &code)).await {
+        let key = login_key(&attempt.client.app_id, &attempt.code);
+        let (login, claim_key) = (Arc::clone(self), key.clone());
+        // When a caller disconnects, its request is dropped, but it may have the claim, and WeChat
+        // may have accepted the code: a task finishes the login, so that a retry finds the session.
+        let first_try = request::run_to_end(async move {
+            // Neither depends on the other, so both go out together.
+            let (admitted, claim) =
+                futures_util::join!(login.admit(address), login.claims.try_claim(&claim_key));
+            login.run_if_claimed(admitted, claim, attempt).await
+        });
+        let first_try = first_try
+            .await
+            .map_err(|error| ApiError::new(Reason::Internal).because(&error))?;
+        match first_try? {
+            Step::Done(logged_in) => Ok(*logged_in),
+            Step::Repeated(outcome) => self.repeat(outcome).await,
+            Step::InProgress(attempt) => self.wait_or_log_in(&key, *attempt).await,
+        }
+    }
+
+    async fn run_if_claimed(
+        &self,
+        admitted: Result<(), ApiError>,
+        claim: ClaimOutcome<LoginOutcome>,
+        attempt: Attempt,
+    ) -> Result<Step, ApiError> {
+        match (admitted, claim) {
+            (Ok(()), ClaimOutcome::Claimed(claim)) => {
+                let logged_in = self.run_claimed(claim, &attempt).await?;
+                Ok(Step::Done(Box::new(logged_in)))
+            }
+            (Ok(()), ClaimOutcome::Completed(outcome)) => Ok(Step::Repeated(outcome)),
+            (Ok(()), ClaimOutcome::InProgress) => Ok(Step::InProgress(Box::new(attempt))),
+            (Err(refused), ClaimOutcome::Claimed(claim)) => {
+                claim.release().await;
+                Err(refused)
+            }
+            (Err(refused), _) => Err(refused),
+        }
+    }
+
+    /// Another request with the same code was first: waits for its outcome, or logs in if it gave
+    /// the claim back.
+    async fn wait_or_log_in(
+        self: &Arc<Self>,
+        key: &str,
+        attempt: Attempt,
+    ) -> Result<LoggedIn, ApiError> {
+        match self.claims.claim_or_wait(key).await {
             ClaimOutcome::Claimed(claim) => {
-                let (login, app_id) = (Arc::clone(self), app_id.clone());
-                // When a caller disconnects, its request is dropped, but WeChat may have accepted
-                // the code: a task finishes the login, so that a retry finds the session.
-                let attempt = async move { login.run_claimed(claim, &app_id, &code, agent).await };
+                let login = Arc::clone(self);
+                let attempt = async move { login.run_claimed(claim, &attempt).await };
                 request::run_to_end(attempt)
                     .await
                     .map_err(|error| ApiError::new(Reason::Internal).because(&error))?
             }
-            ClaimOutcome::Completed(LoginOutcome::Opened(opened)) => self.repeat(opened).await,
-            ClaimOutcome::Completed(LoginOutcome::Failed(failure)) => {
-                Err(ApiError::new(failure.reason()))
-            }
+            ClaimOutcome::Completed(outcome) => self.repeat(outcome).await,
             ClaimOutcome::InProgress => Err(Reason::UpstreamTimeout.into()),
         }
     }
@@ -87,11 +145,9 @@ impl Login {
     async fn run_claimed(
         &self,
         claim: Claim<LoginOutcome>,
-        app_id: &AppId,
-        code: &OneTimeCode,
-        agent: Option<String>,
+        attempt: &Attempt,
     ) -> Result<LoggedIn, ApiError> {
-        let (result, outcome) = self.first(app_id, code, agent).await;
+        let (result, outcome) = self.first(attempt).await;
         let end = async {
             match outcome {
                 Some(outcome) => claim.complete(&outcome).await,
@@ -104,12 +160,9 @@ impl Login {
 
     /// The first login with this code. Also returns the outcome for later logins with it; `None` if
     /// they may try the code themselves.
-    async fn first(
-        &self,
-        app_id: &AppId,
-        code: &OneTimeCode,
-        agent: Option<String>,
-    ) -> (Result<LoggedIn, ApiError>, Option<LoginOutcome>) {
+    async fn first(&self, attempt: &Attempt) -> (Result<LoggedIn, ApiError>, Option<LoginOutcome>) {
+        let Attempt { code, client } = attempt;
+        let app_id = &client.app_id;
         let identity = match self.wechat.code_to_session(app_id, code).await {
             Ok(identity) => identity,
             Err(error) => {
@@ -123,7 +176,7 @@ impl Login {
             union_id: identity.union_id,
             session_key: identity.session_key,
         };
-        match deadline::at_least(FINISH, self.open(&login, agent)).await {
+        match deadline::at_least(FINISH, self.open(&login, client)).await {
             Ok(opened) => {
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
                 (
@@ -144,20 +197,14 @@ impl Login {
         }
     }
 
-    async fn open(&self, login: &WeChatLogin, agent: Option<String>) -> Result<LoggedIn, ApiError> {
-        let app_id = login.app_id.clone();
-        let (user, session, is_new) = match self.logins.resolve(login).await? {
-            Resolved::New(user) => {
-                let session = self.sessions.open_first(user.id, app_id, agent).await?;
-                (user, session, true)
-            }
-            Resolved::Known(id) => {
-                let (user, session) = futures_util::join!(
-                    self.profiles.get(id),
-                    self.sessions.open(id, app_id, agent)
-                );
-                (user.map_err(missing_user)?, session?, false)
-            }
+    async fn open(&self, login: &WeChatLogin, client: &Client) -> Result<LoggedIn, ApiError> {
+        let expected = match self.logins.expect(login).await {
+            Some(expected) => self.open_expected(login, &expected, client).await?,
+            None => None,
+        };
+        let (user, session, is_new) = match expected {
+            Some((session, user)) => (user, session, false),
+            None => self.open_resolved(login, client).await?,
         };
         if user.status == Status::Disabled {
             self.sessions.revoke(user.id, session.id).await?;
@@ -170,10 +217,67 @@ impl Login {
         })
     }
 
-    /// A later login with a code that opened a session: a repeated request gets the answer that it
-    /// missed. Once the session was refreshed, its client has had that answer, so a caller that still has
-    /// the code is another one.
-    async fn repeat(&self, opened: Opened) -> Result<LoggedIn, ApiError> {
+    /// Opens a session of the user whose login it most probably is, and records the login, at the
+    /// same time. `None` if it is somebody else's, or if the identity changed otherwise.
+    async fn open_expected(
+        &self,
+        login: &WeChatLogin,
+        expected: &ExpectedUser,
+        client: &Client,
+    ) -> Result<Option<(Session, User)>, ApiError> {
+        let open = self
+            .sessions
+            .open(&self.profiles, expected.id, client.clone());
+        let (confirmed, opened, ()) = futures_util::join!(
+            self.logins.confirm(login, expected),
+            open,
+            self.logins.remember(login, expected.id)
+        );
+        if let Ok(true) = confirmed {
+            let (session, user) = opened?;
+            return Ok(Some((session, user.map_err(missing_user)?)));
+        }
+        if let Ok((session, _)) = opened {
+            // It would expire by itself, but its owner would see it in the list of sessions.
+            let discarded = self.sessions.discard(&session).await;
+            discarded.or_degraded("a session without a login");
+        }
+        confirmed?;
+        Ok(None)
+    }
+
+    async fn open_resolved(
+        &self,
+        login: &WeChatLogin,
+        client: &Client,
+    ) -> Result<(User, Session, bool), ApiError> {
+        match self.logins.resolve(login).await? {
+            Resolved::New(user) => {
+                let (session, ()) = futures_util::join!(
+                    self.sessions.open_first(user.id, client.clone()),
+                    self.logins.remember(login, user.id)
+                );
+                Ok((user, session?, true))
+            }
+            Resolved::Known(id) => {
+                let (opened, ()) = futures_util::join!(
+                    self.sessions.open(&self.profiles, id, client.clone()),
+                    self.logins.remember(login, id)
+                );
+                let (session, user) = opened?;
+                Ok((user.map_err(missing_user)?, session, false))
+            }
+        }
+    }
+
+    /// A later login with a code: a repeated request gets the answer that it missed. Once the session
+    /// was refreshed, its client has had that answer, so a caller that still has the code is another
+    /// one.
+    async fn repeat(&self, outcome: LoginOutcome) -> Result<LoggedIn, ApiError> {
+        let opened = match outcome {
+            LoginOutcome::Opened(opened) => opened,
+            LoginOutcome::Failed(failure) => return Err(failure.reason().into()),
+        };
         let (session, user) = futures_util::join!(
             self.sessions.get(opened.user, opened.session),
             self.profiles.get(opened.user)

@@ -12,16 +12,15 @@ use http::{HeaderMap, header::USER_AGENT};
 use serde::Serialize;
 use shared::{
     api::{ApiError, Json, Reason, Rule, Success, Violation},
-    auth::TokenPair,
-    edge::Routes,
+    auth::{Client, TokenPair},
+    edge::{ClientAddress, Routes},
     instance::Instance,
     request,
     users::User,
 };
 
-use flow::Login;
+use flow::{Attempt, Login};
 use input::LoginInput;
-use rate_limit::LoginPermit;
 
 /// The maximum length of a stored user agent, which is only shown in the list of sessions.
 const MAX_USER_AGENT: usize = 256;
@@ -46,20 +45,21 @@ struct LoginResponse {
 
 async fn login(
     State(login): State<Arc<Login>>,
-    permit: LoginPermit,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    Json(input): Json<LoginInput>,
+    input: Result<Json<LoginInput>, ApiError>,
 ) -> Result<Success<LoginResponse>, ApiError> {
-    let app_id = login.app(input.app_id.as_deref());
-    let app_id =
-        app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
-    request::note(|notes| notes.app_id = Some(app_id.to_string()));
-    let opened = match login
-        .log_in_once(app_id, input.code, user_agent(&headers))
-        .await
-    {
+    let attempt = match input.and_then(|Json(input)| attempt(&login, input, &headers)) {
+        Ok(attempt) => attempt,
+        Err(error) => {
+            login.admit(address).await?;
+            return Err(error);
+        }
+    };
+    request::note(|notes| notes.app_id = Some(attempt.client.app_id.to_string()));
+    let opened = match login.log_in(attempt, address).await {
         Ok(opened) => opened,
-        Err(error) => return Err(permit.failed(&login, error).await),
+        Err(error) => return Err(login.failed(address, error).await),
     };
     request::note(|notes| notes.user_id = Some(opened.user.id.to_string()));
     let tokens = login
@@ -71,6 +71,19 @@ async fn login(
         user: opened.user,
         is_new_user: opened.is_new,
     }))
+}
+
+fn attempt(login: &Login, input: LoginInput, headers: &HeaderMap) -> Result<Attempt, ApiError> {
+    let app_id = login.app(input.app_id.as_deref());
+    let app_id =
+        app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
+    Ok(Attempt {
+        code: input.code,
+        client: Client {
+            app_id: app_id.clone(),
+            user_agent: user_agent(headers),
+        },
+    })
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<String> {

@@ -2,55 +2,43 @@
 //! a limit of their own, which only they pay: a client that guesses codes behind a carrier's NAT does not
 //! lock out the others there.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
-use axum::extract::FromRequestParts;
-use http::request::Parts;
 use shared::{
     api::{ApiError, Reason},
-    edge::ClientIp,
     kv::Step,
     wechat::WeChatError,
 };
 
 use crate::flow::Login;
 
-/// Permission for one login attempt.
-pub struct LoginPermit {
-    address: Option<IpAddr>,
-}
-
-impl FromRequestParts<Arc<Login>> for LoginPermit {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, login: &Arc<Login>) -> Result<Self, ApiError> {
-        let address = ClientIp::of(&parts.extensions);
-        // One round trip checks both the address's limit and the circuit breaker.
-        let guard = login.wechat.guard();
+impl Login {
+    /// Admits one login from `address`: one round trip checks both the address's limit and the
+    /// circuit breaker.
+    pub async fn admit(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let guard = self.wechat.guard();
         let check = guard.check();
         let step = check.as_ref().map(|check| check as &dyn Step);
-        let reply = login
+        let reply = self
             .limiter
-            .charge_address_with(address, login.limits.login, step)
+            .charge_address_with(address, self.limits.login, step)
             .await?;
         guard
             .record_reply(check, reply.as_deref())
             .map_err(WeChatError::from)?;
-        Ok(Self { address })
+        Ok(())
     }
-}
 
-impl LoginPermit {
     /// What a failed login is answered: `error`, or 429 when its address has had too many invalid
     /// codes, each of which may be a guess. A used code is not counted, because pages retry with
     /// it, and after an outage at WeChat all of them do.
-    pub async fn failed(&self, login: &Login, error: ApiError) -> ApiError {
+    pub async fn failed(&self, address: Option<IpAddr>, error: ApiError) -> ApiError {
         if error.reason() != Reason::CodeInvalid {
             return error;
         }
-        let charge = login
+        let charge = self
             .limiter
-            .charge_address(self.address, login.limits.failed_login);
+            .charge_address(address, self.limits.failed_login);
         match charge.await {
             Ok(()) => error,
             Err(denied) => denied.into(),

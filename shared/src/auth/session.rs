@@ -3,9 +3,11 @@
 
 mod limit;
 mod list;
+mod open;
 mod revoke;
 mod rotate;
 mod row;
+mod slots;
 
 use std::time::Duration;
 
@@ -16,16 +18,18 @@ use crate::{
     cache::{Cache, CacheEntry, Cached, Loading},
     clock::Clock,
     config::{CacheSettings, SessionSettings},
-    dynamo::{Condition, Dynamo, DynamoError, WriteOutcome},
-    ids::{AppId, SessionId, UserId},
+    dynamo::{Dynamo, DynamoError},
+    ids::{SessionId, UserId},
+    kv::Kv,
     random::Random,
-    telemetry::OrDegraded,
     users::rows::user_pk,
 };
 
+pub use open::Client;
 pub use rotate::RotateError;
 pub use row::Session;
 use row::session_sk;
+pub use slots::{LUA as SLOTS_LUA, TakeSlot};
 
 /// What the cache remembers of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +78,8 @@ pub struct SessionParts {
     pub dynamo: Dynamo,
     /// What is remembered of them.
     pub cache: Cache,
+    /// What instances share, if anything: how many sessions users may still open.
+    pub shared: Option<Kv>,
     /// When a session begins and ends.
     pub clock: Clock,
     /// The ids of new sessions.
@@ -85,6 +91,7 @@ pub struct SessionParts {
 pub struct Sessions {
     dynamo: Dynamo,
     cache: Cache,
+    shared: Option<Kv>,
     clock: Clock,
     random: Random,
     /// A session that is not refreshed for this long expires.
@@ -105,6 +112,7 @@ impl Sessions {
         Self {
             dynamo: parts.dynamo,
             cache: parts.cache,
+            shared: parts.shared,
             clock: parts.clock,
             random: parts.random,
             refresh_lifetime: settings.refresh_life,
@@ -112,69 +120,6 @@ impl Sessions {
             access_lifetime: settings.access_life,
             max: settings.max,
             cache_ttl: cached.session.min(settings.access_life),
-        }
-    }
-
-    /// Opens a session of a user who has none yet.
-    ///
-    /// # Errors
-    /// DynamoDB's.
-    pub async fn open_first(
-        &self,
-        user: UserId,
-        app_id: AppId,
-        user_agent: Option<String>,
-    ) -> Result<Session, DynamoError> {
-        let session = self.new_session(user, app_id, user_agent);
-        self.store(&session).await?;
-        Ok(session)
-    }
-
-    /// Opens a session, and ends those that the user then has too many.
-    ///
-    /// # Errors
-    /// DynamoDB's, when the session can't be stored. Where only ending the others fails, the next
-    /// login does it.
-    pub async fn open(
-        &self,
-        user: UserId,
-        app_id: AppId,
-        user_agent: Option<String>,
-    ) -> Result<Session, DynamoError> {
-        let session = self.new_session(user, app_id, user_agent);
-        let (stored, others) =
-            futures_util::join!(self.store(&session), Box::pin(self.newest_rows(user)));
-        stored?;
-        if let Some(others) = others.or_degraded("session limit") {
-            // Boxed, as the query is, so that a login's future stays small.
-            Box::pin(self.end_surplus(&session, others))
-                .await
-                .or_degraded("session limit");
-        }
-        Ok(session)
-    }
-
-    fn new_session(&self, user: UserId, app_id: AppId, user_agent: Option<String>) -> Session {
-        let now = self.clock.now();
-        Session {
-            id: SessionId(self.random.uuid_v7(&self.clock)),
-            user,
-            app_id,
-            counter: 0,
-            created_at: now,
-            refreshed_at: now,
-            revoked_at: None,
-            user_agent,
-            ttl: later(now, self.refresh_lifetime),
-        }
-    }
-
-    async fn store(&self, session: &Session) -> Result<(), DynamoError> {
-        let row = session.to_item()?;
-        match self.dynamo.put(row, Condition::absent()).await? {
-            // The id is new: a row that is there was written by the SDK's first try, whose answer
-            // was lost.
-            WriteOutcome::Written(_) | WriteOutcome::ConditionFailed(_) => Ok(()),
         }
     }
 

@@ -25,7 +25,13 @@ impl Instance {
 
     /// Resolves WeChat logins to users.
     pub fn logins(&self) -> Logins {
-        Logins::new(self.dynamo(), self.clock(), self.random(), self.at_rest())
+        Logins::new(
+            self.dynamo(),
+            self.shared_kv(),
+            self.clock(),
+            self.random(),
+            self.at_rest(),
+        )
     }
 
     /// The session keys of users.

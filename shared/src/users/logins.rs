@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::{
     User,
     identities::IdentityRow,
+    last_logins::{self, LastLogin, LastLogins},
     rows::{IDENTITY, UNION_LINK, identity_pk, union_pk, union_row},
 };
 use crate::{
@@ -17,9 +18,19 @@ use crate::{
         self, Condition, Dynamo, DynamoError, TransactionOutcome, Update, Write, WriteOutcome,
     },
     ids::{AppId, OpenId, UnionId, UserId},
+    kv::Kv,
     random::Random,
     request,
 };
+
+/// A returning login moves the stored session key to `prevSessionKey`.
+const NEW_KEY: &str = "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now \
+    ADD loginCount :one";
+/// Where WeChat gave the key that is stored already. Moved, it would push out the previous one, which
+/// data that is still on its way may be encrypted with. Encrypted anew, under the first of
+/// `DATA_KEYS`.
+const SAME_KEY: &str =
+    "SET sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now ADD loginCount :one";
 
 /// The position of the union link among the writes of a late link; the other one is the identity.
 const LINK_WRITE: usize = 0;
@@ -50,24 +61,95 @@ pub enum Resolved {
     Known(UserId),
 }
 
+/// The user whom a login most probably is of, as their last login left it.
+pub struct ExpectedUser {
+    /// The user.
+    pub id: UserId,
+    last: LastLogin,
+}
+
 /// Resolves logins to users. Cheap to clone but for its keys: keep one per instance.
 pub struct Logins {
     dynamo: Dynamo,
+    last: LastLogins,
     clock: Clock,
     random: Random,
     at_rest: AtRest,
 }
 
 impl Logins {
-    /// Logins of the users in `dynamo`, their session keys encrypted by `at_rest`.
+    /// Logins of the users in `dynamo`, their session keys encrypted by `at_rest`. What one login
+    /// leaves for the next one is kept in `shared`, if instances share anything.
     #[must_use]
-    pub fn new(dynamo: Dynamo, clock: Clock, random: Random, at_rest: AtRest) -> Self {
+    pub fn new(
+        dynamo: Dynamo,
+        shared: Option<Kv>,
+        clock: Clock,
+        random: Random,
+        at_rest: AtRest,
+    ) -> Self {
         Self {
             dynamo,
+            last: LastLogins::new(shared),
             clock,
             random,
             at_rest,
         }
+    }
+
+    /// The user of this login as far as it can be told without DynamoDB: to be confirmed by
+    /// [`Self::confirm`], together with other writes. `None`: [`Self::resolve`] it.
+    pub async fn expect(&self, login: &WeChatLogin) -> Option<ExpectedUser> {
+        let name = last_logins::name(&login.identity_pk());
+        let last = self.last.find(&name).await?;
+        // Linking a union id takes more than one write.
+        let is_complete = login.union_id.is_none() || last.has_union_id;
+        is_complete.then_some(ExpectedUser {
+            id: last.user,
+            last,
+        })
+    }
+
+    /// Records the login of the user who was expected: one update. `false` if the identity is not as
+    /// the last login left it; then nothing was written.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn confirm(
+        &self,
+        login: &WeChatLogin,
+        expected: &ExpectedUser,
+    ) -> Result<bool, DynamoError> {
+        let tags = self.tags(login);
+        let is_same_key = tags.iter().any(|(_, tag)| *tag == expected.last.key_tag);
+        let (expression, condition) = if is_same_key {
+            (SAME_KEY, format!("NOT {}", differs(&tags)))
+        } else {
+            (NEW_KEY, differs(&tags))
+        };
+        let condition = Condition::new(format!("uid = :uid AND {condition}"))
+            .value(":uid", dynamo::string(expected.id.to_string()));
+        let update = self.login_update(login, expression, condition, tags)?;
+        match self.dynamo.update(update).await? {
+            WriteOutcome::Written(_) => Ok(true),
+            WriteOutcome::ConditionFailed(_) => {
+                let name = last_logins::name(&login.identity_pk());
+                self.last.forget(&name);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Leaves for the next login of this person what this one found out. It may go out before the
+    /// login is written: what it says is checked by [`Self::confirm`].
+    pub async fn remember(&self, login: &WeChatLogin, user: UserId) {
+        let name = last_logins::name(&login.identity_pk());
+        let last = LastLogin {
+            user,
+            key_tag: self.session_key_tag(login),
+            has_union_id: login.union_id.is_some(),
+        };
+        self.last.remember(&name, last).await;
     }
 
     /// The user of this login, made at the first one.
@@ -104,73 +186,60 @@ impl Logins {
         }
     }
 
-    /// One update. Another one where WeChat gave the key that is stored already: moved, it would
-    /// push out the previous one, which data that is still on its way may be encrypted with.
+    /// One update. Another one where WeChat gave the key that is stored already.
     async fn returning(&self, login: &WeChatLogin) -> Result<Option<IdentityRow>, DynamoError> {
-        let (other_key, tags) = self.tag_differs(login);
+        let tags = self.tags(login);
+        let other_key = differs(&tags);
+        let condition = Condition::new(format!("attribute_exists(pk) AND {other_key}"));
         let new_key = self
-            .login_update(
-                login,
-                "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now \
-                 ADD loginCount :one",
-                Condition::new(format!("attribute_exists(pk) AND {other_key}")),
-            )
-            .value(":key", self.sealed_session_key(login)?)
+            .login_update(login, NEW_KEY, condition, tags.clone())?
+            .returning_new()
             .returning_old_on_failure();
-        let with_tags = |update: Update, tags: Vec<(String, AttributeValue)>| {
-            tags.into_iter()
-                .fold(update, |update, (name, tag)| update.value(&name, tag))
-        };
-        match self.dynamo.update(with_tags(new_key, tags.clone())).await? {
+        match self.dynamo.update(new_key).await? {
             WriteOutcome::Written(row) => return dynamo::from_item(row).map(Some),
             WriteOutcome::ConditionFailed(None) => return Ok(None),
             WriteOutcome::ConditionFailed(Some(_)) => {}
         }
-        // Encrypted anew, under the first of `DATA_KEYS`.
+        let condition = Condition::new(format!("attribute_exists(pk) AND NOT {other_key}"));
         let same_key = self
-            .login_update(
-                login,
-                "SET sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now ADD loginCount :one",
-                Condition::new(format!("attribute_exists(pk) AND NOT {other_key}")),
-            )
-            .value(":key", self.sealed_session_key(login)?);
-        match self.dynamo.update(with_tags(same_key, tags)).await? {
+            .login_update(login, SAME_KEY, condition, tags)?
+            .returning_new();
+        match self.dynamo.update(same_key).await? {
             WriteOutcome::Written(row) => dynamo::from_item(row).map(Some),
             // Unlinked, or written by another login, since the first update.
             WriteOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
         }
     }
 
-    /// The condition that the stored key is another one than the login's, with its values: the tags
-    /// of the login's key under all `DATA_KEYS`, of which `:tag` is the one to store.
-    fn tag_differs(&self, login: &WeChatLogin) -> (String, Vec<(String, AttributeValue)>) {
-        let pk = login.identity_pk();
+    /// The tags of the login's session key under all `DATA_KEYS`, with the names of their values:
+    /// `:tag` is the one to store.
+    fn tags(&self, login: &WeChatLogin) -> Vec<(String, String)> {
         let name = |number: usize| match number {
             0 => ":tag".to_owned(),
             older => format!(":tag{older}"),
         };
-        let tags: Vec<_> = self.at_rest.tags(&login.session_key, &pk).collect();
-        let differs = (0..tags.len())
-            .map(|number| format!("sessionKeyTag <> {}", name(number)))
-            .collect::<Vec<_>>()
-            .join(" AND ");
-        let values = tags
-            .into_iter()
-            .enumerate()
-            .map(|(number, tag)| (name(number), dynamo::string(tag)));
-        (
-            format!("(attribute_not_exists(sessionKeyTag) OR ({differs}))"),
-            values.collect(),
-        )
+        let pk = login.identity_pk();
+        let tags = self.at_rest.tags(&login.session_key, &pk).enumerate();
+        tags.map(|(number, tag)| (name(number), tag)).collect()
     }
 
-    /// What all updates of a returning login have in common.
-    fn login_update(&self, login: &WeChatLogin, expression: &str, condition: Condition) -> Update {
+    /// The update of a returning login.
+    fn login_update(
+        &self,
+        login: &WeChatLogin,
+        expression: &str,
+        condition: Condition,
+        tags: Vec<(String, String)>,
+    ) -> Result<Update, DynamoError> {
         let key = dynamo::key(&login.identity_pk(), IDENTITY.sk);
-        Update::new(key, expression, condition)
+        let update = Update::new(key, expression, condition)
+            .value(":key", self.sealed_session_key(login)?)
             .value(":now", dynamo::string(self.clock.now().to_string()))
-            .value(":one", dynamo::number(1))
-            .returning_new()
+            .value(":one", dynamo::number(1));
+        let with_tag = |update: Update, (name, tag): (String, String)| {
+            update.value(&name, dynamo::string(tag))
+        };
+        Ok(tags.into_iter().fold(update, with_tag))
     }
 
     /// The user whom another mini-program of ours knows under the same union id.
@@ -239,4 +308,16 @@ impl Logins {
     fn session_key_tag(&self, login: &WeChatLogin) -> String {
         self.at_rest.tag(&login.session_key, &login.identity_pk())
     }
+}
+
+/// The condition that the stored session key is another one than the login's.
+fn differs(tags: &[(String, String)]) -> String {
+    let differs: Vec<_> = tags
+        .iter()
+        .map(|(name, _)| format!("sessionKeyTag <> {name}"))
+        .collect();
+    format!(
+        "(attribute_not_exists(sessionKeyTag) OR ({}))",
+        differs.join(" AND ")
+    )
 }

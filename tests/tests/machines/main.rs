@@ -11,3 +11,4 @@ mod breaker;
 mod comparison;
 mod fleet;
 mod rate_limit;
+mod session_slots;

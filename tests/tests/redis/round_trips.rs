@@ -135,9 +135,12 @@ async fn a_warm_read_does_not_call_dynamodb(#[values(InProcess, Redis)] state: S
 async fn a_first_login_is_one_transaction(#[values(InProcess, Redis)] state: SharedState) {
     let (app, _) = warm(state).await;
     app.log_in("bob").await;
-    // Limit and breaker in one round trip, then the claim, then its completion, which is a
-    // compare-and-set: only the owner completes a claim.
-    assert_redis(&app, &["EVALSHA", "EVALSHA", "EVALSHA", "EVALSHA"]);
+    // Limit, breaker and claim together; whether the person is known; what is left for the next
+    // login, while the session is stored; then the claim's completion, which is a compare-and-set:
+    // only the owner completes a claim.
+    let together = ["EVALSHA"; 3];
+    let commands = [&together[..], &["GET", "PSETEX", "EVALSHA"]].concat();
+    assert_redis(&app, &commands);
     assert_eq!(
         to_dynamodb(&app),
         ["UpdateItem", "TransactWriteItems", "PutItem"]
@@ -146,16 +149,74 @@ async fn a_first_login_is_one_transaction(#[values(InProcess, Redis)] state: Sha
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_returning_login_is_one_update_and_one_put_and_looks_at_the_sessions_meanwhile(
-    #[values(InProcess, Redis)] state: SharedState,
-) {
+async fn a_returning_login_writes_all_at_once(#[values(InProcess, Redis)] state: SharedState) {
     let (app, _) = warm(state).await;
     app.log_in("alice").await;
-    assert_redis(&app, &["EVALSHA", "EVALSHA", "EVALSHA", "GET", "EVALSHA"]);
-    let [first, mut at_once @ ..] = <[String; 3]>::try_from(to_dynamodb(&app)).unwrap();
+    if state == Redis {
+        let Traffic {
+            commands,
+            round_trips,
+            ..
+        } = to_redis(&app);
+        let [before @ .., completion] = &commands[..] else {
+            panic!("no commands");
+        };
+        let (together, mut meanwhile) = before.split_at(3);
+        // Limit, breaker, and the claim.
+        assert_eq!(together, ["EVALSHA"; 3]);
+        // Beside DynamoDB: a free session, the profile, and the new session key's tag for the next
+        // login.
+        let mut sorted = meanwhile.to_vec();
+        sorted.sort();
+        meanwhile = &sorted;
+        assert_eq!(meanwhile, ["EVALSHA", "GET", "PSETEX"]);
+        assert_eq!(completion, "EVALSHA");
+        assert!(round_trips <= 5, "{round_trips}");
+    }
+    let mut at_once = to_dynamodb(&app);
     at_once.sort();
-    assert_eq!(first, "UpdateItem");
-    assert_eq!(at_once, ["PutItem", "Query"]);
+    assert_eq!(at_once, ["PutItem", "UpdateItem"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_instance_finds_out_who_returns_in_one_more_round_trip() {
+    let (app, _) = warm(Redis).await;
+    let other = app.another_instance().await;
+    other.login(&app.code("bob")).await.ok(200);
+    forget(&app);
+    other.login(&app.code("alice")).await.ok(200);
+    let commands = to_redis(&app).commands;
+    assert_eq!(commands[..4], ["EVALSHA", "EVALSHA", "EVALSHA", "GET"]);
+    let mut at_once = to_dynamodb(&app);
+    at_once.sort();
+    assert_eq!(at_once, ["PutItem", "UpdateItem"]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_are_counted_only_when_none_is_known_to_be_free(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
+        .set("MAX_SESSIONS", "4")
+        .proxied()
+        .start()
+        .await;
+    app.log_in("alice").await;
+    forget(&app);
+    let mut queries = Vec::new();
+    for _ in 0..8 {
+        app.log_in("alice").await;
+        let counted = to_dynamodb(&app).iter().any(|name| name == "Query");
+        queries.push(counted);
+    }
+    // The second session is counted, the third and the fourth are free; from then on each login ends
+    // one, and has to find out which.
+    let [first, free @ .., _, _, _, _, _] = &queries[..] else {
+        panic!("eight logins");
+    };
+    assert!(*first && free == [false, false] && queries[3..].iter().all(|counted| *counted));
+    assert_eq!(app.count("SESSION#").await, 4);
 }
 
 #[rstest]

@@ -57,7 +57,7 @@ impl Sessions {
         deleted.map(drop)
     }
 
-    async fn delete(
+    pub(super) async fn delete(
         &self,
         session: &Session,
         condition: Condition,

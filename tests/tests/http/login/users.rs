@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use e2e::{
+    dynamodb::Item,
     settings::{APP_ID, OTHER_APP_ID},
     test_app::{
         SharedState::{self, InProcess, Redis},
@@ -198,6 +199,32 @@ async fn a_disabled_user_gets_no_session(#[values(InProcess, Redis)] state: Shar
         living.filter(|row| !row.contains_key("revokedAt")).count(),
         1,
         "the earlier session"
+    );
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_whose_identity_is_gone_is_a_new_user_and_leaves_the_old_one_alone(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let other = app.another_instance().await;
+    let old = app.log_in("alice").await.user_id();
+    // This instance, and shared state, know who comes next.
+    app.log_in("alice").await;
+    let identity = app.identity_row(APP_ID, "alice").await;
+    let key = |name: &str| identity[name].as_s().unwrap().clone();
+    app.remove_row(&key("pk"), &key("sk")).await;
+    for api in [&app.api, &other] {
+        let new = Tokens::of(&api.login(&app.code("alice")).await);
+        assert_ne!(new.user_id(), old);
+    }
+    let rows = app.table.partition(&format!("USER#{old}")).await;
+    let is_session = |row: &&Item| row["sk"].as_s().unwrap().starts_with("SESSION#");
+    assert_eq!(
+        rows.iter().filter(is_session).count(),
+        2,
+        "those from before"
     );
 }
 
