@@ -1,11 +1,14 @@
 //! Access tokens: JWT (RFC 7519) with the header `typ` of RFC 9068.
 
+mod verified;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Header, Validation, jwk::JwkSet};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use thiserror::Error;
 
+use self::verified::{Verified, VerifiedTokens};
 use super::{refresh_token::keyed_hash, signing_key::SigningKey};
 use crate::{
     config::{Env, JWT_KEYS, KeyDocument, TokenSettings},
@@ -81,7 +84,7 @@ fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
 }
 
 /// RFC 7519 §4.1.5. Numbers need not be whole (§2, `NumericDate`).
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 struct NotBefore {
     #[serde(default, deserialize_with = "number")]
     nbf: Option<f64>,
@@ -100,6 +103,7 @@ struct Key {
 /// Signs and verifies access tokens: the first key that can sign does, all verify.
 pub(super) struct AccessTokenKeys {
     keys: Vec<Key>,
+    verified: VerifiedTokens,
 }
 
 impl AccessTokenKeys {
@@ -132,6 +136,7 @@ impl AccessTokenKeys {
                     key,
                 })
                 .collect(),
+            verified: VerifiedTokens::default(),
         }
     }
 
@@ -160,10 +165,24 @@ impl AccessTokenKeys {
         }
     }
 
+    /// The claims of a valid token. The signature of one that was verified before is not computed
+    /// again; its times are checked each time.
     pub(super) fn verify(&self, token: &str, now: i64) -> Result<Claims, TokenError> {
         if token.len() > MAX_LEN {
             return Err(TokenError::Invalid);
         }
+        let digest = verified::digest(token);
+        if let Some(known) = self.verified.get(&digest) {
+            return known.at(now);
+        }
+        let verified = self.verify_signature(token)?;
+        let claims = verified.at(now)?;
+        self.verified.remember(digest, verified);
+        Ok(claims)
+    }
+
+    /// All that does not depend on the time.
+    fn verify_signature(&self, token: &str) -> Result<Verified, TokenError> {
         // The library reads `crit` and ignores it.
         let Extensions { crit, b64 } = part(token, 0).ok_or(TokenError::Invalid)?;
         if crit || b64 {
@@ -181,26 +200,31 @@ impl AccessTokenKeys {
             return Err(TokenError::Invalid);
         }
         let claims = jsonwebtoken::decode::<Claims>(token, &key.key.verify, &key.validation);
-        let claims = claims.map_err(|_| TokenError::Invalid)?.claims;
-        check_times(&claims, part(token, 1).ok_or(TokenError::Invalid)?, now)?;
-        Ok(claims)
+        Ok(Verified {
+            claims: claims.map_err(|_| TokenError::Invalid)?.claims,
+            not_before: part(token, 1).ok_or(TokenError::Invalid)?,
+        })
     }
 }
 
-/// By the injected clock, which the library does not know.
-fn check_times(claims: &Claims, NotBefore { nbf }: NotBefore, now: i64) -> Result<(), TokenError> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "seconds since the epoch are exact for millions of years"
-    )]
-    let latest = now.saturating_add(LEEWAY) as f64;
-    if nbf.is_some_and(|nbf| nbf > latest) {
-        return Err(TokenError::NotYetValid);
+impl Verified {
+    /// The claims, if the token is valid at `now`: by the injected clock, which the library does not
+    /// know.
+    fn at(&self, now: i64) -> Result<Claims, TokenError> {
+        let NotBefore { nbf } = self.not_before;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds since the epoch are exact for millions of years"
+        )]
+        let latest = now.saturating_add(LEEWAY) as f64;
+        if nbf.is_some_and(|nbf| nbf > latest) {
+            return Err(TokenError::NotYetValid);
+        }
+        if self.claims.exp.saturating_add(LEEWAY) < now {
+            return Err(TokenError::Expired);
+        }
+        Ok(self.claims.clone())
     }
-    if claims.exp.saturating_add(LEEWAY) < now {
-        return Err(TokenError::Expired);
-    }
-    Ok(())
 }
 
 /// What one part of a token says, the header being the first; `None` if it is no such JSON object.
@@ -221,7 +245,7 @@ fn validation(key: &SigningKey, settings: &TokenSettings) -> Validation {
     let mut validation = Validation::new(key.algorithm);
     validation.set_issuer(&[&settings.issuer]);
     validation.set_audience(&settings.audiences);
-    // By the injected clock, in `verify`.
+    // By the injected clock, in `Verified::at`.
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation

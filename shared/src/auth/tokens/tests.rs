@@ -266,6 +266,24 @@ fn a_token_expires_after_its_lifetime_and_the_leeway() {
 }
 
 #[test]
+fn a_verified_token_does_not_vouch_for_one_with_another_signature() {
+    let (tokens, _) = tokens(SECRET);
+    let token = issued(&tokens);
+    for _ in 0..2 {
+        assert!(check(&tokens, &token).is_ok());
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        for other in ["", "AAAA", &signature[..signature.len() - 2]] {
+            let outcome = check(&tokens, &format!("{signed}.{other}"));
+            assert_eq!(outcome.unwrap_err(), TokenError::Invalid);
+        }
+        assert_eq!(
+            check(&tokens, &token[1..]).unwrap_err(),
+            TokenError::Invalid
+        );
+    }
+}
+
+#[test]
 fn a_rotated_secret_still_verifies() {
     let old = issued(&tokens(SECRET).0);
     let (rotated, _) = tokens(&format!("{OTHER},{SECRET}"));
