@@ -66,7 +66,7 @@ struct Server {
 }
 
 /// Serves `app` until `stop` completes, and finishes the requests in flight. Each request carries the
-/// [`Peer`](shared::edge::Peer) that opened its connection.
+/// peer that opened its connection ([`Arrival`](shared::edge::Arrival)).
 ///
 /// # Errors
 /// When the listener fails.

@@ -4,7 +4,7 @@ mod sealed_bodies;
 mod users;
 mod wechat;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::Router;
 use futures_util::future::{BoxFuture, join_all};
@@ -19,7 +19,7 @@ use crate::{
     },
     crypto::{AtRest, TransportKeys},
     dynamo::Dynamo,
-    edge::{self, Edge},
+    edge::{self, EdgeParts, SealedBodies},
     encrypted_kv::EncryptedKv,
     kv::{Kv, MemoryStore, RedisStore},
     random::Random,
@@ -42,15 +42,15 @@ pub struct Instance {
     kv: OnceLock<Kv>,
     dynamo: OnceLock<Dynamo>,
     tokens: OnceLock<Arc<Tokens>>,
-    sealed_bodies: OnceLock<Option<SealedBodies>>,
+    sealed_bodies: OnceLock<Option<Sealed>>,
     cache: OnceLock<Cache>,
     limiter: OnceLock<Limiter>,
     admission: OnceLock<Admission>,
     wechat: OnceLock<Arc<WeChat>>,
 }
 
-/// The keys, and the layer that opens bodies with them.
-type SealedBodies = (Arc<TransportKeys>, edge::Layer);
+/// The keys, and what opens bodies with them.
+type Sealed = (Arc<TransportKeys>, Arc<dyn SealedBodies>);
 
 impl Instance {
     /// An instance with these settings, time and randomness.
@@ -212,27 +212,22 @@ impl Instance {
         AtRest::new(&DataKeySettings::read(&self.env).keys)
     }
 
-    /// `routes` wrapped in the layers that every request passes.
+    /// `routes` inside of what every request passes.
     ///
     /// # Errors
     /// All that is wrong with the settings that were asked for.
     pub fn app(&self, routes: impl Into<Router>) -> Result<Router, ConfigErrors> {
         let settings = EdgeSettings::read(&self.env);
-        let trusted_proxies = ProxySettings::read(&self.env).trusted.into();
+        let trusted_proxies = ProxySettings::read(&self.env).trusted;
         self.env.validate()?;
-        let cold = Arc::new(AtomicBool::new(true));
-        let edge = Edge {
+        let sealed = self.sealed_bodies.get().and_then(Option::as_ref);
+        let parts = EdgeParts {
             clock: self.clock(),
             random: self.random(),
-            cold,
             trusted_proxies,
+            sealed: sealed.map(|(_, sealed)| Arc::clone(sealed)),
         };
-        let sealed = self
-            .sealed_bodies
-            .get()
-            .and_then(Option::as_ref)
-            .map(|(_, layer)| layer);
-        Ok(edge::stack(routes.into(), edge, &settings, sealed))
+        Ok(edge::stack(routes.into(), parts, &settings))
     }
 
     /// Opens the connections that the parts registered, concurrently. A failure is logged, and the

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Collected};
 use shared::{
     api::Reason,
     clock::Clock,
-    edge::{Malformed, Peer},
+    edge::Malformed,
 };
 use tower::ServiceExt;
 
@@ -53,8 +53,7 @@ pub(super) const HEAD_TIMED_OUT: Malformed = Malformed {
 /// The answer as bytes: the app's own, with its request id, its envelope and its line in the log.
 pub(super) async fn written(app: Router, error: Malformed, peer: IpAddr) -> Vec<u8> {
     let method = Method::from_bytes(b"INVALID").unwrap_or_default();
-    let mut request = malformed(method, error);
-    request.extensions_mut().insert(Peer(peer));
+    let request = malformed(method, error, peer);
     let Ok(response) = app.oneshot(request).await;
     let (mut parts, body) = response.into_parts();
     // Both are written here.

@@ -13,7 +13,7 @@ use axum::http::{
 };
 use axum::{body::Body, extract::Request, response::Response};
 use hyper::body::Incoming;
-use shared::edge::{Malformed, OriginalPath, Peer, normalized_path};
+use shared::edge::{Arrival, Malformed, normalized_path};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
@@ -51,29 +51,36 @@ pub(super) async fn answer(
 }
 
 /// The request as the app expects it: with its peer, and its path as routes are written.
-fn prepared(request: Request, peer: IpAddr) -> Request {
-    let mut request = match host_error(request.version(), request.headers()) {
-        Some(cause) => malformed(request.method().clone(), Malformed::invalid(cause)),
-        None => request,
+fn prepared(mut request: Request, peer: IpAddr) -> Request {
+    if let Some(cause) = host_error(request.version(), request.headers()) {
+        let method = request.method().clone();
+        return malformed(method, Malformed::invalid(cause), peer);
+    }
+    let mut arrival = Arrival {
+        peer: Some(peer),
+        ..Arrival::default()
     };
     let path = request.uri().path();
     let normalized = normalized_path(path);
-    if normalized != path {
-        let called = OriginalPath(path.to_owned());
-        if let Some(uri) = with_path(request.uri(), &normalized) {
-            *request.uri_mut() = uri;
-            request.extensions_mut().insert(called);
-        }
+    if normalized != path
+        && let Some(uri) = with_path(request.uri(), &normalized)
+    {
+        arrival.original_path = Some(path.to_owned());
+        *request.uri_mut() = uri;
     }
-    request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(arrival);
     request
 }
 
 /// A request in place of one that is malformed. It is for no path: what answers it is the edge.
-pub(super) fn malformed(method: Method, malformed: Malformed) -> Request {
+pub(super) fn malformed(method: Method, malformed: Malformed, peer: IpAddr) -> Request {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = method;
-    request.extensions_mut().insert(malformed);
+    request.extensions_mut().insert(Arrival {
+        peer: Some(peer),
+        malformed: Some(malformed),
+        ..Arrival::default()
+    });
     request
 }
 

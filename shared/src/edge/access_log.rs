@@ -3,14 +3,13 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::{MatchedPath, Request},
     response::Response,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Edge, deadline, no_store};
+use super::{Arrival, Edge, EdgeParts, deadline, no_store};
 use crate::{
     api::preferred_language,
     request::{Context, Notes, RateLimitFields},
@@ -19,41 +18,65 @@ use crate::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The platform's id of the request; a request extension. Without it, an id is generated.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub String);
+/// A request that is being answered.
+pub(super) struct Record {
+    start: Instant,
+    /// Until when the answer may be held back, where it freezes the process.
+    freeze: Option<Instant>,
+    context: Context,
+    line: AccessLogLine,
+}
 
-pub(super) async fn record(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    // Monotonic, and paused by tests that pause Tokio's time.
-    let start = Instant::now();
-    let line = AccessLogLine {
-        cold_start: edge.cold.swap(false, Ordering::Relaxed),
-        method: request.method().clone(),
-        // The template, not the path: paths contain ids.
-        route: request.extensions().get::<MatchedPath>().cloned(),
-    };
-    let request_id = match request.extensions().get::<RequestId>() {
-        Some(RequestId(id)) => id.clone(),
-        None => edge.random.uuid_v7(&edge.clock).to_string(),
-    };
-    let context = Context::new(request_id, preferred_language(request.headers()));
-    let freeze = deadline::freeze_after(&request);
-    let mut response = context.run(next.run(request)).await;
-    if let Some(end) = freeze {
-        // What is late is not worth a failed invocation.
-        let _ = timeout_at(end, context.finished()).await;
+impl Record {
+    pub(super) fn start(edge: &Edge, request: &mut Request) -> Self {
+        let arrival = request.extensions_mut().get_mut::<Arrival>();
+        let id = arrival.and_then(|arrival| arrival.request_id.take());
+        let id = id.unwrap_or_else(|| {
+            let EdgeParts { random, clock, .. } = &edge.parts;
+            random.uuid_v7(clock).to_string()
+        });
+        Self {
+            // Monotonic, and paused by tests that pause Tokio's time.
+            start: Instant::now(),
+            freeze: deadline::freeze_after(request),
+            context: Context::new(id, preferred_language(request.headers())),
+            line: AccessLogLine {
+                cold_start: edge.cold.swap(false, Ordering::Relaxed),
+                method: request.method().clone(),
+                // The template, not the path: paths contain ids.
+                route: request.extensions().get::<MatchedPath>().cloned(),
+            },
+        }
     }
-    let notes = context.take_notes();
-    no_store(&mut response);
-    if let Ok(id) = HeaderValue::from_str(context.id()) {
-        response.headers_mut().insert(X_REQUEST_ID, id);
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
     }
-    if let Some(fields) = &notes.rate_limit {
-        add_rate_limit_headers(&mut response, fields);
+
+    /// The response with what every response has, once nothing of the request runs any longer.
+    pub(super) async fn finish(self, mut response: Response) -> Response {
+        let Self {
+            start,
+            freeze,
+            context,
+            line,
+        } = self;
+        if let Some(end) = freeze {
+            // What is late is not worth a failed invocation.
+            let _ = timeout_at(end, context.finished()).await;
+        }
+        let notes = context.take_notes();
+        no_store(&mut response);
+        if let Ok(id) = HeaderValue::from_str(context.id()) {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        if let Some(fields) = &notes.rate_limit {
+            add_rate_limit_headers(&mut response, fields);
+        }
+        line.write(context.id(), &notes, response.status(), start);
+        line.count(&notes, response.status(), start);
+        response
     }
-    line.write(context.id(), &notes, response.status(), start);
-    line.count(&notes, response.status(), start);
-    response
 }
 
 /// draft-ietf-httpapi-ratelimit-headers: on the response of every charged request, so that clients

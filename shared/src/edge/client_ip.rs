@@ -6,22 +6,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use axum::{
-    extract::{FromRequestParts, Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::extract::{FromRequestParts, Request};
 use http::{Extensions, HeaderMap, request::Parts};
 use ipnet::IpNet;
 
-use super::Edge;
+use super::Arrival;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
-
-/// The peer of the connection; a request extension that our HTTP server sets, and on Lambda the
-/// runtime: there it is the source address that the platform reports, if it reports one.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
 
 /// The client's address; a request extension. `None` where the platform did not name one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +50,12 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
 }
 
 /// Adds the [`ClientIp`] of a request whose peer is known.
-pub(super) async fn resolve(
-    State(edge): State<Edge>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(Peer(peer)) = request.extensions().get().copied() {
-        let client = client_of(peer, request.headers(), &edge.trusted_proxies);
+pub(super) fn resolve(trusted: &[IpNet], request: &mut Request) {
+    let arrival = request.extensions().get::<Arrival>();
+    if let Some(peer) = arrival.and_then(|arrival| arrival.peer) {
+        let client = client_of(peer, request.headers(), trusted);
         request.extensions_mut().insert(client);
     }
-    next.run(request).await
 }
 
 /// The peer or, behind trusted proxies, the client that they saw: each appends its peer's address

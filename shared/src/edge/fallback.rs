@@ -15,7 +15,7 @@ pub(super) async fn method_not_allowed() -> ApiError {
 }
 
 /// Turns an error of the framework into an envelope; handlers' errors are JSON already.
-pub(super) async fn envelope(response: Response) -> Response {
+pub(super) fn envelope(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let is_json = response

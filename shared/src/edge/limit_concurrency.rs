@@ -13,51 +13,50 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse, Response},
+    extract::Request,
 };
 use hyper::body::{Frame, SizeHint};
 
-use crate::{
-    api::ApiError,
-    resilience::bulkhead::{AtCapacity, Bulkhead, OwnedPermit},
-};
+use crate::resilience::bulkhead::{AtCapacity, Bulkhead, OwnedPermit};
 
 /// The route of load balancers' health checks. Without a query it does no I/O.
 const HEALTH: &str = "/health";
 
+/// The permit of a request, until it is dropped.
+#[expect(dead_code, reason = "held for its drop")]
+pub(super) enum Admitted {
+    /// None is needed.
+    Health,
+    /// The body is there.
+    Complete(OwnedPermit),
+    /// The body may have to be waited for.
+    Awaiting(Arc<Place>),
+}
+
 /// Admits the request while there is capacity. Health checks are always answered: a load balancer
 /// that removes a busy instance makes the others busier.
-pub(super) async fn limit_concurrency(
-    State(requests): State<Arc<Bulkhead>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) fn admit(
+    requests: &Arc<Bulkhead>,
+    request: &mut Request,
+) -> Result<Admitted, AtCapacity> {
     let is_health = request.uri().path() == HEALTH && request.uri().query().is_none();
     if is_health {
-        return next.run(request).await;
+        return Ok(Admitted::Health);
     }
-    let place = match Place::take(requests) {
-        Ok(place) => Arc::new(place),
-        Err(error) => return ApiError::from(error).into_response(),
-    };
-    let request = request.map(|body| {
-        if body.is_end_stream() {
-            return body;
-        }
-        Body::new(AwaitedBody {
-            body,
-            place: Arc::clone(&place),
-        })
+    if request.body().is_end_stream() {
+        return requests.acquire_owned().map(Admitted::Complete);
+    }
+    let place = Arc::new(Place::take(Arc::clone(requests))?);
+    let body = std::mem::take(request.body_mut());
+    *request.body_mut() = Body::new(AwaitedBody {
+        body,
+        place: Arc::clone(&place),
     });
-    let response = next.run(request).await;
-    drop(place);
-    response
+    Ok(Admitted::Awaiting(place))
 }
 
 /// A request's permit, while it has it.
-struct Place {
+pub(super) struct Place {
     requests: Arc<Bulkhead>,
     permit: Mutex<Option<OwnedPermit>>,
 }

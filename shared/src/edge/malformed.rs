@@ -2,16 +2,16 @@
 
 use axum::{
     extract::Request,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use thiserror::Error;
 
+use super::Arrival;
 use crate::api::{ApiError, Reason};
 
 /// What is wrong with a request that could not be taken as it came: an event of Lambda, or bytes on a
-/// connection. A request extension; such a request is answered with the reason, and its cause is
-/// logged, as for every other request.
+/// connection. Such a request is answered with the reason, and its cause is logged, as for every
+/// other request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("malformed request: {cause}")]
 pub struct Malformed {
@@ -32,11 +32,9 @@ impl Malformed {
     }
 }
 
-pub(super) async fn refuse(request: Request, next: Next) -> Response {
-    match request.extensions().get::<Malformed>() {
-        Some(malformed) => ApiError::new(malformed.reason)
-            .because(malformed)
-            .into_response(),
-        None => next.run(request).await,
-    }
+/// The answer to a malformed request.
+pub(super) fn refuse(request: &Request) -> Option<Response> {
+    let malformed = request.extensions().get::<Arrival>()?.malformed?;
+    let error = ApiError::new(malformed.reason).because(&malformed);
+    Some(error.into_response())
 }

@@ -12,12 +12,11 @@ mod replays;
 use std::sync::Arc;
 
 use axum::{
-    Router,
     body::Body,
-    extract::{Request, State},
-    middleware::{Next, from_fn_with_state},
+    extract::Request,
     response::{IntoResponse, Response},
 };
+use futures_util::future::BoxFuture;
 use http::{
     HeaderMap, HeaderValue,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -25,11 +24,10 @@ use http::{
 };
 use http_body_util::BodyExt;
 use thiserror::Error;
-use tokio::time::{Duration, timeout_at};
-use tower_http::catch_panic::CatchPanicLayer;
+use tokio::time::timeout_at;
 
 use self::replays::Replays;
-use super::{ClientIp, deadline, panicked};
+use super::{Bounded, ClientIp};
 use crate::{
     api::{ApiError, Reason, read_body},
     clock::Clock,
@@ -69,6 +67,13 @@ impl From<Refusal> for ApiError {
     }
 }
 
+/// The step of sealed bodies. A trait, so that only functions that take such bodies link what opens
+/// them.
+pub(crate) trait SealedBodies: Send + Sync {
+    /// Opens the body of `request`, and seals the route's response to it.
+    fn pass(&self, form: Form, request: Request, route: Bounded) -> BoxFuture<'_, Response>;
+}
+
 /// Opens sealed bodies and seals their answers.
 pub(crate) struct Sealing {
     keys: Arc<TransportKeys>,
@@ -77,7 +82,6 @@ pub(crate) struct Sealing {
     replays: Replays,
     limiter: Limiter,
     limits: Limits,
-    timeout: Duration,
 }
 
 /// What [`Sealing`] needs.
@@ -91,8 +95,6 @@ pub(crate) struct SealingParts {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    /// The timeout of a whole request.
-    pub(crate) timeout: Duration,
 }
 
 impl Sealing {
@@ -105,15 +107,7 @@ impl Sealing {
             replays,
             limiter: parts.limiter,
             limits: parts.limits,
-            timeout: parts.timeout,
         }
-    }
-
-    /// Wraps `routes`. A panic in this layer is a 500, too.
-    pub(crate) fn layer(self: &Arc<Self>, routes: Router) -> Router {
-        routes
-            .layer(from_fn_with_state(Arc::clone(self), sealed))
-            .layer(CatchPanicLayer::custom(panicked))
     }
 
     /// The request as its handler sees it, and the key for the response.
@@ -185,30 +179,32 @@ impl Sealing {
     }
 }
 
-async fn sealed(State(sealing): State<Arc<Sealing>>, mut request: Request, next: Next) -> Response {
-    let form = content_type(request.headers()).and_then(form_of);
-    let Some(form) = form else {
-        return next.run(request).await;
-    };
-    let end = deadline::end_of(&mut request, sealing.timeout);
-    let opening = crate::request::deadline::scope(Some(end), sealing.open(form, request));
-    match timeout_at(end, opening).await {
-        Ok(Ok((request, key))) => sealing.seal(&key, next.run(request).await).await,
-        Ok(Err(refused)) => refused.into_response(),
-        Err(_) => ApiError::new(Reason::UpstreamTimeout).into_response(),
+impl SealedBodies for Sealing {
+    fn pass(&self, form: Form, request: Request, route: Bounded) -> BoxFuture<'_, Response> {
+        Box::pin(async move {
+            let end = route.end;
+            let opening = crate::request::deadline::scope(Some(end), self.open(form, request));
+            match timeout_at(end, opening).await {
+                Ok(Ok((request, key))) => self.seal(&key, route.answer(request).await).await,
+                Ok(Err(refused)) => refused.into_response(),
+                Err(_) => ApiError::new(Reason::UpstreamTimeout).into_response(),
+            }
+        })
     }
+}
+
+/// The form of a request's sealed body. `None`: the body is not sealed.
+pub(super) fn form_of(request: &Request) -> Option<Form> {
+    let media_type = content_type(request.headers())?;
+    [Form::Compact, Form::Flattened]
+        .into_iter()
+        .find(|form| media_type.eq_ignore_ascii_case(self::media_type(*form)))
 }
 
 /// The media type without its parameters.
 fn content_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(str::trim)
-}
-
-fn form_of(media_type: &str) -> Option<Form> {
-    [Form::Compact, Form::Flattened]
-        .into_iter()
-        .find(|form| media_type.eq_ignore_ascii_case(self::media_type(*form)))
 }
 
 fn media_type(form: Form) -> &'static str {

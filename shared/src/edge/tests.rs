@@ -29,20 +29,17 @@ fn app(vars: &[(&str, &str)]) -> Router {
         );
     stack(
         routes,
-        edge(),
+        parts(),
         &EdgeSettings::read(&Env::new(vars.to_vec())),
-        None,
     )
 }
 
-fn edge() -> Edge {
-    let cold = Arc::new(AtomicBool::new(true));
-    let trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into();
-    Edge {
+fn parts() -> EdgeParts {
+    EdgeParts {
         clock: Clock::System,
         random: Random::seeded(1),
-        cold,
-        trusted_proxies,
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        sealed: None,
     }
 }
 
@@ -120,9 +117,10 @@ async fn where_an_answer_freezes_the_process_it_waits_for_work_that_outlives_the
         let start = tokio::time::Instant::now();
         let mut request = request("GET", "/late", "");
         if let Some(milliseconds) = platform {
-            request.extensions_mut().insert(PlatformDeadline(
-                start + Duration::from_millis(milliseconds),
-            ));
+            request.extensions_mut().insert(Arrival {
+                deadline: Some(start + Duration::from_millis(milliseconds)),
+                ..Arrival::default()
+            });
         }
         let (parts, _) = send(app(&[]), request).await;
         assert_eq!(parts.status, 504);
@@ -141,9 +139,10 @@ async fn an_earlier_platform_deadline_is_met() {
         let start = tokio::time::Instant::now();
         let mut request = request("GET", "/slow", "");
         if let Some(milliseconds) = platform {
-            request.extensions_mut().insert(PlatformDeadline(
-                start + Duration::from_millis(milliseconds),
-            ));
+            request.extensions_mut().insert(Arrival {
+                deadline: Some(start + Duration::from_millis(milliseconds)),
+                ..Arrival::default()
+            });
         }
         let (parts, body) = send(app(&[]), request).await;
         assert_eq!(
@@ -164,9 +163,8 @@ async fn calls_inherit_the_deadline_of_their_request() {
     let routes = Router::new().route("/left", route);
     let app = stack(
         routes,
-        edge(),
+        parts(),
         &EdgeSettings::read(&Env::new([("REQUEST_TIMEOUT_MS", "3000")])),
-        None,
     );
     let (_, body) = send(app, request("GET", "/left", "")).await;
     assert_eq!(body["data"], 3000);
@@ -189,14 +187,14 @@ async fn the_client_is_the_peer_or_the_address_that_a_trusted_proxy_saw() {
         request
             .headers_mut()
             .insert("x-forwarded-for", HeaderValue::from_static(header));
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(Peer(peer.parse().unwrap()));
-        }
+        request.extensions_mut().insert(Arrival {
+            peer: peer.map(|peer| peer.parse().unwrap()),
+            ..Arrival::default()
+        });
         let app = stack(
             routes,
-            edge(),
+            parts(),
             &EdgeSettings::read(&Env::new([("", "")])),
-            None,
         );
         let body = app
             .oneshot(request)
@@ -220,9 +218,10 @@ async fn a_405_lists_the_allowed_methods() {
 #[tokio::test]
 async fn the_platforms_request_id_is_kept_and_a_clients_is_ignored() {
     let mut platform = request("GET", "/ok", "");
-    platform
-        .extensions_mut()
-        .insert(RequestId("JKJaXmPLvHcESHA=".into()));
+    platform.extensions_mut().insert(Arrival {
+        request_id: Some("JKJaXmPLvHcESHA=".to_owned()),
+        ..Arrival::default()
+    });
     let (parts, _) = send(app(&[]), platform).await;
     assert_eq!(parts.headers["x-request-id"], "JKJaXmPLvHcESHA=");
     let mut client = request("GET", "/ok", "");

@@ -1,4 +1,4 @@
-//! Sealed bodies: the keys, and the layer that opens bodies with them.
+//! Sealed bodies: the keys, and what opens bodies with them.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use secrecy::ExposeSecret;
 
 use super::Instance;
 use crate::{
-    config::{EdgeSettings, Pkcs8Key, TransportSettings},
+    config::{Pkcs8Key, TransportSettings},
     crypto::{TransportKey, TransportKeys},
-    edge::{self, Sealing, SealingParts},
+    edge::{SealedBodies, Sealing, SealingParts},
 };
 
 impl Instance {
@@ -18,17 +18,15 @@ impl Instance {
             let keys = self.transport_keys();
             keys.first()?;
             let keys = Arc::new(keys);
-            let sealing = Arc::new(Sealing::new(SealingParts {
+            let sealed: Arc<dyn SealedBodies> = Arc::new(Sealing::new(SealingParts {
                 keys: Arc::clone(&keys),
                 kv: self.kv(),
                 limiter: self.limiter(),
                 limits: self.limits(),
                 clock: self.clock(),
                 random: self.random(),
-                timeout: EdgeSettings::read(&self.env).timeout,
             }));
-            let layer: edge::Layer = Box::new(move |routes| sealing.layer(routes));
-            Some((keys, layer))
+            Some((keys, sealed))
         };
         self.sealed_bodies
             .get_or_init(build)

@@ -20,7 +20,7 @@ use url::form_urlencoded;
 use crate::{
     api::Reason,
     clock::Clock,
-    edge::{Malformed, OriginalPath, Peer, PlatformDeadline, RequestId, normalized_path},
+    edge::{Arrival, Malformed, normalized_path},
 };
 
 /// What a path may not contain (RFC 3986 §3.3). `%` stays: what is escaped already remains so.
@@ -149,25 +149,22 @@ impl Event {
     /// The request, with what the edge reads from the event: the request id, the client's address,
     /// the platform's deadline, and the path that routes match.
     pub(super) fn into_request(self, context: &Context, clock: &Clock) -> (Format, Request) {
-        let (facts, request) = match self.content {
+        let mut arrival = Arrival {
+            deadline: deadline(context, clock),
+            ..Arrival::default()
+        };
+        let mut request = match self.content {
             Ok(mut event) => {
                 let facts = event.request_context.take().unwrap_or_default();
-                let request = event.into_request(self.format, &facts);
-                (facts, request)
-            }
-            Err(malformed) => (RequestContext::default(), refused(malformed)),
-        };
-        let mut request = request;
-        let extensions = request.extensions_mut();
-        facts
-            .source()
-            .and_then(|source| source.parse().ok())
-            .map(|address| {
                 // The console's test of a REST API sends a placeholder instead of an address.
-                extensions.insert(Peer(address))
-            });
-        facts.request_id.map(|id| extensions.insert(RequestId(id)));
-        deadline(context, clock).map(|deadline| extensions.insert(deadline));
+                arrival.peer = facts.source().and_then(|source| source.parse().ok());
+                let request = event.into_request(self.format, &facts, &mut arrival);
+                arrival.request_id = facts.request_id;
+                request
+            }
+            Err(malformed) => refused(malformed, &mut arrival),
+        };
+        request.extensions_mut().insert(arrival);
         (self.format, request)
     }
 }
@@ -203,7 +200,12 @@ impl HttpEvent {
         }
     }
 
-    fn into_request(mut self, format: Format, context: &RequestContext) -> Request {
+    fn into_request(
+        mut self,
+        format: Format,
+        context: &RequestContext,
+        arrival: &mut Arrival,
+    ) -> Request {
         let method = match format {
             Format::V1 => self.http_method.as_deref(),
             Format::V2 => context
@@ -212,7 +214,7 @@ impl HttpEvent {
                 .and_then(|http| http.method.as_deref()),
         };
         let Some(method) = method.and_then(|name| Method::from_bytes(name.as_bytes()).ok()) else {
-            return refused(Malformed::invalid("the event's method"));
+            return refused(Malformed::invalid("the event's method"), arrival);
         };
         let target = match format {
             Format::V1 => self.rest_target(context),
@@ -224,12 +226,10 @@ impl HttpEvent {
                 let mut request = Request::new(body);
                 *request.uri_mut() = target.uri;
                 *request.headers_mut() = headers;
-                target
-                    .called
-                    .map(|path| request.extensions_mut().insert(OriginalPath(path)));
+                arrival.original_path = target.called;
                 request
             }
-            Err(malformed) => refused(malformed),
+            Err(malformed) => refused(malformed, arrival),
         };
         *request.method_mut() = method;
         request
@@ -369,21 +369,19 @@ fn header_value(value: &str) -> Result<HeaderValue, Malformed> {
 }
 
 /// A request that the edge answers with what is wrong.
-fn refused(malformed: Malformed) -> Request {
+fn refused(malformed: Malformed, arrival: &mut Arrival) -> Request {
+    arrival.malformed = Some(malformed);
     let mut request = Request::new(Body::empty());
     *request.method_mut() = Method::from_bytes(b"INVALID").unwrap_or_default();
-    request.extensions_mut().insert(malformed);
     request
 }
 
 /// When Lambda ends the invocation, which it sends in milliseconds since the epoch. A time in the
 /// past is ignored: some emulators send a constant.
-fn deadline(context: &Context, clock: &Clock) -> Option<PlatformDeadline> {
+fn deadline(context: &Context, clock: &Clock) -> Option<Instant> {
     let now = u64::try_from(clock.now().as_millisecond()).ok()?;
     let left = context.deadline.checked_sub(now)?;
-    Instant::now()
-        .checked_add(Duration::from_millis(left))
-        .map(PlatformDeadline)
+    Instant::now().checked_add(Duration::from_millis(left))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::Refusal;
 use crate::{
     api::bearer_token,
     crypto::jwe::{RequestHeader, access_token_hash},
-    edge::OriginalPath,
+    edge::Arrival,
 };
 
 /// The maximum age of a request, in seconds.
@@ -27,8 +27,8 @@ pub(super) fn check(header: &RequestHeader, request: &Parts, now: i64) -> Result
     }
     let called = request
         .extensions
-        .get::<OriginalPath>()
-        .map(|OriginalPath(path)| path.as_str());
+        .get::<Arrival>()
+        .and_then(|arrival| arrival.original_path.as_deref());
     let is_path = |path: &str| path == request.uri.path() || Some(path) == called;
     if header.htm != request.method.as_str() || !is_target(&header.htu, &request.uri, is_path) {
         return Err(Refusal::Target);
@@ -81,9 +81,10 @@ mod tests {
             .body(())
             .unwrap();
         let (mut parts, ()) = request.into_parts();
-        parts
-            .extensions
-            .insert(OriginalPath("/prod/api/v1/a".to_owned()));
+        parts.extensions.insert(Arrival {
+            original_path: Some("/prod/api/v1/a".to_owned()),
+            ..Arrival::default()
+        });
         check(
             &RequestHeader::new(Enc::A256Gcm, "k", (iat, jti), (htm, htu)),
             &parts,

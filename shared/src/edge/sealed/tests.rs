@@ -1,6 +1,7 @@
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::{
+    Router,
     body::Bytes,
     http::request,
     routing::{get, post},
@@ -21,6 +22,7 @@ use crate::{
         PublicKey,
         jwe::{AnswerHeader, Enc, RequestHeader, seal_request},
     },
+    edge::Arrival,
     instance::Instance,
 };
 
@@ -314,8 +316,10 @@ async fn a_body_that_is_refused_before_it_is_opened_is_charged_to_its_address() 
         request
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/jose"));
-        let peer = crate::edge::Peer([203, 0, 113, 7].into());
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Arrival {
+            peer: Some([203, 0, 113, 7].into()),
+            ..Arrival::default()
+        });
         let (parts, _) = send(&client.app, request).await;
         parts.status.as_u16()
     };

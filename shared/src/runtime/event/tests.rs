@@ -27,11 +27,12 @@ fn routed(event: &Value) -> String {
     unwrapped(event).uri().path_and_query().unwrap().to_string()
 }
 
+fn arrival(event: &Value) -> Arrival {
+    unwrapped(event).extensions().get().cloned().unwrap()
+}
+
 fn peer(event: &Value) -> Option<String> {
-    unwrapped(event)
-        .extensions()
-        .get::<Peer>()
-        .map(|Peer(address)| address.to_string())
+    arrival(event).peer.map(|address| address.to_string())
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn the_deadline_is_lambdas_unless_it_has_passed() {
     let left = |deadline: i64| {
         let mut context = Context::default();
         context.deadline = u64::try_from(deadline).unwrap();
-        super::deadline(&context, &clock).map(|PlatformDeadline(end)| end - Instant::now())
+        super::deadline(&context, &clock).map(|end| end - Instant::now())
     };
     let milliseconds = |number| Duration::from_millis(number);
     let in_time = left(now.as_millisecond() + 5000).unwrap();
@@ -119,7 +120,7 @@ fn merge(event: &mut Value, changes: &Value) {
 }
 
 fn malformed(event: &Value) -> Option<Malformed> {
-    unwrapped(event).extensions().get().copied()
+    arrival(event).malformed
 }
 
 #[test]
@@ -177,11 +178,7 @@ fn a_path_that_a_uri_refuses_is_escaped_and_an_escaped_letter_is_that_letter() {
 
 #[test]
 fn the_path_that_was_called_is_kept_when_routes_see_another_one() {
-    let called = |event: &Value| {
-        let request = unwrapped(event);
-        let called: Option<&OriginalPath> = request.extensions().get();
-        called.map(|OriginalPath(path)| path.clone())
-    };
+    let called = |event: &Value| arrival(event).original_path;
     let staged = json!({"rawPath": "/prod/health", "requestContext": {"stage": "prod"}});
     assert_eq!(called(&http_api(&staged)).as_deref(), Some("/prod/health"));
     let escaped = http_api(&json!({"rawPath": "/%68ealth"}));
@@ -224,7 +221,8 @@ fn a_lone_surrogate_is_refused() {
     let event: Event = serde_json::from_str(&event_text).unwrap();
     let (format, request) = event.into_request(&Context::default(), &Clock::System);
     assert_eq!(format, Format::V2);
-    assert!(request.extensions().get::<Malformed>().is_some());
+    let arrival: &Arrival = request.extensions().get().unwrap();
+    assert!(arrival.malformed.is_some());
 }
 
 #[test]
