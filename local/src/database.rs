@@ -1,9 +1,10 @@
-//! An embedded DynamoDB (dynoxide), served over HTTP so that the real SDK can be used with it.
+//! An embedded DynamoDB (dynoxide), served over HTTP so that it is used as AWS's is.
 
 use std::{net::Ipv4Addr, path::Path, sync::Arc};
 
 use aws_sdk_dynamodb::{
-    Client,
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
     error::DisplayErrorContext,
     operation::create_table::{CreateTableError, builders::CreateTableFluentBuilder},
     types::{
@@ -76,6 +77,20 @@ fn open(folder: Option<&DataDir>) -> Result<dynoxide::Database, StartError> {
                 .map_err(|error| StartError::Database(format!("{}: {error}", file.display())))
         }
     }
+}
+
+/// The SDK's client of the DynamoDB at `url` (plain HTTP), with credentials that open nothing: for
+/// what functions don't do, such as creating a table.
+#[must_use]
+pub fn database_client(url: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "nobody's"))
+        .endpoint_url(url)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    Client::from_conf(config)
 }
 
 /// Creates `table` as template.yaml describes it, unless it exists.

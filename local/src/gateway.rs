@@ -16,7 +16,7 @@ use wechat_simulator::Simulator;
 
 use crate::{
     StartError,
-    database::{Database, create_table},
+    database::{Database, create_table, database_client},
     listen::listen,
     metrics::MetricsServer,
     push,
@@ -85,9 +85,9 @@ impl Gateway {
         let env = with_local_defaults(env, &settings, endpoint, &wechat_url);
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
-        if database.is_some() {
-            let dynamo = instance.dynamo();
-            create_table(dynamo.client(), dynamo.table()).await?;
+        if let Some(database) = &database {
+            let client = database_client(&database.endpoint);
+            create_table(&client, instance.dynamo().table()).await?;
         }
         let mut app = instance.app(routes)?;
         let simulator = start_simulator(&settings, instance.env(), &app)?;

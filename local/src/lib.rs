@@ -21,7 +21,7 @@ mod simulated;
 pub use banner::banner;
 pub use breaker::breaker;
 pub use data_dir::DataDirError;
-pub use database::{Database, create_table};
+pub use database::{Database, create_table, database_client};
 pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
 pub use names::ignored_names;

@@ -1,26 +1,17 @@
-//! The connection to DynamoDB: one client, one table, deadlines on every call.
+//! The connection to DynamoDB: one table, deadlines on every call.
 
 mod condition;
-mod deadline;
 mod error;
+mod failure;
 mod item;
-mod measure;
-mod resign;
-mod tls;
+mod query;
+mod sender;
 mod transaction;
 mod write;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::{
-    Client, Config,
-    config::{
-        BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig,
-        timeout::TimeoutConfig,
-    },
-    operation::query::builders::QueryFluentBuilder,
-};
-use secrecy::{ExposeSecret, SecretString};
+use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemInput};
 
 use crate::{config::DynamoSettings, random::Random};
 
@@ -30,24 +21,21 @@ pub use item::{Item, from_item, key, number, string, to_item};
 pub use transaction::TransactionOutcome;
 pub use write::{Update, Write, WriteOutcome};
 
+use sender::Sender;
+
 /// Its name in metrics.
 const UPSTREAM: &str = "dynamodb";
 
-const CONNECT: Duration = Duration::from_secs(1);
-const ATTEMPT: Duration = Duration::from_millis(1500);
-/// Attempts, and the pauses between them, in a request that has this much time left.
-const OPERATION: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
-/// The most that the pause before a second attempt can be; before a third twice that. The SDK's own
-/// second is a third of an operation's time, and DynamoDB's throttling passes within milliseconds
-/// as partitions are adapted.
+/// The most that the pause before a second attempt can be; before a third twice that. DynamoDB's
+/// throttling passes within milliseconds as partitions are adapted.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The table. Cheap to clone; connects at the first call.
 #[derive(Clone)]
 pub struct Dynamo {
-    client: Client,
+    sender: Arc<Sender>,
     table: String,
     random: Random,
 }
@@ -56,18 +44,11 @@ impl Dynamo {
     /// The table of `settings`; `random` decides the pauses between attempts.
     #[must_use]
     pub fn new(settings: DynamoSettings, random: Random) -> Self {
-        let table = settings.table.clone();
         Self {
-            client: Client::from_conf(config(settings)),
-            table,
+            table: settings.table.clone(),
+            sender: Arc::new(Sender::new(settings, random.clone())),
             random,
         }
-    }
-
-    /// The SDK's client, for what this type does not do (creating the table).
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 
     /// The table's name.
@@ -103,69 +84,14 @@ impl Dynamo {
     /// # Errors
     /// [`DynamoError`] when the table can't be read.
     pub async fn get(&self, pk: &str, sk: &str) -> Result<Option<Item>, DynamoError> {
-        let get = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true);
-        let got = get.set_key(Some(key(pk, sk))).send().await?;
-        Ok(got.item)
-    }
-
-    /// A query of the table as of now (consistent read).
-    pub(crate) fn query(&self) -> QueryFluentBuilder {
-        self.client
-            .query()
+        let get = GetItemInput::builder()
             .table_name(&self.table)
             .consistent_read(true)
+            .set_key(Some(key(pk, sk)));
+        let got = self.sender.call::<GetItem>(get.build()?)?.send().await?;
+        Ok(got.item)
     }
 }
 
-/// Built from what Lambda sets: looking through profiles and metadata services would cost
-/// milliseconds of each cold start.
-fn config(settings: DynamoSettings) -> Config {
-    let is_plain_http = settings
-        .endpoint
-        .as_deref()
-        .is_some_and(|endpoint| endpoint.starts_with("http://"));
-    // Amazon's own authority signs the endpoints of its regions; those in China are run by others.
-    let any_authority = settings.region.starts_with("cn-") || settings.endpoint.is_some();
-    let (id, secret, session) = settings.credentials;
-    let mut config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(settings.region))
-        .credentials_provider(credentials(id, &secret, session.as_ref()))
-        .http_client(tls::http_client(is_plain_http, any_authority))
-        .retry_config(retries())
-        .retry_classifier(resign::SignAgain)
-        .timeout_config(timeouts())
-        .interceptor(deadline::InheritDeadline { limit: OPERATION })
-        .interceptor(measure::Measure)
-        // Answers are small: the attempt's time-out is the guard.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    config.set_endpoint_url(settings.endpoint);
-    config.build()
-}
-
-fn credentials(id: String, secret: &SecretString, session: Option<&SecretString>) -> Credentials {
-    let session = session.map(|token| token.expose_secret().to_owned());
-    Credentials::new(id, secret.expose_secret(), session, None, "environment")
-}
-
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
-        .operation_attempt_timeout(ATTEMPT)
-        .operation_timeout(OPERATION)
-        .build()
-}
-
-/// The SDK's standard mode: full jitter (a pause is anywhere between nothing and its most), and a
-/// quota of 500 tokens that a retry takes 5 of, after a time-out 10, so that a table that fails is
-/// not asked three times as much.
-fn retries() -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS)
-        .with_initial_backoff(FIRST_PAUSE)
-        .with_max_backoff(LONGEST_PAUSE)
-}
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,9 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::{
-    Client, Config,
-    config::{BehaviorVersion, Credentials, Region},
-    types::AttributeValue,
-};
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use dynoxide::Database;
+use local::database_client;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::background;
@@ -46,7 +43,7 @@ impl DynamoDb {
                 let _ = stopped.await;
             },
         ));
-        let client = client(&url(port));
+        let client = database_client(&url(port));
         local::create_table(&client, TABLE).await.unwrap();
         Self {
             port,
@@ -117,18 +114,6 @@ impl DynamoDb {
         items.retain(|item| item["pk"].as_s().is_ok_and(|pk| pk.starts_with(prefix)));
         items
     }
-}
-
-/// A client for a local endpoint, with credentials that open nothing.
-pub fn client(url: &str) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "the test kit"))
-        .endpoint_url(url)
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    Client::from_conf(config)
 }
 
 fn url(port: u16) -> String {

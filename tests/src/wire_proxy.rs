@@ -338,7 +338,7 @@ mod tests {
     async fn operations_of_dynamodb_are_counted_by_name() {
         let database = DynamoDb::start().await;
         let proxy = WireProxy::http(database.port()).await;
-        let client = crate::dynamodb::client(&proxy.http_url());
+        let client = local::database_client(&proxy.http_url());
         client.list_tables().send().await.unwrap();
         assert_eq!(proxy.take_traffic().commands, ["ListTables"]);
     }

@@ -74,7 +74,7 @@ impl Probes {
             );
             read.and(written)
         };
-        // Boxed, because the SDK's futures are large.
+        // Boxed, because the futures of calls are large.
         let dynamo = part("dynamodb", true, Box::pin(table));
         let ((shared_state, breaker), dynamo) = futures_util::join!(shared, dynamo);
         Findings {

@@ -2,10 +2,14 @@
 
 use std::fmt::Display;
 
-use aws_sdk_dynamodb::error::{BuildError, ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::BuildError;
+use http::StatusCode;
 use thiserror::Error;
 
-use super::UPSTREAM;
+use super::{
+    UPSTREAM,
+    failure::{Failure, ServiceError, is_out_of_time, is_retried},
+};
 use crate::telemetry::{self, metrics};
 
 /// Error codes of a row that another writer is changing.
@@ -15,24 +19,10 @@ const CONFLICTS: [&str; 3] = [
     // Another region of a global table wrote the row at the same time.
     "ReplicatedWriteConflictException",
 ];
-/// Error codes of temporary failures, whatever their HTTP status: the SDK's own list of throttling
-/// and transient errors (`aws_runtime::retries::classifiers`), a service that fails, and what a
-/// request that was held up between signing and sending gets.
-const TRANSIENT: [&str; 26] = [
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "TooManyRequestsException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "BandwidthLimitExceeded",
-    "LimitExceededException",
-    "SlowDown",
-    "PriorRequestNotComplete",
-    "RequestTimeout",
-    "RequestTimeoutException",
+/// Error codes of temporary failures, whatever their HTTP status, besides those that are retried at
+/// once ([`is_retried`]): a service that fails, and what a request that was held up between signing
+/// and sending gets.
+const TRANSIENT: [&str; 12] = [
     "InternalServerError",
     "InternalServerErrorException",
     "InternalFailure",
@@ -47,12 +37,6 @@ const TRANSIENT: [&str; 26] = [
     "ExpiredToken",
     "ExpiredTokenException",
     "TokenRefreshRequired",
-];
-/// Error codes of a signature, which is wrong for good unless [`is_out_of_time`].
-const SIGNATURE: [&str; 3] = [
-    "InvalidSignatureException",
-    "InvalidSignature",
-    "SignatureDoesNotMatch",
 ];
 
 /// Why a call to DynamoDB failed. A condition that does not hold is not an error: see
@@ -91,96 +75,52 @@ impl From<BuildError> for DynamoError {
     }
 }
 
-impl<E> From<SdkError<E>> for DynamoError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    fn from(error: SdkError<E>) -> Self {
-        let text = telemetry::describe(&error);
-        match &error {
-            SdkError::ServiceError(context) => {
-                let code = context.err().code().unwrap_or_default();
-                if CONFLICTS.contains(&code) {
-                    return Self::Conflict;
-                }
-                count(code);
-                if TRANSIENT.contains(&code)
-                    || is_out_of_time(context.err().meta())
-                    || context.raw().status().is_server_error()
-                {
-                    Self::Unavailable(code.to_owned())
+impl<E: ServiceError> From<Failure<Box<E>>> for DynamoError {
+    fn from(failure: Failure<Box<E>>) -> Self {
+        match failure {
+            Failure::Service { error, status } => Self::of_service(&*error, status),
+            Failure::Unreadable { status, why } => {
+                count("unreadable");
+                let text = format!("unreadable answer with status {}: {why}", status.as_u16());
+                if status.is_server_error() {
+                    Self::Unavailable(text)
                 } else {
                     Self::Refused(text)
                 }
             }
-            SdkError::ConstructionFailure(_) => Self::Refused(text),
-            SdkError::TimeoutError(_) => {
+            Failure::Timeout => {
                 count("timeout");
-                Self::Unavailable(text)
+                Self::Unavailable("no answer in time".to_owned())
             }
-            _ => {
+            Failure::Connection(text) => {
                 count("connection");
                 Self::Unavailable(text)
             }
+            Failure::Construction(text) => Self::Refused(text),
         }
     }
 }
 
-/// Whether the signature was right at another time: an instance was frozen between signing and
-/// sending, or its clock is off. Another signature helps. DynamoDB tells this from a wrong secret by
-/// its text only: "Signature expired: … is now earlier than …", "Signature not yet current: … is
-/// still later than …".
-pub(super) fn is_out_of_time(error: &ErrorMetadata) -> bool {
-    let text = error.message().unwrap_or_default();
-    match error.code() {
-        Some("RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture") => true,
-        Some(code) if SIGNATURE.contains(&code) => {
-            text.contains("Signature expired") || text.contains("Signature not yet current")
+impl DynamoError {
+    fn of_service(error: &impl ServiceError, status: StatusCode) -> Self {
+        let code = error.code().unwrap_or_default();
+        if CONFLICTS.contains(&code) {
+            return Self::Conflict;
         }
-        _ => false,
+        count(code);
+        if is_retried(code)
+            || TRANSIENT.contains(&code)
+            || is_out_of_time(error.meta())
+            || status.is_server_error()
+        {
+            Self::Unavailable(code.to_owned())
+        } else {
+            Self::Refused(telemetry::describe(error))
+        }
     }
 }
 
 /// Counts a failed call in the metrics.
 pub(super) fn count(errcode: &str) {
     metrics::upstream_error(UPSTREAM, errcode.to_owned());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(code: &str, message: &str) -> ErrorMetadata {
-        ErrorMetadata::builder().code(code).message(message).build()
-    }
-
-    #[test]
-    fn a_signature_of_another_time_is_told_from_a_wrong_one() {
-        for (code, message) in [
-            (
-                "InvalidSignatureException",
-                "Signature expired: 20261123T080000Z is now earlier than 20261123T080500Z (20261123T081000Z - 5 min.)",
-            ),
-            (
-                "InvalidSignatureException",
-                "Signature not yet current: 20261123T081000Z is still later than 20261123T080500Z",
-            ),
-            ("SignatureDoesNotMatch", "Signature expired: x"),
-            ("RequestExpired", ""),
-            ("RequestTimeTooSkewed", ""),
-        ] {
-            assert!(is_out_of_time(&error(code, message)), "{code}: {message}");
-        }
-        for (code, message) in [
-            (
-                "InvalidSignatureException",
-                "The request signature we calculated does not match the signature you provided.",
-            ),
-            ("UnrecognizedClientException", "Signature expired"),
-            ("ValidationException", "Signature expired"),
-        ] {
-            assert!(!is_out_of_time(&error(code, message)), "{code}: {message}");
-        }
-        assert!(!is_out_of_time(&ErrorMetadata::builder().build()));
-    }
 }

@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{CancellationReason, TransactWriteItem},
+    operation::transact_write_items::{
+        TransactWriteItems, TransactWriteItemsError, TransactWriteItemsInput,
+        TransactWriteItemsOutput,
+    },
+    types::CancellationReason,
 };
 use tokio::time::{Instant, sleep};
 
-use super::{ATTEMPTS, Dynamo, DynamoError, FIRST_PAUSE, LONGEST_PAUSE, UPSTREAM, Write, error};
+use super::{
+    ATTEMPTS, Dynamo, DynamoError, FIRST_PAUSE, LONGEST_PAUSE, UPSTREAM, Write, error,
+    failure::Failure, sender::OperationFailure,
+};
 use crate::{resilience::backoff::Backoff, telemetry::metrics};
 
-/// Pauses after a throttled transaction. They are those of the SDK, which retries other throttled
-/// calls but never a cancelled transaction.
+/// Pauses after a throttled transaction: those of other throttled calls. The sender does not repeat
+/// a cancelled transaction, because it can't tell why it was cancelled.
 const THROTTLED: Backoff = Backoff::for_overload(FIRST_PAUSE, LONGEST_PAUSE);
 /// Attempts after the first one.
 const RETRIES: usize = ATTEMPTS as usize - 1;
@@ -61,10 +67,14 @@ impl Dynamo {
             .into_iter()
             .map(|write| write.into_item(&self.table))
             .collect::<Result<Vec<_>, _>>()?;
-        let token = hex::encode(self.random.bytes::<16>());
+        let transaction = TransactWriteItemsInput::builder()
+            .set_transact_items(Some(items))
+            .client_request_token(hex::encode(self.random.bytes::<16>()))
+            .build()?;
+        let transaction = self.sender.call::<TransactWriteItems>(transaction)?;
         let mut pauses = THROTTLED.pauses(&self.random).take(RETRIES);
         loop {
-            let Some(cancellation) = self.try_transact(items.clone(), &token).await? else {
+            let Some(cancellation) = cancellation(transaction.send().await)? else {
                 return Ok(TransactionOutcome::Written);
             };
             match cancellation {
@@ -79,32 +89,6 @@ impl Dynamo {
                 Cancellation::Other(reasons) => return Err(DynamoError::Unavailable(reasons)),
             }
             metrics::retry(UPSTREAM);
-        }
-    }
-
-    /// Why it was cancelled, if it was.
-    async fn try_transact(
-        &self,
-        items: Vec<TransactWriteItem>,
-        token: &str,
-    ) -> Result<Option<Cancellation>, DynamoError> {
-        let sent = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .client_request_token(token)
-            .send()
-            .await;
-        let Err(error) = sent else { return Ok(None) };
-        match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                let cancellation = Cancellation::read(cancelled.cancellation_reasons());
-                if let Cancellation::Throttled(_) | Cancellation::Other(_) = cancellation {
-                    error::count("TransactionCanceledException");
-                }
-                Ok(Some(cancellation))
-            }
-            _ => Err(error.into()),
         }
     }
 
@@ -135,6 +119,25 @@ impl Dynamo {
             }
         }
     }
+}
+
+/// Why a transaction was cancelled, if it was.
+fn cancellation(
+    outcome: Result<TransactWriteItemsOutput, OperationFailure<TransactWriteItems>>,
+) -> Result<Option<Cancellation>, DynamoError> {
+    let Err(failure) = outcome else {
+        return Ok(None);
+    };
+    if let Failure::Service { error, .. } = &failure
+        && let TransactWriteItemsError::TransactionCanceledException(cancelled) = &**error
+    {
+        let cancellation = Cancellation::read(cancelled.cancellation_reasons());
+        if let Cancellation::Throttled(_) | Cancellation::Other(_) = cancellation {
+            error::count("TransactionCanceledException");
+        }
+        return Ok(Some(cancellation));
+    }
+    Err(failure.into())
 }
 
 impl Cancellation {

@@ -10,8 +10,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
+    error::BuildError,
     operation::{
-        delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError,
+        delete_item::{DeleteItem, DeleteItemError, DeleteItemInput},
+        put_item::{PutItem, PutItemError, PutItemInput},
+        update_item::{UpdateItem, UpdateItemError, UpdateItemInput},
     },
     types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -19,6 +22,7 @@ use aws_sdk_dynamodb::{
 use super::{
     Dynamo, DynamoError, Item,
     condition::{Condition, Values},
+    failure::Failure,
 };
 
 /// A change of some attributes of a row.
@@ -95,22 +99,21 @@ impl Dynamo {
     /// # Errors
     /// [`DynamoError`].
     pub async fn put(&self, row: Item, condition: Condition) -> Result<WriteOutcome, DynamoError> {
-        let put = self
-            .client
-            .put_item()
+        let put = PutItemInput::builder()
             .table_name(&self.table)
             .set_item(Some(row))
             .condition_expression(condition.expression)
             .set_expression_attribute_values(unless_empty(condition.values));
+        let put = self.sender.call::<PutItem>(put.build()?)?;
         let attempt = || async {
-            match put.clone().send().await {
+            match put.send().await {
                 Ok(_) => Ok(WriteOutcome::Written(Item::new())),
-                Err(error) => match error.as_service_error() {
-                    Some(PutItemError::ConditionalCheckFailedException(_)) => {
-                        Ok(WriteOutcome::ConditionFailed(None))
-                    }
-                    _ => Err(error.into()),
-                },
+                Err(Failure::Service { error, .. })
+                    if matches!(*error, PutItemError::ConditionalCheckFailedException(_)) =>
+                {
+                    Ok(WriteOutcome::ConditionFailed(None))
+                }
+                Err(failure) => Err(failure.into()),
             }
         };
         self.retry_conflicts(attempt, is_conflict).await
@@ -125,22 +128,21 @@ impl Dynamo {
         key: Item,
         condition: Condition,
     ) -> Result<WriteOutcome, DynamoError> {
-        let delete = self
-            .client
-            .delete_item()
+        let delete = DeleteItemInput::builder()
             .table_name(&self.table)
             .set_key(Some(key))
             .condition_expression(condition.expression)
             .set_expression_attribute_values(unless_empty(condition.values));
+        let delete = self.sender.call::<DeleteItem>(delete.build()?)?;
         let attempt = || async {
-            match delete.clone().send().await {
+            match delete.send().await {
                 Ok(_) => Ok(WriteOutcome::Written(Item::new())),
-                Err(error) => match error.as_service_error() {
-                    Some(DeleteItemError::ConditionalCheckFailedException(_)) => {
-                        Ok(WriteOutcome::ConditionFailed(None))
-                    }
-                    _ => Err(error.into()),
-                },
+                Err(Failure::Service { error, .. })
+                    if matches!(*error, DeleteItemError::ConditionalCheckFailedException(_)) =>
+                {
+                    Ok(WriteOutcome::ConditionFailed(None))
+                }
+                Err(failure) => Err(failure.into()),
             }
         };
         self.retry_conflicts(attempt, is_conflict).await
@@ -151,32 +153,25 @@ impl Dynamo {
     /// # Errors
     /// [`DynamoError`].
     pub async fn update(&self, update: Update) -> Result<WriteOutcome, DynamoError> {
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(update.key))
-            .update_expression(update.expression)
-            .condition_expression(update.condition)
-            .set_expression_attribute_values(unless_empty(update.values))
-            .set_expression_attribute_names(unless_empty(update.names))
-            .set_return_values(update.return_new.then_some(ReturnValue::AllNew))
-            .set_return_values_on_condition_check_failure(
-                update
-                    .return_old_on_failure
-                    .then_some(ReturnValuesOnConditionCheckFailure::AllOld),
-            );
+        let update = self
+            .sender
+            .call::<UpdateItem>(update.into_input(&self.table)?)?;
         let attempt = || async {
-            match request.clone().send().await {
+            match update.send().await {
                 Ok(written) => Ok(WriteOutcome::Written(
                     written.attributes.unwrap_or_default(),
                 )),
-                Err(error) => match error.as_service_error() {
-                    Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                        Ok(WriteOutcome::ConditionFailed(failed.item().cloned()))
+                Err(Failure::Service { error, status }) => match *error {
+                    UpdateItemError::ConditionalCheckFailedException(failed) => {
+                        Ok(WriteOutcome::ConditionFailed(failed.item))
                     }
-                    _ => Err(error.into()),
+                    error => Err(Failure::Service {
+                        error: Box::new(error),
+                        status,
+                    }
+                    .into()),
                 },
+                Err(failure) => Err(failure.into()),
             }
         };
         self.retry_conflicts(attempt, is_conflict).await
@@ -234,6 +229,22 @@ impl Write {
 }
 
 impl Update {
+    fn into_input(self, table: &str) -> Result<UpdateItemInput, BuildError> {
+        UpdateItemInput::builder()
+            .table_name(table)
+            .set_key(Some(self.key))
+            .update_expression(self.expression)
+            .condition_expression(self.condition)
+            .set_expression_attribute_values(unless_empty(self.values))
+            .set_expression_attribute_names(unless_empty(self.names))
+            .set_return_values(self.return_new.then_some(ReturnValue::AllNew))
+            .set_return_values_on_condition_check_failure(
+                self.return_old_on_failure
+                    .then_some(ReturnValuesOnConditionCheckFailure::AllOld),
+            )
+            .build()
+    }
+
     fn into_part(self, table: &str) -> Result<types::Update, DynamoError> {
         let update = types::Update::builder()
             .table_name(table)

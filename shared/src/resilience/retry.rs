@@ -14,8 +14,6 @@ use crate::{random::Random, telemetry::metrics};
 
 /// How long a call counts towards the budget.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
-/// Retries per second that are always allowed, so that an instance with few calls has some, too.
-const BUDGET_FLOOR: u32 = 1;
 /// The share of calls that may be retried.
 const BUDGET_SHARE: f32 = 0.2;
 
@@ -28,6 +26,9 @@ pub struct RetryPolicy {
     pub first_pause: Duration,
     /// The longest limit of a pause.
     pub longest_pause: Duration,
+    /// Retries per second, over the last ten, that are always allowed, so that an instance with few
+    /// calls has some, too.
+    pub always_per_second: u32,
 }
 
 impl RetryPolicy {
@@ -36,6 +37,7 @@ impl RetryPolicy {
         attempts: 3,
         first_pause: Duration::from_millis(50),
         longest_pause: Duration::from_millis(500),
+        always_per_second: 1,
     };
 
     fn backoff(&self) -> Backoff {
@@ -58,7 +60,7 @@ impl Retries {
         Self {
             upstream,
             policy,
-            budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE),
+            budget: TpsBudget::new(BUDGET_WINDOW, policy.always_per_second, BUDGET_SHARE),
             random,
         }
     }

@@ -31,6 +31,7 @@ const RETRY: RetryPolicy = RetryPolicy {
     attempts: 2,
     first_pause: Duration::from_millis(100),
     longest_pause: Duration::from_millis(100),
+    always_per_second: 1,
 };
 /// Larger than any documented answer.
 const MAX_ANSWER: usize = 64 * 1024;

@@ -238,7 +238,7 @@ fn refuse(status: u16, code: &str) -> Response {
     fail(status, code, json!({"message": "later"}))
 }
 
-/// With the date of now, as the SDK has it too: its own correction of clocks does not see a thaw.
+/// With the date of now, as after a thaw: it does not tell that the request was held up.
 fn refuse_signature(message: &str) -> Response {
     let mut response = fail(
         400,
@@ -409,7 +409,7 @@ async fn a_transaction_that_is_sent_again_is_written_once(
     let (front, api) = Front::of(&app).await;
     for (person, fault, times) in [
         ("alice", Fault::Cancelled, 2),
-        // The SDK sends it again.
+        // The sender sends it again.
         ("bob", Fault::Lost, 1),
     ] {
         let before = app.rows().await.len();

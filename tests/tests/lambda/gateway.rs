@@ -565,7 +565,7 @@ async fn the_banner_shows_the_databases_address() {
     let folder = folder();
     let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
     let tokens = Tokens::of(&gateway.api.login(&gateway.code("alice").await).await);
-    let table = e2e::dynamodb::client(&format!("http://{}", gateway.database()));
+    let table = local::database_client(&format!("http://{}", gateway.database()));
     let users = table.scan().table_name("weapp").send().await.unwrap();
     let key = format!("USER#{}", tokens.user_id());
     assert!(

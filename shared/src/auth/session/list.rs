@@ -1,7 +1,7 @@
 //! A user's sessions.
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use futures_util::{Stream, stream};
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use futures_util::{Stream, StreamExt};
 
 use super::{Session, Sessions};
 use crate::{
@@ -28,11 +28,10 @@ impl Sessions {
     /// The newest sessions of a user, living or ended: one page.
     pub(super) async fn newest_rows(&self, user: UserId) -> Result<Vec<Session>, DynamoError> {
         let limit = self.max.saturating_mul(4).max(MIN_PAGE);
-        let page = self
+        let query = self
             .of(user)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = self.dynamo.page(query).await?;
         let rows = page.items.unwrap_or_default().into_iter();
         rows.map(Session::from_item).collect()
     }
@@ -42,25 +41,17 @@ impl Sessions {
         &self,
         user: UserId,
     ) -> impl Stream<Item = Result<Session, DynamoError>> + use<> {
-        let rows = self
+        let query = self
             .of(user)
             .filter_expression("attribute_not_exists(revokedAt) AND #ttl > :now")
             .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now", dynamo::number(self.clock.now_seconds()))
-            .into_paginator()
-            .items()
-            .send();
-        stream::unfold(rows, async |mut rows| {
-            let row = rows.next().await?;
-            Some((
-                row.map_err(DynamoError::from).and_then(Session::from_item),
-                rows,
-            ))
-        })
+            .expression_attribute_values(":now", dynamo::number(self.clock.now_seconds()));
+        let rows = self.dynamo.rows(query);
+        rows.map(|row| row.and_then(Session::from_item))
     }
 
     /// The query of a user's sessions, the newest first.
-    fn of(&self, user: UserId) -> QueryFluentBuilder {
+    fn of(&self, user: UserId) -> QueryInputBuilder {
         self.dynamo
             .query()
             .scan_index_forward(false)

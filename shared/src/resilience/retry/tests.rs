@@ -18,6 +18,7 @@ const POLICY: RetryPolicy = RetryPolicy {
     attempts: 4,
     first_pause: Duration::from_millis(100),
     longest_pause: Duration::from_millis(150),
+    always_per_second: 1,
 };
 
 fn retries(seed: u64) -> Retries {
