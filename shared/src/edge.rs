@@ -67,6 +67,8 @@ pub(crate) struct EdgeParts {
 /// What the requests of an app share.
 struct Edge {
     parts: EdgeParts,
+    /// Generates the ids of requests that come without one.
+    request_ids: Random,
     /// True until the first request.
     cold: AtomicBool,
     cors: Option<CorsLayer>,
@@ -78,6 +80,7 @@ struct Edge {
 /// one layer, and inside of the router: the log line names the route that matched.
 pub(crate) fn stack(routes: Router, parts: EdgeParts, settings: &EdgeSettings) -> Router {
     let edge = Edge {
+        request_ids: parts.random.for_public_ids(),
         parts,
         cold: AtomicBool::new(true),
         cors: cors::layer(&settings.cors_origins),

@@ -14,7 +14,7 @@ pub enum Random {
     /// repeat.
     #[default]
     System,
-    /// A seeded generator, for tests.
+    /// A seeded generator, for tests and for ids that need not be unpredictable.
     Seeded(Arc<Mutex<StdRng>>),
 }
 
@@ -23,6 +23,19 @@ impl Random {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    /// A generator for ids that need not be unpredictable, such as those of requests: it is seeded once
+    /// from this one, so that they don't cost a system call each.
+    #[must_use]
+    pub fn for_public_ids(&self) -> Self {
+        match self {
+            Self::System => {
+                let seeded = StdRng::from_seed(self.bytes());
+                Self::Seeded(Arc::new(Mutex::new(seeded)))
+            }
+            Self::Seeded(_) => self.clone(),
+        }
     }
 
     /// `N` random bytes.

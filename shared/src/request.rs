@@ -8,16 +8,20 @@
 pub mod deadline;
 mod redis_budget;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::{
-    sync::watch,
+    sync::Notify,
     task::{JoinError, JoinHandle, futures::TaskLocalFuture},
     task_local,
     time::Instant,
 };
 
 pub use self::redis_budget::{Charge, RedisBudget};
+use crate::ids::{AppId, UserId};
 
 task_local! {
     static CURRENT: Current;
@@ -62,7 +66,9 @@ struct Inner {
     language: Language,
     notes: Mutex<Notes>,
     /// How many tasks of [`run_to_end`] have not ended.
-    unfinished: watch::Sender<usize>,
+    unfinished: AtomicUsize,
+    /// Wakes who waits for the last of them.
+    none_left: Notify,
 }
 
 /// One task of [`run_to_end`], counted until it is dropped, by a panic too.
@@ -70,14 +76,17 @@ struct Unfinished(Context);
 
 impl Unfinished {
     fn count(context: &Context) -> Self {
-        context.0.unfinished.send_modify(|tasks| *tasks += 1);
+        context.0.unfinished.fetch_add(1, Ordering::SeqCst);
         Self(context.clone())
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        self.0.0.unfinished.send_modify(|tasks| *tasks -= 1);
+        let context = &self.0.0;
+        if context.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
+            context.none_left.notify_waiters();
+        }
     }
 }
 
@@ -85,9 +94,9 @@ impl Drop for Unfinished {
 #[derive(Debug, Default)]
 pub struct Notes {
     /// The authenticated user.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// The mini-program that the request is for.
-    pub app_id: Option<String>,
+    pub app_id: Option<AppId>,
     /// The stable reason of a failure.
     pub reason: Option<&'static str>,
     /// Why it failed, for the log only.
@@ -108,7 +117,8 @@ impl Context {
             id,
             language,
             notes: Mutex::default(),
-            unfinished: watch::Sender::default(),
+            unfinished: AtomicUsize::default(),
+            none_left: Notify::new(),
         }))
     }
 
@@ -129,9 +139,14 @@ impl Context {
 
     /// Waits until everything has ended that [`run_to_end`] started for this request.
     pub async fn finished(&self) {
-        let mut unfinished = self.0.unfinished.subscribe();
-        // An error would mean that the sender is gone, which `self` holds.
-        let _ = unfinished.wait_for(|tasks| *tasks == 0).await;
+        loop {
+            // Notified from here on, even if the last one ends before the await.
+            let none_left = self.0.none_left.notified();
+            if self.0.unfinished.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none_left.await;
+        }
     }
 
     /// Takes the notes, at the end of a request; later notes are lost.

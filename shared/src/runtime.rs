@@ -105,7 +105,6 @@ where
         let (format, request) = event.payload.into_request(&event.context, &Clock::System);
         async move {
             let Ok(response) = app.oneshot(request).await;
-            metrics::flush();
             Ok::<_, Infallible>(EventResponse::new(format, response).await)
         }
     });

@@ -1,10 +1,11 @@
 //! What an operator sees: JSON log lines, one for each request, and metrics.
 //!
-//! A request's own line is written by [`crate::edge`], from what deeper code has noted in the
-//! request's [`Context`](crate::request::Context).
+//! A request's own line is written for [`crate::edge`], from what deeper code has noted in the
+//! request's [`Context`](crate::request::Context); on Lambda it has the metrics, too.
 
 mod emf;
 pub mod metrics;
+mod request_line;
 
 use std::{error::Error, panic::PanicHookInfo};
 
@@ -19,6 +20,7 @@ use tracing_subscriber::{
 use crate::request;
 
 pub use emf::Emf;
+pub use request_line::AnsweredRequest;
 
 /// Records that `what` failed and that the request continues without it. Logged at most once for
 /// each request.

@@ -5,6 +5,24 @@ use std::fmt;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
+/// The members of a line that are there for its metrics, in CloudWatch's embedded metric format: the
+/// metrics, their labels, and the description of both.
+pub fn metric_members(line: &Value) -> Vec<&str> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let directives = list(&line["_aws"]["CloudWatchMetrics"]);
+    let is_named = |name: &str| {
+        directives.iter().any(|directive| {
+            list(&directive["Dimensions"][0]).iter().any(|label| label == name)
+                || list(&directive["Metrics"]).iter().any(|metric| metric["Name"] == name)
+        })
+    };
+    let names = line.as_object().into_iter().flat_map(serde_json::Map::keys);
+    names
+        .map(String::as_str)
+        .filter(|name| *name == "_aws" || is_named(name))
+        .collect()
+}
+
 /// Captured lines.
 #[derive(Debug, Clone, Default)]
 pub struct Logs {

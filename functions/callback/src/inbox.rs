@@ -127,7 +127,7 @@ impl Inbox {
         let (app, message) =
             self.find(|app_id, secrets| open_with(app_id, secrets, query, &outer))?;
         let app_id = self.apps[app].0.clone();
-        request::note(|notes| notes.app_id = Some(app_id.to_string()));
+        request::note(|notes| notes.app_id = Some(app_id.clone()));
         let (format, fields) = outer.map_err(|error| unreadable(&error.into()))?;
         let encrypted = message.is_some();
         let push = match message {

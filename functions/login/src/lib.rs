@@ -56,12 +56,12 @@ async fn login(
             return Err(error);
         }
     };
-    request::note(|notes| notes.app_id = Some(attempt.client.app_id.to_string()));
+    request::note(|notes| notes.app_id = Some(attempt.client.app_id.clone()));
     let opened = match login.log_in(attempt, address).await {
         Ok(opened) => opened,
         Err(error) => return Err(login.failed(address, error).await),
     };
-    request::note(|notes| notes.user_id = Some(opened.user.id.to_string()));
+    request::note(|notes| notes.user_id = Some(opened.user.id));
     let tokens = login
         .tokens
         .issue(&opened.session, opened.user.role)

@@ -58,7 +58,7 @@ pub async fn refresh(
         .rotate(&token, tokens.audiences())
         .await
         .inspect_err(audit)?;
-    request::note(|notes| notes.app_id = Some(session.app_id.to_string()));
+    request::note(|notes| notes.app_id = Some(session.app_id.clone()));
     Ok(Success(
         tokens.issue(&session, user.role).ok_or(Reason::Internal)?,
     ))

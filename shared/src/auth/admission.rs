@@ -176,7 +176,7 @@ impl Admission {
                 return Err(error.into());
             }
         };
-        request::note(|notes| notes.user_id = Some(token.user.to_string()));
+        request::note(|notes| notes.user_id = Some(token.user));
         let ticket = self
             .parts
             .limiter

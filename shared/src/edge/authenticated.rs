@@ -62,7 +62,7 @@ fn caller(parts: &Parts) -> Caller<'_> {
 
 fn note_caller(claims: &Claims) {
     request::note(|notes| {
-        notes.user_id = Some(claims.sub.to_string());
-        notes.app_id = Some(claims.aud.to_string());
+        notes.user_id = Some(claims.sub);
+        notes.app_id = Some(claims.aud.clone());
     });
 }

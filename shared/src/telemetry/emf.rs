@@ -1,6 +1,6 @@
 //! Metrics in CloudWatch's embedded metric format: lines on stdout that CloudWatch turns into
 //! metrics. No API call, no agent, no background task: what an invocation recorded is written
-//! before its response is sent.
+//! before its response is sent, in the line that logs the request.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
@@ -14,8 +14,8 @@ use std::{
     collections::HashMap,
     io::{self, Write},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -24,11 +24,18 @@ use metrics::{
     SharedString, Unit,
 };
 
-use self::document::{Document, Values};
+use self::document::{Document, Metric, Values};
+use super::request_line::LoggedRequest;
 use crate::clock::Clock;
 
 /// The most values of one metric in one line.
 const MAX_VALUES: usize = 100;
+
+/// The length that most lines stay below, in bytes.
+const USUAL_LENGTH: usize = 2048;
+
+/// The recorder of the process.
+static INSTALLED: OnceLock<Emf> = OnceLock::new();
 
 /// The recorder. Cheap to clone.
 #[derive(Clone)]
@@ -37,14 +44,31 @@ pub struct Emf(Arc<Registry>);
 struct Registry {
     namespace: String,
     clock: Clock,
-    series: Mutex<HashMap<Key, Arc<Series>>>,
+    series: Mutex<AllSeries>,
     units: Mutex<HashMap<KeyName, &'static str>>,
+    pending: Arc<Pending>,
 }
+
+/// Every series that was ever recorded.
+#[derive(Default)]
+struct AllSeries {
+    list: Vec<Arc<Series>>,
+    /// Their places in the list.
+    index: HashMap<Key, usize>,
+}
+
+/// The places of the series that were recorded since the last line, in that order: a line costs
+/// nothing for the others.
+type Pending = Mutex<Vec<usize>>;
 
 /// One metric name with one set of labels.
 struct Series {
     key: Key,
+    unit: Option<&'static str>,
     recorded: Recorded,
+    place: usize,
+    is_pending: AtomicBool,
+    pending: Arc<Pending>,
 }
 
 /// What was recorded since the last line.
@@ -65,35 +89,54 @@ impl Emf {
             clock,
             series: Mutex::default(),
             units: Mutex::default(),
+            pending: Arc::default(),
         }))
     }
 
-    /// Writes what was recorded since the last flush.
+    /// Makes it the recorder of the process, whose requests then end with a line that has both their
+    /// log and their metrics. Without effect where there is a recorder already.
+    pub fn install(self) {
+        if metrics::set_global_recorder(self.clone()).is_ok() {
+            super::metrics::describe();
+            INSTALLED.get_or_init(|| self);
+        }
+    }
+
+    /// The recorder of the process, if it is one of this kind.
+    pub(super) fn installed() -> Option<&'static Self> {
+        INSTALLED.get()
+    }
+
+    /// Writes what was recorded since the last line. The first line has the log line of `request`,
+    /// too.
     ///
     /// # Errors
     /// Those of `out`; what could not be written is lost.
-    pub fn flush(&self, out: &mut impl Write) -> io::Result<()> {
-        let (series, units) = (lock(&self.0.series), lock(&self.0.units));
-        let (mut documents, timestamp) = (
-            Vec::<Document<'_>>::new(),
-            self.0.clock.now().as_millisecond(),
-        );
-        for Series { key, recorded } in series.values().map(|series| &**series) {
-            for values in recorded.take() {
-                let unit = units.get(key.name()).copied();
-                if let Some(document) = documents
-                    .iter_mut()
-                    .find(|document| document.has_room_for(key))
-                {
-                    document.add(key, unit, values);
+    pub(super) fn write(
+        &self,
+        request: Option<&LoggedRequest<'_>>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let timestamp = self.0.clock.now().as_millisecond();
+        let document = |request| Document::new(&self.0.namespace, timestamp, request);
+        let series = lock(&self.0.series);
+        let pending = std::mem::take(&mut *lock(&self.0.pending));
+        let mut documents: Vec<_> = request.map(|request| document(Some(request))).into_iter().collect();
+        for series in pending.into_iter().filter_map(|place| series.list.get(place)) {
+            let Series { key, unit, .. } = &**series;
+            series.take(|values| {
+                let metric = Metric { key, unit: *unit, values };
+                let mut known = documents.iter_mut();
+                if let Some(document) = known.find(|document| document.has_room_for(key)) {
+                    document.add(metric);
                 } else {
-                    let mut document = Document::new(&self.0.namespace, timestamp);
-                    document.add(key, unit, values);
+                    let mut document = document(None);
+                    document.add(metric);
                     documents.push(document);
                 }
-            }
+            });
         }
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(USUAL_LENGTH);
         for document in documents {
             serde_json::to_writer(&mut lines, &document)?;
             lines.push(b'\n');
@@ -107,21 +150,28 @@ impl Emf {
     pub(super) fn keys(&self) -> Vec<(String, Vec<String>)> {
         let names = |key: &Key| key.labels().map(|label| label.key().to_owned()).collect();
         lock(&self.0.series)
+            .index
             .keys()
             .map(|key| (key.name().to_owned(), names(key)))
             .collect()
     }
 
     fn series(&self, key: &Key, kind: impl FnOnce() -> Recorded) -> Arc<Series> {
-        let mut all = lock(&self.0.series);
-        if let Some(series) = all.get(key) {
+        let all = &mut *lock(&self.0.series);
+        if let Some(series) = all.index.get(key).and_then(|place| all.list.get(*place)) {
             return Arc::clone(series);
         }
+        let place = all.list.len();
         let series = Arc::new(Series {
             key: key.to_retained(),
+            unit: lock(&self.0.units).get(key.name()).copied(),
             recorded: kind(),
+            place,
+            is_pending: AtomicBool::default(),
+            pending: Arc::clone(&self.0.pending),
         });
-        all.insert(series.key.clone(), Arc::clone(&series));
+        all.index.insert(series.key.clone(), place);
+        all.list.push(Arc::clone(&series));
         series
     }
 
@@ -135,31 +185,40 @@ impl Emf {
     }
 }
 
-impl Recorded {
-    fn take(&self) -> Vec<Values> {
-        match self {
-            Self::Counter(sum) => {
-                let sum = sum.swap(0, Ordering::Relaxed);
-                if sum == 0 {
-                    Vec::new()
-                } else {
-                    vec![Values::Count(sum)]
+impl Series {
+    /// To be called after something was recorded.
+    fn recorded(&self) {
+        if !self.is_pending.swap(true, Ordering::AcqRel) {
+            lock(&self.pending).push(self.place);
+        }
+    }
+
+    /// Takes what was recorded since the last line, as values that fit into one.
+    fn take(&self, mut each: impl FnMut(Values)) {
+        // Before the values: what is recorded from here on is noted again.
+        self.is_pending.store(false, Ordering::Release);
+        match &self.recorded {
+            Recorded::Counter(sum) => {
+                let sum = sum.swap(0, Ordering::AcqRel);
+                if sum > 0 {
+                    each(Values::Count(sum));
                 }
             }
-            Self::Gauge(value) => {
+            Recorded::Gauge(value) => {
                 let (value, set) = &mut *lock(value);
                 if std::mem::take(set) {
-                    vec![Values::Level(*value)]
-                } else {
-                    Vec::new()
+                    each(Values::Level(*value));
                 }
             }
-            Self::Histogram(values) => {
-                let values = std::mem::take(&mut *lock(values));
-                values
-                    .chunks(MAX_VALUES)
-                    .map(|chunk| Values::Each(chunk.to_vec()))
-                    .collect()
+            Recorded::Histogram(values) => {
+                let mut values = std::mem::take(&mut *lock(values));
+                while values.len() > MAX_VALUES {
+                    let rest = values.split_off(MAX_VALUES);
+                    each(Values::Each(std::mem::replace(&mut values, rest)));
+                }
+                if !values.is_empty() {
+                    each(Values::Each(values));
+                }
             }
         }
     }
@@ -198,13 +257,15 @@ impl Recorder for Emf {
 impl CounterFn for Series {
     fn increment(&self, by: u64) {
         if let Recorded::Counter(sum) = &self.recorded {
-            sum.fetch_add(by, Ordering::Relaxed);
+            sum.fetch_add(by, Ordering::AcqRel);
+            self.recorded();
         }
     }
 
     fn absolute(&self, value: u64) {
         if let Recorded::Counter(sum) = &self.recorded {
-            sum.fetch_max(value, Ordering::Relaxed);
+            sum.fetch_max(value, Ordering::AcqRel);
+            self.recorded();
         }
     }
 }
@@ -215,6 +276,7 @@ impl Series {
             let (value, set) = &mut *lock(value);
             (*value, *set) = (change(*value), true);
         }
+        self.recorded();
     }
 }
 
@@ -236,17 +298,21 @@ impl HistogramFn for Series {
     fn record(&self, value: f64) {
         if let Recorded::Histogram(values) = &self.recorded {
             lock(values).push(value);
+            self.recorded();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::{Method, StatusCode};
     use metrics::{Recorder, counter, gauge, histogram, with_local_recorder};
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::{clock::ManualClock, request::Notes, telemetry::AnsweredRequest};
 
     fn emf() -> Emf {
         let emf = Emf::new(
@@ -262,7 +328,7 @@ mod tests {
 
     fn flushed(emf: &Emf) -> Vec<Value> {
         let mut lines = Vec::new();
-        emf.flush(&mut lines).unwrap();
+        emf.write(None, &mut lines).unwrap();
         String::from_utf8(lines)
             .unwrap()
             .lines()
@@ -277,7 +343,7 @@ mod tests {
             counter!("requests", "route" => "/a", "status" => "200").increment(2);
         });
         let mut line = Vec::new();
-        emf.flush(&mut line).unwrap();
+        emf.write(None, &mut line).unwrap();
         assert_eq!(
             String::from_utf8(line).unwrap(),
             concat!(
@@ -291,6 +357,52 @@ mod tests {
             flushed(&emf),
             Vec::<Value>::new(),
             "nothing is written twice"
+        );
+    }
+
+    #[test]
+    fn a_requests_log_line_has_the_metrics_that_agree_with_it() {
+        let emf = emf();
+        let notes = Notes {
+            reason: Some("unavailable"),
+            ..Notes::default()
+        };
+        let request = AnsweredRequest {
+            id: "r1",
+            method: &Method::GET,
+            route: Some("/a"),
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            latency: Duration::from_micros(1500),
+            is_cold_start: false,
+            notes: &notes,
+        };
+        let mut lines = Vec::new();
+        with_local_recorder(&emf, || {
+            counter!("requests", "route" => "/a", "method" => "GET", "status" => "503")
+                .increment(1);
+            counter!("degraded", "route" => "/b").increment(1);
+            counter!("retries", "upstream" => "wechat").increment(2);
+            let line = LoggedRequest::at("2026-11-23T08:00:00.123456Z", &request);
+            emf.write(Some(&line), &mut lines).unwrap();
+        });
+        assert_eq!(
+            String::from_utf8(lines).unwrap(),
+            concat!(
+                r#"{"timestamp":"2026-11-23T08:00:00.123456Z","level":"ERROR","message":"request","#,
+                r#""request_id":"r1","method":"GET","route":"/a","status":"503","status_code":503,"#,
+                r#""latency_ms":1.5,"cold_start":false,"reason":"unavailable","degraded":false,"#,
+                r#""redis_ms":0.0,"target":"shared::edge::access_log","#,
+                r#""_aws":{"Timestamp":1795420800123,"CloudWatchMetrics":[{"Namespace":"weapp","#,
+                r#""Dimensions":[["route","method","status"]],"#,
+                r#""Metrics":[{"Name":"requests","Unit":"Count"}]},{"Namespace":"weapp","#,
+                r#""Dimensions":[["upstream"]],"Metrics":[{"Name":"retries"}]}]},"#,
+                r#""upstream":"wechat","requests":1,"retries":2}"#,
+                "\n",
+                r#"{"_aws":{"Timestamp":1795420800123,"CloudWatchMetrics":[{"Namespace":"weapp","#,
+                r#""Dimensions":[["route"]],"Metrics":[{"Name":"degraded"}]}]},"#,
+                r#""route":"/b","degraded":1}"#,
+                "\n"
+            )
         );
     }
 

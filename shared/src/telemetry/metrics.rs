@@ -5,10 +5,10 @@
 //! Labels have few values (a route's template instead of a path, and never an id): each combination
 //! is a series that costs money.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ::metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use http::{Method, StatusCode};
 
@@ -151,7 +151,7 @@ pub fn describe() {
 pub fn request(route: Option<&str>, method: &Method, status: StatusCode, took: Duration) {
     let route = label(route);
     histogram!("request_latency", "route" => route.clone()).record(took);
-    counter!("requests", "route" => route, "method" => known(method), "status" => status.as_str().to_owned())
+    counter!("requests", "route" => route, "method" => method_label(method), "status" => status_label(status))
         .increment(1);
 }
 
@@ -246,12 +246,31 @@ pub fn retry(upstream: &'static str) {
     counter!("retries", "upstream" => upstream).increment(1);
 }
 
-fn label(route: Option<&str>) -> String {
-    route.unwrap_or("unmatched").to_owned()
+/// A route as a label, shared by the metrics of a request.
+fn label(route: Option<&str>) -> SharedString {
+    Arc::<str>::from(route_label(route)).into()
+}
+
+/// A route as a label.
+pub(super) fn route_label(route: Option<&str>) -> &str {
+    route.unwrap_or("unmatched")
+}
+
+/// A status as a label, the usual ones without a copy.
+fn status_label(status: StatusCode) -> SharedString {
+    match status {
+        StatusCode::OK => "200".into(),
+        StatusCode::BAD_REQUEST => "400".into(),
+        StatusCode::UNAUTHORIZED => "401".into(),
+        StatusCode::NOT_FOUND => "404".into(),
+        StatusCode::TOO_MANY_REQUESTS => "429".into(),
+        StatusCode::SERVICE_UNAVAILABLE => "503".into(),
+        other => other.as_str().to_owned().into(),
+    }
 }
 
 /// A method as a label. Unknown ones share a value, because clients can invent any number of them.
-fn known(method: &Method) -> &'static str {
+pub(super) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -318,7 +337,7 @@ mod tests {
             }
         });
         let mut lines = Vec::new();
-        emf.flush(&mut lines).unwrap();
+        emf.write(None, &mut lines).unwrap();
         let document: serde_json::Value = serde_json::from_slice(&lines).unwrap();
         assert_eq!(
             (

@@ -114,8 +114,7 @@ async fn an_invocation_writes_its_metrics_before_it_is_answered() {
         "{latencies:?}"
     );
     assert!(of(&recorded, "upstream_latency", &[("upstream", "redis")]).len() >= 2);
-    // No metric of the second request needs a second value, so it is one line, after the request's
-    // log line.
+    // No metric of the second request needs a second value, so all are in the request's log line.
     let logged = |id: &str| {
         logs.lines()
             .iter()
@@ -200,13 +199,24 @@ async fn failures_are_counted_by_upstream_and_errcode() {
         ("an access token", &tokens.access),
     ];
     logs.assert_without_secrets(Settings::secrets().into_iter().chain(own));
-    let metrics = logs
-        .lines()
-        .iter()
-        .filter(|line| line.contains("_aws"))
-        .cloned()
-        .collect();
-    Logs::new(metrics).assert_without_secrets([("the user's id", user_id.as_str())]);
+    let labels = recorded.keys().flat_map(|(_, labels)| labels);
+    let values: Vec<_> = labels.map(|(_, value)| value.as_str()).collect();
+    assert!(!values.contains(&user_id.as_str()), "{values:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_written_at_a_level_that_logs_no_successful_request() {
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("LOG_LEVEL", "warn");
+    let health = harness.function("health");
+    let event = load("health", "health", &[]);
+    answer(&health, &event).await.ok(200);
+    health.process().wait_for_line("_aws").await;
+    let logs = health.logs();
+    let recorded = recorded(&logs, "weapp-serverless");
+    let labels = [("route", "/health"), ("method", "GET"), ("status", "200")];
+    assert_eq!(of(&recorded, "requests", &labels), [1.0]);
+    assert!(!logs.contain("\"message\":\"request\""), "{logs}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -93,7 +93,7 @@ impl EraseOnRevocation {
     ) -> Result<Option<Identity>, DynamoError> {
         let identity = self.identities.find(app_id, open_id).await?;
         if let Some(identity) = &identity {
-            request::note(|notes| notes.user_id = Some(identity.user.to_string()));
+            request::note(|notes| notes.user_id = Some(identity.user));
         }
         Ok(identity)
     }

@@ -1,8 +1,13 @@
 //! One line of the embedded metric format: metrics, their labels, and which metric has which
-//! labels.
+//! labels; and the request's log line, if it is the one that the request ends with.
 
 use metrics::{Key, Label};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+
+use crate::telemetry::request_line::LoggedRequest;
 
 /// The most metrics in one line.
 const MAX_METRICS: usize = 100;
@@ -12,27 +17,15 @@ pub(super) struct Document<'a> {
     /// Milliseconds since the epoch.
     timestamp: i64,
     namespace: &'a str,
-    /// The labels of all metrics, each once.
-    labels: Vec<&'a Label>,
-    directives: Vec<Directive<'a>>,
-    values: Vec<(&'a str, Values)>,
+    request: Option<&'a LoggedRequest<'a>>,
+    metrics: Vec<Metric<'a>>,
 }
 
-/// Metrics with the same labels.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive<'a> {
-    namespace: &'a str,
-    dimensions: [Vec<&'a str>; 1],
-    metrics: Vec<Definition<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Definition<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<&'static str>,
+/// One metric of a line.
+pub(super) struct Metric<'a> {
+    pub(super) key: &'a Key,
+    pub(super) unit: Option<&'static str>,
+    pub(super) values: Values,
 }
 
 /// The values of one metric in one line.
@@ -45,75 +38,145 @@ pub(super) enum Values {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(namespace: &'a str, timestamp: i64) -> Self {
+    pub(super) fn new(
+        namespace: &'a str,
+        timestamp: i64,
+        request: Option<&'a LoggedRequest<'a>>,
+    ) -> Self {
         Self {
             timestamp,
             namespace,
-            labels: Vec::new(),
-            directives: Vec::new(),
-            values: Vec::new(),
+            request,
+            metrics: Vec::new(),
         }
     }
 
     /// Whether this metric fits into the line, in which each metric and each label can appear once.
     pub(super) fn has_room_for(&self, key: &Key) -> bool {
         let agrees = |label: &Label| {
-            self.labels
-                .iter()
-                .all(|known| known.key() != label.key() || known.value() == label.value())
+            self.label(label.key())
+                .is_none_or(|known| known == label.value())
         };
-        self.values.len() < MAX_METRICS
-            && self.values.iter().all(|(name, _)| *name != key.name())
+        self.metrics.len() < MAX_METRICS
+            && self.metrics.iter().all(|known| known.key.name() != key.name())
             && key.labels().all(agrees)
     }
 
-    pub(super) fn add(&mut self, key: &'a Key, unit: Option<&'static str>, values: Values) {
-        for label in key.labels() {
-            if self.labels.iter().all(|known| known.key() != label.key()) {
-                self.labels.push(label);
-            }
-        }
-        let definition = Definition {
-            name: key.name(),
-            unit,
-        };
-        let names = || key.labels().map(Label::key);
-        match self
-            .directives
-            .iter_mut()
-            .find(|directive| directive.dimensions[0].iter().copied().eq(names()))
-        {
-            Some(directive) => directive.metrics.push(definition),
-            None => self.directives.push(Directive {
-                namespace: self.namespace,
-                dimensions: [names().collect()],
-                metrics: vec![definition],
-            }),
-        }
-        self.values.push((key.name(), values));
+    pub(super) fn add(&mut self, metric: Metric<'a>) {
+        self.metrics.push(metric);
+    }
+
+    /// The value of this label in the line.
+    fn label(&self, name: &str) -> Option<&str> {
+        let of_request = self.request.and_then(|request| request.label(name));
+        let mut of_metrics = self.metrics.iter().flat_map(|metric| metric.key.labels());
+        of_request.or_else(|| {
+            of_metrics
+                .find(|label| label.key() == name)
+                .map(Label::value)
+        })
     }
 }
 
+/// A label's value is a member, once, beside those that the request's log line has anyway.
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Aws<'a> {
-            timestamp: i64,
-            cloud_watch_metrics: &'a [Directive<'a>],
-        }
         let mut members = serializer.serialize_map(None)?;
+        if let Some(request) = self.request {
+            request.write_members(&mut members)?;
+        }
         let aws = Aws {
             timestamp: self.timestamp,
-            cloud_watch_metrics: &self.directives,
+            cloud_watch_metrics: Directives(self),
         };
         members.serialize_entry("_aws", &aws)?;
-        for label in &self.labels {
-            members.serialize_entry(label.key(), label.value())?;
+        for (index, metric) in self.metrics.iter().enumerate() {
+            let before = &self.metrics[..index];
+            for label in metric.key.labels() {
+                let is_known = |key: &Key| key.labels().any(|known| known.key() == label.key());
+                let of_request = self.request.and_then(|request| request.label(label.key()));
+                if of_request.is_none() && !before.iter().any(|metric| is_known(metric.key)) {
+                    members.serialize_entry(label.key(), label.value())?;
+                }
+            }
         }
-        for (name, values) in &self.values {
-            members.serialize_entry(name, values)?;
+        for metric in &self.metrics {
+            members.serialize_entry(metric.key.name(), &metric.values)?;
         }
         members.end()
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Aws<'a> {
+    timestamp: i64,
+    cloud_watch_metrics: Directives<'a>,
+}
+
+/// A directive for each set of label names.
+struct Directives<'a>(&'a Document<'a>);
+
+impl Serialize for Directives<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Document {
+            namespace, metrics, ..
+        } = self.0;
+        let mut directives = serializer.serialize_seq(None)?;
+        for (index, Metric { key, .. }) in metrics.iter().enumerate() {
+            let (before, rest) = metrics.split_at(index);
+            if !before.iter().any(|metric| same_names(metric.key, key)) {
+                directives.serialize_element(&Directive {
+                    namespace,
+                    dimensions: [Names(key)],
+                    metrics: Definitions(key, rest),
+                })?;
+            }
+        }
+        directives.end()
+    }
+}
+
+/// Metrics with the same label names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'a str,
+    dimensions: [Names<'a>; 1],
+    metrics: Definitions<'a>,
+}
+
+/// The names of a metric's labels.
+struct Names<'a>(&'a Key);
+
+impl Serialize for Names<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.labels().map(Label::key))
+    }
+}
+
+/// The definitions of those of these metrics that have the label names of this key.
+struct Definitions<'a>(&'a Key, &'a [Metric<'a>]);
+
+impl Serialize for Definitions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let alike = self.1.iter().filter(|metric| same_names(metric.key, self.0));
+        serializer.collect_seq(alike.map(|metric| Definition {
+            name: metric.key.name(),
+            unit: metric.unit,
+        }))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'static str>,
+}
+
+fn same_names(one: &Key, other: &Key) -> bool {
+    let names = |key| Key::labels(key).map(Label::key);
+    names(one).eq(names(other))
 }
