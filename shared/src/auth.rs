@@ -13,6 +13,7 @@ pub use access_token::{Claims, TokenError};
 pub use admission::{Admission, AdmissionError, AdmissionParts, Caller};
 pub use refresh_token::{RefreshToken, RefreshTokenError};
 pub use session::{
-    Client, RotateError, SLOTS_LUA, Session, SessionError, SessionParts, Sessions, TakeSlot,
+    Client, KNOWN_SESSIONS_LUA, KnownSession, OpenSession, Place, RotateError, Session,
+    SessionError, SessionParts, Sessions,
 };
 pub use tokens::{TokenPair, Tokens};

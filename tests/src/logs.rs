@@ -12,8 +12,12 @@ pub fn metric_members(line: &Value) -> Vec<&str> {
     let directives = list(&line["_aws"]["CloudWatchMetrics"]);
     let is_named = |name: &str| {
         directives.iter().any(|directive| {
-            list(&directive["Dimensions"][0]).iter().any(|label| label == name)
-                || list(&directive["Metrics"]).iter().any(|metric| metric["Name"] == name)
+            list(&directive["Dimensions"][0])
+                .iter()
+                .any(|label| label == name)
+                || list(&directive["Metrics"])
+                    .iter()
+                    .any(|metric| metric["Name"] == name)
         })
     };
     let names = line.as_object().into_iter().flat_map(serde_json::Map::keys);

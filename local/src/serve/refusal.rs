@@ -10,11 +10,7 @@ use axum::{
     },
 };
 use http_body_util::{BodyExt, Collected};
-use shared::{
-    api::Reason,
-    clock::Clock,
-    edge::Malformed,
-};
+use shared::{api::Reason, clock::Clock, edge::Malformed};
 use tower::ServiceExt;
 
 use super::request::malformed;

@@ -1,13 +1,13 @@
 //! Sessions: one per login, true in DynamoDB (`USER#{uid}` / `SESSION#{sid}`), remembered in the
 //! cache (`{s:sid}`).
 
+mod known;
 mod limit;
 mod list;
 mod open;
 mod revoke;
 mod rotate;
 mod row;
-mod slots;
 
 use std::time::Duration;
 
@@ -25,11 +25,11 @@ use crate::{
     users::rows::user_pk,
 };
 
+pub use known::{KnownSession, LUA as KNOWN_SESSIONS_LUA, OpenSession, Place};
 pub use open::Client;
 pub use rotate::RotateError;
 pub use row::Session;
 use row::session_sk;
-pub use slots::{LUA as SLOTS_LUA, TakeSlot};
 
 /// What the cache remembers of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct SessionParts {
     pub dynamo: Dynamo,
     /// What is remembered of them.
     pub cache: Cache,
-    /// What instances share, if anything: how many sessions users may still open.
+    /// What instances share, if anything: what is known of users' sessions.
     pub shared: Option<Kv>,
     /// When a session begins and ends.
     pub clock: Clock,

@@ -111,7 +111,7 @@ impl Sender {
     /// Up to three attempts, within the request's deadline. Measured as one.
     async fn send(&self, codec: &Codec, request: &Serialized) -> Result<Output, ErasedFailure> {
         let target = self.target.as_ref();
-        let target = target.map_err(|why| Failure::construction(why))?;
+        let target = target.map_err(Failure::construction)?;
         let start = Instant::now();
         let end = start + deadline::cap(OPERATION);
         let attempt = || target.attempt(codec, request);

@@ -191,11 +191,7 @@ async fn the_client_is_the_peer_or_the_address_that_a_trusted_proxy_saw() {
             peer: peer.map(|peer| peer.parse().unwrap()),
             ..Arrival::default()
         });
-        let app = stack(
-            routes,
-            parts(),
-            &EdgeSettings::read(&Env::new([("", "")])),
-        );
+        let app = stack(routes, parts(), &EdgeSettings::read(&Env::new([("", "")])));
         let body = app
             .oneshot(request)
             .await

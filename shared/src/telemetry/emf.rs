@@ -121,11 +121,21 @@ impl Emf {
         let document = |request| Document::new(&self.0.namespace, timestamp, request);
         let series = lock(&self.0.series);
         let pending = std::mem::take(&mut *lock(&self.0.pending));
-        let mut documents: Vec<_> = request.map(|request| document(Some(request))).into_iter().collect();
-        for series in pending.into_iter().filter_map(|place| series.list.get(place)) {
+        let mut documents: Vec<_> = request
+            .map(|request| document(Some(request)))
+            .into_iter()
+            .collect();
+        for series in pending
+            .into_iter()
+            .filter_map(|place| series.list.get(place))
+        {
             let Series { key, unit, .. } = &**series;
             series.take(|values| {
-                let metric = Metric { key, unit: *unit, values };
+                let metric = Metric {
+                    key,
+                    unit: *unit,
+                    values,
+                };
                 let mut known = documents.iter_mut();
                 if let Some(document) = known.find(|document| document.has_room_for(key)) {
                     document.add(metric);

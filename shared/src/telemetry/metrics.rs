@@ -8,7 +8,8 @@
 use std::{sync::Arc, time::Duration};
 
 use ::metrics::{
-    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
 };
 use http::{Method, StatusCode};
 

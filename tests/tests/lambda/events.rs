@@ -28,7 +28,11 @@ async fn a_query_that_a_uri_refuses_is_answered_and_logged() {
         let event = event(&[("/rawQueryString", json!(query))]);
         let id = format!("query-{number}");
         answer(&health, &with_id(event, &id)).await.ok(200);
-        assert_eq!(log_line(&health, &id).await["status_code"], 200, "{query:?}");
+        assert_eq!(
+            log_line(&health, &id).await["status_code"],
+            200,
+            "{query:?}"
+        );
     }
 }
 

@@ -75,7 +75,10 @@ async fn without_metrics_the_line_has_the_log_alone_and_its_status_is_a_number()
         (&line["method"], &line["route"], &line["status"]),
         (&"GET".into(), &"/health".into(), &200.into())
     );
-    assert!(line.get("_aws").is_none() && line.get("status_code").is_none(), "{line}");
+    assert!(
+        line.get("_aws").is_none() && line.get("status_code").is_none(),
+        "{line}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

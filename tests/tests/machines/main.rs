@@ -10,5 +10,5 @@
 mod breaker;
 mod comparison;
 mod fleet;
+mod known_sessions;
 mod rate_limit;
-mod session_slots;

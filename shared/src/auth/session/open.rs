@@ -1,6 +1,10 @@
 //! Opening a session at a login.
 
-use super::{Session, Sessions, TakeSlot, later};
+use super::{
+    KnownSession, Session, Sessions,
+    known::{OpenSession, Place},
+    later,
+};
 use crate::{
     dynamo::{Condition, DynamoError, WriteOutcome},
     ids::{AppId, SessionId, UserId},
@@ -42,53 +46,65 @@ impl Sessions {
         client: Client,
     ) -> Result<(Session, Result<User, UserError>), DynamoError> {
         let session = self.new_session(user, client);
-        let slot = TakeSlot::new(user, self.max);
-        let (stored, (profile, others)) =
-            futures_util::join!(self.store(&session), self.look(profiles, user, &slot));
+        let step = OpenSession::new(user, KnownSession::from(&session), self.max);
+        let (stored, (profile, rows)) =
+            futures_util::join!(self.store(&session), self.make_room(profiles, user, &step));
         stored?;
-        if let Some(others) = others.or_degraded("session limit").flatten() {
-            // Boxed, as the query is, so that a login's future stays small.
-            Box::pin(self.keep_to_the_limit(&session, others, &slot)).await;
+        if let Some(rows) = rows.or_degraded("session limit").flatten() {
+            // Boxed, so that a login's future stays small.
+            Box::pin(self.keep_to_the_limit(&session, rows, &step))
+                .await
+                .or_degraded("session limit");
         }
         Ok((session, profile))
     }
 
-    /// The profile and, unless one of the user's sessions is known to be free, the newest sessions.
-    async fn look(
+    /// The profile; meanwhile, ends the session whose place the new one takes. The newest sessions
+    /// where it is not known which that is.
+    async fn make_room(
         &self,
         profiles: &Profiles,
         user: UserId,
-        slot: &TakeSlot,
+        step: &OpenSession,
     ) -> (
         Result<User, UserError>,
         Result<Option<Vec<Session>>, DynamoError>,
     ) {
         let (replies, [profile]) = self
             .cache
-            .read_and_step(&[slot as &dyn Step], [&profile_cache_key(user)])
+            .read_and_step(&[step as &dyn Step], [&profile_cache_key(user)])
             .await;
         let reply = replies.into_iter().next().flatten();
-        let others = async {
-            if TakeSlot::was_free(reply.as_deref()) {
+        let rows = async {
+            let is_known = match OpenSession::place(reply.as_deref()) {
+                Place::Free => true,
+                Place::Of(other) => {
+                    // Refreshed since, or gone: then another one is the right one.
+                    self.evict(user, other).await? != WriteOutcome::ConditionFailed(None)
+                }
+                Place::Unknown => false,
+            };
+            if is_known {
                 return Ok(None);
             }
             Box::pin(self.newest_rows(user)).await.map(Some)
         };
-        futures_util::join!(profiles.complete(user, profile), others)
+        futures_util::join!(profiles.complete(user, profile), rows)
     }
 
-    /// Ends what is too much beside `new`, and stores how many sessions are free then.
-    async fn keep_to_the_limit(&self, new: &Session, rows: Vec<Session>, slot: &TakeSlot) {
-        let others = rows.iter().filter(|session| session.id != new.id);
-        let living = 1 + others.filter(|session| self.is_living(session)).count();
-        let free = self.max.saturating_sub(living);
-        let store = async {
-            if let Some(shared) = &self.shared {
-                slot.store(shared, free).await;
-            }
-        };
-        let (ended, ()) = futures_util::join!(self.end_surplus(new, rows), store);
-        ended.or_degraded("session limit");
+    /// Ends what is too much beside `new`, and stores what is known of the others.
+    async fn keep_to_the_limit(
+        &self,
+        new: &Session,
+        rows: Vec<Session>,
+        step: &OpenSession,
+    ) -> Result<(), DynamoError> {
+        let mut living = self.end_surplus(new, rows).await?;
+        living.push(KnownSession::from(new));
+        if let Some(shared) = &self.shared {
+            step.store(shared, living).await;
+        }
+        Ok(())
     }
 
     /// Takes back a session whose login did not come about; nobody has a token of it.
@@ -96,7 +112,9 @@ impl Sessions {
     /// # Errors
     /// DynamoDB's.
     pub async fn discard(&self, session: &Session) -> Result<(), DynamoError> {
-        self.delete(session, Condition::exists()).await.map(drop)
+        self.delete(session.user, session.id, Condition::exists())
+            .await
+            .map(drop)
     }
 
     fn new_session(&self, user: UserId, client: Client) -> Session {

@@ -4,7 +4,9 @@ use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
 
-use super::{SessionError, SessionState, Sessions, later, row::session_key, session_cache_key};
+use super::{
+    SessionError, SessionState, Sessions, known, later, row::session_key, session_cache_key,
+};
 use crate::{
     dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
     ids::{SessionId, UserId},
@@ -20,19 +22,20 @@ impl Sessions {
     /// [`SessionError::Ended`] when there is no such session; DynamoDB's.
     pub async fn revoke(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
         let marked = self.mark_revoked(user, id).await;
-        if marked.is_err() {
-            // A write whose answer was lost may have happened.
-            self.cache.invalidate(&session_cache_key(id)).await;
-        }
-        marked?;
-        self.cache
-            .store_final(
-                &session_cache_key(id),
-                &SessionState::Revoked,
-                self.cache_ttl,
-            )
-            .await;
-        Ok(())
+        let key = session_cache_key(id);
+        let remember = async {
+            match &marked {
+                Ok(()) => {
+                    let state = &SessionState::Revoked;
+                    self.cache.store_final(&key, state, self.cache_ttl).await;
+                }
+                // A write whose answer was lost may have happened.
+                Err(_) => self.cache.invalidate(&key).await,
+            }
+        };
+        let forget = known::forget(self.shared.as_ref(), user, self.max);
+        futures_util::join!(remember, forget);
+        marked
     }
 
     /// Ends all sessions of a user. The caller's own, if one is given, only when all others have

@@ -58,7 +58,10 @@ impl<'a> Document<'a> {
                 .is_none_or(|known| known == label.value())
         };
         self.metrics.len() < MAX_METRICS
-            && self.metrics.iter().all(|known| known.key.name() != key.name())
+            && self
+                .metrics
+                .iter()
+                .all(|known| known.key.name() != key.name())
             && key.labels().all(agrees)
     }
 
@@ -160,7 +163,10 @@ struct Definitions<'a>(&'a Key, &'a [Metric<'a>]);
 
 impl Serialize for Definitions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let alike = self.1.iter().filter(|metric| same_names(metric.key, self.0));
+        let alike = self
+            .1
+            .iter()
+            .filter(|metric| same_names(metric.key, self.0));
         serializer.collect_seq(alike.map(|metric| Definition {
             name: metric.key.name(),
             unit: metric.unit,

@@ -1,0 +1,105 @@
+//! What is known of a user's sessions, and the place of a new one.
+
+use jiff::Timestamp;
+use proptest::{collection::vec, prelude::*};
+use shared::{
+    auth::{KNOWN_SESSIONS_LUA, KnownSession, OpenSession, Place},
+    ids::UserId,
+    kv::{Micros, Step},
+};
+
+use crate::comparison::{Comparison, Lua};
+
+const MAX: usize = 20;
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Event {
+    Pass(Micros),
+    Open(u128),
+    /// So many logins before the sessions are read, so many free, and these sessions.
+    Store(usize, usize, Vec<u128>),
+    Garbage(String),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let id = any::<u128>;
+    let garbage = prop_oneof![
+        "[ -~]{0,60}",
+        "[0-9]{0,4} [0-9]{0,4}",
+        "[1-9] 0 [0-9a-fA-F]{30,33}:[0-9]{12,14}",
+        "[1-9] 0( [0-9a-f]{32}:[0-9]{13}){0,2}[ -~]{0,3}",
+    ];
+    prop_oneof![
+        8 => id().prop_map(Event::Open),
+        1 => (0..=100usize, 0..=100usize, vec(id(), 0..4))
+            .prop_map(|(left, free, sessions)| Event::Store(left, free, sessions)),
+        1 => garbage.prop_map(Event::Garbage),
+        1 => (0..200_000_000_000i64).prop_map(Event::Pass),
+    ]
+}
+
+fn session(id: u128) -> KnownSession {
+    KnownSession {
+        id: format!("{id:032x}").parse().unwrap(),
+        refreshed_at: Timestamp::from_millisecond(1_800_000_000_000 + i64::from(id as u8)).unwrap(),
+    }
+}
+
+fn stored(left: usize, free: usize, sessions: &[u128]) -> String {
+    let sessions = sessions.iter().map(|id| {
+        let at = session(*id).refreshed_at.as_millisecond();
+        format!(" {id:032x}:{at}")
+    });
+    format!("{left} {free}{}", sessions.collect::<String>())
+}
+
+fn opening(id: u128) -> OpenSession {
+    let user: UserId = "0193c0de-0000-7000-8000-000000000001".parse().unwrap();
+    OpenSession::new(user, session(id), MAX)
+}
+
+#[test]
+fn lua_and_rust_find_the_same_places() {
+    let lua = Lua::load(KNOWN_SESSIONS_LUA);
+    let [key] = &opening(0).keys().to_vec()[..] else {
+        panic!("one key");
+    };
+    lua.compare(&vec(event(), 1..60), |comparison, events| {
+        for event in events {
+            match event {
+                Event::Pass(time) => comparison.pass(time),
+                Event::Open(id) => drop(comparison.step(&opening(id))),
+                Event::Store(left, free, sessions) => {
+                    comparison.put(key, stored(left, free, &sessions).into_bytes());
+                }
+                Event::Garbage(text) => comparison.put(key, text.into_bytes()),
+            }
+        }
+    });
+}
+
+#[test]
+fn free_places_are_taken_first_then_those_of_the_sessions_at_the_front() {
+    let lua = Lua::load(KNOWN_SESSIONS_LUA);
+    let outcome = lua.compare_one(|comparison| {
+        let open = |comparison: &mut Comparison, id| {
+            OpenSession::place(Some(&comparison.step(&opening(id))))
+        };
+        let key = opening(0).keys()[0].clone();
+        assert_eq!(open(comparison, 1), Place::Unknown);
+        comparison.put(&key, stored(5, 2, &[7, u128::MAX]).into_bytes());
+        let places = [1, 2, 3, 4, 5, 6].map(|id| open(comparison, id));
+        let expected = [
+            Place::Free,
+            Place::Free,
+            Place::Of(session(7)),
+            Place::Of(session(u128::MAX)),
+            Place::Of(session(1)),
+            // As many logins as were allowed without a look.
+            Place::Unknown,
+        ];
+        assert_eq!(places, expected);
+    });
+    outcome.unwrap();
+}
