@@ -281,7 +281,7 @@ async fn an_endpoint_that_is_no_url_refuses_each_call() {
 /// No answer.
 fn silence() -> Reply {
     Reply {
-        after: Duration::from_secs(3600),
+        after: Duration::from_hours(1),
         ..found()
     }
 }

@@ -9,7 +9,7 @@ use aws_sigv4::{
 };
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{Method, Request, Uri, header::AUTHORIZATION};
 use http_body_util::Full;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -59,6 +59,9 @@ impl Signer {
             .instructions(serialized, uri, now)
             .map_err(|error| Failure::construction(&error))?;
         signature.apply_to_request_http1x(&mut request);
+        if let Some(authorization) = request.headers_mut().get_mut(AUTHORIZATION) {
+            authorization.set_sensitive(true);
+        }
         Ok(request)
     }
 
