@@ -12,9 +12,13 @@ use local::{FUNCTIONS, Gateway, KeySet, StartError, all_settings, banner, dotenv
 use shared::{
     config::{Env, ProcessSettings},
     random::Random,
+    runtime::Allocator,
     telemetry::{self, LevelFilter},
 };
 use tokio::signal::unix::{SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER]";
 

@@ -40,8 +40,12 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn session(id: u128) -> KnownSession {
+    let mut hyphenated = format!("{id:032x}");
+    for at in [20, 16, 12, 8] {
+        hyphenated.insert(at, '-');
+    }
     KnownSession {
-        id: format!("{id:032x}").parse().unwrap(),
+        id: hyphenated.parse().unwrap(),
         refreshed_at: Timestamp::from_millisecond(1_800_000_000_000 + i64::from(id as u8)).unwrap(),
     }
 }
