@@ -46,7 +46,10 @@ fn session(id: u128) -> KnownSession {
     }
     KnownSession {
         id: hyphenated.parse().unwrap(),
-        refreshed_at: Timestamp::from_millisecond(1_800_000_000_000 + i64::from(id as u8)).unwrap(),
+        refreshed_at: Timestamp::from_millisecond(
+            1_800_000_000_000 + i64::from(id.to_le_bytes()[0]),
+        )
+        .unwrap(),
     }
 }
 

@@ -13,6 +13,13 @@ use crate::{
 /// The fewest rows that one look at a user's sessions reads.
 const MIN_PAGE: usize = 100;
 
+/// The newest sessions of a user, living or ended.
+pub(super) struct NewestRows {
+    pub(super) sessions: Vec<Session>,
+    /// Whether the user has no others.
+    pub(super) are_all: bool,
+}
+
 impl Sessions {
     /// The living sessions of a user, the newest first: those among the rows of one page, which is
     /// four times as many as may live, and at least a hundred.
@@ -20,20 +27,26 @@ impl Sessions {
     /// # Errors
     /// DynamoDB's.
     pub async fn list(&self, user: UserId) -> Result<Vec<Session>, DynamoError> {
-        let mut sessions = self.newest_rows(user).await?;
+        let NewestRows { mut sessions, .. } = self.newest_rows(user).await?;
         sessions.retain(|session| self.is_living(session));
         Ok(sessions)
     }
 
-    /// The newest sessions of a user, living or ended: one page.
-    pub(super) async fn newest_rows(&self, user: UserId) -> Result<Vec<Session>, DynamoError> {
+    /// One page.
+    pub(super) async fn newest_rows(&self, user: UserId) -> Result<NewestRows, DynamoError> {
         let limit = self.max.saturating_mul(4).max(MIN_PAGE);
         let query = self
             .of(user)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let page = self.dynamo.page(query).await?;
         let rows = page.items.unwrap_or_default().into_iter();
-        rows.map(Session::from_item).collect()
+        let sessions: Result<Vec<_>, _> = rows.map(Session::from_item).collect();
+        let sessions = sessions?;
+        Ok(NewestRows {
+            // A full page says that it may be followed by another one, also when it is not.
+            are_all: page.last_evaluated_key.is_none(),
+            sessions,
+        })
     }
 
     /// All living sessions of a user, read page by page.

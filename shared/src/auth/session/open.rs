@@ -4,6 +4,7 @@ use super::{
     KnownSession, Session, Sessions,
     known::{OpenSession, Place},
     later,
+    list::NewestRows,
 };
 use crate::{
     dynamo::{Condition, DynamoError, WriteOutcome},
@@ -68,7 +69,7 @@ impl Sessions {
         step: &OpenSession,
     ) -> (
         Result<User, UserError>,
-        Result<Option<Vec<Session>>, DynamoError>,
+        Result<Option<NewestRows>, DynamoError>,
     ) {
         let (replies, [profile]) = self
             .cache
@@ -92,16 +93,16 @@ impl Sessions {
         futures_util::join!(profiles.complete(user, profile), rows)
     }
 
-    /// Ends what is too much beside `new`, and stores what is known of the others.
+    /// Ends what is too much beside `new`, and stores what is known of the others if these are all.
     async fn keep_to_the_limit(
         &self,
         new: &Session,
-        rows: Vec<Session>,
+        rows: NewestRows,
         step: &OpenSession,
     ) -> Result<(), DynamoError> {
-        let mut living = self.end_surplus(new, rows).await?;
+        let mut living = self.end_surplus(new, rows.sessions).await?;
         living.push(KnownSession::from(new));
-        if let Some(shared) = &self.shared {
+        if let Some(shared) = self.shared.as_ref().filter(|_| rows.are_all) {
             step.store(shared, living).await;
         }
         Ok(())
