@@ -233,7 +233,8 @@ async fn a_login_that_wechat_accepted_is_stored_before_its_504() {
     harness.settings = harness.settings.with("REQUEST_TIMEOUT_MS", "1000");
     let login = harness.function("login");
     let code = harness.code("alice");
-    let slow = Fault::Latency(Duration::from_millis(800));
+    // All writes go out together, and come back after the deadline.
+    let slow = Fault::Latency(Duration::from_millis(1200));
     harness.dynamodb_proxy.set(slow).await;
     answer(&login, &login_event(&code))
         .await
