@@ -1,12 +1,14 @@
 # The project's commands; their logic is in scripts/ and .ci/. `make` alone lists the targets.
 # Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys seal breaker phone generate test soak check audit fmt build deploy invoke-login bench tools-test tools-check clean toolchain watch invoke
+.PHONY: help run keys seal breaker phone generate test soak check audit fmt build deploy invoke-login bench budget tools-test tools-check clean toolchain watch invoke
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
 # Additional arguments for deploy and bench, e.g. `make deploy ARGS=--no-confirm-changeset`.
 ARGS ?=
+# Set, `make budget` writes the file instead of comparing.
+UPDATE ?=
 
 # The name can hold blanks, so the shell expands it, not make.
 export FOLDER
@@ -67,6 +69,9 @@ invoke-login: toolchain ## a complete login with `cargo lambda watch` and `cargo
 
 bench: toolchain ## measure cold start, latency, memory and throughput of the release build
 	@scripts/bench.sh $(ARGS)
+
+budget: toolchain ## compare sizes, instructions, allocations, round trips, log with bench/budget.toml (UPDATE=1 writes it)
+	@UPDATE=$(UPDATE) scripts/budget.sh
 
 tools-test: ## install what the tests need
 	@scripts/tools/redis.sh && scripts/tools/install.sh test clients valkey

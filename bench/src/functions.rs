@@ -1,13 +1,11 @@
 //! Each function's binary over the Lambda Runtime API.
 
 mod measure;
-mod requests;
 
 use e2e::binaries::beside_this_program;
 use measure::Figures;
-use requests::Requests;
 
-use crate::services::Services;
+use crate::{requests::Requests, services::Services, traffic::USERS};
 
 /// The functions in the order of the table, after a baseline that does nothing.
 const FUNCTIONS: [&str; 5] = ["hello-world", "health", "user-info", "login", "token"];
@@ -21,7 +19,8 @@ pub async fn run() {
     println!("|---|---|---|---|---|---|---|");
     for function in FUNCTIONS {
         let binary = beside_this_program(function);
-        let mut requests = Requests::of(function, &services).await;
+        let login = beside_this_program("login");
+        let mut requests = Requests::of(function, &login, &services.settings, USERS).await;
         let figures = Figures::measure(&binary, &services.settings, &mut requests).await;
         println!("| {function} | {} | {figures} |", requests.title());
     }

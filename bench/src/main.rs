@@ -6,24 +6,9 @@
 //! bench http [SECONDS]  the functions behind `local`'s HTTP server, at 64 connections
 //! ```
 //!
-//! Redis, and a process with DynamoDB and a simulated WeChat that responds at once, run on
-//! loopback.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed measurement ends the program"
-)]
-
-mod backends;
-mod functions;
-mod gateway;
-mod load;
-mod services;
-mod stats;
-mod traffic;
-mod wechat;
-
 use std::{process::ExitCode, time::Duration};
+
+use bench::{backends, functions, gateway};
 
 /// The default duration of a throughput measurement.
 const SECONDS: u64 = 10;

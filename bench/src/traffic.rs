@@ -6,13 +6,28 @@ use serde_json::{Value, json};
 pub const USERS: u64 = 100;
 
 /// Generates unused `wx.login` codes, for each user in turn.
-#[derive(Debug, Default)]
-pub struct Codes(u64);
+#[derive(Debug)]
+pub struct Codes {
+    users: u64,
+    drawn: u64,
+}
 
 impl Codes {
+    /// Codes of this many users.
+    #[must_use]
+    pub fn of(users: u64) -> Self {
+        Self { users, drawn: 0 }
+    }
+
     /// The body of the next login.
     pub fn login(&mut self) -> Value {
-        self.0 += 1;
-        json!({"code": format!("user{}.{:012}", self.0 % USERS, self.0)})
+        self.drawn += 1;
+        json!({"code": format!("user{}.{:012}", self.drawn % self.users, self.drawn)})
+    }
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self::of(USERS)
     }
 }

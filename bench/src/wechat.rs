@@ -12,6 +12,7 @@ use e2e::http1::{Message, response};
 use serde_json::json;
 
 /// Serves on an ephemeral loopback port for as long as the process lives.
+#[must_use]
 pub fn serve() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();

@@ -7,8 +7,7 @@ use e2e::{
     settings::Settings,
 };
 
-use super::requests::Requests;
-use crate::{stats::Samples, traffic::USERS};
+use crate::{requests::Requests, stats::Samples, traffic::USERS};
 
 const COLD_STARTS: usize = 30;
 /// Unmeasured invocations first, enough that every user exists.

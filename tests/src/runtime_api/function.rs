@@ -53,7 +53,17 @@ pub struct Refusal {
 impl FunctionUnderTest {
     /// Starts `binary` with nothing in its environment but what Lambda sets and `env`.
     pub fn spawn<K: AsRef<str>, V: AsRef<str>>(binary: &Path, env: &[(K, V)]) -> Self {
-        Self::start(binary, env, |spawn| spawn)
+        Self::start(Command::new(binary), binary, env, |spawn| spawn)
+    }
+
+    /// Like [`Self::spawn`], with `program` running the binary: one that counts what it does.
+    pub fn spawn_under<K: AsRef<str>, V: AsRef<str>>(
+        mut program: Command,
+        binary: &Path,
+        env: &[(K, V)],
+    ) -> Self {
+        program.arg(binary);
+        Self::start(program, binary, env, |spawn| spawn)
     }
 
     /// Like [`Self::spawn`], with the log going to a file: for measurements.
@@ -62,17 +72,19 @@ impl FunctionUnderTest {
         env: &[(K, V)],
         file: &Path,
     ) -> Self {
-        Self::start(binary, env, |spawn| spawn.log_to(file))
+        Self::start(Command::new(binary), binary, env, |spawn| {
+            spawn.log_to(file)
+        })
     }
 
     fn start<K: AsRef<str>, V: AsRef<str>>(
+        mut command: Command,
         binary: &Path,
         env: &[(K, V)],
         how: impl Fn(Spawn) -> Spawn,
     ) -> Self {
         let host = RuntimeApi::start();
         let name = binary.file_name().unwrap().to_string_lossy().into_owned();
-        let mut command = Command::new(binary);
         command
             .env_clear()
             .envs(AWS_ENVIRONMENT)

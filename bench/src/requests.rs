@@ -1,9 +1,11 @@
 //! The requests to each function.
 
-use e2e::{binaries::beside_this_program, events::HttpApi, runtime_api::FunctionUnderTest};
+use std::path::Path;
+
+use e2e::{events::HttpApi, runtime_api::FunctionUnderTest, settings::Settings};
 use serde_json::{Value, json};
 
-use crate::{services::Services, traffic::Codes};
+use crate::traffic::Codes;
 
 /// A source of valid requests for one function.
 #[derive(Debug)]
@@ -21,18 +23,20 @@ pub enum Requests {
 }
 
 impl Requests {
-    /// The requests to `function`, after a login if they need a token.
-    pub async fn of(function: &str, services: &Services) -> Self {
+    /// The requests to `function`, after a login through the binary `login` if they need a token;
+    /// logins are those of this many users in turn.
+    pub async fn of(function: &str, login: &Path, settings: &Settings, users: u64) -> Self {
         match function {
-            "user-info" => Self::UserInfo(text(&log_in(services).await, "token")),
-            "token" => Self::Refresh(text(&log_in(services).await, "refreshToken")),
-            "login" => Self::Login(Codes::default()),
+            "user-info" => Self::UserInfo(text(&log_in(login, settings).await, "token")),
+            "token" => Self::Refresh(text(&log_in(login, settings).await, "refreshToken")),
+            "login" => Self::Login(Codes::of(users)),
             "health" => Self::Health,
             _ => Self::HelloWorld,
         }
     }
 
     /// A description, for the table.
+    #[must_use]
     pub fn title(&self) -> &'static str {
         match self {
             Self::HelloWorld => "a bare `lambda_http` function",
@@ -65,9 +69,8 @@ impl Requests {
     }
 }
 
-async fn log_in(services: &Services) -> Value {
-    let function =
-        FunctionUnderTest::spawn(&beside_this_program("login"), services.settings.variables());
+async fn log_in(login: &Path, settings: &Settings) -> Value {
+    let function = FunctionUnderTest::spawn(login, settings.variables());
     let event = HttpApi::new("POST", "/api/v1/user/login")
         .json(&json!({"code": "reader.1"}))
         .event();

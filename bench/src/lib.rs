@@ -1,0 +1,20 @@
+//! What `make bench` and the test of the budget measure with.
+//!
+//! Redis, and a process with DynamoDB and a simulated WeChat that responds at once, run on
+//! loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a failed measurement ends the program"
+)]
+
+pub mod backends;
+pub mod functions;
+pub mod gateway;
+mod load;
+pub mod requests;
+mod services;
+mod stats;
+mod traffic;
+pub mod wechat;
