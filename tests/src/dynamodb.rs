@@ -1,9 +1,9 @@
 //! DynamoDB in memory behind HTTP on a loopback port, and a client to look at its rows.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use dynoxide::Database;
+use dynoxide::{AttributeValue as Stored, Database, ImportOptions};
 use local::database_client;
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -17,12 +17,20 @@ pub type Item = HashMap<String, AttributeValue>;
 
 /// A database with the project's table in it. Dropping it stops its server; for an outage put a
 /// [`WireProxy`](crate::wire_proxy::WireProxy) in front.
-#[derive(Debug)]
 pub struct DynamoDb {
     port: u16,
     client: Client,
+    database: Database,
     /// Stops the server when dropped.
     _stop: oneshot::Sender<()>,
+}
+
+impl fmt::Debug for DynamoDb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoDb")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
 }
 
 impl DynamoDb {
@@ -38,7 +46,7 @@ impl DynamoDb {
         let (stop, stopped) = oneshot::channel::<()>();
         background().spawn(dynoxide::server::serve_with_shutdown(
             listener,
-            database,
+            database.clone(),
             async {
                 let _ = stopped.await;
             },
@@ -48,6 +56,7 @@ impl DynamoDb {
         Self {
             port,
             client,
+            database,
             _stop: stop,
         }
     }
@@ -65,6 +74,15 @@ impl DynamoDb {
     /// A client for what the methods below don't cover.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Puts many rows at once, past the API.
+    pub fn import(&self, rows: impl IntoIterator<Item = Item>) {
+        let stored = |row: Item| row.into_iter().map(|(name, value)| (name, stored(value)));
+        let rows = rows.into_iter().map(|row| stored(row).collect()).collect();
+        self.database
+            .import_items(TABLE, rows, ImportOptions::default())
+            .unwrap();
     }
 
     /// One row.
@@ -113,6 +131,17 @@ impl DynamoDb {
         let mut items = self.items().await;
         items.retain(|item| item["pk"].as_s().is_ok_and(|pk| pk.starts_with(prefix)));
         items
+    }
+}
+
+/// A value as the database keeps it, of the kinds that the project's rows have.
+fn stored(value: AttributeValue) -> Stored {
+    match value {
+        AttributeValue::S(text) => Stored::S(text),
+        AttributeValue::N(number) => Stored::N(number),
+        AttributeValue::Bool(flag) => Stored::BOOL(flag),
+        AttributeValue::Ss(texts) => Stored::SS(texts),
+        other => panic!("no row has a value like {other:?}"),
     }
 }
 

@@ -235,6 +235,17 @@ impl Process {
         kib.unwrap_or_else(|| panic!("the memory of {} can't be read", self.name)) * 1024
     }
 
+    /// The time that its threads, those that live, have spent on a processor; `None` where the
+    /// system does not say (it does on Linux).
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid.as_raw_nonzero())).ok()?;
+        let nanoseconds = tasks.filter_map(|task| {
+            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Some(Duration::from_nanos(nanoseconds.sum()))
+    }
+
     /// Kills it with a signal it can't catch, and its group if it leads one.
     pub fn kill(&self) {
         if self.group {
