@@ -4,6 +4,7 @@ mod measure;
 
 use e2e::binaries::beside_this_program;
 use measure::Figures;
+pub use measure::invoke;
 
 use crate::{requests::Requests, services::Services, traffic::USERS};
 
@@ -14,9 +15,9 @@ const FUNCTIONS: [&str; 5] = ["hello-world", "health", "user-info", "login", "to
 pub async fn run() {
     let services = Services::start().await;
     println!(
-        "| function | request | binary | start to first `/next` | start to first answer | warm | memory |"
+        "| function | request | binary | start to first `/next` | start to first answer | warm | CPU | memory |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for function in FUNCTIONS {
         let binary = beside_this_program(function);
         let login = beside_this_program("login");

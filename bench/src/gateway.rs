@@ -1,125 +1,59 @@
 //! The same functions behind `local`'s HTTP server.
 
-use std::{net::SocketAddr, process::Command, time::Duration};
-
-use e2e::{
-    binaries::beside_this_program,
-    free_port,
-    http::Client,
-    process::{Process, Spawn},
-    settings::AWS_ENVIRONMENT,
-};
-use tempfile::TempDir;
+use std::time::Duration;
 
 use crate::{
-    load::{self, CONNECTIONS, Load},
+    load::{self, Source, Timing},
+    server::{self, Server},
     services::Services,
-    stats::Samples,
-    traffic::Codes,
 };
 
-/// Another process may take the free port first, so a start is tried this many times.
-const ATTEMPTS: u32 = 5;
+/// The number of connections.
+const CONNECTIONS: usize = 64;
+/// The time before samples are recorded.
+const WARM_UP: Duration = Duration::from_secs(2);
 
-/// Measures the throughput of the two main routes and prints a Markdown table.
+/// Measures the throughput of the main routes and prints a Markdown table.
 pub async fn run(duration: Duration) {
-    let services = Services::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let (server, address) = start(&services, &folder).await;
-    let tokens = log_in(address).await;
+    let timing = Timing {
+        warm_up: WARM_UP,
+        duration,
+    };
+    println!("| server | route | requests a second | latency, median / p95 | memory after |");
+    println!("|---|---|---|---|---|");
+    let bare = Server::axum().await;
+    let health = || server::health(CONNECTIONS);
+    measure(("bare axum", "GET /health"), &bare, health(), timing).await;
+    drop(bare);
 
-    println!("| route | requests a second | latency, median / p95 | memory after |");
-    println!("|---|---|---|---|");
-    let info = tokens
-        .iter()
-        .map(|token| {
-            request(
-                "GET",
-                "/api/v1/user/info",
-                &format!("authorization: Bearer {token}\r\n"),
-                "",
-            )
-        })
-        .collect();
-    let samples = load::run(address, Load::Same(info), duration).await;
-    print_row("GET /api/v1/user/info", &samples, duration, &server);
-    let samples = load::run(address, Load::Generated(login), duration).await;
-    print_row("POST /api/v1/user/login", &samples, duration, &server);
+    let services = Services::start().await;
+    let local = Server::local(&services).await;
+    let logins = local.log_in(CONNECTIONS).await;
+    let loads = [
+        ("GET /health", health()),
+        ("GET /api/v1/user/info", server::info(&logins)),
+        ("POST /api/v1/user/login", server::login(CONNECTIONS)),
+        ("POST /api/v1/user/refresh", server::refresh(&logins)),
+    ];
+    for (route, sources) in loads {
+        measure(("`local`", route), &local, sources, timing).await;
+    }
     println!();
     println!(
         "{CONNECTIONS} keep-alive connections for {} s each; the load generator, Redis, DynamoDB and WeChat run on the same cores.",
         duration.as_secs()
     );
+    println!();
 }
 
-async fn start(services: &Services, folder: &TempDir) -> (Process, SocketAddr) {
-    let binary = beside_this_program("local");
-    for _ in 0..ATTEMPTS {
-        let port = free_port();
-        let mut command = Command::new(&binary);
-        command
-            .current_dir(folder)
-            .envs(AWS_ENVIRONMENT)
-            .envs(
-                services
-                    .settings
-                    .variables()
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .envs([("HOST", "127.0.0.1"), ("PORT", &port.to_string())])
-            .env("DATA_DIR", folder.path().join("data"));
-        let process = Spawn::new(command)
-            .guarded()
-            .log_to(&folder.path().join("log"))
-            .spawn();
-        if process.listens_on(port).await {
-            return (process, ([127, 0, 0, 1], port).into());
-        }
-    }
-    panic!("local found no free port in {ATTEMPTS} attempts");
-}
-
-/// Logs in one user per connection and returns their access tokens.
-async fn log_in(address: SocketAddr) -> Vec<String> {
-    let client = Client::new(&format!("http://{address}"));
-    let mut tokens = Vec::new();
-    for user in 0..CONNECTIONS {
-        let body = serde_json::json!({"code": format!("reader{user}.1")});
-        let answer = client.post("/api/v1/user/login", &body).send().await;
-        tokens.push(
-            answer.ok(200)["token"]
-                .as_str()
-                .expect("a token")
-                .to_owned(),
-        );
-    }
-    tokens
-}
-
-fn login(codes: &mut Codes) -> Vec<u8> {
-    request(
-        "POST",
-        "/api/v1/user/login",
-        "content-type: application/json\r\n",
-        &codes.login().to_string(),
-    )
-}
-
-fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!(
-        "{method} {path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate without decimals")]
-fn print_row(route: &str, samples: &Samples, duration: Duration, server: &Process) {
-    let rate = samples.len() as f64 / duration.as_secs_f64();
-    let memory = server.rss_bytes() / 1_048_576;
+async fn measure(name: (&str, &str), server: &Server, sources: Vec<Source>, timing: Timing) {
+    let outcome = load::run(server.address, sources, timing).await;
+    let refusals = (outcome.closed, outcome.unavailable);
+    assert_eq!(refusals, (0, 0), "connections closed, answers 503");
+    let ((server_name, route), memory) = (name, server.memory());
     println!(
-        "| `{route}` | {rate:.0} | {} | {memory} MiB |",
-        samples.in_us()
+        "| {server_name} | `{route}` | {:.0} | {} | {memory} MiB |",
+        outcome.rate(timing),
+        outcome.samples.in_us()
     );
 }

@@ -2,9 +2,7 @@
 //! bytes on one thread, to leave the other cores to what is measured.
 
 use std::{
-    cell::RefCell,
     net::SocketAddr,
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -12,94 +10,161 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::LocalSet,
+    time::sleep,
 };
 
-use crate::{stats::Samples, traffic::Codes};
+use crate::stats::Samples;
 
-/// The number of connections.
-pub const CONNECTIONS: usize = 64;
-/// The time before samples are recorded.
-const WARM_UP: Duration = Duration::from_secs(2);
+/// The requests of one connection: each is made from the body of the last response, which is empty
+/// at first.
+pub type Source = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
 
-/// The requests to send.
-pub enum Load {
-    /// The same bytes again and again, different ones on each connection.
-    Same(Vec<Vec<u8>>),
-    /// Bytes generated for each request.
-    Generated(fn(&mut Codes) -> Vec<u8>),
+/// What an answer 503 asks the client to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long requests are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Before samples are recorded.
+    pub warm_up: Duration,
+    /// While they are.
+    pub duration: Duration,
 }
 
-/// Runs the load for `duration` after a warm-up and returns the latency of each request.
-pub async fn run(address: SocketAddr, load: Load, duration: Duration) -> Samples {
-    let load = Rc::new(load);
-    let codes = Rc::new(RefCell::new(Codes::default()));
-    let from = Instant::now() + WARM_UP;
+/// What a load met.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The latency of each request.
+    pub samples: Samples,
+    /// How often the server closed a connection instead of answering.
+    pub closed: usize,
+    /// How often it answered 503, as it does when more than `MAX_CONCURRENCY` requests arrive at once.
+    pub unavailable: usize,
+}
+
+impl Outcome {
+    /// Requests per second.
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    pub fn rate(&self, timing: Timing) -> f64 {
+        self.samples.len() as f64 / timing.duration.as_secs_f64()
+    }
+}
+
+/// The bytes of a request.
+pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: bench\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// Sends the requests of all sources, each over a connection of its own.
+pub async fn run(address: SocketAddr, sources: Vec<Source>, timing: Timing) -> Outcome {
+    let from = Instant::now() + timing.warm_up;
     let tasks = LocalSet::new();
-    let connections: Vec<_> = (0..CONNECTIONS)
-        .map(|index| {
-            let (load, codes) = (load.clone(), codes.clone());
-            let next = move || match &*load {
-                Load::Same(requests) => requests[index % requests.len()].clone(),
-                Load::Generated(make) => make(&mut codes.borrow_mut()),
-            };
-            tasks.spawn_local(connection(address, next, from, from + duration))
-        })
+    let connections: Vec<_> = sources
+        .into_iter()
+        .map(|source| tasks.spawn_local(connection(address, source, from, from + timing.duration)))
         .collect();
     tasks.await;
-    let mut samples = Samples::default();
+    let mut all = Outcome::default();
     for connection in connections {
-        samples.extend(connection.await.expect("a connection of the load"));
+        let outcome = connection.await.expect("a connection of the load");
+        all.samples.extend(outcome.samples);
+        all.closed += outcome.closed;
+        all.unavailable += outcome.unavailable;
     }
-    samples
+    all
 }
 
 async fn connection(
     address: SocketAddr,
-    next: impl Fn() -> Vec<u8>,
+    mut next: Source,
     from: Instant,
     until: Instant,
-) -> Samples {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .expect("the server takes connections");
-    stream.set_nodelay(true).unwrap();
-    let mut samples = Samples::default();
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut stream = connect(address).await;
     let mut buffer = Vec::with_capacity(16 * 1024);
+    let mut request = next(&[]);
     loop {
-        let request = next();
         let sent = Instant::now();
-        stream.write_all(&request).await.expect("the server reads");
-        read_response(&mut stream, &mut buffer).await;
+        let reply = exchange(&mut stream, &request, &mut buffer).await;
         let answered = Instant::now();
         if answered >= until {
-            return samples;
+            return outcome;
         }
-        if sent >= from {
-            samples.push(answered - sent);
+        match reply {
+            Reply::Success => {
+                if answered >= from {
+                    outcome.samples.push(answered - sent);
+                }
+                request = next(body(&buffer));
+            }
+            Reply::Unavailable => {
+                outcome.unavailable += 1;
+                sleep(RETRY_AFTER.min(until - answered)).await;
+            }
+            Reply::Closed => {
+                outcome.closed += 1;
+                stream = connect(address).await;
+            }
         }
     }
 }
 
-async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
+async fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address)
+        .await
+        .expect("the server takes connections");
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// What came back for a request.
+enum Reply {
+    Success,
+    Unavailable,
+    /// Nothing: the server closed the connection.
+    Closed,
+}
+
+/// Sends a request and reads its response.
+async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> Reply {
     buffer.clear();
+    if stream.write_all(request).await.is_err() {
+        return Reply::Closed;
+    }
     while !is_complete(buffer) {
-        let count = stream.read_buf(buffer).await.expect("the server answers");
-        assert!(
-            count > 0,
-            "the server closed a connection: {}",
-            String::from_utf8_lossy(buffer)
-        );
+        if !matches!(stream.read_buf(buffer).await, Ok(1..)) {
+            return Reply::Closed;
+        }
+    }
+    if buffer.starts_with(b"HTTP/1.1 503 ") {
+        return Reply::Unavailable;
     }
     assert!(
         buffer.starts_with(b"HTTP/1.1 200 "),
         "a request of the benchmark failed: {}",
         String::from_utf8_lossy(buffer)
     );
+    Reply::Success
+}
+
+/// Where the head of a response ends.
+fn head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|window| window == b"\r\n\r\n")
+}
+
+/// The body of a complete response.
+fn body(bytes: &[u8]) -> &[u8] {
+    head(bytes).map_or(&[], |end| &bytes[end + 4..])
 }
 
 /// Whether a response with a `Content-Length` is complete.
 fn is_complete(bytes: &[u8]) -> bool {
-    let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+    let Some(head) = head(bytes) else {
         return false;
     };
     let length = bytes[..head].split(|byte| *byte == b'\n').find_map(|line| {

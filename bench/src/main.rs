@@ -8,7 +8,7 @@
 //!
 use std::{process::ExitCode, time::Duration};
 
-use bench::{backends, functions, gateway};
+use bench::{backends, functions, gateway, machine};
 
 /// The default duration of a throughput measurement.
 const SECONDS: u64 = 10;
@@ -17,6 +17,9 @@ const SECONDS: u64 = 10;
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if words != [backends::SUBCOMMAND] {
+        println!("{}\n", machine::heading());
+    }
     match words.as_slice() {
         [] => {
             functions::run().await;

@@ -1,6 +1,6 @@
 //! The figures of one function.
 
-use std::{fmt, fs, path::Path};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use e2e::{
     runtime_api::{Answer, FunctionUnderTest, Reply},
@@ -12,12 +12,12 @@ use crate::{requests::Requests, stats::Samples, traffic::USERS};
 const COLD_STARTS: usize = 30;
 /// Unmeasured invocations first, enough that every user exists.
 const WARM_UP: u64 = 2 * USERS;
-const WARM_INVOCATIONS: usize = 2_000;
+const WARM_INVOCATIONS: u32 = 2_000;
 
 /// How the figures were taken.
 pub const LEGEND: &str = "Times are median / p95: of 30 starts of the process, and of 2,000 consecutive \
-    invocations of one instance, from handing over the event to having read the response. Memory is the resident set \
-    afterwards. Redis, DynamoDB (dynoxide) and a simulated WeChat are processes on loopback.";
+    invocations of one instance, from handing over the event to having read the response. CPU is the processor time of \
+    the process in these, divided by their number. Memory is the resident set afterwards. Redis, DynamoDB (dynoxide) and a simulated WeChat are processes on loopback.";
 
 /// The results of measuring one function.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Figures {
     first_next: Samples,
     first_answer: Samples,
     warm: Samples,
+    /// Of one warm invocation; `None` where the system does not say.
+    cpu: Option<Duration>,
     memory: u64,
 }
 
@@ -37,13 +39,14 @@ impl Figures {
             || FunctionUnderTest::spawn_logging_to(binary, settings.variables(), log.path());
         let (first_next, first_answer) = cold(start, requests).await;
         let function = start();
-        let warm = warm(&function, requests).await;
+        let (warm, cpu) = warm(&function, requests).await;
         let size = fs::metadata(binary).unwrap().len();
         Self {
             size,
             first_next,
             first_answer,
             warm,
+            cpu,
             memory: function.rss_bytes(),
         }
     }
@@ -57,7 +60,10 @@ impl fmt::Display for Figures {
             self.first_answer.in_ms(),
             self.warm.in_us(),
         );
-        write!(f, "{size} | {next} | {answer} | {warm} | {memory}")
+        let cpu = self
+            .cpu
+            .map_or_else(|| "–".to_owned(), |cpu| format!("{} µs", cpu.as_micros()));
+        write!(f, "{size} | {next} | {answer} | {warm} | {cpu} | {memory}")
     }
 }
 
@@ -79,19 +85,26 @@ async fn cold(
     (first_next, first_answer)
 }
 
-async fn warm(function: &FunctionUnderTest, requests: &mut Requests) -> Samples {
+async fn warm(
+    function: &FunctionUnderTest,
+    requests: &mut Requests,
+) -> (Samples, Option<Duration>) {
     for _ in 0..WARM_UP {
         invoke(function, requests).await;
     }
     let mut samples = Samples::default();
+    let before = function.process().cpu_time();
     for _ in 0..WARM_INVOCATIONS {
         let answer = invoke(function, requests).await;
         samples.push(answer.answered - answer.handed_over);
     }
-    samples
+    let spent = function.process().cpu_time().zip(before);
+    let each = spent.map(|(after, before)| after.saturating_sub(before) / WARM_INVOCATIONS);
+    (samples, each)
 }
 
-async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) -> Answer {
+/// Sends the next request, which must succeed.
+pub async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) -> Answer {
     let answer = function.measure(&requests.event()).await;
     match &answer.reply {
         Reply::Response(body) => {

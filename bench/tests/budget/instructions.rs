@@ -3,11 +3,8 @@
 
 use std::{fs, path::Path, process::Command};
 
-use bench::requests::Requests;
-use e2e::{
-    runtime_api::{FunctionUnderTest, Reply},
-    settings::Settings,
-};
+use bench::functions::invoke;
+use e2e::{runtime_api::FunctionUnderTest, settings::Settings};
 use rustix::process::Signal;
 
 use super::{
@@ -92,14 +89,6 @@ fn instructions(report: &str) -> u64 {
         .filter(char::is_ascii_digit)
         .collect();
     digits.parse().unwrap()
-}
-
-async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) {
-    let answer = function.measure(&requests.event()).await;
-    match answer.reply {
-        Reply::Response(body) => requests.read_response(&serde_json::from_slice(&body).unwrap()),
-        Reply::Error(body) => panic!("{}", String::from_utf8_lossy(&body)),
-    }
 }
 
 #[test]

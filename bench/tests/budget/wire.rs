@@ -2,12 +2,8 @@
 
 use std::{fs, path::Path};
 
-use bench::requests::Requests;
-use e2e::{
-    binaries,
-    runtime_api::{FunctionUnderTest, Reply},
-    wire_proxy::Traffic,
-};
+use bench::functions::invoke;
+use e2e::{binaries, runtime_api::FunctionUnderTest, wire_proxy::Traffic};
 
 use super::{
     file::{Figure, Tolerance},
@@ -90,14 +86,6 @@ impl From<Traffic> for Wire {
             commands,
             round_trips: traffic.round_trips,
         }
-    }
-}
-
-async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) {
-    let answer = function.measure(&requests.event()).await;
-    match answer.reply {
-        Reply::Response(body) => requests.read_response(&serde_json::from_slice(&body).unwrap()),
-        Reply::Error(body) => panic!("{}", String::from_utf8_lossy(&body)),
     }
 }
 
