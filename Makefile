@@ -67,7 +67,7 @@ invoke: ## send a sample event to `make watch`: ARGS="health --data-file events/
 invoke-login: toolchain ## a complete login with `cargo lambda watch` and `cargo lambda invoke login`
 	@scripts/invoke-login.sh
 
-bench: toolchain ## measure cold start, latency, memory and throughput of the release build
+bench: toolchain ## measure cold start, latency, CPU, memory, throughput and growth of the release build (ARGS=functions, http or growth: one part)
 	@scripts/bench.sh $(ARGS)
 
 budget: toolchain ## compare sizes, instructions, allocations, round trips, log with bench/budget.toml (UPDATE=1 writes it)

@@ -12,8 +12,10 @@
 pub mod backends;
 pub mod functions;
 pub mod gateway;
+pub mod growth;
 mod load;
 pub mod machine;
+mod plot;
 pub mod requests;
 mod server;
 mod services;

@@ -48,6 +48,13 @@ impl Outcome {
     pub fn rate(&self, timing: Timing) -> f64 {
         self.samples.len() as f64 / timing.duration.as_secs_f64()
     }
+
+    /// Connections closed and answers 503 per second, those of the warm-up included.
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    pub fn refusals(&self, timing: Timing) -> [f64; 2] {
+        let seconds = (timing.warm_up + timing.duration).as_secs_f64();
+        [self.closed, self.unavailable].map(|count| count as f64 / seconds)
+    }
 }
 
 /// The bytes of a request.

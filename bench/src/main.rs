@@ -1,14 +1,19 @@
 //! Measures the figures of docs/performance.md; `make bench` builds what it needs and runs it.
 //!
 //! ```text
-//! bench                 both of the following
+//! bench                 all of the following
 //! bench functions       each function's release binary over the Lambda Runtime API
 //! bench http [SECONDS]  the functions behind `local`'s HTTP server, at 64 connections
+//! bench growth [short]  how cost grows; draws the plots of docs/performance/
 //! ```
-//!
+
 use std::{process::ExitCode, time::Duration};
 
-use bench::{backends, functions, gateway, machine};
+use bench::{
+    backends, functions, gateway,
+    growth::{self, Scale},
+    machine,
+};
 
 /// The default duration of a throughput measurement.
 const SECONDS: u64 = 10;
@@ -24,15 +29,18 @@ async fn main() -> ExitCode {
         [] => {
             functions::run().await;
             gateway::run(Duration::from_secs(SECONDS)).await;
+            growth::run(Scale::FULL).await;
         }
         ["functions"] => functions::run().await,
         ["http"] => gateway::run(Duration::from_secs(SECONDS)).await,
         ["http", seconds] if seconds.parse::<u64>().is_ok() => {
             gateway::run(Duration::from_secs(seconds.parse().unwrap_or(SECONDS))).await;
         }
+        ["growth"] => growth::run(Scale::FULL).await,
+        ["growth", "short"] => growth::run(Scale::SHORT).await,
         [backends::SUBCOMMAND] => backends::serve().await,
         _ => {
-            eprintln!("usage: bench [functions | http [SECONDS]]");
+            eprintln!("usage: bench [functions | http [SECONDS] | growth [short]]");
             return ExitCode::from(2);
         }
     }

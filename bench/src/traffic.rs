@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 /// The number of users, which log in in turn.
 pub const USERS: u64 = 100;
 
+/// From one user to the next: a prime, so that each has a turn before any has a second one, and
+/// neighbours in the table don't follow each other.
+const STRIDE: u64 = 7_919;
+
 /// Generates unused `wx.login` codes, for each user in turn.
 #[derive(Debug)]
 pub struct Codes {
@@ -22,7 +26,8 @@ impl Codes {
     /// The body of the next login.
     pub fn login(&mut self) -> Value {
         self.drawn += 1;
-        json!({"code": format!("user{}.{:012}", self.drawn % self.users, self.drawn)})
+        let user = self.drawn * STRIDE % self.users;
+        json!({"code": format!("user{user}.{:012}", self.drawn)})
     }
 }
 
