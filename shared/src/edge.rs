@@ -115,8 +115,8 @@ impl Edge {
     /// The steps inside of CORS.
     async fn inside(&self, mut request: Request, route: &Route) -> Response {
         // Answers what could not be taken as it came, before it takes a permit.
-        if let Some(refusal) = malformed::refuse(&request) {
-            return refusal;
+        if let Some(malformed) = Arrival::malformed(&request) {
+            return malformed.into_response();
         }
         // Rejects requests above the limit before they cost anything.
         let _permit = match limit_concurrency::admit(&self.requests, &mut request) {

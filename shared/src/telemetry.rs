@@ -3,6 +3,7 @@
 //! A request's own line is written for [`crate::edge`], from what deeper code has noted in the
 //! request's [`Context`](crate::request::Context); on Lambda it has the metrics, too.
 
+mod answered_request;
 mod emf;
 pub mod metrics;
 mod request_line;
@@ -19,8 +20,8 @@ use tracing_subscriber::{
 
 use crate::request;
 
+pub use answered_request::AnsweredRequest;
 pub use emf::Emf;
-pub use request_line::AnsweredRequest;
 
 /// Records that `what` failed and that the request continues without it. Logged at most once for
 /// each request.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use axum::extract::Request;
 use tokio::time::Instant;
 
 use super::Malformed;
@@ -22,4 +23,11 @@ pub struct Arrival {
     pub original_path: Option<String>,
     /// Why the request can't be taken as it came. It is answered with that.
     pub malformed: Option<Malformed>,
+}
+
+impl Arrival {
+    /// Why `request` can't be taken as it came, if it can't.
+    pub(super) fn malformed(request: &Request) -> Option<Malformed> {
+        request.extensions().get::<Self>()?.malformed
+    }
 }

@@ -1,12 +1,8 @@
 //! Requests that whatever received them found to be malformed, before a handler sees them.
 
-use axum::{
-    extract::Request,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
-use super::Arrival;
 use crate::api::{ApiError, Reason};
 
 /// What is wrong with a request that could not be taken as it came: an event of Lambda, or bytes on a
@@ -32,9 +28,8 @@ impl Malformed {
     }
 }
 
-/// The answer to a malformed request.
-pub(super) fn refuse(request: &Request) -> Option<Response> {
-    let malformed = request.extensions().get::<Arrival>()?.malformed?;
-    let error = ApiError::new(malformed.reason).because(&malformed);
-    Some(error.into_response())
+impl IntoResponse for Malformed {
+    fn into_response(self) -> Response {
+        ApiError::new(self.reason).because(&self).into_response()
+    }
 }

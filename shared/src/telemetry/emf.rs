@@ -25,7 +25,7 @@ use metrics::{
 };
 
 use self::document::{Document, Metric, Values};
-use super::request_line::LoggedRequest;
+use super::answered_request::LoggedRequest;
 use crate::clock::Clock;
 
 /// The most values of one metric in one line.

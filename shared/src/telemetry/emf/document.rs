@@ -7,7 +7,7 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
-use crate::telemetry::request_line::LoggedRequest;
+use crate::telemetry::answered_request::LoggedRequest;
 
 /// The most metrics in one line.
 const MAX_METRICS: usize = 100;
