@@ -1,5 +1,5 @@
-//! What every request passes on its way to its route and back, in one list: [`Edge::outside`], then
-//! [`Edge::inside`].
+//! What every request passes on its way to its route and back, in one list: `Edge::outside`, then
+//! `Edge::inside`.
 
 mod access_log;
 mod arrival;

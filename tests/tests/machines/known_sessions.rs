@@ -28,6 +28,7 @@ fn event() -> impl Strategy<Value = Event> {
         "[ -~]{0,60}",
         "[0-9]{0,4} [0-9]{0,4}",
         "[1-9] 0 [0-9a-fA-F]{30,33}:[0-9]{12,14}",
+        "r[0-9a-f]{0,32}",
         "[1-9] 0( [0-9a-f]{32}:[0-9]{13}){0,2}[ -~]{0,3}",
     ];
     prop_oneof![
@@ -107,6 +108,22 @@ fn free_places_are_taken_first_then_those_of_the_sessions_at_the_front() {
             Place::Unknown,
         ];
         assert_eq!(places, expected);
+    });
+    outcome.unwrap();
+}
+
+#[test]
+fn of_several_logins_that_read_the_sessions_none_may_store_them() {
+    let lua = Lua::load(KNOWN_SESSIONS_LUA);
+    let outcome = lua.compare_one(|comparison| {
+        let key = opening(0).keys()[0].clone();
+        let mut read = |id| {
+            let reply = comparison.step(&opening(id));
+            assert_eq!(OpenSession::place(Some(&reply)), Place::Unknown);
+            String::from_utf8(comparison.value(&key).unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(read(1), format!("r{:032x}", 1), "the only one");
+        assert_eq!([read(2), read(3)], ["r", "r"]);
     });
     outcome.unwrap();
 }

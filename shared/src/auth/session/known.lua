@@ -1,14 +1,23 @@
 -- One step of OpenSession; known.rs is the same machine in Rust.
 --
--- KEYS: what is known of a user's living sessions, as text: after how many more logins they are counted, how many the
+-- KEYS: what is known of a user's living sessions, as text: after how many more logins they are read, how many the
 -- user may still open, and each of them, the one refreshed first at the front: ' ' id ':' milliseconds since the epoch.
 -- ARGV: how long that is kept, in milliseconds; the new session: its id in four numbers of 32 bits, and its time.
--- Returns 0 when the sessions have to be counted; 1 when one was free; 2 and a session, in the form of ARGV, which has
--- to end instead.
+-- Instead of all that, 'r' and an id: that session's login is reading the sessions; 'r' alone: several are.
+-- Returns 0 when the sessions have to be read; 1 when one was free; 2 and a session, in the form of ARGV, which has to
+-- end instead.
 
-local stored = redis.call('GET', KEYS[1])
-local left, free, sessions = string.match(stored or '', '^([1-9]%d?%d?) (%d%d?%d?)(.*)$')
-if not left then return {0} end
+local stored = redis.call('GET', KEYS[1]) or ''
+local id = string.format('%08x%08x%08x%08x', ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+
+local function read()
+  local reader = string.match(stored, '^r') and 'r' or 'r' .. id
+  redis.call('SET', KEYS[1], reader, 'PX', '10000')
+  return {0}
+end
+
+local left, free, sessions = string.match(stored, '^([1-9]%d?%d?) (%d%d?%d?)(.*)$')
+if not left then return read() end
 
 local reply = {1}
 if tonumber(free) > 0 then
@@ -16,10 +25,10 @@ if tonumber(free) > 0 then
 else
   local word, time = '(' .. string.rep('[0-9a-f]', 8) .. ')', '(' .. string.rep('%d', 13) .. ')'
   local a, b, c, d, at, others = string.match(sessions, '^ ' .. string.rep(word, 4) .. ':' .. time .. '(.*)$')
-  if not a then return {0} end
+  if not a then return read() end
   reply = {2, tonumber(a, 16), tonumber(b, 16), tonumber(c, 16), tonumber(d, 16), tonumber(at)}
   free, sessions = 0, others
 end
-local new = string.format(' %08x%08x%08x%08x:%013.0f', ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+local new = string.format(' %s:%013.0f', id, ARGV[6])
 redis.call('SET', KEYS[1], string.format('%d %d', left - 1, free) .. sessions .. new, 'PX', ARGV[1])
 return reply

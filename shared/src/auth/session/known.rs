@@ -5,6 +5,9 @@
 //! the one that was refreshed first: that one is ended on the condition that it was not refreshed
 //! since. A logout removes what is known. After as many logins as a user may have sessions they are
 //! read again, whatever is known.
+//!
+//! A login that reads may not see the session of another one at the same time. So what it found is
+//! stored only if no other login came while it was reading.
 
 use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
@@ -23,6 +26,11 @@ use crate::{
 const WHAT: &str = "session limit";
 /// Kept since the last login.
 const TTL: Duration = Duration::from_hours(24);
+/// How long a login that reads keeps others from storing what they find: longer than it takes.
+const READING: Duration = Duration::from_secs(10);
+/// What stands in place of the sessions while they are read: this, and the reader's session if there
+/// is one reader.
+const READER: u8 = b'r';
 /// Milliseconds since the epoch have this many digits, until the year 2286.
 const TIME_DIGITS: usize = 13;
 /// A session as text: a blank, the id without hyphens, a colon, and its time.
@@ -99,8 +107,8 @@ impl OpenSession {
         }
     }
 
-    /// Stores what was found: all living sessions with the new one, of which at most as many as are
-    /// allowed.
+    /// Stores what was found, if this login was the only one that was reading: all living sessions
+    /// with the new one, of which at most as many as are allowed.
     pub(super) async fn store(&self, shared: &Kv, living: Vec<KnownSession>) {
         let [key] = &self.key;
         let value = &text(self.max, self.max.saturating_sub(living.len()), living);
@@ -110,10 +118,15 @@ impl OpenSession {
             ttl: TTL,
         };
         shared
-            .put(record, Delivery::BestEffort)
+            .replace(&reader(self.new), record, Delivery::BestEffort)
             .await
             .or_degraded(WHAT);
     }
+}
+
+fn reader(session: KnownSession) -> Vec<u8> {
+    let id = session.id.0.simple().to_string();
+    [&[READER], id.as_bytes()].concat()
 }
 
 impl From<&Session> for KnownSession {
@@ -234,7 +247,15 @@ impl Step for OpenSession {
     fn apply(&self, _: Micros, values: &[Option<Bytes>]) -> Applied {
         let stored = values.first().and_then(Option::as_deref);
         let (write, reply) = match stored.and_then(|stored| opened(stored, self.new)) {
-            None => (Write::Keep, vec![0]),
+            None => {
+                let is_being_read = stored.is_some_and(|stored| stored.first() == Some(&READER));
+                let reader = if is_being_read {
+                    vec![READER]
+                } else {
+                    reader(self.new)
+                };
+                (Write::Put(reader.into(), READING), vec![0])
+            }
             Some((after, place)) => {
                 let reply = match place {
                     Place::Of(session) => [2].into_iter().chain(session.numbers()).collect(),

@@ -2,7 +2,7 @@
 
 use super::{
     KnownSession, Session, Sessions,
-    known::{OpenSession, Place},
+    known::{self, OpenSession, Place},
     later,
     list::NewestRows,
 };
@@ -80,8 +80,13 @@ impl Sessions {
             let is_known = match OpenSession::place(reply.as_deref()) {
                 Place::Free => true,
                 Place::Of(other) => {
-                    // Refreshed since, or gone: then another one is the right one.
-                    self.evict(user, other).await? != WriteOutcome::ConditionFailed(None)
+                    let ended = self.evict(user, other).await?;
+                    let is_ended = ended != WriteOutcome::ConditionFailed(None);
+                    if !is_ended {
+                        // Refreshed since, or gone: what is known is not right.
+                        known::forget(self.shared.as_ref(), user, self.max).await;
+                    }
+                    is_ended
                 }
                 Place::Unknown => false,
             };
