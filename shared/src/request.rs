@@ -67,7 +67,7 @@ struct Inner {
     notes: Mutex<Notes>,
     /// How many tasks of [`run_to_end`] have not ended.
     unfinished: AtomicUsize,
-    /// Wakes who waits for the last of them.
+    /// Wakes the task that waits until all of them have ended.
     none_left: Notify,
 }
 

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use shared::{
     api::{ApiError, Reason},
-    auth::{Client, Session, SessionError, Sessions, Tokens},
+    auth::{Client, OpenedSession, Session, SessionError, Sessions, Tokens},
     claims::{Claim, ClaimOutcome, Claims},
     dynamo::DynamoError,
     ids::AppId,
@@ -41,7 +41,7 @@ enum Step {
     Done(Box<LoggedIn>),
     /// A request with the same code has ended already.
     Repeated(LoginOutcome),
-    /// Another one is at it. The attempt, for when that one gives up.
+    /// Another request with the same code is still running. The attempt, in case that one gives up.
     InProgress(Box<Attempt>),
 }
 
@@ -85,16 +85,13 @@ impl Login {
         let (login, claim_key) = (Arc::clone(self), key.clone());
         // When a caller disconnects, its request is dropped, but it may have the claim, and WeChat
         // may have accepted the code: a task finishes the login, so that a retry finds the session.
-        let first_try = request::run_to_end(async move {
+        let first_try = to_its_end(async move {
             // Neither depends on the other, so both go out together.
             let (admitted, claim) =
                 futures_util::join!(login.admit(address), login.claims.try_claim(&claim_key));
             login.run_if_claimed(admitted, claim, attempt).await
         });
-        let first_try = first_try
-            .await
-            .map_err(|error| ApiError::new(Reason::Internal).because(&error))?;
-        match first_try? {
+        match first_try.await? {
             Step::Done(logged_in) => Ok(*logged_in),
             Step::Repeated(outcome) => self.repeat(outcome).await,
             Step::InProgress(attempt) => self.wait_or_log_in(&key, *attempt).await,
@@ -132,10 +129,7 @@ impl Login {
         match self.claims.claim_or_wait(key).await {
             ClaimOutcome::Claimed(claim) => {
                 let login = Arc::clone(self);
-                let attempt = async move { login.run_claimed(claim, &attempt).await };
-                request::run_to_end(attempt)
-                    .await
-                    .map_err(|error| ApiError::new(Reason::Internal).because(&error))?
+                to_its_end(async move { login.run_claimed(claim, &attempt).await }).await
             }
             ClaimOutcome::Completed(outcome) => self.repeat(outcome).await,
             ClaimOutcome::InProgress => Err(Reason::UpstreamTimeout.into()),
@@ -234,12 +228,11 @@ impl Login {
             self.logins.remember(login, expected.id)
         );
         if let Ok(true) = confirmed {
-            let (session, user) = opened?;
-            return Ok(Some((session, user.map_err(missing_user)?)));
+            return self.settle(opened?).await.map(Some);
         }
-        if let Ok((session, _)) = opened {
+        if let Ok(opened) = opened {
             // It would expire by itself, but its owner would see it in the list of sessions.
-            let discarded = self.sessions.discard(&session).await;
+            let discarded = self.sessions.discard(&opened.session).await;
             discarded.or_degraded("a session without a login");
         }
         confirmed?;
@@ -264,10 +257,16 @@ impl Login {
                     self.sessions.open(&self.profiles, id, client.clone()),
                     self.logins.remember(login, id)
                 );
-                let (session, user) = opened?;
-                Ok((user.map_err(missing_user)?, session, false))
+                let (session, user) = self.settle(opened?).await?;
+                Ok((user, session, false))
             }
         }
+    }
+
+    /// The session and its user, once it is certain whose login it is.
+    async fn settle(&self, opened: OpenedSession) -> Result<(Session, User), ApiError> {
+        let (session, user) = self.sessions.make_room(opened).await;
+        Ok((session, user.map_err(missing_user)?))
     }
 
     /// A later login with a code: a repeated request gets the answer that it missed. Once the session
@@ -299,6 +298,15 @@ impl Login {
             is_new: opened.is_new,
         })
     }
+}
+
+/// Runs it in a task of its own, which goes on when the request is dropped. A panic is this request's
+/// error.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let crashed = |error| ApiError::new(Reason::Internal).because(&error);
+    request::run_to_end(work).await.map_err(crashed)?
 }
 
 /// An identity without its user: the table is inconsistent, which is a server error.

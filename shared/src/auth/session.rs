@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub use known::{KnownSession, LUA as KNOWN_SESSIONS_LUA, OpenSession, Place};
-pub use open::Client;
+pub use open::{Client, OpenedSession};
 pub use rotate::RotateError;
 pub use row::Session;
 use row::session_sk;

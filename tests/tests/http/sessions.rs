@@ -410,6 +410,36 @@ async fn a_login_beyond_the_limit_ends_the_session_refreshed_first(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_cannot_store_its_session_ends_no_other_one(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state)
+        .set("MAX_SESSIONS", "2")
+        .start()
+        .await;
+    let (front, api) = Front::of(&app).await;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        app.clock.advance_seconds(1);
+        let answer = api.login(&app.code("alice")).await;
+        sessions.push(Tokens::of(&answer));
+    }
+    front.breaks("PutItem", Fault::Fails, 3);
+    api.login(&app.code("alice"))
+        .await
+        .fails(503, "unavailable");
+    front.heal();
+    for tokens in &sessions {
+        assert_active(&app, tokens).await;
+    }
+    // The failed one counts for nothing: it is still the first one's turn.
+    let new = Tokens::of(&api.login(&app.code("alice")).await);
+    let living = [&sessions[1], &new].map(Tokens::session_id);
+    assert_eq!(listed(&app, &new).await, BTreeSet::from(living));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_at_the_same_time_leave_as_many_sessions_as_are_allowed_after_the_next(
     #[values(InProcess, Redis)] state: SharedState,
 ) {

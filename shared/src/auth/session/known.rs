@@ -1,7 +1,7 @@
 //! What instances know of a user's living sessions, so that most logins need not read them all from
 //! the table: how many are free, and which one has to end when none is.
 //!
-//! Whoever reads them stores what was found. Each login then takes a free session, or the place of
+//! A login that reads them stores what it found. Each later login then takes a free session, or the place of
 //! the one that was refreshed first: that one is ended on the condition that it was not refreshed
 //! since. A logout removes what is known. After as many logins as a user may have sessions they are
 //! read again, whatever is known.
@@ -73,8 +73,8 @@ fn key(user: UserId, max: usize) -> String {
     format!("{{u:{user}}}:sessions:{max}")
 }
 
-/// Forgets what is known of the user's sessions, because one of them has ended. If that fails, a
-/// login may end one although another had ended already.
+/// Forgets what is known of the user's sessions, because one of them has ended, or did not come about.
+/// If that fails, a login may end another one than the one refreshed first.
 pub(super) async fn forget(shared: Option<&Kv>, user: UserId, max: usize) {
     let Some(shared) = shared else { return };
     shared

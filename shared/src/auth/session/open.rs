@@ -23,6 +23,30 @@ pub struct Client {
     pub user_agent: Option<String>,
 }
 
+/// Its name in `degraded` log lines.
+const WHAT: &str = "session limit";
+
+/// A session that is stored, for which room has not been made yet.
+#[must_use = "without room, the user has too many sessions"]
+pub struct OpenedSession {
+    /// The session.
+    pub session: Session,
+    user: Result<User, UserError>,
+    room: Room,
+    step: OpenSession,
+}
+
+/// Where a new session finds its place.
+enum Room {
+    Free,
+    /// Instead of this one.
+    Of(KnownSession),
+    /// Among these.
+    Among(NewestRows),
+    /// They could not be read.
+    Unknown,
+}
+
 impl Sessions {
     /// Opens a session of a user who has none yet.
     ///
@@ -34,68 +58,93 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Opens a session, reads the profile at the same time, and ends those sessions that the user
-    /// then has too many.
+    /// Opens a session; meanwhile, reads the profile and finds out whose place the session takes. No
+    /// other session ends before [`Self::make_room`]: the login may still turn out not to be this
+    /// user's.
     ///
     /// # Errors
-    /// DynamoDB's, when the session can't be stored. Where only ending the other sessions fails, the
-    /// next login does it.
+    /// DynamoDB's, when the session can't be stored.
     pub async fn open(
         &self,
         profiles: &Profiles,
         user: UserId,
         client: Client,
-    ) -> Result<(Session, Result<User, UserError>), DynamoError> {
+    ) -> Result<OpenedSession, DynamoError> {
         let session = self.new_session(user, client);
         let step = OpenSession::new(user, KnownSession::from(&session), self.max);
-        let (stored, (profile, rows)) =
-            futures_util::join!(self.store(&session), self.make_room(profiles, user, &step));
-        stored?;
-        if let Some(rows) = rows.or_degraded("session limit").flatten() {
-            // Boxed, so that a login's future stays small.
-            Box::pin(self.keep_to_the_limit(&session, rows, &step))
-                .await
-                .or_degraded("session limit");
+        let (stored, (user, room)) =
+            futures_util::join!(self.store(&session), self.look(profiles, user, &step));
+        if let Err(error) = stored {
+            self.forget_known(session.user).await;
+            return Err(error);
         }
-        Ok((session, profile))
+        Ok(OpenedSession {
+            session,
+            user,
+            room,
+            step,
+        })
     }
 
-    /// The profile; meanwhile, ends the session whose place the new one takes. The newest sessions
-    /// where it is not known which that is.
-    async fn make_room(
+    /// The profile, and the place of the new session.
+    async fn look(
         &self,
         profiles: &Profiles,
         user: UserId,
         step: &OpenSession,
-    ) -> (
-        Result<User, UserError>,
-        Result<Option<NewestRows>, DynamoError>,
-    ) {
+    ) -> (Result<User, UserError>, Room) {
         let (replies, [profile]) = self
             .cache
             .read_and_step(&[step as &dyn Step], [&profile_cache_key(user)])
             .await;
         let reply = replies.into_iter().next().flatten();
-        let rows = async {
-            let is_known = match OpenSession::place(reply.as_deref()) {
-                Place::Free => true,
-                Place::Of(other) => {
-                    let ended = self.evict(user, other).await?;
-                    let is_ended = ended != WriteOutcome::ConditionFailed(None);
-                    if !is_ended {
-                        // Refreshed since, or gone: what is known is not right.
-                        known::forget(self.shared.as_ref(), user, self.max).await;
-                    }
-                    is_ended
+        let room = async {
+            match OpenSession::place(reply.as_deref()) {
+                Place::Free => Room::Free,
+                Place::Of(other) => Room::Of(other),
+                Place::Unknown => {
+                    let rows = Box::pin(self.newest_rows(user)).await;
+                    rows.or_degraded(WHAT).map_or(Room::Unknown, Room::Among)
                 }
-                Place::Unknown => false,
-            };
-            if is_known {
-                return Ok(None);
             }
-            Box::pin(self.newest_rows(user)).await.map(Some)
         };
-        futures_util::join!(profiles.complete(user, profile), rows)
+        futures_util::join!(profiles.complete(user, profile), room)
+    }
+
+    /// Ends those sessions that the user has too many since this one was opened. If that fails, a
+    /// later login does it. Returns the session, and its user's profile.
+    pub async fn make_room(&self, opened: OpenedSession) -> (Session, Result<User, UserError>) {
+        let OpenedSession {
+            session,
+            user,
+            room,
+            step,
+        } = opened;
+        // Boxed, so that a login's future stays small.
+        let made = match room {
+            Room::Free | Room::Unknown => Ok(()),
+            Room::Of(other) => Box::pin(self.replace(&session, other)).await,
+            Room::Among(rows) => Box::pin(self.keep_to_the_limit(&session, rows, &step)).await,
+        };
+        if made.or_degraded(WHAT).is_none() {
+            self.forget_known(session.user).await;
+        }
+        (session, user)
+    }
+
+    /// Forgets what is known of the user's sessions: it is not how they are.
+    async fn forget_known(&self, user: UserId) {
+        known::forget(self.shared.as_ref(), user, self.max).await;
+    }
+
+    /// Ends `other`, or the right one if that was refreshed since or is gone.
+    async fn replace(&self, new: &Session, other: KnownSession) -> Result<(), DynamoError> {
+        if self.evict(new.user, other).await? != WriteOutcome::ConditionFailed(None) {
+            return Ok(());
+        }
+        self.forget_known(new.user).await;
+        let rows = self.newest_rows(new.user).await?;
+        self.end_surplus(new, rows.sessions).await.map(drop)
     }
 
     /// Ends what is too much beside `new`, and stores what is known of the others if these are all.
@@ -118,9 +167,9 @@ impl Sessions {
     /// # Errors
     /// DynamoDB's.
     pub async fn discard(&self, session: &Session) -> Result<(), DynamoError> {
-        self.delete(session.user, session.id, Condition::exists())
-            .await
-            .map(drop)
+        let delete = self.delete(session.user, session.id, Condition::exists());
+        let (deleted, ()) = futures_util::join!(delete, self.forget_known(session.user));
+        deleted.map(drop)
     }
 
     fn new_session(&self, user: UserId, client: Client) -> Session {

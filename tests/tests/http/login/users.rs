@@ -207,7 +207,11 @@ async fn a_disabled_user_gets_no_session(#[values(InProcess, Redis)] state: Shar
 async fn a_person_whose_identity_is_gone_is_a_new_user_and_leaves_the_old_one_alone(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
-    let app = TestApp::start(state).await;
+    // So many sessions that a login of the old user would end one.
+    let app = TestApp::builder(state)
+        .set("MAX_SESSIONS", "2")
+        .start()
+        .await;
     let other = app.another_instance().await;
     let old = app.log_in("alice").await.user_id();
     // This instance, and shared state, know who comes next.
