@@ -1,6 +1,6 @@
 //! One login, step by step: code2Session → identity and user → session.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use shared::{
     api::{ApiError, Reason},
@@ -10,7 +10,7 @@ use shared::{
     ids::AppId,
     instance::Instance,
     request::{self, deadline},
-    resilience::{Limiter, Limits},
+    resilience::{Limiter, Limits, Ticket},
     telemetry::OrDegraded,
     users::{ExpectedUser, Logins, Profiles, Resolved, Status, User, UserError, WeChatLogin},
     values::OneTimeCode,
@@ -79,16 +79,24 @@ impl Login {
     pub async fn log_in(
         self: &Arc<Self>,
         attempt: Attempt,
-        address: Option<IpAddr>,
+        ticket: Ticket,
     ) -> Result<LoggedIn, ApiError> {
         let key = login_key(&attempt.client.app_id, &attempt.code);
         let (login, claim_key) = (Arc::clone(self), key.clone());
         // When a caller disconnects, its request is dropped, but it may have the claim, and WeChat
         // may have accepted the code: a task finishes the login, so that a retry finds the session.
         let first_try = to_its_end(async move {
+            // Where it is known that WeChat will not be called, nothing is claimed.
+            let may_call = login.wechat.guard().known_refusal().is_none();
+            let claim = async {
+                if may_call {
+                    login.claims.try_claim(&claim_key).await
+                } else {
+                    ClaimOutcome::InProgress
+                }
+            };
             // Neither depends on the other, so both go out together.
-            let (admitted, claim) =
-                futures_util::join!(login.admit(address), login.claims.try_claim(&claim_key));
+            let (admitted, claim) = futures_util::join!(login.admit(ticket), claim);
             login.run_if_claimed(admitted, claim, attempt).await
         });
         match first_try.await? {
@@ -170,7 +178,9 @@ impl Login {
             union_id: identity.union_id,
             session_key: identity.session_key,
         };
-        match deadline::at_least(FINISH, self.open(&login, client)).await {
+        // Boxed: the calls to DynamoDB are most of a login's future, which is moved into its task.
+        let opening = Box::pin(self.open(&login, client));
+        match deadline::at_least(FINISH, opening).await {
             Ok(opened) => {
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
                 (

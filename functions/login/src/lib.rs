@@ -49,15 +49,16 @@ async fn login(
     headers: HeaderMap,
     input: Result<Json<LoginInput>, ApiError>,
 ) -> Result<Success<LoginResponse>, ApiError> {
+    let ticket = login.ticket(address)?;
     let attempt = match input.and_then(|Json(input)| attempt(&login, input, &headers)) {
         Ok(attempt) => attempt,
         Err(error) => {
-            login.admit(address).await?;
+            login.admit(ticket).await?;
             return Err(error);
         }
     };
     request::note(|notes| notes.app_id = Some(attempt.client.app_id.clone()));
-    let opened = match login.log_in(attempt, address).await {
+    let opened = match login.log_in(attempt, ticket).await {
         Ok(opened) => opened,
         Err(error) => return Err(login.failed(address, error).await),
     };

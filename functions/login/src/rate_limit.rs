@@ -7,22 +7,27 @@ use std::net::IpAddr;
 use shared::{
     api::{ApiError, Reason},
     kv::Step,
+    resilience::Ticket,
     wechat::WeChatError,
 };
 
 use crate::flow::Login;
 
 impl Login {
-    /// Admits one login from `address`: one round trip checks both the address's limit and the
-    /// circuit breaker.
-    pub async fn admit(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+    /// What one login from `address` is charged.
+    ///
+    /// # Errors
+    /// 429 when a recent denial still applies: then nothing is asked of Redis.
+    pub fn ticket(&self, address: Option<IpAddr>) -> Result<Ticket, ApiError> {
+        Ok(self.limiter.address_ticket(address, self.limits.login)?)
+    }
+
+    /// Admits one login: one round trip checks both the address's limit and the circuit breaker.
+    pub async fn admit(&self, ticket: Ticket) -> Result<(), ApiError> {
         let guard = self.wechat.guard();
         let check = guard.check();
         let step = check.as_ref().map(|check| check as &dyn Step);
-        let reply = self
-            .limiter
-            .charge_address_with(address, self.limits.login, step)
-            .await?;
+        let reply = ticket.pay(step).await?;
         guard
             .record_reply(check, reply.as_deref())
             .map_err(WeChatError::from)?;

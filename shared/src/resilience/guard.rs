@@ -149,7 +149,7 @@ impl Guard {
     /// # Errors
     /// [`CircuitOpen`] when none may be made.
     pub async fn acquire(&self) -> Result<CallPermit<'_>, CircuitOpen> {
-        if let Some(refusal) = self.cached_refusal().or_else(|| self.local_refusal()) {
+        if let Some(refusal) = self.known_refusal() {
             return Err(refusal);
         }
         let shared = match &self.shared {
@@ -232,6 +232,12 @@ impl Guard {
             upstream: self.upstream,
             retry_after,
         }
+    }
+
+    /// The refusal that a call would get now, when that is known without asking shared state.
+    #[must_use]
+    pub fn known_refusal(&self) -> Option<CircuitOpen> {
+        self.cached_refusal().or_else(|| self.local_refusal())
     }
 
     /// The refusal that the shared breaker would give now, when that is known without asking.

@@ -197,7 +197,7 @@ impl Limiter {
     /// [`Denied`] when it exceeds the limit.
     pub async fn charge(&self, identity: Identity, cost: Option<Cost>) -> Result<(), Denied> {
         let ticket = self.ticket(identity, cost)?;
-        self.pay(ticket, None).await.map(drop)
+        ticket.pay(None).await.map(drop)
     }
 
     /// Charges the client at `address`, in a round trip of its own; without an address nothing is
@@ -210,45 +210,23 @@ impl Limiter {
         address: Option<IpAddr>,
         cost: Option<AddressCost>,
     ) -> Result<(), Denied> {
-        self.charge_address_with(address, cost, None)
-            .await
-            .map(drop)
+        let ticket = self.address_ticket(address, cost)?;
+        ticket.pay(None).await.map(drop)
     }
 
-    /// The same, and runs `step` in the same round trip. Returns the step's reply, if it could run.
+    /// What the client at `address` is charged; nothing without an address.
     ///
     /// # Errors
-    /// [`Denied`] when the address exceeds the limit. The step runs nevertheless, unless a recent
-    /// denial still applies.
-    pub async fn charge_address_with(
+    /// [`Denied`] when a recent denial still applies.
+    pub fn address_ticket(
         &self,
         address: Option<IpAddr>,
         cost: Option<AddressCost>,
-        step: Option<&dyn Step>,
-    ) -> Result<Option<Vec<i64>>, Denied> {
+    ) -> Result<Ticket, Denied> {
         let charge = address
             .zip(cost)
             .map(|(address, cost)| cost.charge(address));
-        self.pay(self.ticket_of(charge)?, step).await
-    }
-
-    /// Lets the ticket be paid, and runs `step` in the same round trip.
-    async fn pay(
-        &self,
-        ticket: Ticket,
-        step: Option<&dyn Step>,
-    ) -> Result<Option<Vec<i64>>, Denied> {
-        let is_charged = ticket.step().is_some();
-        let mut replies = self
-            .ask(&ticket.step().into_iter().chain(step).collect::<Vec<_>>())
-            .await
-            .into_iter();
-        ticket.apply(if is_charged {
-            replies.next().flatten()
-        } else {
-            None
-        })?;
-        Ok(replies.next().flatten())
+        self.ticket_of(charge)
     }
 
     async fn ask(&self, steps: &[&dyn Step]) -> Vec<Option<Vec<i64>>> {
@@ -281,6 +259,25 @@ impl Ticket {
     #[must_use]
     pub fn step(&self) -> Option<&dyn Step> {
         self.charge.as_ref().map(|charge| charge as &dyn Step)
+    }
+
+    /// Makes the charge, and runs `step` in the same round trip. Returns the step's reply, if it
+    /// could run.
+    ///
+    /// # Errors
+    /// [`Denied`] when the request exceeds the limit. The step runs nevertheless.
+    pub async fn pay(self, step: Option<&dyn Step>) -> Result<Option<Vec<i64>>, Denied> {
+        let charge = self.step();
+        let is_charged = charge.is_some();
+        let steps: Vec<_> = charge.into_iter().chain(step).collect();
+        let mut replies = self.limiter.ask(&steps).await.into_iter();
+        let reply = if is_charged {
+            replies.next().flatten()
+        } else {
+            None
+        };
+        self.apply(reply)?;
+        Ok(replies.next().flatten())
     }
 
     /// Applies the reply to the step. `None`: the step did not run, so this instance's own bucket

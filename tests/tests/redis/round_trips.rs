@@ -217,6 +217,29 @@ async fn sessions_are_read_once_in_as_many_logins_as_there_may_be_sessions(
     assert_eq!(app.count("SESSION#").await, 4);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_was_denied_a_login_asks_redis_nothing_more() {
+    let app = TestApp::builder(Redis)
+        .set("RATE_LIMIT_LOGIN", "1/h burst 1")
+        .proxied()
+        .start()
+        .await;
+    app.log_in("alice").await;
+    forget(&app);
+    let denied = async || {
+        let answer = app.api.login(&app.code("alice")).await;
+        answer.fails(429, "rate_limited");
+    };
+    denied().await;
+    // The claim that went out with the charge is given back, by a script that is new to the server.
+    let charged = ["EVALSHA"; 4];
+    assert_redis(&app, &[&charged[..], &["EVAL"]].concat());
+    for _ in 0..3 {
+        denied().await;
+    }
+    assert_eq!(to_redis(&app), Traffic::default());
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_code_does_not_call_wechat(#[values(InProcess, Redis)] state: SharedState) {
