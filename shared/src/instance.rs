@@ -4,7 +4,7 @@ mod sealed_bodies;
 mod users;
 mod wechat;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
 use axum::Router;
 use futures_util::future::{BoxFuture, join_all};
@@ -40,6 +40,7 @@ pub struct Instance {
     random: Random,
     connecting: Mutex<Vec<Connecting>>,
     kv: OnceLock<Kv>,
+    kv_at_start: Once,
     dynamo: OnceLock<Dynamo>,
     tokens: OnceLock<Arc<Tokens>>,
     sealed_bodies: OnceLock<Option<Sealed>>,
@@ -62,6 +63,7 @@ impl Instance {
             random,
             connecting: Mutex::default(),
             kv: OnceLock::new(),
+            kv_at_start: Once::new(),
             dynamo: OnceLock::new(),
             tokens: OnceLock::new(),
             sealed_bodies: OnceLock::new(),
@@ -91,17 +93,25 @@ impl Instance {
     }
 
     /// The state that instances share: Redis where `REDIS_URL` is set, else this process's own.
+    /// Connected before the first request.
     pub fn kv(&self) -> Kv {
-        let build = || {
-            let Some(settings) = RedisSettings::read(&self.env) else {
-                return Kv::Memory(MemoryStore::new(self.clock()));
-            };
-            let redis = RedisStore::open(&settings, self.clock());
-            let connecting = redis.clone();
-            self.connect_at_start(async move {
-                connecting.connect().await.or_degraded("Redis at start");
+        let kv = self.kv_on_demand();
+        if let Kv::Redis(redis) = &kv {
+            let redis = redis.clone();
+            self.kv_at_start.call_once(|| {
+                self.connect_at_start(async move {
+                    redis.connect().await.or_degraded("Redis at start");
+                });
             });
-            Kv::Redis(redis)
+        }
+        kv
+    }
+
+    /// The same, connected by the first call: for functions that use it in few requests.
+    pub fn kv_on_demand(&self) -> Kv {
+        let build = || match RedisSettings::read(&self.env) {
+            Some(settings) => Kv::Redis(RedisStore::open(&settings, self.clock())),
+            None => Kv::Memory(MemoryStore::new(self.clock())),
         };
         self.kv.get_or_init(build).clone()
     }

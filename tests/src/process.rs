@@ -353,7 +353,7 @@ mod tests {
         let process = shell("echo up; exec sleep 60");
         process.wait_for_line("up").await;
         assert!(process.rss_bytes() > 0);
-        process.signal(Signal::INT);
+        process.signal(Signal::TERM);
         assert!(!process.wait_exit().await.success());
     }
 

@@ -9,11 +9,11 @@ use rustix::process::Signal;
 
 use super::{
     file::{Figure, Tolerance},
-    surroundings::Surroundings,
+    surroundings::{Surroundings, WARM_UP},
 };
 
-/// How many requests are counted. As many are sent before, so that each user exists, and a second
-/// run counts twice as many: the difference is without the start and the end of the process.
+/// How many requests are counted. A second run counts twice as many: the difference is without the
+/// start and the end of the process.
 const REQUESTS: usize = 100;
 
 /// Whether valgrind is there.
@@ -60,7 +60,7 @@ async fn count(binary: &Path, requests: usize) -> u64 {
     let mut source = surroundings.requests(function, REQUESTS).await;
     let report = tempfile::NamedTempFile::new().unwrap();
     let process = spawn(binary, &surroundings.direct, report.path());
-    for _ in 0..REQUESTS + requests {
+    for _ in 0..WARM_UP * REQUESTS + requests {
         invoke(&process, &mut source).await;
     }
     process.process().signal(Signal::TERM);

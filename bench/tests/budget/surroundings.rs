@@ -6,6 +6,10 @@ use e2e::{
     wire_proxy::WireProxy,
 };
 
+/// So many times the measured requests are sent before: the first login creates a user, and the second
+/// one reads their sessions once.
+pub const WARM_UP: usize = 2;
+
 /// Redis, DynamoDB and WeChat. Their servers run on threads of their own.
 pub struct Surroundings {
     pub redis: WireProxy,

@@ -7,10 +7,10 @@ use e2e::{binaries, runtime_api::FunctionUnderTest, wire_proxy::Traffic};
 
 use super::{
     file::{Figure, Tolerance},
-    surroundings::Surroundings,
+    surroundings::{Surroundings, WARM_UP},
 };
 
-/// How many requests are measured, and how many are sent before: enough that each user exists.
+/// How many requests are measured.
 const REQUESTS: usize = 21;
 
 /// What one request caused.
@@ -31,7 +31,7 @@ pub async fn measure(request: &str, function: &str) -> Vec<Figure> {
         surroundings.proxied.variables(),
         log.path(),
     );
-    for _ in 0..REQUESTS {
+    for _ in 0..WARM_UP * REQUESTS {
         invoke(&function, &mut requests).await;
     }
     surroundings.take();

@@ -49,7 +49,7 @@ impl Probes {
     pub fn new(instance: &Instance) -> Self {
         Self {
             clock: instance.clock(),
-            kv: instance.kv(),
+            kv: instance.kv_on_demand(),
             dynamo: instance.dynamo(),
             breaker: instance.observer(WECHAT),
         }

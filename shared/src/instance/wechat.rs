@@ -32,7 +32,8 @@ impl Instance {
             clippy::expect_used,
             reason = "start-up, with settings that were checked"
         )]
-        Observer::new(upstream, &settings, self.kv(), self.random()).expect("a circuit breaker")
+        Observer::new(upstream, &settings, self.kv_on_demand(), self.random())
+            .expect("a circuit breaker")
     }
 
     fn connect_wechat(&self) -> Arc<WeChat> {

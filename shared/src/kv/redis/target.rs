@@ -57,8 +57,12 @@ fn connection_info(url: &str, ca: Option<&[u8]>) -> RedisResult<ConnectionInfo> 
         }
         _ => info,
     };
+    // The library's name in the server's list of clients would cost each new connection a round trip.
+    let redis = info.redis_settings().clone().set_skip_set_lib_name();
     // Without NODELAY a command can wait for the acknowledgement of the one before it.
-    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    Ok(info
+        .set_redis_settings(redis)
+        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
 impl Address {
