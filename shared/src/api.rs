@@ -7,6 +7,8 @@ mod error;
 mod json;
 mod language;
 mod optional;
+mod profile;
+mod query;
 mod success;
 mod validation;
 
@@ -17,6 +19,8 @@ pub(crate) use json::read_body;
 pub use json::{BodyTimedOut, Input, Json, Raw};
 pub use language::preferred_language;
 pub use optional::Optional;
+pub use profile::RawProfile;
+pub use query::Query;
 pub use success::{Empty, Success};
 pub use validation::{Checks, Rule, Violation};
 

@@ -3,9 +3,10 @@
 
 use serde::Deserialize;
 use shared::{
-    api::{ApiError, Checks, Input, Reason, Rule},
-    users::{Gender, ProfileChange},
-    values::{AvatarUrl, Edit, Nickname},
+    api::{ApiError, Checks, Input, RawProfile, Reason, Rule},
+    config::NicknameMin,
+    users::ProfileChange,
+    values::Edit,
 };
 
 #[derive(Deserialize)]
@@ -32,13 +33,18 @@ impl Input for ProfileInput {
 }
 
 impl ProfileInput {
-    /// A valid change of at least one field; nicknames have at least `nickname_min` characters.
+    /// A valid change of at least one field.
     ///
     /// # Errors
     /// All rules that the change breaks.
-    pub fn check(self, nickname_min: u32) -> Result<ProfileChange, ApiError> {
+    pub fn check(self, nickname_min: NicknameMin) -> Result<ProfileChange, ApiError> {
         let mut checks = Checks::default();
-        let change = check_fields(self.0, nickname_min, &mut checks);
+        let raw = RawProfile {
+            nickname: self.0.nickname,
+            avatar_url: self.0.avatar_url,
+            gender: self.0.gender,
+        };
+        let change = raw.check(nickname_min, &mut checks);
         let named = (change != ProfileChange::default()).then_some(change);
         if checks.is_ok()
             && let Some(change) = checks.field("", Rule::NoChange, named)
@@ -50,44 +56,15 @@ impl ProfileInput {
     }
 }
 
-fn check_fields(raw: RawChange, nickname_min: u32, checks: &mut Checks) -> ProfileChange {
-    let gender = |code| {
-        [Gender::Unknown, Gender::Male, Gender::Female]
-            .into_iter()
-            .find(|gender| *gender as u8 == code)
-    };
-    let min = usize::try_from(nickname_min).unwrap_or(usize::MAX);
-    ProfileChange {
-        nickname: checked(
-            raw.nickname.map(|text| Nickname::parse(&text, min)),
-            |name| checks.field_with_min("nickname", Rule::Nickname, nickname_min, name),
-        ),
-        avatar_url: checked(raw.avatar_url.map(|text| AvatarUrl::parse(&text)), |url| {
-            checks.field("avatarUrl", Rule::HttpsUrl, url)
-        }),
-        gender: checked(raw.gender.map(gender), |gender| {
-            checks.field("gender", Rule::Gender, gender)
-        }),
-    }
-}
-
-/// The edit with a parsed value; `check` notes one that is not valid.
-fn checked<T>(edit: Edit<Option<T>>, check: impl FnOnce(Option<T>) -> Option<T>) -> Edit<T> {
-    match edit {
-        Edit::Keep => Edit::Keep,
-        Edit::Clear => Edit::Clear,
-        Edit::Set(parsed) => check(parsed).map_or(Edit::Keep, Edit::Set),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::{body::to_bytes, response::IntoResponse};
+    use shared::values::Nickname;
 
     use super::*;
 
     fn parse(body: &str) -> Result<ProfileChange, ApiError> {
-        ProfileInput(serde_json::from_str(body).unwrap()).check(2)
+        ProfileInput(serde_json::from_str(body).unwrap()).check(NicknameMin(2))
     }
 
     async fn violations(body: &str) -> usize {

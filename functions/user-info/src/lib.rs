@@ -13,6 +13,7 @@ use axum::{
 use shared::{
     api::{ApiError, Json, Success},
     auth::Admission,
+    config::NicknameMin,
     edge::{AuthenticatedUser, Routes},
     instance::Instance,
     users::{Profiles, User},
@@ -22,7 +23,6 @@ use shared::{
 use change::ProfileInput;
 use content_check::ContentCheck;
 pub use settings::DOCUMENTED;
-use settings::NicknameMin;
 
 #[derive(Clone, FromRef)]
 struct UserInfo {
@@ -54,7 +54,7 @@ async fn change(
     caller: AuthenticatedUser,
     State(profiles): State<Profiles>,
     State(content_check): State<Option<ContentCheck>>,
-    State(NicknameMin(nickname_min)): State<NicknameMin>,
+    State(nickname_min): State<NicknameMin>,
     Json(input): Json<ProfileInput>,
 ) -> Result<Success<User>, ApiError> {
     let change = input.check(nickname_min)?;

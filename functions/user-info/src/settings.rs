@@ -1,6 +1,6 @@
-//! Rules of what users write, and whether WeChat checks it.
+//! Whether WeChat checks what users write.
 
-use shared::config::{Env, Number, Words};
+use shared::config::{Env, Words};
 
 shared::settings! {
     /// The settings of this function, for the documents.
@@ -13,20 +13,6 @@ shared::settings! {
         Words::new(&["refuse", "allow"], &[OnFailure::Refuse, OnFailure::Allow], 0),
         "what happens to a nickname that WeChat can't check at the moment",
         "微信暂时无法检测时：`refuse` 拒绝，`allow` 放行";
-    NICKNAME_MIN_CHARACTERS: Number = Number::new(2, 1..=32),
-        "the least characters of a nickname; names of one character exist in WeChat",
-        "昵称的最少字符数；微信中存在单字昵称";
-}
-
-/// `NICKNAME_MIN_CHARACTERS`: the least characters of a nickname.
-#[derive(Clone, Copy)]
-pub struct NicknameMin(pub u32);
-
-impl NicknameMin {
-    /// Reads the setting; config errors are recorded in `env`.
-    pub fn read(env: &Env) -> Self {
-        Self(NICKNAME_MIN_CHARACTERS.read(env))
-    }
 }
 
 /// Whether WeChat checks what users write.

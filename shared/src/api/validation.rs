@@ -46,6 +46,22 @@ rules! {
     PhoneCode = "phone_code" "长度 1 到 256 的手机号授权凭证，不含空白" "a phone code of 1 to 256 characters without blanks";
     /// A mini-program that is configured here.
     AppId = "app_id" "未配置的小程序 AppID" "not an AppID of this service";
+    /// A WeChat user within one mini-program.
+    OpenId = "open_id" "不是合法的 openid" "not an openid";
+    /// A WeChat user across mini-programs.
+    UnionId = "union_id" "不是合法的 unionid" "not a unionid";
+    /// The identities of a user.
+    Identities = "identities" "1 到 20 个，每个小程序最多一个" "1 to 20 identities, one for each mini-program at most";
+    /// A phone number.
+    Phone = "phone" "11 位手机号，或 + 加国家（地区）代码和号码" "11 digits, or + with country code and number";
+    /// A role.
+    Role = "role" "user 或 admin" "user or admin";
+    /// A status.
+    Status = "status" "active 或 disabled" "active or disabled";
+    /// A version of a user.
+    Version = "version" "与要修改的版本一致的正整数；If-Match 为带引号的版本号" "the positive number of one version, in If-Match between quotes";
+    /// The length of a page.
+    Limit = "limit" "1 到 100" "1 to 100";
     /// A refresh token.
     RefreshToken = "refresh_token" "长度 1 到 256 的刷新凭据" "a refresh token of 1 to 256 characters";
     /// `NICKNAME_MIN_CHARACTERS` to 32 characters.

@@ -7,6 +7,7 @@ mod dynamo;
 mod edge;
 mod limits;
 mod metrics;
+mod nicknames;
 mod process;
 mod proxies;
 mod redis;
@@ -33,6 +34,7 @@ pub use self::{
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
     metrics::MetricsSettings,
+    nicknames::NicknameMin,
     process::ProcessSettings,
     proxies::ProxySettings,
     redis::{REDIS_URL, RedisMode, RedisSettings},
@@ -53,9 +55,10 @@ pub(crate) use self::{
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 18] = [
+pub static DOCUMENTED: [&[Documented]; 19] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
+    nicknames::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,
