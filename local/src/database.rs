@@ -16,6 +16,20 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{StartError, data_dir::DataDir, listen::listen};
 
+/// What the index of users holds besides its keys, as in template.yaml.
+const LISTED: [&str; 10] = [
+    "id",
+    "nickname",
+    "avatarUrl",
+    "phone",
+    "role",
+    "status",
+    "createdAt",
+    "updatedAt",
+    "version",
+    "identities",
+];
+
 /// A running DynamoDB. It stops when this is dropped.
 pub struct Database {
     /// Its URL, e.g. `http://127.0.0.1:34567`.
@@ -122,7 +136,8 @@ fn table_definition(client: &Client, table: &str) -> CreateTableFluentBuilder {
         .set_key_schema(Some(keys("gsi1pk", "gsi1sk")))
         .projection(
             Projection::builder()
-                .projection_type(ProjectionType::All)
+                .projection_type(ProjectionType::Include)
+                .set_non_key_attributes(Some(LISTED.map(str::to_owned).to_vec()))
                 .build(),
         )
         .build();

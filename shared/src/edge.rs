@@ -2,6 +2,7 @@
 //! `Edge::inside`.
 
 mod access_log;
+mod administrator;
 mod arrival;
 mod authenticated;
 mod client_ip;
@@ -34,6 +35,7 @@ use tokio::time::{Duration, Instant};
 use tower::Service;
 use tower_http::cors::CorsLayer;
 
+pub use administrator::Administrator;
 pub use arrival::Arrival;
 pub use authenticated::{Authenticated, AuthenticatedUser};
 pub use client_ip::{ClientAddress, ClientIp};

@@ -1,9 +1,13 @@
 //! Users, and the WeChat identities that lead to them.
 
+mod accounts;
+mod administrators;
 mod erasure;
 mod identities;
 mod last_logins;
+mod listing;
 mod logins;
+mod moving_in;
 mod phone_numbers;
 mod profiles;
 pub mod rows;
@@ -15,9 +19,13 @@ use serde_repr::{Deserialize_repr, Serialize_repr};
 
 use crate::ids::UserId;
 
+pub use accounts::{Account, AccountChange, Accounts, ChangeError};
+pub use administrators::{AdministratorError, Administrators};
 pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};
+pub use listing::{Listing, Position, UserFilter, UserPage};
 pub use logins::{ExpectedUser, Logins, Resolved, WeChatLogin};
+pub use moving_in::{Claimed, MoveInError, MovingIn, NewIdentity, NewUser, Taken};
 pub use phone_numbers::{BindError, PhoneNumbers};
 pub use profiles::{ProfileChange, Profiles, UserError, profile_cache_key};
 pub use session_keys::{IdentityKeys, SessionKeyStore};
@@ -105,6 +113,24 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// As it is stored, and as clients see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role with this name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::User, Self::Admin];
+        all.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
 /// Whether a user may do anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -115,6 +141,24 @@ pub enum Status {
     /// No: login, refresh and the profile are answered `403 user_disabled`; sessions can still be
     /// ended.
     Disabled,
+}
+
+impl Status {
+    /// As it is stored, and as clients see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// The status with this name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Active, Self::Disabled];
+        all.into_iter().find(|status| status.as_str() == text)
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +174,18 @@ mod tests {
             serde_json::to_string(&user).unwrap(),
             r#"{"id":"0193c0de-0000-7000-8000-00000000abcd","nickname":null,"avatarUrl":null,"gender":2,"phone":null,"role":"user","status":"active","createdAt":"2026-11-23T01:02:03.004Z","updatedAt":"2026-11-23T01:02:03.004Z","version":1}"#
         );
+    }
+
+    #[test]
+    fn the_words_of_roles_and_statuses_are_those_that_are_stored() {
+        for role in [Role::User, Role::Admin] {
+            assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+        }
+        for status in [Status::Active, Status::Disabled] {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+            assert_eq!(Status::parse(status.as_str()), Some(status));
+        }
     }
 
     #[test]

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_sample_event_loads() {
-        let tokens = ["code", "accessToken", "refreshToken", "sessionId"];
+        let tokens = ["code", "accessToken", "refreshToken", "sessionId", "userId"];
         let data = [
             "phoneCode",
             "encryptedData",
@@ -176,6 +176,7 @@ mod tests {
             "token",
             "user-data",
             "user-info",
+            "users",
             "callback",
         ] {
             let names = names(function);

@@ -174,7 +174,7 @@ impl Answer {
     }
 
     /// Asserts failure with this status and reason and returns `data`, which is null except for a
-    /// body that failed validation.
+    /// body that failed validation and for what belongs to other users.
     #[track_caller]
     pub fn fails(&self, status: u16, reason: &str) -> &Value {
         assert_eq!(
@@ -246,7 +246,7 @@ impl Answer {
                 self.reason().is_some(),
                 "a failure without a reason: {self:?}"
             );
-            let fields_allowed = self.reason() == Some("invalid_request");
+            let fields_allowed = matches!(self.reason(), Some("invalid_request" | "user_exists"));
             assert!(
                 self.data().is_null() || fields_allowed,
                 "a failure with data: {self:?}"

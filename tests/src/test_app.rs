@@ -204,22 +204,38 @@ impl TestApp {
         self.set_status(user_id, "active").await;
     }
 
+    /// Logs this person in as an administrator.
+    pub async fn administrator(&self, person: &str) -> Tokens {
+        let tokens = self.log_in(person).await;
+        self.set_role(&tokens.user_id(), "admin").await;
+        tokens
+    }
+
+    /// Gives the user this role directly in the table.
+    pub async fn set_role(&self, user_id: &str, role: &str) {
+        self.set_word(user_id, "role", role).await;
+    }
+
     async fn set_status(&self, user_id: &str, status: &str) {
+        self.set_word(user_id, "status", status).await;
+        self.evict_profile(user_id).await;
+    }
+
+    async fn set_word(&self, user_id: &str, name: &str, word: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let update = self.table.client().update_item().table_name(TABLE);
         let update = update
             .key("pk", text(&format!("USER#{user_id}")))
             .key("sk", text("PROFILE"));
         let update = update
-            .update_expression("SET #status = :status")
+            .update_expression("SET #name = :word")
             .condition_expression("attribute_exists(pk)");
-        let update = update.expression_attribute_names("#status", "status");
+        let update = update.expression_attribute_names("#name", name);
         update
-            .expression_attribute_values(":status", text(status))
+            .expression_attribute_values(":word", text(word))
             .send()
             .await
             .expect("UpdateItem");
-        self.evict_profile(user_id).await;
     }
 
     /// Removes a row directly from the table.

@@ -76,8 +76,10 @@ reasons! {
     RefreshInvalid = UNAUTHORIZED "refresh_invalid" "刷新凭据无效，请重新登录" "The refresh token is not valid; log in again";
     /// A refresh token that was used before.
     RefreshReused = UNAUTHORIZED "refresh_reused" "刷新凭据已被使用，为安全起见请重新登录" "The refresh token was used before; log in again";
-    /// The role is missing.
+    /// The caller is not an administrator.
     Forbidden = FORBIDDEN "forbidden" "没有权限" "Not allowed";
+    /// An administrator would take away their own rights.
+    OwnRights = FORBIDDEN "own_rights" "不能停用自己，也不能取消自己的管理员角色" "Administrators can't disable themselves or give up their own role";
     /// The account is disabled.
     UserDisabled = FORBIDDEN "user_disabled" "账号已被停用" "The account is disabled";
     /// WeChat 40226.
@@ -92,8 +94,12 @@ reasons! {
     Conflict = CONFLICT "conflict" "数据已被修改，请刷新后重试" "Changed by someone else; reload and try again";
     /// The phone number belongs to another user.
     PhoneTaken = CONFLICT "phone_taken" "该手机号已绑定其他账号" "The phone number is bound to another account";
+    /// An identity or phone number of a new user belongs to another user.
+    UserExists = CONFLICT "user_exists" "该微信身份或手机号已属于其他用户" "An identity or the phone number belongs to another user";
     /// WeChat replaced the `session_key`.
     SessionKeyStale = CONFLICT "session_key_stale" "微信会话已更新，请重新登录后重试" "WeChat replaced the session key; log in again, then retry";
+    /// `If-Match` names another version.
+    VersionMismatch = PRECONDITION_FAILED "version_mismatch" "数据已被修改，请重新读取" "Changed by someone else; read it again";
     /// More than [`super::MAX_BODY`].
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large" "请求内容过大" "The body is too large";
     /// The path and query are longer than a server takes.

@@ -1,5 +1,6 @@
 //! The settings, each declared beside what reads it; one file for each part that has some.
 
+mod accounts;
 mod breaker;
 mod cache;
 mod data_keys;
@@ -24,6 +25,7 @@ use super::Documented;
 
 pub(super) use self::process::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT;
 pub use self::{
+    accounts::administrators,
     breaker::BreakerSettings,
     cache::CacheSettings,
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
@@ -55,10 +57,11 @@ pub(crate) use self::{
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 19] = [
+pub static DOCUMENTED: [&[Documented]; 20] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
+    accounts::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

@@ -9,11 +9,14 @@ use crate::ids::UserId;
 
 /// Attribute values by the placeholder that stands for them.
 pub(super) type Values = HashMap<String, AttributeValue>;
+/// Attribute names by the placeholder that stands for them.
+pub(super) type Names = HashMap<String, String>;
 
 /// The condition under which a row is written.
 pub struct Condition {
     pub(super) expression: String,
     pub(super) values: Values,
+    pub(super) names: Names,
 }
 
 impl Condition {
@@ -23,6 +26,7 @@ impl Condition {
         Self {
             expression: expression.into(),
             values: Values::new(),
+            names: Names::new(),
         }
     }
 
@@ -61,6 +65,14 @@ impl Condition {
     #[must_use]
     pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
         self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+
+    /// Sets the attribute name of `placeholder` (`#name`).
+    #[must_use]
+    pub fn name(mut self, placeholder: &str, attribute: &str) -> Self {
+        self.names
+            .insert(placeholder.to_owned(), attribute.to_owned());
         self
     }
 }

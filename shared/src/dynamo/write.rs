@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::{
 
 use super::{
     Dynamo, DynamoError, Item,
-    condition::{Condition, Values},
+    condition::{Condition, Names, Values},
     failure::Failure,
 };
 
@@ -32,7 +32,7 @@ pub struct Update {
     condition: String,
     /// Of both expressions.
     values: Values,
-    names: HashMap<String, String>,
+    names: Names,
     return_new: bool,
     return_old_on_failure: bool,
 }
@@ -47,7 +47,7 @@ impl Update {
             expression: expression.into(),
             condition: condition.expression,
             values: condition.values,
-            names: HashMap::new(),
+            names: condition.names,
             return_new: false,
             return_old_on_failure: false,
         }
@@ -103,7 +103,8 @@ impl Dynamo {
             .table_name(&self.table)
             .set_item(Some(row))
             .condition_expression(condition.expression)
-            .set_expression_attribute_values(unless_empty(condition.values));
+            .set_expression_attribute_values(unless_empty(condition.values))
+            .set_expression_attribute_names(unless_empty(condition.names));
         let put = self.sender.call::<PutItem>(put.build()?)?;
         let attempt = || async {
             match put.send().await {
@@ -132,7 +133,8 @@ impl Dynamo {
             .table_name(&self.table)
             .set_key(Some(key))
             .condition_expression(condition.expression)
-            .set_expression_attribute_values(unless_empty(condition.values));
+            .set_expression_attribute_values(unless_empty(condition.values))
+            .set_expression_attribute_names(unless_empty(condition.names));
         let delete = self.sender.call::<DeleteItem>(delete.build()?)?;
         let attempt = || async {
             match delete.send().await {
@@ -204,6 +206,7 @@ impl Write {
                     .set_item(Some(row))
                     .condition_expression(condition.expression)
                     .set_expression_attribute_values(unless_empty(condition.values))
+                    .set_expression_attribute_names(unless_empty(condition.names))
                     .build()?,
             ),
             Self::Update(update) => item.update(update.into_part(table)?),
@@ -213,6 +216,7 @@ impl Write {
                     .set_key(Some(key))
                     .condition_expression(condition.expression)
                     .set_expression_attribute_values(unless_empty(condition.values))
+                    .set_expression_attribute_names(unless_empty(condition.names))
                     .build()?,
             ),
             Self::Check(key, condition) => item.condition_check(
@@ -221,6 +225,7 @@ impl Write {
                     .set_key(Some(key))
                     .condition_expression(condition.expression)
                     .set_expression_attribute_values(unless_empty(condition.values))
+                    .set_expression_attribute_names(unless_empty(condition.names))
                     .build()?,
             ),
         };

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderName, HeaderValue, Method,
-    header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER},
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -25,12 +25,13 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
                 Method::PATCH,
                 Method::DELETE,
             ])
-            .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT_LANGUAGE])
+            .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT_LANGUAGE, IF_MATCH])
             .expose_headers([
                 HeaderName::from_static("x-request-id"),
                 HeaderName::from_static("ratelimit-policy"),
                 HeaderName::from_static("ratelimit"),
                 RETRY_AFTER,
+                ETAG,
             ])
             .max_age(std::time::Duration::from_mins(10)),
     )

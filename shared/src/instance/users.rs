@@ -2,8 +2,11 @@
 
 use super::Instance;
 use crate::{
-    config::{CacheSettings, DataKeySettings},
-    users::{Erasure, Identities, Logins, PhoneNumbers, Profiles, SessionKeyStore},
+    config::{CacheSettings, DataKeySettings, administrators},
+    users::{
+        Accounts, Administrators, Erasure, Identities, Listing, Logins, MovingIn, PhoneNumbers,
+        Profiles, SessionKeyStore,
+    },
 };
 
 impl Instance {
@@ -47,5 +50,27 @@ impl Instance {
             self.clock(),
             &DataKeySettings::read(&self.env).keys,
         )
+    }
+
+    /// Says who is an administrator.
+    pub fn administrators(&self) -> Administrators {
+        Administrators::new(self.dynamo(), administrators(&self.env))
+    }
+
+    /// Users as administrators see and change them.
+    pub fn accounts(&self) -> Accounts {
+        let administrators = self.administrators();
+        Accounts::new(self.dynamo(), self.cache(), self.clock(), administrators)
+    }
+
+    /// Lists users.
+    pub fn listing(&self) -> Listing {
+        Listing::new(self.dynamo())
+    }
+
+    /// Moves people in from other backends.
+    pub fn moving_in(&self) -> MovingIn {
+        let keys = DataKeySettings::read(&self.env).keys;
+        MovingIn::new(self.dynamo(), self.clock(), self.random(), &keys)
     }
 }

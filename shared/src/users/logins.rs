@@ -23,8 +23,9 @@ use crate::{
     request,
 };
 
-/// A returning login moves the stored session key to `prevSessionKey`.
-const NEW_KEY: &str = "SET prevSessionKey = sessionKey, sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now \
+/// A returning login moves the stored session key to `prevSessionKey`. The first login of an identity
+/// that was moved in from another backend finds none: then both are the new one.
+const NEW_KEY: &str = "SET prevSessionKey = if_not_exists(sessionKey, :key), sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now \
     ADD loginCount :one";
 /// Where WeChat gave the key that is stored already. Moved, it would push out the previous one, which
 /// data that is still on its way may be encrypted with. Encrypted anew, under the first of

@@ -5,6 +5,7 @@
 //! is derived from `DATA_KEYS`. New rows use the first key; rows under the other keys are replaced
 //! when their number is bound again.
 
+mod owners;
 mod release;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -101,10 +102,7 @@ impl PhoneNumbers {
         before_is_theirs: &AtomicBool,
     ) -> Result<User, BindError> {
         let before = self.before(id).await?;
-        let (claim, older_claims) = self
-            .hashes
-            .claims(phone)
-            .ok_or_else(|| DynamoError::unwritable("no key for phone numbers"))?;
+        let (claim, older_claims) = self.hashes.claims(phone)?;
         if before.user.phone.as_deref() == Some(phone.expose())
             && before.claim.as_ref() == Some(&claim)
         {
@@ -161,10 +159,10 @@ impl PhoneNumbers {
 }
 
 /// The keyed hashes that rows of numbers are named with. The first makes rows.
-struct PhoneHashes(Vec<Hmac<Sha256>>);
+pub(super) struct PhoneHashes(Vec<Hmac<Sha256>>);
 
 impl PhoneHashes {
-    fn new(keys: &[DataKey]) -> Self {
+    pub(super) fn new(keys: &[DataKey]) -> Self {
         use secrecy::ExposeSecret;
         let hash = |key: &DataKey| {
             let derived = crypto::hmac_sha256(key.key.expose_secret())
@@ -175,15 +173,19 @@ impl PhoneHashes {
     }
 
     /// The key of the number's row, and those of rows that it may have from older `DATA_KEYS`.
-    /// `None` only without keys, which settings refuse.
-    fn claims(&self, phone: &Phone) -> Option<(String, Vec<String>)> {
+    ///
+    /// # Errors
+    /// [`DynamoError::Refused`] without keys, which settings refuse.
+    pub(super) fn claims(&self, phone: &Phone) -> Result<(String, Vec<String>), DynamoError> {
         let mut claims = self.all_claims(phone);
-        let first = claims.next()?;
+        let first = claims
+            .next()
+            .ok_or_else(|| DynamoError::unwritable("no key for phone numbers"))?;
         // A transaction names a row once, also where a key is listed twice.
         let mut older: Vec<_> = claims.filter(|pk| *pk != first).collect();
         older.sort();
         older.dedup();
-        Some((first, older))
+        Ok((first, older))
     }
 
     /// The keys of all rows that the number may have.

@@ -65,7 +65,7 @@ pub struct ProfileChange {
 
 impl ProfileChange {
     /// Each field's attribute with what happens to it.
-    fn edits(&self) -> [(&'static str, Edit<AttributeValue>); 3] {
+    pub(super) fn edits(&self) -> [(&'static str, Edit<AttributeValue>); 3] {
         [
             (
                 "nickname",
@@ -82,31 +82,40 @@ impl ProfileChange {
             ("gender", self.gender.map(|new| dynamo::number(new as u8))),
         ]
     }
+}
 
-    /// The update of the user's row.
-    fn update(&self, id: UserId, now: Timestamp) -> Update {
-        let mut set = vec!["updatedAt = :now".to_owned()];
-        let (mut removed, mut values) = (Vec::new(), Vec::new());
-        for (name, edit) in self.edits() {
-            match edit {
-                Edit::Keep => {}
-                Edit::Clear => removed.push(name),
-                Edit::Set(value) => {
-                    set.push(format!("{name} = :{name}"));
-                    values.push((format!(":{name}"), value));
-                }
+/// The update of a user's row that makes `edits` of its attributes, if `condition` holds. Names are
+/// placeholders, because some are reserved words.
+pub(super) fn edits_of_user(
+    id: UserId,
+    now: Timestamp,
+    edits: impl IntoIterator<Item = (&'static str, Edit<AttributeValue>)>,
+    condition: Condition,
+) -> Update {
+    let mut set = vec!["updatedAt = :now".to_owned()];
+    let (mut removed, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, edit) in edits {
+        match edit {
+            Edit::Keep => continue,
+            Edit::Clear => removed.push(format!("#{name}")),
+            Edit::Set(value) => {
+                set.push(format!("#{name} = :{name}"));
+                values.push((format!(":{name}"), value));
             }
         }
-        let mut expression = format!("SET {} ADD version :one", set.join(", "));
-        if !removed.is_empty() {
-            expression = format!("{expression} REMOVE {}", removed.join(", "));
-        }
-        let update = Update::new(profile_key(id), expression, Condition::exists())
-            .value(":now", dynamo::string(now.to_string()))
-            .value(":one", dynamo::number(1));
-        let with_value = |update: Update, (name, value): (String, _)| update.value(&name, value);
-        values.into_iter().fold(update, with_value)
+        names.push(name);
     }
+    let mut expression = format!("SET {} ADD version :one", set.join(", "));
+    if !removed.is_empty() {
+        expression = format!("{expression} REMOVE {}", removed.join(", "));
+    }
+    let update = Update::new(profile_key(id), expression, condition)
+        .value(":now", dynamo::string(now.to_string()))
+        .value(":one", dynamo::number(1));
+    let with_name = |update: Update, name| update.name(&format!("#{name}"), name);
+    let update = names.into_iter().fold(update, with_name);
+    let with_value = |update: Update, (name, value): (String, _)| update.value(&name, value);
+    values.into_iter().fold(update, with_value)
 }
 
 /// The profiles of users. Cheap to clone.
@@ -159,7 +168,8 @@ impl Profiles {
     /// # Errors
     /// [`UserError::NotFound`], or DynamoDB's error.
     pub async fn change(&self, id: UserId, change: &ProfileChange) -> Result<User, UserError> {
-        let update = change.update(id, self.clock.now()).returning_new();
+        let update = edits_of_user(id, self.clock.now(), change.edits(), Condition::exists());
+        let update = update.returning_new();
         let outcome = self.dynamo.update(update).await;
         // Also after a failure: a write whose answer was lost may have happened.
         invalidate_cached(&self.cache, id).await;

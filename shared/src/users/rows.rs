@@ -2,6 +2,10 @@
 
 use std::fmt::Display;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::Deserialize;
+
 use crate::{
     dynamo::{self, Condition, DynamoError, Item, Write},
     ids::{AppId, OpenId, UnionId, UserId},
@@ -54,7 +58,15 @@ pub const PHONE_OWNER: RowKind = RowKind {
 pub const ROW_KINDS: [&RowKind; 5] = [&PROFILE, &SESSION, &IDENTITY, &UNION_LINK, &PHONE_OWNER];
 
 /// The listing of users by creation time is spread over this many partitions, so that none is hot.
-const LISTING_PARTITIONS: u8 = 16;
+pub(super) const LISTING_PARTITIONS: u8 = 16;
+
+/// The index of users by creation time.
+pub(super) const LISTING_INDEX: &str = "gsi1";
+
+/// A partition of that index.
+pub(super) fn listing_pk(partition: u8) -> String {
+    format!("USERS#{partition}")
+}
 
 /// The partition of a user: their profile and sessions.
 pub(crate) fn user_pk(user: UserId) -> String {
@@ -75,6 +87,14 @@ pub(super) fn identity_pk_prefix(app_id: &AppId) -> String {
     IDENTITY.pk(format_args!("{app_id}#"))
 }
 
+/// The mini-programs of these partition keys of identities.
+pub(super) fn app_ids(identities: &[String]) -> impl Iterator<Item = AppId> {
+    identities.iter().filter_map(|pk| {
+        let id = pk.strip_prefix(IDENTITY.pk_prefix)?;
+        id.split_once('#')?.0.parse().ok()
+    })
+}
+
 pub(super) fn union_pk(union_id: &UnionId) -> String {
     UNION_LINK.pk(union_id)
 }
@@ -83,16 +103,36 @@ pub(super) fn union_pk(union_id: &UnionId) -> String {
 pub(super) fn new_profile_row(user: &User) -> Result<Item, DynamoError> {
     let mut row = dynamo::to_item(&user_pk(user.id), PROFILE.sk, user)?;
     let partition = user.id.0.as_bytes()[15] % LISTING_PARTITIONS;
-    row.insert(
-        "gsi1pk".into(),
-        dynamo::string(format!("USERS#{partition}")),
-    );
+    row.insert("gsi1pk".into(), dynamo::string(listing_pk(partition)));
     // Always with milliseconds: without trailing zeros the text would not sort as the time does.
     row.insert(
         "gsi1sk".into(),
         dynamo::string(format!("{:.3}#{}", user.created_at, user.id)),
     );
     Ok(row)
+}
+
+/// The row of an identity that has no session keys yet: the person has not logged in.
+pub(super) fn identity_row(
+    pk: &str,
+    user: UserId,
+    union_id: Option<&UnionId>,
+    now: Timestamp,
+) -> Item {
+    let mut row = dynamo::key(pk, IDENTITY.sk);
+    row.insert("uid".into(), dynamo::string(user.to_string()));
+    row.insert("createdAt".into(), dynamo::string(now.to_string()));
+    if let Some(union_id) = union_id {
+        row.insert("unionId".into(), dynamo::string(union_id.as_str()));
+        row.insert("unionLinked".into(), AttributeValue::Bool(true));
+    }
+    row
+}
+
+/// What the rows say that name the user whom something belongs to.
+#[derive(Deserialize)]
+pub(super) struct Owner {
+    pub(super) uid: UserId,
 }
 
 pub(super) fn union_row(union_id: &UnionId, user: UserId) -> Item {

@@ -96,6 +96,21 @@ impl Phone {
         &self.0
     }
 
+    /// The number with most of its digits hidden, for people other than its owner: `138****8000`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let number = self.expose();
+        // A short number has so few digits that its end is all that can be shown.
+        let (start, end) = match number.len() {
+            11.. => (3, 4),
+            _ => (0, 2),
+        };
+        let hidden = start..number.len().saturating_sub(end);
+        let characters = number.chars().enumerate();
+        let shown = characters.map(|(at, char)| if hidden.contains(&at) { '*' } else { char });
+        shown.collect()
+    }
+
     /// The number, for its owner and for the table.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -201,6 +216,20 @@ mod tests {
             "[]",
         ] {
             assert!(serde_json::from_str::<CountryCode>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_masked_number_hides_at_least_four_digits() {
+        for (number, masked) in [
+            ("13800138000", "138****8000"),
+            ("+85251234567", "+85*****4567"),
+            ("+12025550123", "+12*****0123"),
+            ("+11234", "****34"),
+            ("+123456789", "********89"),
+        ] {
+            let phone = Phone::from_stored(number.into());
+            assert_eq!(phone.masked(), masked, "{number}");
         }
     }
 

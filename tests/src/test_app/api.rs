@@ -138,6 +138,61 @@ impl Api {
             .await
     }
 
+    /// Lists users, for administrators; `query` is empty or begins with `?`.
+    pub async fn users(&self, access_token: &str, query: &str) -> Answer {
+        self.client
+            .get(&format!("/api/v1/users{query}"))
+            .bearer(access_token)
+            .send()
+            .await
+    }
+
+    /// Looks a user up by phone number.
+    pub async fn search_users(&self, access_token: &str, phone: &str) -> Answer {
+        self.client
+            .post("/api/v1/users/search", &json!({"phone": phone}))
+            .bearer(access_token)
+            .send()
+            .await
+    }
+
+    /// Moves a user in.
+    pub async fn move_in(&self, access_token: &str, user: &Value) -> Answer {
+        self.client
+            .post("/api/v1/users", user)
+            .bearer(access_token)
+            .send()
+            .await
+    }
+
+    /// Reads one user.
+    pub async fn user(&self, access_token: &str, id: &str) -> Answer {
+        self.client
+            .get(&format!("/api/v1/users/{id}"))
+            .bearer(access_token)
+            .send()
+            .await
+    }
+
+    /// Changes a user.
+    pub async fn change_user(&self, access_token: &str, id: &str, body: &Value) -> Answer {
+        self.client
+            .request("PUT", &format!("/api/v1/users/{id}"))
+            .bearer(access_token)
+            .json(body)
+            .send()
+            .await
+    }
+
+    /// Ends all sessions of a user.
+    pub async fn end_sessions_of(&self, access_token: &str, id: &str) -> Answer {
+        self.client
+            .request("DELETE", &format!("/api/v1/users/{id}/sessions"))
+            .bearer(access_token)
+            .send()
+            .await
+    }
+
     /// Reads the profile.
     pub async fn info(&self, access_token: &str) -> Answer {
         self.client

@@ -1,9 +1,10 @@
 //! Everything that a function talks to: Redis, DynamoDB and WeChat, the last two behind proxies.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::serve;
 use e2e::{
     binaries,
-    dynamodb::DynamoDb,
+    dynamodb::{DynamoDb, TABLE},
     events::{HttpApi, load},
     http::Answer,
     redis_server::RedisServer,
@@ -84,7 +85,22 @@ impl LambdaHarness {
         Tokens::of(&answer(login, &login_event(&self.code(person))).await)
     }
 
-    /// A sample event, its placeholders filled with a fresh code and the tokens of a fresh session.
+    /// Gives the user this role, directly in the table.
+    pub async fn set_role(&self, user_id: &str, role: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let update = self.table.client().update_item().table_name(TABLE);
+        let update = update
+            .key("pk", text(&format!("USER#{user_id}")))
+            .key("sk", text("PROFILE"))
+            .update_expression("SET #role = :role")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#role", "role");
+        let update = update.expression_attribute_values(":role", text(role));
+        update.send().await.expect("UpdateItem");
+    }
+
+    /// A sample event, its placeholders filled with a fresh code and the tokens of a fresh session. Those
+    /// of `users` are an administrator's, about another user.
     pub async fn sample(
         &self,
         login: &FunctionUnderTest,
@@ -93,6 +109,12 @@ impl LambdaHarness {
     ) -> (Value, Tokens) {
         let tokens = self.log_in(login, "alice").await;
         let (code, session_id) = (self.code("alice"), tokens.session_id());
+        let user_id = if function == "users" {
+            self.set_role(&tokens.user_id(), "admin").await;
+            self.log_in(login, "bob").await.user_id()
+        } else {
+            tokens.user_id()
+        };
         let phone_code = self.wechat.phone_code("alice", None).unwrap();
         let data = self
             .wechat
@@ -112,6 +134,7 @@ impl LambdaHarness {
             ("accessToken", &tokens.access),
             ("refreshToken", &tokens.refresh),
             ("sessionId", &session_id),
+            ("userId", &user_id),
         ];
         (load(function, name, &values), tokens)
     }

@@ -47,6 +47,12 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("user-info", "get", 200, None),
     ("user-info", "update", 200, None),
     ("user-info", "function-url", 200, None),
+    ("users", "list", 200, None),
+    ("users", "search", 200, None),
+    ("users", "move-in", 200, None),
+    ("users", "get", 200, None),
+    ("users", "update", 200, None),
+    ("users", "end-sessions", 200, None),
 ];
 
 /// The same for pushes, which are not answered in the envelope.
@@ -235,6 +241,38 @@ async fn a_named_stage_is_not_part_of_the_route() {
 async fn an_update_returns_the_changed_profile() {
     let (response, _) = answer_to("user-info", "update").await;
     assert_eq!(Answer::from_lambda(&response).ok(200)["nickname"], "小明");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_lists_moves_in_and_changes_users() {
+    let (list, administrator) = answer_to("users", "list").await;
+    let list = Answer::from_lambda(&list);
+    let ids: Vec<_> = list.ok(200)["users"].as_array().unwrap().iter().collect();
+    assert_eq!(ids.len(), 2, "{list:?}");
+    assert_eq!(ids[1]["id"], administrator.user_id());
+    assert_eq!(list.data()["cursor"], Value::Null);
+
+    let (moved_in, _) = answer_to("users", "move-in").await;
+    let moved_in = Answer::from_lambda(&moved_in);
+    assert_eq!(moved_in.ok(200)["nickname"], "小红");
+    assert_eq!(moved_in.header("etag"), Some("\"1\""));
+
+    let (updated, _) = answer_to("users", "update").await;
+    let updated = Answer::from_lambda(&updated);
+    assert_eq!(updated.ok(200)["nickname"], "小明");
+    assert_eq!(updated.header("etag"), Some("\"2\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_without_the_role_gets_no_answer_to_an_event_of_administrators() {
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
+    let (event, administrator) = harness.sample(&login, "users", "list").await;
+    let users = harness.function("users");
+    Answer::from_lambda(&users.invoke(&event).await).ok(200);
+    // The same token, once the role is gone: nothing of it is cached.
+    harness.set_role(&administrator.user_id(), "user").await;
+    Answer::from_lambda(&users.invoke(&event).await).fails(403, "forbidden");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -82,6 +82,12 @@ async fn a_function_requires_only_the_settings_it_uses() {
         names.sort_unstable();
         assert_eq!(names, ["JWT_SECRETS", "WECHAT_APPIDS"], "{function}");
     }
+    let (_, why) = refusal("users", &[]).await;
+    let mut names = names_in(&why);
+    names.sort_unstable();
+    assert_eq!(names, ["DATA_KEYS", "JWT_SECRETS", "WECHAT_APPIDS"]);
+    let (_, why) = refusal("users", &owned(&[("ADMINS", "alice")])).await;
+    assert!(names_in(&why).contains(&"ADMINS"), "{why}");
 }
 
 /// The callback ends sessions and never issues tokens.

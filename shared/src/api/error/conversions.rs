@@ -8,7 +8,7 @@ use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
     resilience::{Denied, bulkhead::AtCapacity},
-    users::{BindError, IdentityError, UserError},
+    users::{AdministratorError, BindError, IdentityError, UserError},
     wechat::WeChatError,
 };
 
@@ -95,6 +95,17 @@ impl From<UserError> for ApiError {
         match error {
             UserError::NotFound => Reason::NotFound.into(),
             UserError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdministratorError> for ApiError {
+    fn from(error: AdministratorError) -> Self {
+        match error {
+            AdministratorError::NotFound => Reason::SessionRevoked.into(),
+            AdministratorError::Disabled => Reason::UserDisabled.into(),
+            AdministratorError::NotAdministrator => Reason::Forbidden.into(),
+            AdministratorError::Dynamo(error) => error.into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     ids::{UnionId, UserId},
     users::{
         User,
-        rows::{IDENTITY, UNION_LINK, new_profile_row, profile_key, union_pk, union_row},
+        rows::{UNION_LINK, identity_row, new_profile_row, profile_key, union_pk, union_row},
     },
 };
 
@@ -47,23 +47,17 @@ impl Logins {
     }
 
     fn identity_row(&self, login: &WeChatLogin, uid: UserId) -> Result<Item, DynamoError> {
-        let now = dynamo::string(self.clock.now().to_string());
-        let mut row = dynamo::key(&login.identity_pk(), IDENTITY.sk);
+        let now = self.clock.now();
+        let mut row = identity_row(&login.identity_pk(), uid, login.union_id.as_ref(), now);
         row.extend([
-            ("uid".into(), dynamo::string(uid.to_string())),
             ("sessionKey".into(), self.sealed_session_key(login)?),
             (
                 "sessionKeyTag".into(),
                 dynamo::string(self.session_key_tag(login)),
             ),
-            ("lastLoginAt".into(), now.clone()),
-            ("createdAt".into(), now),
+            ("lastLoginAt".into(), dynamo::string(now.to_string())),
             ("loginCount".into(), dynamo::number(1)),
         ]);
-        if let Some(union_id) = &login.union_id {
-            row.insert("unionId".into(), dynamo::string(union_id.as_str()));
-            row.insert("unionLinked".into(), AttributeValue::Bool(true));
-        }
         Ok(row)
     }
 }

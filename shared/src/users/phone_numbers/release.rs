@@ -1,8 +1,6 @@
 //! Taking a number from its owner, for an operator: WeChat has just proved that somebody else has it
 //! now.
 
-use serde::Deserialize;
-
 use super::{PhoneNumbers, phone_claim};
 use crate::{
     dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write},
@@ -10,15 +8,10 @@ use crate::{
     request,
     users::{
         profiles::invalidate_cached,
-        rows::{PHONE_OWNER, PROFILE, profile_key, user_pk},
+        rows::{Owner, PHONE_OWNER, PROFILE, profile_key, user_pk},
     },
     values::Phone,
 };
-
-#[derive(Deserialize)]
-struct Owner {
-    uid: UserId,
-}
 
 impl PhoneNumbers {
     /// Takes the number from the user who has it, who then has none. Returns who that was; nobody if

@@ -98,6 +98,7 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "CONTENT_CHECK_ON_FAILURE",
             "NICKNAME_MIN_CHARACTERS",
             "MESSAGE_PUSH_MAX_AGE_SECONDS",
+            "ADMINS",
             "JWT_ISSUER",
             "ACCESS_TOKEN_SECONDS",
             "REFRESH_TOKEN_SECONDS",

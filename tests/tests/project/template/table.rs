@@ -41,13 +41,14 @@ fn key(element: &KeySchemaElement) -> Value {
 }
 
 fn index(index: &GlobalSecondaryIndexDescription) -> Value {
-    let projection = index
-        .projection()
-        .and_then(|projection| projection.projection_type());
+    let projection = index.projection().unwrap();
     json!({
         "IndexName": index.index_name(),
         "KeySchema": index.key_schema().iter().map(key).collect::<Vec<_>>(),
-        "Projection": { "ProjectionType": projection.unwrap().as_str() },
+        "Projection": {
+            "ProjectionType": projection.projection_type().unwrap().as_str(),
+            "NonKeyAttributes": projection.non_key_attributes(),
+        },
     })
 }
 

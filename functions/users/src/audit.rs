@@ -1,0 +1,27 @@
+//! Log lines of what administrators did. They hold ids and names of fields, no personal data.
+
+use shared::{ids::UserId, request};
+
+/// A person was moved in.
+pub fn moved_in(by: UserId, user: UserId) {
+    tracing::info!(
+        audit = "user_moved_in", administrator_id = %by, user_id = %user, request_id = request::id(),
+        "an administrator moved a user in"
+    );
+}
+
+/// A user was changed: these fields.
+pub fn changed(by: UserId, user: UserId, fields: &[&str], version: u64) {
+    tracing::info!(
+        audit = "user_changed", administrator_id = %by, user_id = %user, fields = fields.join(","), version,
+        request_id = request::id(), "an administrator changed a user"
+    );
+}
+
+/// All sessions of a user were ended.
+pub fn sessions_ended(by: UserId, user: UserId) {
+    tracing::info!(
+        audit = "user_sessions_ended", administrator_id = %by, user_id = %user, request_id = request::id(),
+        "an administrator ended all sessions of a user"
+    );
+}

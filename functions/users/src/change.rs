@@ -1,0 +1,234 @@
+//! `PUT /api/v1/users/{id}`
+
+use axum::{
+    extract::{Path, State, rejection::PathRejection},
+    response::IntoResponse,
+};
+use http::{HeaderMap, header::IF_MATCH};
+use serde::Deserialize;
+use shared::{
+    api::{ApiError, Checks, Input, Json, Optional, RawProfile, Reason, Rule, Success, Violation},
+    auth::Sessions,
+    config::NicknameMin,
+    edge::Administrator,
+    users::{AccountChange, Accounts, ChangeError, Role, Status},
+    values::Edit,
+};
+
+use crate::{account::etag, audit, user_id};
+
+/// The body: a JSON merge patch (RFC 7396), and the version that it was made for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RawAccountChange {
+    #[serde(default)]
+    nickname: Edit<String>,
+    #[serde(default)]
+    avatar_url: Edit<String>,
+    #[serde(default)]
+    gender: Edit<u8>,
+    #[serde(default)]
+    role: Optional<String>,
+    #[serde(default)]
+    status: Optional<String>,
+    #[serde(default)]
+    version: Optional<u64>,
+}
+
+/// A change whose fields have the right types. The handler checks them, because one rule is a setting.
+pub struct ChangeInput(RawAccountChange);
+
+impl Input for ChangeInput {
+    type Raw = RawAccountChange;
+
+    fn parse(raw: RawAccountChange, _: &mut Checks) -> Option<Self> {
+        Some(Self(raw))
+    }
+}
+
+/// The version that a change was made for, and who says so: they are answered differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// `If-Match`.
+    Header(u64),
+    /// The body.
+    Body(u64),
+}
+
+impl Expected {
+    /// From the header, the body, or both if they agree; one has to be given.
+    fn read(headers: &HeaderMap, body: Option<u64>, checks: &mut Checks) -> Option<Self> {
+        let header = match headers.get(IF_MATCH) {
+            Some(tag) => {
+                let version = tag.to_str().ok().and_then(version_of);
+                Some(checks.field("If-Match", Rule::Version, version)?)
+            }
+            None => None,
+        };
+        match (header, body) {
+            (None, None) => checks.field("version", Rule::Required, None),
+            (Some(header), Some(body)) => {
+                let agreed = (header == body).then_some(Self::Header(header));
+                checks.field("version", Rule::Version, agreed)
+            }
+            (Some(header), None) => Some(Self::Header(header)),
+            (None, Some(body)) => Some(Self::Body(body)),
+        }
+    }
+
+    fn version(self) -> u64 {
+        match self {
+            Self::Header(version) | Self::Body(version) => version,
+        }
+    }
+
+    /// The answer when the user has another version (RFC 9110 §13.1.1 for the header).
+    fn mismatch(self) -> Reason {
+        match self {
+            Self::Header(_) => Reason::VersionMismatch,
+            Self::Body(_) => Reason::Conflict,
+        }
+    }
+}
+
+/// The version in an entity tag as [`etag`] makes it. Lists of tags and `*` name no version.
+fn version_of(tag: &str) -> Option<u64> {
+    let text = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+    let version: u64 = text.parse().ok()?;
+    (version.to_string() == text).then_some(version)
+}
+
+impl ChangeInput {
+    /// The change of at least one field, and the version that it was made for.
+    fn check(
+        self,
+        headers: &HeaderMap,
+        nickname_min: NicknameMin,
+    ) -> Result<(AccountChange, Expected), ApiError> {
+        let Self(raw) = self;
+        let mut checks = Checks::default();
+        let profile = RawProfile {
+            nickname: raw.nickname,
+            avatar_url: raw.avatar_url,
+            gender: raw.gender,
+        };
+        let role = raw.role.0.map(|text| Role::parse(&text));
+        let status = raw.status.0.map(|text| Status::parse(&text));
+        let change = AccountChange {
+            profile: profile.check(nickname_min, &mut checks),
+            role: role.and_then(|role| checks.field("role", Rule::Role, role)),
+            status: status.and_then(|status| checks.field("status", Rule::Status, status)),
+        };
+        let expected = Expected::read(headers, raw.version.0, &mut checks);
+        checks.finish().map_err(ApiError::invalid)?;
+        if change == AccountChange::default() {
+            return Err(ApiError::invalid(vec![Violation::new("", Rule::NoChange)]));
+        }
+        let expected = expected.ok_or(Reason::InvalidRequest)?;
+        Ok((change, expected))
+    }
+}
+
+/// Changes the user; one that disables them also ends all their sessions. If that fails, the same
+/// request can be sent again.
+pub async fn change(
+    caller: Administrator,
+    State(accounts): State<Accounts>,
+    State(sessions): State<Sessions>,
+    State(nickname_min): State<NicknameMin>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+    Json(input): Json<ChangeInput>,
+) -> Result<impl IntoResponse, ApiError> {
+    let id = user_id(id)?;
+    let (change, expected) = input.check(&headers, nickname_min)?;
+    let user = accounts
+        .change(&caller.user, id, expected.version(), &change)
+        .await
+        .map_err(|error| failure(error, expected))?;
+    audit::changed(caller.user.id, id, &change.fields(), user.version);
+    if change.status == Some(Status::Disabled) {
+        sessions.revoke_all(id, None).await?;
+        audit::sessions_ended(caller.user.id, id);
+    }
+    Ok((etag(&user), Success(user)))
+}
+
+fn failure(error: ChangeError, expected: Expected) -> ApiError {
+    match error {
+        ChangeError::NotFound => Reason::NotFound.into(),
+        ChangeError::Stale => expected.mismatch().into(),
+        ChangeError::OwnRights => Reason::OwnRights.into(),
+        ChangeError::NotAdministrator => Reason::Forbidden.into(),
+        ChangeError::Dynamo(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn expected(header: Option<&str>, body: Option<u64>) -> Option<Expected> {
+        let mut headers = HeaderMap::new();
+        if let Some(header) = header {
+            headers.insert(IF_MATCH, HeaderValue::from_str(header).unwrap());
+        }
+        let mut checks = Checks::default();
+        let expected = Expected::read(&headers, body, &mut checks);
+        assert_eq!(checks.is_ok(), expected.is_some(), "{header:?} {body:?}");
+        expected
+    }
+
+    #[test]
+    fn a_version_comes_from_the_header_the_body_or_both() {
+        assert_eq!(expected(Some("\"3\""), None), Some(Expected::Header(3)));
+        assert_eq!(expected(Some("\"3\""), Some(3)), Some(Expected::Header(3)));
+        assert_eq!(expected(None, Some(3)), Some(Expected::Body(3)));
+        for (header, body) in [(None, None), (Some("\"3\""), Some(4))] {
+            assert_eq!(expected(header, body), None, "{header:?} {body:?}");
+        }
+    }
+
+    #[test]
+    fn an_entity_tag_is_one_version_between_quotes() {
+        for tag in [
+            "3",
+            "*",
+            "W/\"3\"",
+            "\"3\", \"4\"",
+            "\"03\"",
+            "\"+3\"",
+            "\"x\"",
+            "\"\"",
+            "\"",
+            "",
+        ] {
+            assert_eq!(expected(Some(tag), None), None, "{tag:?}");
+        }
+    }
+
+    fn change(body: &str) -> Result<AccountChange, ApiError> {
+        let input = ChangeInput(serde_json::from_str(body).unwrap());
+        let checked = input.check(&HeaderMap::new(), NicknameMin(2));
+        checked.map(|(change, _)| change)
+    }
+
+    #[test]
+    fn a_change_names_fields_and_words() {
+        let changed = change(r#"{"version":1,"role":"admin","nickname":null}"#).unwrap();
+        assert_eq!(changed.role, Some(Role::Admin));
+        assert_eq!(changed.fields(), ["nickname", "role"]);
+        for body in [
+            r#"{"version":1}"#,
+            r#"{"version":1,"role":"Admin"}"#,
+            r#"{"version":1,"status":"deleted"}"#,
+            r#"{"version":1,"nickname":"x"}"#,
+            r#"{"role":"admin"}"#,
+        ] {
+            let error = change(body).unwrap_err();
+            assert_eq!(error.reason(), Reason::InvalidRequest, "{body}");
+        }
+    }
+}

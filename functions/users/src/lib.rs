@@ -1,0 +1,81 @@
+//! Users for administrators: lists, finds, moves in, reads and changes them, and ends their sessions.
+
+mod account;
+mod audit;
+mod change;
+mod list;
+mod move_in;
+mod search;
+mod sessions;
+mod summary;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRef, Path, rejection::PathRejection},
+    routing::{delete, get, post},
+};
+use shared::{
+    api::{ApiError, Cursors, Reason},
+    auth::{Admission, Sessions},
+    config::{NicknameMin, app_ids},
+    edge::Routes,
+    ids::{AppId, UserId},
+    instance::Instance,
+    users::{Accounts, Administrators, Listing, MovingIn, PhoneNumbers},
+};
+
+#[derive(Clone, FromRef)]
+struct Users {
+    admission: Admission,
+    administrators: Administrators,
+    accounts: Accounts,
+    listing: Listing,
+    cursors: Cursors,
+    apps: Apps,
+    numbers: Arc<PhoneNumbers>,
+    moving_in: Arc<MovingIn>,
+    sessions: Sessions,
+    nickname_min: NicknameMin,
+}
+
+/// The mini-programs of this service.
+#[derive(Clone)]
+struct Apps(Arc<[AppId]>);
+
+impl Apps {
+    /// The mini-program with this id, if it is one of them.
+    fn find(&self, id: &str) -> Option<AppId> {
+        self.0.iter().find(|app| app.as_str() == id).cloned()
+    }
+}
+
+/// The routes of this function.
+pub fn routes(instance: &Instance) -> Routes {
+    instance.sealed_bodies();
+    instance.dynamo_at_start();
+    let state = Users {
+        admission: instance.admission(),
+        administrators: instance.administrators(),
+        accounts: instance.accounts(),
+        listing: instance.listing(),
+        cursors: instance.cursors(),
+        apps: Apps(app_ids(instance.env()).into()),
+        numbers: Arc::new(instance.phone_numbers()),
+        moving_in: Arc::new(instance.moving_in()),
+        sessions: instance.sessions(),
+        nickname_min: NicknameMin::read(instance.env()),
+    };
+    Routes::new()
+        .route("/api/v1/users", get(list::list).post(move_in::move_in))
+        .route("/api/v1/users/search", post(search::search))
+        .route("/api/v1/users/{id}", get(account::read).put(change::change))
+        .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
+        .with_state(state)
+}
+
+/// The user that a path names. A malformed id names nobody.
+fn user_id(path: Result<Path<String>, PathRejection>) -> Result<UserId, ApiError> {
+    let id = path.ok().and_then(|Path(id)| id.parse().ok());
+    id.ok_or_else(|| Reason::NotFound.into())
+}

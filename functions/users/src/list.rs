@@ -1,0 +1,135 @@
+//! `GET /api/v1/users`
+
+use axum::extract::State;
+use serde::Deserialize;
+use shared::{
+    api::{ApiError, Checks, Cursors, Input, Optional, Query, Rule, Success, Violation},
+    edge::Administrator,
+    users::{Listing, Position, Status, UserFilter, UserPage},
+};
+
+use crate::{Apps, summary::UserList};
+
+/// The list's name in cursors.
+const LIST: &str = "users";
+const DEFAULT_LIMIT: usize = 20;
+const MAX_LIMIT: usize = 100;
+
+/// The query. No phone numbers here: addresses end up in logs of proxies and in histories.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RawListQuery {
+    #[serde(default)]
+    limit: Optional<String>,
+    #[serde(default)]
+    cursor: Optional<String>,
+    #[serde(default)]
+    status: Optional<String>,
+    #[serde(default)]
+    app_id: Optional<String>,
+}
+
+/// Which users to list, and which of them on this page.
+pub struct ListQuery {
+    limit: usize,
+    cursor: Option<String>,
+    status: Option<Status>,
+    app_id: Option<String>,
+}
+
+impl Input for ListQuery {
+    type Raw = RawListQuery;
+
+    fn parse(raw: RawListQuery, checks: &mut Checks) -> Option<Self> {
+        let limit = match raw.limit.0 {
+            Some(text) => checks.field("limit", Rule::Limit, parse_limit(&text)),
+            None => Some(DEFAULT_LIMIT),
+        };
+        let status = match raw.status.0 {
+            Some(text) => checks
+                .field("status", Rule::Status, Status::parse(&text))
+                .map(Some),
+            None => Some(None),
+        };
+        Some(Self {
+            limit: limit?,
+            cursor: raw.cursor.0,
+            status: status?,
+            app_id: raw.app_id.0,
+        })
+    }
+}
+
+/// Digits only: a sign or a zero in front would be another spelling of the same page.
+fn parse_limit(text: &str) -> Option<usize> {
+    let limit: usize = text.parse().ok()?;
+    ((1..=MAX_LIMIT).contains(&limit) && limit.to_string() == text).then_some(limit)
+}
+
+impl ListQuery {
+    fn filter(&self, apps: &Apps) -> Result<UserFilter, ApiError> {
+        let app_id = match &self.app_id {
+            None => None,
+            Some(id) => {
+                let unknown = || ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]);
+                Some(apps.find(id).ok_or_else(unknown)?)
+            }
+        };
+        Ok(UserFilter {
+            status: self.status,
+            app_id,
+        })
+    }
+}
+
+pub async fn list(
+    caller: Administrator,
+    State(listing): State<Listing>,
+    State(cursors): State<Cursors>,
+    State(apps): State<Apps>,
+    Query(query): Query<ListQuery>,
+) -> Result<Success<UserList>, ApiError> {
+    let filter = query.filter(&apps)?;
+    // A cursor goes on with the same filters, and for the same administrator.
+    let context = (
+        caller.user.id,
+        filter.status.map(Status::as_str),
+        &filter.app_id,
+    );
+    let after: Option<Position> = match &query.cursor {
+        Some(cursor) => Some(cursors.read(LIST, &context, cursor)?),
+        None => None,
+    };
+    let UserPage { users, next } = listing.page(&filter, query.limit, after.as_ref()).await?;
+    let cursor = next.map(|position| cursors.sign(LIST, &context, &position));
+    Ok(Success(UserList {
+        users: users.into_iter().map(Into::into).collect(),
+        cursor: cursor.transpose()?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_from_1_to_100() {
+        for (text, limit) in [("1", 1), ("20", 20), ("100", 100)] {
+            assert_eq!(parse_limit(text), Some(limit));
+        }
+        for text in [
+            "",
+            "0",
+            "101",
+            "-1",
+            "+1",
+            "01",
+            "1.0",
+            "1 ",
+            "ten",
+            "99999999999999999999",
+        ] {
+            assert_eq!(parse_limit(text), None, "{text:?}");
+        }
+    }
+}

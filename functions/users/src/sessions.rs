@@ -1,0 +1,28 @@
+//! `DELETE /api/v1/users/{id}/sessions`
+
+use axum::extract::{Path, State, rejection::PathRejection};
+use shared::{
+    api::{ApiError, Empty, Success},
+    auth::Sessions,
+    edge::Administrator,
+    users::Accounts,
+};
+
+use crate::{audit, user_id};
+
+/// Ends all sessions of a user. Of the administrator's own sessions this one ends last: after a failure
+/// it is still there for the next try.
+pub async fn end_all(
+    caller: Administrator,
+    State(accounts): State<Accounts>,
+    State(sessions): State<Sessions>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Success<Empty>, ApiError> {
+    let id = user_id(id)?;
+    // A user who does not exist has no sessions either, but a mistyped id should not look like one.
+    accounts.get(id).await?;
+    let own = (id == caller.user.id).then_some(caller.claims.sid);
+    sessions.revoke_all(id, own).await?;
+    audit::sessions_ended(caller.user.id, id);
+    Ok(Success(Empty {}))
+}
