@@ -13,6 +13,10 @@ use tokio::time::interval;
 
 /// How often the folder is looked at while it is in use.
 const WATCH: Duration = Duration::from_secs(1);
+/// The database, in the folder.
+const FILE: &str = "dynamodb.sqlite";
+/// The URL of the process that serves it.
+const ENDPOINT: &str = "endpoint";
 
 /// Why the folder can't be used.
 #[derive(Debug, Error)]
@@ -55,7 +59,24 @@ impl DataDir {
 
     /// The database's file.
     pub(crate) fn file(&self) -> PathBuf {
-        self.path.join("dynamodb.sqlite")
+        self.path.join(FILE)
+    }
+
+    /// Whether the folder at `path` holds a database.
+    pub(crate) fn has_database(path: &Path) -> bool {
+        path.join(FILE).exists()
+    }
+
+    /// Writes down where the database is served, for other commands of this machine.
+    pub(crate) fn publish(&self, endpoint: &str) -> Result<(), DataDirError> {
+        let file = self.path.join(ENDPOINT);
+        fs::write(file, endpoint).map_err(|error| DataDirError::Unusable(self.path.clone(), error))
+    }
+
+    /// Where the process that uses the folder at `path` serves the database.
+    pub(crate) fn endpoint(path: &Path) -> Result<String, DataDirError> {
+        fs::read_to_string(path.join(ENDPOINT))
+            .map_err(|error| DataDirError::Unusable(path.to_owned(), error))
     }
 
     /// Completes when the database's file was deleted or replaced: what is stored from then on is

@@ -52,6 +52,10 @@ impl Database {
         let database = open(folder.as_deref())?;
         let wanted = (Ipv4Addr::LOCALHOST, port).into();
         let (listener, address) = listen("DYNAMODB_PORT", wanted).await?;
+        let endpoint = format!("http://{address}");
+        if let Some(folder) = &folder {
+            folder.publish(&endpoint)?;
+        }
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
@@ -60,7 +64,7 @@ impl Database {
         let watched = folder.clone();
         let watch = watched.map(|folder| tokio::spawn(async move { folder.deleted().await }));
         Ok(Self {
-            endpoint: format!("http://{address}"),
+            endpoint,
             stop,
             server,
             watch,

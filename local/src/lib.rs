@@ -1,6 +1,7 @@
 //! The whole backend on one port, for development: the routes of all functions, an embedded
 //! DynamoDB that the real SDK talks to, and a simulated WeChat. Never deployed.
 
+mod admin;
 mod banner;
 mod breaker;
 mod data_dir;
@@ -18,6 +19,7 @@ mod serve;
 mod settings;
 mod simulated;
 
+pub use admin::make_administrator;
 pub use banner::banner;
 pub use breaker::breaker;
 pub use data_dir::DataDirError;

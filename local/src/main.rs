@@ -5,6 +5,7 @@
 //! - `make seal`: sends a sealed request
 //! - `make breaker`: shows or forces the circuit breaker
 //! - `make phone`: takes a phone number from its owner
+//! - `make admin`: makes a user an administrator
 
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, process::ExitCode};
 
@@ -20,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER]";
+const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER | admin USER]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +45,7 @@ fn run(arguments: &[&str]) -> Result<(), String> {
         ["seal", method, url, token] => seal(method, url, Some(token)),
         ["breaker", ref arguments @ ..] => breaker(arguments),
         ["phone", "release"] => release_phone(),
+        ["admin", user] => make_administrator(user),
         _ => Err(USAGE.to_owned()),
     }
 }
@@ -73,9 +75,7 @@ fn breaker(arguments: &[&str]) -> Result<(), String> {
 /// Takes the phone number in the first line of standard input from its owner.
 fn release_phone() -> Result<(), String> {
     let env = environment().map_err(|error| error.to_string())?;
-    // Whatever LOG_LEVEL says: the audit line is the command's output.
-    telemetry::init(LevelFilter::INFO, ["local"], std::io::stdout)
-        .map_err(|error| error.to_string())?;
+    log_audit_lines()?;
     if std::io::stdin().is_terminal() {
         eprint!("phone number: ");
     }
@@ -87,6 +87,19 @@ fn release_phone() -> Result<(), String> {
         eprintln!("the number belongs to nobody");
     }
     Ok(())
+}
+
+/// Gives a user the role of administrators.
+fn make_administrator(user: &str) -> Result<(), String> {
+    let env = environment().map_err(|error| error.to_string())?;
+    log_audit_lines()?;
+    block_on(local::make_administrator(env, user))
+}
+
+/// Whatever `LOG_LEVEL` says: the audit line is the command's output.
+fn log_audit_lines() -> Result<(), String> {
+    telemetry::init(LevelFilter::INFO, ["local"], std::io::stdout)
+        .map_err(|error| error.to_string())
 }
 
 /// Sends standard input, sealed.

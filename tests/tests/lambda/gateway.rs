@@ -198,6 +198,57 @@ async fn users_and_sessions_survive_a_restart() {
     second.end(Signal::INT).await;
 }
 
+/// `local admin …` in a folder: its exit code, and what it printed.
+async fn make_admin(folder: &Path, user: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(binaries::path("local"));
+    command
+        .args(["admin", user])
+        .current_dir(folder)
+        .env_clear();
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn make_admin_finds_the_database_of_make_run_whether_it_runs_or_not() {
+    let folder = folder();
+    let (code, text) = make_admin(folder.path(), "0193c0de-0000-7000-8000-00000000abcd").await;
+    assert!(
+        code == Some(1) && text.contains("nothing is stored"),
+        "{text}"
+    );
+    assert!(!folder.path().join(".data").exists());
+
+    let first = Running::start(folder.path(), &[ANY_PORT]).await;
+    let alice = Tokens::of(&first.api.login(&first.code("alice").await).await);
+    let bob = Tokens::of(&first.api.login(&first.code("bob").await).await);
+    first
+        .api
+        .users(&alice.access, "")
+        .await
+        .fails(403, "forbidden");
+    let (code, text) = make_admin(folder.path(), &alice.user_id()).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(r#""audit":"administrator_made""#), "{text}");
+    first.api.users(&alice.access, "").await.ok(200);
+    let (code, text) = make_admin(folder.path(), "0193c0de-0000-7000-8000-00000000abcd").await;
+    assert!(code == Some(1) && text.contains("no such user"), "{text}");
+    let (code, text) = make_admin(folder.path(), "alice").await;
+    assert!(
+        code == Some(1) && text.contains("is not a user id"),
+        "{text}"
+    );
+    first.end(Signal::INT).await;
+
+    let (code, text) = make_admin(folder.path(), &bob.user_id()).await;
+    assert_eq!(code, Some(0), "{text}");
+    let second = Running::start(folder.path(), &[ANY_PORT]).await;
+    second.api.users(&bob.access, "").await.ok(200);
+    second.end(Signal::INT).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_and_sigterm_stop_it_despite_open_connections() {
     for signal in [Signal::INT, Signal::TERM] {

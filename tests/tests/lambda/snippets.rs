@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::gateway::{ANY_PORT, Running, folder};
 
 /// Shell snippets that this test does not run, by something that they contain, and why.
-const NOT_RUN: [(&str, &str); 8] = [
+const NOT_RUN: [(&str, &str); 9] = [
     ("make run", "started by this test"),
     (
         "make build ",
@@ -25,6 +25,7 @@ const NOT_RUN: [(&str, &str); 8] = [
     ("<ApiUrl>", "needs a deployment"),
     ("make watch", "run by watch.rs"),
     ("make phone", "asks for a number, and needs a deployment"),
+    ("make admin USER=…", "needs a deployment"),
     ("cargo bench", "takes minutes"),
     (
         "mkdir -p events/greet",
@@ -155,7 +156,8 @@ async fn the_shell_snippets_of_the_documents_run() {
         bash.args(["-c", &script])
             .current_dir(&project)
             .env_clear()
-            .env("PATH", format!("{}:{path}", project.join("bin").display()));
+            .env("PATH", format!("{}:{path}", project.join("bin").display()))
+            .env("DATA_DIR", folder.path().join(".data"));
         run(bash, &page).await;
     }
     assert!(count >= 10, "only {count} snippets were run");
