@@ -17,4 +17,5 @@ mod sealed_bodies;
 mod sessions;
 mod user_data;
 mod user_info;
+mod users;
 mod wechat_access_token;

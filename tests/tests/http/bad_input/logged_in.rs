@@ -60,7 +60,7 @@ pub const ROUTES: [Route; 5] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 10] = [
+pub const AUTHENTICATED: [(&str, &str); 16] = [
     ("GET", "/api/v1/user/info"),
     ("PATCH", "/api/v1/user/info"),
     ("PUT", "/api/v1/user/info"),
@@ -73,6 +73,15 @@ pub const AUTHENTICATED: [(&str, &str); 10] = [
     (
         "DELETE",
         "/api/v1/user/sessions/0193c0de-0000-7000-8000-00000000abcd",
+    ),
+    ("GET", "/api/v1/users"),
+    ("POST", "/api/v1/users"),
+    ("POST", "/api/v1/users/search"),
+    ("GET", "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd"),
+    ("PUT", "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd"),
+    (
+        "DELETE",
+        "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/sessions",
     ),
 ];
 

@@ -533,3 +533,27 @@ async fn a_number_that_another_user_has_does_not_prevent_an_erasure(
     assert!(!row.contains_key("phone") && !row.contains_key("phoneClaim"));
     assert_eq!(app.count("OWNER").await, 1, "Bob's");
 }
+
+/// Its person has not logged in yet, so it has no session keys.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_that_was_moved_in_is_erased_too(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let administrator = app.administrator("root").await;
+    let open_id = app.wechat.open_id("alice", None).unwrap();
+    let person = json!({
+        "nickname": "小明", "phone": "13900139000",
+        "identities": [{"appId": APP_ID, "openId": open_id, "unionId": "u-alice"}],
+    });
+    let moved_in = app.api.move_in(&administrator.access, &person).await;
+    let id = moved_in.ok(200)["id"].as_str().unwrap().to_owned();
+    push(&app, &cancelled()).await;
+    let rows = format!("{:?}", app.rows().await);
+    for gone in [open_id.as_str(), "u-alice", "13900139000", "小明", "PHONE#"] {
+        assert!(!rows.contains(gone), "{gone} is still stored");
+    }
+    let user = app.api.user(&administrator.access, &id).await;
+    assert_eq!(user.ok(200)["identities"], json!([]));
+}
