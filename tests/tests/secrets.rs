@@ -124,6 +124,7 @@ async fn no_secret_is_logged_returned_or_stored(#[values(InProcess, Redis)] stat
     nothing_is_stored(&app, &scenario).await;
     // The only one that is stored in clear, in its owner's profile.
     scenario.secret("a phone number", &phone);
+    administrators(&app, &mut scenario).await;
     store_failures(&mut app, &mut scenario).await;
 
     let log = log_capture.logs();
@@ -648,6 +649,47 @@ async fn nothing_is_stored(app: &TestApp, scenario: &Scenario) {
         found.push(format!("{key} {}", String::from_utf8_lossy(&value)));
     }
     Logs::new(found).assert_without_secrets(scenario.named());
+}
+
+/// Numbers and openids in bodies and, where they don't belong, in a query.
+async fn administrators(app: &TestApp, scenario: &mut Scenario) {
+    const NUMBER: &str = "13787654321";
+    let tokens = scenario.log_in(app, &app.api, "root").await;
+    let (root, id) = (tokens.access.clone(), tokens.user_id());
+    app.set_role(&id, "admin").await;
+    let open_id = app.wechat.open_id("carol", Some(APP_ID)).unwrap();
+    scenario.secret("a number that was moved in", NUMBER);
+    scenario.secret("an openid that was moved in", &open_id);
+    let person = |open_id: &str, phone: &str| json!({"phone": phone, "identities": [{"appId": APP_ID, "openId": open_id}]});
+    app.api
+        .move_in(&root, &person(&open_id, NUMBER))
+        .await
+        .ok(200);
+    app.api.search_users(&root, NUMBER).await.ok(200);
+    for answer in [
+        app.api.move_in(&root, &person(&open_id, NUMBER)).await,
+        app.api
+            .move_in(&root, &person(&format!("{open_id}#"), NUMBER))
+            .await,
+        app.api
+            .move_in(&root, &person("o", &format!("{NUMBER}0")))
+            .await,
+        app.api.search_users(&root, &format!("{NUMBER}0")).await,
+        app.api
+            .users(&root, &format!("?phone={NUMBER}&cursor={open_id}"))
+            .await,
+        app.api.users(&root, &format!("?cursor={NUMBER}")).await,
+        app.api.user(&root, NUMBER).await,
+        app.api
+            .change_user(&root, &id, &json!({"phone": NUMBER, "version": 1}))
+            .await,
+        app.api
+            .change_user(&root, &id, &json!({"nickname": [NUMBER], "version": 1}))
+            .await,
+    ] {
+        assert!((400..500).contains(&answer.status), "{answer:?}");
+        scenario.answers.push(answer);
+    }
 }
 
 async fn store_failures(app: &mut TestApp, scenario: &mut Scenario) {

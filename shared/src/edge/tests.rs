@@ -248,4 +248,18 @@ async fn cors_is_off_unless_configured() {
         on.headers["access-control-allow-origin"],
         "https://a.example"
     );
+    // A page of administrators reads an entity tag and sends it back.
+    let allowed = on.headers["access-control-allow-headers"].to_str().unwrap();
+    assert!(
+        allowed.split(',').any(|name| name == "if-match"),
+        "{allowed}"
+    );
+    let mut get = request("GET", "/ok", "");
+    let origin = HeaderValue::from_static("https://a.example");
+    get.headers_mut().insert("origin", origin);
+    let (got, _) = send(app(&[("CORS_ORIGINS", "https://a.example")]), get).await;
+    let exposed = got.headers["access-control-expose-headers"]
+        .to_str()
+        .unwrap();
+    assert!(exposed.split(',').any(|name| name == "etag"), "{exposed}");
 }

@@ -96,7 +96,7 @@ impl LambdaHarness {
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#role", "role");
         let update = update.expression_attribute_values(":role", text(role));
-        update.send().await.expect("UpdateItem");
+        update.send().await.unwrap();
     }
 
     /// A sample event, its placeholders filled with a fresh code and the tokens of a fresh session. Those

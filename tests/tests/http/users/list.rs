@@ -316,9 +316,12 @@ fn row(number: u64, seconds: i64) -> Item {
     )
 }
 
-/// Numbers that look random and are the same each time.
+/// Numbers that are as good as random, and the same each time (splitmix64).
 fn scattered(number: u64) -> u64 {
-    number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// The rows of this many users, the oldest first, in partitions as ids are: at random.
