@@ -11,6 +11,7 @@ use shared::{
     auth::Sessions,
     config::NicknameMin,
     edge::Administrator,
+    ids::UserId,
     users::{AccountChange, Accounts, ChangeError, Role, Status},
     values::Edit,
 };
@@ -130,7 +131,8 @@ impl ChangeInput {
 }
 
 /// Changes the user; one that disables them also ends all their sessions. If that fails, the same
-/// request can be sent again.
+/// request can be sent again. So does one that enables them, before they can be used: a login that
+/// was on its way while the user was disabled may have opened one since.
 pub async fn change(
     caller: Administrator,
     State(accounts): State<Accounts>,
@@ -142,6 +144,9 @@ pub async fn change(
 ) -> Result<impl IntoResponse, ApiError> {
     let id = user_id(id)?;
     let (change, expected) = input.check(&headers, nickname_min)?;
+    if change.status == Some(Status::Active) {
+        end_sessions_of_disabled(&accounts, &sessions, id).await?;
+    }
     let user = accounts
         .change(&caller.user, id, expected.version(), &change)
         .await
@@ -152,6 +157,18 @@ pub async fn change(
         audit::sessions_ended(caller.user.id, id);
     }
     Ok((etag(&user), Success(user)))
+}
+
+async fn end_sessions_of_disabled(
+    accounts: &Accounts,
+    sessions: &Sessions,
+    id: UserId,
+) -> Result<(), ApiError> {
+    let account = accounts.get(id).await?;
+    if account.user.status == Status::Disabled {
+        sessions.revoke_all(id, None).await?;
+    }
+    Ok(())
 }
 
 fn failure(error: ChangeError, expected: Expected) -> ApiError {

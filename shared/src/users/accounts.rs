@@ -204,11 +204,12 @@ impl Accounts {
         if before.version != expected {
             let is_repeated = Some(before.version) == expected.checked_add(1)
                 && change.applied_to(before.clone()) == before;
-            return if is_repeated {
-                Ok(before)
-            } else {
-                Err(ChangeError::Stale)
-            };
+            if !is_repeated {
+                return Err(ChangeError::Stale);
+            }
+            // The first request may have ended between its write and this.
+            invalidate_cached(&self.cache, id).await;
+            return Ok(before);
         }
         let mut changed = change.applied_to(before);
         changed.updated_at = self.clock.now();

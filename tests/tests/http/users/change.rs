@@ -292,6 +292,34 @@ async fn disabling_a_user_ends_every_session_within_the_request(
     assert_eq!(app.log_in("alice").await.user_id(), id);
 }
 
+/// As a login leaves one that read the profile before the user was disabled.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_outlived_the_disabling_ends_before_the_user_is_enabled(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (root, alice) = root_and_alice(&app).await;
+    let id = alice.user_id();
+    app.disable(&id).await;
+    let user = app.api.user(&root.access, &id).await;
+    assert_eq!(user.ok(200)["sessions"], 1);
+    let enabled = json!({"status": "active", "version": 1});
+    app.api
+        .change_user(&root.access, &id, &enabled)
+        .await
+        .ok(200);
+    app.api
+        .info(&alice.access)
+        .await
+        .fails(401, "session_revoked");
+    // A user who is active keeps theirs.
+    let alice = app.log_in("alice").await;
+    let named = json!({"status": "active", "nickname": "小明", "version": 2});
+    app.api.change_user(&root.access, &id, &named).await.ok(200);
+    app.api.info(&alice.access).await.ok(200);
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_whose_sessions_could_not_be_ended_is_disabled_and_the_request_can_be_repeated(

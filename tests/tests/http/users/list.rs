@@ -327,7 +327,7 @@ fn scattered(number: u64) -> u64 {
 /// The rows of this many users, the oldest first, in partitions as ids are: at random.
 fn rows(users: u64) -> Vec<Item> {
     let seconds = |number: u64| i64::try_from(number / 2).unwrap();
-    let row = |number| row(scattered(number) & 0xffff_ffff, seconds(number));
+    let row = |number| row(scattered(number) & 0xffff_ffff_ffff, seconds(number));
     (0..users).map(row).collect()
 }
 
