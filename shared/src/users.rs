@@ -1,5 +1,6 @@
 //! Users, and the WeChat identities that lead to them.
 
+mod consents;
 mod erasure;
 mod identities;
 mod last_logins;
@@ -8,6 +9,7 @@ mod phone_numbers;
 mod profiles;
 pub mod rows;
 mod session_keys;
+mod user_rows;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,12 +17,14 @@ use serde_repr::{Deserialize_repr, Serialize_repr};
 
 use crate::ids::UserId;
 
+pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredConsents};
 pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};
 pub use logins::{ExpectedUser, Logins, Resolved, WeChatLogin};
 pub use phone_numbers::{BindError, PhoneNumbers};
 pub use profiles::{ProfileChange, Profiles, UserError, profile_cache_key};
 pub use session_keys::{IdentityKeys, SessionKeyStore};
+pub use user_rows::{UserRow, UserRows};
 
 /// A user, as stored, as cached and as its owner sees it.
 ///
@@ -52,6 +56,10 @@ pub struct User {
     pub updated_at: Timestamp,
     /// 1 at first; each change adds 1.
     pub version: u64,
+    /// The versions of documents that the user agreed to and has not withdrawn; left out where there
+    /// are none. A change of them is not a new `version` of the profile.
+    #[serde(default, skip_serializing_if = "AgreedVersions::is_empty")]
+    pub consents: AgreedVersions,
 }
 
 impl User {
@@ -69,6 +77,7 @@ impl User {
             created_at: now,
             updated_at: now,
             version: 1,
+            consents: AgreedVersions::default(),
         }
     }
 }
@@ -130,6 +139,21 @@ mod tests {
             serde_json::to_string(&user).unwrap(),
             r#"{"id":"0193c0de-0000-7000-8000-00000000abcd","nickname":null,"avatarUrl":null,"gender":2,"phone":null,"role":"user","status":"active","createdAt":"2026-11-23T01:02:03.004Z","updatedAt":"2026-11-23T01:02:03.004Z","version":1}"#
         );
+    }
+
+    #[test]
+    fn consents_are_part_of_the_user_object_once_there_are_some() {
+        let id = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
+        let user = User {
+            consents: AgreedVersions::from([("privacy".to_owned(), 3)]),
+            ..User::new(id, Timestamp::UNIX_EPOCH)
+        };
+        let text = serde_json::to_string(&user).unwrap();
+        assert!(
+            text.ends_with(r#""version":1,"consents":{"privacy":3}}"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<User>(&text).unwrap(), user);
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub enum Section {
     WeChat,
     /// Messages that WeChat pushes.
     MessagePush,
+    /// What becomes of users' accounts.
+    Accounts,
     /// Access and refresh tokens.
     Tokens,
     /// Keys of what is encrypted.
@@ -92,9 +94,10 @@ pub enum Section {
 
 impl Section {
     /// All, in their order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::WeChat,
         Self::MessagePush,
+        Self::Accounts,
         Self::Tokens,
         Self::Encryption,
         Self::Database,
@@ -112,6 +115,7 @@ impl Section {
         let (en, zh) = match self {
             Self::WeChat => ("Mini-programs and WeChat", "小程序与微信接口"),
             Self::MessagePush => ("Message push", "消息推送"),
+            Self::Accounts => ("Accounts", "账号"),
             Self::Tokens => ("Tokens and sessions", "令牌与会话"),
             Self::Encryption => ("Encryption keys", "加密密钥"),
             Self::Database => ("DynamoDB", "DynamoDB"),

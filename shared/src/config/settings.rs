@@ -2,6 +2,7 @@
 
 mod breaker;
 mod cache;
+mod consents;
 mod data_keys;
 mod dynamo;
 mod edge;
@@ -25,6 +26,7 @@ pub(super) use self::process::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT;
 pub use self::{
     breaker::BreakerSettings,
     cache::CacheSettings,
+    consents::{ConsentSettings, RequiredConsent},
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
     dynamo::{
         AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, AWS_SECRET_ACCESS_KEY,
@@ -45,17 +47,18 @@ pub use self::{
 };
 pub(crate) use self::{
     limits::{
-        RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_REFRESH,
-        RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
+        RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES,
+        RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
     },
     signing_keys::JWT_KEYS,
 };
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 18] = [
+pub static DOCUMENTED: [&[Documented]; 19] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
+    consents::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,
