@@ -1,6 +1,7 @@
 //! What a client sees: one envelope for every response, one error type, one way to read a body.
 
 mod bearer;
+mod cursor;
 mod envelope;
 mod error;
 mod json;
@@ -10,6 +11,7 @@ mod success;
 mod validation;
 
 pub use bearer::bearer_token;
+pub use cursor::Cursors;
 pub use error::{ApiError, Reason};
 pub(crate) use json::read_body;
 pub use json::{BodyTimedOut, Input, Json, Raw};

@@ -10,6 +10,7 @@ use axum::Router;
 use futures_util::future::{BoxFuture, join_all};
 
 use crate::{
+    api::Cursors,
     auth::{Admission, AdmissionParts, SessionParts, Sessions, Tokens},
     cache::Cache,
     clock::Clock,
@@ -210,6 +211,11 @@ impl Instance {
     /// Encrypts small secrets, for shared state and rows.
     pub fn at_rest(&self) -> AtRest {
         AtRest::new(&DataKeySettings::read(&self.env).keys)
+    }
+
+    /// Signs the cursors of lists.
+    pub fn cursors(&self) -> Cursors {
+        Cursors::new(&DataKeySettings::read(&self.env).keys)
     }
 
     /// `routes` inside of what every request passes.

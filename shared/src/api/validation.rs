@@ -54,6 +54,8 @@ rules! {
     HttpsUrl = "https_url" "不超过 1024 字节的 https 地址" "an https URL of at most 1024 bytes";
     /// WeChat's numbers for genders.
     Gender = "gender" "0 未知，1 男，2 女" "0 unknown, 1 male, 2 female";
+    /// Where a page of a list begins, as the page before it said.
+    Cursor = "cursor" "不是此列表返回的游标，请从头读取" "not a cursor of this list; start again without one";
     /// A change that changes nothing.
     NoChange = "no_change" "至少修改一个字段" "name at least one field to change";
 }
