@@ -7,6 +7,7 @@ mod error;
 mod json;
 mod language;
 mod optional;
+mod query;
 mod success;
 mod validation;
 
@@ -17,6 +18,7 @@ pub(crate) use json::read_body;
 pub use json::{BodyTimedOut, Input, Json, Raw};
 pub use language::preferred_language;
 pub use optional::Optional;
+pub use query::Query;
 pub use success::{Empty, Success};
 pub use validation::{Checks, Rule, Violation};
 

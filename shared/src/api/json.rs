@@ -161,23 +161,26 @@ fn violation(path: &str, error: &serde_json::Error) -> Violation {
     if !error.is_data() {
         return Violation::new("", Rule::Json);
     }
-    let text = error.to_string();
-    let rule = [
+    let (rule, field) = rule_and_field(&error.to_string(), path);
+    Violation::new(field, rule)
+}
+
+/// The rule that one of serde's texts says is broken, and the field; `path` where the text names none.
+pub(super) fn rule_and_field(text: &str, path: &str) -> (Rule, String) {
+    let rules = [
         ("missing field", Rule::Required),
         ("unknown field", Rule::Unknown),
         ("duplicate field", Rule::Duplicate),
     ];
-    let known = rule.into_iter().find(|(start, _)| text.starts_with(start));
-    let (field, rule) = match known {
+    let known = rules.into_iter().find(|(start, _)| text.starts_with(start));
+    let (rule, field) = match known {
         // These texts name the field between backticks; the path ends at its parent.
-        Some((_, rule)) => (text.split('`').nth(1).unwrap_or(path), rule),
-        None => (path, Rule::Type),
+        Some((_, rule)) => (rule, text.split('`').nth(1).unwrap_or(path)),
+        None => (Rule::Type, path),
     };
     // A field's name is client input: returned, but cut to a limit.
-    Violation::new(
-        field.trim_matches('.').chars().take(64).collect::<String>(),
-        rule,
-    )
+    let field = field.trim_matches('.').chars().take(64).collect();
+    (rule, field)
 }
 
 #[cfg(test)]
