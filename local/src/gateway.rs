@@ -36,6 +36,7 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
     ("user_data", user_data::routes),
     ("user_info", user_info::routes),
     ("callback", callback::routes),
+    ("account", account::routes),
 ];
 
 /// The routes of all functions together.

@@ -200,13 +200,15 @@ fn named_by(by: &RowKind, row: &Item) -> Vec<(&'static RowKind, String)> {
     ROW_KINDS.into_iter().flat_map(of_kind).collect()
 }
 
-/// A text, or the texts of a set.
+/// A text, or the texts of a set, sorted: a set has no order.
 fn texts(row: &Item, attribute: &str) -> Vec<String> {
-    match row.get(attribute) {
+    let mut texts = match row.get(attribute) {
         Some(AttributeValue::S(text)) => vec![text.clone()],
         Some(AttributeValue::Ss(texts)) => texts.clone(),
         _ => Vec::new(),
-    }
+    };
+    texts.sort();
+    texts
 }
 
 #[cfg(test)]
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_profile_names_its_identities_and_its_number() {
-        let set = AttributeValue::Ss(vec!["WX#wx1#o1".into(), "WX#wx2#o2".into()]);
+        let set = AttributeValue::Ss(vec!["WX#wx2#o2".into(), "WX#wx1#o1".into()]);
         let profile = Item::from([
             ("identities".to_owned(), set),
             ("phoneClaim".to_owned(), dynamo::string("PHONE#00")),
