@@ -46,7 +46,7 @@ async fn set(app: &TestApp, key: &(String, String), attributes: &[(&str, Attribu
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#name", *name)
             .expression_attribute_values(":value", value.clone());
-        update.send().await.expect("UpdateItem");
+        update.send().await.unwrap();
     }
 }
 
