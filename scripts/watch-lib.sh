@@ -66,6 +66,7 @@ watch() {
   local app=wx0000000000000001
   AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local TABLE_NAME=weapp \
     AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:$dynamodb" WECHAT_BASE_URL="http://127.0.0.1:$gateway/_wechat" \
+    CONSENTS="${CONSENTS:-privacy:3,terms:2}" \
     WECHAT_APPIDS="$app" WECHAT_SECRETS="$app:simulated-app-secret-of-wx1" \
     JWT_SECRETS="$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" \
     DATA_KEYS="k1:$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" \

@@ -37,6 +37,7 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
     ("user_info", user_info::routes),
     ("users", users::routes),
     ("callback", callback::routes),
+    ("account", account::routes),
 ];
 
 /// The routes of all functions together.

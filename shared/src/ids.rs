@@ -98,6 +98,59 @@ wechat_id!(
     UnionId
 );
 
+/// A document that users agree to, such as `privacy`: a lower-case letter, then at most 31 lower-case
+/// letters, digits, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocumentId(Arc<str>);
+
+impl DocumentId {
+    /// The id as it is configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Other characters could break the keys and expressions built from it.
+fn is_document_id(text: &str) -> bool {
+    let is_other = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
+    };
+    text.len() <= 32
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(is_other)
+}
+
+impl FromStr for DocumentId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if is_document_id(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidId("DocumentId"))
+        }
+    }
+}
+
+impl Serialize for DocumentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DocumentId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(PhantomData))
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -147,6 +200,20 @@ mod tests {
             assert!(bad.parse::<AppId>().is_err(), "{bad:?}");
         }
         assert!("wx4f4bc4dec97d474b".parse::<AppId>().is_ok());
+    }
+
+    #[test]
+    fn a_document_id_is_a_short_word() {
+        let longest = format!("a{}", "1".repeat(31));
+        for good in ["a", "privacy", "terms-of_use2", &longest] {
+            assert_eq!(good.parse::<DocumentId>().unwrap().as_str(), good);
+        }
+        let too_long = format!("{longest}1");
+        for bad in [
+            "", "1a", "-a", "_a", "Privacy", "a b", "a#b", "a:1", "a,b", "é", &too_long,
+        ] {
+            assert!(bad.parse::<DocumentId>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod administrators;
+mod consents;
 mod erasure;
 mod identities;
 mod last_logins;
@@ -12,6 +13,7 @@ mod phone_numbers;
 mod profiles;
 pub mod rows;
 mod session_keys;
+mod user_rows;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ use crate::ids::UserId;
 
 pub use accounts::{Account, AccountChange, Accounts, ChangeError};
 pub use administrators::{AdministratorError, Administrators};
+pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredConsents};
 pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};
 pub use listing::{Listing, Position, UserFilter, UserPage};
@@ -29,6 +32,7 @@ pub use moving_in::{Claimed, MoveInError, MovingIn, NewIdentity, NewUser, Taken}
 pub use phone_numbers::{BindError, PhoneNumbers};
 pub use profiles::{ProfileChange, Profiles, UserError, profile_cache_key};
 pub use session_keys::{IdentityKeys, SessionKeyStore};
+pub use user_rows::{UserRow, UserRows};
 
 /// A user, as stored, as cached and as its owner sees it.
 ///
@@ -60,6 +64,10 @@ pub struct User {
     pub updated_at: Timestamp,
     /// 1 at first; each change adds 1.
     pub version: u64,
+    /// The versions of documents that the user agreed to and has not withdrawn; left out where there
+    /// are none. A change of them is not a new `version` of the profile.
+    #[serde(default, skip_serializing_if = "AgreedVersions::is_empty")]
+    pub consents: AgreedVersions,
 }
 
 impl User {
@@ -77,6 +85,7 @@ impl User {
             created_at: now,
             updated_at: now,
             version: 1,
+            consents: AgreedVersions::default(),
         }
     }
 }
@@ -186,6 +195,21 @@ mod tests {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }
+    }
+
+    #[test]
+    fn consents_are_part_of_the_user_object_once_there_are_some() {
+        let id = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
+        let user = User {
+            consents: AgreedVersions::from([("privacy".to_owned(), 3)]),
+            ..User::new(id, Timestamp::UNIX_EPOCH)
+        };
+        let text = serde_json::to_string(&user).unwrap();
+        assert!(
+            text.ends_with(r#""version":1,"consents":{"privacy":3}}"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<User>(&text).unwrap(), user);
     }
 
     #[test]

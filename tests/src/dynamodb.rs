@@ -141,6 +141,12 @@ fn stored(value: AttributeValue) -> Stored {
         AttributeValue::N(number) => Stored::N(number),
         AttributeValue::Bool(flag) => Stored::BOOL(flag),
         AttributeValue::Ss(texts) => Stored::SS(texts),
+        AttributeValue::M(members) => Stored::M(
+            members
+                .into_iter()
+                .map(|(name, value)| (name, stored(value)))
+                .collect(),
+        ),
         other => panic!("no row has a value like {other:?}"),
     }
 }

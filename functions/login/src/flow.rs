@@ -12,7 +12,10 @@ use shared::{
     request::{self, deadline},
     resilience::{Limiter, Limits, Ticket},
     telemetry::OrDegraded,
-    users::{ExpectedUser, Logins, Profiles, Resolved, Status, User, UserError, WeChatLogin},
+    users::{
+        ExpectedUser, Logins, Profiles, RequiredConsents, Resolved, Status, User, UserError,
+        WeChatLogin,
+    },
     values::OneTimeCode,
     wechat::{WeChat, WeChatError},
 };
@@ -51,6 +54,7 @@ pub struct Login {
     pub limiter: Limiter,
     pub limits: Limits,
     pub wechat: Arc<WeChat>,
+    pub required: RequiredConsents,
     logins: Logins,
     profiles: Profiles,
     sessions: Sessions,
@@ -64,6 +68,7 @@ impl Login {
             limiter: instance.limiter(),
             limits: instance.limits(),
             wechat: instance.wechat(),
+            required: instance.required_consents(),
             logins: instance.logins(),
             profiles: instance.profiles(),
             sessions: instance.sessions(),

@@ -13,6 +13,7 @@ use serde::Serialize;
 use shared::{
     api::{ApiError, Json, Reason, Rule, Success, Violation},
     auth::{Client, TokenPair},
+    config::RequiredConsent,
     edge::{ClientAddress, Routes},
     instance::Instance,
     request,
@@ -41,6 +42,9 @@ struct LoginResponse {
     tokens: TokenPair,
     user: User,
     is_new_user: bool,
+    /// What the user has to agree to; left out where nothing is required of anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consents_missing: Option<Vec<RequiredConsent>>,
 }
 
 async fn login(
@@ -67,7 +71,9 @@ async fn login(
         .tokens
         .issue(&opened.session, opened.user.role)
         .ok_or(Reason::Internal)?;
+    let consents = &opened.user.consents;
     Ok(Success(LoginResponse {
+        consents_missing: login.required.missing_if_any_required(consents),
         tokens,
         user: opened.user,
         is_new_user: opened.is_new,

@@ -10,13 +10,14 @@ use axum::{
     extract::{FromRef, State},
     routing::get,
 };
+use serde::Serialize;
 use shared::{
     api::{ApiError, Json, Success},
     auth::Admission,
-    config::NicknameMin,
+    config::{NicknameMin, RequiredConsent},
     edge::{AuthenticatedUser, Routes},
     instance::Instance,
-    users::{Profiles, User},
+    users::{Profiles, RequiredConsents, User},
     values::Edit,
 };
 
@@ -30,6 +31,28 @@ struct UserInfo {
     profiles: Profiles,
     content_check: Option<ContentCheck>,
     nickname_min: NicknameMin,
+    required: RequiredConsents,
+}
+
+/// The user object, with what the user has to agree to.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UserInfoResponse {
+    #[serde(flatten)]
+    user: User,
+    /// Left out where nothing is required of anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consents_missing: Option<Vec<RequiredConsent>>,
+}
+
+impl UserInfoResponse {
+    fn new(user: User, required: &RequiredConsents) -> Success<Self> {
+        let consents_missing = required.missing_if_any_required(&user.consents);
+        Success(Self {
+            user,
+            consents_missing,
+        })
+    }
 }
 
 /// The routes of this function.
@@ -40,14 +63,18 @@ pub fn routes(instance: &Instance) -> Routes {
         profiles: instance.profiles(),
         content_check: ContentCheck::new(instance),
         nickname_min: NicknameMin::read(instance.env()),
+        required: instance.required_consents(),
     };
     Routes::new()
         .route("/api/v1/user/info", get(read).patch(change).put(change))
         .with_state(state)
 }
 
-async fn read(caller: AuthenticatedUser) -> Success<User> {
-    Success(caller.user)
+async fn read(
+    caller: AuthenticatedUser,
+    State(required): State<RequiredConsents>,
+) -> Success<UserInfoResponse> {
+    UserInfoResponse::new(caller.user, &required)
 }
 
 async fn change(
@@ -55,11 +82,13 @@ async fn change(
     State(profiles): State<Profiles>,
     State(content_check): State<Option<ContentCheck>>,
     State(nickname_min): State<NicknameMin>,
+    State(required): State<RequiredConsents>,
     Json(input): Json<ProfileInput>,
-) -> Result<Success<User>, ApiError> {
+) -> Result<Success<UserInfoResponse>, ApiError> {
     let change = input.check(nickname_min)?;
     if let (Some(check), Edit::Set(nickname)) = (content_check, &change.nickname) {
         check.nickname(&caller.claims, nickname).await?;
     }
-    Ok(Success(profiles.change(caller.claims.sub, &change).await?))
+    let user = profiles.change(caller.claims.sub, &change).await?;
+    Ok(UserInfoResponse::new(user, &required))
 }

@@ -72,6 +72,8 @@ rules! {
     Gender = "gender" "0 未知，1 男，2 女" "0 unknown, 1 male, 2 female";
     /// Where a page of a list begins, as the page before it said.
     Cursor = "cursor" "不是此列表返回的游标，请从头读取" "not a cursor of this list; start again without one";
+    /// A version of a document that users can agree to.
+    ConsentVersion = "consent_version" "从 1 到当前要求的版本" "from 1 up to the version that is required now";
     /// A change that changes nothing.
     NoChange = "no_change" "至少修改一个字段" "name at least one field to change";
 }

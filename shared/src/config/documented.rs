@@ -70,7 +70,7 @@ pub enum Section {
     WeChat,
     /// Messages that WeChat pushes.
     MessagePush,
-    /// Users and who administers them.
+    /// Users, who administers them, and what becomes of their accounts.
     Accounts,
     /// Access and refresh tokens.
     Tokens,

@@ -3,6 +3,7 @@
 mod accounts;
 mod breaker;
 mod cache;
+mod consents;
 mod data_keys;
 mod dynamo;
 mod edge;
@@ -28,6 +29,7 @@ pub use self::{
     accounts::administrators,
     breaker::BreakerSettings,
     cache::CacheSettings,
+    consents::{ConsentSettings, RequiredConsent},
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
     dynamo::{
         AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, AWS_SECRET_ACCESS_KEY,
@@ -49,19 +51,20 @@ pub use self::{
 };
 pub(crate) use self::{
     limits::{
-        RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_REFRESH,
-        RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
+        RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES,
+        RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
     },
     signing_keys::JWT_KEYS,
 };
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 20] = [
+pub static DOCUMENTED: [&[Documented]; 21] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
     accounts::DOCUMENTED,
+    consents::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

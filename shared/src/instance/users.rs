@@ -2,10 +2,10 @@
 
 use super::Instance;
 use crate::{
-    config::{CacheSettings, DataKeySettings, administrators},
+    config::{CacheSettings, ConsentSettings, DataKeySettings, administrators},
     users::{
-        Accounts, Administrators, Erasure, Identities, Listing, Logins, MovingIn, PhoneNumbers,
-        Profiles, SessionKeyStore,
+        Accounts, Administrators, Consents, Erasure, Identities, Listing, Logins, MovingIn,
+        PhoneNumbers, Profiles, RequiredConsents, SessionKeyStore, UserRows,
     },
 };
 
@@ -14,6 +14,21 @@ impl Instance {
     pub fn profiles(&self) -> Profiles {
         let ttl = CacheSettings::read(&self.env).profile;
         Profiles::new(self.dynamo(), self.cache(), self.clock(), ttl)
+    }
+
+    /// What users agree to.
+    pub fn consents(&self) -> Consents {
+        Consents::new(self.dynamo(), self.cache(), self.clock())
+    }
+
+    /// What users have to agree to.
+    pub fn required_consents(&self) -> RequiredConsents {
+        RequiredConsents::new(ConsentSettings::read(&self.env))
+    }
+
+    /// All rows of users.
+    pub fn user_rows(&self) -> UserRows {
+        UserRows::new(self.dynamo())
     }
 
     /// Erases personal data.

@@ -11,8 +11,9 @@ use super::rate_limit::{
 use crate::{
     clock::Clock,
     config::{
-        Env, Limit, LimitSettings, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES,
-        RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
+        Env, Limit, LimitSettings, RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
+        RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER,
+        RATE_LIMIT_WECHAT,
     },
     kv::{Delivery, Kv, MemoryStore, Step},
     request::{self, RateLimitFields},
@@ -46,6 +47,8 @@ pub struct Limits {
     pub sealed: Option<AddressCost>,
     /// A call to WeChat on behalf of a user, by account.
     pub wechat: Option<Cost>,
+    /// A page of an export, by user, in addition.
+    pub export: Option<Cost>,
 }
 
 /// What a request costs the address that it comes from.
@@ -102,6 +105,7 @@ impl Limits {
                 settings.sealed,
             ),
             wechat: one("wechat", RATE_LIMIT_WECHAT.name(), settings.wechat),
+            export: one("export", RATE_LIMIT_EXPORT.name(), settings.export),
         }
     }
 }

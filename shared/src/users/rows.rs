@@ -20,11 +20,75 @@ pub struct RowKind {
     pub pk_prefix: &'static str,
     /// Its sort key; one that ends in `#` is how the sort key begins, and an id follows.
     pub sk: &'static str,
+    /// How a user's rows of this kind are found ([`UserRows`](super::UserRows)).
+    pub found: Found,
+    /// What of them a user is given who asks for everything that is stored about them.
+    pub export: Export,
+}
+
+/// How a user's rows of one kind are found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// They stand in the user's partition.
+    InPartition,
+    /// Their partition keys are this attribute of the user's profile: a text, or a set of texts.
+    NamedByProfile(&'static str),
+    /// What follows the prefix of their partition keys is this attribute of the user's rows of
+    /// another kind, which the profile names.
+    NamedBy(&'static RowKind, &'static str),
+}
+
+/// What an export shows of the rows of one kind. Each attribute that rows of the kind have is in one
+/// of the lists: a test fails where one is in neither.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Export {
+    /// The member of the export that holds the rows.
+    pub section: &'static str,
+    /// The names of the parts of the partition key behind its prefix, which are separated by `#`.
+    pub key_parts: &'static [&'static str],
+    /// The attributes that are exported.
+    pub shown: &'static [Shown],
+    /// Those that are not: secrets, keyed hashes, and what repeats others for the table's sake.
+    pub withheld: &'static [&'static str],
+}
+
+/// An attribute in an export.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Under its own name.
+    As(&'static str),
+    /// Under the name that the API has for it.
+    Renamed(&'static str, &'static str),
+    /// Seconds since the epoch, as an RFC 3339 time under this name.
+    Time(&'static str, &'static str),
+}
+
+impl Shown {
+    /// The attribute's name in the row.
+    #[must_use]
+    pub fn attribute(&self) -> &'static str {
+        match self {
+            Self::As(name) | Self::Renamed(name, _) | Self::Time(name, _) => name,
+        }
+    }
 }
 
 impl RowKind {
     pub(crate) fn pk(&self, id: impl Display) -> String {
         format!("{}{id}", self.pk_prefix)
+    }
+
+    /// The kind of the row under this key, if it is of one that there is.
+    #[must_use]
+    pub fn of(pk: &str, sk: &str) -> Option<&'static Self> {
+        let has_sk = |kind: &Self| sk == kind.sk || (kind.is_family() && sk.starts_with(kind.sk));
+        let mut kinds = ROW_KINDS.into_iter();
+        kinds.find(|kind| pk.starts_with(kind.pk_prefix) && has_sk(kind))
+    }
+
+    /// Whether one partition can hold several rows of this kind.
+    fn is_family(&self) -> bool {
+        self.sk.ends_with('#')
     }
 }
 
@@ -32,30 +96,120 @@ impl RowKind {
 pub const PROFILE: RowKind = RowKind {
     pk_prefix: "USER#",
     sk: "PROFILE",
+    found: Found::InPartition,
+    export: Export {
+        section: "user",
+        key_parts: &[],
+        shown: &[
+            Shown::As("id"),
+            Shown::As("nickname"),
+            Shown::As("avatarUrl"),
+            Shown::As("gender"),
+            Shown::As("phone"),
+            Shown::As("role"),
+            Shown::As("status"),
+            Shown::As("createdAt"),
+            Shown::As("updatedAt"),
+            Shown::As("version"),
+            Shown::As("consents"),
+        ],
+        withheld: &["phoneClaim", "identities", "gsi1pk", "gsi1sk"],
+    },
 };
 /// A session of a user: `USER#{uid}` / `SESSION#{sid}`.
 pub const SESSION: RowKind = RowKind {
     pk_prefix: "USER#",
     sk: "SESSION#",
+    found: Found::InPartition,
+    export: Export {
+        section: "sessions",
+        key_parts: &[],
+        shown: &[
+            Shown::As("id"),
+            Shown::As("appId"),
+            Shown::As("userAgent"),
+            Shown::As("createdAt"),
+            Shown::Renamed("rotatedAt", "refreshedAt"),
+            Shown::Renamed("counter", "refreshes"),
+            Shown::As("revokedAt"),
+            Shown::Time("ttl", "expiresAt"),
+        ],
+        withheld: &["user"],
+    },
+};
+/// An agreement of a user to a version of a document:
+/// `USER#{uid}` / `CONSENT#{document}#{version}#{number}`.
+pub const CONSENT: RowKind = RowKind {
+    pk_prefix: "USER#",
+    sk: "CONSENT#",
+    found: Found::InPartition,
+    export: Export {
+        section: "consents",
+        key_parts: &[],
+        shown: &[
+            Shown::As("document"),
+            Shown::As("version"),
+            Shown::As("agreedAt"),
+            Shown::As("appId"),
+            Shown::As("withdrawnAt"),
+            Shown::As("withdrawnAppId"),
+        ],
+        withheld: &[],
+    },
 };
 /// A person in one mini-program: `WX#{appId}#{openId}` / `IDENTITY`.
 pub const IDENTITY: RowKind = RowKind {
     pk_prefix: "WX#",
     sk: "IDENTITY",
+    found: Found::NamedByProfile("identities"),
+    export: Export {
+        section: "identities",
+        key_parts: &["appId", "openId"],
+        shown: &[
+            Shown::As("unionId"),
+            Shown::As("unionLinked"),
+            Shown::As("createdAt"),
+            Shown::As("lastLoginAt"),
+            Shown::As("loginCount"),
+        ],
+        withheld: &["uid", "sessionKey", "prevSessionKey", "sessionKeyTag"],
+    },
 };
 /// A person across mini-programs: `UNION#{unionId}` / `IDENTITY`.
 pub const UNION_LINK: RowKind = RowKind {
     pk_prefix: "UNION#",
     sk: "IDENTITY",
+    found: Found::NamedBy(&IDENTITY, "unionId"),
+    export: Export {
+        section: "unionLinks",
+        key_parts: &["unionId"],
+        shown: &[Shown::Renamed("uid", "userId")],
+        withheld: &[],
+    },
 };
 /// Whose a phone number is: `PHONE#{hash}` / `OWNER`.
 pub const PHONE_OWNER: RowKind = RowKind {
     pk_prefix: "PHONE#",
     sk: "OWNER",
+    found: Found::NamedByProfile("phoneClaim"),
+    export: Export {
+        section: "phoneNumbers",
+        // The key is a hash of the number, which the profile has.
+        key_parts: &[],
+        shown: &[Shown::Renamed("uid", "userId")],
+        withheld: &[],
+    },
 };
 
 /// All kinds of rows that there are.
-pub const ROW_KINDS: [&RowKind; 5] = [&PROFILE, &SESSION, &IDENTITY, &UNION_LINK, &PHONE_OWNER];
+pub const ROW_KINDS: [&RowKind; 6] = [
+    &PROFILE,
+    &SESSION,
+    &CONSENT,
+    &IDENTITY,
+    &UNION_LINK,
+    &PHONE_OWNER,
+];
 
 /// The listing of users by creation time is spread over this many partitions, so that none is hot.
 pub(super) const LISTING_PARTITIONS: u8 = 16;
@@ -68,7 +222,7 @@ pub(super) fn listing_pk(partition: u8) -> String {
     format!("USERS#{partition}")
 }
 
-/// The partition of a user: their profile and sessions.
+/// The partition of a user: their profile, sessions and consents.
 pub(crate) fn user_pk(user: UserId) -> String {
     PROFILE.pk(user)
 }
@@ -160,6 +314,8 @@ pub(super) fn release(key: Item, user: UserId, is_theirs: bool) -> Write {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -176,6 +332,34 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_of_one_kind() {
+        for (pk, sk, kind) in [
+            ("USER#u", "PROFILE", Some(&PROFILE)),
+            ("USER#u", "PROFILES", None),
+            ("USER#u", "SESSION#s", Some(&SESSION)),
+            ("USER#u", "CONSENT#privacy#0000001#0001", Some(&CONSENT)),
+            ("WX#wx1#o_1", "IDENTITY", Some(&IDENTITY)),
+            ("UNION#u1", "IDENTITY", Some(&UNION_LINK)),
+            ("PHONE#00", "OWNER", Some(&PHONE_OWNER)),
+            ("PROBE", "WRITE", None),
+        ] {
+            assert_eq!(RowKind::of(pk, sk), kind, "{pk} {sk}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_a_section_of_the_export_and_says_of_no_attribute_two_things() {
+        let sections: BTreeSet<_> = ROW_KINDS.iter().map(|kind| kind.export.section).collect();
+        assert_eq!(sections.len(), ROW_KINDS.len());
+        for kind in ROW_KINDS {
+            let shown = kind.export.shown.iter().map(Shown::attribute);
+            let names: Vec<_> = shown.chain(kind.export.withheld.iter().copied()).collect();
+            let different: BTreeSet<_> = names.iter().collect();
+            assert_eq!(different.len(), names.len(), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn keys_are_as_documented() {
         let user: UserId = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
         assert_eq!(user_pk(user), format!("USER#{user}"));
@@ -185,7 +369,9 @@ mod tests {
         let sort_keys = ROW_KINDS.map(|kind| kind.sk);
         assert_eq!(
             sort_keys,
-            ["PROFILE", "SESSION#", "IDENTITY", "IDENTITY", "OWNER"]
+            [
+                "PROFILE", "SESSION#", "CONSENT#", "IDENTITY", "IDENTITY", "OWNER"
+            ]
         );
     }
 }

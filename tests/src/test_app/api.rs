@@ -202,6 +202,33 @@ impl Api {
             .await
     }
 
+    /// What the user agreed to.
+    pub async fn consents(&self, access_token: &str) -> Answer {
+        let request = self.client.get("/api/v1/user/consents");
+        request.bearer(access_token).send().await
+    }
+
+    /// Agrees to a version of a document.
+    pub async fn agree(&self, access_token: &str, document: &str, version: u32) -> Answer {
+        let path = format!("/api/v1/user/consents/{document}");
+        let request = self.client.request("PUT", &path).bearer(access_token);
+        request.json(&json!({"version": version})).send().await
+    }
+
+    /// Withdraws the agreement to a document.
+    pub async fn withdraw(&self, access_token: &str, document: &str) -> Answer {
+        let path = format!("/api/v1/user/consents/{document}");
+        let request = self.client.request("DELETE", &path);
+        request.bearer(access_token).send().await
+    }
+
+    /// A page of an export: the first one, or that of a cursor.
+    pub async fn export(&self, access_token: &str, cursor: Option<&str>) -> Answer {
+        let query = cursor.map_or(String::new(), |cursor| format!("?cursor={cursor}"));
+        let path = format!("/api/v1/user/export{query}");
+        self.client.get(&path).bearer(access_token).send().await
+    }
+
     /// Changes the profile.
     pub async fn change(&self, access_token: &str, body: &Value) -> Answer {
         self.client

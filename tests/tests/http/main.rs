@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account;
 mod bad_input;
 mod callback;
 mod dynamodb_faults;

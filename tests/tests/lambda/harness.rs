@@ -50,6 +50,8 @@ impl LambdaHarness {
             Settings::new(&dynamodb_proxy.http_url(), &wechat_proxy.http_url()).redis(&redis.url());
         // A slow test machine must not count as degraded.
         let settings = settings.with("REDIS_TIMEOUT_MS", "2000");
+        // For the sample events of `account`.
+        let settings = settings.with("CONSENTS", "privacy:3,terms:2");
         Self {
             redis,
             table,

@@ -53,6 +53,10 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("users", "get", 200, None),
     ("users", "update", 200, None),
     ("users", "end-sessions", 200, None),
+    ("account", "consents", 200, None),
+    ("account", "agree", 200, None),
+    ("account", "withdraw", 200, None),
+    ("account", "export", 200, None),
 ];
 
 /// The same for pushes, which are not answered in the envelope.
@@ -241,6 +245,29 @@ async fn a_named_stage_is_not_part_of_the_route() {
 async fn an_update_returns_the_changed_profile() {
     let (response, _) = answer_to("user-info", "update").await;
     assert_eq!(Answer::from_lambda(&response).ok(200)["nickname"], "小明");
+}
+
+/// The functions share the table and Redis, so each sees what another one wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agreement_is_seen_by_logins_profiles_and_exports() {
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
+    let (agree, tokens) = harness.sample(&login, "account", "agree").await;
+    let account = harness.function("account");
+    let terms = json!([{"document": "terms", "version": 2}]);
+    let agreed = Answer::from_lambda(&account.invoke(&agree).await);
+    assert_eq!(agreed.ok(200)["consents"], json!({"privacy": 3}));
+    assert_eq!(agreed.data()["consentsMissing"], terms);
+    let (event, _) = harness.sample(&login, "user-info", "get").await;
+    let user_info = harness.function("user-info");
+    let info = Answer::from_lambda(&user_info.invoke(&event).await);
+    assert_eq!(info.ok(200)["consentsMissing"], terms);
+    let (event, _) = harness.sample(&login, "account", "export").await;
+    let export = Answer::from_lambda(&account.invoke(&event).await);
+    assert_eq!(export.ok(200)["user"]["id"], tokens.user_id());
+    assert_eq!(export.data()["consents"][0]["document"], "privacy");
+    let disposition = "attachment; filename=\"export.json\"";
+    assert_eq!(export.header("content-disposition"), Some(disposition));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use e2e::{binaries, redis_server::RedisServer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::gateway::{ANY_PORT, Running, folder};
 
@@ -36,6 +36,9 @@ const NOT_RUN: [(&str, &str); 9] = [
 /// What the documents leave out or assume, and what stands for it here.
 const URL: &str = "http://127.0.0.1:9000";
 const REDIS: &str = "REDIS_URL=…";
+
+/// The documents that `docs/accounts.md` tells its readers to configure.
+const CONSENTS: (&str, &str) = ("CONSENTS", "privacy:3,terms:2");
 
 /// `curl` fails on statuses that are errors; a failed command is named.
 const PRELUDE: &str = "set -euo pipefail
@@ -131,7 +134,7 @@ async fn run(mut command: Command, what: &Path) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shell_snippets_of_the_documents_run() {
     let (folder, redis) = (folder(), RedisServer::start().await);
-    let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
+    let gateway = Running::start(folder.path(), &[ANY_PORT, CONSENTS]).await;
     let mut unused: BTreeSet<_> = NOT_RUN.iter().map(|(part, _)| *part).collect();
     let mut count = 0;
     for page in pages() {
@@ -183,33 +186,35 @@ fn compiled(source: &str) -> String {
     lines.join("\n")
 }
 
+/// Runs modules, of which the first is `utils/api.js` and the others are pages, on a phone; what the
+/// pages have shown.
+async fn on_a_phone(modules: &[String], folder: &Path, url: &str) -> Value {
+    assert!(modules[0].starts_with("// utils/api.js"), "{}", modules[0]);
+    for (index, module) in modules.iter().enumerate() {
+        let file = match index {
+            0 => "utils/api.js".to_owned(),
+            _ => format!("pages/{index}/index.js"),
+        };
+        let module = module.replace("'https://api.example.com'", "process.env.URL");
+        write_program(&folder.join(file), &compiled(&module));
+    }
+    let phone = include_str!("snippets/phone.js");
+    write_program(&folder.join("phone.js"), phone);
+    let mut node = Command::new(binaries::workspace().join(".tools/node"));
+    node.arg("phone.js")
+        .arg((modules.len() - 1).to_string())
+        .current_dir(folder)
+        .env("URL", url);
+    serde_json::from_str(&run(node, &folder.join("phone.js")).await).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_code_for_mini_programs_runs() {
     for page in ["docs/client.md", "docs/zh/client.md"] {
         let (folder, page) = (folder(), binaries::workspace().join(page));
         let gateway = Running::start(folder.path(), &[ANY_PORT]).await;
         let modules = snippets(&page, "js");
-        assert!(
-            modules[0].starts_with("// utils/api.js"),
-            "{}",
-            page.display()
-        );
-        for (index, module) in modules.iter().enumerate() {
-            let file = match index {
-                0 => "utils/api.js".to_owned(),
-                _ => format!("pages/{index}/index.js"),
-            };
-            let module = module.replace("'https://api.example.com'", "process.env.URL");
-            write_program(&folder.path().join(file), &compiled(&module));
-        }
-        let phone = include_str!("snippets/phone.js");
-        write_program(&folder.path().join("phone.js"), phone);
-        let mut node = Command::new(binaries::workspace().join(".tools/node"));
-        node.arg("phone.js")
-            .arg((modules.len() - 1).to_string())
-            .current_dir(folder.path())
-            .env("URL", &gateway.api.url);
-        let shown: Value = serde_json::from_str(&run(node, &page).await).unwrap();
+        let shown = on_a_phone(&modules, folder.path(), &gateway.api.url).await;
         assert_eq!(
             shown["user"]["id"].as_str().map(str::len),
             Some(36),
@@ -221,6 +226,32 @@ async fn the_code_for_mini_programs_runs() {
             "{shown}"
         );
         assert_eq!(shown["answered"], Value::from(modules.len()), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_code_for_consents_and_exports_runs() {
+    for (client, page) in [
+        ("docs/client.md", "docs/accounts.md"),
+        ("docs/zh/client.md", "docs/zh/accounts.md"),
+    ] {
+        let (folder, root) = (folder(), binaries::workspace());
+        let gateway = Running::start(folder.path(), &[ANY_PORT, CONSENTS]).await;
+        let mut modules = snippets(&root.join(client), "js");
+        modules.truncate(1);
+        modules.extend(snippets(&root.join(page), "js"));
+        let shown = on_a_phone(&modules, folder.path(), &gateway.api.url).await;
+        // Agreed to by the first page, withdrawn by the second, saved by the third.
+        let privacy = json!([{"document": "privacy", "version": 3}]);
+        assert_eq!(shown["missing"], privacy, "{page}");
+        let file = &shown["files"]["usr/export.json"];
+        let export: Value = serde_json::from_str(file.as_str().unwrap()).unwrap();
+        let consents = export[0]["consents"].as_array().unwrap();
+        let withdrawn = |consent: &&Value| !consent["withdrawnAt"].is_null();
+        let ended: Vec<_> = consents.iter().filter(withdrawn).collect();
+        assert_eq!((consents.len(), ended.len()), (2, 1), "{export}");
+        assert_eq!(ended[0]["document"], "privacy");
+        assert_eq!(shown["shared"], "usr/export.json", "{page}");
     }
 }
 

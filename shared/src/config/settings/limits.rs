@@ -42,6 +42,10 @@ settings! {
         "calls to WeChat, other than logins, on behalf of one user of a mini-program: phone codes, keys, checks of keys and nicknames",
         "代小程序的同一用户调用微信接口的次数，不含登录：手机号 code、密钥的获取与校验、昵称的内容检查",
         wanted_zh("同上");
+    pub(crate) RATE_LIMIT_EXPORT: Text = Text::new("30/h burst 10", WANTED),
+        "pages of exports of one user's data, each of which reads up to 1 MiB of the table",
+        "同一用户导出数据的页数；每页最多读取表中 1 MiB 数据",
+        wanted_zh("同上");
 }
 
 /// One limit, as `COUNT/PERIOD burst BURST`: COUNT in each PERIOD (`s`, `min` or `h`) on average,
@@ -75,6 +79,8 @@ pub struct LimitSettings {
     pub sealed: Option<Limit>,
     /// `RATE_LIMIT_WECHAT`: calls to WeChat on behalf of one user.
     pub wechat: Option<Limit>,
+    /// `RATE_LIMIT_EXPORT`: pages of exports of one user's data.
+    pub export: Option<Limit>,
 }
 
 impl LimitSettings {
@@ -89,6 +95,7 @@ impl LimitSettings {
             guest: limit(&RATE_LIMIT_GUEST, env),
             sealed: limit(&RATE_LIMIT_SEALED, env),
             wechat: limit(&RATE_LIMIT_WECHAT, env),
+            export: limit(&RATE_LIMIT_EXPORT, env),
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Route {
 }
 
 /// All routes that read a body.
-pub const ROUTES: [Route; 5] = [
+pub const ROUTES: [Route; 6] = [
     Route {
         method: "POST",
         path: "/api/v1/user/login",
@@ -57,10 +57,17 @@ pub const ROUTES: [Route; 5] = [
         value: r#""ab""#,
         authenticated: true,
     },
+    Route {
+        method: "PUT",
+        path: "/api/v1/user/consents/privacy",
+        field: "version",
+        value: "1",
+        authenticated: true,
+    },
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 16] = [
+pub const AUTHENTICATED: [(&str, &str); 20] = [
     ("GET", "/api/v1/user/info"),
     ("PATCH", "/api/v1/user/info"),
     ("PUT", "/api/v1/user/info"),
@@ -70,6 +77,10 @@ pub const AUTHENTICATED: [(&str, &str); 16] = [
     ("POST", "/api/v1/user/message"),
     ("POST", "/api/v1/user/session-key/reset"),
     ("GET", "/api/v1/user/sessions"),
+    ("GET", "/api/v1/user/consents"),
+    ("PUT", "/api/v1/user/consents/privacy"),
+    ("DELETE", "/api/v1/user/consents/privacy"),
+    ("GET", "/api/v1/user/export"),
     (
         "DELETE",
         "/api/v1/user/sessions/0193c0de-0000-7000-8000-00000000abcd",

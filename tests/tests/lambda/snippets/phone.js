@@ -11,6 +11,8 @@ const control = async (path, body) => {
 }
 
 const storage = {}
+const files = {}
+let shared
 const pending = []
 let answered = 0
 
@@ -29,6 +31,9 @@ globalThis.wx = {
       success({ statusCode: response.status, data: answer })
     }).catch(error => { fail(error); throw error }))
   },
+  env: { USER_DATA_PATH: 'usr' },
+  getFileSystemManager: () => ({ writeFileSync: (path, data) => { files[path] = data } }),
+  shareFileMessage: ({ filePath }) => { shared = filePath },
   getUserCryptoManager: () => ({
     getLatestUserKey: ({ success }) => pending.push(control('encrypted-message', { text: '{"order":7}' })
       .then(({ encryptedData, version }) => {
@@ -40,7 +45,13 @@ globalThis.wx = {
 
 const shown = {}
 const pages = []
-globalThis.Page = page => pages.push({ ...page, setData(data) { Object.assign(shown, data) } })
+globalThis.Page = page => pages.push({
+  ...page,
+  setData(data) {
+    this.data = { ...this.data, ...data }
+    Object.assign(shown, data)
+  },
+})
 
 const main = async () => {
   await require('./utils/api.js').login()
@@ -52,9 +63,11 @@ const main = async () => {
     await page.chooseAvatar?.({ detail: { avatarUrl: 'http://tmp/picture' } })
     await page.save?.({ detail: { value: { nickname: '小明' } } })
     await page.bindPhone?.({ detail: await control('phone-code') })
+    await page.agree?.()
+    await page.withdraw?.()
   }
   while (pending.length > 0) await pending.shift()
-  console.log(JSON.stringify({ ...shown, answered }))
+  console.log(JSON.stringify({ ...shown, files, shared, answered }))
 }
 
 main().catch(error => { console.error(error); process.exit(1) })

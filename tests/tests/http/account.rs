@@ -1,0 +1,124 @@
+//! `/api/v1/user/consents` and `/api/v1/user/export`, with state in the process and with a real Redis.
+
+mod agreeing;
+mod consents;
+mod export;
+mod races;
+mod user_rows;
+
+use e2e::{
+    settings::{APP_ID, OTHER_APP_ID},
+    test_app::{
+        SharedState::{self, InProcess, Redis},
+        TestApp, Tokens,
+    },
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+use wechat_simulator::{UnionId, UserChange};
+
+/// What users have to agree to in these tests.
+const CONSENTS: &str = "privacy:3,terms:2";
+
+/// An app with [`CONSENTS`].
+async fn start(state: SharedState) -> TestApp {
+    TestApp::builder(state)
+        .set("CONSENTS", CONSENTS)
+        .start()
+        .await
+}
+
+/// `consentsMissing`, as it is when these versions are.
+fn missing(documents: &[(&str, u32)]) -> Value {
+    let one = |(document, version): &(&str, u32)| json!({"document": document, "version": version});
+    documents.iter().map(one).collect()
+}
+
+/// Somebody with everything that can be stored about a user: identities in two mini-programs, a union
+/// id, a phone number, a session in each, consents of which one is withdrawn.
+async fn with_everything(app: &TestApp, person: &str) -> Tokens {
+    let change = UserChange {
+        union_id: Some(UnionId::Derived),
+        ..UserChange::default()
+    };
+    app.wechat.change_user(person, change).unwrap();
+    let tokens = app.log_in(person).await;
+    let code = app.code_in(OTHER_APP_ID, person);
+    let other = Tokens::of(&app.api.login_in(OTHER_APP_ID, &code).await);
+    assert_eq!(other.user_id(), tokens.user_id());
+    // Moves the first session key to the previous one.
+    let tokens = Tokens::of(&app.api.login_in(APP_ID, &app.code(person)).await);
+    let phone = app.wechat.phone_code(person, Some(APP_ID)).unwrap();
+    app.api.bind_phone(&tokens.access, &phone).await.ok(200);
+    let body = json!({"nickname": format!("昵称 {person}"), "gender": 2});
+    app.api.change(&tokens.access, &body).await.ok(200);
+    app.api.agree(&tokens.access, "privacy", 3).await.ok(200);
+    app.api.agree(&other.access, "terms", 2).await.ok(200);
+    app.api.withdraw(&tokens.access, "terms").await.ok(200);
+    app.api.logout(&other.access).await.ok(200);
+    tokens
+}
+
+/// Sends a request to each endpoint with this token.
+async fn all_answer(app: &TestApp, token: Option<&str>, status: u16, reason: &str) {
+    for (method, path) in [
+        ("GET", "/api/v1/user/consents"),
+        ("PUT", "/api/v1/user/consents/privacy"),
+        ("DELETE", "/api/v1/user/consents/privacy"),
+        ("GET", "/api/v1/user/export"),
+        ("GET", "/api/v1/user/export?cursor=x"),
+    ] {
+        let request = app.api.request(method, path).json(&json!({"version": 3}));
+        let request = match token {
+            Some(token) => request.bearer(token),
+            None => request,
+        };
+        let answer = request.send().await;
+        let found = (answer.status, answer.reason());
+        assert_eq!(found, (status, Some(reason)), "{method} {path}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_without_a_living_session_is_refused(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let rows = app.rows().await;
+    all_answer(&app, None, 401, "token_missing").await;
+    all_answer(&app, Some("x"), 401, "token_invalid").await;
+    assert!(app.rows().await == rows, "rows were written");
+    app.api.logout(&tokens.access).await.ok(200);
+    let rows = app.rows().await;
+    all_answer(&app, Some(&tokens.access), 401, "session_revoked").await;
+    assert!(app.rows().await == rows, "rows were written");
+    let tokens = app.log_in("alice").await;
+    app.clock.advance_seconds(7200 + 31);
+    all_answer(&app, Some(&tokens.access), 401, "token_expired").await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disabled_user_is_refused(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    app.disable(&tokens.user_id()).await;
+    let rows = app.rows().await;
+    all_answer(&app, Some(&tokens.access), 403, "user_disabled").await;
+    assert!(app.rows().await == rows, "rows were written");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_is_gone_has_no_session(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state).await;
+    let tokens = app.log_in("alice").await;
+    let pk = format!("USER#{}", tokens.user_id());
+    app.api.info(&tokens.access).await.ok(200);
+    app.remove_row(&pk, "PROFILE").await;
+    // The cache still has the profile; nothing is written for it, and nothing is exported.
+    all_answer(&app, Some(&tokens.access), 401, "session_revoked").await;
+    assert_eq!(app.table.partition(&pk).await.len(), 1);
+}
