@@ -3,6 +3,7 @@
 mod agreeing;
 mod consents;
 mod export;
+mod faults;
 mod races;
 mod user_rows;
 

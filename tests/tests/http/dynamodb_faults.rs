@@ -91,7 +91,7 @@ struct Broken {
     tokens: Vec<String>,
 }
 
-const ALWAYS: usize = usize::MAX;
+pub const ALWAYS: usize = usize::MAX;
 
 impl Front {
     /// An instance of the app whose table is behind this.
