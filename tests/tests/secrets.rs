@@ -510,6 +510,7 @@ async fn wechat_data(app: &TestApp, scenario: &mut Scenario) -> String {
     ] {
         answer.ok(200);
     }
+    exported(app, scenario, &tokens).await;
     values_from_wechat(app, scenario, &session_key).await;
     for (path, errcode) in [
         ("/wxa/business/getuserphonenumber", 40001),
@@ -581,6 +582,17 @@ fn wechat_body(app: &TestApp, kind: DataKind) -> Value {
             .encrypted_data("alice", kind, Some(APP_ID))
             .unwrap()
     )
+}
+
+/// An export has the number; neither its log lines nor failures have it.
+async fn exported(app: &TestApp, scenario: &mut Scenario, tokens: &Tokens) {
+    let export = app.api.export(&tokens.access, None).await;
+    assert!(export.ok(200)["user"]["phone"].is_string(), "{export:?}");
+    let agreed = app.api.agree(&tokens.access, "privacy", 1).await;
+    agreed.fails(404, "not_found");
+    let forged = app.api.export(&tokens.access, Some(&tokens.refresh)).await;
+    forged.fails_at(&["cursor"]);
+    scenario.answers.extend([export, agreed, forged]);
 }
 
 /// Records what the backend got from WeChat: the access token and the encryption keys.
