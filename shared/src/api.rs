@@ -21,7 +21,7 @@ pub use language::preferred_language;
 pub use optional::Optional;
 pub use profile::RawProfile;
 pub use query::Query;
-pub use success::{Empty, Success};
+pub use success::{Accepted, Empty, Success};
 pub use validation::{Checks, Rule, Violation};
 
 /// The maximum size of a request body, in bytes.

@@ -1,5 +1,6 @@
 //! Builds the parts of an instance, each once and only when a function uses it.
 
+mod accounts;
 mod sealed_bodies;
 mod users;
 mod wechat;

@@ -3,6 +3,7 @@
 //! Each module has one purpose. A module imports only from the layers below its own: the layers are
 //! listed in `docs/architecture.md`, and a test checks the imports against the list.
 
+pub mod accounts;
 pub mod api;
 pub mod auth;
 pub mod cache;
@@ -21,6 +22,7 @@ pub mod random;
 pub mod request;
 pub mod resilience;
 pub mod runtime;
+pub mod saga;
 pub mod telemetry;
 pub mod users;
 pub mod values;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod administrators;
+mod barring;
 mod consents;
 mod erasure;
 mod identities;
@@ -13,6 +14,7 @@ mod phone_numbers;
 mod profiles;
 pub mod rows;
 mod session_keys;
+mod traces;
 mod user_rows;
 
 use jiff::Timestamp;
@@ -23,6 +25,7 @@ use crate::ids::UserId;
 
 pub use accounts::{Account, AccountChange, Accounts, ChangeError};
 pub use administrators::{AdministratorError, Administrators};
+pub use barring::Barring;
 pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredConsents};
 pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};
@@ -32,6 +35,7 @@ pub use moving_in::{Claimed, MoveInError, MovingIn, NewIdentity, NewUser, Taken}
 pub use phone_numbers::{BindError, PhoneNumbers};
 pub use profiles::{ProfileChange, Profiles, UserError, profile_cache_key};
 pub use session_keys::{IdentityKeys, SessionKeyStore};
+pub use traces::{Traces, encrypt_keys_key};
 pub use user_rows::{UserRow, UserRows};
 
 /// A user, as stored, as cached and as its owner sees it.
@@ -150,6 +154,8 @@ pub enum Status {
     /// No: login, refresh and the profile are answered `403 user_disabled`; sessions can still be
     /// ended.
     Disabled,
+    /// No, and no token is accepted: the account is being deleted.
+    Barred,
 }
 
 impl Status {
@@ -159,13 +165,14 @@ impl Status {
         match self {
             Self::Active => "active",
             Self::Disabled => "disabled",
+            Self::Barred => "barred",
         }
     }
 
     /// The status with this name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Active, Self::Disabled];
+        let all = [Self::Active, Self::Disabled, Self::Barred];
         all.into_iter().find(|status| status.as_str() == text)
     }
 }
@@ -191,7 +198,7 @@ mod tests {
             assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
             assert_eq!(Role::parse(role.as_str()), Some(role));
         }
-        for status in [Status::Active, Status::Disabled] {
+        for status in [Status::Active, Status::Disabled, Status::Barred] {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }

@@ -63,7 +63,7 @@ impl Client {
 }
 
 /// reqwest is built without a TLS stack of its own and wants one even for plain HTTP.
-fn install_tls() {
+pub fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error says that there is one already.
@@ -246,9 +246,9 @@ impl Answer {
                 self.reason().is_some(),
                 "a failure without a reason: {self:?}"
             );
-            let fields_allowed = matches!(self.reason(), Some("invalid_request" | "user_exists"));
+            let explained = ["invalid_request", "user_exists", "account_deletion_pending"];
             assert!(
-                self.data().is_null() || fields_allowed,
+                self.data().is_null() || self.reason().is_some_and(|it| explained.contains(&it)),
                 "a failure with data: {self:?}"
             );
             assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");

@@ -1,16 +1,18 @@
-//! A user's own account: what they agreed to, and everything that is stored about them.
+//! A user's own account: what they agreed to, everything that is stored about them, and its deletion.
 //!
 //! `GET /api/v1/user/consents`, `PUT` and `DELETE /api/v1/user/consents/{document}`,
-//! `GET /api/v1/user/export`.
+//! `GET /api/v1/user/export`, `DELETE /api/v1/user`.
 
 mod consents;
+mod deletion;
 mod export;
 
 use axum::{
     extract::FromRef,
-    routing::{get, put},
+    routing::{delete, get, put},
 };
 use shared::{
+    accounts::AccountDeletion,
     auth::Admission,
     edge::Routes,
     instance::Instance,
@@ -25,6 +27,7 @@ struct Account {
     consents: Consents,
     required: RequiredConsents,
     exports: Exports,
+    deletion: AccountDeletion,
 }
 
 /// The routes of this function.
@@ -36,6 +39,7 @@ pub fn routes(instance: &Instance) -> Routes {
         consents: instance.consents(),
         required: instance.required_consents(),
         exports: Exports::new(instance),
+        deletion: instance.account_deletion(),
     };
     Routes::new()
         .route("/api/v1/user/consents", get(consents::list))
@@ -44,5 +48,6 @@ pub fn routes(instance: &Instance) -> Routes {
             put(consents::agree).delete(consents::withdraw),
         )
         .route("/api/v1/user/export", get(export::export))
+        .route("/api/v1/user", delete(deletion::delete))
         .with_state(state)
 }

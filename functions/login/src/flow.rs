@@ -2,19 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+use serde::Serialize;
 use shared::{
+    accounts::AccountDeletion,
     api::{ApiError, Reason},
     auth::{Client, OpenedSession, Session, SessionError, Sessions, Tokens},
     claims::{Claim, ClaimOutcome, Claims},
     dynamo::DynamoError,
-    ids::AppId,
+    ids::{AppId, UserId},
     instance::Instance,
     request::{self, deadline},
     resilience::{Limiter, Limits, Ticket},
+    saga::Progress,
     telemetry::OrDegraded,
     users::{
-        ExpectedUser, Logins, Profiles, RequiredConsents, Resolved, Status, User, UserError,
-        WeChatLogin,
+        Barring, ExpectedUser, Logins, Profiles, RequiredConsents, Resolved, Status, User,
+        UserError, WeChatLogin,
     },
     values::OneTimeCode,
     wechat::{WeChat, WeChatError},
@@ -29,6 +33,8 @@ const FINISH: Duration = Duration::from_secs(4);
 /// A login with a code.
 pub struct Attempt {
     pub code: OneTimeCode,
+    /// Whether an account that is being deleted is called back.
+    pub cancel_deletion: bool,
     pub client: Client,
 }
 
@@ -37,6 +43,13 @@ pub struct LoggedIn {
     pub session: Session,
     pub user: User,
     pub is_new: bool,
+}
+
+/// What a person is told whose account is being deleted.
+#[derive(Serialize)]
+struct Pending {
+    /// Until when it can be called back.
+    until: Timestamp,
 }
 
 /// How far the first try of a login came.
@@ -58,6 +71,8 @@ pub struct Login {
     logins: Logins,
     profiles: Profiles,
     sessions: Sessions,
+    barring: Barring,
+    deletion: AccountDeletion,
     claims: Claims<LoginOutcome>,
 }
 
@@ -72,6 +87,8 @@ impl Login {
             logins: instance.logins(),
             profiles: instance.profiles(),
             sessions: instance.sessions(),
+            barring: instance.barring(),
+            deletion: instance.account_deletion(),
             claims: login_claims(instance),
         }
     }
@@ -161,14 +178,29 @@ impl Login {
                 None => claim.release().await,
             }
         };
-        deadline::at_least(FINISH, end).await;
-        result
+        let end = async { futures_util::join!(end, self.withdraw_if_barred(result)).1 };
+        deadline::at_least(FINISH, end).await
+    }
+
+    /// A deletion that began while this login was on its way may have ended all sessions before this
+    /// one was stored.
+    async fn withdraw_if_barred(
+        &self,
+        result: Result<LoggedIn, ApiError>,
+    ) -> Result<LoggedIn, ApiError> {
+        let logged_in = result?;
+        let barred = self.barring.has_barred(logged_in.user.id).await;
+        if barred.or_degraded("barred accounts") != Some(true) {
+            return Ok(logged_in);
+        }
+        Box::pin(self.sessions.discard(&logged_in.session)).await?;
+        Err(Reason::SessionRevoked.into())
     }
 
     /// The first login with this code. Also returns the outcome for later logins with it; `None` if
     /// they may try the code themselves.
     async fn first(&self, attempt: &Attempt) -> (Result<LoggedIn, ApiError>, Option<LoginOutcome>) {
-        let Attempt { code, client } = attempt;
+        let Attempt { code, client, .. } = attempt;
         let app_id = &client.app_id;
         let identity = match self.wechat.code_to_session(app_id, code).await {
             Ok(identity) => identity,
@@ -184,7 +216,7 @@ impl Login {
             session_key: identity.session_key,
         };
         // Boxed: the calls to DynamoDB are most of a login's future, which is moved into its task.
-        let opening = Box::pin(self.open(&login, client));
+        let opening = Box::pin(self.open(&login, attempt));
         match deadline::at_least(FINISH, opening).await {
             Ok(opened) => {
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
@@ -206,7 +238,49 @@ impl Login {
         }
     }
 
-    async fn open(&self, login: &WeChatLogin, client: &Client) -> Result<LoggedIn, ApiError> {
+    /// A session of the account that is the person's now: one that is being deleted is called back, if
+    /// the person wants that, or its deletion is completed, and the person gets a new one.
+    async fn open(&self, login: &WeChatLogin, attempt: &Attempt) -> Result<LoggedIn, ApiError> {
+        let mut opened = self.open_any(login, &attempt.client).await?;
+        if opened.user.status == Status::Barred {
+            self.sessions.discard(&opened.session).await?;
+            // Boxed, because it is large and rare.
+            let ended = self.end_deletion(opened.user.id, attempt.cancel_deletion);
+            Box::pin(ended).await?;
+            opened = Box::pin(self.open_any(login, &attempt.client)).await?;
+        }
+        match opened.user.status {
+            Status::Active => Ok(opened),
+            Status::Disabled => {
+                let (user, session) = (opened.user.id, opened.session.id);
+                Box::pin(self.sessions.revoke(user, session)).await?;
+                Err(Reason::UserDisabled.into())
+            }
+            // Begun anew.
+            Status::Barred => {
+                Box::pin(self.sessions.discard(&opened.session)).await?;
+                Err(Reason::Unavailable.into())
+            }
+        }
+    }
+
+    /// Brings the deletion of the person's account to its end, whichever it is.
+    async fn end_deletion(&self, user: UserId, call_off: bool) -> Result<(), ApiError> {
+        let progress = if call_off {
+            self.deletion.call_off(user).await?
+        } else {
+            self.deletion.resume(&AccountDeletion::id(user)).await?
+        };
+        match progress {
+            Progress::Done | Progress::Undone => Ok(()),
+            Progress::Waiting(until) => {
+                Err(ApiError::new(Reason::AccountDeletionPending).with_data(&Pending { until }))
+            }
+            Progress::Unfinished => Err(Reason::Unavailable.into()),
+        }
+    }
+
+    async fn open_any(&self, login: &WeChatLogin, client: &Client) -> Result<LoggedIn, ApiError> {
         let expected = match self.logins.expect(login).await {
             Some(expected) => self.open_expected(login, &expected, client).await?,
             None => None,
@@ -215,10 +289,6 @@ impl Login {
             Some((session, user)) => (user, session, false),
             None => self.open_resolved(login, client).await?,
         };
-        if user.status == Status::Disabled {
-            self.sessions.revoke(user.id, session.id).await?;
-            return Err(Reason::UserDisabled.into());
-        }
         Ok(LoggedIn {
             session,
             user,
@@ -304,14 +374,15 @@ impl Login {
             return Err(Reason::CodeUsed.into());
         }
         let user = user.map_err(missing_user)?;
-        if user.status == Status::Disabled {
-            return Err(Reason::UserDisabled.into());
+        match user.status {
+            Status::Active => Ok(LoggedIn {
+                session,
+                user,
+                is_new: opened.is_new,
+            }),
+            Status::Disabled => Err(Reason::UserDisabled.into()),
+            Status::Barred => Err(Reason::CodeUsed.into()),
         }
-        Ok(LoggedIn {
-            session,
-            user,
-            is_new: opened.is_new,
-        })
     }
 }
 

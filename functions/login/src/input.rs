@@ -13,12 +13,16 @@ pub struct RawLogin {
     code: SecretString,
     #[serde(default)]
     app_id: Optional<String>,
+    #[serde(default)]
+    cancel_deletion: Optional<bool>,
 }
 
 /// A well-formed code, and the mini-program that issued it, if the client names one.
 pub struct LoginInput {
     pub code: OneTimeCode,
     pub app_id: Option<String>,
+    /// Whether an account that is being deleted is called back.
+    pub cancel_deletion: bool,
 }
 
 impl Input for LoginInput {
@@ -26,8 +30,11 @@ impl Input for LoginInput {
 
     fn parse(raw: RawLogin, checks: &mut Checks) -> Option<Self> {
         let (code, app_id) = (OneTimeCode::parse(raw.code), raw.app_id.0);
-        checks
-            .field("code", Rule::Code, code)
-            .map(|code| Self { code, app_id })
+        let cancel_deletion = raw.cancel_deletion.0.unwrap_or_default();
+        checks.field("code", Rule::Code, code).map(|code| Self {
+            code,
+            app_id,
+            cancel_deletion,
+        })
     }
 }

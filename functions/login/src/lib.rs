@@ -86,6 +86,7 @@ fn attempt(login: &Login, input: LoginInput, headers: &HeaderMap) -> Result<Atte
         app_id.ok_or_else(|| ApiError::invalid(vec![Violation::new("appId", Rule::AppId)]))?;
     Ok(Attempt {
         code: input.code,
+        cancel_deletion: input.cancel_deletion,
         client: Client {
             app_id: app_id.clone(),
             user_agent: user_agent(headers),

@@ -12,6 +12,7 @@ use shared::{
     instance::Instance,
     kv::{Delivery, Kv, Record},
     telemetry::OrDegraded,
+    users::encrypt_keys_key,
     wechat::EncryptKey,
 };
 
@@ -53,7 +54,7 @@ impl EncryptKeys {
     /// The caller's key of this version, if it is one of the last three. On a cache miss, the keys
     /// are fetched once; not for a version that was asked for a short while ago and not there.
     pub async fn get(&self, caller: &Claims, version: u32) -> Result<Option<EncryptKey>, ApiError> {
-        let name = format!("{{u:{}}}:encrypt_keys:{}", caller.sub, caller.aud);
+        let name = encrypt_keys_key(caller.sub, &caller.aud);
         let find = |keys: Vec<EncryptKey>| keys.into_iter().find(|key| key.version == version);
         if let Some(key) = find(self.cached(&name).await) {
             return Ok(Some(key));

@@ -153,17 +153,15 @@ fn invalid_key(key: &str) -> String {
     format!("{key}:invalid")
 }
 
-/// Contains the code's hash only: the code itself is never stored.
+/// A hash: the code itself is never stored, and nothing with a user's id stays behind when the
+/// account is deleted.
 fn key(caller: &Claims, code: &OneTimeCode) -> String {
     let hash = Sha256::new()
+        .chain_update(caller.sub.0.as_bytes())
         .chain_update(caller.aud.as_str())
         .chain_update([0])
         .chain_update(code.expose());
-    format!(
-        "{{u:{}}}:phone:{}",
-        caller.sub,
-        hex::encode(hash.finalize())
-    )
+    format!("{{phone:{}}}", hex::encode(hash.finalize()))
 }
 
 pub async fn bind(

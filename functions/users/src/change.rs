@@ -114,7 +114,12 @@ impl ChangeInput {
             gender: raw.gender,
         };
         let role = raw.role.0.map(|text| Role::parse(&text));
-        let status = raw.status.0.map(|text| Status::parse(&text));
+        // Barred is what a deletion makes an account, not a change.
+        let settable = |status: &Status| *status != Status::Barred;
+        let status = raw
+            .status
+            .0
+            .map(|text| Status::parse(&text).filter(settable));
         let change = AccountChange {
             profile: profile.check(nickname_min, &mut checks),
             role: role.and_then(|role| checks.field("role", Rule::Role, role)),
@@ -174,6 +179,7 @@ async fn end_sessions_of_disabled(
 fn failure(error: ChangeError, expected: Expected) -> ApiError {
     match error {
         ChangeError::NotFound => Reason::NotFound.into(),
+        ChangeError::BeingDeleted => Reason::AccountDeletionPending.into(),
         ChangeError::Stale => expected.mismatch().into(),
         ChangeError::OwnRights => Reason::OwnRights.into(),
         ChangeError::NotAdministrator => Reason::Forbidden.into(),

@@ -18,14 +18,18 @@ struct Envelope<'a, T> {
 ///
 /// # Errors
 /// When `data` can't be written as JSON.
-pub(super) fn success<T: Serialize>(message: &str, data: T) -> serde_json::Result<Response> {
+pub(super) fn success<T: Serialize>(
+    status: StatusCode,
+    message: &str,
+    data: T,
+) -> serde_json::Result<Response> {
     let envelope = Envelope {
-        code: 200,
+        code: status.as_u16(),
         message,
         data,
         reason: None,
     };
-    Ok(respond(StatusCode::OK, serde_json::to_vec(&envelope)?))
+    Ok(respond(status, serde_json::to_vec(&envelope)?))
 }
 
 /// A failure's body. Serializing it can't fail.

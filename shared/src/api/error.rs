@@ -96,6 +96,8 @@ reasons! {
     PhoneTaken = CONFLICT "phone_taken" "该手机号已绑定其他账号" "The phone number is bound to another account";
     /// An identity or phone number of a new user belongs to another user.
     UserExists = CONFLICT "user_exists" "该微信身份或手机号已属于其他用户" "An identity or the phone number belongs to another user";
+    /// The account is barred, to be deleted.
+    AccountDeletionPending = CONFLICT "account_deletion_pending" "账号正在注销，冷静期内可撤销注销" "The account is being deleted; until then it can be called back";
     /// WeChat replaced the `session_key`.
     SessionKeyStale = CONFLICT "session_key_stale" "微信会话已更新，请重新登录后重试" "WeChat replaced the session key; log in again, then retry";
     /// `If-Match` names another version.

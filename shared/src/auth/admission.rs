@@ -111,31 +111,34 @@ impl Admission {
         Self { parts, living }
     }
 
-    /// Admits a signed-in caller.
+    /// Admits a signed-in caller, a disabled one too.
     ///
     /// # Errors
-    /// [`AdmissionError`].
+    /// [`AdmissionError`]; a user who no longer exists, or whose account is being deleted, counts as
+    /// an ended session.
     pub async fn admit(&self, caller: Caller<'_>) -> Result<Claims, AdmissionError> {
-        let claims = self.identify(caller).await?;
-        let (opening, [session]) = self.open(&claims, [&session_cache_key(claims.sid)]).await?;
-        let outcome = self
-            .parts
-            .sessions
-            .check(claims.sub, claims.sid, session)
-            .await;
-        let outcome = outcome.map_err(AdmissionError::from);
-        self.settle(&claims, caller, opening, outcome).await?;
+        let (claims, _) = self.admit_any(caller).await?;
         Ok(claims)
     }
 
     /// Admits a signed-in caller and brings the profile along, in the same round trip.
     ///
     /// # Errors
-    /// [`AdmissionError`]; a user who no longer exists counts as an ended session.
+    /// [`AdmissionError`]; a user who no longer exists, or whose account is being deleted, counts as
+    /// an ended session.
     pub async fn admit_with_user(
         &self,
         caller: Caller<'_>,
     ) -> Result<(Claims, User), AdmissionError> {
+        let (claims, user) = self.admit_any(caller).await?;
+        if user.status == Status::Disabled {
+            Err(AdmissionError::UserDisabled)
+        } else {
+            Ok((claims, user))
+        }
+    }
+
+    async fn admit_any(&self, caller: Caller<'_>) -> Result<(Claims, User), AdmissionError> {
         let claims = self.identify(caller).await?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
         let (opening, [session, profile]) = self.open(&claims, [&keys[0], &keys[1]]).await?;
@@ -144,20 +147,17 @@ impl Admission {
             check.await.map_err(AdmissionError::from)
         };
         let user = async {
-            let user = self.parts.profiles.complete(claims.sub, profile).await;
-            user.map_err(|error| match error {
-                UserError::NotFound => AdmissionError::SessionEnded,
-                UserError::Dynamo(error) => error.into(),
-            })
+            match self.parts.profiles.complete(claims.sub, profile).await {
+                Ok(user) if user.status == Status::Barred => Err(AdmissionError::SessionEnded),
+                Ok(user) => Ok(user),
+                Err(UserError::NotFound) => Err(AdmissionError::SessionEnded),
+                Err(UserError::Dynamo(error)) => Err(error.into()),
+            }
         };
         // Of an ended session, no profile is loaded.
         let outcome = futures_util::try_join!(session, user).map(|((), user)| user);
         let user = self.settle(&claims, caller, opening, outcome).await?;
-        if user.status == Status::Disabled {
-            Err(AdmissionError::UserDisabled)
-        } else {
-            Ok((claims, user))
-        }
+        Ok((claims, user))
     }
 
     /// Admits the bearer of a refresh token, with the user of its session.
@@ -184,8 +184,11 @@ impl Admission {
         let (reply, [profile]) = self.read(&ticket, [&profile_cache_key(token.user)]).await;
         ticket.apply(reply)?;
         match self.parts.profiles.complete(token.user, profile).await {
-            Ok(user) if user.status == Status::Disabled => Err(AdmissionError::UserDisabled),
-            Ok(user) => Ok((token, user)),
+            Ok(user) => match user.status {
+                Status::Active => Ok((token, user)),
+                Status::Disabled => Err(AdmissionError::UserDisabled),
+                Status::Barred => Err(RefreshTokenError.into()),
+            },
             Err(UserError::NotFound) => Err(RefreshTokenError.into()),
             Err(UserError::Dynamo(error)) => Err(error.into()),
         }

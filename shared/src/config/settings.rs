@@ -5,6 +5,7 @@ mod breaker;
 mod cache;
 mod consents;
 mod data_keys;
+mod deletion;
 mod dynamo;
 mod edge;
 mod limits;
@@ -31,6 +32,7 @@ pub use self::{
     cache::CacheSettings,
     consents::{ConsentSettings, RequiredConsent},
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
+    deletion::DeletionSettings,
     dynamo::{
         AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, AWS_SECRET_ACCESS_KEY,
         AWS_SESSION_TOKEN, DynamoSettings,
@@ -59,12 +61,13 @@ pub(crate) use self::{
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 21] = [
+pub static DOCUMENTED: [&[Documented]; 22] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
     accounts::DOCUMENTED,
     consents::DOCUMENTED,
+    deletion::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

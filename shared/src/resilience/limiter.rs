@@ -204,6 +204,18 @@ impl Limiter {
         ticket.pay(None).await.map(drop)
     }
 
+    /// Forgets what `identity` was charged under the policy of `cost`.
+    pub async fn forget(&self, identity: Identity, cost: Cost) {
+        let charge = Charge::new(identity, vec![cost]);
+        for key in charge.keys() {
+            self.0.local.delete(key);
+            if let Some(shared) = &self.0.shared {
+                let deleted = shared.delete(key, Delivery::Required).await;
+                deleted.or_degraded(WHAT);
+            }
+        }
+    }
+
     /// Charges the client at `address`, in a round trip of its own; without an address nothing is
     /// charged.
     ///

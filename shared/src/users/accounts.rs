@@ -48,6 +48,9 @@ pub enum ChangeError {
     /// No such user.
     #[error("no such user")]
     NotFound,
+    /// The account is being deleted.
+    #[error("the account is being deleted")]
+    BeingDeleted,
     /// The user has another version than the one that the change was made for.
     #[error("the user has another version")]
     Stale,
@@ -201,6 +204,9 @@ impl Accounts {
     ) -> Result<User, ChangeError> {
         let row = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
         let before: User = dynamo::from_item(row.ok_or(ChangeError::NotFound)?)?;
+        if before.status == Status::Barred {
+            return Err(ChangeError::BeingDeleted);
+        }
         if before.version != expected {
             let is_repeated = Some(before.version) == expected.checked_add(1)
                 && change.applied_to(before.clone()) == before;

@@ -16,7 +16,7 @@ use crate::{
     cache::Cache,
     clock::Clock,
     dynamo::{
-        self, Condition, Dynamo, DynamoError, TransactionOutcome, Update, Write, WriteOutcome,
+        self, Condition, Dynamo, DynamoError, Item, TransactionOutcome, Update, Write, WriteOutcome,
     },
     ids::{UnionId, UserId},
 };
@@ -159,6 +159,19 @@ impl Erasure {
         Update::new(profile_key(id), expression, condition)
             .value(":now", dynamo::string(self.clock.now().to_string()))
             .value(":one", dynamo::number(1))
+    }
+
+    /// The identities that a user's profile names.
+    #[must_use]
+    pub fn identities_of(user: UserId, profile: Option<&Item>) -> Vec<Identity> {
+        let Some(AttributeValue::Ss(names)) = profile.and_then(|row| row.get("identities")) else {
+            return Vec::new();
+        };
+        let identity = |pk: &String| Identity {
+            user,
+            pk: pk.clone(),
+        };
+        names.iter().map(identity).collect()
     }
 
     /// Removes the identity with all that it holds (the session keys too), and the link by union id

@@ -73,6 +73,18 @@ impl Identities {
         Ok(Some(Identity { user: row.uid, pk }))
     }
 
+    /// Whether no other identity leads to the user of this one.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn is_only_one(&self, identity: &Identity) -> Result<bool, DynamoError> {
+        let row = self.dynamo.get(&user_pk(identity.user), PROFILE.sk).await?;
+        Ok(match row.as_ref().and_then(|row| row.get("identities")) {
+            Some(AttributeValue::Ss(names)) => names.iter().all(|name| *name == identity.pk),
+            _ => true,
+        })
+    }
+
     /// The user's openid in the mini-program.
     ///
     /// # Errors

@@ -106,6 +106,16 @@ impl LastLogins {
         self.lock().pop(identity);
     }
 
+    /// Removes it, from shared state too.
+    pub(super) async fn erase(&self, identity: &Name) {
+        self.forget(identity);
+        let Some(shared) = &self.shared else { return };
+        shared
+            .delete(&key(identity), Delivery::Required)
+            .await
+            .or_degraded(WHAT);
+    }
+
     fn lock(&self) -> MutexGuard<'_, LruCache<Name, LastLogin>> {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }

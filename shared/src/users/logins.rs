@@ -9,7 +9,7 @@ use super::{
     User,
     identities::IdentityRow,
     last_logins::{self, LastLogin, LastLogins},
-    rows::{IDENTITY, UNION_LINK, identity_pk, union_pk, union_row},
+    rows::{IDENTITY, PROFILE, UNION_LINK, identity_pk, union_pk, union_row, user_pk},
 };
 use crate::{
     clock::Clock,
@@ -33,6 +33,8 @@ const NEW_KEY: &str = "SET prevSessionKey = if_not_exists(sessionKey, :key), ses
 const SAME_KEY: &str =
     "SET sessionKey = :key, sessionKeyTag = :tag, lastLoginAt = :now ADD loginCount :one";
 
+/// The position of the user among the writes that link another identity.
+const USER_WRITE: usize = 1;
 /// The position of the union link among the writes of a late link; the other one is the identity.
 const LINK_WRITE: usize = 0;
 
@@ -183,8 +185,21 @@ impl Logins {
         };
         match self.dynamo.transact(writes).await? {
             TransactionOutcome::Written => Ok(resolved),
-            TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
+            TransactionOutcome::ConditionFailed(at) => match resolved {
+                // An account that is being deleted takes no identity: that is to be completed first.
+                Resolved::Known(owner)
+                    if at.contains(&USER_WRITE) && self.exists(owner).await? =>
+                {
+                    Ok(resolved)
+                }
+                _ => Err(DynamoError::Conflict),
+            },
         }
+    }
+
+    async fn exists(&self, user: UserId) -> Result<bool, DynamoError> {
+        let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        Ok(profile.is_some())
     }
 
     /// One update. Another one where WeChat gave the key that is stored already.

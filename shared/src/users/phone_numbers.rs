@@ -16,7 +16,7 @@ use sha2::Sha256;
 use thiserror::Error;
 
 use super::{
-    User,
+    Status, User,
     profiles::invalidate_cached,
     rows::{self, PHONE_OWNER, PROFILE, phone_owner_row, profile_key, user_pk},
 };
@@ -41,7 +41,7 @@ pub enum BindError {
     /// The number belongs to another user.
     #[error("the phone number belongs to another user")]
     Taken,
-    /// The user does not exist.
+    /// The user does not exist, or their account is being deleted.
     #[error("no such user")]
     NotFound,
     /// The table is unavailable.
@@ -151,10 +151,11 @@ impl PhoneNumbers {
         let row = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
         let row = row.ok_or(BindError::NotFound)?;
         let claim = phone_claim(&row);
-        Ok(Before {
-            user: dynamo::from_item(row)?,
-            claim,
-        })
+        let user: User = dynamo::from_item(row)?;
+        if user.status == Status::Barred {
+            return Err(BindError::NotFound);
+        }
+        Ok(Before { user, claim })
     }
 }
 

@@ -55,6 +55,12 @@ impl Api {
             .await
     }
 
+    /// Logs in, and calls an account back that is being deleted.
+    pub async fn call_back(&self, code: &str) -> Answer {
+        let body = json!({"code": code, "cancelDeletion": true});
+        self.client.post("/api/v1/user/login", &body).send().await
+    }
+
     /// Refreshes.
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
         self.client
@@ -219,6 +225,12 @@ impl Api {
     pub async fn withdraw(&self, access_token: &str, document: &str) -> Answer {
         let path = format!("/api/v1/user/consents/{document}");
         let request = self.client.request("DELETE", &path);
+        request.bearer(access_token).send().await
+    }
+
+    /// Deletes the account.
+    pub async fn delete_account(&self, access_token: &str) -> Answer {
+        let request = self.client.request("DELETE", "/api/v1/user");
         request.bearer(access_token).send().await
     }
 

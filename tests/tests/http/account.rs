@@ -1,7 +1,8 @@
-//! `/api/v1/user/consents` and `/api/v1/user/export`, with state in the process and with a real Redis.
+//! `/api/v1/user`, `/api/v1/user/consents` and `/api/v1/user/export`, with state in the process and with a real Redis.
 
 mod agreeing;
 mod consents;
+mod deletion;
 mod export;
 mod faults;
 mod races;
@@ -68,6 +69,7 @@ async fn all_answer(app: &TestApp, token: Option<&str>, status: u16, reason: &st
         ("DELETE", "/api/v1/user/consents/privacy"),
         ("GET", "/api/v1/user/export"),
         ("GET", "/api/v1/user/export?cursor=x"),
+        ("DELETE", "/api/v1/user"),
     ] {
         let request = app.api.request(method, path).json(&json!({"version": 3}));
         let request = match token {

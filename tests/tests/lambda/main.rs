@@ -8,6 +8,7 @@
 
 mod concurrency;
 mod contents;
+mod deletion;
 mod emulator;
 mod events;
 mod faults;

@@ -5,11 +5,14 @@
 
 use futures_util::future::BoxFuture;
 use shared::{
+    accounts::AccountDeletion,
+    api::{ApiError, Reason},
     auth::Sessions,
     dynamo::DynamoError,
     ids::{AppId, OpenId, UserId},
     instance::Instance,
     request,
+    saga::Progress,
     users::{Erasure, Identities, Identity, PersonalField},
 };
 
@@ -22,6 +25,7 @@ pub struct EraseOnRevocation {
     erasure: Erasure,
     identities: Identities,
     sessions: Sessions,
+    deletion: AccountDeletion,
 }
 
 impl EraseOnRevocation {
@@ -30,16 +34,17 @@ impl EraseOnRevocation {
             erasure: instance.erasure(),
             identities: instance.identities(),
             sessions: instance.sessions(),
+            deletion: instance.account_deletion(),
         }
     }
 
-    async fn erase(&self, app_id: &AppId, event: &Event) -> Result<(), DynamoError> {
+    async fn erase(&self, app_id: &AppId, event: &Event) -> Result<(), ApiError> {
         match event {
             Event::AuthorizationRevoked { open_id, grants } => {
-                self.clear(app_id, open_id, &fields_of(grants)).await
+                Ok(self.clear(app_id, open_id, &fields_of(grants)).await?)
             }
             Event::UserInfoModified { open_id } => {
-                self.clear(app_id, open_id, SHOWN_TO_OTHERS).await
+                Ok(self.clear(app_id, open_id, SHOWN_TO_OTHERS).await?)
             }
             Event::AuthorizationCancelled { open_id } => self.cancel(app_id, open_id).await,
             _ => Ok(()),
@@ -66,17 +71,29 @@ impl EraseOnRevocation {
         Ok(())
     }
 
-    /// Erases a user whose WeChat account was cancelled. The identity is deleted last, so that a
-    /// repeated delivery still finds the rest.
-    async fn cancel(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), DynamoError> {
+    /// Erases a user whose WeChat account was cancelled: the whole account, unless other identities
+    /// lead to it.
+    async fn cancel(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), ApiError> {
         let Some(identity) = self.find(app_id, open_id).await? else {
             return Ok(());
         };
+        if self.identities.is_only_one(&identity).await? {
+            return match self.deletion.begin_now(identity.user).await? {
+                Progress::Done => Ok(()),
+                // WeChat sends it again.
+                _ => Err(Reason::Unavailable.into()),
+            };
+        }
+        Ok(self.leave(&identity).await?)
+    }
+
+    /// The identity is deleted last, so that a repeated delivery still finds the rest.
+    async fn leave(&self, identity: &Identity) -> Result<(), DynamoError> {
         self.sessions.revoke_all(identity.user, None).await?;
         self.erasure
             .clear(identity.user, &PersonalField::ALL)
             .await?;
-        self.erasure.unlink(&identity).await?;
+        self.erasure.unlink(identity).await?;
         // A login that read the identity before it was deleted may have opened a session since.
         self.sessions.revoke_all(identity.user, None).await?;
         audit(

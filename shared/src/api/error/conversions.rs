@@ -8,6 +8,7 @@ use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
     resilience::{Denied, bulkhead::AtCapacity},
+    saga::SagaError,
     users::{AdministratorError, BindError, IdentityError, UserError},
     wechat::WeChatError,
 };
@@ -106,6 +107,18 @@ impl From<AdministratorError> for ApiError {
             AdministratorError::Disabled => Reason::UserDisabled.into(),
             AdministratorError::NotAdministrator => Reason::Forbidden.into(),
             AdministratorError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<SagaError> for ApiError {
+    fn from(error: SagaError) -> Self {
+        match error {
+            SagaError::NotFound => Reason::NotFound.into(),
+            SagaError::Refused(_) | SagaError::TooLate => {
+                Self::new(Reason::Conflict).because(&error)
+            }
+            SagaError::Dynamo(error) => error.into(),
         }
     }
 }

@@ -132,8 +132,8 @@ impl Sessions {
         (session, user)
     }
 
-    /// Forgets what is known of the user's sessions: it is not how they are.
-    async fn forget_known(&self, user: UserId) {
+    /// Forgets what is known of the user's sessions: it is not, or no longer, how they are.
+    pub async fn forget_known(&self, user: UserId) {
         known::forget(self.shared.as_ref(), user, self.max).await;
     }
 

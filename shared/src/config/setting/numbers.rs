@@ -66,7 +66,26 @@ impl Setting<Number> {
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
     number: Whole,
-    milliseconds: bool,
+    unit: Unit,
+}
+
+/// What a [`Period`] is a number of.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Milliseconds,
+    Seconds,
+    Days,
+}
+
+impl Unit {
+    /// For the documents.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::Seconds => "s",
+            Self::Days => "d",
+        }
+    }
 }
 
 impl Period {
@@ -75,7 +94,16 @@ impl Period {
     pub const fn seconds(default: u32, range: RangeInclusive<u32>) -> Self {
         Self {
             number: Whole::new(default, &range),
-            milliseconds: false,
+            unit: Unit::Seconds,
+        }
+    }
+
+    /// A number of days.
+    #[must_use]
+    pub const fn days(default: u32, range: RangeInclusive<u32>) -> Self {
+        Self {
+            number: Whole::new(default, &range),
+            unit: Unit::Days,
         }
     }
 
@@ -84,15 +112,14 @@ impl Period {
     pub const fn milliseconds(default: u32, range: RangeInclusive<u32>) -> Self {
         Self {
             number: Whole::new(default, &range),
-            milliseconds: true,
+            unit: Unit::Milliseconds,
         }
     }
 
     /// For the documents.
     #[must_use]
     pub const fn describe(&self) -> Form {
-        let unit = if self.milliseconds { "ms" } else { "s" };
-        self.number.describe(Some(unit))
+        self.number.describe(Some(self.unit.name()))
     }
 }
 
@@ -100,11 +127,11 @@ impl Setting<Period> {
     /// The length of time.
     #[must_use]
     pub fn read(&self, env: &Env) -> Duration {
-        let number = self.whole_number(env, self.form.number).into();
-        if self.form.milliseconds {
-            Duration::from_millis(number)
-        } else {
-            Duration::from_secs(number)
+        let number = self.whole_number(env, self.form.number);
+        match self.form.unit {
+            Unit::Milliseconds => Duration::from_millis(number.into()),
+            Unit::Seconds => Duration::from_secs(number.into()),
+            Unit::Days => Duration::from_hours(24) * number,
         }
     }
 }

@@ -66,7 +66,8 @@ fn add_identity_to_user(login: &WeChatLogin, user: UserId) -> Write {
     let update = Update::new(
         profile_key(user),
         "ADD identities :identity",
-        Condition::exists(),
+        // Not to an account whose identities are being deleted.
+        Condition::new("attribute_exists(pk) AND attribute_not_exists(deleting)"),
     );
     Write::Update(update.value(":identity", identity_set(login)))
 }

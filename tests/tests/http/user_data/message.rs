@@ -9,6 +9,7 @@ use e2e::{
 };
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::users::encrypt_keys_key;
 use wechat_simulator::SessionKeyAction;
 
 use super::{set_errcode, with};
@@ -144,7 +145,8 @@ async fn keys_are_cached_encrypted(#[values(InProcess, Redis)] state: SharedStat
         .get_multiplexed_async_connection()
         .await
         .unwrap();
-    let key = format!("{{u:{}}}:encrypt_keys:{APP_ID}", tokens.user_id());
+    let (user, app_id) = (tokens.user_id().parse().unwrap(), APP_ID.parse().unwrap());
+    let key = encrypt_keys_key(user, &app_id);
     let (held, life): (String, i64) = redis::pipe()
         .get(&key)
         .ttl(&key)

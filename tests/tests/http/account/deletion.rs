@@ -1,0 +1,266 @@
+//! Deleted means deleted: nothing about the user is left anywhere, whatever happens meanwhile.
+
+use std::collections::BTreeSet;
+
+use e2e::{
+    settings::APP_ID,
+    test_app::{
+        START,
+        SharedState::{self, InProcess, Redis},
+        TestApp, TestAppBuilder, Tokens,
+    },
+};
+use futures_util::join;
+use jiff::Timestamp;
+use redis::aio::MultiplexedConnection;
+use rstest::rstest;
+use serde_json::Value;
+use shared::users::rows::{ROW_KINDS, RowKind};
+
+use super::{CONSENTS, with_everything};
+use crate::dynamodb_faults::{Fault, Front};
+
+const A_DAY: i64 = 24 * 60 * 60;
+
+/// An app with [`CONSENTS`], configured further.
+async fn start(
+    state: SharedState,
+    configure: impl FnOnce(TestAppBuilder) -> TestAppBuilder,
+) -> TestApp {
+    let app = TestApp::builder(state).set("CONSENTS", CONSENTS);
+    configure(app).start().await
+}
+
+/// What identifies alice: ids, number, nickname.
+struct Person {
+    tokens: Tokens,
+    texts: Vec<String>,
+}
+
+/// Alice, with a row of every kind, and what all rows say of her.
+async fn alice(app: &TestApp) -> Person {
+    let tokens = with_everything(app, "alice").await;
+    let rows = app.rows().await;
+    let kinds: BTreeSet<_> = rows
+        .keys()
+        .filter_map(|(pk, sk)| Some(RowKind::of(pk, sk)?.export.section))
+        .collect();
+    let all: BTreeSet<_> = ROW_KINDS.iter().map(|kind| kind.export.section).collect();
+    assert_eq!(kinds, all, "a row of each kind, so that none is forgotten");
+    let user = app.api.info(&tokens.access).await;
+    let user = user.ok(200);
+    let mut texts = vec![tokens.user_id()];
+    texts.extend(["nickname", "phone"].map(|field| user[field].as_str().unwrap().to_owned()));
+    for (pk, _) in rows.keys().filter(|(pk, _)| !pk.starts_with("SAGA#")) {
+        let ids = pk.split('#').skip(1).filter(|part| *part != APP_ID);
+        texts.extend(ids.map(str::to_owned));
+    }
+    texts.retain(|text| !text.starts_with("wx"));
+    Person { tokens, texts }
+}
+
+/// Every key and value in Redis, as text; nothing where there is no Redis.
+async fn redis_content(connection: &mut MultiplexedConnection) -> String {
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(connection)
+        .await
+        .unwrap();
+    let mut content = String::new();
+    for key in keys {
+        let value: Vec<u8> = redis::cmd("GET")
+            .arg(&key)
+            .query_async(connection)
+            .await
+            .unwrap();
+        content.push_str(&format!("{key} {}\n", String::from_utf8_lossy(&value)));
+    }
+    content
+}
+
+/// Nothing about the person is left in the table but the record of the deletion, which does not say
+/// whose it was.
+async fn assert_gone(app: &TestApp, person: &Person) {
+    let rows = app.rows().await;
+    let content = format!("{rows:?}");
+    for text in &person.texts {
+        assert!(!content.contains(text), "{text} is left in {content}");
+    }
+    let partition = format!("USER#{}", person.tokens.user_id());
+    assert!(app.table.partition(&partition).await.is_empty());
+}
+
+async fn assert_refused(app: &TestApp, tokens: &Tokens) {
+    let info = app.api.info(&tokens.access).await;
+    info.fails(401, "session_revoked");
+    let sessions = app.api.sessions(&tokens.access).await;
+    sessions.fails(401, "session_revoked");
+    let refreshed = app.api.refresh(&tokens.refresh).await;
+    assert_eq!(refreshed.status, 401, "{refreshed:?}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_a_deleted_account(#[values(InProcess, Redis)] state: SharedState) {
+    let mut app = start(
+        state,
+        |app| {
+            if state == Redis { app.own_redis() } else { app }
+        },
+    )
+    .await;
+    let person = alice(&app).await;
+    let answer = app.api.delete_account(&person.tokens.access).await;
+    let deletion = answer.ok(200);
+    assert_eq!(deletion["status"], "deleted");
+    assert_gone(&app, &person).await;
+    let rows = app.rows().await;
+    let [((pk, _), saga)] = &rows.into_iter().collect::<Vec<_>>()[..] else {
+        panic!("one row, the record of the deletion");
+    };
+    assert_eq!(*pk, format!("SAGA#{}", deletion["saga"].as_str().unwrap()));
+    assert_eq!(saga["outcome"].as_s().unwrap(), "done");
+    assert!(!saga.contains_key("subject") && !saga.contains_key("gsi1pk"));
+    let expires: i64 = saga["ttl"].as_n().unwrap().parse().unwrap();
+    let now: Timestamp = START.parse().unwrap();
+    assert_eq!(expires, now.as_second() + 30 * A_DAY);
+    assert_refused(&app, &person.tokens).await;
+    if state == Redis {
+        // The refused requests looked the user up again, and remember for a minute that there is none;
+        // the outcomes of logins are kept for five, for requests that are repeated.
+        let profile = format!("{{u:{}}}:profile", person.tokens.user_id());
+        let expires_soon = |line: &&str| line.starts_with(&profile) || line.starts_with("{login:");
+        let mut connection = app.redis().connection().await;
+        let content = redis_content(&mut connection).await;
+        for line in content.lines().filter(|line| !expires_soon(line)) {
+            for text in &person.texts {
+                assert!(!line.contains(text.as_str()), "{text} is left in {line}");
+            }
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_person_is_a_new_user_afterwards(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state, |app| app).await;
+    let person = alice(&app).await;
+    app.api.delete_account(&person.tokens.access).await.ok(200);
+    let again = app.api.login(&app.code("alice")).await;
+    assert_eq!(again.ok(200)["isNewUser"], true);
+    let again = Tokens::of(&again);
+    assert_ne!(again.user_id(), person.tokens.user_id());
+    let info = app.api.info(&again.access).await;
+    assert_eq!(info.ok(200)["phone"], Value::Null);
+    // The second account can be deleted too.
+    app.api.delete_account(&again.access).await.ok(200);
+    assert_refused(&app, &again).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_can_be_called_back_while_it_is_only_barred(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state, |app| app.set("DELETION_COOLING_DAYS", "7")).await;
+    let person = alice(&app).await;
+    let before = app.api.info(&person.tokens.access).await;
+    let answer = app.api.delete_account(&person.tokens.access).await;
+    let deletion = answer.ok(202);
+    assert_eq!(deletion["status"], "barred");
+    assert_refused(&app, &person.tokens).await;
+    let login = app.api.login(&app.code("alice")).await;
+    let pending = login.fails(409, "account_deletion_pending");
+    assert_eq!(pending["until"], deletion["until"]);
+
+    let back = app.api.call_back(&app.code("alice")).await;
+    let back = Tokens::of(&back);
+    assert_eq!(back.user_id(), person.tokens.user_id());
+    let after = app.api.info(&back.access).await;
+    for field in ["nickname", "phone", "status", "role"] {
+        assert_eq!(before.ok(200)[field], after.ok(200)[field], "{field}");
+    }
+
+    // A second time, and to its end.
+    app.api.delete_account(&back.access).await.ok(202);
+    app.clock.advance_seconds(7 * A_DAY - 1);
+    let login = app.api.login(&app.code("alice")).await;
+    login.fails(409, "account_deletion_pending");
+    app.clock.advance_seconds(2);
+    let again = app.api.login(&app.code("alice")).await;
+    assert_eq!(again.ok(200)["isNewUser"], true);
+    let partition = format!("USER#{}", person.tokens.user_id());
+    assert!(app.table.partition(&partition).await.is_empty());
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletions_at_the_same_time_are_one(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state, |app| app).await;
+    let other = app.another_instance().await;
+    let person = alice(&app).await;
+    let access = &person.tokens.access;
+    let (here, there) = join!(app.api.delete_account(access), other.delete_account(access));
+    for answer in [&here, &there] {
+        // The later one finds it done, under way, or its own token refused.
+        assert!([200, 202, 401].contains(&answer.status), "{answer:?}");
+    }
+    assert_gone(&app, &person).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_began_before_leaves_no_session() {
+    let app = start(Redis, |app| app).await;
+    let person = alice(&app).await;
+    let (front, slow) = Front::of(&app).await;
+    let code = app.code("alice");
+    let hold = front.hold("PutItem");
+    let (login, ()) = join!(slow.login(&code), async {
+        hold.arrived().await;
+        let access = &person.tokens.access;
+        app.api.delete_account(access).await.ok(200);
+        drop(hold);
+    });
+    assert_ne!(login.status, 200, "{login:?}");
+    assert_gone(&app, &person).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_stopped_is_completed_by_the_next_login() {
+    let app = start(Redis, |app| app).await;
+    for operation in ["TransactWriteItems", "DeleteItem", "Query"] {
+        let person = alice(&app).await;
+        let (front, broken) = Front::of(&app).await;
+        front.breaks(operation, Fault::Fails, usize::MAX);
+        let answer = broken.delete_account(&person.tokens.access).await;
+        answer.fails(503, "unavailable");
+        assert_refused(&app, &person.tokens).await;
+        // The next login of the person, at an instance that reaches the table.
+        let again = app.api.login(&app.code("alice")).await;
+        assert_eq!(again.ok(200)["isNewUser"], true, "{operation}");
+        let partition = format!("USER#{}", person.tokens.user_id());
+        let left = app.table.partition(&partition).await;
+        assert!(left.is_empty(), "{operation}: {left:?}");
+        app.api
+            .delete_account(&Tokens::of(&again).access)
+            .await
+            .ok(200);
+        assert_gone(&app, &person).await;
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_caller_is_deleted(#[values(InProcess, Redis)] state: SharedState) {
+    let app = start(state, |app| app).await;
+    let bob = app.log_in("bob").await;
+    let person = alice(&app).await;
+    app.api.delete_account(&person.tokens.access).await.ok(200);
+    app.api.info(&bob.access).await.ok(200);
+    app.api.refresh(&bob.refresh).await.ok(200);
+    app.api
+        .delete_account("x")
+        .await
+        .fails(401, "token_invalid");
+    app.api.info(&bob.access).await.ok(200);
+}

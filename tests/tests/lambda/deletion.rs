@@ -1,0 +1,234 @@
+//! The deletion of an account, whose process is killed between any two of its writes.
+
+use std::{
+    future::IntoFuture,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    serve,
+};
+use e2e::{
+    binaries,
+    dynamodb::TABLE,
+    events::HttpApi,
+    http::install_tls,
+    runtime_api::FunctionUnderTest,
+    settings::{APP_ID, AWS_ENVIRONMENT, OTHER_APP_ID},
+    test_app::Tokens,
+    within_patience,
+};
+use rustix::process::Signal;
+use serde_json::json;
+use shared::{clock::Clock, config::Env, instance::Instance, random::Random, saga::Progress};
+use tokio::{net::TcpListener, sync::Notify};
+use wechat_simulator::{UnionId, UserChange};
+
+use crate::harness::{LambdaHarness, answer, login_event};
+
+/// In front of the table: forwards writes until one is to be the last, which it carries out or not,
+/// and never answers.
+#[derive(Clone)]
+struct Writes {
+    target: String,
+    client: reqwest::Client,
+    /// How many more writes are forwarded and answered.
+    left: Arc<Mutex<usize>>,
+    /// Whether the one after them is carried out.
+    carried_out: bool,
+    stuck: Arc<Notify>,
+}
+
+impl Writes {
+    async fn start(target: String, left: usize, carried_out: bool) -> (Self, String) {
+        install_tls();
+        let writes = Self {
+            target,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            left: Arc::new(Mutex::new(left)),
+            carried_out,
+            stuck: Arc::default(),
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(forward).with_state(writes.clone());
+        tokio::spawn(serve(listener, router).into_future());
+        (writes, url)
+    }
+
+    async fn send(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let mut request = self.client.post(&self.target).body(body);
+        for name in [
+            "content-type",
+            "x-amz-target",
+            "x-amz-date",
+            "authorization",
+        ] {
+            request = request.header(name, headers[name].clone());
+        }
+        let answer = request.send().await.unwrap();
+        let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
+        (status, answer.bytes().await.unwrap()).into_response()
+    }
+}
+
+async fn forward(State(writes): State<Writes>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    let is_write = !target.ends_with(".GetItem") && !target.ends_with(".Query");
+    if is_write {
+        let is_last = {
+            let mut left = writes.left.lock().unwrap();
+            let is_last = *left == 0;
+            *left = left.saturating_sub(1);
+            is_last
+        };
+        if is_last {
+            if writes.carried_out {
+                writes.send(&headers, body.clone()).await;
+            }
+            writes.stuck.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+    writes.send(&headers, body).await
+}
+
+/// Somebody with identities in two mini-programs, a union id, a number and two sessions.
+async fn somebody(
+    harness: &LambdaHarness,
+    [login, user_data]: [&FunctionUnderTest; 2],
+    person: &str,
+) -> Tokens {
+    let change = UserChange {
+        union_id: Some(UnionId::Derived),
+        ..UserChange::default()
+    };
+    harness.wechat.change_user(person, change).unwrap();
+    let code = harness
+        .wechat
+        .mint_code(person, Some(OTHER_APP_ID))
+        .unwrap();
+    let there = HttpApi::new("POST", "/api/v1/user/login")
+        .json(&json!({"code": code, "appId": OTHER_APP_ID}));
+    answer(login, &there.event()).await.ok(200);
+    let tokens = harness.log_in(login, person).await;
+    let phone = harness.wechat.phone_code(person, Some(APP_ID)).unwrap();
+    let bind = HttpApi::new("POST", "/api/v1/user/phone")
+        .bearer(&tokens.access)
+        .json(&json!({"code": phone}));
+    answer(user_data, &bind.event()).await.ok(200);
+    tokens
+}
+
+fn deletion(tokens: &Tokens) -> serde_json::Value {
+    HttpApi::new("DELETE", "/api/v1/user")
+        .bearer(&tokens.access)
+        .event()
+}
+
+/// Kills a deletion at its write number `at`. Whether it got that far.
+async fn kill_at(harness: &LambdaHarness, tokens: &Tokens, at: usize, carried_out: bool) -> bool {
+    let (writes, url) = Writes::start(harness.table.url(), at, carried_out).await;
+    let settings = harness
+        .settings
+        .clone()
+        .with("AWS_ENDPOINT_URL_DYNAMODB", &url);
+    let account = FunctionUnderTest::spawn(binaries::path("account"), settings.variables());
+    let event = deletion(tokens);
+    let is_stuck = tokio::select! {
+        answered = answer(&account, &event) => {
+            answered.ok(200);
+            false
+        }
+        () = writes.stuck.notified() => true,
+    };
+    account.process().signal(Signal::KILL);
+    within_patience("the end of the function", account.wait_exit()).await;
+    is_stuck
+}
+
+/// Everything about the person is gone from the table.
+async fn assert_gone(harness: &LambdaHarness, tokens: &Tokens, what: &str) {
+    let content = format!("{:?}", harness.table.items().await);
+    for gone in [tokens.user_id(), "IDENTITY".into(), "OWNER".into()] {
+        assert!(
+            !content.contains(&gone),
+            "{what}: {gone} is left in {content}"
+        );
+    }
+}
+
+/// As if the time had passed for which a process has a saga that it moves on.
+async fn end_leases(harness: &LambdaHarness) {
+    for saga in harness.table.items_under("SAGA#").await {
+        let update = harness.table.client().update_item().table_name(TABLE);
+        let update = update
+            .key("pk", saga["pk"].clone())
+            .key("sk", saga["sk"].clone())
+            .update_expression("REMOVE leaseUntil");
+        update.send().await.unwrap();
+    }
+}
+
+/// What an operator does with `make sagas`.
+async fn resume_all(harness: &LambdaHarness) {
+    let variables = harness.settings.variables().iter().cloned();
+    let aws = AWS_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let env = Env::new(variables.chain(aws));
+    let instance = Instance::new(env, Clock::System, Random::System);
+    let deletion = instance.account_deletion();
+    for saga in instance.sagas().unfinished(100).await.unwrap() {
+        assert_eq!(deletion.resume(&saga.id).await.unwrap(), Progress::Done);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_is_killed_at_any_write_is_completed() {
+    let harness = LambdaHarness::start().await;
+    let (login, user_data) = (harness.function("login"), harness.function("user-data"));
+    let mut killed = 0;
+    for carried_out in [false, true] {
+        for at in 0.. {
+            let what = format!("killed at write {at}, carried out: {carried_out}");
+            let tokens = somebody(&harness, [&login, &user_data], "alice").await;
+            if !kill_at(&harness, &tokens, at, carried_out).await {
+                assert_gone(&harness, &tokens, &what).await;
+                break;
+            }
+            killed += 1;
+            complete(&harness, &login, &tokens, &what).await;
+        }
+    }
+    assert!(killed > 20, "{killed}");
+}
+
+/// The person logs in again, which completes the deletion if it had begun; or it had not.
+async fn complete(harness: &LambdaHarness, login: &FunctionUnderTest, tokens: &Tokens, what: &str) {
+    end_leases(harness).await;
+    let again = answer(login, &login_event(&harness.code("alice"))).await;
+    let again = Tokens::of(&again);
+    if again.user_id() == tokens.user_id() {
+        // Nothing had been done yet; the saga goes on when it is begun again.
+        for saga in harness.table.items_under("SAGA#").await {
+            let has_not_begun = saga["position"].as_n().unwrap() == "0";
+            assert!(
+                has_not_begun || saga.contains_key("outcome"),
+                "{what}: {saga:?}"
+            );
+        }
+        let account = harness.function("account");
+        answer(&account, &deletion(&again)).await.ok(200);
+    } else {
+        resume_all(harness).await;
+        let content = format!("{:?}", harness.table.items().await);
+        assert!(!content.contains(&tokens.user_id()), "{what}: {content}");
+        let account = harness.function("account");
+        answer(&account, &deletion(&again)).await.ok(200);
+    }
+    assert_gone(harness, tokens, what).await;
+}
