@@ -1,7 +1,7 @@
 # The project's commands; their logic is in scripts/ and .ci/. `make` alone lists the targets.
 # Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys seal breaker phone admin generate test soak check audit fmt build deploy invoke-login bench budget tools-test tools-check clean toolchain watch invoke
+.PHONY: help run keys seal breaker phone admin sagas generate test soak check audit fmt build deploy invoke-login bench budget tools-test tools-check clean toolchain watch invoke
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
@@ -37,6 +37,9 @@ phone: toolchain ## take a phone number from its owner: ARGS=release, the number
 # The shell expands it, not make, so that nothing in it is a command.
 admin: toolchain ## make a user an administrator: USER=<user id> (in the table of the settings, else in that of `make run`)
 	@cargo run --quiet --bin local -- admin "$$USER"
+
+sagas: toolchain ## continue the deletions of accounts that stopped half-way (in the table of the settings, else in that of `make run`)
+	@cargo run --quiet --bin local -- sagas
 
 generate: toolchain ## update docs/configuration.md, its Chinese counterpart and .env.example from the settings
 	@UPDATE=1 cargo test --quiet -p e2e --test project -- the_documents_of_settings_are_up_to_date

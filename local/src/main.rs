@@ -6,6 +6,7 @@
 //! - `make breaker`: shows or forces the circuit breaker
 //! - `make phone`: takes a phone number from its owner
 //! - `make admin`: makes a user an administrator
+//! - `make sagas`: continues the deletions of accounts that stopped half-way
 
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, process::ExitCode};
 
@@ -21,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER | admin USER]";
+const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER | admin USER | sagas]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,6 +47,7 @@ fn run(arguments: &[&str]) -> Result<(), String> {
         ["breaker", ref arguments @ ..] => breaker(arguments),
         ["phone", "release"] => release_phone(),
         ["admin", user] => make_administrator(user),
+        ["sagas"] => resume_sagas(),
         _ => Err(USAGE.to_owned()),
     }
 }
@@ -94,6 +96,19 @@ fn make_administrator(user: &str) -> Result<(), String> {
     let env = environment().map_err(|error| error.to_string())?;
     log_audit_lines()?;
     block_on(local::make_administrator(env, user))
+}
+
+/// Continues what stopped half-way, and says what became of each.
+fn resume_sagas() -> Result<(), String> {
+    let env = environment().map_err(|error| error.to_string())?;
+    let lines = block_on(local::resume_sagas(env))?;
+    if lines.is_empty() {
+        println!("nothing has stopped half-way");
+    }
+    for line in lines {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 /// Whatever `LOG_LEVEL` says: the audit line is the command's output.

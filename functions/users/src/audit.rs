@@ -1,6 +1,6 @@
 //! Log lines of what administrators did. They hold ids and names of fields, no personal data.
 
-use shared::{ids::UserId, request};
+use shared::{ids::UserId, request, saga::SagaId};
 
 /// A person was moved in.
 pub fn moved_in(by: UserId, user: UserId) {
@@ -23,5 +23,21 @@ pub fn sessions_ended(by: UserId, user: UserId) {
     tracing::info!(
         audit = "user_sessions_ended", administrator_id = %by, user_id = %user, request_id = request::id(),
         "an administrator ended all sessions of a user"
+    );
+}
+
+/// An account is deleted.
+pub fn deleted(by: UserId, user: UserId) {
+    tracing::info!(
+        audit = "user_deleted", administrator_id = %by, user_id = %user, request_id = request::id(),
+        "an administrator deletes an account"
+    );
+}
+
+/// A saga was continued.
+pub fn saga_resumed(by: UserId, saga: &SagaId) {
+    tracing::info!(
+        audit = "saga_resumed", administrator_id = %by, saga_id = %saga, request_id = request::id(),
+        "an administrator continued a saga"
     );
 }

@@ -1,10 +1,13 @@
-//! Users for administrators: lists, finds, moves in, reads and changes them, and ends their sessions.
+//! Users for administrators: lists, finds, moves in, reads, changes and deletes them, ends their
+//! sessions, and continues deletions that stopped.
 
 mod account;
 mod audit;
 mod change;
+mod deletion;
 mod list;
 mod move_in;
+mod sagas;
 mod search;
 mod sessions;
 mod summary;
@@ -16,12 +19,14 @@ use axum::{
     routing::{delete, get, post},
 };
 use shared::{
+    accounts::AccountDeletion,
     api::{ApiError, Cursors, Reason},
     auth::{Admission, Sessions},
     config::{NicknameMin, app_ids},
     edge::Routes,
     ids::{AppId, UserId},
     instance::Instance,
+    saga::Sagas,
     users::{Accounts, Administrators, Listing, MovingIn, PhoneNumbers},
 };
 
@@ -37,6 +42,8 @@ struct Users {
     moving_in: Arc<MovingIn>,
     sessions: Sessions,
     nickname_min: NicknameMin,
+    sagas: Sagas,
+    deletion: AccountDeletion,
 }
 
 /// The mini-programs of this service.
@@ -65,12 +72,22 @@ pub fn routes(instance: &Instance) -> Routes {
         moving_in: Arc::new(instance.moving_in()),
         sessions: instance.sessions(),
         nickname_min: NicknameMin::read(instance.env()),
+        sagas: instance.sagas(),
+        deletion: instance.account_deletion(),
     };
     Routes::new()
         .route("/api/v1/users", get(list::list).post(move_in::move_in))
         .route("/api/v1/users/search", post(search::search))
-        .route("/api/v1/users/{id}", get(account::read).put(change::change))
+        .route("/api/v1/users/batch-delete", post(deletion::delete_batch))
+        .route(
+            "/api/v1/users/{id}",
+            get(account::read)
+                .put(change::change)
+                .delete(deletion::delete),
+        )
         .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
+        .route("/api/v1/sagas", get(sagas::list))
+        .route("/api/v1/sagas/{id}/resume", post(sagas::resume))
         .with_state(state)
 }
 

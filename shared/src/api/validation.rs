@@ -60,6 +60,8 @@ rules! {
     Status = "status" "active 或 disabled" "active or disabled";
     /// A version of a user.
     Version = "version" "与要修改的版本一致的正整数；If-Match 为带引号的版本号" "the positive number of one version, in If-Match between quotes";
+    /// The ids of users.
+    UserIds = "user_ids" "1 到 100 个用户 ID" "1 to 100 user ids";
     /// The length of a page.
     Limit = "limit" "1 到 100" "1 to 100";
     /// A refresh token.

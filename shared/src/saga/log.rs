@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -21,6 +22,10 @@ pub const PK_PREFIX: &str = "SAGA#";
 pub const SK: &str = "SAGA";
 /// The partition of the index that lists those which have not ended.
 const UNFINISHED: &str = "SAGAS";
+/// The index's name.
+const INDEX: &str = "gsi1";
+/// Rows that are read at the same time.
+const CONCURRENCY: usize = 16;
 /// The saga is of the expected kind, and no process has it.
 const FREE: &str = "kind = :kind AND attribute_not_exists(outcome) \
     AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now OR leaseUntil > :impossible)";
@@ -91,6 +96,12 @@ pub(super) enum Taken<T> {
     Missing,
 }
 
+/// What the index says of a saga.
+#[derive(Deserialize)]
+struct Named {
+    id: SagaId,
+}
+
 #[derive(Deserialize)]
 struct WithSubject<T> {
     #[serde(flatten)]
@@ -129,7 +140,8 @@ impl Sagas {
         row.map(dynamo::from_item).transpose()
     }
 
-    /// The sagas that have not ended, the oldest first, at most `limit`.
+    /// The sagas that have not ended, the oldest first, at most `limit`. The index only names them, and
+    /// may name one that has just ended.
     ///
     /// # Errors
     /// DynamoDB's.
@@ -138,13 +150,20 @@ impl Sagas {
             .dynamo
             .query()
             .consistent_read(false)
-            .index_name("gsi1")
+            .index_name(INDEX)
             .key_condition_expression("gsi1pk = :pk")
             .expression_attribute_values(":pk", dynamo::string(UNFINISHED))
             .limit(i32::from(limit));
         let page = self.dynamo.page(query).await?;
         let rows = page.items.unwrap_or_default().into_iter();
-        rows.map(dynamo::from_item).collect()
+        let named: Result<Vec<Named>, _> = rows.map(dynamo::from_item).collect();
+        let read = named?
+            .into_iter()
+            .map(|Named { id }| async move { self.get(&id).await });
+        let read = stream::iter(read).buffered(CONCURRENCY);
+        let entries: Vec<_> = read.try_collect().await?;
+        let unfinished = |entry: &Entry| entry.outcome.is_none();
+        Ok(entries.into_iter().flatten().filter(unfinished).collect())
     }
 
     /// Writes the row of a saga that begins, and takes it. `None` if it has begun already. One that

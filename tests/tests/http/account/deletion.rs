@@ -1,6 +1,6 @@
 //! Deleted means deleted: nothing about the user is left anywhere, whatever happens meanwhile.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write};
 
 use e2e::{
     settings::APP_ID,
@@ -73,7 +73,7 @@ async fn redis_content(connection: &mut MultiplexedConnection) -> String {
             .query_async(connection)
             .await
             .unwrap();
-        content.push_str(&format!("{key} {}\n", String::from_utf8_lossy(&value)));
+        writeln!(content, "{key} {}", String::from_utf8_lossy(&value)).unwrap();
     }
     content
 }

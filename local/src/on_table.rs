@@ -1,0 +1,74 @@
+//! Commands of an operator on the table: the one that the settings name, else that of `make run`.
+
+use std::path::Path;
+
+use shared::config::{AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, Env};
+
+use crate::{
+    data_dir::{DataDir, DataDirError},
+    database::Database,
+    settings::{Settings, with_local_defaults},
+};
+
+/// Nothing calls WeChat here.
+const NO_WECHAT: &str = "http://127.0.0.1:1";
+
+/// Runs `command` with settings that name a table. Where those of `env` name neither a DynamoDB nor a
+/// region, they name that of `make run`, running or not.
+///
+/// # Errors
+/// A text for the user: the command's, or that there is no table.
+pub async fn on_table<T, F>(env: Env, command: impl FnOnce(Env) -> F) -> Result<T, String>
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let names_a_table = AWS_ENDPOINT_URL_DYNAMODB.get(&env).or(AWS_REGION.get(&env));
+    if names_a_table.is_some() {
+        return command(env).await;
+    }
+    let settings = Settings::record(&env);
+    env.validate().map_err(|errors| errors.to_string())?;
+    let embedded = Embedded::open(&settings.data_dir).await?;
+    let env = with_local_defaults(env, &settings, embedded.endpoint(), NO_WECHAT);
+    let outcome = command(env).await;
+    embedded.close().await;
+    outcome
+}
+
+/// The database of `make run`.
+enum Embedded {
+    /// Its server runs in another process, at this URL.
+    Running(String),
+    /// It is not running, so this process serves it.
+    Opened(Database),
+}
+
+impl Embedded {
+    async fn open(folder: &Path) -> Result<Self, String> {
+        if !DataDir::has_database(folder) {
+            let folder = folder.display();
+            return Err(format!("DATA_DIR: nothing is stored in {folder} yet"));
+        }
+        match Database::start(Some(folder), 0).await {
+            Ok(database) => Ok(Self::Opened(database)),
+            Err(crate::StartError::DataDir(DataDirError::InUse(folder))) => {
+                let endpoint = DataDir::endpoint(&folder).map_err(|error| error.to_string())?;
+                Ok(Self::Running(endpoint))
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn endpoint(&self) -> &str {
+        match self {
+            Self::Running(endpoint) => endpoint,
+            Self::Opened(database) => &database.endpoint,
+        }
+    }
+
+    async fn close(self) {
+        if let Self::Opened(database) = self {
+            database.stop().await;
+        }
+    }
+}
