@@ -287,7 +287,14 @@ impl Login {
         };
         let (user, session, is_new) = match expected {
             Some((session, user)) => (user, session, false),
-            None => self.open_resolved(login, client).await?,
+            None => match self.open_resolved(login, client).await? {
+                Some(resolved) => resolved,
+                // Deleted since it was resolved: the person is somebody new, or the table is
+                // inconsistent.
+                None => Box::pin(self.open_resolved(login, client))
+                    .await?
+                    .ok_or(Reason::Internal)?,
+            },
         };
         Ok(LoggedIn {
             session,
@@ -313,7 +320,7 @@ impl Login {
             self.logins.remember(login, expected.id)
         );
         if let Ok(true) = confirmed {
-            return self.settle(opened?).await.map(Some);
+            return self.settle(opened?).await;
         }
         if let Ok(opened) = opened {
             // It would expire by itself, but its owner would see it in the list of sessions.
@@ -324,34 +331,43 @@ impl Login {
         Ok(None)
     }
 
+    /// `None` if the user was deleted meanwhile.
     async fn open_resolved(
         &self,
         login: &WeChatLogin,
         client: &Client,
-    ) -> Result<(User, Session, bool), ApiError> {
+    ) -> Result<Option<(User, Session, bool)>, ApiError> {
         match self.logins.resolve(login).await? {
             Resolved::New(user) => {
                 let (session, ()) = futures_util::join!(
                     self.sessions.open_first(user.id, client.clone()),
                     self.logins.remember(login, user.id)
                 );
-                Ok((user, session?, true))
+                Ok(Some((user, session?, true)))
             }
             Resolved::Known(id) => {
                 let (opened, ()) = futures_util::join!(
                     self.sessions.open(&self.profiles, id, client.clone()),
                     self.logins.remember(login, id)
                 );
-                let (session, user) = self.settle(opened?).await?;
-                Ok((user, session, false))
+                let settled = self.settle(opened?).await?;
+                Ok(settled.map(|(session, user)| (user, session, false)))
             }
         }
     }
 
-    /// The session and its user, once it is certain whose login it is.
-    async fn settle(&self, opened: OpenedSession) -> Result<(Session, User), ApiError> {
+    /// The session and its user, once it is certain whose login it is. `None` if the user was deleted
+    /// meanwhile: then there is no session either.
+    async fn settle(&self, opened: OpenedSession) -> Result<Option<(Session, User)>, ApiError> {
         let (session, user) = self.sessions.make_room(opened).await;
-        Ok((session, user.map_err(missing_user)?))
+        match user {
+            Ok(user) => Ok(Some((session, user))),
+            Err(UserError::NotFound) => {
+                Box::pin(self.sessions.discard(&session)).await?;
+                Ok(None)
+            }
+            Err(UserError::Dynamo(error)) => Err(error.into()),
+        }
     }
 
     /// A later login with a code: a repeated request gets the answer that it missed. Once the session

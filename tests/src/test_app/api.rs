@@ -180,6 +180,33 @@ impl Api {
             .await
     }
 
+    /// Deletes a user's account.
+    pub async fn delete_user(&self, access_token: &str, id: &str) -> Answer {
+        let path = format!("/api/v1/users/{id}");
+        let request = self.client.request("DELETE", &path);
+        request.bearer(access_token).send().await
+    }
+
+    /// Deletes several users' accounts.
+    pub async fn delete_users(&self, access_token: &str, ids: &[String]) -> Answer {
+        let body = json!({"ids": ids});
+        let request = self.client.post("/api/v1/users/batch-delete", &body);
+        request.bearer(access_token).send().await
+    }
+
+    /// The sagas that have not ended.
+    pub async fn sagas(&self, access_token: &str) -> Answer {
+        let request = self.client.get("/api/v1/sagas");
+        request.bearer(access_token).send().await
+    }
+
+    /// Continues a saga.
+    pub async fn resume_saga(&self, access_token: &str, id: &str) -> Answer {
+        let path = format!("/api/v1/sagas/{id}/resume");
+        let request = self.client.request("POST", &path);
+        request.bearer(access_token).send().await
+    }
+
     /// Changes a user.
     pub async fn change_user(&self, access_token: &str, id: &str, body: &Value) -> Answer {
         self.client

@@ -3,6 +3,7 @@
 
 mod access;
 mod change;
+mod deletion;
 mod list;
 mod move_in;
 mod sessions;

@@ -200,11 +200,13 @@ async fn users_and_sessions_survive_a_restart() {
 
 /// `local admin …` in a folder: its exit code, and what it printed.
 async fn make_admin(folder: &Path, user: &str) -> (Option<i32>, String) {
+    command(folder, &["admin", user]).await
+}
+
+/// Runs a command of an operator; its exit code and what it prints.
+async fn command(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(binaries::path("local"));
-    command
-        .args(["admin", user])
-        .current_dir(folder)
-        .env_clear();
+    command.args(arguments).current_dir(folder).env_clear();
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     let text = [output.stdout, output.stderr].concat();
@@ -247,6 +249,29 @@ async fn make_admin_finds_the_database_of_make_run_whether_it_runs_or_not() {
     let second = Running::start(folder.path(), &[ANY_PORT]).await;
     second.api.users(&bob.access, "").await.ok(200);
     second.end(Signal::INT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn make_sagas_continues_deletions_that_wait() {
+    let folder = folder();
+    let cooling = ("DELETION_COOLING_DAYS", "1");
+    let gateway = Running::start(folder.path(), &[ANY_PORT, cooling]).await;
+    let alice = Tokens::of(&gateway.api.login(&gateway.code("alice").await).await);
+    let (code, text) = command(folder.path(), &["sagas"]).await;
+    assert_eq!(
+        (code, text.trim()),
+        (Some(0), "nothing has stopped half-way")
+    );
+    let deletion = gateway.api.delete_account(&alice.access).await;
+    let deletion = deletion.ok(202);
+    let (code, text) = command(folder.path(), &["sagas"]).await;
+    let [saga, until] = ["saga", "until"].map(|name| deletion[name].as_str().unwrap());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.starts_with(saga), "{text}");
+    let waits = format!("waits until {until}");
+    assert!(text.trim_end().ends_with(&waits), "{text}");
+    assert!(!text.contains(&alice.user_id()), "{text}");
+    gateway.end(Signal::INT).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

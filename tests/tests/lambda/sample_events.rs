@@ -53,10 +53,15 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("users", "get", 200, None),
     ("users", "update", 200, None),
     ("users", "end-sessions", 200, None),
+    ("users", "delete", 200, None),
+    ("users", "batch-delete", 200, None),
+    ("users", "sagas", 200, None),
+    ("users", "resume-saga", 404, Some("not_found")),
     ("account", "consents", 200, None),
     ("account", "agree", 200, None),
     ("account", "withdraw", 200, None),
     ("account", "export", 200, None),
+    ("account", "delete", 200, None),
 ];
 
 /// The same for pushes, which are not answered in the envelope.

@@ -23,6 +23,9 @@ async fn every_route(app: &TestApp, api: &Api, token: &str, id: &str) -> Vec<Ans
         api.user(token, id).await,
         api.change_user(token, id, &change).await,
         api.end_sessions_of(token, id).await,
+        api.sagas(token).await,
+        api.delete_users(token, &[id.to_owned()]).await,
+        api.delete_user(token, id).await,
     ]
 }
 
