@@ -2,13 +2,7 @@
 //!
 //! There is no open endpoint for this: whoever can write the table can make the first one.
 
-use shared::{
-    clock::Clock,
-    config::{Env, REDIS_URL},
-    ids::UserId,
-    instance::Instance,
-    random::Random,
-};
+use shared::{clock::Clock, config::Env, ids::UserId, instance::Instance, random::Random};
 
 use crate::on_table::on_table;
 
@@ -24,11 +18,6 @@ pub async fn make_administrator(env: Env, user: &str) -> Result<(), String> {
     let id: UserId = user
         .parse()
         .map_err(|_| format!("{user:?} is not a user id; usage: make admin USER=<user id>"))?;
-    if REDIS_URL.get(&env).is_none() {
-        eprintln!(
-            "REDIS_URL is not set: the rights hold at once, a cached profile shows the old role until it expires"
-        );
-    }
     on_table(env, |env| grant(env, id)).await
 }
 

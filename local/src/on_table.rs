@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use shared::config::{AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, Env};
+use shared::config::{AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, Env, REDIS_URL};
 
 use crate::{
     data_dir::{DataDir, DataDirError},
@@ -22,6 +22,11 @@ pub async fn on_table<T, F>(env: Env, command: impl FnOnce(Env) -> F) -> Result<
 where
     F: Future<Output = Result<T, String>>,
 {
+    if REDIS_URL.get(&env).is_none() {
+        eprintln!(
+            "REDIS_URL is not set: what Redis, or a running `make run`, remembers of it stays until it expires"
+        );
+    }
     let names_a_table = AWS_ENDPOINT_URL_DYNAMODB.get(&env).or(AWS_REGION.get(&env));
     if names_a_table.is_some() {
         return command(env).await;

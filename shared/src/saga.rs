@@ -27,10 +27,10 @@ use thiserror::Error;
 
 use crate::dynamo::DynamoError;
 
-pub use log::{Entry, Sagas};
+pub use log::{Entry, Guard, Sagas};
 pub use step::{Next, Saga, Step, StepError, Undo};
 
-/// The id of a saga: 32 hexadecimal digits, made from what it is about by a keyed hash. So the same
+/// The id of a saga: 32 hexadecimal digits, made from what it is about by a hash. So the same
 /// thing begun twice is one saga, and the id tells nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -101,6 +101,9 @@ pub enum SagaError {
     /// No such saga, or it is of another kind.
     #[error("no such saga")]
     NotFound,
+    /// Whoever begins it may not, as a condition says that was given with it.
+    #[error("the saga may not be begun")]
+    NotAllowed,
     /// A step was refused for good, and what had been done was undone.
     #[error("the saga was undone: {0}")]
     Refused(&'static str),

@@ -14,7 +14,7 @@ use shared::{
     instance::Instance,
     request::{self, deadline},
     resilience::{Limiter, Limits, Ticket},
-    saga::Progress,
+    saga::{Progress, SagaError},
     telemetry::OrDegraded,
     users::{
         Barring, ExpectedUser, Logins, Profiles, RequiredConsents, Resolved, Status, User,
@@ -256,20 +256,44 @@ impl Login {
                 Box::pin(self.sessions.revoke(user, session)).await?;
                 Err(Reason::UserDisabled.into())
             }
-            // Begun anew.
+            // Barred anew; or by a process that was overtaken, which the next login finds mended.
             Status::Barred => {
                 Box::pin(self.sessions.discard(&opened.session)).await?;
+                Box::pin(self.mend(opened.user.id)).await?;
                 Err(Reason::Unavailable.into())
             }
         }
     }
 
+    /// An account that is barred although no deletion of it goes on.
+    async fn mend(&self, user: UserId) -> Result<(), ApiError> {
+        match self.deletion.resume(&AccountDeletion::id(user)).await {
+            Ok(Progress::Undone) => self.deletion.unbar(user).await?,
+            Ok(Progress::Done) | Err(SagaError::NotFound) => {
+                self.deletion.begin_now(user, None).await?;
+            }
+            Ok(Progress::Waiting(_) | Progress::Unfinished) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
     /// Brings the deletion of the person's account to its end, whichever it is.
     async fn end_deletion(&self, user: UserId, call_off: bool) -> Result<(), ApiError> {
-        let progress = if call_off {
-            self.deletion.call_off(user).await?
+        let resume = async || self.deletion.resume(&AccountDeletion::id(user)).await;
+        let called_off = if call_off {
+            self.deletion.call_off(user).await
         } else {
-            self.deletion.resume(&AccountDeletion::id(user)).await?
+            Err(SagaError::TooLate)
+        };
+        let progress = match called_off {
+            Err(SagaError::TooLate) => resume().await,
+            progress => progress,
+        };
+        let progress = match progress {
+            // Nothing goes on: see what the account is now.
+            Err(SagaError::NotFound) => Progress::Done,
+            progress => progress?,
         };
         match progress {
             Progress::Done | Progress::Undone => Ok(()),

@@ -13,9 +13,10 @@ use shared::{
     api::{Accepted, ApiError, Checks, Input, Json, Reason, Rule, Success},
     edge::Administrator,
     ids::UserId,
+    instance::Instance,
     request,
-    saga::{Progress, SagaId},
-    users::{Accounts, UserError},
+    saga::{Progress, SagaError, SagaId},
+    users::{Accounts, Administrators, UserError},
 };
 
 use crate::{audit, user_id};
@@ -43,12 +44,11 @@ enum Status {
 
 pub async fn delete(
     caller: Administrator,
-    State(accounts): State<Accounts>,
-    State(deletion): State<AccountDeletion>,
+    State(deleting): State<Deleting>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let id = user_id(id)?;
-    let status = delete_one(&accounts, deletion, caller.user.id, id).await?;
+    let status = deleting.one(caller.user.id, id).await?;
     let answer = Deletion {
         status,
         saga: AccountDeletion::id(id),
@@ -101,13 +101,11 @@ struct Outcome {
 
 pub async fn delete_batch(
     caller: Administrator,
-    State(accounts): State<Accounts>,
-    State(deletion): State<AccountDeletion>,
+    State(deleting): State<Deleting>,
     Json(BatchInput(ids)): Json<BatchInput>,
 ) -> Success<BatchAnswer> {
     let one = async |id| {
-        let deleted = delete_one(&accounts, deletion.clone(), caller.user.id, id).await;
-        let (status, reason) = match deleted {
+        let (status, reason) = match deleting.one(caller.user.id, id).await {
             Ok(status) => (Some(status), None),
             Err(error) => (None, Some(error.reason().as_str())),
         };
@@ -124,34 +122,53 @@ pub async fn delete_batch(
     })
 }
 
-async fn delete_one(
-    accounts: &Accounts,
+/// What accounts are deleted with.
+#[derive(Clone)]
+pub struct Deleting {
+    accounts: Accounts,
+    administrators: Administrators,
     deletion: AccountDeletion,
-    by: UserId,
-    id: UserId,
-) -> Result<Status, ApiError> {
-    if by == id {
-        return Err(Reason::OwnRights.into());
-    }
-    let exists = match accounts.get(id).await {
-        Ok(_) => true,
-        Err(UserError::NotFound) => false,
-        Err(error) => return Err(error.into()),
-    };
-    let run = async move {
-        if exists {
-            deletion.begin_now(id).await
-        } else {
-            // One that was deleted before, maybe but for what comes after the profile.
-            deletion.resume(&AccountDeletion::id(id)).await
+}
+
+impl Deleting {
+    pub fn new(instance: &Instance) -> Self {
+        Self {
+            accounts: instance.accounts(),
+            administrators: instance.administrators(),
+            deletion: instance.account_deletion(),
         }
-    };
-    audit::deleted(by, id);
-    // To its end, also when the client does not wait for the answer.
-    let crashed = |error| ApiError::new(Reason::Internal).because(&error);
-    let progress = request::run_to_end(run).await.map_err(crashed)??;
-    Ok(match progress {
-        Progress::Done => Status::Deleted,
-        Progress::Unfinished | Progress::Waiting(_) | Progress::Undone => Status::Deleting,
-    })
+    }
+
+    /// Deletes an account in the name of the administrator `by`: of two who delete each other at the
+    /// same time, one remains.
+    async fn one(&self, by: UserId, id: UserId) -> Result<Status, ApiError> {
+        if by == id {
+            return Err(Reason::OwnRights.into());
+        }
+        let exists = match self.accounts.get(id).await {
+            Ok(_) => true,
+            Err(UserError::NotFound) => false,
+            Err(error) => return Err(error.into()),
+        };
+        let this = self.clone();
+        // To its end, also when the client does not wait for the answer.
+        let progress = request::run_to_end(async move { this.run(exists, by, id).await }).await;
+        let crashed = |error| ApiError::new(Reason::Internal).because(&error);
+        match progress.map_err(crashed)?? {
+            Progress::Done => Ok(Status::Deleted),
+            Progress::Unfinished | Progress::Waiting(_) => Ok(Status::Deleting),
+            // Called off by a login in between.
+            Progress::Undone => Err(Reason::Conflict.into()),
+        }
+    }
+
+    async fn run(self, exists: bool, by: UserId, id: UserId) -> Result<Progress, SagaError> {
+        if !exists {
+            // One that was deleted before, maybe but for what comes after the profile.
+            return self.deletion.resume(&AccountDeletion::id(id)).await;
+        }
+        audit::deleted(by, id);
+        let still = || self.administrators.still(by);
+        self.deletion.begin_now(id, Some(&still)).await
+    }
 }

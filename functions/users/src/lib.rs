@@ -30,6 +30,8 @@ use shared::{
     users::{Accounts, Administrators, Listing, MovingIn, PhoneNumbers},
 };
 
+use deletion::Deleting;
+
 #[derive(Clone, FromRef)]
 struct Users {
     admission: Admission,
@@ -44,6 +46,7 @@ struct Users {
     nickname_min: NicknameMin,
     sagas: Sagas,
     deletion: AccountDeletion,
+    deleting: Deleting,
 }
 
 /// The mini-programs of this service.
@@ -74,6 +77,7 @@ pub fn routes(instance: &Instance) -> Routes {
         nickname_min: NicknameMin::read(instance.env()),
         sagas: instance.sagas(),
         deletion: instance.account_deletion(),
+        deleting: Deleting::new(instance),
     };
     Routes::new()
         .route("/api/v1/users", get(list::list).post(move_in::move_in))

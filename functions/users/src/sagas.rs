@@ -83,8 +83,8 @@ pub async fn resume(
 ) -> Result<Response, ApiError> {
     let id: Option<SagaId> = id.ok().and_then(|Path(id)| id.parse().ok());
     let id = id.ok_or(Reason::NotFound)?;
-    let progress = deletion.resume(&id).await?;
     audit::saga_resumed(caller.user.id, &id);
+    let progress = deletion.resume(&id).await?;
     let answer = |status| Resumed {
         status,
         until: None,

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     auth::Sessions,
     clock::Clock,
-    dynamo::{self, Condition, Dynamo},
+    dynamo::{self, Condition, Dynamo, DynamoError, Write},
     ids::UserId,
-    saga::{Next, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo},
+    saga::{Guard, Next, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo},
     users::{Barring, Erasure, PersonalField, Traces, UserRows},
 };
 
@@ -115,6 +115,10 @@ impl Saga for AccountDeletion {
         },
     ];
     type Subject = Subject;
+
+    fn opening(&self, of: &Subject) -> Vec<Write> {
+        vec![self.parts.barring.write(of.user)]
+    }
 }
 
 type StepOutcome = Result<Next, StepError>;
@@ -150,22 +154,26 @@ impl AccountDeletion {
             .flatten();
         let subject = Subject { user, not_before };
         let DeletionParts { sagas, .. } = &self.parts;
-        sagas.begin(self, &Self::id(user), subject).await
+        sagas.begin(self, &Self::id(user), subject, None).await
     }
 
-    /// Deletes the account without such a time, also one that waits for it to pass: where WeChat or an
-    /// administrator demands it.
+    /// Deletes the account without such a time, also one that waits for it to pass: where WeChat
+    /// demands it, or an administrator, as long as `guard` says that they are one.
     ///
     /// # Errors
     /// [`SagaError`].
-    pub async fn begin_now(&self, user: UserId) -> Result<Progress, SagaError> {
+    pub async fn begin_now(
+        &self,
+        user: UserId,
+        guard: Option<Guard<'_>>,
+    ) -> Result<Progress, SagaError> {
         let subject = Subject {
             user,
             not_before: None,
         };
         let DeletionParts { sagas, .. } = &self.parts;
         sagas
-            .begin_without_wait(self, &Self::id(user), subject)
+            .begin_without_wait(self, &Self::id(user), subject, guard)
             .await
     }
 
@@ -181,6 +189,15 @@ impl AccountDeletion {
     /// [`SagaError`].
     pub async fn resume(&self, saga: &SagaId) -> Result<Progress, SagaError> {
         self.parts.sagas.resume(self, saga).await
+    }
+
+    /// Lets an account be used again that is barred although its deletion was called off: a process
+    /// that was overtaken barred it.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn unbar(&self, user: UserId) -> Result<(), DynamoError> {
+        self.parts.barring.lift(user).await
     }
 
     /// Calls an account back, as long as it is only barred.
@@ -229,7 +246,7 @@ impl AccountDeletion {
         }
     }
 
-    /// Each identity with what the next login would read of it, and the union link with the last.
+    /// Each identity with its union link, and with what the next login would read of it.
     async fn unlink_identities(&self, user: UserId) -> StepOutcome {
         let DeletionParts {
             barring,
@@ -242,7 +259,7 @@ impl AccountDeletion {
         let profile = rows.profile(user).await?;
         for identity in Erasure::identities_of(user, profile.as_ref()) {
             traces.remove_identity(&identity).await;
-            erasure.unlink(&identity).await?;
+            erasure.unlink_with_union(&identity).await?;
             // What a login that had begun before left meanwhile.
             traces.remove_identity(&identity).await;
         }

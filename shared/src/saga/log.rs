@@ -10,12 +10,23 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{Saga, SagaId};
 use crate::{
     clock::Clock,
-    dynamo::{self, Condition, Dynamo, DynamoError, Item, Update, WriteOutcome},
+    dynamo::{
+        self, Condition, Dynamo, DynamoError, Item, TransactionOutcome, Update, Write, WriteOutcome,
+    },
     random::Random,
+    request::deadline,
 };
 
-/// How long a process has a saga after each of its steps: longer than a request lives.
+/// How long a process has a saga after each of its steps, where it has no deadline; within a request,
+/// a second longer than the request has left.
 const LEASE: Duration = Duration::from_secs(20);
+/// Longer than any lease.
+const LONGEST_LEASE: Duration = Duration::from_mins(1);
+/// How long giving a saga back may take, also when the request's time is over: without, the next
+/// process waits until the lease has expired.
+const GIVE_BACK: Duration = Duration::from_millis(500);
+/// The position of the saga's row among the writes that it begins with.
+const ROW: usize = 0;
 /// How the partition keys of sagas begin; the id follows.
 pub const PK_PREFIX: &str = "SAGA#";
 /// Their sort key.
@@ -58,7 +69,7 @@ pub struct Entry {
     pub id: SagaId,
     /// What it does.
     pub kind: String,
-    /// The number of steps that are done.
+    /// Forward, the number of steps that are done; back, of those that are still to be undone.
     pub position: usize,
     /// Which way it goes.
     pub direction: Direction,
@@ -84,6 +95,17 @@ pub(super) struct Hold<T> {
     pub(super) direction: Direction,
     pub(super) subject: T,
     owner: String,
+}
+
+/// A condition under which a saga may be begun.
+pub type Guard<'a> = &'a (dyn Fn() -> Write + Sync);
+
+/// What became of beginning a saga.
+pub(super) enum First<T> {
+    Began(Hold<T>),
+    /// It has begun before.
+    Running,
+    NotAllowed,
 }
 
 /// What became of trying to take a saga over.
@@ -140,7 +162,8 @@ impl Sagas {
         row.map(dynamo::from_item).transpose()
     }
 
-    /// The sagas that have not ended, the oldest first, at most `limit`. The index only names them, and
+    /// The sagas that have not ended, in the order in which they are due, at most `limit`: those that
+    /// wait last. The index only names them, and
     /// may name one that has just ended.
     ///
     /// # Errors
@@ -166,16 +189,68 @@ impl Sagas {
         Ok(entries.into_iter().flatten().filter(unfinished).collect())
     }
 
-    /// Writes the row of a saga that begins, and takes it. `None` if it has begun already. One that
-    /// ended begins anew.
+    /// Writes the row of a saga that begins, with what it opens with, and takes it, if `guard` holds.
+    /// One that ended begins anew.
     pub(super) async fn write_first<S: Saga>(
         &self,
+        saga: &S,
         id: &SagaId,
         subject: S::Subject,
-    ) -> Result<Option<Hold<S::Subject>>, DynamoError> {
-        let (now, owner) = (self.clock.now(), self.new_owner());
-        let entry = Entry {
+        guard: Option<Guard<'_>>,
+    ) -> Result<First<S::Subject>, DynamoError> {
+        let hold = Hold {
             id: id.clone(),
+            position: 0,
+            direction: Direction::Forward,
+            subject,
+            owner: self.new_owner(),
+        };
+        let row = self.first_row::<S>(&hold)?;
+        let attempt = || self.transact_first(saga, &hold, &row, guard);
+        let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
+        let failed = match self.dynamo.retry_conflicts(attempt, is_conflict).await? {
+            TransactionOutcome::Written => return Ok(First::Began(hold)),
+            TransactionOutcome::ConditionFailed(at) => at,
+        };
+        let guard_at = guard.map(|_| 1 + saga.opening(&hold.subject).len());
+        if guard_at.is_some_and(|guard_at| failed.contains(&guard_at)) {
+            return Ok(First::NotAllowed);
+        }
+        if failed.contains(&ROW) {
+            return Ok(First::Running);
+        }
+        match self.dynamo.put(row, unless_running()).await? {
+            WriteOutcome::Written(_) => Ok(First::Began(hold)),
+            // Begun meanwhile; or here, and the answer was lost.
+            WriteOutcome::ConditionFailed(_) => {
+                let stored = self.dynamo.get(&pk(id), SK).await?;
+                let is_ours = stored.is_some_and(|row| owner_of(&row) == Some(&hold.owner));
+                Ok(if is_ours {
+                    First::Began(hold)
+                } else {
+                    First::Running
+                })
+            }
+        }
+    }
+
+    async fn transact_first<S: Saga>(
+        &self,
+        saga: &S,
+        hold: &Hold<S::Subject>,
+        row: &Item,
+        guard: Option<Guard<'_>>,
+    ) -> Result<TransactionOutcome, DynamoError> {
+        let mut writes = vec![Write::Put(row.clone(), unless_running())];
+        writes.extend(saga.opening(&hold.subject));
+        writes.extend(guard.map(|guard| guard()));
+        self.dynamo.transact(writes).await
+    }
+
+    fn first_row<S: Saga>(&self, hold: &Hold<S::Subject>) -> Result<Item, DynamoError> {
+        let now = self.clock.now();
+        let entry = Entry {
+            id: hold.id.clone(),
             kind: S::KIND.to_owned(),
             position: 0,
             direction: Direction::Forward,
@@ -185,31 +260,16 @@ impl Sagas {
             failure: None,
             outcome: None,
         };
-        let mut row = dynamo::to_item(&pk(id), SK, &entry)?;
-        let subject_row = serde_dynamo::to_attribute_value(&subject);
-        let listed_at = format!("{now:.3}#{id}");
+        let mut row = dynamo::to_item(&pk(&hold.id), SK, &entry)?;
+        let subject = serde_dynamo::to_attribute_value(&hold.subject);
         row.extend([
-            (
-                "subject".into(),
-                subject_row.map_err(DynamoError::unwritable)?,
-            ),
-            ("owner".into(), dynamo::string(&owner)),
+            ("subject".into(), subject.map_err(DynamoError::unwritable)?),
+            ("owner".into(), dynamo::string(&hold.owner)),
             ("leaseUntil".into(), self.lease_end()),
             ("gsi1pk".into(), dynamo::string(UNFINISHED)),
-            ("gsi1sk".into(), dynamo::string(listed_at)),
+            ("gsi1sk".into(), listed_at(now, &hold.id)),
         ]);
-        let unless_running =
-            Condition::new("attribute_not_exists(pk) OR attribute_exists(outcome)");
-        match self.dynamo.put(row, unless_running).await? {
-            WriteOutcome::Written(_) => Ok(Some(Hold {
-                id: id.clone(),
-                position: 0,
-                direction: Direction::Forward,
-                subject,
-                owner,
-            })),
-            WriteOutcome::ConditionFailed(_) => Ok(None),
-        }
+        Ok(row)
     }
 
     /// Takes a saga that nobody has and that does not wait, to move it on.
@@ -225,13 +285,16 @@ impl Sagas {
             .await
     }
 
-    /// The same of one that may be waiting.
+    /// Takes a saga that waits, or goes back, and that nobody has.
     pub(super) async fn take_waiting<T: DeserializeOwned>(
         &self,
         id: &SagaId,
         kind: &str,
     ) -> Result<Taken<T>, DynamoError> {
-        self.take_if(id, kind, Condition::new(FREE)).await
+        let waits = "(attribute_exists(notBefore) OR direction = :back)";
+        let condition = Condition::new(format!("{FREE} AND {waits}"));
+        let back = Direction::Back.into();
+        self.take_if(id, kind, condition.value(":back", back)).await
     }
 
     async fn take_if<T: DeserializeOwned>(
@@ -242,7 +305,7 @@ impl Sagas {
     ) -> Result<Taken<T>, DynamoError> {
         let (now, owner) = (self.clock.now(), self.new_owner());
         // A lease that ends later than any can was written by a clock that was wrong.
-        let impossible = now.as_millisecond() + 2 * millis(LEASE);
+        let impossible = now.as_millisecond() + millis(LONGEST_LEASE);
         let condition = condition
             .value(":kind", dynamo::string(kind))
             .value(":impossible", dynamo::number(impossible));
@@ -258,19 +321,20 @@ impl Sagas {
             .value(":until", self.lease_end())
             .returning_new()
             .returning_old_on_failure();
-        match self.dynamo.update(update).await? {
-            WriteOutcome::Written(row) => {
-                let WithSubject { entry, subject } = dynamo::from_item(row)?;
-                Ok(Taken::Held(Hold {
-                    id: entry.id,
-                    position: entry.position,
-                    direction: entry.direction,
-                    subject,
-                    owner,
-                }))
-            }
-            WriteOutcome::ConditionFailed(row) => not_taken(row, kind, now),
-        }
+        let row = match self.dynamo.update(update).await? {
+            WriteOutcome::Written(row) => row,
+            // By this process, and the answer was lost.
+            WriteOutcome::ConditionFailed(Some(row)) if owner_of(&row) == Some(&owner) => row,
+            WriteOutcome::ConditionFailed(row) => return not_taken(row, kind, now),
+        };
+        let WithSubject { entry, subject } = dynamo::from_item(row)?;
+        Ok(Taken::Held(Hold {
+            id: entry.id,
+            position: entry.position,
+            direction: entry.direction,
+            subject,
+            owner,
+        }))
     }
 
     /// Ends the wait of a saga, which goes on about `subject` instead. Not while a process has it.
@@ -283,7 +347,7 @@ impl Sagas {
         let now = self.clock.now().as_millisecond();
         let condition = Condition::new(format!("{FREE} AND attribute_exists(notBefore)"))
             .value(":kind", dynamo::string(S::KIND))
-            .value(":impossible", dynamo::number(now + 2 * millis(LEASE)));
+            .value(":impossible", dynamo::number(now + millis(LONGEST_LEASE)));
         let update = Update::new(
             key(id),
             "SET subject = :subject REMOVE notBefore",
@@ -292,7 +356,7 @@ impl Sagas {
         let update = update
             .value(":now", dynamo::number(now))
             .value(":subject", subject.map_err(DynamoError::unwritable)?);
-        self.write(update).await.map(drop)
+        self.dynamo.update(update).await.map(drop)
     }
 
     /// Moves a saga on, if this process still has it where it stood. Whether it has.
@@ -311,7 +375,15 @@ impl Sagas {
             .value(":position", number_of(position)?)
             .value(":direction", direction.into())
             .value(":until", self.lease_end());
-        let is_ours = self.write(update).await?;
+        let is_ours = match self.dynamo.update(update).await? {
+            WriteOutcome::Written(_) => true,
+            // Whether it was moved there by this process, and the answer was lost.
+            WriteOutcome::ConditionFailed(Some(row)) if owner_of(&row) == Some(&hold.owner) => {
+                let entry: Entry = dynamo::from_item(row)?;
+                (entry.position, entry.direction) == (position, direction)
+            }
+            WriteOutcome::ConditionFailed(_) => false,
+        };
         if is_ours {
             (hold.position, hold.direction) = (position, direction);
         }
@@ -328,19 +400,24 @@ impl Sagas {
     ) -> Result<(), DynamoError> {
         let mut set = "SET updatedAt = :now".to_owned();
         if not_before.is_some() {
-            set.push_str(", notBefore = :notBefore");
+            // Among the others it stands where it is due.
+            set.push_str(", notBefore = :notBefore, gsi1sk = :due");
         }
         if failure.is_some() {
             set.push_str(", failure = :failure");
         }
         let mut update = self.update(hold, &format!("{set} REMOVE #owner, leaseUntil"));
         if let Some(time) = not_before {
-            update = update.value(":notBefore", dynamo::number(time.as_second()));
+            update = update
+                .value(":notBefore", dynamo::number(time.as_second()))
+                .value(":due", listed_at(time, &hold.id));
         }
         if let Some(failure) = failure {
             update = update.value(":failure", dynamo::string(failure));
         }
-        self.write(update).await.map(drop)
+        deadline::at_least(GIVE_BACK, self.dynamo.update(update))
+            .await
+            .map(drop)
     }
 
     /// Ends a saga: what it was about is forgotten, and its row expires. Whether this process still
@@ -360,7 +437,15 @@ impl Sagas {
             .name("#ttl", "ttl")
             .value(":outcome", outcome.into())
             .value(":ttl", dynamo::number(expires));
-        self.write(update).await
+        match self.dynamo.update(update).await? {
+            WriteOutcome::Written(_) => Ok(true),
+            // Whether it has ended so; then the answer was lost.
+            WriteOutcome::ConditionFailed(Some(row)) => {
+                let entry: Entry = dynamo::from_item(row)?;
+                Ok(entry.outcome == Some(outcome))
+            }
+            WriteOutcome::ConditionFailed(None) => Ok(false),
+        }
     }
 
     /// An update of a row that stands where this process left it.
@@ -376,20 +461,31 @@ impl Sagas {
             .value(":here", dynamo::number(here))
             .value(":heading", hold.direction.into())
             .value(":now", dynamo::string(self.clock.now().to_string()))
-    }
-
-    async fn write(&self, update: Update) -> Result<bool, DynamoError> {
-        let outcome = self.dynamo.update(update).await?;
-        Ok(matches!(outcome, WriteOutcome::Written(_)))
+            .returning_old_on_failure()
     }
 
     fn lease_end(&self) -> AttributeValue {
-        dynamo::number(self.clock.now().as_millisecond() + millis(LEASE))
+        let lease = deadline::remaining().map_or(LEASE, |left| left + Duration::from_secs(1));
+        dynamo::number(self.clock.now().as_millisecond() + millis(lease))
     }
 
     fn new_owner(&self) -> String {
         hex::encode(self.random.bytes::<16>())
     }
+}
+
+fn unless_running() -> Condition {
+    Condition::new("attribute_not_exists(pk) OR attribute_exists(outcome)")
+}
+
+/// Where a saga stands among those that have not ended: in the order in which they are due.
+fn listed_at(due: Timestamp, id: &SagaId) -> AttributeValue {
+    dynamo::string(format!("{due:.3}#{id}"))
+}
+
+/// Whose a row is.
+fn owner_of(row: &Item) -> Option<&String> {
+    row.get("owner")?.as_s().ok()
 }
 
 fn pk(id: &SagaId) -> String {

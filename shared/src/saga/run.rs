@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Next, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo,
-    log::{Direction, Hold, Outcome, Taken},
+    log::{Direction, First, Guard, Hold, Outcome, Taken},
 };
 use crate::{request::deadline, telemetry::OrDegraded};
 
@@ -19,8 +19,8 @@ enum Move {
 }
 
 impl Sagas {
-    /// Begins a saga and takes it as far as this request's time allows. One that has begun already is
-    /// continued; one that ended is begun anew.
+    /// Begins a saga, if `guard` holds, and takes it as far as this request's time allows. One that has
+    /// begun already is continued; one that ended is begun anew.
     ///
     /// # Errors
     /// [`SagaError`].
@@ -29,11 +29,22 @@ impl Sagas {
         saga: &S,
         id: &SagaId,
         subject: S::Subject,
+        guard: Option<Guard<'_>>,
     ) -> Result<Progress, SagaError> {
-        match self.write_first::<S>(id, subject).await? {
-            Some(hold) => self.drive(saga, hold).await,
-            None => self.resume(saga, id).await,
+        for _ in 0..2 {
+            let first = self.write_first(saga, id, subject.clone(), guard);
+            match first.await? {
+                First::Began(hold) => return self.drive(saga, hold).await,
+                First::NotAllowed => return Err(SagaError::NotAllowed),
+                First::Running => {}
+            }
+            // One that was going back is at its end now, and begins again.
+            match self.resume(saga, id).await? {
+                Progress::Undone => {}
+                progress => return Ok(progress),
+            }
         }
+        Ok(Progress::Undone)
     }
 
     /// The same, but one that waits goes on about this `subject` now.
@@ -45,11 +56,9 @@ impl Sagas {
         saga: &S,
         id: &SagaId,
         subject: S::Subject,
-    ) -> Result<Progress, SagaError>
-    where
-        S::Subject: Clone,
-    {
-        match self.begin(saga, id, subject.clone()).await? {
+        guard: Option<Guard<'_>>,
+    ) -> Result<Progress, SagaError> {
+        match self.begin(saga, id, subject.clone(), guard).await? {
             Progress::Waiting(_) => {
                 self.end_wait::<S>(id, &subject).await?;
                 self.resume(saga, id).await
@@ -73,13 +82,17 @@ impl Sagas {
         }
     }
 
-    /// Turns a saga that waits back, and undoes what it has done.
+    /// Turns a saga that waits back, and undoes what it has done; or goes on with that.
     ///
     /// # Errors
-    /// [`SagaError::TooLate`] after its point of no return, or while another process moves it on.
+    /// [`SagaError::TooLate`] after its point of no return, for one that does not wait, or while
+    /// another process moves it on.
     pub async fn call_off<S: Saga>(&self, saga: &S, id: &SagaId) -> Result<Progress, SagaError> {
         match self.take_waiting::<S::Subject>(id, S::KIND).await? {
             Taken::Held(mut hold) => {
+                if hold.direction == Direction::Back {
+                    return self.drive(saga, hold).await;
+                }
                 if hold.position >= Step::<S>::point_of_no_return() {
                     self.give_back(&hold, None, None).await?;
                     return Err(SagaError::TooLate);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::dynamo::DynamoError;
+use crate::dynamo::{DynamoError, Write};
 
 /// What a saga does, with what it needs to do it.
 pub trait Saga: Sized + Sync + 'static {
@@ -15,7 +15,12 @@ pub trait Saga: Sized + Sync + 'static {
     /// may be unfinished, steps are only added at the end.
     const STEPS: &'static [Step<Self>];
     /// What it is about: stored in its row until it ends.
-    type Subject: Serialize + DeserializeOwned + Send + Sync;
+    type Subject: Serialize + DeserializeOwned + Clone + Send + Sync;
+
+    /// Writes that are carried out together with the saga's row, or not at all: what the first step
+    /// would do. So no saga has begun that does not show. Where they can't be carried out, because
+    /// they are already or there is nothing to write to, the saga begins without them.
+    fn opening(&self, subject: &Self::Subject) -> Vec<Write>;
 }
 
 /// What a step does: it may be repeated, by several processes at the same time too.

@@ -68,7 +68,8 @@ impl Administrators {
     }
 
     /// The part of a transaction that lets it happen only while the user is an administrator.
-    pub(super) fn still(&self, id: UserId) -> Write {
+    #[must_use]
+    pub fn still(&self, id: UserId) -> Write {
         let condition = if self.named.contains(&id) {
             Condition::new("#status = :active")
         } else {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cache::Cache,
     clock::Clock,
-    dynamo::{self, Condition, Dynamo, DynamoError, Update, WriteOutcome},
+    dynamo::{self, Condition, Dynamo, DynamoError, Update, Write, WriteOutcome},
     ids::UserId,
     kv::{Delivery, Kv, Record},
     telemetry::OrDegraded,
@@ -53,19 +53,29 @@ impl Barring {
     /// # Errors
     /// DynamoDB's.
     pub async fn bar(&self, user: UserId) -> Result<bool, DynamoError> {
+        let update = self.barring(user).returning_old_on_failure();
+        let outcome = self.dynamo.update(update).await;
+        // Also after a failure: a write whose answer was lost may have happened.
+        futures_util::join!(invalidate_cached(&self.cache, user), self.announce(user));
+        Ok(!matches!(outcome?, WriteOutcome::ConditionFailed(None)))
+    }
+
+    /// The part of a transaction that bars an account that is not barred yet. [`Self::bar`] has to
+    /// follow, to tell caches and logins.
+    #[must_use]
+    pub fn write(&self, user: UserId) -> Write {
+        Write::Update(self.barring(user))
+    }
+
+    fn barring(&self, user: UserId) -> Update {
         let update = Update::new(
             profile_key(user),
             "SET statusBefore = #status, #status = :barred, updatedAt = :now ADD version :one",
             Condition::new("attribute_exists(pk) AND #status <> :barred"),
         );
-        let update = of_status(update).value(":one", dynamo::number(1));
-        let update = update
+        of_status(update)
+            .value(":one", dynamo::number(1))
             .value(":now", dynamo::string(self.clock.now().to_string()))
-            .returning_old_on_failure();
-        let outcome = self.dynamo.update(update).await;
-        // Also after a failure: a write whose answer was lost may have happened.
-        futures_util::join!(invalidate_cached(&self.cache, user), self.announce(user));
-        Ok(!matches!(outcome?, WriteOutcome::ConditionFailed(None)))
     }
 
     /// Gives the account the status back that it had. Doing it again changes nothing.

@@ -48,6 +48,13 @@ impl PersonalField {
     }
 }
 
+/// When the link by an identity's union id goes with the identity.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Links {
+    WithTheLastIdentity,
+    Always,
+}
+
 #[derive(Deserialize)]
 struct Linked {
     #[serde(default)]
@@ -181,14 +188,28 @@ impl Erasure {
     /// # Errors
     /// [`DynamoError::Conflict`] when logins of the same person keep being written; DynamoDB's.
     pub async fn unlink(&self, identity: &Identity) -> Result<(), DynamoError> {
+        self.unlink_and(identity, Links::WithTheLastIdentity).await
+    }
+
+    /// The same, and the link by the identity's union id whatever other identities there are: for a
+    /// user of whom all go. Identities can have different union ids.
+    ///
+    /// # Errors
+    /// [`DynamoError::Conflict`] when logins of the same person keep being written; DynamoDB's.
+    pub async fn unlink_with_union(&self, identity: &Identity) -> Result<(), DynamoError> {
+        self.unlink_and(identity, Links::Always).await
+    }
+
+    async fn unlink_and(&self, identity: &Identity, links: Links) -> Result<(), DynamoError> {
         let link_is_theirs = AtomicBool::new(true);
-        let attempt = || self.try_unlink(identity, &link_is_theirs);
+        let attempt = || self.try_unlink(identity, links, &link_is_theirs);
         self.dynamo.retry_conflicts(attempt, is_conflict).await
     }
 
     async fn try_unlink(
         &self,
         identity: &Identity,
+        links: Links,
         link_is_theirs: &AtomicBool,
     ) -> Result<(), DynamoError> {
         let (user, pk) = (identity.user, &identity.pk);
@@ -217,7 +238,8 @@ impl Erasure {
             None => true,
         };
         let release_at = writes.len();
-        if let Some(union_id) = row.union_id.filter(|_| is_last)
+        let releases = is_last || links == Links::Always;
+        if let Some(union_id) = row.union_id.filter(|_| releases)
             // Where the link was not made, there is nothing to release.
             && row.union_linked != Some(false)
         {

@@ -85,6 +85,15 @@ impl Identities {
         })
     }
 
+    /// Whether the user is there, and no identity leads to them.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn has_none(&self, user: UserId) -> Result<bool, DynamoError> {
+        let row = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        Ok(row.is_some_and(|row| !row.contains_key("identities")))
+    }
+
     /// The user's openid in the mini-program.
     ///
     /// # Errors

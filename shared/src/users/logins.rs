@@ -186,15 +186,28 @@ impl Logins {
         match self.dynamo.transact(writes).await? {
             TransactionOutcome::Written => Ok(resolved),
             TransactionOutcome::ConditionFailed(at) => match resolved {
-                // An account that is being deleted takes no identity: that is to be completed first.
-                Resolved::Known(owner)
-                    if at.contains(&USER_WRITE) && self.exists(owner).await? =>
-                {
-                    Ok(resolved)
+                Resolved::Known(owner) if at.contains(&USER_WRITE) => {
+                    if self.exists(owner).await? {
+                        // An account that is being deleted takes no identity: that is to be
+                        // completed first.
+                        return Ok(resolved);
+                    }
+                    self.release_link(login, owner).await?;
+                    Err(DynamoError::Conflict)
                 }
                 _ => Err(DynamoError::Conflict),
             },
         }
+    }
+
+    /// Deletes the link by union id to a user who is gone.
+    async fn release_link(&self, login: &WeChatLogin, gone: UserId) -> Result<(), DynamoError> {
+        let Some(union_id) = &login.union_id else {
+            return Ok(());
+        };
+        let link = dynamo::key(&union_pk(union_id), UNION_LINK.sk);
+        let deleted = self.dynamo.delete(link, Condition::owned_by(gone)).await;
+        deleted.map(drop)
     }
 
     async fn exists(&self, user: UserId) -> Result<bool, DynamoError> {

@@ -62,6 +62,7 @@ pub struct Hold(Arc<Held>);
 
 struct Held {
     operation: &'static str,
+    only: &'static str,
     arrived: Notify,
     released: watch::Sender<bool>,
 }
@@ -121,8 +122,14 @@ impl Front {
     /// Holds the requests of this operation until the value that is returned is dropped. Not for
     /// long: an instance gives up a request after 1.5 s and sends it again, three times in all.
     pub fn hold(&self, operation: &'static str) -> Hold {
+        self.hold_only("", operation)
+    }
+
+    /// The same, of requests that contain this text only.
+    pub fn hold_only(&self, text: &'static str, operation: &'static str) -> Hold {
         let held = Arc::new(Held {
             operation,
+            only: text,
             arrived: Notify::new(),
             released: watch::Sender::new(false),
         });
@@ -130,10 +137,13 @@ impl Front {
         Hold(held)
     }
 
-    async fn wait_while_held(&self, target: &str) {
+    async fn wait_while_held(&self, target: &str, body: &[u8]) {
         let held = self.held.lock().unwrap().clone();
-        let Some(held) = held.filter(|held| target.ends_with(&format!(".{}", held.operation)))
-        else {
+        let is_held = |held: &Arc<Held>| {
+            target.ends_with(&format!(".{}", held.operation))
+                && String::from_utf8_lossy(body).contains(held.only)
+        };
+        let Some(held) = held.filter(is_held) else {
             return;
         };
         held.arrived.notify_one();
@@ -211,7 +221,7 @@ impl Front {
 
 async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers["x-amz-target"].to_str().unwrap();
-    front.wait_while_held(target).await;
+    front.wait_while_held(target, &body).await;
     match front.fault_for(target, &body) {
         None => front.forward(&headers, body).await,
         Some(Fault::Throttled) => refuse(400, "ProvisionedThroughputExceededException"),

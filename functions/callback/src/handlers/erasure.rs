@@ -78,13 +78,26 @@ impl EraseOnRevocation {
             return Ok(());
         };
         if self.identities.is_only_one(&identity).await? {
-            return match self.deletion.begin_now(identity.user).await? {
-                Progress::Done => Ok(()),
-                // WeChat sends it again.
-                _ => Err(Reason::Unavailable.into()),
-            };
+            return self.delete(identity.user).await;
         }
-        Ok(self.leave(&identity).await?)
+        self.leave(&identity).await?;
+        // The others may have been cancelled at the same time.
+        if self.identities.has_none(identity.user).await? {
+            return self.delete(identity.user).await;
+        }
+        Ok(())
+    }
+
+    /// In a task of its own, which goes on when the time for the answer is over.
+    async fn delete(&self, user: UserId) -> Result<(), ApiError> {
+        let deletion = self.deletion.clone();
+        let run = async move { deletion.begin_now(user, None).await };
+        let crashed = |error| ApiError::new(Reason::Internal).because(&error);
+        match request::run_to_end(run).await.map_err(crashed)?? {
+            Progress::Done => Ok(()),
+            // WeChat sends it again.
+            _ => Err(Reason::Unavailable.into()),
+        }
     }
 
     /// The identity is deleted last, so that a repeated delivery still finds the rest.

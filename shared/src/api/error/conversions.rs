@@ -115,6 +115,7 @@ impl From<SagaError> for ApiError {
     fn from(error: SagaError) -> Self {
         match error {
             SagaError::NotFound => Reason::NotFound.into(),
+            SagaError::NotAllowed => Reason::Forbidden.into(),
             SagaError::Refused(_) | SagaError::TooLate => {
                 Self::new(Reason::Conflict).because(&error)
             }

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{
-    settings::APP_ID,
+    dynamodb::TABLE,
+    settings::{APP_ID, OTHER_APP_ID},
     test_app::{
         START,
         SharedState::{self, InProcess, Redis},
@@ -14,8 +16,9 @@ use futures_util::join;
 use jiff::Timestamp;
 use redis::aio::MultiplexedConnection;
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::users::rows::{ROW_KINDS, RowKind};
+use wechat_simulator::{UnionId, UserChange};
 
 use super::{CONSENTS, with_everything};
 use crate::dynamodb_faults::{Fault, Front};
@@ -231,7 +234,13 @@ async fn a_deletion_that_stopped_is_completed_by_the_next_login() {
     for operation in ["TransactWriteItems", "DeleteItem", "Query"] {
         let person = alice(&app).await;
         let (front, broken) = Front::of(&app).await;
-        front.breaks(operation, Fault::Fails, usize::MAX);
+        // Not the first transaction, without which nothing has begun.
+        let only = if operation == "TransactWriteItems" {
+            "WX#"
+        } else {
+            ""
+        };
+        front.breaks_only(only, operation, Fault::Fails);
         let answer = broken.delete_account(&person.tokens.access).await;
         answer.fails(503, "unavailable");
         assert_refused(&app, &person.tokens).await;
@@ -247,6 +256,102 @@ async fn a_deletion_that_stopped_is_completed_by_the_next_login() {
             .ok(200);
         assert_gone(&app, &person).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_whose_answers_are_lost_goes_on() {
+    let app = start(Redis, |app| app).await;
+    for operation in ["PutItem", "UpdateItem", "TransactWriteItems", "DeleteItem"] {
+        for lost in 1..4 {
+            let person = alice(&app).await;
+            let (front, api) = Front::of(&app).await;
+            front.breaks(operation, Fault::Lost, lost);
+            let answer = api.delete_account(&person.tokens.access).await;
+            // An operation is tried three times.
+            if lost < 3 {
+                assert_eq!(answer.ok(200)["status"], "deleted", "{operation} {lost}");
+            } else if answer.status != 200 {
+                answer.fails(503, "unavailable");
+                let again = app.api.login(&app.code("alice")).await;
+                assert_eq!(again.ok(200)["isNewUser"], true, "{operation}");
+                let again = Tokens::of(&again);
+                app.api.delete_account(&again.access).await.ok(200);
+            }
+            assert_gone(&app, &person).await;
+        }
+    }
+}
+
+/// Instead of its answer, a process dies: the next one goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_was_not_called_off_completely_can_be() {
+    let app = start(Redis, |app| app.set("DELETION_COOLING_DAYS", "7")).await;
+    let person = alice(&app).await;
+    app.api.delete_account(&person.tokens.access).await.ok(202);
+    let saga = app.table.items_under("SAGA#").await.remove(0);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let update = app.table.client().update_item().table_name(TABLE);
+    let update = update
+        .key("pk", saga["pk"].clone())
+        .key("sk", saga["sk"].clone())
+        .update_expression("SET #position = :three, direction = :back REMOVE notBefore")
+        .expression_attribute_names("#position", "position")
+        .expression_attribute_values(":three", AttributeValue::N("3".into()))
+        .expression_attribute_values(":back", text("back"));
+    update.send().await.unwrap();
+    let back = Tokens::of(&app.api.call_back(&app.code("alice")).await);
+    assert_eq!(back.user_id(), person.tokens.user_id());
+    app.api.info(&back.access).await.ok(200);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identities_with_different_union_ids_leave_no_link(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state, |app| app).await;
+    let root = app.administrator("root").await;
+    let open_id = |app_id| app.wechat.open_id("alice", Some(app_id)).unwrap();
+    for there in [json!("union-there"), Value::Null] {
+        let mut identities = vec![
+            json!({"appId": APP_ID, "openId": open_id(APP_ID), "unionId": "union-here"}),
+            json!({"appId": OTHER_APP_ID, "openId": open_id(OTHER_APP_ID)}),
+        ];
+        if !there.is_null() {
+            identities[1]["unionId"] = there;
+        }
+        let person = json!({"nickname": "alice 小", "identities": identities});
+        app.api.move_in(&root.access, &person).await.ok(200);
+        let alice = app.log_in("alice").await;
+        app.api.delete_account(&alice.access).await.ok(200);
+        let rows = format!("{:?}", app.rows().await);
+        for gone in ["union-here", "union-there", &alice.user_id()] {
+            assert!(!rows.contains(gone), "{gone} is left in {rows}");
+        }
+    }
+}
+
+/// As versions before this one could leave it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_union_link_to_nobody_is_replaced_by_a_login(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = start(state, |app| app).await;
+    let change = UserChange {
+        union_id: Some(UnionId::Derived),
+        ..UserChange::default()
+    };
+    app.wechat.change_user("alice", change).unwrap();
+    let first = app.log_in("alice").await;
+    let link = app.table.items_under("UNION#").await.remove(0);
+    app.api.delete_account(&first.access).await.ok(200);
+    let put = app.table.client().put_item().table_name(TABLE);
+    put.set_item(Some(link)).send().await.unwrap();
+    let again = app.api.login(&app.code("alice")).await;
+    assert_eq!(again.ok(200)["isNewUser"], true);
+    let link = app.table.items_under("UNION#").await.remove(0);
+    assert_eq!(*link["uid"].as_s().unwrap(), Tokens::of(&again).user_id());
 }
 
 #[rstest]

@@ -450,6 +450,11 @@ async fn cancellations_in_two_mini_programs_at_once_leave_no_union_link(
     let (first, ()) = futures_util::join!(deliver(&api, &order), other);
     first.assert_success();
     assert_eq!(app.count("IDENTITY").await, 0);
+    assert_eq!(
+        app.count("PROFILE").await,
+        0,
+        "nobody is left whom it is of"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -458,7 +463,7 @@ async fn a_login_by_union_id_during_a_cancellation_is_never_of_that_account() {
     has_union_id(&app);
     let here = alice(&app).await;
     let (front, api) = Front::of(&app).await;
-    let hold = front.hold("TransactWriteItems");
+    let hold = front.hold_only("WX#", "TransactWriteItems");
     let order = app.wechat.push(&cancelled()).unwrap();
     let login = async {
         // The cancellation has read that this is the last identity, and closed the account.
@@ -484,7 +489,7 @@ async fn a_login_during_a_cancellation_leaves_no_union_link() {
     let app = TestApp::start(Redis).await;
     alice(&app).await;
     let (front, api) = Front::of(&app).await;
-    let hold = front.hold("TransactWriteItems");
+    let hold = front.hold_only("WX#", "TransactWriteItems");
     let order = app.wechat.push(&cancelled()).unwrap();
     let login = async {
         // The cancellation has read an identity without a union id.
