@@ -35,6 +35,7 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
     ("token", token::routes),
     ("user_data", user_data::routes),
     ("user_info", user_info::routes),
+    ("config", config::routes),
     ("users", users::routes),
     ("callback", callback::routes),
     ("account", account::routes),

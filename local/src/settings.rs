@@ -41,7 +41,12 @@ shared::settings! {
 
 /// Every setting: of `shared`, of each crate that has some of its own, and of this one.
 pub fn all_settings() -> impl Iterator<Item = &'static Documented> {
-    let own = [user_info::DOCUMENTED, callback::DOCUMENTED, DOCUMENTED];
+    let own = [
+        user_info::DOCUMENTED,
+        callback::DOCUMENTED,
+        config::DOCUMENTED,
+        DOCUMENTED,
+    ];
     shared::config::DOCUMENTED.into_iter().chain(own).flatten()
 }
 

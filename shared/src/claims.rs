@@ -10,7 +10,6 @@
 //! pending value, which is unique to the claim.
 
 mod first_use;
-mod poll;
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -18,12 +17,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 pub use self::first_use::{Binding, FirstUses};
-pub(crate) use self::poll::Poll;
 use crate::{
     clock::Clock,
-    kv::{Delivery, Kv, KvError, MemoryStore, Record},
+    kv::{Delivery, Kv, KvError, MemoryStore, Poll, Record},
     random::Random,
-    request::deadline,
+    request::{self, deadline},
     telemetry::OrDegraded,
 };
 
@@ -165,6 +163,8 @@ impl<T: Serialize + DeserializeOwned> Claims<T> {
             if !poll.wait().await {
                 return Ok(Some(unknown_owner()));
             }
+            // The outcome is worth more than the time: each poll has the whole budget.
+            request::renew_redis_budget();
         }
     }
 }

@@ -154,9 +154,9 @@ impl Instance {
             Some(kv) => {
                 let settings = CacheSettings::read(&self.env);
                 let longest_ttl = settings.session.max(settings.profile);
-                Cache::new(kv, self.random(), longest_ttl)
+                Cache::new(kv, self.clock(), self.random(), longest_ttl)
             }
-            None => Cache::none(self.random()),
+            None => Cache::none(self.clock(), self.random()),
         };
         self.cache.get_or_init(build).clone()
     }

@@ -5,6 +5,7 @@
 //! a session: DynamoDB is authoritative.
 
 mod memory;
+mod poll;
 mod redis;
 mod step;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub(crate) use self::poll::Poll;
 pub use self::{
     memory::MemoryStore,
     redis::RedisStore,
@@ -48,6 +50,15 @@ pub struct Record<'a> {
     pub value: &'a [u8],
     /// The record expires after this.
     pub ttl: Duration,
+}
+
+/// A key that a caller has claimed with [`Kv::add`].
+#[derive(Debug, Clone, Copy)]
+pub struct Holding<'a> {
+    /// The claimed key.
+    pub key: &'a str,
+    /// The value that the caller stored there, unique to it.
+    pub holder: &'a [u8],
 }
 
 /// How much a call matters, and so what is done to get it through.
@@ -215,6 +226,44 @@ impl Kv {
         match self {
             Self::Redis(redis) => redis.replace(expected, record, delivery).await,
             Self::Memory(memory) => Ok(memory.replace(expected, &record)),
+        }
+    }
+
+    /// Stores the record if the key's value is exactly `expected` and the claim still has its holder,
+    /// and gives the claim up then; returns whether it did. The claim's key has the hash tag of the
+    /// record's.
+    ///
+    /// # Errors
+    /// [`KvError`] when the store can't be reached within its budget.
+    pub async fn replace_claimed(
+        &self,
+        claim: Holding<'_>,
+        expected: &[u8],
+        record: Record<'_>,
+        delivery: Delivery,
+    ) -> Result<bool, KvError> {
+        match self {
+            Self::Redis(redis) => {
+                redis
+                    .replace_claimed(claim, expected, record, delivery)
+                    .await
+            }
+            Self::Memory(memory) => Ok(memory.replace_claimed(claim, expected, &record)),
+        }
+    }
+
+    /// Removes `keys`, in one round trip. Each has its own outcome, in their order: in a cluster a
+    /// node that is down fails only its own.
+    pub async fn delete_all(&self, keys: &[&str], delivery: Delivery) -> Vec<Result<(), KvError>> {
+        match self {
+            Self::Redis(redis) => redis.delete_all(keys, delivery).await,
+            Self::Memory(memory) => {
+                let delete = |key: &&str| {
+                    memory.delete(key);
+                    Ok(())
+                };
+                keys.iter().map(delete).collect()
+            }
         }
     }
 

@@ -177,6 +177,7 @@ mod tests {
             "user-data",
             "user-info",
             "users",
+            "config",
             "callback",
         ] {
             let names = names(function);

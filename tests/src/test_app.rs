@@ -85,6 +85,11 @@ impl TestApp {
         self.instances.env(&[])
     }
 
+    /// The variables of that environment, for instances in other processes.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        self.instances.variables(&[])
+    }
+
     /// The environment of an instance with some variables set otherwise.
     pub fn env_with(&self, changes: &[(&str, &str)]) -> Env {
         self.instances.env(changes)

@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderName, header::ETAG};
 use serde::Serialize;
 use shared::{
-    api::{ApiError, Success},
+    api::{ApiError, Success, entity_tag},
     auth::Sessions,
     edge::Administrator,
     ids::AppId,
@@ -35,7 +35,7 @@ struct KnownIn {
 
 /// The version as an entity tag (RFC 9110 §8.8.3).
 pub fn etag(user: &User) -> [(HeaderName, String); 1] {
-    [(ETAG, format!("\"{}\"", user.version))]
+    [(ETAG, entity_tag(user.version))]
 }
 
 pub async fn read(

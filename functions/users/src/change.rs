@@ -4,10 +4,13 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::IntoResponse,
 };
-use http::{HeaderMap, header::IF_MATCH};
+use http::HeaderMap;
 use serde::Deserialize;
 use shared::{
-    api::{ApiError, Checks, Input, Json, Optional, RawProfile, Reason, Rule, Success, Violation},
+    api::{
+        ApiError, Checks, ExpectedVersion, Input, Json, Optional, RawProfile, Reason, Rule,
+        Success, Violation,
+    },
     auth::Sessions,
     config::NicknameMin,
     edge::Administrator,
@@ -47,65 +50,13 @@ impl Input for ChangeInput {
     }
 }
 
-/// The version that a change was made for, and who says so: they are answered differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
-    /// `If-Match`.
-    Header(u64),
-    /// The body.
-    Body(u64),
-}
-
-impl Expected {
-    /// From the header, the body, or both if they agree; one has to be given.
-    fn read(headers: &HeaderMap, body: Option<u64>, checks: &mut Checks) -> Option<Self> {
-        let header = match headers.get(IF_MATCH) {
-            Some(tag) => {
-                let version = tag.to_str().ok().and_then(version_of);
-                Some(checks.field("If-Match", Rule::Version, version)?)
-            }
-            None => None,
-        };
-        match (header, body) {
-            (None, None) => checks.field("version", Rule::Required, None),
-            (Some(header), Some(body)) => {
-                let agreed = (header == body).then_some(Self::Header(header));
-                checks.field("version", Rule::Version, agreed)
-            }
-            (Some(header), None) => Some(Self::Header(header)),
-            (None, Some(body)) => Some(Self::Body(body)),
-        }
-    }
-
-    fn version(self) -> u64 {
-        match self {
-            Self::Header(version) | Self::Body(version) => version,
-        }
-    }
-
-    /// The answer when the user has another version (RFC 9110 §13.1.1 for the header).
-    fn mismatch(self) -> Reason {
-        match self {
-            Self::Header(_) => Reason::VersionMismatch,
-            Self::Body(_) => Reason::Conflict,
-        }
-    }
-}
-
-/// The version in an entity tag as [`etag`] makes it. Lists of tags and `*` name no version.
-fn version_of(tag: &str) -> Option<u64> {
-    let text = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
-    let version: u64 = text.parse().ok()?;
-    (version.to_string() == text).then_some(version)
-}
-
 impl ChangeInput {
     /// The change of at least one field, and the version that it was made for.
     fn check(
         self,
         headers: &HeaderMap,
         nickname_min: NicknameMin,
-    ) -> Result<(AccountChange, Expected), ApiError> {
+    ) -> Result<(AccountChange, ExpectedVersion), ApiError> {
         let Self(raw) = self;
         let mut checks = Checks::default();
         let profile = RawProfile {
@@ -125,7 +76,7 @@ impl ChangeInput {
             role: role.and_then(|role| checks.field("role", Rule::Role, role)),
             status: status.and_then(|status| checks.field("status", Rule::Status, status)),
         };
-        let expected = Expected::read(headers, raw.version.0, &mut checks);
+        let expected = ExpectedVersion::require(headers, raw.version.0, &mut checks);
         checks.finish().map_err(ApiError::invalid)?;
         if change == AccountChange::default() {
             return Err(ApiError::invalid(vec![Violation::new("", Rule::NoChange)]));
@@ -176,7 +127,7 @@ async fn end_sessions_of_disabled(
     Ok(())
 }
 
-fn failure(error: ChangeError, expected: Expected) -> ApiError {
+fn failure(error: ChangeError, expected: ExpectedVersion) -> ApiError {
     match error {
         ChangeError::NotFound => Reason::NotFound.into(),
         ChangeError::BeingDeleted => Reason::AccountDeletionPending.into(),
@@ -189,48 +140,7 @@ fn failure(error: ChangeError, expected: Expected) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
-
-    fn expected(header: Option<&str>, body: Option<u64>) -> Option<Expected> {
-        let mut headers = HeaderMap::new();
-        if let Some(header) = header {
-            headers.insert(IF_MATCH, HeaderValue::from_str(header).unwrap());
-        }
-        let mut checks = Checks::default();
-        let expected = Expected::read(&headers, body, &mut checks);
-        assert_eq!(checks.is_ok(), expected.is_some(), "{header:?} {body:?}");
-        expected
-    }
-
-    #[test]
-    fn a_version_comes_from_the_header_the_body_or_both() {
-        assert_eq!(expected(Some("\"3\""), None), Some(Expected::Header(3)));
-        assert_eq!(expected(Some("\"3\""), Some(3)), Some(Expected::Header(3)));
-        assert_eq!(expected(None, Some(3)), Some(Expected::Body(3)));
-        for (header, body) in [(None, None), (Some("\"3\""), Some(4))] {
-            assert_eq!(expected(header, body), None, "{header:?} {body:?}");
-        }
-    }
-
-    #[test]
-    fn an_entity_tag_is_one_version_between_quotes() {
-        for tag in [
-            "3",
-            "*",
-            "W/\"3\"",
-            "\"3\", \"4\"",
-            "\"03\"",
-            "\"+3\"",
-            "\"x\"",
-            "\"\"",
-            "\"",
-            "",
-        ] {
-            assert_eq!(expected(Some(tag), None), None, "{tag:?}");
-        }
-    }
 
     fn change(body: &str) -> Result<AccountChange, ApiError> {
         let input = ChangeInput(serde_json::from_str(body).unwrap());

@@ -25,6 +25,9 @@ pub trait Input: Sized {
     /// Its JSON form, which rejects unknown fields (`#[serde(deny_unknown_fields)]`).
     type Raw: DeserializeOwned;
 
+    /// The maximum size of the body, in bytes.
+    const MAX_SIZE: usize = MAX_BODY;
+
     /// Whether an empty body means `{}`.
     const MAY_BE_EMPTY: bool = false;
 
@@ -40,7 +43,7 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
-        let body = read_body(request.into_body()).await?;
+        let body = read_body(request.into_body(), T::MAX_SIZE).await?;
         if body.is_empty() && T::MAY_BE_EMPTY {
             return parse(b"{}").map(Self);
         }
@@ -58,7 +61,8 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read_body(request.into_body()).await.map(Self)
+        let body = read_body(request.into_body(), MAX_BODY).await;
+        body.map(Self)
     }
 }
 
@@ -71,14 +75,14 @@ fn parse<T: Input>(body: &[u8]) -> Result<T, ApiError> {
     parsed.ok_or_else(|| Reason::InvalidRequest.into())
 }
 
-/// Reads at most [`MAX_BODY`] bytes.
-pub(crate) async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
+/// Reads at most `max` bytes.
+pub(crate) async fn read_body(mut body: Body, max: usize) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| unreadable(&error))?;
         // Trailers are not part of the body.
         let data = frame.into_data().unwrap_or_default();
-        if bytes.len() + data.len() > MAX_BODY {
+        if bytes.len() + data.len() > max {
             discard(body).await;
             return Err(Reason::BodyTooLarge.into());
         }

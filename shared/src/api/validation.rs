@@ -62,6 +62,8 @@ rules! {
     Version = "version" "与要修改的版本一致的正整数；If-Match 为带引号的版本号" "the positive number of one version, in If-Match between quotes";
     /// The ids of users.
     UserIds = "user_ids" "1 到 100 个用户 ID" "1 to 100 user ids";
+    /// A key of remote configuration.
+    ConfigKey = "config_key" "1 到 64 个小写字母、数字、点、下划线或连字符，以字母或数字开头" "1 to 64 lower-case letters, digits, dots, underscores and hyphens, a letter or digit first";
     /// The length of a page.
     Limit = "limit" "1 到 100" "1 to 100";
     /// A refresh token.

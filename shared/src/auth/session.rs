@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::{
-    cache::{Cache, CacheEntry, Cached, Loading},
+    cache::{Cache, CacheEntry, CachePolicy, Cached, Loading, LoadingCache},
     clock::Clock,
     config::{CacheSettings, SessionSettings},
     dynamo::{Dynamo, DynamoError},
@@ -90,7 +90,8 @@ pub struct SessionParts {
 #[derive(Clone)]
 pub struct Sessions {
     dynamo: Dynamo,
-    cache: Cache,
+    /// What is remembered of them.
+    states: LoadingCache<SessionState>,
     shared: Option<Kv>,
     clock: Clock,
     random: Random,
@@ -102,16 +103,17 @@ pub struct Sessions {
     access_lifetime: Duration,
     /// Living sessions of a user.
     max: usize,
-    cache_ttl: Duration,
 }
 
 impl Sessions {
     /// Sessions with the lifetimes of `settings`, remembered in the cache as long as `cached` says.
     #[must_use]
     pub fn new(parts: SessionParts, settings: &SessionSettings, cached: &CacheSettings) -> Self {
+        // Neither stale nor renewed: it may have been revoked.
+        let policy = CachePolicy::new("session", cached.session.min(settings.access_life));
         Self {
             dynamo: parts.dynamo,
-            cache: parts.cache,
+            states: LoadingCache::new(parts.cache, policy),
             shared: parts.shared,
             clock: parts.clock,
             random: parts.random,
@@ -119,7 +121,6 @@ impl Sessions {
             refresh_grace: settings.refresh_grace,
             access_lifetime: settings.access_life,
             max: settings.max,
-            cache_ttl: cached.session.min(settings.access_life),
         }
     }
 
@@ -153,8 +154,8 @@ impl Sessions {
         let load =
             || -> Loading<'_, SessionState, DynamoError> { Box::pin(self.load_state(user, id)) };
         let state = self
-            .cache
-            .fill(&session_cache_key(id), known, self.cache_ttl, load)
+            .states
+            .complete(&session_cache_key(id), known, load)
             .await?;
         if state == Some(SessionState::Active) {
             Ok(())

@@ -20,8 +20,6 @@ const AT_ONCE: usize = 32;
 #[derive(Clone)]
 pub(super) struct OwedRemovals {
     owed: Arc<Mutex<Owed>>,
-    /// The longest time to live of a value.
-    longest: Duration,
 }
 
 struct Owed {
@@ -29,6 +27,8 @@ struct Owed {
     /// Until then no key is believed, because too many of them had to be remembered.
     all_until: Option<Instant>,
     noted: u64,
+    /// The longest time for which an outdated value can be stored.
+    longest: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -72,9 +72,15 @@ impl OwedRemovals {
                 keys: LruCache::unbounded(),
                 all_until: None,
                 noted: 0,
+                longest,
             })),
-            longest,
         }
+    }
+
+    /// Remembers keys for at least this long.
+    pub(super) fn at_least(&self, longest: Duration) {
+        let mut owed = self.lock();
+        owed.longest = owed.longest.max(longest);
     }
 
     /// Begins to remove a key.
@@ -88,8 +94,8 @@ impl OwedRemovals {
 
     /// Remembers a key that could not be removed.
     fn note(&self, key: &str) {
-        let until = Instant::now() + self.longest;
         let mut owed = self.lock();
+        let until = Instant::now() + owed.longest;
         owed.noted += 1;
         let number = owed.noted;
         owed.keys.put(key.to_owned(), OwedRemoval { number, until });
@@ -168,6 +174,18 @@ mod tests {
         tokio::time::advance(LONGEST).await;
         assert_eq!(keys(&owed), [] as [&str; 0]);
         assert!(!owed.distrusts("b"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_remembered_as_long_as_the_values_of_any_kind_live() {
+        let owed = OwedRemovals::new(LONGEST);
+        owed.clone().at_least(2 * LONGEST);
+        owed.at_least(LONGEST);
+        owed.note("a");
+        tokio::time::advance(LONGEST + Duration::from_secs(99)).await;
+        assert_eq!(keys(&owed), ["a"]);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(keys(&owed), [] as [&str; 0]);
     }
 
     #[tokio::test(start_paused = true)]

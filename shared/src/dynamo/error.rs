@@ -58,7 +58,8 @@ pub enum DynamoError {
 
 impl DynamoError {
     /// A row that does not have the form in which rows are written.
-    pub(crate) fn unreadable(error: impl Display) -> Self {
+    #[must_use]
+    pub fn unreadable(error: impl Display) -> Self {
         Self::Refused(format!("unreadable row: {error}"))
     }
 

@@ -29,7 +29,7 @@ use tokio::time::timeout_at;
 use self::replays::Replays;
 use super::{Bounded, ClientIp};
 use crate::{
-    api::{ApiError, Reason, read_body},
+    api::{ApiError, MAX_BODY, Reason, read_body},
     clock::Clock,
     crypto::{
         TransportKey, TransportKeys,
@@ -113,7 +113,7 @@ impl Sealing {
     /// The request as its handler sees it, and the key for the response.
     async fn open(&self, form: Form, request: Request) -> Result<(Request, ContentKey), ApiError> {
         let (mut parts, body) = request.into_parts();
-        let body = read_body(body).await?;
+        let body = read_body(body, MAX_BODY).await?;
         let address = ClientIp::of(&parts.extensions);
         let (sealed, key) = match self.inspect(&body, form, &parts) {
             Ok(inspected) => inspected,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use lru::LruCache;
 
-use super::{Record, Replies, RoundTrip, Step, Write};
+use super::{Holding, Record, Replies, RoundTrip, Step, Write};
 use crate::clock::Clock;
 
 /// The most records that are kept; the least recently used one is evicted first.
@@ -77,6 +77,27 @@ impl MemoryStore {
             unexpired(&mut entries, record.key, now).is_some_and(|value| value == expected);
         if matches {
             store(&mut entries, record, now);
+        }
+        matches
+    }
+
+    /// Stores the record if the key's value is exactly `expected` and the claim still has its holder,
+    /// and gives the claim up then; returns whether it did.
+    #[must_use]
+    pub fn replace_claimed(
+        &self,
+        claim: Holding<'_>,
+        expected: &[u8],
+        record: &Record<'_>,
+    ) -> bool {
+        let (mut entries, now) = self.lock();
+        let mut holds = |key: &str, wanted: &[u8]| {
+            unexpired(&mut entries, key, now).is_some_and(|value| value == wanted)
+        };
+        let matches = holds(claim.key, claim.holder) && holds(record.key, expected);
+        if matches {
+            store(&mut entries, record, now);
+            entries.pop(claim.key);
         }
         matches
     }

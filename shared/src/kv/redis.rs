@@ -25,7 +25,7 @@ use self::{
     node::{CONNECT, Node},
     write_access::WriteAccess,
 };
-use super::{Delivery, KvError, Record, Replies, RoundTrip, Script, Step};
+use super::{Delivery, Holding, KvError, Record, Replies, RoundTrip, Script, Step};
 use crate::{
     clock::Clock,
     config::{RedisMode, RedisSettings},
@@ -50,6 +50,15 @@ static REPLACE: LazyLock<Script> = LazyLock::new(|| {
     Script::timeless(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
          redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1"
+            .to_owned(),
+    )
+});
+
+/// Compare-and-set for the holder of a claim, who gives it up. Returns 1 when it stored.
+static REPLACE_CLAIMED: LazyLock<Script> = LazyLock::new(|| {
+    Script::timeless(
+        "if redis.call('GET', KEYS[2]) ~= ARGV[4] or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) redis.call('DEL', KEYS[2]) return 1"
             .to_owned(),
     )
 });
@@ -196,6 +205,37 @@ impl RedisStore {
                 .arg(milliseconds(ttl));
         });
         self.one(replace, delivery).await
+    }
+
+    pub(super) async fn replace_claimed(
+        &self,
+        claim: Holding<'_>,
+        expected: &[u8],
+        record: Record<'_>,
+        delivery: Delivery,
+    ) -> Result<bool, KvError> {
+        let Record { key, value, ttl } = record;
+        let replace = Command::script(key, &REPLACE_CLAIMED, move |call| {
+            call.arg(2).arg(key).arg(claim.key);
+            call.arg(expected).arg(value).arg(milliseconds(ttl));
+            call.arg(claim.holder);
+        });
+        self.one(replace, delivery).await
+    }
+
+    pub(super) async fn delete_all(
+        &self,
+        keys: &[&str],
+        delivery: Delivery,
+    ) -> Vec<Result<(), KvError>> {
+        let commands = keys.iter().map(|key| Command::delete(key)).collect();
+        match self.send(commands, delivery).await {
+            Ok(outcomes) => {
+                let deleted = outcomes.into_iter().map(decoded::<Value>);
+                deleted.map(|outcome| outcome.map(drop)).collect()
+            }
+            Err(error) => vec![Err(error); keys.len()],
+        }
     }
 
     pub(super) async fn delete(&self, key: &str, delivery: Delivery) -> Result<(), KvError> {

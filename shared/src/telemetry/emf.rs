@@ -166,6 +166,15 @@ impl Emf {
             .collect()
     }
 
+    /// The lines with what was recorded since the last one.
+    #[cfg(test)]
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let mut text = Vec::new();
+        assert!(self.write(None, &mut text).is_ok());
+        let lines = serde_json::Deserializer::from_slice(&text).into_iter();
+        lines.map_while(Result::ok).collect()
+    }
+
     fn series(&self, key: &Key, kind: impl FnOnce() -> Recorded) -> Arc<Series> {
         let all = &mut *lock(&self.0.series);
         if let Some(series) = all.index.get(key).and_then(|place| all.list.get(*place)) {

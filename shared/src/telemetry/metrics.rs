@@ -52,7 +52,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const ALL: [Metric; 13] = [
+pub const ALL: [Metric; 15] = [
     metric(
         "requests",
         Kind::Counter,
@@ -130,6 +130,18 @@ pub const ALL: [Metric; 13] = [
         Kind::Counter,
         &["upstream"],
         "calls retried after a failure",
+    ),
+    metric(
+        "cache_reads",
+        Kind::Counter,
+        &["cache", "outcome"],
+        "values looked up in a cache",
+    ),
+    metric(
+        "cache_load_latency",
+        Kind::Histogram,
+        &["cache"],
+        "duration of loading a value that a cache lacks",
     ),
 ];
 
@@ -247,6 +259,46 @@ pub fn retry(upstream: &'static str) {
     counter!("retries", "upstream" => upstream).increment(1);
 }
 
+/// How a read of a cache ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheRead {
+    /// With what was cached.
+    Hit,
+    /// Nothing was cached; this reader loaded it for all.
+    Miss,
+    /// With what another reader was loading.
+    Wait,
+    /// With a value that has expired, within the bound of its kind.
+    Stale,
+    /// This reader replaced a value before others had to wait for it.
+    Renewal,
+    /// Past the cache: shared state does not respond, or another reader was loading for too long.
+    Bypass,
+}
+
+impl CacheRead {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Wait => "wait",
+            Self::Stale => "stale",
+            Self::Renewal => "renewal",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
+/// So many reads of `cache` ended this way.
+pub fn cache_reads(cache: &'static str, read: CacheRead, count: u64) {
+    counter!("cache_reads", "cache" => cache, "outcome" => read.word()).increment(count);
+}
+
+/// A row was loaded for `cache`, successfully or not.
+pub fn cache_load(cache: &'static str, took: Duration) {
+    histogram!("cache_load_latency", "cache" => cache).record(took);
+}
+
 /// A route as a label, shared by the metrics of a request.
 fn label(route: Option<&str>) -> SharedString {
     Arc::<str>::from(route_label(route)).into()
@@ -307,6 +359,8 @@ mod tests {
         breaker_transition("wechat", BreakerState::Closed, BreakerState::Open);
         upstream("wechat", Some("-1".to_owned()), took);
         retry("wechat");
+        cache_reads("profile", CacheRead::Hit, 2);
+        cache_load("profile", took);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
     rows::{PROFILE, profile_key, user_pk},
 };
 use crate::{
-    cache::{Cache, CacheEntry, Cached},
+    cache::{Cache, CacheEntry, CachePolicy, Cached, LoadingCache},
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError, Update, WriteOutcome},
     ids::UserId,
@@ -122,20 +122,20 @@ pub(super) fn edits_of_user(
 #[derive(Clone)]
 pub struct Profiles {
     dynamo: Dynamo,
-    cache: Cache,
+    cache: LoadingCache<User>,
     clock: Clock,
-    cache_ttl: Duration,
 }
 
 impl Profiles {
     /// Profiles in `dynamo`, remembered in `cache` for `cache_ttl`.
     #[must_use]
     pub fn new(dynamo: Dynamo, cache: Cache, clock: Clock, cache_ttl: Duration) -> Self {
+        // Never stale: a profile says whether its user is disabled.
+        let policy = CachePolicy::new("profile", cache_ttl).renewed_early();
         Self {
             dynamo,
-            cache,
+            cache: LoadingCache::new(cache, policy),
             clock,
-            cache_ttl,
         }
     }
 
@@ -146,9 +146,7 @@ impl Profiles {
     pub async fn complete(&self, id: UserId, known: CacheEntry) -> Result<User, UserError> {
         let profile = self
             .cache
-            .fill(&profile_cache_key(id), known, self.cache_ttl, || {
-                Box::pin(self.load(id))
-            })
+            .complete(&profile_cache_key(id), known, || Box::pin(self.load(id)))
             .await?;
         profile.ok_or(UserError::NotFound)
     }
@@ -158,8 +156,11 @@ impl Profiles {
     /// # Errors
     /// [`UserError::NotFound`], or DynamoDB's error.
     pub async fn get(&self, id: UserId) -> Result<User, UserError> {
-        let [known] = self.cache.read([&profile_cache_key(id)]).await;
-        self.complete(id, known).await
+        let profile = self
+            .cache
+            .get(&profile_cache_key(id), || Box::pin(self.load(id)))
+            .await?;
+        profile.ok_or(UserError::NotFound)
     }
 
     /// Changes some fields, and leaves the others as they are, whatever is written to them at the
@@ -172,7 +173,7 @@ impl Profiles {
         let update = update.returning_new();
         let outcome = self.dynamo.update(update).await;
         // Also after a failure: a write whose answer was lost may have happened.
-        invalidate_cached(&self.cache, id).await;
+        self.cache.invalidate(&profile_cache_key(id)).await;
         match outcome? {
             WriteOutcome::Written(row) => Ok(dynamo::from_item(row)?),
             WriteOutcome::ConditionFailed(_) => Err(UserError::NotFound),

@@ -36,6 +36,8 @@ pub enum Found {
     /// What follows the prefix of their partition keys is this attribute of the user's rows of
     /// another kind, which the profile names.
     NamedBy(&'static RowKind, &'static str),
+    /// No user has any.
+    OfNobody,
 }
 
 /// What an export shows of the rows of one kind. Each attribute that rows of the kind have is in one
@@ -74,7 +76,9 @@ impl Shown {
 }
 
 impl RowKind {
-    pub(crate) fn pk(&self, id: impl Display) -> String {
+    /// The partition key of the row of this id.
+    #[must_use]
+    pub fn pk(&self, id: impl Display) -> String {
         format!("{}{id}", self.pk_prefix)
     }
 
@@ -201,7 +205,21 @@ pub const PHONE_OWNER: RowKind = RowKind {
     },
 };
 
-/// All kinds of rows that there are.
+/// A value of remote configuration: `CONFIG#{key}` / `CONFIG`. No user's row, although it names the
+/// administrator who changed it last.
+pub const REMOTE_CONFIG: RowKind = RowKind {
+    pk_prefix: "CONFIG#",
+    sk: "CONFIG",
+    found: Found::OfNobody,
+    export: Export {
+        section: "",
+        key_parts: &[],
+        shown: &[],
+        withheld: &[],
+    },
+};
+
+/// All kinds of rows that users have.
 pub const ROW_KINDS: [&RowKind; 6] = [
     &PROFILE,
     &SESSION,

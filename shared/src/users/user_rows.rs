@@ -181,7 +181,7 @@ fn named_by_profile(profile: &Item) -> Vec<(&'static RowKind, String)> {
     let of_kind = |kind: &'static RowKind| {
         let keys = match kind.found {
             Found::NamedByProfile(attribute) => texts(profile, attribute),
-            Found::InPartition | Found::NamedBy(..) => Vec::new(),
+            Found::InPartition | Found::NamedBy(..) | Found::OfNobody => Vec::new(),
         };
         keys.into_iter().map(move |pk| (kind, pk))
     };
@@ -193,7 +193,10 @@ fn named_by(by: &RowKind, row: &Item) -> Vec<(&'static RowKind, String)> {
     let of_kind = |kind: &'static RowKind| {
         let ids = match kind.found {
             Found::NamedBy(named_by, attribute) if named_by == by => texts(row, attribute),
-            Found::NamedBy(..) | Found::InPartition | Found::NamedByProfile(_) => Vec::new(),
+            Found::NamedBy(..)
+            | Found::InPartition
+            | Found::NamedByProfile(_)
+            | Found::OfNobody => Vec::new(),
         };
         ids.into_iter().map(move |id| (kind, kind.pk(id)))
     };

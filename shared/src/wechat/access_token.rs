@@ -20,13 +20,12 @@ use tokio::time::Instant;
 
 use super::{WeChat, WeChatError, stable_token::Granted};
 use crate::{
-    claims::Poll,
     clock::Clock,
     encrypted_kv::EncryptedKv,
     ids::AppId,
-    kv::{Delivery, Kv, KvError, Record},
+    kv::{Delivery, Kv, KvError, Poll, Record},
     random::Random,
-    request::deadline,
+    request::{self, deadline},
     telemetry::{self, OrDegraded},
 };
 
@@ -188,6 +187,7 @@ impl WeChatAccessTokens {
             if !poll.wait().await {
                 return Ok(self.fetch(wechat, app_id).await?.text);
             }
+            request::renew_redis_budget();
         }
     }
 

@@ -217,6 +217,33 @@ impl Api {
             .await
     }
 
+    /// Reads remote configuration.
+    pub async fn config(&self, key: &str) -> Answer {
+        self.client
+            .get(&format!("/api/v1/config/{key}"))
+            .send()
+            .await
+    }
+
+    /// Writes remote configuration.
+    pub async fn put_config(&self, access_token: &str, key: &str, body: &Value) -> Answer {
+        self.client
+            .request("PUT", &format!("/api/v1/config/{key}"))
+            .bearer(access_token)
+            .json(body)
+            .send()
+            .await
+    }
+
+    /// Deletes remote configuration, whatever its version is.
+    pub async fn delete_config(&self, access_token: &str, key: &str) -> Answer {
+        self.client
+            .request("DELETE", &format!("/api/v1/config/{key}"))
+            .bearer(access_token)
+            .send()
+            .await
+    }
+
     /// Ends all sessions of a user.
     pub async fn end_sessions_of(&self, access_token: &str, id: &str) -> Answer {
         self.client

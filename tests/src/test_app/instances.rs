@@ -28,14 +28,19 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    pub(super) fn env(&self, changes: &[(&str, &str)]) -> Env {
+    pub(super) fn variables(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
         let settings = changes
             .iter()
             .fold(self.settings.clone(), |settings, (name, value)| {
                 settings.with(name, value)
             });
         let by_lambda = AWS_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let env = Env::new(settings.variables().iter().cloned().chain(by_lambda));
+        let settings = settings.variables().iter().cloned();
+        settings.chain(by_lambda).collect()
+    }
+
+    pub(super) fn env(&self, changes: &[(&str, &str)]) -> Env {
+        let env = Env::new(self.variables(changes));
         if self.local_development {
             env.local_development()
         } else {

@@ -9,6 +9,7 @@
 mod account;
 mod bad_input;
 mod callback;
+mod config;
 mod dynamodb_faults;
 mod edge;
 mod keys;

@@ -651,3 +651,25 @@ async fn listed(app: &TestApp, tokens: &Tokens) -> BTreeSet<String> {
         .map(|session| session["id"].as_str().unwrap().to_owned())
         .collect()
 }
+
+/// Both can hold something that revokes: neither is served after it expired, not even while DynamoDB
+/// is down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cached_session_and_a_cached_profile_are_never_served_stale() {
+    for (session, profile) in [("60", "600"), ("600", "60")] {
+        let app = TestApp::start(InProcess).await;
+        let changes = [
+            ("SESSION_CACHE_SECONDS", session),
+            ("PROFILE_CACHE_SECONDS", profile),
+        ];
+        let (front, api) = Front::with(&app, &changes).await;
+        let tokens = Tokens::of(&api.login(&app.code("alice")).await);
+        api.info(&tokens.access).await.ok(200);
+        front.breaks("GetItem", Fault::Fails, usize::MAX);
+        app.clock.advance_seconds(50);
+        api.info(&tokens.access).await.ok(200);
+        app.clock.advance_seconds(11);
+        let answer = api.info(&tokens.access).await;
+        answer.fails(503, "unavailable");
+    }
+}

@@ -62,6 +62,10 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("account", "withdraw", 200, None),
     ("account", "export", 200, None),
     ("account", "delete", 200, None),
+    ("config", "put", 200, None),
+    ("config", "get", 200, None),
+    ("config", "delete", 200, None),
+    ("config", "invalid-key", 400, Some("invalid_request")),
 ];
 
 /// The same for pushes, which are not answered in the envelope.

@@ -76,7 +76,7 @@ async fn all_missing_settings_are_reported_together() {
 
 #[tokio::test]
 async fn a_function_requires_only_the_settings_it_uses() {
-    for function in ["token", "user-info"] {
+    for function in ["token", "user-info", "config"] {
         let (_, why) = refusal(function, &[]).await;
         let mut names = names_in(&why);
         names.sort_unstable();
@@ -88,6 +88,13 @@ async fn a_function_requires_only_the_settings_it_uses() {
     assert_eq!(names, ["DATA_KEYS", "JWT_SECRETS", "WECHAT_APPIDS"]);
     let (_, why) = refusal("users", &owned(&[("ADMINS", "alice")])).await;
     assert!(names_in(&why).contains(&"ADMINS"), "{why}");
+    let (_, why) = refusal("config", &owned(&[("CONFIG_CACHE_SECONDS", "0")])).await;
+    let mut names = names_in(&why);
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["CONFIG_CACHE_SECONDS", "JWT_SECRETS", "WECHAT_APPIDS"]
+    );
 }
 
 /// The callback ends sessions and never issues tokens.

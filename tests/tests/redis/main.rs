@@ -11,6 +11,7 @@ mod cluster;
 mod counter;
 mod faults;
 mod load;
+mod loads;
 mod removals;
 mod round_trips;
 mod servers;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::redis_server::RedisServer;
+use e2e::{redis_server::RedisServer, wire_proxy::WireProxy};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use secrecy::SecretBox;
 use shared::{
@@ -11,7 +11,7 @@ use shared::{
     config::DataKey,
     crypto::AtRest,
     encrypted_kv::EncryptedKv,
-    kv::{Delivery, Kv, MemoryStore, Record, RedisStore},
+    kv::{Delivery, Holding, Kv, MemoryStore, Record, RedisStore},
     random::Random,
     request::{self, Charge, Context, Language},
 };
@@ -31,6 +31,9 @@ fn redis(server: &RedisServer) -> Kv {
     Kv::Redis(RedisStore::new(&server.url().into()))
 }
 
+/// A key that is claimed to replace another one.
+const CLAIM: &str = "{a}:claim";
+
 #[derive(Debug, Clone)]
 enum Operation {
     Get,
@@ -38,7 +41,10 @@ enum Operation {
     Add(&'static str),
     Replace(&'static str, &'static str),
     Delete,
+    DeleteAll,
     Remove(&'static str),
+    /// The holder of a claim, the expected value and the new one.
+    ReplaceClaimed(&'static str, &'static str, &'static str),
 }
 
 fn operation() -> impl Strategy<Value = (&'static str, Operation)> {
@@ -49,9 +55,14 @@ fn operation() -> impl Strategy<Value = (&'static str, Operation)> {
         value().prop_map(Operation::Add),
         (value(), value()).prop_map(|(expected, new)| Operation::Replace(expected, new)),
         Just(Operation::Delete),
+        Just(Operation::DeleteAll),
         value().prop_map(Operation::Remove),
+        (value(), value(), value()).prop_map(|(holder, expected, new)| {
+            Operation::ReplaceClaimed(holder, expected, new)
+        }),
     ];
-    (prop::sample::select(vec!["{a}:k", "{b}:k"]), operation)
+    let keys = vec!["{a}:k", "{b}:k", CLAIM];
+    (prop::sample::select(keys), operation)
 }
 
 /// What the store answers, as text.
@@ -83,6 +94,21 @@ async fn answer(kv: &Kv, key: &str, operation: &Operation) -> String {
             )
         }
         Operation::Delete => format!("{:?}", kv.delete(key, Delivery::BestEffort).await.unwrap()),
+        Operation::DeleteAll => {
+            let keys = [key, "{a}:k"];
+            let deleted = kv.delete_all(&keys, Delivery::BestEffort).await;
+            format!("{deleted:?} {:?}", kv.get(keys).await.unwrap())
+        }
+        Operation::ReplaceClaimed(holder, expected, value) => {
+            let claim = Holding {
+                key: CLAIM,
+                holder: holder.as_bytes(),
+            };
+            let (record, expected) = (record("{a}:k", value), expected.as_bytes());
+            let replaced = kv.replace_claimed(claim, expected, record, Delivery::BestEffort);
+            let replaced = replaced.await.unwrap();
+            format!("{replaced} {:?}", kv.get(["{a}:k", CLAIM]).await.unwrap())
+        }
         Operation::Remove(expected) => {
             kv.remove(key, expected.as_bytes(), Delivery::BestEffort)
                 .await
@@ -135,6 +161,35 @@ async fn the_first_operation_after_a_restart_succeeds() {
             .await
             .unwrap()
     );
+}
+
+#[tokio::test]
+async fn many_keys_are_removed_in_one_round_trip() {
+    let server = RedisServer::start().await;
+    let proxy = WireProxy::redis(server.port()).await;
+    let kv = Kv::Redis(RedisStore::new(&server.url_via(proxy.port()).into()));
+    let keys = ["{a}:k", "{b}:k", "{c}:k"];
+    for key in keys {
+        kv.put(record(key, "1"), Delivery::Required).await.unwrap();
+    }
+    proxy.take_traffic();
+    for deleted in kv.delete_all(&keys, Delivery::Required).await {
+        deleted.unwrap();
+    }
+    let traffic = proxy.take_traffic();
+    assert_eq!(traffic.commands, ["DEL"; 3]);
+    assert_eq!(traffic.round_trips, 1);
+    assert_eq!(kv.get(keys).await.unwrap(), [None, None, None]);
+}
+
+#[tokio::test]
+async fn removals_that_do_not_arrive_fail_one_by_one() {
+    let mut server = RedisServer::start().await;
+    let kv = redis(&server);
+    kv.probe().await.unwrap();
+    server.kill();
+    let outcomes = kv.delete_all(&["{a}:k", "{b}:k"], Delivery::Required).await;
+    assert!(outcomes.len() == 2 && outcomes.iter().all(Result::is_err));
 }
 
 /// Lets the request wait for longer than it may.

@@ -60,12 +60,10 @@ impl Sessions {
         let deleted = self.delete(user, session.id, not_refreshed).await;
         let key = session_cache_key(session.id);
         if let Ok(WriteOutcome::Written(_)) = deleted {
-            self.cache
-                .store_final(&key, &SessionState::Revoked, self.cache_ttl)
-                .await;
+            self.states.store_final(&key, &SessionState::Revoked).await;
         } else {
             // The row may be gone nevertheless: only the answer was lost.
-            self.cache.invalidate(&key).await;
+            self.states.invalidate(&key).await;
         }
         deleted
     }

@@ -94,7 +94,8 @@ impl Sessions {
         step: &OpenSession,
     ) -> (Result<User, UserError>, Room) {
         let (replies, [profile]) = self
-            .cache
+            .states
+            .store()
             .read_and_step(&[step as &dyn Step], [&profile_cache_key(user)])
             .await;
         let reply = replies.into_iter().next().flatten();

@@ -27,10 +27,10 @@ impl Sessions {
             match &marked {
                 Ok(()) => {
                     let state = &SessionState::Revoked;
-                    self.cache.store_final(&key, state, self.cache_ttl).await;
+                    self.states.store_final(&key, state).await;
                 }
                 // A write whose answer was lost may have happened.
-                Err(_) => self.cache.invalidate(&key).await,
+                Err(_) => self.states.invalidate(&key).await,
             }
         };
         let forget = known::forget(self.shared.as_ref(), user, self.max);

@@ -67,7 +67,9 @@ pub const ROUTES: [Route; 6] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 20] = [
+pub const AUTHENTICATED: [(&str, &str); 22] = [
+    ("PUT", "/api/v1/config/home.banner"),
+    ("DELETE", "/api/v1/config/home.banner"),
     ("GET", "/api/v1/user/info"),
     ("PATCH", "/api/v1/user/info"),
     ("PUT", "/api/v1/user/info"),

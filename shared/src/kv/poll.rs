@@ -1,10 +1,8 @@
-//! Polls for another caller's outcome, with growing pauses.
+//! Polls shared state for what another caller is doing, with growing pauses.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-
-use crate::request;
 
 /// The first pause between two polls, and the longest.
 const POLL_MIN: Duration = Duration::from_millis(10);
@@ -25,14 +23,12 @@ impl Poll {
         }
     }
 
-    /// Waits before the next poll, twice as long each time; `false` when the time is up. Each poll
-    /// has the request's full Redis budget.
+    /// Waits before the next poll, twice as long each time; `false` when the time is up.
     pub(crate) async fn wait(&mut self) -> bool {
         if Instant::now() >= self.give_up {
             return false;
         }
         sleep(self.pause).await;
-        request::renew_redis_budget();
         self.pause = (self.pause * 2).min(POLL_MAX);
         true
     }
