@@ -165,6 +165,18 @@ impl Cache {
         self.end_removal(removal, key, outcome);
     }
 
+    /// Puts a lease that nobody has in place of the value of `key`, before its row is written: until the
+    /// lease expires or the key is removed, every reader reads DynamoDB. For a write that must be seen
+    /// also if this process ends between the write and the removal.
+    pub async fn hold_back(&self, key: &str) {
+        let Some(kv) = &self.kv else { return };
+        let value = &entry::lease(self.random.bytes());
+        let ttl = LEASE_TTL;
+        kv.put(Record { key, value, ttl }, Delivery::Required)
+            .await
+            .or_degraded("cache lease");
+    }
+
     /// Removes `key` after its row was written, and with it the lease of a reader that is loading
     /// it. If that fails, this instance repeats it before it believes the store again.
     pub async fn invalidate(&self, key: &str) {

@@ -153,7 +153,8 @@ impl AccountDeletion {
             .then(|| Timestamp::from_second(end).ok())
             .flatten();
         let subject = Subject { user, not_before };
-        let DeletionParts { sagas, .. } = &self.parts;
+        let DeletionParts { sagas, barring, .. } = &self.parts;
+        barring.prepare(user).await;
         sagas.begin(self, &Self::id(user), subject, None).await
     }
 
@@ -171,7 +172,8 @@ impl AccountDeletion {
             user,
             not_before: None,
         };
-        let DeletionParts { sagas, .. } = &self.parts;
+        let DeletionParts { sagas, barring, .. } = &self.parts;
+        barring.prepare(user).await;
         sagas
             .begin_without_wait(self, &Self::id(user), subject, guard)
             .await

@@ -15,6 +15,7 @@ use crate::{
     },
     random::Random,
     request::deadline,
+    telemetry::OrDegraded,
 };
 
 /// How long a process has a saga after each of its steps, where it has no deadline; within a request,
@@ -208,9 +209,15 @@ impl Sagas {
         let row = self.first_row::<S>(&hold)?;
         let attempt = || self.transact_first(saga, &hold, &row, guard);
         let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
-        let failed = match self.dynamo.retry_conflicts(attempt, is_conflict).await? {
-            TransactionOutcome::Written => return Ok(First::Began(hold)),
-            TransactionOutcome::ConditionFailed(at) => at,
+        let failed = match self.dynamo.retry_conflicts(attempt, is_conflict).await {
+            Ok(TransactionOutcome::Written) => return Ok(First::Began(hold)),
+            Ok(TransactionOutcome::ConditionFailed(at)) => at,
+            Err(error) => {
+                // It may have been written, and is to be continued by the next process then.
+                let given_back = self.give_back(&hold, None, None).await;
+                given_back.or_degraded("a saga's row");
+                return Err(error);
+            }
         };
         let guard_at = guard.map(|_| 1 + saga.opening(&hold.subject).len());
         if guard_at.is_some_and(|guard_at| failed.contains(&guard_at)) {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Status,
-    profiles::invalidate_cached,
+    profiles::{invalidate_cached, profile_cache_key},
     rows::{PROFILE, profile_key, user_pk},
 };
 use crate::{
@@ -60,8 +60,14 @@ impl Barring {
         Ok(!matches!(outcome?, WriteOutcome::ConditionFailed(None)))
     }
 
-    /// The part of a transaction that bars an account that is not barred yet. [`Self::bar`] has to
-    /// follow, to tell caches and logins.
+    /// Before an account is barred: from here on no reader believes what is cached of it, so that the
+    /// bar is seen also if this process ends right after it.
+    pub async fn prepare(&self, user: UserId) {
+        self.cache.hold_back(&profile_cache_key(user)).await;
+    }
+
+    /// The part of a transaction that bars an account that is not barred yet. [`Self::prepare`] has
+    /// to come before, and [`Self::bar`] to follow, to tell caches and logins.
     #[must_use]
     pub fn write(&self, user: UserId) -> Write {
         Write::Update(self.barring(user))
