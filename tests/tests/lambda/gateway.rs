@@ -258,9 +258,9 @@ async fn make_sagas_continues_deletions_that_wait() {
     let gateway = Running::start(folder.path(), &[ANY_PORT, cooling]).await;
     let alice = Tokens::of(&gateway.api.login(&gateway.code("alice").await).await);
     let (code, text) = command(folder.path(), &["sagas"]).await;
-    assert_eq!(
-        (code, text.trim()),
-        (Some(0), "nothing has stopped half-way")
+    assert!(
+        code == Some(0) && text.starts_with("nothing has stopped half-way"),
+        "{text}"
     );
     let deletion = gateway.api.delete_account(&alice.access).await;
     let deletion = deletion.ok(202);
@@ -269,7 +269,7 @@ async fn make_sagas_continues_deletions_that_wait() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.starts_with(saga), "{text}");
     let waits = format!("waits until {until}");
-    assert!(text.trim_end().ends_with(&waits), "{text}");
+    assert!(text.contains(&waits), "{text}");
     assert!(!text.contains(&alice.user_id()), "{text}");
     gateway.end(Signal::INT).await;
 }

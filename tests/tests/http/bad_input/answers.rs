@@ -90,6 +90,10 @@ async fn an_unsupported_method_is_a_405_with_an_allow_header(
         ("/api/v1/user/consents", "GET,HEAD"),
         ("/api/v1/user/consents/x", "PUT,DELETE"),
         ("/api/v1/user/export", "GET,HEAD"),
+        ("/api/v1/user", "DELETE"),
+        ("/api/v1/users/batch-delete", "POST"),
+        ("/api/v1/sagas", "GET,HEAD"),
+        ("/api/v1/sagas/x/resume", "POST"),
         ("/api/v1/config/x", "GET,HEAD,PUT,DELETE"),
     ];
     for (path, allowed) in routes {
@@ -113,7 +117,7 @@ async fn an_unknown_path_is_a_404(#[values(InProcess, Redis)] state: SharedState
         "/health/",
         "/Health",
         "//health",
-        "/api/v1/user",
+        "/api/v1",
         "/api/v1/user/login/",
         "/api/v1/user/sessions/",
         "/api/v1/user/sessions/a/b",

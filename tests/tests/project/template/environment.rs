@@ -96,6 +96,8 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "WECHAT_MAX_CONCURRENCY",
             "WATERMARK_MAX_AGE_SECONDS",
             "CONSENTS",
+            "DELETION_COOLING_DAYS",
+            "SAGA_RETENTION_DAYS",
             "CONTENT_CHECK_ON_FAILURE",
             "NICKNAME_MIN_CHARACTERS",
             "MESSAGE_PUSH_MAX_AGE_SECONDS",
