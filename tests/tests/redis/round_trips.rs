@@ -137,9 +137,9 @@ async fn a_first_login_is_one_transaction(#[values(InProcess, Redis)] state: Sha
     app.log_in("bob").await;
     // Limit, breaker and claim together; whether the person is known; what is left for the next
     // login, while the session is stored; then the claim's completion, which is a compare-and-set:
-    // only the owner completes a claim.
+    // only the owner completes a claim; with it, whether the account was barred meanwhile.
     let together = ["EVALSHA"; 3];
-    let commands = [&together[..], &["GET", "PSETEX", "EVALSHA"]].concat();
+    let commands = [&together[..], &["GET", "PSETEX", "EVALSHA", "GET"]].concat();
     assert_redis(&app, &commands);
     assert_eq!(
         to_dynamodb(&app),
@@ -158,7 +158,7 @@ async fn a_returning_login_writes_all_at_once(#[values(InProcess, Redis)] state:
             round_trips,
             ..
         } = to_redis(&app);
-        let [before @ .., completion] = &commands[..] else {
+        let [before @ .., completion, barred] = &commands[..] else {
             panic!("no commands");
         };
         let (together, mut meanwhile) = before.split_at(3);
@@ -170,7 +170,8 @@ async fn a_returning_login_writes_all_at_once(#[values(InProcess, Redis)] state:
         sorted.sort();
         meanwhile = &sorted;
         assert_eq!(meanwhile, ["EVALSHA", "GET", "PSETEX"]);
-        assert_eq!(completion, "EVALSHA");
+        // Together.
+        assert_eq!([completion, barred], ["EVALSHA", "GET"]);
         assert!(round_trips <= 5, "{round_trips}");
     }
     let mut at_once = to_dynamodb(&app);
@@ -266,8 +267,9 @@ async fn a_refresh_is_one_conditional_update(#[values(InProcess, Redis)] state: 
 async fn a_logout_is_one_update(#[values(InProcess, Redis)] state: SharedState) {
     let (app, tokens) = warm(state).await;
     app.api.logout(&tokens.access).await.ok(200);
-    // The ended session, and what is known of the user's sessions.
-    assert_redis(&app, &["EVALSHA", "GET", "PSETEX", "DEL"]);
+    // Session and profile, in one round trip; the ended session, and what is known of the user's
+    // sessions.
+    assert_redis(&app, &["EVALSHA", "GET", "GET", "PSETEX", "DEL"]);
     assert_eq!(to_dynamodb(&app), ["UpdateItem"]);
 }
 
