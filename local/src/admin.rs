@@ -1,6 +1,6 @@
 //! `local admin USER`: makes a user an administrator.
 //!
-//! There is no open endpoint for this: whoever can write the table can make the first one.
+//! There is no open endpoint for this: an operator who can write the table makes the first one.
 
 use shared::{clock::Clock, config::Env, ids::UserId, instance::Instance, random::Random};
 

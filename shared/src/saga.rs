@@ -3,7 +3,7 @@
 //!
 //! A saga is a list of named steps. Each can be repeated, and says how it is undone. A row
 //! (`SAGA#{id}` / `SAGA`) is written before the first step and moved on after each, on the condition
-//! that it still stands where this process found it and is still this process's. So whoever finds the
+//! that it still stands where this process found it and is still this process's. So the process that finds the
 //! row continues where it stands, and a process that was overtaken stops at its next write. A step
 //! that was running then runs twice, or at the same time in two processes, which is why every step has
 //! to be idempotent.
@@ -101,7 +101,7 @@ pub enum SagaError {
     /// No such saga, or it is of another kind.
     #[error("no such saga")]
     NotFound,
-    /// Whoever begins it may not, as a condition says that was given with it.
+    /// A condition that was given with it did not hold.
     #[error("the saga may not be begun")]
     NotAllowed,
     /// A step was refused for good, and what had been done was undone.

@@ -30,7 +30,7 @@ struct Deletion {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
-    /// Nothing is stored about the user any more.
+    /// Nothing about the user is stored.
     Deleted,
     /// The account is barred, and deleted at the time in `until`.
     Barred,

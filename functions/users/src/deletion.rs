@@ -36,7 +36,7 @@ pub struct Deletion {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
-    /// Nothing is stored about the user any more.
+    /// Nothing about the user is stored.
     Deleted,
     /// The account is barred, and the rest goes on without the client.
     Deleting,

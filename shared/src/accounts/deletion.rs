@@ -141,7 +141,7 @@ impl AccountDeletion {
         SagaId::new(std::array::from_fn(|at| digest[at]))
     }
 
-    /// Deletes the account, after the time in which it can be called back; at once if there is none.
+    /// Deletes the account, after the time in which it can be called back (`DELETION_COOLING_DAYS`).
     ///
     /// # Errors
     /// [`SagaError`].

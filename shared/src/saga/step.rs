@@ -68,7 +68,7 @@ pub enum StepError {
 }
 
 impl<S: Saga> Step<S> {
-    /// The position of the first step that can't be undone; after the last one if there is none.
+    /// The position of the first step that can't be undone; the number of steps if all can.
     pub(super) fn point_of_no_return() -> usize {
         let is_final = |step: &Self| matches!(step.undo, Undo::Impossible);
         let position = S::STEPS.iter().position(is_final);

@@ -1,0 +1,153 @@
+//! Moving the row of a saga that this process has.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+use super::{
+    Direction, Entry, FREE, Hold, LONGEST_LEASE, Outcome, Sagas, key, listed_at, millis, owner_of,
+};
+use crate::{
+    dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
+    request::deadline,
+    saga::{Saga, SagaId},
+};
+
+/// How long giving a saga back may take, also when the request's time is over: without, the next
+/// process waits until the lease has expired.
+const GIVE_BACK: Duration = Duration::from_millis(500);
+
+impl Sagas {
+    /// Ends the wait of a saga, which goes on about `subject` instead. Not while a process has it.
+    pub(in crate::saga) async fn end_wait<S: Saga>(
+        &self,
+        id: &SagaId,
+        subject: &S::Subject,
+    ) -> Result<(), DynamoError> {
+        let subject = serde_dynamo::to_attribute_value(subject);
+        let now = self.clock.now().as_millisecond();
+        let condition = Condition::new(format!("{FREE} AND attribute_exists(notBefore)"))
+            .value(":kind", dynamo::string(S::KIND))
+            .value(":impossible", dynamo::number(now + millis(LONGEST_LEASE)));
+        let update = Update::new(
+            key(id),
+            "SET subject = :subject REMOVE notBefore",
+            condition,
+        );
+        let update = update
+            .value(":now", dynamo::number(now))
+            .value(":subject", subject.map_err(DynamoError::unwritable)?);
+        self.dynamo.update(update).await.map(drop)
+    }
+
+    /// Moves a saga on, if this process still has it where it stood. Whether it has.
+    pub(in crate::saga) async fn advance<T>(
+        &self,
+        hold: &mut Hold<T>,
+        position: usize,
+        direction: Direction,
+    ) -> Result<bool, DynamoError> {
+        let update = self
+            .update(
+                hold,
+                "SET #position = :position, direction = :direction, leaseUntil = :until, updatedAt = :now \
+                 REMOVE failure, notBefore",
+            )
+            .value(":position", number_of(position)?)
+            .value(":direction", direction.into())
+            .value(":until", self.lease_end());
+        let is_ours = match self.dynamo.update(update).await? {
+            WriteOutcome::Written(_) => true,
+            // Whether it was moved there by this process, and the answer was lost.
+            WriteOutcome::ConditionFailed(Some(row)) if owner_of(&row) == Some(&hold.owner) => {
+                let entry: Entry = dynamo::from_item(row)?;
+                (entry.position, entry.direction) == (position, direction)
+            }
+            WriteOutcome::ConditionFailed(_) => false,
+        };
+        if is_ours {
+            (hold.position, hold.direction) = (position, direction);
+        }
+        Ok(is_ours)
+    }
+
+    /// Gives a saga back, to be continued by the next process that finds it: at once, or from a time
+    /// on; with the reason, if its step failed.
+    pub(in crate::saga) async fn give_back<T>(
+        &self,
+        hold: &Hold<T>,
+        not_before: Option<Timestamp>,
+        failure: Option<&str>,
+    ) -> Result<(), DynamoError> {
+        let mut set = "SET updatedAt = :now".to_owned();
+        if not_before.is_some() {
+            // Among the others it stands where it is due.
+            set.push_str(", notBefore = :notBefore, gsi1sk = :due");
+        }
+        if failure.is_some() {
+            set.push_str(", failure = :failure");
+        }
+        let mut update = self.update(hold, &format!("{set} REMOVE #owner, leaseUntil"));
+        if let Some(time) = not_before {
+            update = update
+                .value(":notBefore", dynamo::number(time.as_second()))
+                .value(":due", listed_at(time, &hold.id));
+        }
+        if let Some(failure) = failure {
+            update = update.value(":failure", dynamo::string(failure));
+        }
+        deadline::at_least(GIVE_BACK, self.dynamo.update(update))
+            .await
+            .map(drop)
+    }
+
+    /// Ends a saga: what it was about is forgotten, and its row expires. Whether this process still
+    /// had it.
+    pub(in crate::saga) async fn end<T>(
+        &self,
+        hold: &Hold<T>,
+        outcome: Outcome,
+    ) -> Result<bool, DynamoError> {
+        let expires = self.clock.now_seconds() + millis(self.retention) / 1000;
+        let update = self
+            .update(
+                hold,
+                "SET outcome = :outcome, #ttl = :ttl, updatedAt = :now \
+                 REMOVE subject, #owner, leaseUntil, notBefore, failure, gsi1pk, gsi1sk",
+            )
+            .name("#ttl", "ttl")
+            .value(":outcome", outcome.into())
+            .value(":ttl", dynamo::number(expires));
+        match self.dynamo.update(update).await? {
+            WriteOutcome::Written(_) => Ok(true),
+            // Whether it has ended so; then the answer was lost.
+            WriteOutcome::ConditionFailed(Some(row)) => {
+                let entry: Entry = dynamo::from_item(row)?;
+                Ok(entry.outcome == Some(outcome))
+            }
+            WriteOutcome::ConditionFailed(None) => Ok(false),
+        }
+    }
+
+    /// An update of a row that stands where this process left it.
+    fn update<T>(&self, hold: &Hold<T>, expression: &str) -> Update {
+        let ours = Condition::new(
+            "#owner = :owner AND #position = :here AND direction = :heading AND attribute_not_exists(outcome)",
+        );
+        let here = i64::try_from(hold.position).unwrap_or(i64::MAX);
+        Update::new(key(&hold.id), expression, ours)
+            .name("#owner", "owner")
+            .name("#position", "position")
+            .value(":owner", dynamo::string(&hold.owner))
+            .value(":here", dynamo::number(here))
+            .value(":heading", hold.direction.into())
+            .value(":now", dynamo::string(self.clock.now().to_string()))
+            .returning_old_on_failure()
+    }
+}
+
+fn number_of(position: usize) -> Result<AttributeValue, DynamoError> {
+    let position = i64::try_from(position).map_err(DynamoError::unwritable)?;
+    Ok(dynamo::number(position))
+}
