@@ -23,7 +23,9 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let id = any::<u128>;
+    // Half of them are refreshed at one of three times.
+    let same_time = (any::<u128>(), 0..3u128).prop_map(|(id, time)| id & !0xff | time);
+    let id = || prop_oneof![any::<u128>(), same_time.clone()];
     let garbage = prop_oneof![
         "[ -~]{0,60}",
         "[0-9]{0,4} [0-9]{0,4}",
@@ -96,18 +98,35 @@ fn free_places_are_taken_first_then_those_of_the_sessions_at_the_front() {
         };
         let key = opening(0).keys()[0].clone();
         assert_eq!(open(comparison, 1), Place::Unknown);
-        comparison.put(&key, stored(5, 2, &[7, u128::MAX]).into_bytes());
-        let places = [1, 2, 3, 4, 5, 6].map(|id| open(comparison, id));
+        let large = u128::MAX & !0xff | 9;
+        comparison.put(&key, stored(5, 2, &[7, large]).into_bytes());
+        let places = [11, 12, 13, 14, 15, 16].map(|id| open(comparison, id));
         let expected = [
             Place::Free,
             Place::Free,
             Place::Of(session(7)),
-            Place::Of(session(u128::MAX)),
-            Place::Of(session(1)),
+            Place::Of(session(large)),
+            Place::Of(session(11)),
             // As many logins as were allowed without a look.
             Place::Unknown,
         ];
         assert_eq!(places, expected);
+    });
+    outcome.unwrap();
+}
+
+/// As logins that read all sessions order them, whichever arrives first.
+#[test]
+fn of_sessions_refreshed_at_the_same_time_the_one_with_the_smallest_id_is_first() {
+    let lua = Lua::load(KNOWN_SESSIONS_LUA);
+    let outcome = lua.compare_one(|comparison| {
+        let at_once = |id: u128| id << 64 | 5;
+        let key = opening(0).keys()[0].clone();
+        comparison.put(&key, stored(9, 3, &[4]).into_bytes());
+        let mut open = |id| OpenSession::place(Some(&comparison.step(&opening(at_once(id)))));
+        assert_eq!([3, 1, 2].map(&mut open), [Place::Free; 3]);
+        let first = [session(4), session(at_once(1)), session(at_once(2))];
+        assert_eq!([4, 5, 6].map(&mut open), first.map(Place::Of));
     });
     outcome.unwrap();
 }

@@ -29,6 +29,26 @@ else
   reply = {2, tonumber(a, 16), tonumber(b, 16), tonumber(c, 16), tonumber(d, 16), tonumber(at)}
   free, sessions = 0, others
 end
+
+-- Whether the session in this text was refreshed after the new one; of the same time, whether its id is greater.
+local function is_after(text)
+  local word = '(' .. string.rep('[0-9a-f]', 8) .. ')'
+  local found = {string.match(text, '^ ' .. string.rep(word, 4) .. ':(' .. string.rep('%d', 13) .. ')$')}
+  if not found[1] then return false end
+  local time, new_time = tonumber(found[5]), tonumber(ARGV[6])
+  if time ~= new_time then return time > new_time end
+  for at = 1, 4 do
+    local part, new_part = tonumber(found[at], 16), tonumber(ARGV[at + 1])
+    if part ~= new_part then return part > new_part end
+  end
+  return false
+end
+
+local length, after = 47, ''
+while #sessions >= length and is_after(string.sub(sessions, -length)) do
+  after = string.sub(sessions, -length) .. after
+  sessions = string.sub(sessions, 1, -length - 1)
+end
 local new = string.format(' %s:%013.0f', id, ARGV[6])
-redis.call('SET', KEYS[1], string.format('%d %d', left - 1, free) .. sessions .. new, 'PX', ARGV[1])
+redis.call('SET', KEYS[1], string.format('%d %d', left - 1, free) .. sessions .. new .. after, 'PX', ARGV[1])
 return reply

@@ -222,12 +222,25 @@ fn opened(stored: &[u8], new: KnownSession) -> Option<(Vec<u8>, Place)> {
         let (first, others) = sessions.split_at_checked(SESSION_LENGTH)?;
         (0, others, Place::Of(KnownSession::parse(first)?))
     };
-    let mut after = format!("{} {free}", left - 1).into_bytes();
-    after.extend_from_slice(sessions);
-    let mut last = String::with_capacity(SESSION_LENGTH);
-    push(&mut last, new);
-    after.extend_from_slice(last.as_bytes());
-    Some((after, place))
+    let (before, later) = sessions.split_at(sessions.len() - length_after(sessions, new));
+    let mut text = format!("{} {free}", left - 1).into_bytes();
+    text.extend_from_slice(before);
+    let mut inserted = String::with_capacity(SESSION_LENGTH);
+    push(&mut inserted, new);
+    text.extend_from_slice(inserted.as_bytes());
+    text.extend_from_slice(later);
+    Some((text, place))
+}
+
+/// How much of the text is after `new`, in the order in which surplus sessions end. A login that read
+/// all sessions has the same order: of logins at the same time, one that ends a session by what is
+/// known and one that ends them by what it read agree which is the first.
+fn length_after(sessions: &[u8], new: KnownSession) -> usize {
+    let order = |session: KnownSession| (session.refreshed_at.as_millisecond(), session.id.0);
+    let is_after =
+        |text: &&[u8]| KnownSession::parse(text).is_some_and(|session| order(session) > order(new));
+    let from_the_end = sessions.rchunks_exact(SESSION_LENGTH);
+    from_the_end.take_while(is_after).count() * SESSION_LENGTH
 }
 
 impl Step for OpenSession {
