@@ -57,8 +57,8 @@ pub fn measure(request: &str, function: &str) -> [Figure; 2] {
         tolerance,
     };
     [
-        figure("allocations", counts, Tolerance::PercentOrOne(5)),
-        figure("allocated-bytes", bytes, Tolerance::Percent(5)),
+        figure("allocations", counts, Tolerance::PercentOrOne(2)),
+        figure("allocated-bytes", bytes, Tolerance::Percent(2)),
     ]
 }
 
