@@ -237,7 +237,7 @@ impl Change<'_> {
             (Some(_), None) => Condition::new("attribute_not_exists(#value)"),
             (None, None) => Condition::new("attribute_exists(#value)"),
             (_, Some(expected)) => {
-                // A version beyond the range of rows is none that a row has.
+                // No row has a version beyond this range.
                 let version = i64::try_from(expected.version()).unwrap_or(i64::MAX);
                 Condition::new("attribute_exists(#value) AND version = :expected")
                     .value(":expected", dynamo::number(version))

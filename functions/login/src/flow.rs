@@ -1,20 +1,19 @@
 //! One login, step by step: code2Session → identity and user → session.
 
+mod deletion;
+
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use serde::Serialize;
 use shared::{
     accounts::AccountDeletion,
     api::{ApiError, Reason},
     auth::{Client, OpenedSession, Session, SessionError, Sessions, Tokens},
     claims::{Claim, ClaimOutcome, Claims},
     dynamo::DynamoError,
-    ids::{AppId, UserId},
+    ids::AppId,
     instance::Instance,
     request::{self, deadline},
     resilience::{Limiter, Limits, Ticket},
-    saga::{Progress, SagaError},
     telemetry::OrDegraded,
     users::{
         Barring, ExpectedUser, Logins, Profiles, RequiredConsents, Resolved, Status, User,
@@ -43,13 +42,6 @@ pub struct LoggedIn {
     pub session: Session,
     pub user: User,
     pub is_new: bool,
-}
-
-/// What a person is told whose account is being deleted.
-#[derive(Serialize)]
-struct Pending {
-    /// Until when it can be called back.
-    until: Timestamp,
 }
 
 /// How far the first try of a login came.
@@ -182,21 +174,6 @@ impl Login {
         deadline::at_least(FINISH, end).await
     }
 
-    /// A deletion that began while this login was on its way may have ended all sessions before this
-    /// one was stored.
-    async fn withdraw_if_barred(
-        &self,
-        result: Result<LoggedIn, ApiError>,
-    ) -> Result<LoggedIn, ApiError> {
-        let logged_in = result?;
-        let barred = self.barring.has_barred(logged_in.user.id).await;
-        if barred.or_degraded("barred accounts") != Some(true) {
-            return Ok(logged_in);
-        }
-        Box::pin(self.sessions.discard(&logged_in.session)).await?;
-        Err(Reason::SessionRevoked.into())
-    }
-
     /// The first login with this code. Also returns the outcome for later logins with it; `None` if
     /// they may try the code themselves.
     async fn first(&self, attempt: &Attempt) -> (Result<LoggedIn, ApiError>, Option<LoginOutcome>) {
@@ -262,45 +239,6 @@ impl Login {
                 Box::pin(self.mend(opened.user.id)).await?;
                 Err(Reason::Unavailable.into())
             }
-        }
-    }
-
-    /// An account that is barred although no deletion of it goes on.
-    async fn mend(&self, user: UserId) -> Result<(), ApiError> {
-        match self.deletion.resume(&AccountDeletion::id(user)).await {
-            Ok(Progress::Undone) => self.deletion.unbar(user).await?,
-            Ok(Progress::Done) | Err(SagaError::NotFound) => {
-                self.deletion.begin_now(user, None).await?;
-            }
-            Ok(Progress::Waiting(_) | Progress::Unfinished) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Brings the deletion of the person's account to its end, whichever it is.
-    async fn end_deletion(&self, user: UserId, call_off: bool) -> Result<(), ApiError> {
-        let resume = async || self.deletion.resume(&AccountDeletion::id(user)).await;
-        let called_off = if call_off {
-            self.deletion.call_off(user).await
-        } else {
-            Err(SagaError::TooLate)
-        };
-        let progress = match called_off {
-            Err(SagaError::TooLate) => resume().await,
-            progress => progress,
-        };
-        let progress = match progress {
-            // Nothing goes on: see what the account is now.
-            Err(SagaError::NotFound) => Progress::Done,
-            progress => progress?,
-        };
-        match progress {
-            Progress::Done | Progress::Undone => Ok(()),
-            Progress::Waiting(until) => {
-                Err(ApiError::new(Reason::AccountDeletionPending).with_data(&Pending { until }))
-            }
-            Progress::Unfinished => Err(Reason::Unavailable.into()),
         }
     }
 

@@ -22,7 +22,7 @@ pub struct RowKind {
     pub sk: &'static str,
     /// How a user's rows of this kind are found ([`UserRows`](super::UserRows)).
     pub found: Found,
-    /// What of them a user is given who asks for everything that is stored about them.
+    /// What an export shows of them.
     pub export: Export,
 }
 

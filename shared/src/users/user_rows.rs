@@ -170,7 +170,7 @@ impl UserRow {
     }
 }
 
-/// A text attribute; empty where there is none.
+/// A text attribute; empty if the row does not have it.
 fn text<'a>(item: &'a Item, name: &str) -> &'a str {
     let text = item.get(name).and_then(|value| value.as_s().ok());
     text.map_or("", String::as_str)

@@ -129,7 +129,7 @@ async fn nothing_is_left_of_a_deleted_account(#[values(InProcess, Redis)] state:
     assert_eq!(expires, now.as_second() + 30 * A_DAY);
     assert_refused(&app, &person.tokens).await;
     if state == Redis {
-        // The refused requests looked the user up again, and remember for a minute that there is none;
+        // The refused requests looked the user up again, and their tombstone stays for a minute;
         // the outcomes of logins are kept for five, for requests that are repeated.
         let profile = format!("{{u:{}}}:profile", person.tokens.user_id());
         let expires_soon = |line: &&str| line.starts_with(&profile) || line.starts_with("{login:");

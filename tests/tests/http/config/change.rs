@@ -66,7 +66,7 @@ async fn the_versions_of_a_key_never_start_again(#[values(InProcess, Redis)] sta
         .put_config(&root.access, "home.banner", &again)
         .await;
     assert_eq!(again.ok(200)["version"], 3);
-    // Whoever read the first one does not overwrite this one.
+    // A caller who has read the first version does not overwrite this one.
     let late = if_match(&app, &root, "PUT", "\"1\"", &json!({"value": "late"})).await;
     late.fails(412, "version_mismatch");
     assert_eq!(
