@@ -21,7 +21,7 @@ use hyper_util::client::legacy::connect::capture_connection;
 use tokio::time::{Instant, timeout};
 
 use self::{
-    connect::{Authorities, HttpClient, http_client},
+    connect::{Authorities, Connections, Lent},
     endpoint::Endpoint,
     operation::{Codec, ErasedFailure, Serialized},
     sign::Signer,
@@ -68,7 +68,7 @@ pub(super) struct Sender {
 struct Target {
     uri: Uri,
     signer: Signer,
-    http: HttpClient,
+    connections: Connections,
 }
 
 /// A call that is ready to be sent, also more than once.
@@ -160,15 +160,15 @@ impl Target {
         let Endpoint { uri, region } = Endpoint::resolve(region, url, &settings.table)?;
         let authorities = if uri.scheme_str() == Some("http") {
             Authorities::None
-        } else if url.is_some() || region.starts_with("cn-") {
-            Authorities::Any
-        } else {
+        } else if url.is_none() && is_amazons(&uri) {
             Authorities::Amazon
+        } else {
+            Authorities::Any
         };
         Ok(Self {
             uri,
             signer: Signer::new(region, settings.credentials),
-            http: http_client(authorities),
+            connections: Connections::new(authorities, Clock::System),
         })
     }
 
@@ -176,26 +176,38 @@ impl Target {
     async fn attempt(&self, codec: &Codec, request: &Serialized) -> Result<Output, ErasedFailure> {
         let now = Clock::System.now();
         let request = self.signer.signed(&self.uri, request, now)?;
-        let answer = timeout(deadline::cap(ATTEMPT), self.exchange(request));
-        let answer = answer.await.unwrap_or(Err(Failure::Timeout))?;
-        codec.parse(answer)
-    }
-
-    async fn exchange(
-        &self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Bytes>, ErasedFailure> {
-        let connection = capture_connection(&mut request);
-        let answer = self.http.request(request).await;
-        let answer = answer.map_err(|error| broken(&error))?;
-        if answer.status().is_server_error()
-            && let Some(connection) = connection.connection_metadata().as_ref()
-        {
-            // What fails may be this server alone: the next attempt reaches another.
-            connection.poison();
+        let lent = self.connections.lend();
+        let answer = timeout(deadline::cap(ATTEMPT), exchange(&lent, request));
+        let answer = answer.await.unwrap_or(Err(Failure::Timeout));
+        match &answer {
+            Ok(_) => self.connections.answered(&lent),
+            Err(_) => self.connections.failed(&lent),
         }
-        read(answer).await
+        codec.parse(answer?)
     }
+}
+
+async fn exchange(
+    lent: &Lent,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, ErasedFailure> {
+    let connection = capture_connection(&mut request);
+    let answer = lent.client.request(request).await;
+    let answer = answer.map_err(|error| broken(&error))?;
+    if answer.status().is_server_error()
+        && let Some(connection) = connection.connection_metadata().as_ref()
+    {
+        // What fails may be this server alone: the next attempt reaches another.
+        connection.poison();
+    }
+    read(answer).await
+}
+
+/// Whether Amazon itself signs the certificate of this endpoint. In China and in other partitions
+/// with domains of their own others may.
+fn is_amazons(uri: &Uri) -> bool {
+    uri.host()
+        .is_some_and(|host| host.ends_with(".amazonaws.com"))
 }
 
 /// Reads the whole body.

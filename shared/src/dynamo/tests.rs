@@ -53,6 +53,8 @@ struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
+    /// How many of the connections, the oldest ones, get no more replies.
+    forgotten: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -62,16 +64,28 @@ impl Server {
             port: listener.local_addr().unwrap().port(),
             requests: Arc::default(),
             connections: Arc::default(),
+            forgotten: Arc::default(),
         };
         let replies: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(replies.into_iter().collect()));
         let (requests, connections) = (server.requests.clone(), server.connections.clone());
+        let forgotten = server.forgotten.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, SeqCst);
-                tokio::spawn(serve(stream, replies.clone(), requests.clone()));
+                let connection = Connection {
+                    stream,
+                    number: connections.fetch_add(1, SeqCst),
+                    forgotten: forgotten.clone(),
+                };
+                tokio::spawn(serve(connection, replies.clone(), requests.clone()));
             }
         });
         server
+    }
+
+    /// Replies to nothing more that comes over the connections of before, as if a gateway on the way
+    /// had forgotten them.
+    fn forget_connections(&self) {
+        self.forgotten.store(self.connections(), SeqCst);
     }
 
     /// The table behind it.
@@ -88,13 +102,24 @@ impl Server {
     }
 }
 
+struct Connection {
+    stream: TcpStream,
+    /// How many came before it.
+    number: usize,
+    forgotten: Arc<AtomicUsize>,
+}
+
 async fn serve(
-    mut stream: TcpStream,
+    mut connection: Connection,
     replies: Arc<Mutex<VecDeque<Reply>>>,
     requests: Arc<Mutex<Vec<String>>>,
 ) {
-    while let Some(request) = read_request(&mut stream).await {
+    let stream = &mut connection.stream;
+    while let Some(request) = read_request(stream).await {
         requests.lock().unwrap().push(request);
+        if connection.number < connection.forgotten.load(SeqCst) {
+            continue;
+        }
         let reply = {
             let mut replies = replies.lock().unwrap();
             match replies.len() {
@@ -224,6 +249,27 @@ async fn a_connection_that_was_closed_while_idle_is_replaced() {
         assert!(table.get("PK", "SK").await.unwrap().is_some());
         assert_eq!(server.connections(), number);
     }
+}
+
+/// As many as there were calls at the same time, and more than a call has attempts.
+#[tokio::test]
+async fn connections_that_died_unnoticed_cost_a_call_one_attempt() {
+    let slow = Reply {
+        after: Duration::from_millis(100),
+        ..found()
+    };
+    let server = Server::with([slow]).await;
+    let table = server.table();
+    for got in futures_util::future::join_all((0..5).map(|_| table.get("PK", "SK"))).await {
+        got.unwrap();
+    }
+    assert_eq!(server.connections(), 5);
+    server.forget_connections();
+    assert!(table.get("PK", "SK").await.unwrap().is_some());
+    assert_eq!((server.requests().len(), server.connections()), (7, 6));
+    // Nor does a later call use one of the others.
+    assert!(table.get("PK", "SK").await.unwrap().is_some());
+    assert_eq!((server.requests().len(), server.connections()), (8, 6));
 }
 
 #[tokio::test]
