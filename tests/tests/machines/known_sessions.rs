@@ -17,6 +17,8 @@ const MAX: usize = 20;
 enum Event {
     Pass(Micros),
     Open(u128),
+    /// The last one, once more.
+    OpenAgain,
     /// So many logins before the sessions are read, so many free, and these sessions.
     Store(usize, usize, Vec<u128>),
     Garbage(String),
@@ -35,6 +37,7 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         8 => id().prop_map(Event::Open),
+        1 => Just(Event::OpenAgain),
         1 => (0..=100usize, 0..=100usize, vec(id(), 0..4))
             .prop_map(|(left, free, sessions)| Event::Store(left, free, sessions)),
         1 => garbage.prop_map(Event::Garbage),
@@ -76,10 +79,15 @@ fn lua_and_rust_find_the_same_places() {
         panic!("one key");
     };
     lua.compare(&vec(event(), 1..60), |comparison, events| {
+        let mut last = 0;
         for event in events {
             match event {
                 Event::Pass(time) => comparison.pass(time),
-                Event::Open(id) => drop(comparison.step(&opening(id))),
+                Event::Open(id) => {
+                    last = id;
+                    comparison.step(&opening(id));
+                }
+                Event::OpenAgain => drop(comparison.step(&opening(last))),
                 Event::Store(left, free, sessions) => {
                     comparison.put(key, stored(left, free, &sessions).into_bytes());
                 }
@@ -111,6 +119,20 @@ fn free_places_are_taken_first_then_those_of_the_sessions_at_the_front() {
             Place::Unknown,
         ];
         assert_eq!(places, expected);
+    });
+    outcome.unwrap();
+}
+
+/// Its first reply, which was lost, named the session that has to end.
+#[test]
+fn a_session_that_has_a_place_already_has_the_sessions_read() {
+    let lua = Lua::load(KNOWN_SESSIONS_LUA);
+    let outcome = lua.compare_one(|comparison| {
+        let key = opening(0).keys()[0].clone();
+        comparison.put(&key, stored(9, 0, &[4, 5]).into_bytes());
+        let mut open = |id| OpenSession::place(Some(&comparison.step(&opening(id))));
+        assert_eq!(open(7), Place::Of(session(4)));
+        assert_eq!(open(7), Place::Unknown);
     });
     outcome.unwrap();
 }

@@ -17,7 +17,7 @@ local function read()
 end
 
 local left, free, sessions = string.match(stored, '^([1-9]%d?%d?) (%d%d?%d?)(.*)$')
-if not left then return read() end
+if not left or string.find(sessions, ' ' .. id .. ':', 1, true) then return read() end
 
 local reply = {1}
 if tonumber(free) > 0 then

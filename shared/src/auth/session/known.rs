@@ -9,7 +9,7 @@
 //! A login that reads may not see the session of another one at the same time. So what it found is
 //! stored only if no other login came while it was reading.
 
-use std::{fmt::Write as _, sync::LazyLock, time::Duration};
+use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -34,7 +34,9 @@ const READER: u8 = b'r';
 /// Milliseconds since the epoch have this many digits, until the year 2286.
 const TIME_DIGITS: usize = 13;
 /// A session as text: a blank, the id without hyphens, a colon, and its time.
-const SESSION_LENGTH: usize = 1 + 32 + 1 + TIME_DIGITS;
+const SESSION_LENGTH: usize = ID_LENGTH + TIME_DIGITS;
+/// The part of it that names the session, with blank and colon.
+const ID_LENGTH: usize = 1 + 32 + 1;
 
 /// The same machine in Lua.
 pub const LUA: &str = include_str!("known.lua");
@@ -42,7 +44,7 @@ pub const LUA: &str = include_str!("known.lua");
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::timeless(LUA.to_owned()));
 
 /// Opens a session of a user, as far as the user's sessions are known. Run twice (a reply was lost),
-/// it takes two places, so that sessions end or are read earlier than necessary.
+/// nothing is known any longer: the reply that was lost said which session has to end.
 pub struct OpenSession {
     key: [String; 1],
     new: KnownSession,
@@ -163,6 +165,12 @@ impl KnownSession {
     }
 
     /// As it is stored.
+    fn text(self) -> String {
+        let (id, time) = (self.id.0.simple(), self.refreshed_at.as_millisecond());
+        format!(" {id}:{time:0TIME_DIGITS$}")
+    }
+
+    /// The session in this text.
     fn parse(text: &[u8]) -> Option<Self> {
         let (id, time) = text.strip_prefix(b" ")?.split_at_checked(32)?;
         let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -184,20 +192,9 @@ fn text(left: usize, free: usize, mut sessions: Vec<KnownSession>) -> String {
     sessions.sort_by_key(|session| (session.refreshed_at, session.id.0));
     let mut text = format!("{left} {free}");
     for session in sessions {
-        push(&mut text, session);
+        text += &session.text();
     }
     text
-}
-
-fn push(text: &mut String, session: KnownSession) {
-    let KnownSession { id, refreshed_at } = session;
-    // Writing to a string does not fail.
-    let _ = write!(
-        text,
-        " {}:{:0TIME_DIGITS$}",
-        id.0.simple(),
-        refreshed_at.as_millisecond()
-    );
 }
 
 /// A number of one to three digits at the front, and what follows it.
@@ -216,6 +213,12 @@ fn opened(stored: &[u8], new: KnownSession) -> Option<(Vec<u8>, Place)> {
     }
     let (left, rest) = number(stored)?;
     let (free, sessions) = number(rest.strip_prefix(b" ")?)?;
+    let inserted = new.text();
+    // It has a place already, whose reply was lost.
+    let id = &inserted.as_bytes()[..ID_LENGTH];
+    if sessions.windows(ID_LENGTH).any(|text| text == id) {
+        return None;
+    }
     let (free, sessions, place) = if free > 0 {
         (free - 1, sessions, Place::Free)
     } else {
@@ -225,8 +228,6 @@ fn opened(stored: &[u8], new: KnownSession) -> Option<(Vec<u8>, Place)> {
     let (before, later) = sessions.split_at(sessions.len() - length_after(sessions, new));
     let mut text = format!("{} {free}", left - 1).into_bytes();
     text.extend_from_slice(before);
-    let mut inserted = String::with_capacity(SESSION_LENGTH);
-    push(&mut inserted, new);
     text.extend_from_slice(inserted.as_bytes());
     text.extend_from_slice(later);
     Some((text, place))
