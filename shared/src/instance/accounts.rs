@@ -34,6 +34,7 @@ impl Instance {
                 self.shared_kv(),
                 self.limiter(),
                 self.limits(),
+                self.clock(),
             ),
             clock: self.clock(),
             cooling: DeletionSettings::read(&self.env).deletion_cooling,

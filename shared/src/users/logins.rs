@@ -93,7 +93,7 @@ impl Logins {
     ) -> Self {
         Self {
             dynamo,
-            last: LastLogins::new(shared),
+            last: LastLogins::new(shared, clock.clone()),
             clock,
             random,
             at_rest,
@@ -103,8 +103,8 @@ impl Logins {
     /// The user of this login as far as it can be told without DynamoDB: to be confirmed by
     /// [`Self::confirm`], together with other writes. `None`: [`Self::resolve`] it.
     pub async fn expect(&self, login: &WeChatLogin) -> Option<ExpectedUser> {
-        let name = last_logins::name(&login.identity_pk());
-        let last = self.last.find(&name).await?;
+        let identity = last_logins::digest(&login.identity_pk());
+        let last = self.last.find(&identity).await?;
         // Linking a union id takes more than one write.
         let is_complete = login.union_id.is_none() || last.has_union_id;
         is_complete.then_some(ExpectedUser {
@@ -132,12 +132,19 @@ impl Logins {
         };
         let condition = Condition::new(format!("uid = :uid AND {condition}"))
             .value(":uid", dynamo::string(expected.id.to_string()));
-        let update = self.login_update(login, expression, condition, tags)?;
+        let sealed = self.sealed_session_key(login)?;
+        let update = self
+            .login_update(login, &sealed, expression, condition, tags)
+            .returning_old_on_failure();
         match self.dynamo.update(update).await? {
             WriteOutcome::Written(_) => Ok(true),
+            // By this call, and the answer was lost: nobody else has sealed the key like this.
+            WriteOutcome::ConditionFailed(Some(row)) if row.get("sessionKey") == Some(&sealed) => {
+                Ok(true)
+            }
             WriteOutcome::ConditionFailed(_) => {
-                let name = last_logins::name(&login.identity_pk());
-                self.last.forget(&name);
+                let identity = last_logins::digest(&login.identity_pk());
+                self.last.forget(&identity);
                 Ok(false)
             }
         }
@@ -146,13 +153,13 @@ impl Logins {
     /// Leaves for the next login of this person what this one found out. It may go out before the
     /// login is written: what it says is checked by [`Self::confirm`].
     pub async fn remember(&self, login: &WeChatLogin, user: UserId) {
-        let name = last_logins::name(&login.identity_pk());
+        let identity = last_logins::digest(&login.identity_pk());
         let last = LastLogin {
             user,
             key_tag: self.session_key_tag(login),
             has_union_id: login.union_id.is_some(),
         };
-        self.last.remember(&name, last).await;
+        self.last.remember(&identity, last).await;
     }
 
     /// The user of this login, made at the first one.
@@ -220,8 +227,9 @@ impl Logins {
         let tags = self.tags(login);
         let other_key = differs(&tags);
         let condition = Condition::new(format!("attribute_exists(pk) AND {other_key}"));
+        let sealed = self.sealed_session_key(login)?;
         let new_key = self
-            .login_update(login, NEW_KEY, condition, tags.clone())?
+            .login_update(login, &sealed, NEW_KEY, condition, tags.clone())
             .returning_new()
             .returning_old_on_failure();
         match self.dynamo.update(new_key).await? {
@@ -231,7 +239,7 @@ impl Logins {
         }
         let condition = Condition::new(format!("attribute_exists(pk) AND NOT {other_key}"));
         let same_key = self
-            .login_update(login, SAME_KEY, condition, tags)?
+            .login_update(login, &sealed, SAME_KEY, condition, tags)
             .returning_new();
         match self.dynamo.update(same_key).await? {
             WriteOutcome::Written(row) => dynamo::from_item(row).map(Some),
@@ -256,19 +264,20 @@ impl Logins {
     fn login_update(
         &self,
         login: &WeChatLogin,
+        sealed: &AttributeValue,
         expression: &str,
         condition: Condition,
         tags: Vec<(String, String)>,
-    ) -> Result<Update, DynamoError> {
+    ) -> Update {
         let key = dynamo::key(&login.identity_pk(), IDENTITY.sk);
         let update = Update::new(key, expression, condition)
-            .value(":key", self.sealed_session_key(login)?)
+            .value(":key", sealed.clone())
             .value(":now", dynamo::string(self.clock.now().to_string()))
             .value(":one", dynamo::number(1));
         let with_tag = |update: Update, (name, tag): (String, String)| {
             update.value(&name, dynamo::string(tag))
         };
-        Ok(tags.into_iter().fold(update, with_tag))
+        tags.into_iter().fold(update, with_tag)
     }
 
     /// The user whom another mini-program of ours knows under the same union id.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     cache::Cache,
+    clock::Clock,
     ids::{AppId, UserId},
     kv::{Delivery, Kv},
     resilience::{Limiter, Limits, rate_limit::Identity as Charged},
@@ -43,10 +44,16 @@ pub struct Traces {
 impl Traces {
     /// Removes what `cache`, `shared` and `limiter` remember.
     #[must_use]
-    pub fn new(cache: Cache, shared: Option<Kv>, limiter: Limiter, limits: Limits) -> Self {
+    pub fn new(
+        cache: Cache,
+        shared: Option<Kv>,
+        limiter: Limiter,
+        limits: Limits,
+        clock: Clock,
+    ) -> Self {
         Self {
             cache,
-            last_logins: LastLogins::new(shared.clone()),
+            last_logins: LastLogins::new(shared.clone(), clock),
             shared,
             limiter,
             limits,
@@ -55,8 +62,8 @@ impl Traces {
 
     /// What is remembered of a person in one mini-program. If it fails, it expires within a day.
     pub async fn remove_identity(&self, identity: &Identity) {
-        let name = last_logins::name(&identity.pk);
-        self.last_logins.erase(&name).await;
+        let digest = last_logins::digest(&identity.pk);
+        self.last_logins.erase(&digest).await;
         let Some(shared) = &self.shared else { return };
         let Some(app_id) = app_id(&identity.pk) else {
             return;

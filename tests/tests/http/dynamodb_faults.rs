@@ -485,6 +485,27 @@ async fn a_failed_returning_login_changes_nothing(#[values(InProcess, Redis)] st
     assert_eq!(log_in(&app, &api).await.user_id(), user);
 }
 
+/// One that goes out beside its session's row: that session is not thrown away for it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_returning_login_whose_reply_is_lost_is_counted_once(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::start(state).await;
+    let (front, api) = Front::of(&app).await;
+    for _ in 0..2 {
+        log_in(&app, &api).await;
+    }
+    let sessions = app.count("SESSION#").await;
+    front.breaks("UpdateItem", Fault::Lost, 1);
+    let tokens = log_in(&app, &api).await;
+    assert_eq!(front.heal(), 2);
+    let identity = app.identity_row(APP_ID, "alice").await;
+    assert_eq!(identity["loginCount"].as_n().unwrap(), "3");
+    assert_eq!(app.count("SESSION#").await, sessions + 1);
+    api.info(&tokens.access).await.ok(200);
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_profile_update_changes_nothing(#[values(InProcess, Redis)] state: SharedState) {
