@@ -10,6 +10,8 @@ use crate::clock::Clock;
 
 /// The most records that are kept; the least recently used one is evicted first.
 const CAPACITY: usize = 65_536;
+/// The most records that are removed, because they have expired, when one is stored.
+const REMOVALS: usize = 2;
 
 /// A value and its expiry, in milliseconds since the epoch.
 type Stored = (Bytes, i64);
@@ -170,5 +172,40 @@ fn store(entries: &mut LruCache<String, Stored>, record: &Record<'_>, now: i64) 
     // Bounded here, because a bounded `LruCache` allocates its whole capacity at once.
     if entries.len() > CAPACITY {
         entries.pop_lru();
+    }
+    // More than one is stored at a time, so what has expired becomes less.
+    for _ in 0..REMOVALS {
+        match entries.peek_lru() {
+            Some((_, (_, expires_at))) if *expires_at <= now => entries.pop_lru(),
+            _ => break,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn what_has_expired_is_removed_as_more_is_stored() {
+        let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let store = MemoryStore::new(Clock::Manual(manual.clone()));
+        let put = |number: usize| {
+            store.put(&Record {
+                key: &number.to_string(),
+                value: b"x",
+                ttl: Duration::from_secs(10),
+            });
+        };
+        (0..100).for_each(put);
+        assert_eq!(store.lock().0.len(), 100);
+        manual.advance_seconds(10);
+        (100..150).for_each(put);
+        assert_eq!(store.lock().0.len(), 50);
     }
 }
