@@ -126,11 +126,15 @@ impl Instance {
     }
 
     /// The table, connected before the first request: for functions that use it in most of them.
-    pub fn dynamo_at_start(&self) -> Dynamo {
+    /// A connection carries one call at a time, so `connections` is how many calls most requests
+    /// make at the same time: none of them then waits for a TLS handshake.
+    pub fn dynamo_at_start(&self, connections: usize) -> Dynamo {
         let dynamo = self.dynamo();
         let connecting = dynamo.clone();
         self.connect_at_start(async move {
-            connecting.probe().await.or_degraded("DynamoDB at start");
+            let probes = (0..connections).map(|_| connecting.probe());
+            let connected = futures_util::future::try_join_all(probes).await;
+            connected.or_degraded("DynamoDB at start");
         });
         dynamo
     }

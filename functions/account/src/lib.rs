@@ -32,7 +32,7 @@ struct Account {
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Routes {
-    instance.dynamo_at_start();
+    instance.dynamo_at_start(1);
     instance.sealed_bodies();
     let state = Account {
         admission: instance.admission(),

@@ -28,7 +28,7 @@ const MAX_USER_AGENT: usize = 256;
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Routes {
-    instance.dynamo_at_start();
+    instance.dynamo_at_start(2);
     instance.sealed_bodies();
     Routes::new()
         .route("/api/v1/user/login", post(login))

@@ -27,7 +27,7 @@ struct Token {
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Routes {
-    instance.dynamo_at_start();
+    instance.dynamo_at_start(1);
     let state = Token {
         admission: instance.admission(),
         sessions: instance.sessions(),

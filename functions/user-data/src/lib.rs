@@ -28,7 +28,7 @@ struct UserData {
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Routes {
-    instance.dynamo_at_start();
+    instance.dynamo_at_start(1);
     instance.sealed_bodies();
     let keys = SessionKeys::new(instance.session_keys(), instance.wechat_authorized());
     let state = UserData {

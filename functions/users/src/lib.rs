@@ -63,7 +63,7 @@ impl Apps {
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Routes {
     instance.sealed_bodies();
-    instance.dynamo_at_start();
+    instance.dynamo_at_start(1);
     let state = Users {
         admission: instance.admission(),
         administrators: instance.administrators(),
