@@ -29,7 +29,8 @@ pub struct Traffic {
     /// The clients' commands by name, in the order of their arrival: `GET`, `EVALSHA`; for HTTP the
     /// DynamoDB operation, else method and path.
     pub commands: Vec<String>,
-    /// How often a client sent something after the server had: commands sent together count once.
+    /// How often a client sent something while no answer was awaited, on any connection: commands
+    /// sent together count once.
     pub round_trips: usize,
     /// Connections that were opened.
     pub connections: usize,
@@ -71,6 +72,8 @@ struct Shared {
     target: SocketAddr,
     wire: Wire,
     traffic: Mutex<Traffic>,
+    /// The connections on which an answer is awaited.
+    waiting: Mutex<usize>,
     fault: watch::Sender<Fault>,
     /// Each change ends all connections that were open before it.
     ending: watch::Sender<Ending>,
@@ -99,6 +102,7 @@ impl WireProxy {
             target: ([127, 0, 0, 1], port).into(),
             wire,
             traffic: Mutex::default(),
+            waiting: Mutex::default(),
             fault: watch::Sender::default(),
             ending: watch::Sender::new(Ending::Close),
             listening: watch::Sender::new(true),
@@ -232,6 +236,8 @@ async fn connect(
             }
         }
     }
+    let mut meter = meter.into_inner().unwrap();
+    meter.server_sent(&mut shared.waiting.lock().unwrap());
     Ok(())
 }
 
@@ -248,10 +254,11 @@ async fn forward(
         if count == 0 {
             return Ok(());
         }
-        meter
-            .lock()
-            .unwrap()
-            .client_sent(&buffer[..count], &mut shared.traffic.lock().unwrap());
+        meter.lock().unwrap().client_sent(
+            &buffer[..count],
+            &mut shared.traffic.lock().unwrap(),
+            &mut shared.waiting.lock().unwrap(),
+        );
         let fault = *shared.fault.borrow();
         match fault {
             Fault::BlackHole => continue,
@@ -275,7 +282,10 @@ async fn back(
         if count == 0 {
             return Ok(());
         }
-        meter.lock().unwrap().server_sent();
+        meter
+            .lock()
+            .unwrap()
+            .server_sent(&mut shared.waiting.lock().unwrap());
         let fault = *shared.fault.borrow();
         if !matches!(fault, Fault::BlackHole | Fault::LoseReplies) {
             to.write_all(&buffer[..count]).await?;

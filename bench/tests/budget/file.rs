@@ -71,6 +71,10 @@ impl Budget {
             }
             return;
         }
+        if table.as_table().is_none_or(toml_edit::Table::is_empty) {
+            // Then it has no such figures either, and each one fails.
+            return;
+        }
         let noted = |name: &str| table.get(name).and_then(Item::as_str).unwrap_or("unknown");
         let others: Vec<_> = tools
             .iter()

@@ -1,9 +1,13 @@
 //! Commands and round trips, and what is logged, of a function's binary over the Runtime API.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use bench::functions::invoke;
-use e2e::{binaries, runtime_api::FunctionUnderTest, wire_proxy::Traffic};
+use e2e::{
+    binaries,
+    runtime_api::FunctionUnderTest,
+    wire_proxy::{Fault, Traffic},
+};
 
 use super::{
     file::{Figure, Tolerance},
@@ -12,6 +16,9 @@ use super::{
 
 /// How many requests are measured.
 const REQUESTS: usize = 21;
+/// How far DynamoDB is away while they are. Calls that are made at the same time are on their way
+/// at the same time then, also those of a debug build, which takes milliseconds to write one.
+const DISTANCE: Duration = Duration::from_millis(50);
 
 /// What one request caused.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +42,7 @@ pub async fn measure(request: &str, function: &str) -> Vec<Figure> {
         invoke(&function, &mut requests).await;
     }
     surroundings.take();
+    surroundings.dynamodb.set(Fault::Latency(DISTANCE)).await;
     let mut samples = [const { Vec::new() }; 3];
     let mut logged = Vec::new();
     for _ in 0..REQUESTS {

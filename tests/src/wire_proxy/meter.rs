@@ -18,7 +18,8 @@ pub struct Meter {
     wire: Wire,
     /// Bytes of an incomplete command.
     pending: Vec<u8>,
-    server_spoke_last: bool,
+    /// Whether the server has not answered what the client sent last.
+    waits: bool,
 }
 
 impl Meter {
@@ -27,14 +28,18 @@ impl Meter {
         Self {
             wire,
             pending: Vec::new(),
-            server_spoke_last: true,
+            waits: false,
         }
     }
 
-    /// Counts what the client sent.
-    pub fn client_sent(&mut self, bytes: &[u8], traffic: &mut Traffic) {
-        if std::mem::replace(&mut self.server_spoke_last, false) {
-            traffic.round_trips += 1;
+    /// Counts what the client sent. `waiting` is the number of connections on which an answer is
+    /// awaited.
+    pub fn client_sent(&mut self, bytes: &[u8], traffic: &mut Traffic, waiting: &mut usize) {
+        if !std::mem::replace(&mut self.waits, true) {
+            if *waiting == 0 {
+                traffic.round_trips += 1;
+            }
+            *waiting += 1;
         }
         self.pending.extend_from_slice(bytes);
         while let Some((name, length)) = self.command() {
@@ -43,9 +48,11 @@ impl Meter {
         }
     }
 
-    /// Notes that the server spoke.
-    pub fn server_sent(&mut self) {
-        self.server_spoke_last = true;
+    /// Notes that the server answered, or never will.
+    pub fn server_sent(&mut self, waiting: &mut usize) {
+        if std::mem::replace(&mut self.waits, false) {
+            *waiting -= 1;
+        }
     }
 
     /// The name and the length of the first whole command in what is pending.
@@ -109,7 +116,7 @@ mod tests {
     fn commands(wire: Wire, pieces: &[&[u8]]) -> Vec<String> {
         let (mut meter, mut traffic) = (Meter::new(wire), Traffic::default());
         for piece in pieces {
-            meter.client_sent(piece, &mut traffic);
+            meter.client_sent(piece, &mut traffic, &mut 0);
         }
         traffic.commands
     }
@@ -124,6 +131,22 @@ mod tests {
                 ["GET"]
             );
         }
+    }
+
+    #[test]
+    fn requests_on_their_way_at_the_same_time_are_one_round_trip() {
+        let request: &[u8] = b"GET /a HTTP/1.1\r\n\r\n";
+        let (mut traffic, mut waiting) = (Traffic::default(), 0);
+        let [mut one, mut other] = [Wire::Http; 2].map(Meter::new);
+        one.client_sent(request, &mut traffic, &mut waiting);
+        other.client_sent(request, &mut traffic, &mut waiting);
+        one.server_sent(&mut waiting);
+        other.server_sent(&mut waiting);
+        assert_eq!((traffic.round_trips, waiting), (1, 0));
+        one.client_sent(request, &mut traffic, &mut waiting);
+        one.server_sent(&mut waiting);
+        other.client_sent(request, &mut traffic, &mut waiting);
+        assert_eq!((traffic.round_trips, traffic.commands.len()), (3, 4));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Calls and round trips that each request makes to Redis, DynamoDB and WeChat.
 
+use std::time::Duration;
+
 use e2e::{
     test_app::{
         SharedState::{self, InProcess, Redis},
         TestApp, Tokens,
     },
-    wire_proxy::{Traffic, WireProxy},
+    wire_proxy::{Fault, Traffic, WireProxy},
 };
 use futures_util::future::join_all;
 use rstest::rstest;
@@ -177,6 +179,27 @@ async fn a_returning_login_writes_all_at_once(#[values(InProcess, Redis)] state:
     let mut at_once = to_dynamodb(&app);
     at_once.sort();
     assert_eq!(at_once, ["PutItem", "UpdateItem"]);
+}
+
+/// The proxy lets neither through before the other one has had the time to arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_writes_of_a_returning_login_are_on_their_way_at_the_same_time() {
+    let (app, _) = warm(Redis).await;
+    app.log_in("alice").await;
+    forget(&app);
+    let slow = Fault::Latency(Duration::from_millis(500));
+    app.proxies().dynamodb.set(slow).await;
+    app.log_in("alice").await;
+    let Traffic {
+        mut commands,
+        round_trips,
+        ..
+    } = app.proxies().dynamodb.take_traffic();
+    commands.sort();
+    assert_eq!(
+        (commands, round_trips),
+        (vec!["PutItem".to_owned(), "UpdateItem".to_owned()], 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
