@@ -9,6 +9,7 @@ mod users;
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -26,12 +27,11 @@ use crate::{
     stats::Samples,
 };
 
-/// Where the plots go.
-const FOLDER: &str = "docs/performance";
-
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
+    /// Where the plots go.
+    folder: &'static str,
     /// Requests at each step.
     samples: usize,
     /// The largest table is this many users, if it can be filled in time.
@@ -45,6 +45,7 @@ pub struct Scale {
 impl Scale {
     /// What the documents show.
     pub const FULL: Self = Self {
+        folder: "docs/performance",
         samples: 300,
         users: 1_000_000,
         filling: Duration::from_mins(2),
@@ -55,6 +56,7 @@ impl Scale {
     };
     /// To see whether it works.
     pub const SHORT: Self = Self {
+        folder: "target/performance",
         samples: 30,
         users: 10_000,
         filling: Duration::from_mins(1),
@@ -67,17 +69,18 @@ impl Scale {
 
 /// Measures everything.
 pub async fn run(scale: Scale) {
-    fs::create_dir_all(workspace().join(FOLDER)).unwrap();
-    publish("users", &users::measure(scale).await);
-    publish("sessions", &sessions::measure(scale).await);
-    publish("connections", &connections::measure(scale).await);
-    publish("bodies", &bodies::measure(scale).await);
-    publish("costs", &costs::measure(scale).await);
+    let folder = workspace().join(scale.folder);
+    fs::create_dir_all(&folder).unwrap();
+    publish(&folder, "users", &users::measure(scale).await);
+    publish(&folder, "sessions", &sessions::measure(scale).await);
+    publish(&folder, "connections", &connections::measure(scale).await);
+    publish(&folder, "bodies", &bodies::measure(scale).await);
+    publish(&folder, "costs", &costs::measure(scale).await);
 }
 
-fn publish(name: &str, plot: &Plot) {
+fn publish(folder: &Path, name: &str, plot: &Plot) {
     plot.print();
-    let file = workspace().join(FOLDER).join(format!("{name}.svg"));
+    let file = folder.join(format!("{name}.svg"));
     plot.draw(&file).expect("the plot is drawn");
 }
 

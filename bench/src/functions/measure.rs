@@ -10,7 +10,7 @@ use e2e::{
 use crate::{requests::Requests, stats::Samples, traffic::USERS};
 
 const COLD_STARTS: usize = 30;
-/// Unmeasured invocations first, enough that every user exists.
+/// Unmeasured invocations first, enough that every user exists when the first start is measured.
 const WARM_UP: u64 = 2 * USERS;
 const WARM_INVOCATIONS: u32 = 2_000;
 
@@ -37,8 +37,11 @@ impl Figures {
         let log = tempfile::NamedTempFile::new().unwrap();
         let start =
             || FunctionUnderTest::spawn_logging_to(binary, settings.variables(), log.path());
-        let (first_next, first_answer) = cold(start, requests).await;
         let function = start();
+        for _ in 0..WARM_UP {
+            invoke(&function, requests).await;
+        }
+        let (first_next, first_answer) = cold(start, requests).await;
         let (warm, cpu) = warm(&function, requests).await;
         let size = fs::metadata(binary).unwrap().len();
         Self {
@@ -89,9 +92,6 @@ async fn warm(
     function: &FunctionUnderTest,
     requests: &mut Requests,
 ) -> (Samples, Option<Duration>) {
-    for _ in 0..WARM_UP {
-        invoke(function, requests).await;
-    }
     let mut samples = Samples::default();
     let before = function.process().cpu_time();
     for _ in 0..WARM_INVOCATIONS {
