@@ -34,7 +34,7 @@ pub trait Cached: Sized {
     fn decode(stored: &[u8]) -> Option<Self>;
 }
 
-/// A row being loaded. Boxed, so that a cache hit does not pay for the size of the SDK's future.
+/// A row being loaded. Boxed, so that a cache hit does not pay for the size of the call's future.
 pub type Loading<'a, T, E> = Pin<Box<dyn Future<Output = Result<Option<T>, E>> + Send + 'a>>;
 
 /// Values of one kind, loaded when they are missing. Cheap to clone.

@@ -1,4 +1,4 @@
-//! The outermost layer: a request's id, context and log line, and the headers of its response.
+//! The edge's first and last step: a request's id, context and log line, and the headers of its response.
 
 use std::sync::atomic::Ordering;
 

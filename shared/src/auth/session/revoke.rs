@@ -84,7 +84,7 @@ impl Sessions {
             .value(":ttl", dynamo::number(later(now, self.access_lifetime)))
             .returning_old_on_failure();
         match self.dynamo.update(update).await? {
-            // Marked before, or by the SDK's first try, whose answer was lost.
+            // Marked before, or by an attempt of this call whose answer was lost.
             WriteOutcome::Written(_) | WriteOutcome::ConditionFailed(Some(_)) => Ok(()),
             WriteOutcome::ConditionFailed(None) => Err(SessionError::Ended),
         }
