@@ -9,6 +9,7 @@
 mod account;
 mod bad_input;
 mod callback;
+mod callers;
 mod config;
 mod dynamodb_faults;
 mod edge;
