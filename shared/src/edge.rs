@@ -37,7 +37,7 @@ use tower_http::cors::CorsLayer;
 
 pub use administrator::Administrator;
 pub use arrival::Arrival;
-pub use authenticated::{Authenticated, AuthenticatedUser};
+pub use authenticated::{AccountHolder, Authenticated, AuthenticatedUser};
 pub use client_ip::{ClientAddress, ClientIp};
 pub use malformed::Malformed;
 pub use path::normalized_path;

@@ -9,10 +9,9 @@ use serde::Serialize;
 use shared::{
     accounts::AccountDeletion,
     api::{Accepted, ApiError, Reason, Success},
-    edge::AuthenticatedUser,
-    ids::UserId,
+    edge::AccountHolder,
     request,
-    saga::{Progress, SagaId},
+    saga::{Progress, SagaError, SagaId},
 };
 
 /// How far a deletion has come.
@@ -38,17 +37,34 @@ enum Status {
     Deleting,
 }
 
-/// The token is refused from the first step on. A disabled user is refused: a new account would undo
-/// what an operator decided.
+/// The token is refused from the first step on, except here: a deletion that stopped goes on, and one
+/// whose answer was lost is answered. A disabled user is refused: a new account would undo what an
+/// operator decided.
 pub async fn delete(
-    caller: AuthenticatedUser,
+    caller: AccountHolder,
     State(deletion): State<AccountDeletion>,
 ) -> Result<Response, ApiError> {
-    let user = caller.claims.sub;
+    let (user, is_former) = match caller {
+        AccountHolder::SignedIn(caller) => (caller.claims.sub, false),
+        AccountHolder::Former(claims) => (claims.sub, true),
+    };
+    let run = async move {
+        if is_former {
+            deletion.resume(&AccountDeletion::id(user)).await
+        } else {
+            deletion.begin(user).await
+        }
+    };
     // To its end, also when the client does not wait for the answer.
-    let progress = request::run_to_end(run(deletion, user)).await;
+    let progress = request::run_to_end(run).await;
     let crashed = |error| ApiError::new(Reason::Internal).because(&error);
-    let progress = progress.map_err(crashed)??;
+    let progress = match progress.map_err(crashed)? {
+        // The session has ended in another way.
+        Ok(Progress::Undone) | Err(SagaError::NotFound) if is_former => {
+            return Err(Reason::SessionRevoked.into());
+        }
+        progress => progress?,
+    };
     let saga = AccountDeletion::id(user);
     let answer = |status, until| Deletion {
         status,
@@ -62,8 +78,4 @@ pub async fn delete(
         // Called off by a login in between.
         Progress::Undone => return Err(Reason::Conflict.into()),
     })
-}
-
-async fn run(deletion: AccountDeletion, user: UserId) -> Result<Progress, ApiError> {
-    Ok(deletion.begin(user).await?)
 }

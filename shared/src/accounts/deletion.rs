@@ -84,8 +84,8 @@ impl Saga for AccountDeletion {
             undo: Undo::Nothing,
         },
         Step {
-            name: "phone",
-            run: |saga, of| saga.release_phone(of.user).boxed(),
+            name: "personal-data",
+            run: |saga, of| saga.clear_profile(of.user).boxed(),
             undo: Undo::Impossible,
         },
         Step {
@@ -268,11 +268,10 @@ impl AccountDeletion {
         Ok(Next::Continue)
     }
 
-    async fn release_phone(&self, user: UserId) -> StepOutcome {
-        self.parts
-            .erasure
-            .clear(user, &[PersonalField::Phone])
-            .await?;
+    /// The number with its row, and what else the profile says about the person: behind the
+    /// identities the profile may stay until somebody continues a deletion that stopped.
+    async fn clear_profile(&self, user: UserId) -> StepOutcome {
+        self.parts.erasure.clear(user, &PersonalField::ALL).await?;
         Ok(Next::Continue)
     }
 

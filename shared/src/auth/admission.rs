@@ -138,6 +138,16 @@ impl Admission {
         }
     }
 
+    /// The claims of a token that [`Self::admit_with_user`] has refused with
+    /// [`AdmissionError::SessionEnded`], and charged for: it is signed and has not expired.
+    ///
+    /// # Errors
+    /// [`AdmissionError`].
+    pub async fn claims_of_ended(&self, caller: Caller<'_>) -> Result<Claims, AdmissionError> {
+        let token = caller.token.ok_or(TokenError::Missing)?;
+        Ok(self.parts.tokens.verify(token).await?)
+    }
+
     async fn admit_any(&self, caller: Caller<'_>) -> Result<(Claims, User), AdmissionError> {
         let claims = self.identify(caller).await?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];

@@ -15,7 +15,7 @@ use super::{
     ATTEMPTS, Dynamo, DynamoError, FIRST_PAUSE, LONGEST_PAUSE, UPSTREAM, Write, error,
     failure::Failure, sender::OperationFailure,
 };
-use crate::{resilience::backoff::Backoff, telemetry::metrics};
+use crate::{request::deadline, resilience::backoff::Backoff, telemetry::metrics};
 
 /// Pauses after a throttled transaction: those of other throttled calls. The sender does not repeat
 /// a cancelled transaction, because it can't tell why it was cancelled.
@@ -105,7 +105,7 @@ impl Dynamo {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let end = Instant::now() + CONTENTION;
+        let end = Instant::now() + deadline::cap(CONTENTION);
         let mut pauses = RACED.pauses(&self.random);
         loop {
             let error = match attempt().await {

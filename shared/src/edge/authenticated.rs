@@ -6,7 +6,7 @@ use http::request::Parts;
 use super::ClientIp;
 use crate::{
     api::{ApiError, bearer_token},
-    auth::{Admission, Caller, Claims},
+    auth::{Admission, AdmissionError, Caller, Claims},
     request,
     users::User,
 };
@@ -50,6 +50,40 @@ where
             .await?;
         note_caller(&claims);
         Ok(Self { claims, user })
+    }
+}
+
+/// The caller of what ends their own account, and with it the session: such a request has to be
+/// answered also when it is sent again, because its answer was lost or it stopped on its way.
+pub enum AccountHolder {
+    /// A user who is signed in and not disabled.
+    SignedIn(AuthenticatedUser),
+    /// The bearer of a token whose session has ended, maybe by this very request. Good only for what
+    /// they have decided before.
+    Former(Claims),
+}
+
+impl<S> FromRequestParts<S> for AccountHolder
+where
+    S: Send + Sync,
+    Admission: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let admission = Admission::from_ref(state);
+        match admission.admit_with_user(caller(parts)).await {
+            Ok((claims, user)) => {
+                note_caller(&claims);
+                Ok(Self::SignedIn(AuthenticatedUser { claims, user }))
+            }
+            Err(AdmissionError::SessionEnded) => {
+                let claims = admission.claims_of_ended(caller(parts)).await?;
+                note_caller(&claims);
+                Ok(Self::Former(claims))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

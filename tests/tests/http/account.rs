@@ -6,6 +6,7 @@ mod deletion;
 mod export;
 mod faults;
 mod races;
+mod throttled;
 mod user_rows;
 
 use e2e::{

@@ -46,6 +46,11 @@ pub enum Fault {
     WrongSignature,
     /// A transaction is writing the row.
     Conflict,
+    /// Refused with this code; with 400, as DynamoDB does.
+    Refused(&'static str),
+    /// A transaction is cancelled for this reason, because of its write at this position, or of its
+    /// last one if it has fewer.
+    CancelledFor(&'static str, usize),
 }
 
 /// In front of the table: breaks or holds some operations, and forwards the others.
@@ -74,14 +79,43 @@ impl Hold {
     }
 }
 
+impl BrokenWrites {
+    /// Counts the request, if it is a write.
+    fn fault_for(&mut self, target: &str) -> Option<Fault> {
+        let (_, operation) = target.rsplit_once('.').unwrap();
+        let fault = match operation {
+            "TransactWriteItems" => self.transaction?,
+            "PutItem" | "UpdateItem" | "DeleteItem" => self.single?,
+            _ => return None,
+        };
+        if self.good == 0 {
+            return Some(fault);
+        }
+        self.good -= 1;
+        None
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.released.send_replace(true);
     }
 }
 
+/// The writes of all operations, of which the first ones are let through.
+#[derive(Clone, Copy, Debug)]
+pub struct BrokenWrites {
+    /// How many are let through.
+    pub good: usize,
+    /// What writes of single rows get then.
+    pub single: Option<Fault>,
+    /// What transactions get then.
+    pub transaction: Option<Fault>,
+}
+
 #[derive(Default)]
 struct Broken {
+    writes: Option<BrokenWrites>,
     /// The operation, its fault, and the remaining times.
     fault: Option<(&'static str, Fault, usize)>,
     /// Only requests that contain this text.
@@ -167,6 +201,14 @@ impl Front {
         };
     }
 
+    /// Breaks the writes of all operations.
+    pub fn breaks_writes(&self, writes: BrokenWrites) {
+        *self.state.lock().unwrap() = Broken {
+            writes: Some(writes),
+            ..Broken::default()
+        };
+    }
+
     /// Removes the fault and returns how often the operation was attempted.
     pub fn heal(&self) -> usize {
         self.heal_and_take_tokens().0
@@ -186,6 +228,11 @@ impl Front {
 
     fn fault_for(&self, target: &str, body: &[u8]) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
+        if let Some(writes) = &mut state.writes {
+            let fault = writes.fault_for(target)?;
+            state.attempts += 1;
+            return Some(fault);
+        }
         let (operation, fault, times) = state.fault?;
         let is_other = !String::from_utf8_lossy(body).contains(&state.only);
         if !target.ends_with(&format!(".{operation}")) || is_other {
@@ -226,7 +273,9 @@ async fn answer(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> 
         None => front.forward(&headers, body).await,
         Some(Fault::Throttled) => refuse(400, "ProvisionedThroughputExceededException"),
         Some(Fault::Fails) => refuse(500, "InternalServerError"),
-        Some(Fault::Cancelled) => cancel(&body),
+        Some(Fault::Cancelled) => cancel(&body, "ThrottlingError", 0),
+        Some(Fault::CancelledFor(reason, at)) => cancel(&body, reason, at),
+        Some(Fault::Refused(code)) => refuse(400, code),
         Some(Fault::SignatureExpired) => {
             refuse_signature("Signature expired: x is now earlier than y")
         }
@@ -261,12 +310,12 @@ fn refuse_signature(message: &str) -> Response {
     response
 }
 
-/// A reason for each write: the first one was throttled, the others are not to blame.
-fn cancel(transaction: &[u8]) -> Response {
+/// A reason for each write: one is to blame, the others are not.
+fn cancel(transaction: &[u8], reason: &str, at: usize) -> Response {
     let transaction: Value = serde_json::from_slice(transaction).unwrap();
     let writes = transaction["TransactItems"].as_array().unwrap().len();
     let mut reasons = vec![json!({"Code": "None"}); writes];
-    reasons[0] = json!({"Code": "ThrottlingError", "Message": "later"});
+    reasons[at.min(writes - 1)] = json!({"Code": reason, "Message": "later"});
     let body = json!({"Message": "cancelled", "CancellationReasons": reasons});
     fail(400, "TransactionCanceledException", body)
 }

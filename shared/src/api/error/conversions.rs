@@ -119,6 +119,10 @@ impl From<SagaError> for ApiError {
             SagaError::Refused(_) | SagaError::TooLate => {
                 Self::new(Reason::Conflict).because(&error)
             }
+            // Not what the client has read has changed: the saga is to be continued later.
+            SagaError::Dynamo(DynamoError::Conflict) => {
+                Self::new(Reason::Unavailable).because(&error)
+            }
             SagaError::Dynamo(error) => error.into(),
         }
     }
