@@ -47,7 +47,7 @@ generate: toolchain ## update docs/configuration.md, its Chinese counterpart and
 test: toolchain ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
 	@scripts/test.sh
 
-soak: toolchain ## the tests of Redis failures in their long form, with figures (some minutes)
+soak: toolchain ## the tests of Redis failures and of ten thousand sessions in their long form, with figures (some minutes)
 	@scripts/soak.sh
 
 check: toolchain ## format, lints, licences, docs, spelling, template, scripts: everything that is not a test

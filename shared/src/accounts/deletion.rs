@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError, Write},
     ids::UserId,
+    request::deadline::LongWork,
     saga::{Guard, Next, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo},
     users::{Barring, Erasure, PersonalField, Traces, UserRows},
 };
@@ -278,7 +279,9 @@ impl AccountDeletion {
     /// What stands in the user's partition beside the profile.
     async fn delete_rows(&self, user: UserId) -> StepOutcome {
         let DeletionParts { rows, dynamo, .. } = &self.parts;
+        let work = LongWork::begin();
         rows.own(user, None)
+            .try_take_while(|_| ready(Ok(work.may_go_on())))
             .map_ok(|row| async move {
                 let key = dynamo::key(row.pk(), row.sk());
                 dynamo.delete(key, Condition::exists()).await.map(drop)
@@ -286,6 +289,9 @@ impl AccountDeletion {
             .try_buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
+        if !work.may_go_on() {
+            return Err(DynamoError::out_of_time().into());
+        }
         Ok(Next::Continue)
     }
 

@@ -63,6 +63,12 @@ impl DynamoError {
         Self::Refused(format!("unreadable row: {error}"))
     }
 
+    /// Work that stopped because the time of its request is up
+    /// ([`LongWork`](crate::request::deadline::LongWork)): the next request goes on with it.
+    pub(crate) fn out_of_time() -> Self {
+        Self::Unavailable("the time of the request is up".to_owned())
+    }
+
     /// A value that could not be made ready for its row.
     pub(crate) fn unwritable(error: impl Display) -> Self {
         Self::Refused(format!("unwritable row: {error}"))

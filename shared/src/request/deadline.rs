@@ -48,6 +48,31 @@ pub fn cap(limit: Duration) -> Duration {
     remaining().map_or(limit, |remaining| remaining.min(limit))
 }
 
+/// What is left for the answer when long work stops in time.
+const FOR_THE_ANSWER: Duration = Duration::from_secs(1);
+
+/// Work on many rows, which stops a second before the request's deadline (or when three quarters of a
+/// shorter time are over), so that the client is told that another request goes on with it.
+#[derive(Clone, Copy, Debug)]
+pub struct LongWork {
+    until: Option<Instant>,
+}
+
+impl LongWork {
+    /// Work that begins now.
+    #[must_use]
+    pub fn begin() -> Self {
+        let until = remaining().map(|left| Instant::now() + left - FOR_THE_ANSWER.min(left / 4));
+        Self { until }
+    }
+
+    /// Whether there is time for more of it.
+    #[must_use]
+    pub fn may_go_on(self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +91,21 @@ mod tests {
         })
         .await;
         assert_eq!(remaining(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_work_stops_before_the_deadline() {
+        assert!(LongWork::begin().may_go_on());
+        for (deadline, stops_after) in [(8 * SECOND, 7 * SECOND), (SECOND, SECOND * 3 / 4)] {
+            scope(Some(Instant::now() + deadline), async {
+                let work = LongWork::begin();
+                tokio::time::advance(stops_after * 99 / 100).await;
+                assert!(work.may_go_on());
+                tokio::time::advance(stops_after / 100).await;
+                assert!(!work.may_go_on());
+            })
+            .await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use super::{
     Next, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo,
     log::{Direction, First, Guard, Hold, Outcome, Taken},
 };
-use crate::{request::deadline, telemetry::OrDegraded};
+use crate::{dynamo::DynamoError, request::deadline, telemetry::OrDegraded};
 
 /// A step is begun only if the request has at least this long left.
 const FOR_A_STEP: Duration = Duration::from_secs(1);
@@ -120,12 +120,8 @@ impl Sagas {
         mut hold: Hold<S::Subject>,
     ) -> Result<Progress, SagaError> {
         loop {
-            let out_of_time = deadline::remaining().is_some_and(|left| left < FOR_A_STEP);
-            if out_of_time {
-                self.give_back(&hold, None, None).await?;
-                return Ok(Progress::Unfinished);
-            }
             let moved = match hold.direction {
+                _ if is_out_of_time() => self.stop_in_time(&hold).await?,
                 Direction::Forward => self.forward(saga, &mut hold).await?,
                 Direction::Back => self.back(saga, &mut hold).await?,
             };
@@ -158,6 +154,10 @@ impl Sagas {
                 let next = hold.position + 1;
                 self.advance_or_stop(hold, next, Direction::Back).await
             }
+            // It did what there was time for.
+            Err(StepError::Dynamo(DynamoError::Unavailable(_))) if is_out_of_time() => {
+                self.stop_in_time(hold).await
+            }
             Err(error) => Err(self.failed::<S>(hold, step, error).await),
         }
     }
@@ -179,6 +179,12 @@ impl Sagas {
             return Err(self.failed::<S>(hold, step, error).await);
         }
         self.advance_or_stop(hold, before, Direction::Back).await
+    }
+
+    /// Leaves the saga to the next process while there is time for an answer.
+    async fn stop_in_time<T>(&self, hold: &Hold<T>) -> Result<Move, SagaError> {
+        self.give_back(hold, None, None).await?;
+        Ok(Move::Stop(Progress::Unfinished))
     }
 
     async fn advance_or_stop<T>(
@@ -227,4 +233,9 @@ impl Sagas {
             StepError::Dynamo(error) => SagaError::Dynamo(error),
         }
     }
+}
+
+/// Whether this request has too little left for a step.
+fn is_out_of_time() -> bool {
+    deadline::remaining().is_some_and(|left| left < FOR_A_STEP)
 }

@@ -15,6 +15,7 @@ mod dynamodb_faults;
 mod edge;
 mod keys;
 mod login;
+mod many_sessions;
 mod refresh;
 mod sealed_bodies;
 mod sessions;

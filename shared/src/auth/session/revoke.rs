@@ -1,6 +1,6 @@
 //! Ending sessions before they expire.
 
-use std::pin::pin;
+use std::{future::ready, pin::pin};
 
 use futures_util::{Stream, StreamExt};
 
@@ -10,6 +10,7 @@ use super::{
 use crate::{
     dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
     ids::{SessionId, UserId},
+    request::deadline::LongWork,
 };
 
 /// Sessions of a user that are ended at the same time.
@@ -42,8 +43,8 @@ impl Sessions {
     /// ended: after a failure it is still there for the next try.
     ///
     /// # Errors
-    /// DynamoDB's, the first one; all sessions were tried, and the next try goes on with those that
-    /// are left.
+    /// DynamoDB's, the first one: all sessions were tried, or as many as there was time for
+    /// ([`LongWork`]), and the next try goes on with those that are left.
     pub async fn revoke_all(
         &self,
         user: UserId,
@@ -53,8 +54,10 @@ impl Sessions {
             Err(SessionError::Dynamo(error)) => Err(error),
             Ok(()) | Err(SessionError::Ended) => Ok(()),
         };
+        let work = LongWork::begin();
         let revocations = self
             .living(user)
+            .take_while(|_| ready(work.may_go_on()))
             .map(|session| async {
                 match session?.id {
                     id if Some(id) == own => Ok(()),
@@ -63,6 +66,9 @@ impl Sessions {
             })
             .buffer_unordered(CONCURRENCY);
         first_error(revocations).await?;
+        if !work.may_go_on() {
+            return Err(DynamoError::out_of_time());
+        }
         match own {
             Some(id) => revoke(id).await,
             None => Ok(()),
