@@ -283,6 +283,37 @@ async fn a_forged_or_foreign_cursor_is_refused(#[values(InProcess, Redis)] state
     }
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_of_another_list_is_refused(#[values(InProcess, Redis)] state: SharedState) {
+    let app = TestApp::start(state).await;
+    let root = app.administrator("root").await;
+    app.clock.advance_seconds(1);
+    app.log_in("alice").await;
+    let row = app.session_row(&root).await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    app.table.import((0..1600).map(|number| {
+        let mut row = row.clone();
+        row.insert("sk".into(), text(&format!("SESSION#0193{number:06}")));
+        row.insert("userAgent".into(), text(&"小".repeat(256)));
+        row
+    }));
+    let page = app.api.users(&root.access, "?limit=1").await;
+    let of_users = page.ok(200)["cursor"].as_str().unwrap();
+    let page = app.api.export(&root.access, None).await;
+    let of_export = page.ok(200)["nextCursor"].as_str().unwrap();
+    let users = async |cursor: &str| {
+        let query = format!("?cursor={cursor}");
+        app.api.users(&root.access, &query).await
+    };
+    users(of_export).await.fails_at(&["cursor"]);
+    let export = app.api.export(&root.access, Some(of_users));
+    export.await.fails_at(&["cursor"]);
+    // Each is good for its own.
+    users(of_users).await.ok(200);
+    app.api.export(&root.access, Some(of_export)).await.ok(200);
+}
+
 /// The row of a made-up user, who was created `seconds` after the clocks' start.
 fn row(number: u64, seconds: i64) -> Item {
     let created: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
