@@ -2,14 +2,28 @@
 
 mod measure;
 
-use e2e::binaries::beside_this_program;
+use e2e::{binaries::beside_this_program, settings::Settings};
 use measure::Figures;
 pub use measure::invoke;
 
-use crate::{requests::Requests, services::Services, traffic::USERS};
+use crate::{
+    requests::{
+        Requests,
+        accounts::{self, Administrator},
+    },
+    services::Services,
+    traffic::USERS,
+};
 
 /// The functions in the order of the table, after a baseline that does nothing.
 const FUNCTIONS: [&str; 5] = ["hello-world", "health", "user-info", "login", "token"];
+
+/// Measures a function and prints its row.
+async fn measure(function: &str, settings: &Settings, mut requests: Requests) {
+    let binary = beside_this_program(function);
+    let figures = Figures::measure(&binary, settings, &mut requests).await;
+    println!("| {function} | {} | {figures} |", requests.title());
+}
 
 /// Measures all functions and prints a Markdown table.
 pub async fn run() {
@@ -18,13 +32,19 @@ pub async fn run() {
         "| function | request | binary | start to first `/next` | start to first answer | warm | CPU | memory |"
     );
     println!("|---|---|---|---|---|---|---|---|");
+    let login = beside_this_program("login");
     for function in FUNCTIONS {
-        let binary = beside_this_program(function);
-        let login = beside_this_program("login");
-        let mut requests = Requests::of(function, &login, &services.settings, USERS).await;
-        let figures = Figures::measure(&binary, &services.settings, &mut requests).await;
-        println!("| {function} | {} | {figures} |", requests.title());
+        let requests = Requests::of(function, &login, &services.settings, USERS).await;
+        measure(function, &services.settings, requests).await;
     }
+    let administrator = Administrator::log_in(&login, &services.settings).await;
+    let settings = &administrator.settings;
+    measure("config", settings, administrator.config().await).await;
+    measure("users", settings, administrator.user_change()).await;
+    let deletions = accounts::deletions(&login, settings, measure::requests()).await;
+    measure("account", settings, deletions).await;
+    let list = administrator.user_list(&services.table()).await;
+    measure("users", settings, list).await;
     println!();
     println!("{}", measure::LEGEND);
     println!();

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use e2e::binaries::beside_this_program;
+
 use crate::{
     load::{self, Source, Timing},
+    requests::accounts::{self, Administrator},
     server::{self, Server},
     services::Services,
 };
@@ -26,14 +29,25 @@ pub async fn run(duration: Duration) {
     measure(("bare axum", "GET /health"), &bare, health(), timing).await;
     drop(bare);
 
-    let services = Services::start().await;
+    let mut services = Services::start().await;
+    let login = beside_this_program("login");
+    let administrator = Administrator::log_in(&login, &services.settings).await;
+    services.settings = administrator.settings.clone();
+    administrator.config().await;
+    administrator.user_list(&services.table()).await;
     let local = Server::local(&services).await;
     let logins = local.log_in(CONNECTIONS).await;
+    let get = |path, token| server::get(CONNECTIONS, path, token);
     let loads = [
         ("GET /health", health()),
         ("GET /api/v1/user/info", server::info(&logins)),
         ("POST /api/v1/user/login", server::login(CONNECTIONS)),
         ("POST /api/v1/user/refresh", server::refresh(&logins)),
+        ("GET /api/v1/config/{key}", get(accounts::CONFIG, None)),
+        (
+            "GET /api/v1/users?limit=100",
+            get(accounts::USER_LIST, Some(&administrator.token)),
+        ),
     ];
     for (route, sources) in loads {
         measure(("`local`", route), &local, sources, timing).await;

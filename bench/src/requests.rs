@@ -1,5 +1,7 @@
 //! The requests to each function.
 
+pub mod accounts;
+
 use std::path::Path;
 
 use e2e::{events::HttpApi, runtime_api::FunctionUnderTest, settings::Settings};
@@ -20,6 +22,15 @@ pub enum Requests {
     Login(Codes),
     /// `POST /api/v1/user/refresh` with this refresh token, then with the one of the last response.
     Refresh(String),
+    /// `GET /api/v1/config/{key}`.
+    Config,
+    /// `GET /api/v1/users` of many users, with the token of an administrator.
+    UserList(String),
+    /// `PUT /api/v1/users/{id}`, each for the version that the last one left.
+    UserChange(accounts::Change),
+    /// `DELETE /api/v1/user` with each of these access tokens of different users, once.
+    Deletion(Vec<String>),
+    // Merge: one account becomes part of another, each pair once.
 }
 
 impl Requests {
@@ -27,8 +38,11 @@ impl Requests {
     /// logins are those of this many users in turn.
     pub async fn of(function: &str, login: &Path, settings: &Settings, users: u64) -> Self {
         match function {
-            "user-info" => Self::UserInfo(text(&log_in(login, settings).await, "token")),
-            "token" => Self::Refresh(text(&log_in(login, settings).await, "refreshToken")),
+            "user-info" => Self::UserInfo(text(&log_in(login, settings, "reader").await, "token")),
+            "token" => Self::Refresh(text(
+                &log_in(login, settings, "reader").await,
+                "refreshToken",
+            )),
             "login" => Self::Login(Codes::of(users)),
             "health" => Self::Health,
             _ => Self::HelloWorld,
@@ -44,6 +58,10 @@ impl Requests {
             Self::UserInfo(_) => "`GET /api/v1/user/info`, cached",
             Self::Login(_) => "`POST /api/v1/user/login`, known user, fresh code",
             Self::Refresh(_) => "`POST /api/v1/user/refresh`",
+            Self::Config => "`GET /api/v1/config/{key}`, cached",
+            Self::UserList(_) => "`GET /api/v1/users?limit=100`, of 10,000 users",
+            Self::UserChange(_) => "`PUT /api/v1/users/{id}`",
+            Self::Deletion(_) => "`DELETE /api/v1/user`, with one session and one identity",
         }
     }
 
@@ -56,23 +74,38 @@ impl Requests {
             Self::Refresh(token) => {
                 HttpApi::new("POST", "/api/v1/user/refresh").json(&json!({"refreshToken": token}))
             }
+            Self::Config => HttpApi::new("GET", accounts::CONFIG),
+            Self::UserList(token) => HttpApi::new("GET", accounts::USER_LIST).bearer(token),
+            Self::UserChange(change) => change.request(),
+            Self::Deletion(tokens) => {
+                let token = tokens.pop().expect("a user who was not deleted yet");
+                HttpApi::new("DELETE", "/api/v1/user").bearer(&token)
+            }
         };
         request.event().to_string().into_bytes()
     }
 
     /// Reads the response to the last event, which must be a success.
+    ///
+    /// # Panics
+    /// If it is none.
     pub fn read_response(&mut self, response: &Value) {
         let data = data(response);
-        if let Self::Refresh(token) = self {
-            *token = text(&data, "refreshToken");
+        match self {
+            Self::Refresh(token) => *token = text(&data, "refreshToken"),
+            Self::UserChange(change) => change.read(&data),
+            Self::UserList(_) => assert_eq!(data["users"].as_array().map(Vec::len), Some(100)),
+            Self::Deletion(_) => assert_eq!(data["status"], "deleted"),
+            Self::HelloWorld | Self::Health | Self::UserInfo(_) | Self::Login(_) | Self::Config => {
+            }
         }
     }
 }
 
-async fn log_in(login: &Path, settings: &Settings) -> Value {
+async fn log_in(login: &Path, settings: &Settings, person: &str) -> Value {
     let function = FunctionUnderTest::spawn(login, settings.variables());
     let event = HttpApi::new("POST", "/api/v1/user/login")
-        .json(&json!({"code": "reader.1"}))
+        .json(&json!({"code": format!("{person}.1")}))
         .event();
     // This login may create the user.
     data(&function.invoke(&event).await)

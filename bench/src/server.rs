@@ -91,7 +91,20 @@ impl Server {
 
 /// `GET /health` on each of `connections`.
 pub fn health(connections: usize) -> Vec<Source> {
-    let source = || same(request("GET", "/health", "", ""));
+    get(connections, "/health", None)
+}
+
+/// A GET on each of `connections`, with this access token.
+pub fn get(connections: usize, path: &str, token: Option<&str>) -> Vec<Source> {
+    let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+    let source = || {
+        same(request(
+            "GET",
+            path,
+            bearer.as_deref().unwrap_or_default(),
+            "",
+        ))
+    };
     (0..connections).map(|_| source()).collect()
 }
 

@@ -1,6 +1,8 @@
 //! The services that the functions run against.
 
+use aws_sdk_dynamodb::Client;
 use e2e::{redis_server::RedisServer, settings::Settings};
+use local::database_client;
 
 use crate::backends::Backends;
 
@@ -8,7 +10,7 @@ use crate::backends::Backends;
 #[derive(Debug)]
 pub struct Services {
     _redis: RedisServer,
-    _backends: Backends,
+    backends: Backends,
     /// The environment variables that point to them.
     pub settings: Settings,
 }
@@ -22,8 +24,14 @@ impl Services {
             Settings::new(&backends.dynamodb_url, &backends.wechat_url).redis(&redis.url());
         Self {
             _redis: redis,
-            _backends: backends,
+            backends,
             settings,
         }
+    }
+
+    /// A client of the table.
+    #[must_use]
+    pub fn table(&self) -> Client {
+        database_client(&self.backends.dynamodb_url)
     }
 }

@@ -14,6 +14,12 @@ const COLD_STARTS: usize = 30;
 const WARM_UP: u64 = 2 * USERS;
 const WARM_INVOCATIONS: u32 = 2_000;
 
+/// How many requests one function gets.
+pub fn requests() -> usize {
+    let warm = WARM_UP + u64::from(WARM_INVOCATIONS);
+    COLD_STARTS + 1 + usize::try_from(warm).unwrap()
+}
+
 /// How the figures were taken.
 pub const LEGEND: &str = "Times are median / p95: of 30 starts of the process, and of 2,000 consecutive \
     invocations of one instance, from handing over the event to having read the response. CPU is the processor time of \
