@@ -1,5 +1,6 @@
 //! `template.yaml` deploys what the code is: functions, routes, settings and the table.
 
+mod condition_checks;
 mod environment;
 mod functions;
 mod render;
