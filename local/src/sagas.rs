@@ -1,12 +1,12 @@
-//! `local sagas`: continues the deletions of accounts that stopped half-way.
+//! `local sagas`: continues the deletions and merges of accounts that stopped half-way.
 
 use shared::{
-    accounts::{AccountDeletion, DELETION},
+    accounts::AccountSagas,
     clock::Clock,
     config::Env,
     instance::Instance,
     random::Random,
-    saga::{Entry, Progress},
+    saga::{Entry, Progress, SagaError},
 };
 
 use crate::on_table::on_table;
@@ -29,29 +29,26 @@ pub async fn resume_sagas(env: Env) -> Result<Vec<String>, String> {
 
 async fn resume_all(env: Env) -> Result<Vec<String>, String> {
     let instance = Instance::new(env, Clock::System, Random::System);
-    let (sagas, deletion) = (instance.sagas(), instance.account_deletion());
+    let (log, sagas) = (instance.sagas(), instance.account_sagas());
     let env = instance.env();
     env.validate().map_err(|errors| errors.to_string())?;
     instance.connect().await;
-    let unfinished = sagas.unfinished(MOST).await;
+    let unfinished = log.unfinished(MOST).await;
     let mut lines = Vec::new();
     for saga in unfinished.map_err(|error| error.to_string())? {
-        lines.push(resume(&deletion, &saga).await);
+        lines.push(resume(&sagas, &saga).await);
     }
     Ok(lines)
 }
 
-async fn resume(deletion: &AccountDeletion, saga: &Entry) -> String {
-    let outcome = if saga.kind == DELETION {
-        match deletion.resume(&saga.id).await {
-            Ok(Progress::Done) => "done".to_owned(),
-            Ok(Progress::Undone) => "undone".to_owned(),
-            Ok(Progress::Waiting(until)) => format!("waits until {until}"),
-            Ok(Progress::Unfinished) => "another process has it".to_owned(),
-            Err(error) => format!("failed: {error}"),
-        }
-    } else {
-        "of a kind that this version does not know".to_owned()
+async fn resume(sagas: &AccountSagas, saga: &Entry) -> String {
+    let outcome = match sagas.resume(&saga.id).await {
+        Ok(Progress::Done) => "done".to_owned(),
+        Ok(Progress::Undone) => "undone".to_owned(),
+        Ok(Progress::Waiting(until)) => format!("waits until {until}"),
+        Ok(Progress::Unfinished) => "another process has it".to_owned(),
+        Err(SagaError::NotFound) => "of a kind that this version does not know".to_owned(),
+        Err(error) => format!("failed: {error}"),
     };
     format!(
         "{} {} since {}: {outcome}",

@@ -27,11 +27,11 @@ use thiserror::Error;
 
 use crate::dynamo::DynamoError;
 
-pub use log::{Entry, Guard, Sagas};
-pub use step::{Next, Saga, Step, StepError, Undo};
+pub use log::{Entry, Sagas};
+pub use step::{Next, Opening, Saga, Step, StepError, Undo};
 
-/// The id of a saga: 32 hexadecimal digits, made from what it is about by a hash. So the same
-/// thing begun twice is one saga, and the id tells nothing.
+/// The id of a saga: 32 hexadecimal digits. Made from what it is about by a hash, so that the same
+/// thing begun twice is one saga; or by chance ([`Sagas::new_id`]). Either way it tells nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SagaId(String);
@@ -101,9 +101,15 @@ pub enum SagaError {
     /// No such saga, or it is of another kind.
     #[error("no such saga")]
     NotFound,
-    /// A condition that was given with it did not hold.
+    /// The guard of its opening did not hold.
     #[error("the saga may not be begun")]
     NotAllowed,
+    /// The other writes of its opening can't be carried out: the rows are not as they have to be.
+    #[error("the saga can't begin with the rows as they are")]
+    Blocked,
+    /// Another saga has what this one is about, and is not at its end.
+    #[error("another saga has to end before")]
+    Busy,
     /// A step was refused for good, and what had been done was undone.
     #[error("the saga was undone: {0}")]
     Refused(&'static str),

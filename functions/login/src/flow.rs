@@ -5,7 +5,7 @@ mod deletion;
 use std::{sync::Arc, time::Duration};
 
 use shared::{
-    accounts::AccountDeletion,
+    accounts::AccountSagas,
     api::{ApiError, Reason},
     auth::{Client, OpenedSession, Session, SessionError, Sessions, Tokens},
     claims::{Claim, ClaimOutcome, Claims},
@@ -64,7 +64,7 @@ pub struct Login {
     profiles: Profiles,
     sessions: Sessions,
     barring: Barring,
-    deletion: AccountDeletion,
+    sagas: AccountSagas,
     claims: Claims<LoginOutcome>,
 }
 
@@ -80,7 +80,7 @@ impl Login {
             profiles: instance.profiles(),
             sessions: instance.sessions(),
             barring: instance.barring(),
-            deletion: instance.account_deletion(),
+            sagas: instance.account_sagas(),
             claims: login_claims(instance),
         }
     }
@@ -216,13 +216,14 @@ impl Login {
     }
 
     /// A session of the account that is the person's now: one that is being deleted is called back, if
-    /// the person wants that, or its deletion is completed, and the person gets a new one.
+    /// the person wants that, or its deletion is completed, and the person gets a new one. A merge is
+    /// completed too, and the person gets the account that survives.
     async fn open(&self, login: &WeChatLogin, attempt: &Attempt) -> Result<LoggedIn, ApiError> {
         let mut opened = self.open_any(login, &attempt.client).await?;
         if opened.user.status == Status::Barred {
             self.sessions.discard(&opened.session).await?;
             // Boxed, because it is large and rare.
-            let ended = self.end_deletion(opened.user.id, attempt.cancel_deletion);
+            let ended = self.end_bar(opened.user.id, attempt.cancel_deletion);
             Box::pin(ended).await?;
             opened = Box::pin(self.open_any(login, &attempt.client)).await?;
         }

@@ -168,7 +168,7 @@ impl Deleting {
             return self.deletion.resume(&AccountDeletion::id(id)).await;
         }
         audit::deleted(by, id);
-        let still = || self.administrators.still(by);
-        self.deletion.begin_now(id, Some(&still)).await
+        let still = self.administrators.still(by);
+        self.deletion.begin_now(id, Some(still)).await
     }
 }

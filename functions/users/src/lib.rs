@@ -1,5 +1,5 @@
 //! Users for administrators: lists, finds, moves in, reads, changes and deletes them, ends their
-//! sessions, and continues deletions that stopped.
+//! sessions, and continues deletions and merges that stopped.
 
 mod account;
 mod audit;
@@ -19,7 +19,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use shared::{
-    accounts::AccountDeletion,
+    accounts::AccountSagas,
     api::{ApiError, Cursors, Reason},
     auth::{Admission, Sessions},
     config::{NicknameMin, app_ids},
@@ -45,7 +45,7 @@ struct Users {
     sessions: Sessions,
     nickname_min: NicknameMin,
     sagas: Sagas,
-    deletion: AccountDeletion,
+    account_sagas: AccountSagas,
     deleting: Deleting,
 }
 
@@ -76,7 +76,7 @@ pub fn routes(instance: &Instance) -> Routes {
         sessions: instance.sessions(),
         nickname_min: NicknameMin::read(instance.env()),
         sagas: instance.sagas(),
-        deletion: instance.account_deletion(),
+        account_sagas: instance.account_sagas(),
         deleting: Deleting::new(instance),
     };
     Routes::new()

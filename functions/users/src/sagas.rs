@@ -1,4 +1,5 @@
-//! `GET /api/v1/sagas`, `POST /api/v1/sagas/{id}/resume`: deletions of accounts that have not ended.
+//! `GET /api/v1/sagas`, `POST /api/v1/sagas/{id}/resume`: deletions and merges of accounts that have not
+//! ended.
 
 use axum::{
     extract::{Path, State, rejection::PathRejection},
@@ -7,7 +8,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    accounts::{AccountDeletion, DELETION},
+    accounts::AccountSagas,
     api::{Accepted, ApiError, Reason, Success},
     edge::Administrator,
     saga::{Entry, Progress, SagaId, Sagas},
@@ -43,9 +44,8 @@ struct Unfinished {
 
 impl From<Entry> for Unfinished {
     fn from(entry: Entry) -> Self {
-        let step = (entry.kind == DELETION).then(|| AccountDeletion::step(entry.position));
         Self {
-            step: step.flatten(),
+            step: AccountSagas::step(&entry),
             until: entry
                 .not_before
                 .and_then(|time| Timestamp::from_second(time).ok()),
@@ -78,13 +78,13 @@ pub struct Resumed {
 
 pub async fn resume(
     caller: Administrator,
-    State(deletion): State<AccountDeletion>,
+    State(sagas): State<AccountSagas>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let id: Option<SagaId> = id.ok().and_then(|Path(id)| id.parse().ok());
     let id = id.ok_or(Reason::NotFound)?;
     audit::saga_resumed(caller.user.id, &id);
-    let progress = deletion.resume(&id).await?;
+    let progress = sagas.resume(&id).await?;
     let answer = |status| Resumed {
         status,
         until: None,

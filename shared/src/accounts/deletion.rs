@@ -7,53 +7,42 @@
 
 use std::time::Duration;
 
-use futures_util::{FutureExt, TryStreamExt, future::ready};
+use futures_util::{FutureExt, future::ready};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::{
+    AccountMerge, AccountParts,
+    parts::{StepOutcome, audit},
+};
 use crate::{
-    auth::Sessions,
-    clock::Clock,
-    dynamo::{self, Condition, Dynamo, DynamoError, Write},
+    dynamo::{DynamoError, Write},
     ids::UserId,
-    request::deadline::LongWork,
-    saga::{Guard, Next, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo},
-    users::{Barring, Erasure, PersonalField, Traces, UserRows},
+    saga::{Next, Opening, Progress, Saga, SagaError, SagaId, Step, StepError, Undo},
+    users::{Bar, Barred, Erasure, PersonalField},
 };
 
 /// The kind of these sagas.
 pub const DELETION: &str = "account-deletion";
-/// Rows that are deleted at the same time.
-const CONCURRENCY: usize = 16;
-
-/// What accounts are deleted with.
-#[derive(Clone)]
-pub struct DeletionParts {
-    /// The log of sagas.
-    pub sagas: Sagas,
-    /// The rows.
-    pub dynamo: Dynamo,
-    /// Bars accounts.
-    pub barring: Barring,
-    /// Ends sessions.
-    pub sessions: Sessions,
-    /// Finds the rows of a user.
-    pub rows: UserRows,
-    /// Deletes those that belong together in transactions.
-    pub erasure: Erasure,
-    /// Removes what shared state remembers of a user.
-    pub traces: Traces,
-    /// When the account is deleted.
-    pub clock: Clock,
-    /// How long a barred account can be called back.
-    pub cooling: Duration,
-}
+/// How often a deletion is tried that finds the account otherwise than it was read.
+const ATTEMPTS: usize = 3;
 
 /// Deletes accounts. Cheap to clone.
 #[derive(Clone)]
 pub struct AccountDeletion {
-    parts: DeletionParts,
+    parts: AccountParts,
+    /// A merge that has the account is brought to its end first.
+    merge: AccountMerge,
+    /// How long a barred account can be called back.
+    cooling: Duration,
+}
+
+/// When a deletion that waits goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    ToItsEnd,
+    NoLonger,
 }
 
 /// Whose account, and when it is deleted.
@@ -76,7 +65,7 @@ impl Saga for AccountDeletion {
         },
         Step {
             name: "sessions",
-            run: |saga, of| saga.end_sessions(of.user).boxed(),
+            run: |saga, of| saga.parts.end_sessions(of.user).boxed(),
             undo: Undo::Nothing,
         },
         Step {
@@ -91,7 +80,7 @@ impl Saga for AccountDeletion {
         },
         Step {
             name: "rows",
-            run: |saga, of| saga.delete_rows(of.user).boxed(),
+            run: |saga, of| saga.parts.delete_rows(of.user).boxed(),
             undo: Undo::Impossible,
         },
         Step {
@@ -106,29 +95,27 @@ impl Saga for AccountDeletion {
         },
         Step {
             name: "late-rows",
-            run: |saga, of| saga.delete_rows(of.user).boxed(),
+            run: |saga, of| saga.parts.delete_rows(of.user).boxed(),
             undo: Undo::Impossible,
         },
         Step {
             name: "traces",
-            run: |saga, of| saga.remove_traces(of.user).boxed(),
+            run: |saga, of| saga.parts.remove_traces(of.user).boxed(),
             undo: Undo::Impossible,
         },
     ];
     type Subject = Subject;
-
-    fn opening(&self, of: &Subject) -> Vec<Write> {
-        vec![self.parts.barring.write(of.user)]
-    }
 }
 
-type StepOutcome = Result<Next, StepError>;
-
 impl AccountDeletion {
-    /// Deletes accounts with these parts.
+    /// Deletes accounts with these parts, `cooling` after they were barred at their users' wish.
     #[must_use]
-    pub fn new(parts: DeletionParts) -> Self {
-        Self { parts }
+    pub fn new(parts: AccountParts, merge: AccountMerge, cooling: Duration) -> Self {
+        Self {
+            parts,
+            merge,
+            cooling,
+        }
     }
 
     /// The saga that deletes this user's account, if there is one: a hash of the user's id, which is
@@ -147,16 +134,15 @@ impl AccountDeletion {
     /// # Errors
     /// [`SagaError`].
     pub async fn begin(&self, user: UserId) -> Result<Progress, SagaError> {
-        let DeletionParts { clock, cooling, .. } = &self.parts;
+        let Self { parts, cooling, .. } = self;
         // In whole seconds, as its row says when a saga goes on.
-        let end = clock.now().as_second() + i64::try_from(cooling.as_secs()).unwrap_or_default();
+        let now = parts.clock.now().as_second();
+        let end = now + i64::try_from(cooling.as_secs()).unwrap_or_default();
         let not_before = (!cooling.is_zero())
             .then(|| Timestamp::from_second(end).ok())
             .flatten();
         let subject = Subject { user, not_before };
-        let DeletionParts { sagas, barring, .. } = &self.parts;
-        barring.prepare(user).await;
-        sagas.begin(self, &Self::id(user), subject, None).await
+        self.open(&subject, None, Wait::ToItsEnd).await
     }
 
     /// Deletes the account without such a time, also one that waits for it to pass: where WeChat
@@ -167,17 +153,63 @@ impl AccountDeletion {
     pub async fn begin_now(
         &self,
         user: UserId,
-        guard: Option<Guard<'_>>,
+        guard: Option<Write>,
     ) -> Result<Progress, SagaError> {
         let subject = Subject {
             user,
             not_before: None,
         };
-        let DeletionParts { sagas, barring, .. } = &self.parts;
-        barring.prepare(user).await;
-        sagas
-            .begin_without_wait(self, &Self::id(user), subject, guard)
-            .await
+        self.open(&subject, guard, Wait::NoLonger).await
+    }
+
+    /// Begins with the bar of the account; of one that is gone, with that: what a login that was on its
+    /// way left of it is deleted.
+    async fn open(
+        &self,
+        subject: &Subject,
+        guard: Option<Write>,
+        wait: Wait,
+    ) -> Result<Progress, SagaError> {
+        let (user, id) = (subject.user, Self::id(subject.user));
+        let AccountParts { sagas, barring, .. } = &self.parts;
+        let mut opened_by = barring.write(bar(user, &id));
+        for _ in 0..ATTEMPTS {
+            barring.prepare(user).await;
+            let opening = Opening {
+                guard: guard.clone(),
+                writes: vec![opened_by],
+            };
+            let begun = match wait {
+                Wait::ToItsEnd => sagas.begin(self, &id, subject.clone(), &opening).await,
+                Wait::NoLonger => {
+                    let begun = sagas.begin_without_wait(self, &id, subject.clone(), &opening);
+                    begun.await
+                }
+            };
+            let Err(SagaError::Blocked) = begun else {
+                return begun;
+            };
+            opened_by = self.after_others(user, &id).await?;
+        }
+        Err(SagaError::Busy)
+    }
+
+    /// What the deletion opens with, once no other saga has the account.
+    async fn after_others(&self, user: UserId, id: &SagaId) -> Result<Write, SagaError> {
+        let AccountParts { barring, .. } = &self.parts;
+        let Some(state) = barring.state(user).await? else {
+            return Ok(barring.check_gone(user));
+        };
+        if let Some(other) = state.barred_by.filter(|by| by != id) {
+            // Boxed, because it is large and rare.
+            Box::pin(self.merge.end(user, &other)).await?;
+            if barring.state(user).await?.is_none() {
+                return Err(SagaError::Refused(
+                    "the account was merged into another one",
+                ));
+            }
+        }
+        Ok(barring.write(bar(user, id)))
     }
 
     /// The name of the step at this position; none after the last one.
@@ -200,7 +232,7 @@ impl AccountDeletion {
     /// # Errors
     /// DynamoDB's.
     pub async fn unbar(&self, user: UserId) -> Result<(), DynamoError> {
-        self.parts.barring.lift(user).await
+        self.parts.barring.lift(bar(user, &Self::id(user))).await
     }
 
     /// Calls an account back, as long as it is only barred.
@@ -220,25 +252,21 @@ impl AccountDeletion {
     }
 
     async fn bar(&self, user: UserId) -> StepOutcome {
-        if !self.parts.barring.bar(user).await? {
+        match self.parts.barring.bar(bar(user, &Self::id(user))).await? {
+            Barred::Yes => audit(
+                user,
+                "account_barred",
+                "an account is barred, to be deleted",
+            ),
             // Deleted before, but for what a login that had begun before may have left.
-            return Ok(Next::Continue);
+            Barred::NoAccount => {}
+            Barred::ByAnother => return Err(StepError::Refused("another saga bars the account")),
         }
-        audit(
-            user,
-            "account_barred",
-            "an account is barred, to be deleted",
-        );
         Ok(Next::Continue)
     }
 
     async fn lift(&self, user: UserId) -> StepOutcome {
-        self.parts.barring.lift(user).await?;
-        Ok(Next::Continue)
-    }
-
-    async fn end_sessions(&self, user: UserId) -> StepOutcome {
-        self.parts.sessions.revoke_all(user, None).await?;
+        self.unbar(user).await?;
         Ok(Next::Continue)
     }
 
@@ -251,14 +279,14 @@ impl AccountDeletion {
 
     /// Each identity with its union link, and with what the next login would read of it.
     async fn unlink_identities(&self, user: UserId) -> StepOutcome {
-        let DeletionParts {
+        let AccountParts {
             barring,
             rows,
             erasure,
             traces,
             ..
         } = &self.parts;
-        barring.close(user).await?;
+        barring.close(bar(user, &Self::id(user))).await?;
         let profile = rows.profile(user).await?;
         for identity in Erasure::identities_of(user, profile.as_ref()) {
             traces.remove_identity(&identity).await;
@@ -272,43 +300,24 @@ impl AccountDeletion {
     /// The number with its row, and what else the profile says about the person: behind the
     /// identities the profile may stay until somebody continues a deletion that stopped.
     async fn clear_profile(&self, user: UserId) -> StepOutcome {
-        self.parts.erasure.clear(user, &PersonalField::ALL).await?;
-        Ok(Next::Continue)
-    }
-
-    /// What stands in the user's partition beside the profile.
-    async fn delete_rows(&self, user: UserId) -> StepOutcome {
-        let DeletionParts { rows, dynamo, .. } = &self.parts;
-        let work = LongWork::begin();
-        rows.own(user, None)
-            .try_take_while(|_| ready(Ok(work.may_go_on())))
-            .map_ok(|row| async move {
-                let key = dynamo::key(row.pk(), row.sk());
-                dynamo.delete(key, Condition::exists()).await.map(drop)
-            })
-            .try_buffer_unordered(CONCURRENCY)
-            .try_collect::<()>()
-            .await?;
-        if !work.may_go_on() {
-            return Err(DynamoError::out_of_time().into());
-        }
+        let AccountParts { erasure, .. } = &self.parts;
+        erasure.clear(user, &PersonalField::ALL).await?;
         Ok(Next::Continue)
     }
 
     async fn delete_profile(&self, user: UserId) -> StepOutcome {
-        self.parts.barring.delete_profile(user).await?;
+        let id = Self::id(user);
+        let next = self.parts.delete_profile(bar(user, &id)).await?;
         audit(user, "account_deleted", "an account was deleted");
-        Ok(Next::Continue)
-    }
-
-    async fn remove_traces(&self, user: UserId) -> StepOutcome {
-        self.parts.traces.remove_user(user).await;
-        self.parts.sessions.forget_known(user).await;
-        Ok(Next::Continue)
+        Ok(next)
     }
 }
 
-fn audit(user: UserId, audit: &'static str, what: &'static str) {
-    let request_id = crate::request::id();
-    tracing::info!(audit, user_id = %user, request_id, "{what}");
+/// The bar of an account that is being deleted by this saga.
+fn bar(user: UserId, by: &SagaId) -> Bar<'_> {
+    Bar {
+        user,
+        by,
+        or_unnamed: true,
+    }
 }

@@ -13,6 +13,7 @@ pub(super) type Values = HashMap<String, AttributeValue>;
 pub(super) type Names = HashMap<String, String>;
 
 /// The condition under which a row is written.
+#[derive(Clone)]
 pub struct Condition {
     pub(super) expression: String,
     pub(super) values: Values,

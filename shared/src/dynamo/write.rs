@@ -26,6 +26,7 @@ use super::{
 };
 
 /// A change of some attributes of a row.
+#[derive(Clone)]
 pub struct Update {
     key: Item,
     expression: String,
@@ -185,6 +186,7 @@ fn is_conflict(error: &DynamoError) -> bool {
 }
 
 /// One of the writes of a transaction.
+#[derive(Clone)]
 pub enum Write {
     /// The whole row, if the condition holds.
     Put(Item, Condition),

@@ -2,10 +2,10 @@
 
 use super::Instance;
 use crate::{
-    accounts::{AccountDeletion, DeletionParts},
+    accounts::{AccountDeletion, AccountMerge, AccountParts, AccountSagas},
     config::DeletionSettings,
     saga::Sagas,
-    users::{Barring, Traces, UserRows},
+    users::{Barring, Merging, Traces, UserRows},
 };
 
 impl Instance {
@@ -22,7 +22,28 @@ impl Instance {
 
     /// Deletes accounts.
     pub fn account_deletion(&self) -> AccountDeletion {
-        let parts = DeletionParts {
+        let cooling = DeletionSettings::read(&self.env).deletion_cooling;
+        AccountDeletion::new(self.account_parts(), self.account_merge(), cooling)
+    }
+
+    /// Merges accounts.
+    pub fn account_merge(&self) -> AccountMerge {
+        let merging = Merging::new(self.dynamo(), self.cache(), self.clock());
+        AccountMerge::new(self.account_parts(), merging, self.administrators())
+    }
+
+    /// All sagas on accounts.
+    pub fn account_sagas(&self) -> AccountSagas {
+        AccountSagas::new(
+            self.account_deletion(),
+            self.account_merge(),
+            self.sagas(),
+            self.barring(),
+        )
+    }
+
+    fn account_parts(&self) -> AccountParts {
+        AccountParts {
             sagas: self.sagas(),
             dynamo: self.dynamo(),
             barring: self.barring(),
@@ -37,8 +58,6 @@ impl Instance {
                 self.clock(),
             ),
             clock: self.clock(),
-            cooling: DeletionSettings::read(&self.env).deletion_cooling,
-        };
-        AccountDeletion::new(parts)
+        }
     }
 }

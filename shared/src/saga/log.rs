@@ -20,7 +20,6 @@ use crate::{
 };
 
 pub(super) use begin::First;
-pub use begin::Guard;
 pub(super) use take::Taken;
 
 /// How long a process has a saga after each of its steps, where it has no deadline; within a request,
@@ -124,6 +123,12 @@ impl Sagas {
             random,
             retention,
         }
+    }
+
+    /// An id for a saga of which there can be several about the same thing, one after the other.
+    #[must_use]
+    pub fn new_id(&self) -> SagaId {
+        SagaId::new(self.random.bytes())
     }
 
     /// The saga; none if there was no such saga, or it ended long ago.

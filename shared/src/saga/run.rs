@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Next, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo,
-    log::{Direction, First, Guard, Hold, Outcome, Taken},
+    Next, Opening, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo,
+    log::{Direction, First, Hold, Outcome, Taken},
 };
 use crate::{dynamo::DynamoError, request::deadline, telemetry::OrDegraded};
 
@@ -19,23 +19,24 @@ enum Move {
 }
 
 impl Sagas {
-    /// Begins a saga, if `guard` holds, and takes it as far as this request's time allows. One that has
-    /// begun already is continued; one that ended is begun anew.
+    /// Begins a saga with this `opening`, and takes it as far as this request's time allows. One that
+    /// has begun already is continued; one that ended is begun anew.
     ///
     /// # Errors
-    /// [`SagaError`].
+    /// [`SagaError`]; where the opening can't be written, nothing has begun.
     pub async fn begin<S: Saga>(
         &self,
         saga: &S,
         id: &SagaId,
         subject: S::Subject,
-        guard: Option<Guard<'_>>,
+        opening: &Opening,
     ) -> Result<Progress, SagaError> {
         for _ in 0..2 {
-            let first = self.write_first(saga, id, subject.clone(), guard);
+            let first = self.write_first::<S>(id, subject.clone(), opening);
             match first.await? {
                 First::Began(hold) => return self.drive(saga, hold).await,
                 First::NotAllowed => return Err(SagaError::NotAllowed),
+                First::Blocked => return Err(SagaError::Blocked),
                 First::Running => {}
             }
             // One that was going back is at its end now, and begins again.
@@ -56,9 +57,9 @@ impl Sagas {
         saga: &S,
         id: &SagaId,
         subject: S::Subject,
-        guard: Option<Guard<'_>>,
+        opening: &Opening,
     ) -> Result<Progress, SagaError> {
-        match self.begin(saga, id, subject.clone(), guard).await? {
+        match self.begin(saga, id, subject.clone(), opening).await? {
             Progress::Waiting(_) => {
                 self.end_wait::<S>(id, &subject).await?;
                 self.resume(saga, id).await

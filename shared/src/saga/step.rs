@@ -16,11 +16,16 @@ pub trait Saga: Sized + Sync + 'static {
     const STEPS: &'static [Step<Self>];
     /// What it is about: stored in its row until it ends.
     type Subject: Serialize + DeserializeOwned + Clone + Send + Sync;
+}
 
-    /// Writes that are carried out together with the saga's row, or not at all: what the first step
-    /// would do. So no saga has begun that does not show. Where they can't be carried out, because
-    /// they are already or there is nothing to write to, the saga begins without them.
-    fn opening(&self, subject: &Self::Subject) -> Vec<Write>;
+/// What is written together with the row of a saga that begins, or not at all: so no saga has begun
+/// that does not show.
+#[derive(Clone, Default)]
+pub struct Opening {
+    /// A condition under which the saga may be begun, or something that is used up by that.
+    pub guard: Option<Write>,
+    /// What the first step would do.
+    pub writes: Vec<Write>,
 }
 
 /// What a step does: it may be repeated, by several processes at the same time too.

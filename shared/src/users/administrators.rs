@@ -67,6 +67,12 @@ impl Administrators {
         }
     }
 
+    /// Whether `ADMINS` names the user: an administrator whatever the row says of their role.
+    #[must_use]
+    pub fn are_named(&self, id: UserId) -> bool {
+        self.named.contains(&id)
+    }
+
     /// The part of a transaction that lets it happen only while the user is an administrator.
     #[must_use]
     pub fn still(&self, id: UserId) -> Write {

@@ -1,13 +1,17 @@
 //! Bars accounts: nobody logs in, refreshes or binds anything from then on, and every token is
 //! refused.
+//!
+//! A barred account names the saga that barred it: only that one lifts the bar or deletes the account,
+//! and a caller that meets the account continues that one.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Status,
+    Role, Status,
     profiles::{invalidate_cached, profile_cache_key},
     rows::{PROFILE, profile_key, user_pk},
 };
@@ -17,6 +21,7 @@ use crate::{
     dynamo::{self, Condition, Dynamo, DynamoError, Update, Write, WriteOutcome},
     ids::UserId,
     kv::{Delivery, Kv, Record},
+    saga::SagaId,
     telemetry::OrDegraded,
 };
 
@@ -24,6 +29,78 @@ use crate::{
 const LOGINS_END: Duration = Duration::from_mins(2);
 /// Its name in `degraded` log lines.
 const WHAT: &str = "barred accounts";
+
+/// The bar of an account.
+#[derive(Clone, Copy)]
+pub struct Bar<'a> {
+    /// The account.
+    pub user: UserId,
+    /// The saga that bars it.
+    pub by: &'a SagaId,
+    /// Whether a bar that names no saga counts as this one: earlier versions wrote those, for
+    /// deletions.
+    pub or_unnamed: bool,
+}
+
+/// What an account's row says of whether it can be used.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountState {
+    /// Its status.
+    pub status: Status,
+    /// The user's role.
+    pub role: Role,
+    /// The saga that bars it. Rows that earlier versions barred do not say.
+    #[serde(default)]
+    pub barred_by: Option<SagaId>,
+}
+
+/// What became of barring an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// It is barred, by this saga.
+    Yes,
+    /// There is no such account.
+    NoAccount,
+    /// Another saga bars it.
+    ByAnother,
+}
+
+impl Bar<'_> {
+    /// The account's row has this bar.
+    pub(super) fn holds(self) -> Condition {
+        self.holds_and("")
+    }
+
+    /// The account's row has this bar, and meets a further condition (` AND …`).
+    pub(super) fn holds_and(self, further: &str) -> Condition {
+        let ours = self.is_ours();
+        let condition = Condition::new(format!("#status = :barred AND {ours}{further}"));
+        self.named(condition)
+    }
+
+    /// The account's row has no other bar.
+    fn may_be_put(self) -> Condition {
+        let ours = self.is_ours();
+        let free = format!("attribute_exists(pk) AND (#status <> :barred OR {ours})");
+        self.named(Condition::new(free))
+    }
+
+    fn is_ours(self) -> &'static str {
+        if self.or_unnamed {
+            "(barredBy = :saga OR attribute_not_exists(barredBy))"
+        } else {
+            "barredBy = :saga"
+        }
+    }
+
+    fn named(self, condition: Condition) -> Condition {
+        condition
+            .name("#status", "status")
+            .value(":barred", dynamo::string(Status::Barred.as_str()))
+            .value(":saga", dynamo::string(self.by.to_string()))
+    }
+}
 
 /// Bars accounts, and says which are. Cheap to clone.
 #[derive(Clone)]
@@ -48,16 +125,39 @@ impl Barring {
         }
     }
 
-    /// Bars the account. Whether there is one. Doing it again changes nothing.
+    /// Bars the account.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn bar(&self, user: UserId) -> Result<bool, DynamoError> {
-        let update = self.barring(user).returning_old_on_failure();
-        let outcome = self.dynamo.update(update).await;
+    pub async fn bar(&self, bar: Bar<'_>) -> Result<Barred, DynamoError> {
+        let update = self.barring(bar, bar.may_be_put());
+        let outcome = self.dynamo.update(update.returning_old_on_failure()).await;
         // Also after a failure: a write whose answer was lost may have happened.
-        futures_util::join!(invalidate_cached(&self.cache, user), self.announce(user));
-        Ok(!matches!(outcome?, WriteOutcome::ConditionFailed(None)))
+        self.tell(bar.user).await;
+        Ok(match outcome? {
+            WriteOutcome::Written(_) => Barred::Yes,
+            WriteOutcome::ConditionFailed(None) => Barred::NoAccount,
+            WriteOutcome::ConditionFailed(Some(_)) => Barred::ByAnother,
+        })
+    }
+
+    /// What follows a bar that a transaction wrote: caches and logins are told. Whether the account
+    /// has this bar.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn confirm(&self, bar: Bar<'_>) -> Result<bool, DynamoError> {
+        let ((), state) = futures_util::join!(self.tell(bar.user), self.state(bar.user));
+        Ok(state?.is_some_and(|state| state.barred_by.as_ref() == Some(bar.by)))
+    }
+
+    /// What the account's row says; none if there is no such account.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn state(&self, user: UserId) -> Result<Option<AccountState>, DynamoError> {
+        let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        profile.map(dynamo::from_item).transpose()
     }
 
     /// Before an account is barred: from here on no reader believes what is cached of it, so that the
@@ -66,38 +166,59 @@ impl Barring {
         self.cache.hold_back(&profile_cache_key(user)).await;
     }
 
-    /// The part of a transaction that bars an account that is not barred yet. [`Self::prepare`] has
-    /// to come before, and [`Self::bar`] to follow, to tell caches and logins.
+    /// The part of a transaction that bars an account, unless another saga does. [`Self::prepare`] has
+    /// to come before, and [`Self::bar`] or [`Self::confirm`] to follow, to tell caches and logins.
     #[must_use]
-    pub fn write(&self, user: UserId) -> Write {
-        Write::Update(self.barring(user))
+    pub fn write(&self, bar: Bar<'_>) -> Write {
+        Write::Update(self.barring(bar, bar.may_be_put()))
     }
 
-    fn barring(&self, user: UserId) -> Update {
-        let update = Update::new(
-            profile_key(user),
-            "SET statusBefore = #status, #status = :barred, updatedAt = :now ADD version :one",
-            Condition::new("attribute_exists(pk) AND #status <> :barred"),
+    /// The same, only for an account that is in use, and not an administrator's.
+    #[must_use]
+    pub fn write_if_in_use(&self, bar: Bar<'_>) -> Write {
+        let in_use = Condition::new(
+            "#status = :active AND (attribute_not_exists(#role) OR #role <> :admin)",
         );
-        of_status(update)
+        let in_use = in_use
+            .name("#role", "role")
+            .value(":active", dynamo::string(Status::Active.as_str()))
+            .value(":admin", dynamo::string(Role::Admin.as_str()));
+        Write::Update(self.barring(bar, bar.named(in_use)))
+    }
+
+    /// The part of a transaction that lets it happen only where there is no such account.
+    #[must_use]
+    pub fn check_gone(&self, user: UserId) -> Write {
+        Write::Check(profile_key(user), Condition::absent())
+    }
+
+    /// Where the bar is there already, its account keeps the status that it had before.
+    fn barring(&self, bar: Bar<'_>, condition: Condition) -> Update {
+        let expression = "SET statusBefore = if_not_exists(statusBefore, #status), #status = :barred, \
+            barredBy = :saga, updatedAt = :now ADD version :one";
+        Update::new(profile_key(bar.user), expression, condition)
             .value(":one", dynamo::number(1))
             .value(":now", dynamo::string(self.clock.now().to_string()))
     }
 
-    /// Gives the account the status back that it had. Doing it again changes nothing.
+    /// Gives the account the status back that it had before this bar. Doing it again changes nothing.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn lift(&self, user: UserId) -> Result<(), DynamoError> {
+    pub async fn lift(&self, bar: Bar<'_>) -> Result<(), DynamoError> {
         let update = Update::new(
-            profile_key(user),
-            "SET #status = statusBefore, updatedAt = :now REMOVE statusBefore ADD version :one",
-            Condition::new("#status = :barred"),
+            profile_key(bar.user),
+            "SET #status = statusBefore, updatedAt = :now REMOVE statusBefore, barredBy ADD version :one",
+            bar.holds(),
         );
-        let update = of_status(update).value(":one", dynamo::number(1));
-        let update = update.value(":now", dynamo::string(self.clock.now().to_string()));
+        let update = update
+            .value(":one", dynamo::number(1))
+            .value(":now", dynamo::string(self.clock.now().to_string()));
         let lifted = self.dynamo.update(update).await;
-        futures_util::join!(invalidate_cached(&self.cache, user), self.withdraw(user));
+        futures_util::join!(
+            invalidate_cached(&self.cache, bar.user),
+            self.withdraw(bar.user)
+        );
         lifted.map(drop)
     }
 
@@ -112,37 +233,39 @@ impl Barring {
             return Ok(announced.is_some());
         }
         // Boxed, because it is large and rare.
-        let profile = Box::pin(self.dynamo.get(&user_pk(user), PROFILE.sk)).await?;
-        let status = profile
-            .as_ref()
-            .and_then(|row| row.get("status")?.as_s().ok());
-        Ok(status.is_none_or(|status| status == Status::Barred.as_str()))
+        let state = Box::pin(self.state(user)).await?;
+        Ok(state.is_none_or(|state| state.status == Status::Barred))
     }
 
-    /// Closes a barred account to new identities, so that none is added behind a deletion's back. Doing
+    /// Closes a barred account to new identities, so that none is added behind its saga's back. Doing
     /// it again changes nothing.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn close(&self, user: UserId) -> Result<(), DynamoError> {
+    pub async fn close(&self, bar: Bar<'_>) -> Result<(), DynamoError> {
         let update = Update::new(
-            profile_key(user),
+            profile_key(bar.user),
             "SET deleting = :deleting",
-            Condition::exists(),
+            bar.holds(),
         );
         let update = update.value(":deleting", AttributeValue::Bool(true));
         self.dynamo.update(update).await.map(drop)
     }
 
-    /// Deletes the profile of a barred account. Doing it again changes nothing.
+    /// Deletes the profile of a barred account that is closed. Doing it again changes nothing.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn delete_profile(&self, user: UserId) -> Result<(), DynamoError> {
-        let condition = Condition::new("attribute_exists(deleting)");
-        let deleted = self.dynamo.delete(profile_key(user), condition).await;
-        invalidate_cached(&self.cache, user).await;
+    pub async fn delete_profile(&self, bar: Bar<'_>) -> Result<(), DynamoError> {
+        let condition = bar.holds_and(" AND attribute_exists(deleting)");
+        let deleted = self.dynamo.delete(profile_key(bar.user), condition).await;
+        invalidate_cached(&self.cache, bar.user).await;
         deleted.map(drop)
+    }
+
+    /// Tells caches, and logins that have begun before, that the account is barred.
+    async fn tell(&self, user: UserId) {
+        futures_util::join!(invalidate_cached(&self.cache, user), self.announce(user));
     }
 
     async fn announce(&self, user: UserId) {
@@ -161,12 +284,6 @@ impl Barring {
         let withdrawn = shared.delete(&key(user), Delivery::Required).await;
         withdrawn.or_degraded(WHAT);
     }
-}
-
-fn of_status(update: Update) -> Update {
-    update
-        .name("#status", "status")
-        .value(":barred", dynamo::string(Status::Barred.as_str()))
 }
 
 /// By a digest: nothing with a user's id stays behind when the account is deleted.

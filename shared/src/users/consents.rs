@@ -6,6 +6,7 @@
 //! Of one document, one version is agreed to at most: the one in the user's row. Rows of older versions
 //! are history.
 
+mod merge;
 mod required;
 mod rows;
 
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    UserError,
+    AccountState, Status, UserError,
     profiles::invalidate_cached,
     rows::{PROFILE, profile_key, user_pk},
 };
@@ -214,15 +215,17 @@ impl Consents {
             return Ok((last.map(|row| row.consent), known.agreed));
         };
         let mut writes = vec![Write::Update(withdraw(by, before))];
-        let withdrawn = known.holding(Some(before)).map(|row| {
-            let now = self.clock.now();
+        let now = self.clock.now();
+        let mut withdrawn = None;
+        // Of accounts that were merged, both may have agreed to it.
+        for row in known.standing(Some(before)) {
             writes.push(Write::Update(row.withdraw(by, now)));
-            Consent {
+            withdrawn = Some(Consent {
                 withdrawn_at: Some(now),
                 withdrawn_app_id: Some(by.app_id.clone()),
                 ..row.consent.clone()
-            }
-        });
+            });
+        }
         self.transact(writes).await?;
         known.agreed.0.remove(by.document.as_str());
         Ok((withdrawn, known.agreed))
@@ -240,7 +243,12 @@ impl Consents {
     /// those that are read after it.
     async fn known(&self, by: &ConsentRequest<'_>) -> Result<Known, UserError> {
         let profile = self.dynamo.get(&user_pk(by.user), PROFILE.sk).await?;
-        let (agreed, has_map) = agreed(profile.ok_or(UserError::NotFound)?)?;
+        let profile = profile.ok_or(UserError::NotFound)?;
+        if dynamo::from_item::<AccountState>(profile.clone())?.status == Status::Barred {
+            // Its session is refused from here on.
+            return Err(UserError::NotFound);
+        }
+        let (agreed, has_map) = agreed(profile)?;
         let rows = self.rows(by.user, rows::prefix_of(by.document)).await?;
         Ok(Known {
             agreed,
@@ -262,12 +270,17 @@ impl Consents {
 }
 
 impl Known {
+    /// The agreements to this version that were not withdrawn, in the order of their numbers.
+    fn standing(&self, version: Option<u32>) -> impl Iterator<Item = &ConsentRow> {
+        let rows = self.rows.iter();
+        rows.filter(move |row| {
+            Some(row.consent.version) == version && row.consent.withdrawn_at.is_none()
+        })
+    }
+
     /// The row of the agreement that holds.
     fn holding(&self, version: Option<u32>) -> Option<&ConsentRow> {
-        let rows = self.rows.iter();
-        let rows = rows.filter(|row| Some(row.consent.version) == version);
-        rows.max_by_key(|row| row.number)
-            .filter(|row| row.consent.withdrawn_at.is_none())
+        self.standing(version).last()
     }
 
     /// The number of the next agreement to this version.
@@ -292,18 +305,19 @@ impl Known {
     fn agree(&self, by: &ConsentRequest<'_>, version: u32) -> Update {
         let number = dynamo::number(version);
         if !self.has_map {
-            let condition = "attribute_exists(pk) AND attribute_not_exists(consents)";
+            let condition = in_use("attribute_exists(pk) AND attribute_not_exists(consents)");
             let map = Item::from([(by.document.to_string(), number)]);
             let key = profile_key(by.user);
-            let update = Update::new(key, "SET consents = :map", Condition::new(condition));
+            let update = Update::new(key, "SET consents = :map", condition);
             return update.value(":map", AttributeValue::M(map));
         }
         let condition = match self.agreed.version(by.document) {
-            Some(before) => Condition::new("consents.#document = :before")
-                .value(":before", dynamo::number(before)),
-            None => Condition::new(
-                "attribute_exists(consents) AND attribute_not_exists(consents.#document)",
-            ),
+            Some(before) => {
+                in_use("consents.#document = :before").value(":before", dynamo::number(before))
+            }
+            None => {
+                in_use("attribute_exists(consents) AND attribute_not_exists(consents.#document)")
+            }
         };
         let key = profile_key(by.user);
         Update::new(key, "SET consents.#document = :version", condition)
@@ -314,10 +328,18 @@ impl Known {
 
 /// The update of the user's row, if it says what was read.
 fn withdraw(by: &ConsentRequest<'_>, before: u32) -> Update {
-    let condition = Condition::new("consents.#document = :before");
+    let condition = in_use("consents.#document = :before");
     let condition = condition.value(":before", dynamo::number(before));
     let key = profile_key(by.user);
     Update::new(key, "REMOVE consents.#document", condition).name("#document", by.document.as_str())
+}
+
+/// A condition of the user's row that holds only while the account is not barred: what is agreed to
+/// then would be lost with it.
+fn in_use(condition: &str) -> Condition {
+    Condition::new(format!("{condition} AND #status <> :barred"))
+        .name("#status", "status")
+        .value(":barred", dynamo::string(Status::Barred.as_str()))
 }
 
 /// What the user's row says, and whether it has the map.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::{
-    Gender, User,
+    Gender, Status, User,
     rows::{PROFILE, profile_key, user_pk},
 };
 use crate::{
@@ -167,9 +167,13 @@ impl Profiles {
     /// same time.
     ///
     /// # Errors
-    /// [`UserError::NotFound`], or DynamoDB's error.
+    /// [`UserError::NotFound`], also for a barred account; or DynamoDB's error.
     pub async fn change(&self, id: UserId, change: &ProfileChange) -> Result<User, UserError> {
-        let update = edits_of_user(id, self.clock.now(), change.edits(), Condition::exists());
+        // What is written to an account that is barred would be lost with it.
+        let in_use = Condition::new("attribute_exists(pk) AND #status <> :barred")
+            .name("#status", "status")
+            .value(":barred", dynamo::string(Status::Barred.as_str()));
+        let update = edits_of_user(id, self.clock.now(), change.edits(), in_use);
         let update = update.returning_new();
         let outcome = self.dynamo.update(update).await;
         // Also after a failure: a write whose answer was lost may have happened.

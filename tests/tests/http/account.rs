@@ -5,6 +5,7 @@ mod consents;
 mod deletion;
 mod export;
 mod faults;
+mod merging;
 mod races;
 mod throttled;
 mod user_rows;

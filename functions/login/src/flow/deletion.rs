@@ -1,9 +1,9 @@
-//! A login to an account that is being deleted.
+//! A login to an account that is barred: being deleted, or merged with another one.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    accounts::AccountDeletion,
+    accounts::{AccountDeletion, BarredFor},
     api::{ApiError, Reason},
     ids::UserId,
     saga::{Progress, SagaError},
@@ -35,12 +35,32 @@ impl Login {
         Err(Reason::SessionRevoked.into())
     }
 
-    /// An account that is barred although no deletion of it goes on.
+    /// Brings what bars the person's account to its end, whichever it is: afterwards they have this
+    /// account, another one or none.
+    pub(super) async fn end_bar(&self, user: UserId, call_off: bool) -> Result<(), ApiError> {
+        match self.sagas.bar_of(user).await? {
+            // It has ended since.
+            None => Ok(()),
+            Some(BarredFor::Deletion) => self.end_deletion(user, call_off).await,
+            Some(BarredFor::Merge(saga)) => Ok(self.sagas.merge.end(user, &saga).await?),
+        }
+    }
+
+    /// An account that is barred although nothing goes on that would end it.
     pub(super) async fn mend(&self, user: UserId) -> Result<(), ApiError> {
-        match self.deletion.resume(&AccountDeletion::id(user)).await {
-            Ok(Progress::Undone) => self.deletion.unbar(user).await?,
+        match self.sagas.bar_of(user).await? {
+            None => Ok(()),
+            Some(BarredFor::Deletion) => self.mend_deletion(user).await,
+            Some(BarredFor::Merge(saga)) => Ok(self.sagas.merge.end(user, &saga).await?),
+        }
+    }
+
+    async fn mend_deletion(&self, user: UserId) -> Result<(), ApiError> {
+        let deletion = &self.sagas.deletion;
+        match deletion.resume(&AccountDeletion::id(user)).await {
+            Ok(Progress::Undone) => deletion.unbar(user).await?,
             Ok(Progress::Done) | Err(SagaError::NotFound) => {
-                self.deletion.begin_now(user, None).await?;
+                deletion.begin_now(user, None).await?;
             }
             Ok(Progress::Waiting(_) | Progress::Unfinished) => {}
             Err(error) => return Err(error.into()),
@@ -49,10 +69,11 @@ impl Login {
     }
 
     /// Brings the deletion of the person's account to its end, whichever it is.
-    pub(super) async fn end_deletion(&self, user: UserId, call_off: bool) -> Result<(), ApiError> {
-        let resume = async || self.deletion.resume(&AccountDeletion::id(user)).await;
+    async fn end_deletion(&self, user: UserId, call_off: bool) -> Result<(), ApiError> {
+        let deletion = &self.sagas.deletion;
+        let resume = async || deletion.resume(&AccountDeletion::id(user)).await;
         let called_off = if call_off {
-            self.deletion.call_off(user).await
+            deletion.call_off(user).await
         } else {
             Err(SagaError::TooLate)
         };

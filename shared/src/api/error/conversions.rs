@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{ApiError, Reason};
 use crate::{
+    accounts::MergeError,
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
     resilience::{Denied, bulkhead::AtCapacity},
@@ -116,14 +117,25 @@ impl From<SagaError> for ApiError {
         match error {
             SagaError::NotFound => Reason::NotFound.into(),
             SagaError::NotAllowed => Reason::Forbidden.into(),
-            SagaError::Refused(_) | SagaError::TooLate => {
+            SagaError::Refused(_) | SagaError::TooLate | SagaError::Blocked => {
                 Self::new(Reason::Conflict).because(&error)
             }
             // Not what the client has read has changed: the saga is to be continued later.
-            SagaError::Dynamo(DynamoError::Conflict) => {
+            SagaError::Busy | SagaError::Dynamo(DynamoError::Conflict) => {
                 Self::new(Reason::Unavailable).because(&error)
             }
             SagaError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<MergeError> for ApiError {
+    fn from(error: MergeError) -> Self {
+        match error {
+            MergeError::SameAccount | MergeError::ProofFailed | MergeError::Unfit(..) => {
+                Self::new(Reason::Conflict).because(&error)
+            }
+            MergeError::Saga(error) => error.into(),
         }
     }
 }

@@ -1,35 +1,36 @@
 //! Beginning a saga: its row, with what it opens with.
 
-use super::{Direction, Entry, Hold, SK, Sagas, UNFINISHED, listed_at, owner_of, pk};
+use super::{Direction, Entry, Hold, SK, Sagas, UNFINISHED, listed_at, pk};
 use crate::{
-    dynamo::{self, Condition, DynamoError, Item, TransactionOutcome, Write, WriteOutcome},
-    saga::{Saga, SagaId},
+    dynamo::{self, Condition, DynamoError, Item, TransactionOutcome, Write},
+    saga::{Opening, Saga, SagaId},
     telemetry::OrDegraded,
 };
 
 /// The position of the saga's row among the writes that it begins with.
 const ROW: usize = 0;
-
-/// A condition under which a saga may be begun.
-pub type Guard<'a> = &'a (dyn Fn() -> Write + Sync);
+/// The position of the guard, if there is one.
+const GUARD: usize = 1;
 
 /// What became of beginning a saga.
 pub(in crate::saga) enum First<T> {
     Began(Hold<T>),
     /// It has begun before.
     Running,
+    /// The guard does not hold.
     NotAllowed,
+    /// Another write of the opening can't be carried out.
+    Blocked,
 }
 
 impl Sagas {
-    /// Writes the row of a saga that begins, with what it opens with, and takes it, if `guard` holds.
-    /// One that ended begins anew.
+    /// Writes the row of a saga that begins, with what it opens with, and takes it. One that ended
+    /// begins anew.
     pub(in crate::saga) async fn write_first<S: Saga>(
         &self,
-        saga: &S,
         id: &SagaId,
         subject: S::Subject,
-        guard: Option<Guard<'_>>,
+        opening: &Opening,
     ) -> Result<First<S::Subject>, DynamoError> {
         let hold = Hold {
             id: id.clone(),
@@ -39,50 +40,40 @@ impl Sagas {
             owner: self.new_owner(),
         };
         let row = self.first_row::<S>(&hold)?;
-        let attempt = || self.transact_first(saga, &hold, &row, guard);
+        let attempt = || self.transact_first(&row, opening);
         let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
-        let failed = match self.dynamo.retry_conflicts(attempt, is_conflict).await {
-            Ok(TransactionOutcome::Written) => return Ok(First::Began(hold)),
-            Ok(TransactionOutcome::ConditionFailed(at)) => at,
+        match self.dynamo.retry_conflicts(attempt, is_conflict).await {
+            Ok(TransactionOutcome::Written) => Ok(First::Began(hold)),
+            Ok(TransactionOutcome::ConditionFailed(at)) => Ok(Self::not_begun(&at, opening)),
             Err(error) => {
                 // It may have been written, and is to be continued by the next process then.
                 let given_back = self.give_back(&hold, None, None).await;
                 given_back.or_degraded("a saga's row");
-                return Err(error);
-            }
-        };
-        let guard_at = guard.map(|_| 1 + saga.opening(&hold.subject).len());
-        if guard_at.is_some_and(|guard_at| failed.contains(&guard_at)) {
-            return Ok(First::NotAllowed);
-        }
-        if failed.contains(&ROW) {
-            return Ok(First::Running);
-        }
-        match self.dynamo.put(row, unless_running()).await? {
-            WriteOutcome::Written(_) => Ok(First::Began(hold)),
-            // Begun meanwhile; or here, and the answer was lost.
-            WriteOutcome::ConditionFailed(_) => {
-                let stored = self.dynamo.get(&pk(id), SK).await?;
-                let is_ours = stored.is_some_and(|row| owner_of(&row) == Some(&hold.owner));
-                Ok(if is_ours {
-                    First::Began(hold)
-                } else {
-                    First::Running
-                })
+                Err(error)
             }
         }
     }
 
-    async fn transact_first<S: Saga>(
+    /// What it means that the conditions of the writes at these positions did not hold. A caller that
+    /// may not begin the saga may not continue it by this way either.
+    fn not_begun<T>(failed: &[usize], opening: &Opening) -> First<T> {
+        if opening.guard.is_some() && failed.contains(&GUARD) {
+            First::NotAllowed
+        } else if failed.contains(&ROW) {
+            First::Running
+        } else {
+            First::Blocked
+        }
+    }
+
+    async fn transact_first(
         &self,
-        saga: &S,
-        hold: &Hold<S::Subject>,
         row: &Item,
-        guard: Option<Guard<'_>>,
+        opening: &Opening,
     ) -> Result<TransactionOutcome, DynamoError> {
         let mut writes = vec![Write::Put(row.clone(), unless_running())];
-        writes.extend(saga.opening(&hold.subject));
-        writes.extend(guard.map(|guard| guard()));
+        writes.extend(opening.guard.clone());
+        writes.extend(opening.writes.iter().cloned());
         self.dynamo.transact(writes).await
     }
 

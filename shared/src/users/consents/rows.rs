@@ -12,6 +12,7 @@ use crate::{
 
 /// An agreement with its number: the same version is agreed to again after a withdrawal, which is one
 /// more row.
+#[derive(Clone)]
 pub(super) struct ConsentRow {
     pub(super) consent: Consent,
     /// From 1, counted for each version.

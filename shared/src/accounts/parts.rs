@@ -1,0 +1,84 @@
+//! What sagas on whole accounts are carried out with, and the steps that several of them have.
+
+use futures_util::{TryStreamExt, future::ready};
+
+use crate::{
+    auth::Sessions,
+    clock::Clock,
+    dynamo::{self, Condition, Dynamo, DynamoError},
+    ids::UserId,
+    request::{self, deadline::LongWork},
+    saga::{Next, Sagas, StepError},
+    users::{Bar, Barring, Erasure, Traces, UserRows},
+};
+
+/// Rows that are deleted at the same time.
+const CONCURRENCY: usize = 16;
+
+/// How a step ends.
+pub(super) type StepOutcome = Result<Next, StepError>;
+
+/// What sagas on accounts are carried out with. Cheap to clone.
+#[derive(Clone)]
+pub struct AccountParts {
+    /// The log of sagas.
+    pub sagas: Sagas,
+    /// The rows.
+    pub dynamo: Dynamo,
+    /// Bars accounts.
+    pub barring: Barring,
+    /// Ends sessions.
+    pub sessions: Sessions,
+    /// Finds the rows of a user.
+    pub rows: UserRows,
+    /// Deletes those that belong together in transactions.
+    pub erasure: Erasure,
+    /// Removes what shared state remembers of a user.
+    pub traces: Traces,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl AccountParts {
+    pub(super) async fn end_sessions(&self, user: UserId) -> StepOutcome {
+        self.sessions.revoke_all(user, None).await?;
+        Ok(Next::Continue)
+    }
+
+    /// What stands in the user's partition beside the profile.
+    pub(super) async fn delete_rows(&self, user: UserId) -> StepOutcome {
+        let work = LongWork::begin();
+        self.rows
+            .own(user, None)
+            .try_take_while(|_| ready(Ok(work.may_go_on())))
+            .map_ok(|row| async move {
+                let key = dynamo::key(row.pk(), row.sk());
+                let deleted = self.dynamo.delete(key, Condition::exists());
+                deleted.await.map(drop)
+            })
+            .try_buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await?;
+        if !work.may_go_on() {
+            return Err(DynamoError::out_of_time().into());
+        }
+        Ok(Next::Continue)
+    }
+
+    pub(super) async fn delete_profile(&self, bar: Bar<'_>) -> StepOutcome {
+        self.barring.delete_profile(bar).await?;
+        Ok(Next::Continue)
+    }
+
+    pub(super) async fn remove_traces(&self, user: UserId) -> StepOutcome {
+        self.traces.remove_user(user).await;
+        self.sessions.forget_known(user).await;
+        Ok(Next::Continue)
+    }
+}
+
+/// For the log of who did what.
+pub(super) fn audit(user: UserId, audit: &'static str, what: &'static str) {
+    let request_id = request::id();
+    tracing::info!(audit, user_id = %user, request_id, "{what}");
+}
