@@ -244,6 +244,10 @@ impl Login {
     }
 
     async fn open_any(&self, login: &WeChatLogin, client: &Client) -> Result<LoggedIn, ApiError> {
+        let client = &Client {
+            open_id: Some(login.open_id.clone()),
+            ..client.clone()
+        };
         let expected = match self.logins.expect(login).await {
             Some(expected) => self.open_expected(login, &expected, client).await?,
             None => None,

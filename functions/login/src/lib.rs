@@ -89,6 +89,7 @@ fn attempt(login: &Login, input: LoginInput, headers: &HeaderMap) -> Result<Atte
         cancel_deletion: input.cancel_deletion,
         client: Client {
             app_id: app_id.clone(),
+            open_id: None,
             user_agent: user_agent(headers),
         },
     })

@@ -33,9 +33,10 @@ impl SessionKeys {
         }
     }
 
-    /// The caller's identity in the mini-program that the token is for.
+    /// The caller's identity in the mini-program that the token is for: the one that logged in.
     pub async fn identity(&self, caller: &Claims) -> Result<IdentityKeys, ApiError> {
-        Ok(self.store.of(caller.sub, &caller.aud).await?)
+        let Claims { sub, aud, sid, .. } = caller;
+        Ok(self.store.of(*sub, aud, *sid).await?)
     }
 
     /// Fails with `session_key_stale` unless WeChat considers the current key the user's.
@@ -46,11 +47,14 @@ impl SessionKeys {
             .await?)
     }
 
-    pub async fn encrypt_keys(&self, caller: &Claims) -> Result<Vec<EncryptKey>, ApiError> {
-        let identity = self.identity(caller).await?;
+    pub async fn encrypt_keys(
+        &self,
+        caller: &Claims,
+        identity: &IdentityKeys,
+    ) -> Result<Vec<EncryptKey>, ApiError> {
         Ok(self
             .wechat
-            .user_encrypt_keys(owner(caller, &identity)?)
+            .user_encrypt_keys(owner(caller, identity)?)
             .await?)
     }
 

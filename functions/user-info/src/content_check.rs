@@ -5,6 +5,7 @@ use thiserror::Error;
 use shared::{
     api::{ApiError, Reason},
     auth::Claims,
+    ids::OpenId,
     instance::Instance,
     request,
     telemetry::degraded,
@@ -48,13 +49,18 @@ impl ContentCheck {
         })
     }
 
+    async fn open_id(&self, caller: &Claims) -> Result<OpenId, IdentityError> {
+        let Claims { sub, aud, sid, .. } = caller;
+        self.identities.open_id(*sub, aud, *sid).await
+    }
+
     /// Checks whether the caller may use `nickname`. A nickname that needs review passes, and
     /// its user is logged.
     ///
     /// # Errors
     /// [`ContentError`].
     pub async fn nickname(&self, caller: &Claims, nickname: &Nickname) -> Result<(), ContentError> {
-        let open_id = self.identities.open_id(caller.sub, &caller.aud).await?;
+        let open_id = self.open_id(caller).await?;
         let advice = self
             .wechat
             .check_text(&caller.aud, &open_id, Scene::Profile, nickname.as_str())

@@ -22,14 +22,13 @@ use crate::{
     ids::{SessionId, UserId},
     kv::Kv,
     random::Random,
-    users::rows::user_pk,
+    users::rows::{session_sk, user_pk},
 };
 
 pub use known::{KnownSession, LUA as KNOWN_SESSIONS_LUA, OpenSession, Place};
 pub use open::{Client, OpenedSession};
 pub use rotate::RotateError;
 pub use row::Session;
-use row::session_sk;
 
 /// What the cache remembers of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

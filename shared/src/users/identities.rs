@@ -8,10 +8,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::rows::{IDENTITY, PROFILE, identity_pk, identity_pk_prefix, user_pk};
+use super::rows::{IDENTITY, PROFILE, identity_pk, identity_pk_prefix, session_sk, user_pk};
 use crate::{
     dynamo::{self, Dynamo, DynamoError, Item},
-    ids::{AppId, OpenId, UnionId, UserId},
+    ids::{AppId, OpenId, SessionId, UnionId, UserId},
 };
 
 /// A person in one mini-program, and the user that they are.
@@ -24,7 +24,8 @@ pub struct Identity {
 /// Why a user's identity is unavailable.
 #[derive(Debug, Error)]
 pub enum IdentityError {
-    /// The user is not known in this mini-program: the account was deleted, or its link was.
+    /// The user is not known in this mini-program: the account was deleted, or its link was. Or several
+    /// identities there lead to the user, and the session names none of them.
     #[error("the user has no identity in this mini-program")]
     NotFound,
     /// The table can't be used.
@@ -94,37 +95,71 @@ impl Identities {
         Ok(row.is_some_and(|row| !row.contains_key("identities")))
     }
 
-    /// The user's openid in the mini-program.
+    /// The openid, in the mini-program, that the session is of.
     ///
     /// # Errors
     /// [`IdentityError`].
-    pub async fn open_id(&self, user: UserId, app_id: &AppId) -> Result<OpenId, IdentityError> {
-        let row = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
-        linked(row.as_ref(), app_id)
-            .map(|(_, open_id)| open_id)
-            .ok_or(IdentityError::NotFound)
+    pub async fn open_id(
+        &self,
+        user: UserId,
+        app_id: &AppId,
+        session: SessionId,
+    ) -> Result<OpenId, IdentityError> {
+        let (_, open_id) = self.of_session(user, app_id, session).await?;
+        Ok(open_id)
     }
 
-    /// Key, openid and row of the user's identity in the mini-program.
+    /// Key, openid and row of the identity, in the mini-program, that the session is of.
     pub(super) async fn row_of(
         &self,
         user: UserId,
         app_id: &AppId,
+        session: SessionId,
     ) -> Result<(String, OpenId, Item), IdentityError> {
-        let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
-        let (pk, open_id) = linked(profile.as_ref(), app_id).ok_or(IdentityError::NotFound)?;
+        let (pk, open_id) = self.of_session(user, app_id, session).await?;
         let row = self.dynamo.get(&pk, IDENTITY.sk).await?;
         Ok((pk, open_id, row.ok_or(IdentityError::NotFound)?))
     }
+
+    /// Mostly the only one that the user has in the mini-program; of several, the one that the
+    /// session's row names.
+    async fn of_session(
+        &self,
+        user: UserId,
+        app_id: &AppId,
+        session: SessionId,
+    ) -> Result<(String, OpenId), IdentityError> {
+        let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        let mut linked = linked(profile.as_ref(), app_id);
+        match linked.pop() {
+            None => return Err(IdentityError::NotFound),
+            Some(only) if linked.is_empty() => return Ok(only),
+            Some(last) => linked.push(last),
+        }
+        let session = self
+            .dynamo
+            .get(&user_pk(user), &session_sk(session))
+            .await?;
+        let named = session
+            .as_ref()
+            .and_then(|row| row.get("openId")?.as_s().ok());
+        let is_named =
+            |(_, open_id): &(String, OpenId)| named.is_some_and(|named| named == open_id.as_str());
+        linked
+            .into_iter()
+            .find(is_named)
+            .ok_or(IdentityError::NotFound)
+    }
 }
 
-/// Key and openid of the identity in the mini-program, from the set in the user's row.
-fn linked(profile: Option<&Item>, app_id: &AppId) -> Option<(String, OpenId)> {
-    let Some(AttributeValue::Ss(identities)) = profile?.get("identities") else {
-        return None;
+/// Keys and openids of the identities in the mini-program, from the set in the user's row.
+fn linked(profile: Option<&Item>, app_id: &AppId) -> Vec<(String, OpenId)> {
+    let Some(AttributeValue::Ss(identities)) = profile.and_then(|row| row.get("identities")) else {
+        return Vec::new();
     };
     let prefix = identity_pk_prefix(app_id);
     identities
         .iter()
-        .find_map(|pk| Some((pk.clone(), pk.strip_prefix(&prefix)?.parse().ok()?)))
+        .filter_map(|pk| Some((pk.clone(), pk.strip_prefix(&prefix)?.parse().ok()?)))
+        .collect()
 }

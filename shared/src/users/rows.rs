@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     dynamo::{self, Condition, DynamoError, Item, Write},
-    ids::{AppId, OpenId, UnionId, UserId},
+    ids::{AppId, OpenId, SessionId, UnionId, UserId},
 };
 
 use super::User;
@@ -117,6 +117,7 @@ pub const PROFILE: RowKind = RowKind {
             Shown::As("version"),
             Shown::As("consents"),
         ],
+        // Those of a barred account are not in the list: nobody exports it.
         withheld: &["phoneClaim", "identities", "gsi1pk", "gsi1sk"],
     },
 };
@@ -131,6 +132,7 @@ pub const SESSION: RowKind = RowKind {
         shown: &[
             Shown::As("id"),
             Shown::As("appId"),
+            Shown::As("openId"),
             Shown::As("userAgent"),
             Shown::As("createdAt"),
             Shown::Renamed("rotatedAt", "refreshedAt"),
@@ -247,6 +249,11 @@ pub(crate) fn user_pk(user: UserId) -> String {
 
 pub(super) fn profile_key(user: UserId) -> Item {
     dynamo::key(&user_pk(user), PROFILE.sk)
+}
+
+/// The sort key of a session in its user's partition.
+pub(crate) fn session_sk(id: SessionId) -> String {
+    format!("{}{id}", SESSION.sk)
 }
 
 /// The partition key of an identity, which is its name in [`PROFILE`]'s `identities` too.

@@ -10,7 +10,7 @@ use super::{Identities, IdentityError, rows::IDENTITY};
 use crate::{
     crypto::AtRest,
     dynamo::{self, Condition, Dynamo, DynamoError, Item, Update, WriteOutcome},
-    ids::{AppId, OpenId, UserId},
+    ids::{AppId, OpenId, SessionId, UserId},
     random::Random,
     request,
 };
@@ -70,12 +70,18 @@ impl SessionKeyStore {
         }
     }
 
-    /// The keys of `user` in the mini-program.
+    /// The keys of the identity, in the mini-program, that `user`'s session is of.
     ///
     /// # Errors
     /// [`IdentityError`].
-    pub async fn of(&self, user: UserId, app_id: &AppId) -> Result<IdentityKeys, IdentityError> {
-        let (pk, open_id, row) = self.identities.row_of(user, app_id).await?;
+    pub async fn of(
+        &self,
+        user: UserId,
+        app_id: &AppId,
+        session: SessionId,
+    ) -> Result<IdentityKeys, IdentityError> {
+        let row = self.identities.row_of(user, app_id, session);
+        let (pk, open_id, row) = row.await?;
         let row: KeysRow = dynamo::from_item(row)?;
         let current = self.open(row.current.as_deref(), &pk);
         let previous = self.open(row.previous.as_deref(), &pk);

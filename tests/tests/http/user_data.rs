@@ -5,6 +5,7 @@ mod decrypt;
 mod message;
 mod phone;
 mod session_key_reset;
+mod two_identities;
 mod wechat_limit;
 
 use aes::Aes128;

@@ -104,6 +104,7 @@ mod tests {
             id: SessionId(Uuid::from_u128(id)),
             user: UserId(Uuid::from_u128(1)),
             app_id: "wx1".parse().unwrap(),
+            open_id: None,
             counter: 0,
             created_at: refreshed_at,
             refreshed_at,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     dynamo::{Condition, DynamoError, WriteOutcome},
-    ids::{AppId, SessionId, UserId},
+    ids::{AppId, OpenId, SessionId, UserId},
     kv::Step,
     telemetry::OrDegraded,
     users::{Profiles, User, UserError, profile_cache_key},
@@ -19,6 +19,8 @@ use crate::{
 pub struct Client {
     /// The mini-program.
     pub app_id: AppId,
+    /// Who logs in, in that mini-program; nobody before WeChat has said it.
+    pub open_id: Option<OpenId>,
     /// The client as it names itself.
     pub user_agent: Option<String>,
 }
@@ -179,6 +181,7 @@ impl Sessions {
             id: SessionId(self.random.uuid_v7(&self.clock)),
             user,
             app_id: client.app_id,
+            open_id: client.open_id,
             counter: 0,
             created_at: now,
             refreshed_at: now,

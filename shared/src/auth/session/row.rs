@@ -5,13 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     dynamo::{self, DynamoError, Item},
-    ids::{AppId, SessionId, UserId},
-    users::rows::{SESSION, user_pk},
+    ids::{AppId, OpenId, SessionId, UserId},
+    users::rows::{session_sk, user_pk},
 };
-
-pub(super) fn session_sk(id: SessionId) -> String {
-    format!("{}{id}", SESSION.sk)
-}
 
 pub(super) fn session_key(user: UserId, id: SessionId) -> Item {
     dynamo::key(&user_pk(user), &session_sk(id))
@@ -27,6 +23,10 @@ pub struct Session {
     pub user: UserId,
     /// The mini-program that they logged in to.
     pub app_id: AppId,
+    /// As whom, in that mini-program: an account that another one was merged into can have several
+    /// identities there. Sessions that earlier versions opened don't say.
+    #[serde(default)]
+    pub open_id: Option<OpenId>,
     /// How often it was refreshed; the refresh token with this number is the current one.
     pub counter: u32,
     /// When it was opened.
@@ -64,6 +64,7 @@ mod tests {
             id: "0193c0de-0000-7000-8000-000000000002".parse().unwrap(),
             user: "0193c0de-0000-7000-8000-000000000001".parse().unwrap(),
             app_id: "wx1".parse().unwrap(),
+            open_id: Some("o_1".parse().unwrap()),
             counter: 3,
             created_at: "2026-11-23T01:02:03Z".parse().unwrap(),
             refreshed_at: "2026-11-23T01:02:04Z".parse().unwrap(),
@@ -81,6 +82,7 @@ mod tests {
                 "counter",
                 "createdAt",
                 "id",
+                "openId",
                 "pk",
                 "rotatedAt",
                 "sk",

@@ -40,6 +40,7 @@ fn session() -> Session {
     Session {
         id: SessionId(Uuid::from_u128(2)),
         user: UserId(Uuid::from_u128(1)),
+        open_id: None,
         app_id: "wx1".parse().unwrap(),
         counter: 0,
         created_at: at,

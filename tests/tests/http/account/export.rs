@@ -115,8 +115,9 @@ async fn an_export_has_everything(#[values(InProcess, Redis)] state: SharedState
     assert_eq!(sessions.len(), 3);
     let current = sessions.iter().find(|one| one["id"] == tokens.session_id());
     let wanted = json!({
-        "id": tokens.session_id(), "appId": APP_ID, "userAgent": null, "createdAt": now, "refreshedAt": now,
-        "refreshes": 0, "revokedAt": null, "expiresAt": "2026-12-23T08:00:00Z",
+        "id": tokens.session_id(), "appId": APP_ID, "openId": app.wechat.open_id("alice", Some(APP_ID)).unwrap(),
+        "userAgent": null, "createdAt": now, "refreshedAt": now, "refreshes": 0, "revokedAt": null,
+        "expiresAt": "2026-12-23T08:00:00Z",
     });
     assert_eq!(current, Some(&wanted));
     let ended = sessions.iter().filter(|one| !one["revokedAt"].is_null());
