@@ -48,10 +48,11 @@ impl PersonalField {
     }
 }
 
-/// When the link by an identity's union id goes with the identity.
+/// When the link by an identity's union id goes with the identity: with the last one that has it, or
+/// always.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Links {
-    WithTheLastIdentity,
+    WithTheirLastIdentity,
     Always,
 }
 
@@ -181,14 +182,15 @@ impl Erasure {
         names.iter().map(identity).collect()
     }
 
-    /// Removes the identity with all that it holds (the session keys too), and the link by union id
-    /// when it was the user's last one. All or nothing, under the condition that neither the union
+    /// Removes the identity with all that it holds (the session keys too), and the link by its union id
+    /// when it was the user's last one with that. All or nothing, under the condition that neither the union
     /// id nor the set of the user's identities has changed since they were read.
     ///
     /// # Errors
     /// [`DynamoError::Conflict`] when logins of the same person keep being written; DynamoDB's.
     pub async fn unlink(&self, identity: &Identity) -> Result<(), DynamoError> {
-        self.unlink_and(identity, Links::WithTheLastIdentity).await
+        self.unlink_and(identity, Links::WithTheirLastIdentity)
+            .await
     }
 
     /// The same, and the link by the identity's union id whatever other identities there are: for a
@@ -228,26 +230,41 @@ impl Erasure {
             dynamo::key(pk, IDENTITY.sk),
             as_read(user, row.union_id.as_ref()),
         )];
-        let is_last = match profile {
-            Some(profile) => {
-                let linked: Linked = dynamo::from_item(profile)?;
-                let is_last = linked.identities.iter().all(|other| other == pk);
-                writes.push(remove_from_user(identity, linked.identities));
-                is_last
-            }
-            None => true,
-        };
+        let mut others = Vec::new();
+        if let Some(profile) = profile {
+            let linked: Linked = dynamo::from_item(profile)?;
+            others.clone_from(&linked.identities);
+            others.retain(|other| other != pk);
+            writes.push(remove_from_user(identity, linked.identities));
+        }
         let release_at = writes.len();
-        let releases = is_last || links == Links::Always;
-        if let Some(union_id) = row.union_id.filter(|_| releases)
-            // Where the link was not made, there is nothing to release.
-            && row.union_linked != Some(false)
+        // Where the link was not made, there is nothing to release.
+        let union_id = row.union_id.filter(|_| row.union_linked != Some(false));
+        if let Some(union_id) = union_id
+            && (links == Links::Always || !self.any_has(&others, &union_id).await?)
         {
             let link = dynamo::key(&union_pk(&union_id), UNION_LINK.sk);
             writes.push(release(link, user, link_is_theirs.load(Relaxed)));
         }
         self.transact_or_look_again(writes, release_at, link_is_theirs)
             .await
+    }
+
+    /// Whether one of these identities has the union id. Those of an account that others were merged into
+    /// can have different ones.
+    async fn any_has(
+        &self,
+        identities: &[String],
+        union_id: &UnionId,
+    ) -> Result<bool, DynamoError> {
+        for pk in identities {
+            let row = self.dynamo.get(pk, IDENTITY.sk).await?;
+            let row = row.map(dynamo::from_item::<IdentityRow>).transpose()?;
+            if row.is_some_and(|row| row.union_id.as_ref() == Some(union_id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A condition that fails says that the rows have changed since the look at them; where only the

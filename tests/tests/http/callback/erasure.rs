@@ -11,6 +11,7 @@ use e2e::{
 };
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::{clock::Clock, instance::Instance, random::Random, saga::Progress};
 use wechat_simulator::{PushOrder, UnionId, UserChange};
 
 use super::pushes::{deliver, event, every_way, only_encrypt, refusal, secure_request, xml};
@@ -546,4 +547,36 @@ async fn an_identity_that_was_moved_in_is_erased_too(
     }
     let user = app.api.user(&administrator.access, &id).await;
     user.fails(404, "not_found");
+}
+
+/// As a merge leaves an account: two identities in one mini-program, with different union ids.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_leaves_an_identity_of_another_wechat_account() {
+    let app = TestApp::start(Redis).await;
+    for person in ["alice", "bob"] {
+        let change = UserChange {
+            union_id: Some(UnionId::Custom(format!("union-of-{person}"))),
+            ..UserChange::default()
+        };
+        app.wechat.change_user(person, change).unwrap();
+    }
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    let instance = Instance::new(app.env(), Clock::Manual(app.clock.clone()), Random::System);
+    let id = |tokens: &Tokens| tokens.user_id().parse().unwrap();
+    let merge = instance.account_merge();
+    let progress = merge.begin(id(&alice), id(&bob), None).await.unwrap();
+    assert_eq!(progress, Progress::Done);
+    push(&app, &cancelled()).await;
+    app.api
+        .info(&bob.access)
+        .await
+        .fails(401, "session_revoked");
+    let rows = format!("{:?}", app.rows().await);
+    let open_id = app.wechat.open_id("alice", Some(APP_ID)).unwrap();
+    for gone in ["union-of-alice", &format!("WX#{APP_ID}#{open_id}")] {
+        assert!(!rows.contains(gone), "{gone} is left in {rows}");
+    }
+    assert!(rows.contains("union-of-bob"), "{rows}");
+    assert_eq!(app.log_in("bob").await.user_id(), bob.user_id());
+    assert_ne!(app.log_in("alice").await.user_id(), bob.user_id());
 }
