@@ -27,7 +27,7 @@ use crate::ids::UserId;
 
 pub use accounts::{Account, AccountChange, Accounts, ChangeError};
 pub use administrators::{AdministratorError, Administrators};
-pub use barring::{AccountState, Bar, Barred, Barring};
+pub use barring::{AccountState, Bar, Barred, Barring, SessionsOf};
 pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredConsents};
 pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};

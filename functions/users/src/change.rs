@@ -7,6 +7,7 @@ use axum::{
 use http::HeaderMap;
 use serde::Deserialize;
 use shared::{
+    accounts::AccountSagas,
     api::{
         ApiError, Checks, ExpectedVersion, Input, Json, Optional, RawProfile, Reason, Rule,
         Success, Violation,
@@ -15,7 +16,9 @@ use shared::{
     config::NicknameMin,
     edge::Administrator,
     ids::UserId,
-    users::{AccountChange, Accounts, ChangeError, Role, Status},
+    instance::Instance,
+    saga::SagaError,
+    users::{AccountChange, Accounts, ChangeError, Role, Status, User},
     values::Edit,
 };
 
@@ -91,8 +94,7 @@ impl ChangeInput {
 /// was on its way while the user was disabled may have opened one since.
 pub async fn change(
     caller: Administrator,
-    State(accounts): State<Accounts>,
-    State(sessions): State<Sessions>,
+    State(changing): State<Changing>,
     State(nickname_min): State<NicknameMin>,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
@@ -101,36 +103,78 @@ pub async fn change(
     let id = user_id(id)?;
     let (change, expected) = input.check(&headers, nickname_min)?;
     if change.status == Some(Status::Active) {
-        end_sessions_of_disabled(&accounts, &sessions, id).await?;
+        changing.end_sessions_of_disabled(id).await?;
     }
-    let user = accounts
+    let user = changing
         .change(&caller.user, id, expected.version(), &change)
         .await
         .map_err(|error| failure(error, expected))?;
     audit::changed(caller.user.id, id, &change.fields(), user.version);
     if change.status == Some(Status::Disabled) {
-        sessions.revoke_all(id, None).await?;
+        changing.sessions.revoke_all(id, None).await?;
         audit::sessions_ended(caller.user.id, id);
     }
     Ok((etag(&user), Success(user)))
 }
 
-async fn end_sessions_of_disabled(
-    accounts: &Accounts,
-    sessions: &Sessions,
-    id: UserId,
-) -> Result<(), ApiError> {
-    let account = accounts.get(id).await?;
-    if account.user.status == Status::Disabled {
-        sessions.revoke_all(id, None).await?;
-    }
-    Ok(())
+/// What users are changed with.
+#[derive(Clone)]
+pub struct Changing {
+    accounts: Accounts,
+    sessions: Sessions,
+    sagas: AccountSagas,
 }
 
-fn failure(error: ChangeError, expected: ExpectedVersion) -> ApiError {
+/// Why a user was not changed.
+enum Failure {
+    Change(ChangeError),
+    /// The account is barred by a merge, which could not be brought to its end.
+    Merge(SagaError),
+}
+
+impl Changing {
+    pub fn new(instance: &Instance) -> Self {
+        Self {
+            accounts: instance.accounts(),
+            sessions: instance.sessions(),
+            sagas: instance.account_sagas(),
+        }
+    }
+
+    /// Changes the user; where a merge bars the account, after that has ended.
+    async fn change(
+        &self,
+        by: &User,
+        id: UserId,
+        expected: u64,
+        change: &AccountChange,
+    ) -> Result<User, Failure> {
+        let attempt = || self.accounts.change(by, id, expected, change);
+        match attempt().await {
+            Err(ChangeError::Barred)
+                if self.sagas.end_merge_of(id).await.map_err(Failure::Merge)? => {}
+            outcome => return outcome.map_err(Failure::Change),
+        }
+        attempt().await.map_err(Failure::Change)
+    }
+
+    async fn end_sessions_of_disabled(&self, id: UserId) -> Result<(), ApiError> {
+        let account = self.accounts.get(id).await?;
+        if account.user.status == Status::Disabled {
+            self.sessions.revoke_all(id, None).await?;
+        }
+        Ok(())
+    }
+}
+
+fn failure(failure: Failure, expected: ExpectedVersion) -> ApiError {
+    let error = match failure {
+        Failure::Change(error) => error,
+        Failure::Merge(error) => return error.into(),
+    };
     match error {
         ChangeError::NotFound => Reason::NotFound.into(),
-        ChangeError::BeingDeleted => Reason::AccountDeletionPending.into(),
+        ChangeError::Barred => Reason::AccountDeletionPending.into(),
         ChangeError::Stale => expected.mismatch().into(),
         ChangeError::OwnRights => Reason::OwnRights.into(),
         ChangeError::NotAdministrator => Reason::Forbidden.into(),

@@ -30,6 +30,7 @@ use shared::{
     users::{Accounts, Administrators, Listing, MovingIn, PhoneNumbers},
 };
 
+use change::Changing;
 use deletion::Deleting;
 
 #[derive(Clone, FromRef)]
@@ -46,6 +47,7 @@ struct Users {
     nickname_min: NicknameMin,
     sagas: Sagas,
     account_sagas: AccountSagas,
+    changing: Changing,
     deleting: Deleting,
 }
 
@@ -77,6 +79,7 @@ pub fn routes(instance: &Instance) -> Routes {
         nickname_min: NicknameMin::read(instance.env()),
         sagas: instance.sagas(),
         account_sagas: instance.account_sagas(),
+        changing: Changing::new(instance),
         deleting: Deleting::new(instance),
     };
     Routes::new()

@@ -3,23 +3,21 @@
 //! Both are barred in the transaction that begins the saga, so nothing is added to either meanwhile and
 //! no token of either is accepted. From the first identity that has moved on there is no way back.
 //! What the surviving account takes over moves first; then the other one is deleted, as a deletion does
-//! it; the survivor's bar is lifted last, so that either person's next login finds a merge that
+//! it; the survivor's bar is lifted together with the end, so that either person's next login finds a merge that
 //! stopped.
 
 mod begin;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AccountParts,
-    parts::{StepOutcome, audit},
-};
+use super::{AccountParts, parts::StepOutcome};
 use crate::{
+    dynamo::Write,
     ids::UserId,
     request,
     saga::{Next, Progress, Saga, SagaError, SagaId, Step, StepError, Undo},
-    users::{Administrators, Erasure, MergePair, Merging, PersonalField},
+    users::{Administrators, Bar, Erasure, MergePair, Merging, PersonalField, SessionsOf},
 };
 
 pub use begin::{MergeError, Unfit};
@@ -104,11 +102,21 @@ impl Saga for AccountMerge {
         },
         Step {
             name: "lift",
-            run: |saga, of| saga.lift(of.pair()).boxed(),
+            run: |saga, of| saga.prepare_lift(of.pair()).boxed(),
             undo: Undo::Impossible,
         },
     ];
     type Subject = Subject;
+
+    /// The survivor is in use again exactly when the merge has ended: nobody who comes later would find
+    /// one that had not.
+    fn closing(&self, of: &Subject) -> Vec<Write> {
+        vec![self.parts.barring.write_lift(of.pair().into_bar())]
+    }
+
+    fn after_end<'a>(&'a self, of: &'a Subject) -> BoxFuture<'a, ()> {
+        self.parts.barring.tell_lifted(of.into).boxed()
+    }
 }
 
 impl AccountMerge {
@@ -144,7 +152,7 @@ impl AccountMerge {
         match self.resume(saga).await {
             // An ended merge has lifted its bars. If there is one nevertheless, nobody else would.
             Ok(Progress::Done | Progress::Undone) | Err(SagaError::NotFound) => {
-                let bar = crate::users::Bar {
+                let bar = Bar {
                     user,
                     by: saga,
                     or_unnamed: false,
@@ -158,9 +166,11 @@ impl AccountMerge {
 
     /// The bars were written when the saga began. Caches, and logins that had begun before, are told.
     async fn confirm_bars(&self, pair: MergePair<'_>) -> StepOutcome {
-        let confirm = |bar| self.parts.barring.confirm(bar);
-        let (from, into) =
-            futures_util::try_join!(confirm(pair.from_bar()), confirm(pair.into_bar()))?;
+        let AccountParts { barring, .. } = &self.parts;
+        let (from, into) = futures_util::try_join!(
+            barring.confirm(pair.from_bar(), SessionsOf::Ending),
+            barring.confirm(pair.into_bar(), SessionsOf::Staying)
+        )?;
         if from && into {
             Ok(Next::Continue)
         } else {
@@ -214,13 +224,8 @@ impl AccountMerge {
         Ok(next)
     }
 
-    async fn lift(&self, pair: MergePair<'_>) -> StepOutcome {
-        self.parts.barring.lift(pair.into_bar()).await?;
-        audit(
-            pair.into,
-            "merge_ended",
-            "an account that another one was merged into is in use again",
-        );
+    async fn prepare_lift(&self, pair: MergePair<'_>) -> StepOutcome {
+        self.parts.barring.prepare(pair.into).await;
         Ok(Next::Continue)
     }
 }

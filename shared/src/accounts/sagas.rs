@@ -5,7 +5,7 @@ use crate::{
     dynamo::DynamoError,
     ids::UserId,
     saga::{Entry, Progress, SagaError, SagaId, Sagas},
-    users::Barring,
+    users::{Barring, Status},
 };
 
 /// What an account is barred for.
@@ -68,6 +68,17 @@ impl AccountSagas {
         }
     }
 
+    /// Brings the merge that bars an account to its end. Whether there was one.
+    ///
+    /// # Errors
+    /// [`SagaError::Busy`] if it did not end within this request's time; others of [`SagaError`].
+    pub async fn end_merge_of(&self, user: UserId) -> Result<bool, SagaError> {
+        match self.bar_of(user).await? {
+            Some(BarredFor::Merge(saga)) => self.merge.end(user, &saga).await.map(|()| true),
+            Some(BarredFor::Deletion) | None => Ok(false),
+        }
+    }
+
     /// What the account is barred for; nothing if it is not barred, or gone. A bar that names no saga
     /// was written by an earlier version, for a deletion.
     ///
@@ -75,7 +86,7 @@ impl AccountSagas {
     /// DynamoDB's.
     pub async fn bar_of(&self, user: UserId) -> Result<Option<BarredFor>, DynamoError> {
         let state = self.barring.state(user).await?;
-        let barred = state.filter(|state| state.status == crate::users::Status::Barred);
+        let barred = state.filter(|state| state.status == Status::Barred);
         Ok(barred.map(|state| match state.barred_by {
             Some(saga) if saga != AccountDeletion::id(user) => BarredFor::Merge(saga),
             _ => BarredFor::Deletion,

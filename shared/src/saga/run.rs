@@ -6,7 +6,11 @@ use super::{
     Next, Opening, Progress, Saga, SagaError, SagaId, Sagas, Step, StepError, Undo,
     log::{Direction, First, Hold, Outcome, Taken},
 };
-use crate::{dynamo::DynamoError, request::deadline, telemetry::OrDegraded};
+use crate::{
+    dynamo::{DynamoError, Write},
+    request::deadline,
+    telemetry::OrDegraded,
+};
 
 /// A step is begun only if the request has at least this long left.
 const FOR_A_STEP: Duration = Duration::from_secs(1);
@@ -138,7 +142,8 @@ impl Sagas {
         hold: &mut Hold<S::Subject>,
     ) -> Result<Move, SagaError> {
         let Some(step) = S::STEPS.get(hold.position) else {
-            return self.finish::<S>(hold, Outcome::Done).await;
+            let closing = saga.closing(&hold.subject);
+            return self.finish(saga, hold, Outcome::Done, closing).await;
         };
         match (step.run)(saga, &hold.subject).await {
             Ok(Next::Continue) => {
@@ -169,7 +174,7 @@ impl Sagas {
         hold: &mut Hold<S::Subject>,
     ) -> Result<Move, SagaError> {
         let Some(before) = hold.position.checked_sub(1) else {
-            return self.finish::<S>(hold, Outcome::Undone).await;
+            return self.finish(saga, hold, Outcome::Undone, Vec::new()).await;
         };
         let Some(step) = S::STEPS.get(before) else {
             return self.advance_or_stop(hold, before, Direction::Back).await;
@@ -204,10 +209,15 @@ impl Sagas {
 
     async fn finish<S: Saga>(
         &self,
+        saga: &S,
         hold: &Hold<S::Subject>,
         outcome: Outcome,
+        closing: Vec<Write>,
     ) -> Result<Move, SagaError> {
-        if !self.end(hold, outcome).await? {
+        let ended = self.end(hold, outcome, closing).await;
+        // Also after a failure: a write whose answer was lost may have happened.
+        saga.after_end(&hold.subject).await;
+        if !ended? {
             return Ok(Move::Stop(Progress::Unfinished));
         }
         tracing::info!(saga = S::KIND, saga_id = %hold.id, ?outcome, "a saga has ended");

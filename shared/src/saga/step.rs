@@ -16,6 +16,18 @@ pub trait Saga: Sized + Sync + 'static {
     const STEPS: &'static [Step<Self>];
     /// What it is about: stored in its row until it ends.
     type Subject: Serialize + DeserializeOwned + Clone + Send + Sync;
+
+    /// Writes that are carried out together with the end of a saga whose steps are all done: so none
+    /// shows that it has ended before it has. Where their conditions do not hold, it ends without
+    /// them.
+    fn closing(&self, _subject: &Self::Subject) -> Vec<Write> {
+        Vec::new()
+    }
+
+    /// What follows the end, if the process lives on.
+    fn after_end<'a>(&'a self, _subject: &'a Self::Subject) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What is written together with the row of a saga that begins, or not at all: so no saga has begun

@@ -48,9 +48,9 @@ pub enum ChangeError {
     /// No such user.
     #[error("no such user")]
     NotFound,
-    /// The account is being deleted.
-    #[error("the account is being deleted")]
-    BeingDeleted,
+    /// The account is barred: it is being deleted, or merged with another one.
+    #[error("the account is barred")]
+    Barred,
     /// The user has another version than the one that the change was made for.
     #[error("the user has another version")]
     Stale,
@@ -205,7 +205,7 @@ impl Accounts {
         let row = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
         let before: User = dynamo::from_item(row.ok_or(ChangeError::NotFound)?)?;
         if before.status == Status::Barred {
-            return Err(ChangeError::BeingDeleted);
+            return Err(ChangeError::Barred);
         }
         if before.version != expected {
             let is_repeated = Some(before.version) == expected.checked_add(1)

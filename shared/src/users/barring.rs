@@ -55,6 +55,15 @@ pub struct AccountState {
     pub barred_by: Option<SagaId>,
 }
 
+/// What becomes of the sessions of an account that is barred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionsOf {
+    /// They end.
+    Ending,
+    /// They can be used again afterwards.
+    Staying,
+}
+
 /// What became of barring an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Barred {
@@ -141,13 +150,19 @@ impl Barring {
         })
     }
 
-    /// What follows a bar that a transaction wrote: caches and logins are told. Whether the account
-    /// has this bar.
+    /// What follows a bar that a transaction wrote: caches are told, and logins that have begun before
+    /// if their sessions may not stay. Whether the account has this bar.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn confirm(&self, bar: Bar<'_>) -> Result<bool, DynamoError> {
-        let ((), state) = futures_util::join!(self.tell(bar.user), self.state(bar.user));
+    pub async fn confirm(&self, bar: Bar<'_>, sessions: SessionsOf) -> Result<bool, DynamoError> {
+        let tell = async {
+            match sessions {
+                SessionsOf::Ending => self.tell(bar.user).await,
+                SessionsOf::Staying => invalidate_cached(&self.cache, bar.user).await,
+            }
+        };
+        let ((), state) = futures_util::join!(tell, self.state(bar.user));
         Ok(state?.is_some_and(|state| state.barred_by.as_ref() == Some(bar.by)))
     }
 
@@ -160,8 +175,8 @@ impl Barring {
         profile.map(dynamo::from_item).transpose()
     }
 
-    /// Before an account is barred: from here on no reader believes what is cached of it, so that the
-    /// bar is seen also if this process ends right after it.
+    /// Before an account is barred, or its bar lifted, in a transaction: from here on no reader believes
+    /// what is cached of it, so that this is seen also if this process ends right after it.
     pub async fn prepare(&self, user: UserId) {
         self.cache.hold_back(&profile_cache_key(user)).await;
     }
@@ -206,20 +221,32 @@ impl Barring {
     /// # Errors
     /// DynamoDB's.
     pub async fn lift(&self, bar: Bar<'_>) -> Result<(), DynamoError> {
+        let lifted = self.dynamo.update(self.lifting(bar)).await;
+        futures_util::join!(self.tell_lifted(bar.user), self.withdraw(bar.user));
+        lifted.map(drop)
+    }
+
+    /// The part of a transaction that lifts a bar. [`Self::prepare`] has to come before, and
+    /// [`Self::tell_lifted`] to follow.
+    #[must_use]
+    pub fn write_lift(&self, bar: Bar<'_>) -> Write {
+        Write::Update(self.lifting(bar))
+    }
+
+    /// What follows a bar that a transaction lifted: caches are told.
+    pub async fn tell_lifted(&self, user: UserId) {
+        invalidate_cached(&self.cache, user).await;
+    }
+
+    fn lifting(&self, bar: Bar<'_>) -> Update {
         let update = Update::new(
             profile_key(bar.user),
             "SET #status = statusBefore, updatedAt = :now REMOVE statusBefore, barredBy ADD version :one",
             bar.holds(),
         );
-        let update = update
+        update
             .value(":one", dynamo::number(1))
-            .value(":now", dynamo::string(self.clock.now().to_string()));
-        let lifted = self.dynamo.update(update).await;
-        futures_util::join!(
-            invalidate_cached(&self.cache, bar.user),
-            self.withdraw(bar.user)
-        );
-        lifted.map(drop)
+            .value(":now", dynamo::string(self.clock.now().to_string()))
     }
 
     /// Whether the account was barred or deleted while a login was on its way, which read it before.

@@ -56,6 +56,7 @@ pub enum Fault {
 /// In front of the table: breaks or holds some operations, and forwards the others.
 #[derive(Clone)]
 pub struct Front {
+    url: String,
     target: String,
     client: reqwest::Client,
     state: Arc<Mutex<Broken>>,
@@ -137,20 +138,26 @@ impl Front {
     /// The same, with some variables set otherwise.
     pub async fn with(app: &TestApp, changes: &[(&str, &str)]) -> (Self, Api) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let front = Self {
+            url: url.clone(),
             target: app.table.url(),
             client,
             state: Arc::default(),
             held: Arc::default(),
         };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(front.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
         let mut changes = changes.to_vec();
         changes.push(("AWS_ENDPOINT_URL_DYNAMODB", &url));
         let api = app.another_instance_with(&changes).await;
         (front, api)
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        self.url.clone()
     }
 
     /// Holds the requests of this operation until the value that is returned is dropped. Not for

@@ -1,6 +1,6 @@
 //! Moving the row of a saga that this process has.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use super::{
     Direction, Entry, FREE, Hold, LONGEST_LEASE, Outcome, Sagas, key, listed_at, millis, owner_of,
 };
 use crate::{
-    dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
+    dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome},
     request::deadline,
     saga::{Saga, SagaId},
 };
@@ -102,24 +102,25 @@ impl Sagas {
             .map(drop)
     }
 
-    /// Ends a saga: what it was about is forgotten, and its row expires. Whether this process still
-    /// had it.
+    /// Ends a saga, with what is written together with its end: what it was about is forgotten, and its
+    /// row expires. Whether this process still had it.
     pub(in crate::saga) async fn end<T>(
         &self,
         hold: &Hold<T>,
         outcome: Outcome,
+        closing: Vec<Write>,
     ) -> Result<bool, DynamoError> {
-        let expires = self.clock.now_seconds() + millis(self.retention) / 1000;
-        let update = self
-            .update(
-                hold,
-                "SET outcome = :outcome, #ttl = :ttl, updatedAt = :now \
-                 REMOVE subject, #owner, leaseUntil, notBefore, failure, gsi1pk, gsi1sk",
-            )
-            .name("#ttl", "ttl")
-            .value(":outcome", outcome.into())
-            .value(":ttl", dynamo::number(expires));
-        match self.dynamo.update(update).await? {
+        if !closing.is_empty() {
+            let writes = iter::once(Write::Update(self.ending(hold, outcome)));
+            let writes: Vec<_> = writes.chain(closing).collect();
+            let attempt = || self.dynamo.transact(writes.clone());
+            let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
+            let written = self.dynamo.retry_conflicts(attempt, is_conflict).await?;
+            if let TransactionOutcome::Written = written {
+                return Ok(true);
+            }
+        }
+        match self.dynamo.update(self.ending(hold, outcome)).await? {
             WriteOutcome::Written(_) => Ok(true),
             // Whether it has ended so; then the answer was lost.
             WriteOutcome::ConditionFailed(Some(row)) => {
@@ -128,6 +129,18 @@ impl Sagas {
             }
             WriteOutcome::ConditionFailed(None) => Ok(false),
         }
+    }
+
+    fn ending<T>(&self, hold: &Hold<T>, outcome: Outcome) -> Update {
+        let expires = self.clock.now_seconds() + millis(self.retention) / 1000;
+        self.update(
+            hold,
+            "SET outcome = :outcome, #ttl = :ttl, updatedAt = :now \
+             REMOVE subject, #owner, leaseUntil, notBefore, failure, gsi1pk, gsi1sk",
+        )
+        .name("#ttl", "ttl")
+        .value(":outcome", outcome.into())
+        .value(":ttl", dynamo::number(expires))
     }
 
     /// An update of a row that stands where this process left it.

@@ -2,14 +2,16 @@
 //! other.
 
 use e2e::{
-    dynamodb::Item,
+    dynamodb::{Item, TABLE},
     settings::{APP_ID, OTHER_APP_ID},
     test_app::{SharedState::Redis, TestApp, Tokens},
 };
+use futures_util::join;
 use serde_json::json;
 use shared::{
     accounts::{AccountMerge, MergeError, Unfit},
     clock::Clock,
+    dynamo::{self, Condition, Write},
     ids::UserId,
     instance::Instance,
     random::Random,
@@ -17,6 +19,7 @@ use shared::{
 };
 
 use super::{start, with_everything};
+use crate::dynamodb_faults::{Fault, Front};
 
 /// The merge as a function has it, beside the app's instances.
 fn merge(app: &TestApp) -> AccountMerge {
@@ -130,4 +133,220 @@ async fn accounts_that_are_not_in_use_are_not_merged() {
     assert!(matches!(same, Err(MergeError::SameAccount)), "{same:?}");
     assert!(app.rows().await == before, "rows were written");
     app.api.info(&alice.access).await.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn merges_of_the_same_two_at_the_same_time_end_in_one_account() {
+    let app = start(Redis).await;
+    for round in 0..5 {
+        let alice = with_everything(&app, &format!("alice{round}")).await;
+        let bob = app.log_in(&format!("bob{round}")).await;
+        let (one, other) = (merge(&app), merge(&app));
+        let (from, into) = (id(&alice), id(&bob));
+        let same = join!(one.begin(from, into, None), other.begin(from, into, None));
+        for outcome in [&same.0, &same.1] {
+            assert!(
+                matches!(
+                    outcome,
+                    Ok(Progress::Done | Progress::Unfinished) | Err(MergeError::Unfit(_, _))
+                ),
+                "{outcome:?}"
+            );
+        }
+        assert_gone(&app, &alice).await;
+        assert_eq!(
+            profile(&app, &bob).await["status"].as_s().unwrap(),
+            "active"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn merges_in_both_directions_at_the_same_time_end_in_one_account() {
+    let app = start(Redis).await;
+    for round in 0..5 {
+        let alice = with_everything(&app, &format!("alice{round}")).await;
+        let bob = app.log_in(&format!("bob{round}")).await;
+        let (one, other) = (merge(&app), merge(&app));
+        let (from, into) = (id(&alice), id(&bob));
+        let (there, back) = join!(one.begin(from, into, None), other.begin(into, from, None));
+        let done = [&there, &back].map(|outcome| matches!(outcome, Ok(Progress::Done)));
+        assert!(done.contains(&true), "{there:?} {back:?}");
+        let rows = app.rows().await;
+        let is_left = |tokens: &Tokens| {
+            let key = (format!("USER#{}", tokens.user_id()), "PROFILE".to_owned());
+            rows.get(&key)
+                .map(|row| row["status"].as_s().unwrap() == "active")
+        };
+        match (is_left(&alice), is_left(&bob)) {
+            (None, Some(true)) => assert_gone(&app, &alice).await,
+            (Some(true), None) => assert_gone(&app, &bob).await,
+            left => panic!("{left:?}"),
+        }
+    }
+}
+
+/// Either the deletion was first, and the merge is refused or finds nobody; or the merge was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_and_a_merge_at_the_same_time_are_one_after_the_other() {
+    let app = start(Redis).await;
+    for round in 0..8 {
+        let alice = with_everything(&app, &format!("alice{round}")).await;
+        let bob = app.log_in(&format!("bob{round}")).await;
+        let deleted = if round % 2 == 0 { &alice } else { &bob };
+        let merge = merge(&app);
+        let (merged, deletion) = join!(
+            merge.begin(id(&alice), id(&bob), None),
+            app.api.delete_account(&deleted.access)
+        );
+        let answer = (deletion.status, deletion.reason());
+        let is_deleted = match answer {
+            (200, _) => true,
+            // Merged before, or the merge has it; the token is refused from the first step on.
+            (401 | 409 | 503, _) => false,
+            _ => panic!("{deletion:?}"),
+        };
+        let rows = format!("{:?}", app.rows().await);
+        let is_left = |tokens: &Tokens| rows.contains(&tokens.user_id());
+        match (&merged, is_deleted) {
+            // The survivor was deleted after the merge.
+            (Ok(Progress::Done), true) => assert!(!is_left(&alice) && !is_left(&bob), "{rows}"),
+            (Ok(Progress::Done), false) => assert!(!is_left(&alice) && is_left(&bob), "{rows}"),
+            (Err(MergeError::Unfit(user, _)), true) => {
+                assert_eq!(*user, id(deleted));
+                assert!(!is_left(deleted), "{rows}");
+            }
+            _ => panic!("{merged:?} {deletion:?}"),
+        }
+        // Nothing is left unfinished: whoever is left is in use.
+        for ((_, sk), row) in app.rows().await {
+            let is_barred = sk == "PROFILE" && row["status"].as_s().unwrap() == "barred";
+            assert!(!is_barred, "{row:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_first_completes_a_merge_that_stopped() {
+    let app = start(Redis).await;
+    let root = app.administrator("root").await;
+    for round in 0..2 {
+        let alice = with_everything(&app, &format!("alice{round}")).await;
+        let bob = app.log_in(&format!("bob{round}")).await;
+        stop(&app, &alice, &bob).await;
+        let list = app.api.sagas(&root.access).await;
+        let saga = &list.ok(200)["sagas"][0];
+        assert_eq!(
+            (&saga["kind"], &saga["step"], &saga["failed"]),
+            (&json!("account-merge"), &json!("sessions"), &json!(true))
+        );
+        assert!(!format!("{saga}").contains(&alice.user_id()));
+        if round == 0 {
+            let answer = app.api.delete_user(&root.access, &bob.user_id()).await;
+            assert_eq!(answer.ok(200)["status"], "deleted");
+            assert_gone(&app, &bob).await;
+        } else {
+            // What alice was is bob's now.
+            let answer = app.api.delete_user(&root.access, &alice.user_id()).await;
+            answer.fails(409, "conflict");
+            app.api.info(&bob.access).await.ok(200);
+        }
+        assert_gone(&app, &alice).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn administrators_continue_a_merge_that_stopped() {
+    let app = start(Redis).await;
+    let root = app.administrator("root").await;
+    for round in 0..2 {
+        let alice = with_everything(&app, &format!("alice{round}")).await;
+        let bob = app.log_in(&format!("bob{round}")).await;
+        let saga = stop(&app, &alice, &bob).await;
+        if round == 0 {
+            let resumed = app.api.resume_saga(&root.access, &saga).await;
+            assert_eq!(resumed.ok(200)["status"], "done");
+        } else {
+            let version = profile(&app, &bob).await["version"].as_n().unwrap().clone();
+            let version: u64 = version.parse().unwrap();
+            // A change first brings the merge to its end, which makes another version.
+            let body = json!({"version": version, "nickname": "小明"});
+            let changed = app
+                .api
+                .change_user(&root.access, &bob.user_id(), &body)
+                .await;
+            changed.fails(409, "conflict");
+        }
+        assert_gone(&app, &alice).await;
+        app.api.info(&bob.access).await.ok(200);
+    }
+}
+
+/// A merge whose process can't end the sessions of the account that ends. Its id.
+async fn stop(app: &TestApp, from: &Tokens, into: &Tokens) -> String {
+    let (front, _) = Front::of(app).await;
+    front.breaks_only("SESSION#", "UpdateItem", Fault::Fails);
+    let instance = Instance::new(
+        app.env_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &front.url())]),
+        Clock::Manual(app.clock.clone()),
+        Random::System,
+    );
+    let merge = instance.account_merge();
+    let error = merge.begin(id(from), id(into), None).await.unwrap_err();
+    assert!(matches!(error, MergeError::Saga(_)), "{error:?}");
+    for tokens in [from, into] {
+        app.api
+            .info(&tokens.access)
+            .await
+            .fails(401, "session_revoked");
+    }
+    let sagas = app.table.items_under("SAGA#").await;
+    let mut unfinished = sagas.iter().filter(|saga| !saga.contains_key("outcome"));
+    unfinished.next().unwrap()["id"].as_s().unwrap().clone()
+}
+
+/// Something that is used up by a merge: without it nothing begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_begins_only_with_its_proof() {
+    let app = start(Redis).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    let proof = || Write::Delete(dynamo::key("PROOF", "PROOF"), Condition::exists());
+    let merge = merge(&app);
+    let before = app.rows().await;
+    let refused = merge.begin(id(&alice), id(&bob), Some(proof())).await;
+    assert!(
+        matches!(refused, Err(MergeError::ProofFailed)),
+        "{refused:?}"
+    );
+    assert!(app.rows().await == before, "rows were written");
+    for tokens in [&alice, &bob] {
+        app.api.info(&tokens.access).await.ok(200);
+    }
+    let put = app.table.client().put_item().table_name(TABLE);
+    let put = put.set_item(Some(dynamo::key("PROOF", "PROOF")));
+    put.send().await.unwrap();
+    let done = merge.begin(id(&alice), id(&bob), Some(proof())).await;
+    assert_eq!(done.unwrap(), Progress::Done);
+    assert!(app.table.item("PROOF", "PROOF").await.is_none());
+    let again = merge.begin(id(&alice), id(&bob), Some(proof())).await;
+    assert!(matches!(again, Err(MergeError::ProofFailed)), "{again:?}");
+}
+
+/// A login that had begun before the merge leaves nothing with the account that ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_began_before_leaves_no_session() {
+    let app = start(Redis).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    let (front, slow) = Front::of(&app).await;
+    let code = app.code("alice");
+    let hold = front.hold("PutItem");
+    let (login, ()) = join!(slow.login(&code), async {
+        hold.arrived().await;
+        let merged = merge(&app).begin(id(&alice), id(&bob), None).await;
+        assert_eq!(merged.unwrap(), Progress::Done);
+        drop(hold);
+    });
+    assert_ne!(login.data()["user"]["id"], alice.user_id(), "{login:?}");
+    assert_gone(&app, &alice).await;
+    assert_eq!(app.log_in("alice").await.user_id(), bob.user_id());
 }
