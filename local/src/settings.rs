@@ -42,6 +42,7 @@ shared::settings! {
 /// Every setting: of `shared`, of each crate that has some of its own, and of this one.
 pub fn all_settings() -> impl Iterator<Item = &'static Documented> {
     let own = [
+        login::DOCUMENTED,
         user_info::DOCUMENTED,
         callback::DOCUMENTED,
         config::DOCUMENTED,

@@ -1,6 +1,7 @@
 //! One login, step by step: code2Session → identity and user → session.
 
 mod deletion;
+mod union;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +24,10 @@ use shared::{
     wechat::{WeChat, WeChatError},
 };
 
-use crate::claims::{Failure, LoginOutcome, Opened, login_claims, login_key};
+use crate::{
+    claims::{Failure, LoginOutcome, Opened, login_claims, login_key},
+    settings::merges_by_union_id,
+};
 
 /// The minimum time for storing a login that WeChat has accepted, even when the request has less
 /// left: its code is used up, and a retry with it then finds the session.
@@ -65,6 +69,7 @@ pub struct Login {
     sessions: Sessions,
     barring: Barring,
     sagas: AccountSagas,
+    merges_by_union_id: bool,
     claims: Claims<LoginOutcome>,
 }
 
@@ -81,6 +86,7 @@ impl Login {
             sessions: instance.sessions(),
             barring: instance.barring(),
             sagas: instance.account_sagas(),
+            merges_by_union_id: merges_by_union_id(instance.env()),
             claims: login_claims(instance),
         }
     }
@@ -304,23 +310,24 @@ impl Login {
         login: &WeChatLogin,
         client: &Client,
     ) -> Result<Option<(User, Session, bool)>, ApiError> {
-        match self.logins.resolve(login).await? {
+        let known = match self.logins.resolve(login).await? {
             Resolved::New(user) => {
                 let (session, ()) = futures_util::join!(
                     self.sessions.open_first(user.id, client.clone()),
                     self.logins.remember(login, user.id)
                 );
-                Ok(Some((user, session?, true)))
+                return Ok(Some((user, session?, true)));
             }
-            Resolved::Known(id) => {
-                let (opened, ()) = futures_util::join!(
-                    self.sessions.open(&self.profiles, id, client.clone()),
-                    self.logins.remember(login, id)
-                );
-                let settled = self.settle(opened?).await?;
-                Ok(settled.map(|(session, user)| (user, session, false)))
-            }
-        }
+            Resolved::Known(id) => id,
+            // Boxed, because it is large and rare.
+            Resolved::Split(id) => Box::pin(self.join_by_union_id(login, id)).await?,
+        };
+        let (opened, ()) = futures_util::join!(
+            self.sessions.open(&self.profiles, known, client.clone()),
+            self.logins.remember(login, known)
+        );
+        let settled = self.settle(opened?).await?;
+        Ok(settled.map(|(session, user)| (user, session, false)))
     }
 
     /// The session and its user, once it is certain whose login it is. `None` if the user was deleted

@@ -4,6 +4,7 @@ mod claims;
 mod flow;
 mod input;
 mod rate_limit;
+mod settings;
 
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ use shared::{
 
 use flow::{Attempt, Login};
 use input::LoginInput;
+
+pub use settings::DOCUMENTED;
 
 /// The maximum length of a stored user agent, which is only shown in the list of sessions.
 const MAX_USER_AGENT: usize = 256;

@@ -62,6 +62,9 @@ pub enum Resolved {
     New(User),
     /// An existing user.
     Known(UserId),
+    /// An existing user, while the link by the login's union id leads to another one: the person has
+    /// two accounts.
+    Split(UserId),
 }
 
 /// The user whom a login most probably is of, as their last login left it.
@@ -180,8 +183,12 @@ impl Logins {
     /// The user, or [`DynamoError::Conflict`] when another login of the same person was faster.
     async fn attempt(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
         if let Some(row) = self.returning(login).await? {
-            self.link_union_later(login, &row).await?;
-            return Ok(Resolved::Known(row.uid));
+            let is_linked = self.link_union_later(login, &row).await?;
+            return Ok(if is_linked {
+                Resolved::Known(row.uid)
+            } else {
+                Resolved::Split(row.uid)
+            });
         }
         let (writes, resolved) = if let Some(owner) = self.union_owner(login).await? {
             (self.link_writes(login, owner)?, Resolved::Known(owner))
@@ -280,8 +287,11 @@ impl Logins {
         tags.into_iter().fold(update, with_tag)
     }
 
-    /// The user whom another mini-program of ours knows under the same union id.
-    async fn union_owner(&self, login: &WeChatLogin) -> Result<Option<UserId>, DynamoError> {
+    /// The user whom another mini-program of ours, or another identity, knows under the same union id.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn union_owner(&self, login: &WeChatLogin) -> Result<Option<UserId>, DynamoError> {
         let Some(union_id) = &login.union_id else {
             return Ok(None);
         };
@@ -291,17 +301,17 @@ impl Logins {
             .map(|row| row.map(|row| row.uid))
     }
 
-    /// WeChat sent the union id only now: links it, unless it is another user's. Two users who turn
-    /// out to be one person stay two; merging them is not ours to decide. Either way the identity
+    /// WeChat sent the union id only now: links it, unless it is another user's. Either way the identity
     /// remembers it, so this happens once; link and identity are written together, so that erasing
-    /// the identity meanwhile leaves no link behind.
+    /// the identity meanwhile leaves no link behind. `false` if the link is another user's, now or since
+    /// an earlier login.
     async fn link_union_later(
         &self,
         login: &WeChatLogin,
         row: &IdentityRow,
-    ) -> Result<(), DynamoError> {
+    ) -> Result<bool, DynamoError> {
         let (Some(union_id), None) = (&login.union_id, &row.union_id) else {
-            return Ok(());
+            return Ok(login.union_id.is_none() || row.union_linked != Some(false));
         };
         let mark = |linked| {
             let update = Update::new(
@@ -319,7 +329,7 @@ impl Logins {
         );
         let writes = vec![link, Write::Update(mark(true))];
         match self.dynamo.transact(writes).await? {
-            TransactionOutcome::Written => return Ok(()),
+            TransactionOutcome::Written => return Ok(true),
             TransactionOutcome::ConditionFailed(at) if at == [LINK_WRITE] => {}
             // Unlinked since the login was counted.
             TransactionOutcome::ConditionFailed(_) => return Err(DynamoError::Conflict),
@@ -329,7 +339,7 @@ impl Logins {
             "the union id belongs to another user already, not linked"
         );
         match self.dynamo.update(mark(false)).await? {
-            WriteOutcome::Written(_) => Ok(()),
+            WriteOutcome::Written(_) => Ok(false),
             WriteOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
         }
     }

@@ -3,6 +3,7 @@
 mod codes;
 mod failures;
 mod session_key;
+mod union;
 mod users;
 
 use e2e::{

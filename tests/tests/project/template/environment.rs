@@ -98,6 +98,7 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "CONSENTS",
             "DELETION_COOLING_DAYS",
             "SAGA_RETENTION_DAYS",
+            "UNION_CONFLICT",
             "CONTENT_CHECK_ON_FAILURE",
             "NICKNAME_MIN_CHARACTERS",
             "MESSAGE_PUSH_MAX_AGE_SECONDS",
