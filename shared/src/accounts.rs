@@ -1,11 +1,14 @@
-//! What becomes of whole accounts: changes of many rows, which are carried through as sagas.
+//! What becomes of whole accounts: changes of many rows, which are carried through as sagas; and the
+//! phone numbers by which two accounts turn out to be one person's.
 
 mod deletion;
 mod merge;
 mod parts;
+mod phone;
 mod sagas;
 
 pub use deletion::{AccountDeletion, DELETION};
 pub use merge::{AccountMerge, MERGE, MergeError, Unfit};
 pub use parts::AccountParts;
+pub use phone::{PhoneBinding, PhoneCodes};
 pub use sagas::{AccountSagas, BarredFor};

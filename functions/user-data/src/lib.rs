@@ -34,7 +34,7 @@ pub fn routes(instance: &Instance) -> Routes {
     let state = UserData {
         admission: instance.admission(),
         decryption: Arc::new(Decryption::new(instance, keys.clone())),
-        phones: Arc::new(Phones::new(instance, keys.clone())),
+        phones: Arc::new(Phones::new(instance)),
         messages: Arc::new(Messages::new(instance, keys.clone())),
         keys,
     };

@@ -2,7 +2,9 @@
 
 use super::Instance;
 use crate::{
-    accounts::{AccountDeletion, AccountMerge, AccountParts, AccountSagas},
+    accounts::{
+        AccountDeletion, AccountMerge, AccountParts, AccountSagas, PhoneBinding, PhoneCodes,
+    },
     config::DeletionSettings,
     saga::Sagas,
     users::{Barring, Merging, Traces, UserRows},
@@ -59,5 +61,11 @@ impl Instance {
             ),
             clock: self.clock(),
         }
+    }
+
+    /// Binds the phone numbers that people share.
+    pub fn phone_binding(&self) -> PhoneBinding {
+        let codes = PhoneCodes::new(self.wechat_authorized(), self.encrypted_kv(), self.kv());
+        PhoneBinding::new(codes, self.phone_numbers())
     }
 }
