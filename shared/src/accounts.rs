@@ -10,5 +10,8 @@ mod sagas;
 pub use deletion::{AccountDeletion, DELETION};
 pub use merge::{AccountMerge, MERGE, MergeError, Unfit};
 pub use parts::AccountParts;
-pub use phone::{PhoneBinding, PhoneCodes};
+pub use phone::{
+    Bearer, Choice, Offer, PhoneBinding, PhoneCodes, PhoneError, PhoneParts, PhoneTickets,
+    Redeemed, Ticket,
+};
 pub use sagas::{AccountSagas, BarredFor};

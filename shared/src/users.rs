@@ -1,6 +1,7 @@
 //! Users, and the WeChat identities that lead to them.
 
 mod accounts;
+mod activity;
 mod administrators;
 mod barring;
 mod consents;
@@ -19,13 +20,14 @@ mod session_keys;
 mod traces;
 mod user_rows;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use serde_repr::{Deserialize_repr, Serialize_repr};
 
 use crate::ids::UserId;
 
 pub use accounts::{Account, AccountChange, Accounts, ChangeError};
+pub use activity::Activity;
 pub use administrators::{AdministratorError, Administrators};
 pub use barring::{AccountState, Bar, Barred, Barring, SessionsOf};
 pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredConsents};
@@ -36,7 +38,7 @@ pub use logins::{ExpectedUser, Logins, Resolved, WeChatLogin};
 pub use merge_pair::MergePair;
 pub use merging::Merging;
 pub use moving_in::{Claimed, MoveInError, MovingIn, NewIdentity, NewUser, Taken};
-pub use phone_numbers::{BindError, PhoneNumbers};
+pub use phone_numbers::{BindError, Holder, PhoneNumbers, TakeError};
 pub use profiles::{ProfileChange, Profiles, UserError, profile_cache_key};
 pub use session_keys::{IdentityKeys, SessionKeyStore};
 pub use traces::{Traces, encrypt_keys_key};
@@ -76,6 +78,9 @@ pub struct User {
     /// are none. A change of them is not a new `version` of the profile.
     #[serde(default, skip_serializing_if = "AgreedVersions::is_empty")]
     pub consents: AgreedVersions,
+    /// The last day, in UTC, that a refresh of a session recorded; nobody but operators sees it.
+    #[serde(default, skip_serializing)]
+    pub last_active_on: Option<Date>,
 }
 
 impl User {
@@ -94,6 +99,7 @@ impl User {
             updated_at: now,
             version: 1,
             consents: AgreedVersions::default(),
+            last_active_on: None,
         }
     }
 }

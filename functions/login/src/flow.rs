@@ -1,12 +1,13 @@
 //! One login, step by step: code2Session → identity and user → session.
 
 mod deletion;
+mod phone;
 mod union;
 
 use std::{sync::Arc, time::Duration};
 
 use shared::{
-    accounts::AccountSagas,
+    accounts::{AccountSagas, PhoneBinding},
     api::{ApiError, Reason},
     auth::{Client, OpenedSession, Session, SessionError, Sessions, Tokens},
     claims::{Claim, ClaimOutcome, Claims},
@@ -17,12 +18,14 @@ use shared::{
     resilience::{Limiter, Limits, Ticket},
     telemetry::OrDegraded,
     users::{
-        Barring, ExpectedUser, Logins, Profiles, RequiredConsents, Resolved, Status, User,
-        UserError, WeChatLogin,
+        Barring, ExpectedUser, Identities, Logins, Profiles, RequiredConsents, Resolved, Status,
+        User, UserError, WeChatLogin,
     },
     values::OneTimeCode,
     wechat::{WeChat, WeChatError},
 };
+
+pub use phone::PhoneOutcome;
 
 use crate::{
     claims::{Failure, LoginOutcome, Opened, login_claims, login_key},
@@ -39,6 +42,8 @@ pub struct Attempt {
     /// Whether an account that is being deleted is called back.
     pub cancel_deletion: bool,
     pub client: Client,
+    /// A code of the phone number button, whose number is bound.
+    pub phone_code: Option<OneTimeCode>,
 }
 
 /// A successful login.
@@ -46,6 +51,8 @@ pub struct LoggedIn {
     pub session: Session,
     pub user: User,
     pub is_new: bool,
+    /// What became of the number, if the login brought one.
+    pub phone: Option<PhoneOutcome>,
 }
 
 /// How far the first try of a login came.
@@ -64,6 +71,8 @@ pub struct Login {
     pub limits: Limits,
     pub wechat: Arc<WeChat>,
     pub required: RequiredConsents,
+    pub phone: Arc<PhoneBinding>,
+    identities: Identities,
     logins: Logins,
     profiles: Profiles,
     sessions: Sessions,
@@ -81,6 +90,8 @@ impl Login {
             limits: instance.limits(),
             wechat: instance.wechat(),
             required: instance.required_consents(),
+            phone: Arc::new(instance.phone_binding()),
+            identities: instance.identities(),
             logins: instance.logins(),
             profiles: instance.profiles(),
             sessions: instance.sessions(),
@@ -103,6 +114,7 @@ impl Login {
     ) -> Result<LoggedIn, ApiError> {
         let key = login_key(&attempt.client.app_id, &attempt.code);
         let (login, claim_key) = (Arc::clone(self), key.clone());
+        let phone_code = attempt.phone_code.clone();
         // When a caller disconnects, its request is dropped, but it may have the claim, and WeChat
         // may have accepted the code: a task finishes the login, so that a retry finds the session.
         let first_try = to_its_end(async move {
@@ -121,7 +133,7 @@ impl Login {
         });
         match first_try.await? {
             Step::Done(logged_in) => Ok(*logged_in),
-            Step::Repeated(outcome) => self.repeat(outcome).await,
+            Step::Repeated(outcome) => self.repeat(outcome, phone_code).await,
             Step::InProgress(attempt) => self.wait_or_log_in(&key, *attempt).await,
         }
     }
@@ -159,7 +171,7 @@ impl Login {
                 let login = Arc::clone(self);
                 to_its_end(async move { login.run_claimed(claim, &attempt).await }).await
             }
-            ClaimOutcome::Completed(outcome) => self.repeat(outcome).await,
+            ClaimOutcome::Completed(outcome) => self.repeat(outcome, attempt.phone_code).await,
             ClaimOutcome::InProgress => Err(Reason::UpstreamTimeout.into()),
         }
     }
@@ -183,7 +195,12 @@ impl Login {
     /// The first login with this code. Also returns the outcome for later logins with it; `None` if
     /// they may try the code themselves.
     async fn first(&self, attempt: &Attempt) -> (Result<LoggedIn, ApiError>, Option<LoginOutcome>) {
-        let Attempt { code, client, .. } = attempt;
+        let Attempt {
+            code,
+            client,
+            phone_code,
+            ..
+        } = attempt;
         let app_id = &client.app_id;
         let identity = match self.wechat.code_to_session(app_id, code).await {
             Ok(identity) => identity,
@@ -200,8 +217,13 @@ impl Login {
         };
         // Boxed: the calls to DynamoDB are most of a login's future, which is moved into its task.
         let opening = Box::pin(self.open(&login, attempt));
-        match deadline::at_least(FINISH, opening).await {
+        let (opened, shared) = futures_util::join!(
+            deadline::at_least(FINISH, opening),
+            self.shared_number(app_id, &login.open_id, phone_code.as_ref())
+        );
+        match opened {
             Ok(opened) => {
+                let opened = self.with_number(opened, shared).await;
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
                 (
                     Ok(opened),
@@ -273,6 +295,7 @@ impl Login {
             session,
             user,
             is_new,
+            phone: None,
         })
     }
 
@@ -347,7 +370,22 @@ impl Login {
     /// A later login with a code: a repeated request gets the answer that it missed. Once the session
     /// was refreshed, its client has had that answer, so a caller that still has the code is another
     /// one.
-    async fn repeat(&self, outcome: LoginOutcome) -> Result<LoggedIn, ApiError> {
+    async fn repeat(
+        self: &Arc<Self>,
+        outcome: LoginOutcome,
+        phone_code: Option<OneTimeCode>,
+    ) -> Result<LoggedIn, ApiError> {
+        let repeated = self.repeated(outcome).await?;
+        if phone_code.is_none() {
+            return Ok(repeated);
+        }
+        let login = Arc::clone(self);
+        let with_number =
+            async move { Ok(login.with_number_again(repeated, phone_code.as_ref()).await) };
+        to_its_end(with_number).await
+    }
+
+    async fn repeated(&self, outcome: LoginOutcome) -> Result<LoggedIn, ApiError> {
         let opened = match outcome {
             LoginOutcome::Opened(opened) => opened,
             LoginOutcome::Failed(failure) => return Err(failure.reason().into()),
@@ -369,6 +407,7 @@ impl Login {
                 session,
                 user,
                 is_new: opened.is_new,
+                phone: None,
             }),
             Status::Disabled => Err(Reason::UserDisabled.into()),
             Status::Barred => Err(Reason::CodeUsed.into()),

@@ -15,6 +15,8 @@ pub struct RawLogin {
     app_id: Optional<String>,
     #[serde(default)]
     cancel_deletion: Optional<bool>,
+    #[serde(default)]
+    phone_code: Optional<SecretString>,
 }
 
 /// A well-formed code, and the mini-program that issued it, if the client names one.
@@ -23,6 +25,8 @@ pub struct LoginInput {
     pub app_id: Option<String>,
     /// Whether an account that is being deleted is called back.
     pub cancel_deletion: bool,
+    /// A code of the phone number button, whose number is bound.
+    pub phone_code: Option<OneTimeCode>,
 }
 
 impl Input for LoginInput {
@@ -31,10 +35,16 @@ impl Input for LoginInput {
     fn parse(raw: RawLogin, checks: &mut Checks) -> Option<Self> {
         let (code, app_id) = (OneTimeCode::parse(raw.code), raw.app_id.0);
         let cancel_deletion = raw.cancel_deletion.0.unwrap_or_default();
-        checks.field("code", Rule::Code, code).map(|code| Self {
+        let code = checks.field("code", Rule::Code, code);
+        let phone_code = match raw.phone_code.0.map(OneTimeCode::parse) {
+            Some(code) => Some(checks.field("phoneCode", Rule::PhoneCode, code)?),
+            None => None,
+        };
+        code.map(|code| Self {
             code,
             app_id,
             cancel_deletion,
+            phone_code,
         })
     }
 }

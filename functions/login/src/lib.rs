@@ -1,19 +1,25 @@
-//! `POST /api/v1/user/login`: exchanges a `wx.login` code for a session.
+//! `POST /api/v1/user/login`: exchanges a `wx.login` code for a session;
+//! `POST /api/v1/user/phone/resolve`: what can be done when another user has the caller's number.
 
 mod claims;
 mod flow;
 mod input;
 mod rate_limit;
+mod resolve;
 mod settings;
 
 use std::sync::Arc;
 
-use axum::{extract::State, routing::post};
+use axum::{
+    extract::{FromRef, State},
+    routing::post,
+};
 use http::{HeaderMap, header::USER_AGENT};
 use serde::Serialize;
 use shared::{
+    accounts::PhoneBinding,
     api::{ApiError, Json, Reason, Rule, Success, Violation},
-    auth::{Client, TokenPair},
+    auth::{Admission, Client, TokenPair},
     config::RequiredConsent,
     edge::{ClientAddress, Routes},
     instance::Instance,
@@ -21,7 +27,7 @@ use shared::{
     users::User,
 };
 
-use flow::{Attempt, Login};
+use flow::{Attempt, Login, PhoneOutcome};
 use input::LoginInput;
 
 pub use settings::DOCUMENTED;
@@ -29,13 +35,27 @@ pub use settings::DOCUMENTED;
 /// The maximum length of a stored user agent, which is only shown in the list of sessions.
 const MAX_USER_AGENT: usize = 256;
 
+#[derive(Clone, FromRef)]
+struct Logins {
+    login: Arc<Login>,
+    phone: Arc<PhoneBinding>,
+    admission: Admission,
+}
+
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Routes {
     instance.dynamo_at_start(2);
     instance.sealed_bodies();
+    let login = Arc::new(Login::new(instance));
+    let state = Logins {
+        phone: Arc::clone(&login.phone),
+        login,
+        admission: instance.admission(),
+    };
     Routes::new()
-        .route("/api/v1/user/login", post(login))
-        .with_state(Arc::new(Login::new(instance)))
+        .route("/api/v1/user/login", post(self::login))
+        .route("/api/v1/user/phone/resolve", post(resolve::resolve))
+        .with_state(state)
 }
 
 #[derive(Serialize)]
@@ -48,6 +68,9 @@ struct LoginResponse {
     /// What the user has to agree to; left out where nothing is required of anybody.
     #[serde(skip_serializing_if = "Option::is_none")]
     consents_missing: Option<Vec<RequiredConsent>>,
+    /// What became of the number, if the login brought one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone: Option<PhoneOutcome>,
 }
 
 async fn login(
@@ -80,6 +103,7 @@ async fn login(
         tokens,
         user: opened.user,
         is_new_user: opened.is_new,
+        phone: opened.phone,
     }))
 }
 
@@ -90,6 +114,7 @@ fn attempt(login: &Login, input: LoginInput, headers: &HeaderMap) -> Result<Atte
     Ok(Attempt {
         code: input.code,
         cancel_deletion: input.cancel_deletion,
+        phone_code: input.phone_code,
         client: Client {
             app_id: app_id.clone(),
             open_id: None,

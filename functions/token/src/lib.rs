@@ -16,6 +16,7 @@ use shared::{
     auth::{Admission, Sessions, Tokens},
     edge::Routes,
     instance::Instance,
+    users::Activity,
 };
 
 #[derive(Clone, FromRef)]
@@ -23,6 +24,7 @@ struct Token {
     admission: Admission,
     sessions: Sessions,
     tokens: Arc<Tokens>,
+    activity: Activity,
 }
 
 /// The routes of this function.
@@ -32,6 +34,7 @@ pub fn routes(instance: &Instance) -> Routes {
         admission: instance.admission(),
         sessions: instance.sessions(),
         tokens: instance.tokens(),
+        activity: instance.activity(),
     };
     Routes::new()
         .route("/api/v1/user/refresh", post(refresh::refresh))

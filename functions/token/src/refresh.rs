@@ -10,6 +10,7 @@ use shared::{
     auth::{Admission, RotateError, Sessions, TokenPair, Tokens},
     edge::ClientAddress,
     request,
+    users::Activity,
 };
 
 /// The body.
@@ -39,6 +40,7 @@ pub async fn refresh(
     State(admission): State<Admission>,
     State(tokens): State<Arc<Tokens>>,
     State(sessions): State<Sessions>,
+    State(activity): State<Activity>,
     ClientAddress(address): ClientAddress,
     input: Result<Json<RefreshInput>, ApiError>,
 ) -> Result<Success<TokenPair>, ApiError> {
@@ -54,10 +56,10 @@ pub async fn refresh(
     let (token, user) = admission
         .admit_refresh(token.expose_secret(), address)
         .await?;
-    let session = sessions
-        .rotate(&token, tokens.audiences())
-        .await
-        .inspect_err(audit)?;
+    // Together: what is recorded of the user's activity delays no refresh.
+    let rotation = sessions.rotate(&token, tokens.audiences());
+    let (session, ()) = futures_util::join!(rotation, activity.record(&user));
+    let session = session.inspect_err(audit)?;
     request::note(|notes| notes.app_id = Some(session.app_id.clone()));
     Ok(Success(
         tokens.issue(&session, user.role).ok_or(Reason::Internal)?,

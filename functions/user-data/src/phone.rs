@@ -6,7 +6,7 @@ use axum::extract::State;
 use secrecy::SecretString;
 use serde::Deserialize;
 use shared::{
-    accounts::PhoneBinding,
+    accounts::{Bearer, PhoneBinding},
     api::{ApiError, Checks, Input, Json, Rule, Success},
     auth::Claims,
     edge::AuthenticatedUser,
@@ -50,7 +50,11 @@ impl Phones {
     async fn bind(&self, caller: &Claims, code: &OneTimeCode) -> Result<User, ApiError> {
         let open_id = self.identities.open_id(caller.sub, &caller.aud).await?;
         let phone = self.binding.number(&caller.aud, &open_id, code).await?;
-        Ok(self.binding.bind(caller.sub, &phone).await?)
+        let bearer = Bearer {
+            user: caller.sub,
+            session: caller.sid,
+        };
+        Ok(self.binding.bind(bearer, &phone).await?)
     }
 }
 

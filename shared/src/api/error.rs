@@ -94,6 +94,8 @@ reasons! {
     Conflict = CONFLICT "conflict" "数据已被修改，请刷新后重试" "Changed by someone else; reload and try again";
     /// The phone number belongs to another user.
     PhoneTaken = CONFLICT "phone_taken" "该手机号已绑定其他账号" "The phone number is bound to another account";
+    /// A ticket to resolve a conflict about a phone number.
+    TicketInvalid = CONFLICT "ticket_invalid" "操作凭证无效或已过期，请重新授权手机号" "The ticket is not valid any longer; share the phone number again";
     /// An identity or phone number of a new user belongs to another user.
     UserExists = CONFLICT "user_exists" "该微信身份或手机号已属于其他用户" "An identity or the phone number belongs to another user";
     /// The account is barred, to be deleted.
@@ -182,6 +184,12 @@ impl ApiError {
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// The cause, for the log.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// RFC 6750 §3: without an error where no token was sent.

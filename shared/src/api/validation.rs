@@ -54,6 +54,8 @@ rules! {
     Identities = "identities" "1 到 20 个，每个小程序最多一个" "1 to 20 identities, one for each mini-program at most";
     /// A phone number.
     Phone = "phone" "11 位手机号，或 + 加国家（地区）代码和号码" "11 digits, or + with country code and number";
+    /// How a conflict about a phone number is resolved.
+    Choice = "choice" "merge 或 take" "merge or take";
     /// A role.
     Role = "role" "user 或 admin" "user or admin";
     /// A status.

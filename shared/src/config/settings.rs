@@ -11,6 +11,7 @@ mod edge;
 mod limits;
 mod metrics;
 mod nicknames;
+mod phone_numbers;
 mod process;
 mod proxies;
 mod redis;
@@ -41,6 +42,7 @@ pub use self::{
     limits::{Limit, LimitSettings},
     metrics::MetricsSettings,
     nicknames::NicknameMin,
+    phone_numbers::PhoneNumberSettings,
     process::ProcessSettings,
     proxies::ProxySettings,
     redis::{REDIS_URL, RedisMode, RedisSettings},
@@ -61,13 +63,14 @@ pub(crate) use self::{
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 22] = [
+pub static DOCUMENTED: [&[Documented]; 23] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
     accounts::DOCUMENTED,
     consents::DOCUMENTED,
     deletion::DOCUMENTED,
+    phone_numbers::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

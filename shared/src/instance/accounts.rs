@@ -4,8 +4,9 @@ use super::Instance;
 use crate::{
     accounts::{
         AccountDeletion, AccountMerge, AccountParts, AccountSagas, PhoneBinding, PhoneCodes,
+        PhoneParts, PhoneTickets,
     },
-    config::DeletionSettings,
+    config::{DeletionSettings, PhoneNumberSettings},
     saga::Sagas,
     users::{Barring, Merging, Traces, UserRows},
 };
@@ -66,6 +67,15 @@ impl Instance {
     /// Binds the phone numbers that people share.
     pub fn phone_binding(&self) -> PhoneBinding {
         let codes = PhoneCodes::new(self.wechat_authorized(), self.encrypted_kv(), self.kv());
-        PhoneBinding::new(codes, self.phone_numbers())
+        let parts = PhoneParts {
+            codes,
+            numbers: self.phone_numbers(),
+            tickets: PhoneTickets::new(self.dynamo(), self.clock(), self.random()),
+            profiles: self.profiles(),
+            activity: self.activity(),
+            administrators: self.administrators(),
+            clock: self.clock(),
+        };
+        PhoneBinding::new(parts, PhoneNumberSettings::read(&self.env))
     }
 }

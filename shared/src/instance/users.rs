@@ -4,8 +4,8 @@ use super::Instance;
 use crate::{
     config::{CacheSettings, ConsentSettings, DataKeySettings, administrators},
     users::{
-        Accounts, Administrators, Consents, Erasure, Identities, Listing, Logins, MovingIn,
-        PhoneNumbers, Profiles, RequiredConsents, SessionKeyStore, UserRows,
+        Accounts, Activity, Administrators, Consents, Erasure, Identities, Listing, Logins,
+        MovingIn, PhoneNumbers, Profiles, RequiredConsents, SessionKeyStore, UserRows,
     },
 };
 
@@ -14,6 +14,11 @@ impl Instance {
     pub fn profiles(&self) -> Profiles {
         let ttl = CacheSettings::read(&self.env).profile;
         Profiles::new(self.dynamo(), self.cache(), self.clock(), ttl)
+    }
+
+    /// When users were last active.
+    pub fn activity(&self) -> Activity {
+        Activity::new(self.dynamo(), self.clock())
     }
 
     /// What users agree to.

@@ -60,7 +60,7 @@ impl Administrators {
         if user.status != Status::Active {
             return Err(AdministratorError::Disabled);
         }
-        if user.role == Role::Admin || self.named.contains(&id) {
+        if self.include(&user) {
             Ok(user)
         } else {
             Err(AdministratorError::NotAdministrator)
@@ -71,6 +71,12 @@ impl Administrators {
     #[must_use]
     pub fn are_named(&self, id: UserId) -> bool {
         self.named.contains(&id)
+    }
+
+    /// Whether the user, as the row says, is one of them.
+    #[must_use]
+    pub fn include(&self, user: &User) -> bool {
+        user.role == Role::Admin || self.are_named(user.id)
     }
 
     /// The part of a transaction that lets it happen only while the user is an administrator.

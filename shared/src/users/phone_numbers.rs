@@ -7,11 +7,13 @@
 
 mod owners;
 mod release;
+mod take;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use hmac::{Hmac, Mac};
+use jiff::Timestamp;
 use sha2::Sha256;
 use thiserror::Error;
 
@@ -29,6 +31,9 @@ use crate::{
     ids::UserId,
     values::Phone,
 };
+
+pub use owners::Holder;
+pub use take::TakeError;
 
 /// The position of the number's row among the writes of a binding. Before it is the profile, after
 /// it are rows that the number may have from older `DATA_KEYS`, and last, if the user had another
@@ -101,24 +106,18 @@ impl PhoneNumbers {
         phone: &Phone,
         before_is_theirs: &AtomicBool,
     ) -> Result<User, BindError> {
-        let before = self.before(id).await?;
+        let before = self.before(id).await?.ok_or(BindError::NotFound)?;
         let (claim, older_claims) = self.hashes.claims(phone)?;
         if before.user.phone.as_deref() == Some(phone.expose())
             && before.claim.as_ref() == Some(&claim)
         {
             return Ok(before.user);
         }
-        let bound = User {
-            phone: Some(phone.expose().to_owned()),
-            updated_at: self.clock.now(),
-            version: before.user.version + 1,
-            ..before.user.clone()
-        };
+        let bound = bound_user(&before.user, phone, self.clock.now());
         let mut writes = vec![
             write_profile(&bound, phone, &claim, before.user.version),
             write_claim(&claim, id),
         ];
-        let owner_key = |pk: &str| dynamo::key(pk, PHONE_OWNER.sk);
         writes.extend(
             older_claims
                 .iter()
@@ -147,16 +146,31 @@ impl PhoneNumbers {
         }
     }
 
-    async fn before(&self, id: UserId) -> Result<Before, BindError> {
-        let row = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
-        let row = row.ok_or(BindError::NotFound)?;
+    /// None without a user, or if their account is barred.
+    async fn before(&self, id: UserId) -> Result<Option<Before>, DynamoError> {
+        let Some(row) = self.dynamo.get(&user_pk(id), PROFILE.sk).await? else {
+            return Ok(None);
+        };
         let claim = phone_claim(&row);
         let user: User = dynamo::from_item(row)?;
-        if user.status == Status::Barred {
-            return Err(BindError::NotFound);
-        }
-        Ok(Before { user, claim })
+        let is_barred = user.status == Status::Barred;
+        Ok((!is_barred).then_some(Before { user, claim }))
     }
+}
+
+/// The user with the number.
+fn bound_user(before: &User, phone: &Phone, now: Timestamp) -> User {
+    User {
+        phone: Some(phone.expose().to_owned()),
+        updated_at: now,
+        version: before.version + 1,
+        ..before.clone()
+    }
+}
+
+/// The key of the row of a number.
+fn owner_key(pk: &str) -> Item {
+    dynamo::key(pk, PHONE_OWNER.sk)
 }
 
 /// The keyed hashes that rows of numbers are named with. The first makes rows.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
+use serde::Serialize;
 use thiserror::Error;
 
 use super::{
@@ -29,11 +30,26 @@ pub(super) async fn invalidate_cached(cache: &Cache, id: UserId) {
     cache.invalidate(&profile_cache_key(id)).await;
 }
 
+/// A user as it is cached: with what clients don't see.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CachedUser<'a> {
+    #[serde(flatten)]
+    user: &'a User,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_active_on: Option<Date>,
+}
+
 /// As JSON.
 impl Cached for User {
     fn encode(&self) -> Vec<u8> {
+        let last_active_on = self.last_active_on;
+        let cached = CachedUser {
+            user: self,
+            last_active_on,
+        };
         // Serializing a user can't fail; an empty value would count as not cached.
-        serde_json::to_vec(self).unwrap_or_default()
+        serde_json::to_vec(&cached).unwrap_or_default()
     }
 
     fn decode(stored: &[u8]) -> Option<Self> {
@@ -184,8 +200,32 @@ impl Profiles {
         }
     }
 
+    /// The user as the row says at this moment.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], or DynamoDB's error.
+    pub async fn read(&self, id: UserId) -> Result<User, UserError> {
+        self.load(id).await?.ok_or(UserError::NotFound)
+    }
+
     async fn load(&self, id: UserId) -> Result<Option<User>, DynamoError> {
         let item = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
         item.map(dynamo::from_item).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cached_user_is_the_stored_one() {
+        let id = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
+        let mut user = User::new(id, "2026-11-23T01:02:03.004Z".parse().unwrap());
+        assert_eq!(User::decode(&user.encode()), Some(user.clone()));
+        user.last_active_on = Some("2026-11-24".parse().unwrap());
+        assert_eq!(User::decode(&user.encode()), Some(user.clone()));
+        let shown = serde_json::to_string(&user).unwrap();
+        assert!(!shown.contains("lastActiveOn"), "{shown}");
     }
 }

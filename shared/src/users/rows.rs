@@ -65,6 +65,17 @@ pub enum Shown {
     Time(&'static str, &'static str),
 }
 
+impl Export {
+    /// In place of a section: rows of the kind are in no export.
+    pub const LEFT_OUT: &'static str = "";
+
+    /// Whether an export has rows of the kind.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        self.section != Self::LEFT_OUT
+    }
+}
+
 impl Shown {
     /// The attribute's name in the row.
     #[must_use]
@@ -116,6 +127,7 @@ pub const PROFILE: RowKind = RowKind {
             Shown::As("updatedAt"),
             Shown::As("version"),
             Shown::As("consents"),
+            Shown::As("lastActiveOn"),
         ],
         // Those of a barred account are not in the list: nobody exports it.
         withheld: &["phoneClaim", "identities", "gsi1pk", "gsi1sk"],
@@ -207,6 +219,21 @@ pub const PHONE_OWNER: RowKind = RowKind {
     },
 };
 
+/// What a user was offered who proved to have another user's number: `USER#{uid}` /
+/// `PHONE_TICKET#{sid}`. It lives for minutes and says nothing about the user but what they were told,
+/// so an export leaves it out; a deletion removes it with the user's partition.
+pub const PHONE_TICKET: RowKind = RowKind {
+    pk_prefix: "USER#",
+    sk: "PHONE_TICKET#",
+    found: Found::InPartition,
+    export: Export {
+        section: Export::LEFT_OUT,
+        key_parts: &[],
+        shown: &[],
+        withheld: &["digest", "claim", "owner", "choice", "ttl"],
+    },
+};
+
 /// A value of remote configuration: `CONFIG#{key}` / `CONFIG`. No user's row, although it names the
 /// administrator who changed it last.
 pub const REMOTE_CONFIG: RowKind = RowKind {
@@ -214,7 +241,7 @@ pub const REMOTE_CONFIG: RowKind = RowKind {
     sk: "CONFIG",
     found: Found::OfNobody,
     export: Export {
-        section: "",
+        section: Export::LEFT_OUT,
         key_parts: &[],
         shown: &[],
         withheld: &[],
@@ -222,13 +249,14 @@ pub const REMOTE_CONFIG: RowKind = RowKind {
 };
 
 /// All kinds of rows that users have.
-pub const ROW_KINDS: [&RowKind; 6] = [
+pub const ROW_KINDS: [&RowKind; 7] = [
     &PROFILE,
     &SESSION,
     &CONSENT,
     &IDENTITY,
     &UNION_LINK,
     &PHONE_OWNER,
+    &PHONE_TICKET,
 ];
 
 /// The listing of users by creation time is spread over this many partitions, so that none is hot.
@@ -366,6 +394,7 @@ mod tests {
             ("WX#wx1#o_1", "IDENTITY", Some(&IDENTITY)),
             ("UNION#u1", "IDENTITY", Some(&UNION_LINK)),
             ("PHONE#00", "OWNER", Some(&PHONE_OWNER)),
+            ("USER#u", "PHONE_TICKET#s", Some(&PHONE_TICKET)),
             ("PROBE", "WRITE", None),
         ] {
             assert_eq!(RowKind::of(pk, sk), kind, "{pk} {sk}");
@@ -374,8 +403,9 @@ mod tests {
 
     #[test]
     fn each_kind_has_a_section_of_the_export_and_says_of_no_attribute_two_things() {
-        let sections: BTreeSet<_> = ROW_KINDS.iter().map(|kind| kind.export.section).collect();
-        assert_eq!(sections.len(), ROW_KINDS.len());
+        let exported = || ROW_KINDS.iter().filter(|kind| kind.export.has_rows());
+        let sections: BTreeSet<_> = exported().map(|kind| kind.export.section).collect();
+        assert_eq!(sections.len(), exported().count());
         for kind in ROW_KINDS {
             let shown = kind.export.shown.iter().map(Shown::attribute);
             let names: Vec<_> = shown.chain(kind.export.withheld.iter().copied()).collect();
@@ -395,7 +425,13 @@ mod tests {
         assert_eq!(
             sort_keys,
             [
-                "PROFILE", "SESSION#", "CONSENT#", "IDENTITY", "IDENTITY", "OWNER"
+                "PROFILE",
+                "SESSION#",
+                "CONSENT#",
+                "IDENTITY",
+                "IDENTITY",
+                "OWNER",
+                "PHONE_TICKET#",
             ]
         );
     }

@@ -39,7 +39,7 @@ impl Page {
             &PROFILE => Value::Null,
             _ => Value::Array(Vec::new()),
         };
-        let sections = ROW_KINDS.iter();
+        let sections = ROW_KINDS.iter().filter(|kind| kind.export.has_rows());
         let sections = sections.map(|kind| (kind.export.section, empty(kind)));
         Self {
             exported_at,
@@ -68,6 +68,9 @@ impl Page {
 
     /// Adds a row of this kind.
     pub fn add(&mut self, kind: &RowKind, item: Item) -> Result<(), ApiError> {
+        if !kind.export.has_rows() {
+            return Ok(());
+        }
         let row = Value::Object(shown(&kind.export, kind.pk_prefix, item)?);
         self.size += json_size(&row)?;
         match self.sections.get_mut(kind.export.section) {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::{ApiError, Reason};
 use crate::{
-    accounts::MergeError,
+    accounts::{MergeError, PhoneError},
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
     resilience::{Denied, bulkhead::AtCapacity},
     saga::SagaError,
-    users::{AdministratorError, BindError, IdentityError, UserError},
+    users::{AdministratorError, IdentityError, UserError},
     wechat::WeChatError,
 };
 
@@ -150,12 +150,14 @@ impl From<IdentityError> for ApiError {
     }
 }
 
-impl From<BindError> for ApiError {
-    fn from(error: BindError) -> Self {
+impl From<PhoneError> for ApiError {
+    fn from(error: PhoneError) -> Self {
         match error {
-            BindError::Taken => Reason::PhoneTaken.into(),
-            BindError::NotFound => Reason::SessionRevoked.into(),
-            BindError::Dynamo(error) => error.into(),
+            PhoneError::Taken(Some(offer)) => Self::new(Reason::PhoneTaken).with_data(&offer),
+            PhoneError::Taken(None) => Reason::PhoneTaken.into(),
+            PhoneError::Ticket => Reason::TicketInvalid.into(),
+            PhoneError::NotFound => Reason::SessionRevoked.into(),
+            PhoneError::Dynamo(error) => error.into(),
         }
     }
 }

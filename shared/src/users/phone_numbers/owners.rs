@@ -1,6 +1,7 @@
-//! Whose a number is, for administrators.
+//! Whose a number is.
 
 use futures_util::future::try_join_all;
+use serde::Deserialize;
 
 use super::{PhoneNumbers, phone_claim};
 use crate::{
@@ -12,6 +13,22 @@ use crate::{
     values::Phone,
 };
 
+/// A user who has a number.
+pub struct Holder {
+    /// The user.
+    pub user: User,
+    /// The key of the row that says so.
+    pub claim: String,
+    /// The keys of the user's identities.
+    pub(in crate::users) identities: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Linked {
+    #[serde(default)]
+    identities: Vec<String>,
+}
+
 impl PhoneNumbers {
     /// The user with the number. Nobody if it is free; several only where a number was bound twice,
     /// under different `DATA_KEYS`.
@@ -19,15 +36,27 @@ impl PhoneNumbers {
     /// # Errors
     /// DynamoDB's.
     pub async fn owners(&self, phone: &Phone) -> Result<Vec<User>, DynamoError> {
+        let holders = self.holders(phone).await?;
+        Ok(holders.into_iter().map(|holder| holder.user).collect())
+    }
+
+    /// The same, with what leads to the rest of their rows.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn holders(&self, phone: &Phone) -> Result<Vec<Holder>, DynamoError> {
         let claims = self.hashes.all_claims(phone);
-        let owners = claims.map(|claim| async move { self.owner(&claim).await });
-        let mut owners: Vec<_> = try_join_all(owners).await?.into_iter().flatten().collect();
-        owners.dedup_by_key(|user| user.id);
-        Ok(owners)
+        let holders = claims.map(|claim| async move { self.holder(&claim).await });
+        let mut holders: Vec<_> = try_join_all(holders).await?.into_iter().flatten().collect();
+        holders.dedup_by_key(|holder| holder.user.id);
+        Ok(holders)
     }
 
     /// The user whose number's row is under `claim`.
-    async fn owner(&self, claim: &str) -> Result<Option<User>, DynamoError> {
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn holder(&self, claim: &str) -> Result<Option<Holder>, DynamoError> {
         let Some(row) = self.dynamo.get(claim, PHONE_OWNER.sk).await? else {
             return Ok(None);
         };
@@ -35,6 +64,14 @@ impl PhoneNumbers {
         let profile = self.dynamo.get(&user_pk(uid), PROFILE.sk).await?;
         // Released between the two reads, it is nobody's.
         let profile = profile.filter(|row| phone_claim(row).as_deref() == Some(claim));
-        profile.map(dynamo::from_item).transpose()
+        let Some(profile) = profile else {
+            return Ok(None);
+        };
+        let Linked { identities } = dynamo::from_item(profile.clone())?;
+        Ok(Some(Holder {
+            user: dynamo::from_item(profile)?,
+            claim: claim.to_owned(),
+            identities,
+        }))
     }
 }

@@ -46,7 +46,7 @@ impl PhoneNumbers {
         let writes = vec![
             Write::Delete(dynamo::key(claim, PHONE_OWNER.sk), Condition::owned_by(uid)),
             if has_it {
-                self.remove_number(uid, claim)
+                self.remove_number(uid, if_has(claim))
             } else {
                 check_has_not(uid, claim)
             },
@@ -60,15 +60,20 @@ impl PhoneNumbers {
         }
     }
 
-    fn remove_number(&self, user: UserId, claim: &str) -> Write {
+    /// The number is removed from the user's profile if `condition` holds.
+    pub(super) fn remove_number(&self, user: UserId, condition: Condition) -> Write {
         let update = Update::new(
             profile_key(user),
             "SET updatedAt = :now REMOVE phone, phoneClaim ADD version :one",
-            Condition::new("phoneClaim = :claim").value(":claim", dynamo::string(claim)),
+            condition,
         );
         let now = dynamo::string(self.clock.now().to_string());
         Write::Update(update.value(":now", now).value(":one", dynamo::number(1)))
     }
+}
+
+fn if_has(claim: &str) -> Condition {
+    Condition::new("phoneClaim = :claim").value(":claim", dynamo::string(claim))
 }
 
 fn check_has_not(user: UserId, claim: &str) -> Write {

@@ -99,6 +99,8 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "DELETION_COOLING_DAYS",
             "SAGA_RETENTION_DAYS",
             "UNION_CONFLICT",
+            "PHONE_CONFLICT",
+            "PHONE_RECYCLE_DAYS",
             "CONTENT_CHECK_ON_FAILURE",
             "NICKNAME_MIN_CHARACTERS",
             "MESSAGE_PUSH_MAX_AGE_SECONDS",
