@@ -246,7 +246,12 @@ impl Answer {
                 self.reason().is_some(),
                 "a failure without a reason: {self:?}"
             );
-            let explained = ["invalid_request", "user_exists", "account_deletion_pending"];
+            let explained = [
+                "invalid_request",
+                "user_exists",
+                "account_deletion_pending",
+                "phone_taken",
+            ];
             assert!(
                 self.data().is_null() || self.reason().is_some_and(|it| explained.contains(&it)),
                 "a failure with data: {self:?}"

@@ -55,6 +55,12 @@ impl Api {
             .await
     }
 
+    /// Logs in with a code, and binds the number behind a code of the phone button.
+    pub async fn login_with_phone(&self, code: &str, phone_code: &str) -> Answer {
+        let body = json!({"code": code, "phoneCode": phone_code});
+        self.client.post("/api/v1/user/login", &body).send().await
+    }
+
     /// Logs in, and calls an account back that is being deleted.
     pub async fn call_back(&self, code: &str) -> Answer {
         let body = json!({"code": code, "cancelDeletion": true});
@@ -121,6 +127,16 @@ impl Api {
     pub async fn bind_phone(&self, access_token: &str, code: &str) -> Answer {
         self.client
             .post("/api/v1/user/phone", &json!({"code": code}))
+            .bearer(access_token)
+            .send()
+            .await
+    }
+
+    /// Resolves that another user has the caller's number.
+    pub async fn resolve_phone(&self, access_token: &str, ticket: &str, choice: &str) -> Answer {
+        let body = json!({"ticket": ticket, "choice": choice});
+        self.client
+            .post("/api/v1/user/phone/resolve", &body)
             .bearer(access_token)
             .send()
             .await

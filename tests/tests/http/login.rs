@@ -2,6 +2,7 @@
 
 mod codes;
 mod failures;
+mod phone;
 mod session_key;
 mod union;
 mod users;

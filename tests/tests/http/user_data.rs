@@ -4,6 +4,7 @@
 mod decrypt;
 mod message;
 mod phone;
+mod phone_conflict;
 mod session_key_reset;
 mod two_identities;
 mod wechat_limit;

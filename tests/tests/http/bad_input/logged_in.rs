@@ -67,7 +67,7 @@ pub const ROUTES: [Route; 6] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 22] = [
+pub const AUTHENTICATED: [(&str, &str); 23] = [
     ("PUT", "/api/v1/config/home.banner"),
     ("DELETE", "/api/v1/config/home.banner"),
     ("GET", "/api/v1/user/info"),
@@ -76,6 +76,7 @@ pub const AUTHENTICATED: [(&str, &str); 22] = [
     ("POST", "/api/v1/user/logout"),
     ("POST", "/api/v1/user/decrypt"),
     ("POST", "/api/v1/user/phone"),
+    ("POST", "/api/v1/user/phone/resolve"),
     ("POST", "/api/v1/user/message"),
     ("POST", "/api/v1/user/session-key/reset"),
     ("GET", "/api/v1/user/sessions"),
