@@ -10,7 +10,9 @@ mod races;
 mod throttled;
 mod user_rows;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{
+    dynamodb::TABLE,
     settings::{APP_ID, OTHER_APP_ID},
     test_app::{
         SharedState::{self, InProcess, Redis},
@@ -39,7 +41,7 @@ fn missing(documents: &[(&str, u32)]) -> Value {
 }
 
 /// Somebody with everything that can be stored about a user: identities in two mini-programs, a union
-/// id, a phone number, a session in each, consents of which one is withdrawn.
+/// id, a phone number, a session in each, consents of which one is withdrawn, a ticket for a number.
 async fn with_everything(app: &TestApp, person: &str) -> Tokens {
     let change = UserChange {
         union_id: Some(UnionId::Derived),
@@ -60,7 +62,23 @@ async fn with_everything(app: &TestApp, person: &str) -> Tokens {
     app.api.agree(&other.access, "terms", 2).await.ok(200);
     app.api.withdraw(&tokens.access, "terms").await.ok(200);
     app.api.logout(&other.access).await.ok(200);
+    add_ticket(app, &tokens).await;
     tokens
+}
+
+/// A ticket for a number, past the backend: there is no other user whose number it is.
+async fn add_ticket(app: &TestApp, tokens: &Tokens) {
+    let text = |text: String| AttributeValue::S(text);
+    let put = app.table.client().put_item().table_name(TABLE);
+    let put = put
+        .item("pk", text(format!("USER#{}", tokens.user_id())))
+        .item("sk", text(format!("PHONE_TICKET#{}", tokens.session_id())))
+        .item("digest", text("0".repeat(64)))
+        .item("claim", text(format!("PHONE#{}", "0".repeat(32))))
+        .item("owner", text("1".repeat(64)))
+        .item("choice", text("merge".to_owned()))
+        .item("ttl", AttributeValue::N("1795451070".to_owned()));
+    put.send().await.unwrap();
 }
 
 /// Sends a request to each endpoint with this token.
