@@ -12,7 +12,7 @@ use shared::{
     auth::{Client, OpenedSession, Session, SessionError, Sessions, Tokens},
     claims::{Claim, ClaimOutcome, Claims},
     dynamo::DynamoError,
-    ids::AppId,
+    ids::{AppId, UserId},
     instance::Instance,
     request::{self, deadline},
     resilience::{Limiter, Limits, Ticket},
@@ -71,13 +71,13 @@ pub struct Login {
     pub limits: Limits,
     pub wechat: Arc<WeChat>,
     pub required: RequiredConsents,
-    pub phone: Arc<PhoneBinding>,
+    pub phone: PhoneBinding,
     identities: Identities,
     logins: Logins,
     profiles: Profiles,
     sessions: Sessions,
     barring: Barring,
-    sagas: AccountSagas,
+    pub sagas: AccountSagas,
     merges_by_union_id: bool,
     claims: Claims<LoginOutcome>,
 }
@@ -90,7 +90,7 @@ impl Login {
             limits: instance.limits(),
             wechat: instance.wechat(),
             required: instance.required_consents(),
-            phone: Arc::new(instance.phone_binding()),
+            phone: instance.phone_binding(),
             identities: instance.identities(),
             logins: instance.logins(),
             profiles: instance.profiles(),
@@ -367,6 +367,27 @@ impl Login {
         }
     }
 
+    /// A session of the account that another one was merged into, for the person of both.
+    pub async fn open_merged(&self, user: UserId, client: Client) -> Result<LoggedIn, ApiError> {
+        let opened = self.sessions.open(&self.profiles, user, client).await?;
+        // Deleted since: the person's next login says what they have.
+        let settled = self.settle(opened).await?.ok_or(Reason::SessionRevoked)?;
+        let (session, user) = settled;
+        let opened = LoggedIn {
+            session,
+            user,
+            is_new: false,
+            phone: None,
+        };
+        match opened.user.status {
+            Status::Active => self.withdraw_if_barred(Ok(opened)).await,
+            Status::Disabled | Status::Barred => {
+                self.sessions.discard(&opened.session).await?;
+                Err(Reason::SessionRevoked.into())
+            }
+        }
+    }
+
     /// A later login with a code: a repeated request gets the answer that it missed. Once the session
     /// was refreshed, its client has had that answer, so a caller that still has the code is another
     /// one.
@@ -417,7 +438,7 @@ impl Login {
 
 /// Runs it in a task of its own, which goes on when the request is dropped. A panic is this request's
 /// error.
-async fn to_its_end<T: Send + 'static>(
+pub async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     let crashed = |error| ApiError::new(Reason::Internal).because(&error);

@@ -17,7 +17,6 @@ use axum::{
 use http::{HeaderMap, header::USER_AGENT};
 use serde::Serialize;
 use shared::{
-    accounts::PhoneBinding,
     api::{ApiError, Json, Reason, Rule, Success, Violation},
     auth::{Admission, Client, TokenPair},
     config::RequiredConsent,
@@ -27,7 +26,7 @@ use shared::{
     users::User,
 };
 
-use flow::{Attempt, Login, PhoneOutcome};
+use flow::{Attempt, LoggedIn, Login, PhoneOutcome};
 use input::LoginInput;
 
 pub use settings::DOCUMENTED;
@@ -38,7 +37,6 @@ const MAX_USER_AGENT: usize = 256;
 #[derive(Clone, FromRef)]
 struct Logins {
     login: Arc<Login>,
-    phone: Arc<PhoneBinding>,
     admission: Admission,
 }
 
@@ -46,14 +44,12 @@ struct Logins {
 pub fn routes(instance: &Instance) -> Routes {
     instance.dynamo_at_start(2);
     instance.sealed_bodies();
-    let login = Arc::new(Login::new(instance));
     let state = Logins {
-        phone: Arc::clone(&login.phone),
-        login,
+        login: Arc::new(Login::new(instance)),
         admission: instance.admission(),
     };
     Routes::new()
-        .route("/api/v1/user/login", post(self::login))
+        .route("/api/v1/user/login", post(login))
         .route("/api/v1/user/phone/resolve", post(resolve::resolve))
         .with_state(state)
 }
@@ -93,18 +89,23 @@ async fn login(
         Err(error) => return Err(login.failed(address, error).await),
     };
     request::note(|notes| notes.user_id = Some(opened.user.id));
+    Ok(Success(answer(&login, opened)?))
+}
+
+/// What a client is answered that is logged in.
+fn answer(login: &Login, opened: LoggedIn) -> Result<LoginResponse, ApiError> {
     let tokens = login
         .tokens
         .issue(&opened.session, opened.user.role)
         .ok_or(Reason::Internal)?;
     let consents = &opened.user.consents;
-    Ok(Success(LoginResponse {
+    Ok(LoginResponse {
         consents_missing: login.required.missing_if_any_required(consents),
         tokens,
         user: opened.user,
         is_new_user: opened.is_new,
         phone: opened.phone,
-    }))
+    })
 }
 
 fn attempt(login: &Login, input: LoginInput, headers: &HeaderMap) -> Result<Attempt, ApiError> {

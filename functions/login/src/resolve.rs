@@ -6,16 +6,27 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::HeaderMap;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::{
-    accounts::{Bearer, Choice, PhoneBinding},
-    api::{ApiError, Checks, Input, Json, Reason, Rule, Success},
-    auth::Claims,
+    accounts::{BarredFor, Bearer, Choice, MergeError, Redeemed},
+    api::{Accepted, ApiError, Checks, Input, Json, Reason, Rule, Success},
+    auth::{Claims, Client},
     edge::AuthenticatedUser,
-    request,
+    ids::UserId,
+    saga::{Progress, SagaId},
     users::User,
+};
+
+use crate::{
+    answer,
+    flow::{LoggedIn, Login, to_its_end},
+    user_agent,
 };
 
 #[derive(Deserialize)]
@@ -41,29 +52,104 @@ impl Input for Resolution {
     }
 }
 
-pub async fn resolve(
-    caller: AuthenticatedUser,
-    State(phone): State<Arc<PhoneBinding>>,
-    Json(resolution): Json<Resolution>,
-) -> Result<Success<User>, ApiError> {
-    // To its end, also when the client does not wait for the answer.
-    let user = request::run_to_end(run(phone, caller.claims, resolution)).await;
-    let crashed = |error| ApiError::new(Reason::Internal).because(&error);
-    Ok(Success(user.map_err(crashed)??))
+/// What became of it.
+enum Resolved {
+    /// The caller has the number.
+    Taken(Box<User>),
+    /// The caller is logged in to the other account.
+    Merged(Box<LoggedIn>),
+    /// The merge goes on without the caller.
+    Merging(Merging),
 }
 
-async fn run(
-    phone: Arc<PhoneBinding>,
-    caller: Claims,
-    Resolution { ticket, choice }: Resolution,
-) -> Result<User, ApiError> {
-    let bearer = Bearer {
-        user: caller.sub,
-        session: caller.sid,
+#[derive(Serialize)]
+struct Merging {
+    status: &'static str,
+    /// What an administrator finds the merge by; left out if it has just ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saga: Option<SagaId>,
+}
+
+pub async fn resolve(
+    caller: AuthenticatedUser,
+    State(login): State<Arc<Login>>,
+    headers: HeaderMap,
+    Json(resolution): Json<Resolution>,
+) -> Result<Response, ApiError> {
+    let client = Client {
+        app_id: caller.claims.aud.clone(),
+        user_agent: user_agent(&headers),
     };
-    let redeemed = phone.redeem(bearer, &ticket, choice).await?;
-    match choice {
-        Choice::Take => Ok(phone.take(bearer, &redeemed).await?),
-        Choice::Merge => Err(Reason::Unavailable.into()),
+    let work = Arc::clone(&login);
+    // To its end, also when the client does not wait for the answer.
+    let resolved =
+        to_its_end(async move { work.resolve(&caller.claims, resolution, client).await }).await?;
+    Ok(match resolved {
+        Resolved::Taken(user) => Success(user).into_response(),
+        Resolved::Merged(logged_in) => Success(answer(&login, *logged_in)?).into_response(),
+        Resolved::Merging(merging) => Accepted(merging).into_response(),
+    })
+}
+
+impl Login {
+    async fn resolve(
+        &self,
+        caller: &Claims,
+        Resolution { ticket, choice }: Resolution,
+        client: Client,
+    ) -> Result<Resolved, ApiError> {
+        let bearer = Bearer {
+            user: caller.sub,
+            session: caller.sid,
+        };
+        let redeemed = self.phone.redeem(bearer, &ticket, choice).await?;
+        match choice {
+            Choice::Take => {
+                let user = self.phone.take(bearer, &redeemed).await?;
+                Ok(Resolved::Taken(Box::new(user)))
+            }
+            Choice::Merge => Box::pin(self.merge(caller.sub, &redeemed, client)).await,
+        }
+    }
+
+    /// The caller's account becomes part of the one that has the number. The bars of both are lifted
+    /// when the merge has ended; one that has not is completed by the person's next login.
+    async fn merge(
+        &self,
+        from: UserId,
+        redeemed: &Redeemed,
+        client: Client,
+    ) -> Result<Resolved, ApiError> {
+        let into = redeemed.holder.user.id;
+        let proof = self.phone.proof(redeemed);
+        let progress = self.sagas.merge.begin(from, into, Some(proof)).await;
+        match progress.map_err(|error| refusal(from, error))? {
+            Progress::Done => {
+                let opened = self.open_merged(into, client).await?;
+                Ok(Resolved::Merged(Box::new(opened)))
+            }
+            Progress::Waiting(_) | Progress::Unfinished => {
+                let saga = match self.sagas.bar_of(into).await? {
+                    Some(BarredFor::Merge(saga)) => Some(saga),
+                    Some(BarredFor::Deletion) | None => None,
+                };
+                let status = "merging";
+                Ok(Resolved::Merging(Merging { status, saga }))
+            }
+            Progress::Undone => Err(Reason::Conflict.into()),
+        }
+    }
+}
+
+/// The ticket was used, or an account is not what it was when the ticket was looked at.
+fn refusal(from: UserId, error: MergeError) -> ApiError {
+    match error {
+        MergeError::Unfit(user, _) if user == from => {
+            ApiError::new(Reason::SessionRevoked).because(&error)
+        }
+        MergeError::ProofFailed | MergeError::SameAccount | MergeError::Unfit(..) => {
+            ApiError::new(Reason::TicketInvalid).because(&error)
+        }
+        MergeError::Saga(_) => error.into(),
     }
 }

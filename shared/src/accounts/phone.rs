@@ -20,7 +20,7 @@ pub use tickets::{Bearer, Choice, Offer, PhoneTickets, Ticket};
 use crate::{
     clock::Clock,
     config::PhoneNumberSettings,
-    dynamo::DynamoError,
+    dynamo::{DynamoError, Write},
     ids::{AppId, OpenId},
     users::{
         Activity, Administrators, BindError, Holder, PhoneNumbers, Profiles, Status, TakeError,
@@ -202,14 +202,22 @@ impl PhoneBinding {
         Ok(Redeemed { holder, ticket })
     }
 
+    /// What uses the ticket up, for the transaction that begins a merge.
+    #[must_use]
+    pub fn proof(&self, redeemed: &Redeemed) -> Write {
+        redeemed.ticket.proof(self.parts.clock.now_seconds())
+    }
+
     /// Moves the number to the caller, and uses the ticket up.
     ///
     /// # Errors
     /// [`PhoneError`].
     pub async fn take(&self, bearer: Bearer, redeemed: &Redeemed) -> Result<User, PhoneError> {
-        let Redeemed { holder, ticket } = redeemed;
-        let proof = || ticket.proof(self.parts.clock.now_seconds());
-        let taken = self.parts.numbers.take(bearer.user, holder, proof);
+        let proof = || self.proof(redeemed);
+        let taken = self
+            .parts
+            .numbers
+            .take(bearer.user, &redeemed.holder, proof);
         Ok(taken.await?)
     }
 }
