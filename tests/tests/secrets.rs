@@ -511,6 +511,7 @@ async fn wechat_data(app: &TestApp, scenario: &mut Scenario) -> String {
         answer.ok(200);
     }
     exported(app, scenario, &tokens).await;
+    tickets(app, scenario, PHONE).await;
     values_from_wechat(app, scenario, &session_key).await;
     for (path, errcode) in [
         ("/wxa/business/getuserphonenumber", 40001),
@@ -582,6 +583,44 @@ fn wechat_body(app: &TestApp, kind: DataKind) -> Value {
             .encrypted_data("alice", kind, Some(APP_ID))
             .unwrap()
     )
+}
+
+/// Others have alice's number, too. One uses the ticket, after failures; the other's stays in the table.
+async fn tickets(app: &TestApp, scenario: &mut Scenario, phone: &str) {
+    for person in ["tina", "tom"] {
+        let change = UserChange {
+            phone: Some(phone.into()),
+            ..UserChange::default()
+        };
+        app.wechat.change_user(person, change).unwrap();
+        let code = scenario.code(app, person);
+        let phone_code = app.wechat.phone_code(person, Some(APP_ID)).unwrap();
+        scenario.secret("a phone code", &phone_code);
+        let login = app.api.login_with_phone(&code, &phone_code).await;
+        let ticket = login.ok(200)["phone"]["ticket"].as_str().unwrap();
+        scenario.secret("a ticket", ticket);
+        let tokens = Tokens::of(&login);
+        scenario.tokens(&tokens);
+        let access = &tokens.access;
+        let other = scenario.log_in(app, &app.api, person).await;
+        for (access, choice) in [(access, "take"), (access, ticket), (&other.access, "merge")] {
+            let answer = app.api.resolve_phone(access, ticket, choice).await;
+            assert!(answer.status >= 400, "{answer:?}");
+            scenario.answers.push(answer);
+        }
+        let request = app.api.request("POST", "/api/v1/user/phone/resolve");
+        let body = json!({"ticket": [ticket], "choice": "merge", "code": ticket});
+        scenario
+            .answers
+            .push(request.bearer(access).json(&body).send().await);
+        if person == "tina" {
+            let merged = app.api.resolve_phone(access, ticket, "merge").await;
+            scenario.tokens(&Tokens::of(&merged));
+            scenario.answers.push(merged);
+            let again = app.api.resolve_phone(access, ticket, "merge").await;
+            scenario.answers.push(again);
+        }
+    }
 }
 
 /// An export has the number; neither its log lines nor failures have it.

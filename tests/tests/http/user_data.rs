@@ -5,6 +5,7 @@ mod decrypt;
 mod message;
 mod phone;
 mod phone_conflict;
+mod phone_merge;
 mod session_key_reset;
 mod two_identities;
 mod wechat_limit;

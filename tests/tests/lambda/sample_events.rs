@@ -20,6 +20,8 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("login", "invalid-body", 400, Some("invalid_request")),
     ("login", "base64-body", 400, Some("code_invalid")),
     ("login", "rest-v1", 200, None),
+    ("login", "with-phone", 200, None),
+    ("login", "resolve-phone", 409, Some("ticket_invalid")),
     ("token", "refresh", 200, None),
     ("token", "logout", 200, None),
     ("token", "sessions", 200, None),

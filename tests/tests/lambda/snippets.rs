@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use e2e::{binaries, redis_server::RedisServer};
+use e2e::{binaries, redis_server::RedisServer, test_app::Api};
 use serde_json::{Value, json};
 
 use crate::gateway::{ANY_PORT, Running, folder};
@@ -36,6 +36,9 @@ const NOT_RUN: [(&str, &str); 9] = [
 /// What the documents leave out or assume, and what stands for it here.
 const URL: &str = "http://127.0.0.1:9000";
 const REDIS: &str = "REDIS_URL=…";
+
+/// The number of two people.
+const NUMBER: &str = "13900139000";
 
 /// The documents that `docs/accounts.md` tells its readers to configure.
 const CONSENTS: (&str, &str) = ("CONSENTS", "privacy:3,terms:2");
@@ -229,23 +232,53 @@ async fn the_code_for_mini_programs_runs() {
     }
 }
 
+/// Another user, who binds what is alice's number, too. Returns their id.
+async fn with_the_number_of_alice(api: &Api) -> Value {
+    let control = async |method: &str, path: &str, body: Value| {
+        let path = format!("/_wechat/_control/{path}");
+        let request = api.request(method, &path).json(&body);
+        let (status, _, body) = request.send_raw().await;
+        assert!(status < 300, "{path}: {status}");
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    for user in ["alice", "bob"] {
+        control("PUT", "users", json!({"user": user, "phone": NUMBER})).await;
+    }
+    let code = async |path: &str| {
+        let issued = control("POST", path, json!({"user": "bob"})).await;
+        issued["code"].as_str().unwrap().to_owned()
+    };
+    let (code, phone_code) = (code("code").await, code("phone-code").await);
+    let login = api.login_with_phone(&code, &phone_code).await;
+    assert_eq!(login.ok(200)["phone"], json!({"status": "bound"}));
+    login.data()["user"]["id"].clone()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_code_for_consents_and_exports_runs() {
+async fn the_code_for_accounts_runs() {
     for (client, page) in [
         ("docs/client.md", "docs/accounts.md"),
         ("docs/zh/client.md", "docs/zh/accounts.md"),
     ] {
         let (folder, root) = (folder(), binaries::workspace());
         let gateway = Running::start(folder.path(), &[ANY_PORT, CONSENTS]).await;
+        let older = with_the_number_of_alice(&gateway.api).await;
         let mut modules = snippets(&root.join(client), "js");
         modules.truncate(1);
         modules.extend(snippets(&root.join(page), "js"));
         let shown = on_a_phone(&modules, folder.path(), &gateway.api.url).await;
-        // Agreed to by the first page, withdrawn by the second, saved by the third.
+        // The first page asked, and merged the accounts.
+        let question = json!(["合并账号"]);
+        assert_eq!(
+            (&shown["asked"], &shown["phone"]),
+            (&question, &json!(NUMBER))
+        );
+        // Agreed to by the second page, withdrawn by the third, saved by the fourth.
         let privacy = json!([{"document": "privacy", "version": 3}]);
         assert_eq!(shown["missing"], privacy, "{page}");
         let file = &shown["files"]["usr/export.json"];
         let export: Value = serde_json::from_str(file.as_str().unwrap()).unwrap();
+        assert_eq!(export[0]["user"]["id"], older, "{export}");
         let consents = export[0]["consents"].as_array().unwrap();
         let withdrawn = |consent: &&Value| !consent["withdrawnAt"].is_null();
         let ended: Vec<_> = consents.iter().filter(withdrawn).collect();

@@ -1,4 +1,4 @@
-// Stands in for a phone with WeChat: runs the pages of docs/client.md, taps everything in them, and
+// Stands in for a phone with WeChat: runs the pages of docs/client.md and docs/accounts.md, taps everything in them, and
 // prints what they show. WeChat's part is the simulator's.
 const assert = require('node:assert')
 
@@ -12,6 +12,7 @@ const control = async (path, body) => {
 
 const storage = {}
 const files = {}
+const asked = []
 let shared
 const pending = []
 let answered = 0
@@ -26,10 +27,15 @@ globalThis.wx = {
     const headers = { 'content-type': 'application/json', ...header }
     pending.push(fetch(url, { method, body, headers }).then(async response => {
       const answer = await response.json()
-      assert(response.ok, `${method} ${url}: ${JSON.stringify(answer)}`)
+      const isExpected = response.ok || answer.reason === 'phone_taken'
+      assert(isExpected, `${method} ${url}: ${JSON.stringify(answer)}`)
       answered += 1
       success({ statusCode: response.status, data: answer })
     }).catch(error => { fail(error); throw error }))
+  },
+  showModal: async ({ title }) => {
+    asked.push(title)
+    return { confirm: true }
   },
   env: { USER_DATA_PATH: 'usr' },
   getFileSystemManager: () => ({ writeFileSync: (path, data) => { files[path] = data } }),
@@ -67,7 +73,7 @@ const main = async () => {
     await page.withdraw?.()
   }
   while (pending.length > 0) await pending.shift()
-  console.log(JSON.stringify({ ...shown, files, shared, answered }))
+  console.log(JSON.stringify({ ...shown, asked, files, shared, answered }))
 }
 
 main().catch(error => { console.error(error); process.exit(1) })
