@@ -186,6 +186,10 @@ impl PhoneBinding {
         ticket: &SecretString,
         choice: Choice,
     ) -> Result<Redeemed, PhoneError> {
+        // Issued by an instance that was configured otherwise.
+        if !self.settings.resolves {
+            return Err(PhoneError::Ticket);
+        }
         let (ticket, caller) = futures_util::try_join!(
             async { Ok(self.parts.tickets.find(bearer, ticket).await?) },
             self.caller(bearer)

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// WeChat's APIs that need an access token. Login uses none of them: it needs only a [`WeChat`].
+/// WeChat's APIs that need an access token. No login depends on them: it needs only a [`WeChat`].
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct AuthorizedWeChat {

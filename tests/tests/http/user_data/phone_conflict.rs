@@ -362,6 +362,16 @@ async fn nobody_becomes_or_ceases_to_be_an_administrator_by_a_number(
 async fn with_refuse_nothing_is_offered(#[values(InProcess, Redis)] state: SharedState) {
     let conflict = Conflict::with(state, 91, |app| app.set("PHONE_CONFLICT", "refuse")).await;
     assert_nothing_is_offered(&conflict).await;
+    // Nor is a ticket accepted that was given out before.
+    let before = [("PHONE_CONFLICT", "resolve")];
+    let api = conflict.app.another_instance_with(&before).await;
+    let code = conflict.app.wechat.phone_code("bob", Some(APP_ID)).unwrap();
+    let access = &conflict.bob.access;
+    let answer = api.bind_phone(access, &code).await;
+    let (ticket, _) = offered(answer.fails(409, "phone_taken"));
+    let answer = conflict.resolve(&ticket, "take").await;
+    answer.fails(409, "ticket_invalid");
+    api.resolve_phone(access, &ticket, "take").await.ok(200);
 }
 
 #[rstest]

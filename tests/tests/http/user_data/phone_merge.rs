@@ -204,6 +204,8 @@ async fn the_other_account_changes_between_offer_and_merge(
         .await
         .fails(409, "ticket_invalid");
     two.app.enable(&two.alice.user_id()).await;
+    // Without Redis, time has passed.
+    let ticket = two.ticket().await;
     two.merge(&two.app.api, &ticket).await.ok(200);
     two.assert_merged().await;
 }
@@ -300,7 +302,8 @@ async fn a_user_who_was_moved_in_with_the_number_gets_the_account(
 ) {
     let app = TestApp::start(state).await;
     let administrator = app.administrator("root").await;
-    let user = json!({"nickname": "小红", "phone": NUMBER});
+    let old = json!([{"appId": OTHER_APP_ID, "openId": "oOfTheOldMiniProgram"}]);
+    let user = json!({"nickname": "小红", "phone": NUMBER, "identities": old});
     let moved_in = app.api.move_in(&administrator.access, &user).await;
     assert!(moved_in.status < 300, "{moved_in:?}");
     let id = moved_in.data()["id"].clone();
