@@ -19,6 +19,7 @@ mod key_sources;
 mod log;
 mod merging;
 mod metrics;
+mod phone;
 mod proxies;
 mod sample_events;
 mod sealed;

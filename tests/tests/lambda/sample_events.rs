@@ -339,6 +339,9 @@ async fn decrypted_data_is_returned() {
     );
     let (message, _) = answer_to("user-data", "message").await;
     assert_eq!(*Answer::from_lambda(&message).ok(200), json!({"order": 7}));
+    let (login, _) = answer_to("login", "with-phone").await;
+    let login = Answer::from_lambda(&login);
+    assert_eq!(login.ok(200)["phone"], json!({"status": "bound"}));
     let (phone, tokens) = answer_to("user-data", "phone").await;
     let phone = Answer::from_lambda(&phone);
     assert_eq!(phone.ok(200)["id"], tokens.user_id());

@@ -40,10 +40,10 @@ async fn log_in_with(app: &TestApp, person: &str, phone_code: &str) -> Answer {
 }
 
 /// From now on WeChat answers calls of this path so.
-fn set_fault(app: &TestApp, path: &str, fault: wechat_simulator::Fault) {
+fn set_fault(app: &TestApp, path: &str, fault: &wechat_simulator::Fault) {
     let fault = wechat_simulator::Fault {
         path: Some(path.to_owned()),
-        ..fault
+        ..fault.clone()
     };
     app.wechat.set_faults([fault]).unwrap();
 }
@@ -198,7 +198,7 @@ async fn a_login_succeeds_whatever_wechat_says_of_the_number(
         (PHONE_NUMBER, 48001, "internal"),
         (PHONE_NUMBER, 47001, "upstream_error"),
     ] {
-        set_fault(&app, path, errcode(code));
+        set_fault(&app, path, &errcode(code));
         let answer = log_in_with(&app, "alice", &phone_code(&app, "alice")).await;
         assert_failed(&answer, reason);
     }
@@ -208,7 +208,7 @@ async fn a_login_succeeds_whatever_wechat_says_of_the_number(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_needs_no_access_token(#[values(InProcess, Redis)] state: SharedState) {
     let app = TestApp::start(state).await;
-    set_fault(&app, STABLE_TOKEN, errcode(40164));
+    set_fault(&app, STABLE_TOKEN, &errcode(40164));
     let answer = log_in_with(&app, "alice", &phone_code(&app, "alice")).await;
     assert_failed(&answer, "internal");
 }
@@ -223,7 +223,7 @@ async fn a_login_is_answered_although_the_number_does_not_arrive(
         latency_ms: Some(20_000),
         ..wechat_simulator::Fault::default()
     };
-    set_fault(&app, PHONE_NUMBER, slow);
+    set_fault(&app, PHONE_NUMBER, &slow);
     let (code, phone) = (app.code("alice"), phone_code(&app, "alice"));
     let start = Instant::now();
     let answer = app.api.login_with_phone(&code, &phone).await;
