@@ -72,7 +72,7 @@ pub struct Login {
     pub wechat: Arc<WeChat>,
     pub required: RequiredConsents,
     pub phone: PhoneBinding,
-    identities: Identities,
+    pub identities: Identities,
     logins: Logins,
     profiles: Profiles,
     sessions: Sessions,

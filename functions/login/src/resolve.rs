@@ -76,14 +76,11 @@ pub async fn resolve(
     headers: HeaderMap,
     Json(resolution): Json<Resolution>,
 ) -> Result<Response, ApiError> {
-    let client = Client {
-        app_id: caller.claims.aud.clone(),
-        user_agent: user_agent(&headers),
-    };
+    let user_agent = user_agent(&headers);
     let work = Arc::clone(&login);
     // To its end, also when the client does not wait for the answer.
-    let resolved =
-        to_its_end(async move { work.resolve(&caller.claims, resolution, client).await }).await?;
+    let work = async move { work.resolve(&caller.claims, resolution, user_agent).await };
+    let resolved = to_its_end(work).await?;
     Ok(match resolved {
         Resolved::Taken(user) => Success(user).into_response(),
         Resolved::Merged(logged_in) => Success(answer(&login, *logged_in)?).into_response(),
@@ -96,7 +93,7 @@ impl Login {
         &self,
         caller: &Claims,
         Resolution { ticket, choice }: Resolution,
-        client: Client,
+        user_agent: Option<String>,
     ) -> Result<Resolved, ApiError> {
         let bearer = Bearer {
             user: caller.sub,
@@ -108,7 +105,17 @@ impl Login {
                 let user = self.phone.take(bearer, &redeemed).await?;
                 Ok(Resolved::Taken(Box::new(user)))
             }
-            Choice::Merge => Box::pin(self.merge(caller.sub, &redeemed, client)).await,
+            Choice::Merge => {
+                // The new session is of the same person as the caller's, which ends.
+                let Claims { sub, aud, sid, .. } = caller;
+                let open_id = self.identities.open_id(*sub, aud, *sid).await?;
+                let client = Client {
+                    app_id: aud.clone(),
+                    open_id: Some(open_id),
+                    user_agent,
+                };
+                Box::pin(self.merge(*sub, &redeemed, client)).await
+            }
         }
     }
 

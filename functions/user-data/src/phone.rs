@@ -48,11 +48,12 @@ impl Phones {
     }
 
     async fn bind(&self, caller: &Claims, code: &OneTimeCode) -> Result<User, ApiError> {
-        let open_id = self.identities.open_id(caller.sub, &caller.aud).await?;
-        let phone = self.binding.number(&caller.aud, &open_id, code).await?;
+        let Claims { sub, aud, sid, .. } = caller;
+        let open_id = self.identities.open_id(*sub, aud, *sid).await?;
+        let phone = self.binding.number(aud, &open_id, code).await?;
         let bearer = Bearer {
-            user: caller.sub,
-            session: caller.sid,
+            user: *sub,
+            session: *sid,
         };
         Ok(self.binding.bind(bearer, &phone).await?)
     }

@@ -113,7 +113,10 @@ impl Login {
         code: Option<&OneTimeCode>,
     ) -> LoggedIn {
         let app_id = login.session.app_id.clone();
-        match self.identities.open_id(login.user.id, &app_id).await {
+        let open_id = self
+            .identities
+            .open_id(login.user.id, &app_id, login.session.id);
+        match open_id.await {
             Ok(open_id) => {
                 let shared = self.shared_number(&app_id, &open_id, code).await;
                 self.with_number(login, shared).await
