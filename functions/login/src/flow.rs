@@ -52,7 +52,7 @@ pub struct LoggedIn {
     pub user: User,
     pub is_new: bool,
     /// What became of the number, if the login brought one.
-    pub phone: Option<PhoneOutcome>,
+    pub phone: Option<Box<PhoneOutcome>>,
 }
 
 /// How far the first try of a login came.
@@ -169,7 +169,9 @@ impl Login {
         match self.claims.claim_or_wait(key).await {
             ClaimOutcome::Claimed(claim) => {
                 let login = Arc::clone(self);
-                to_its_end(async move { login.run_claimed(claim, &attempt).await }).await
+                // Boxed, because it is large and rare.
+                let work = async move { login.run_claimed(claim, &attempt).await };
+                Box::pin(to_its_end(work)).await
             }
             ClaimOutcome::Completed(outcome) => self.repeat(outcome, attempt.phone_code).await,
             ClaimOutcome::InProgress => Err(Reason::UpstreamTimeout.into()),
@@ -223,7 +225,10 @@ impl Login {
         );
         match opened {
             Ok(opened) => {
-                let opened = self.with_number(opened, shared).await;
+                let opened = match shared {
+                    Some(shared) => Box::pin(self.with_number(opened, shared)).await,
+                    None => opened,
+                };
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
                 (
                     Ok(opened),
@@ -403,7 +408,7 @@ impl Login {
         let login = Arc::clone(self);
         let with_number =
             async move { Ok(login.with_number_again(repeated, phone_code.as_ref()).await) };
-        to_its_end(with_number).await
+        Box::pin(to_its_end(with_number)).await
     }
 
     async fn repeated(&self, outcome: LoginOutcome) -> Result<LoggedIn, ApiError> {

@@ -66,7 +66,7 @@ struct LoginResponse {
     consents_missing: Option<Vec<RequiredConsent>>,
     /// What became of the number, if the login brought one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    phone: Option<PhoneOutcome>,
+    phone: Option<Box<PhoneOutcome>>,
 }
 
 async fn login(

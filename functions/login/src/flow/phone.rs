@@ -76,14 +76,8 @@ impl Login {
     }
 
     /// The login, with its number.
-    pub(super) async fn with_number(
-        &self,
-        mut login: LoggedIn,
-        shared: Option<Shared>,
-    ) -> LoggedIn {
-        let Some(Shared { number, until }) = shared else {
-            return login;
-        };
+    pub(super) async fn with_number(&self, mut login: LoggedIn, shared: Shared) -> LoggedIn {
+        let Shared { number, until } = shared;
         let outcome = match number {
             Ok(phone) => {
                 let bearer = Bearer {
@@ -102,7 +96,7 @@ impl Login {
             }
             Err(error) => PhoneOutcome::failed(&error.into()),
         };
-        login.phone = Some(outcome);
+        login.phone = Some(Box::new(outcome));
         login
     }
 
@@ -117,12 +111,12 @@ impl Login {
             .identities
             .open_id(login.user.id, &app_id, login.session.id);
         match open_id.await {
-            Ok(open_id) => {
-                let shared = self.shared_number(&app_id, &open_id, code).await;
-                self.with_number(login, shared).await
-            }
+            Ok(open_id) => match self.shared_number(&app_id, &open_id, code).await {
+                Some(shared) => self.with_number(login, shared).await,
+                None => login,
+            },
             Err(error) => LoggedIn {
-                phone: Some(PhoneOutcome::failed(&error.into())),
+                phone: Some(Box::new(PhoneOutcome::failed(&error.into()))),
                 ..login
             },
         }
