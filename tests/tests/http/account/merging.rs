@@ -350,3 +350,49 @@ async fn a_login_that_began_before_leaves_no_session() {
     assert_gone(&app, &alice).await;
     assert_eq!(app.log_in("alice").await.user_id(), bob.user_id());
 }
+
+/// What was acknowledged is with the survivor; a number is the one's whose row says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_during_a_merge_lose_nothing_that_was_acknowledged() {
+    let app = start(Redis).await;
+    for round in 0..8 {
+        let names = [format!("alice{round}"), format!("bob{round}")];
+        let (alice, bob) = (app.log_in(&names[0]).await, app.log_in(&names[1]).await);
+        let code = |name: &String| app.wechat.phone_code(name, Some(APP_ID)).unwrap();
+        let (of_alice, of_bob) = (code(&names[0]), code(&names[1]));
+        let merge = merge(&app);
+        let nickname = json!({"nickname": "小明"});
+        let (merged, agreed, changed, bound, other_bound, refreshed) = join!(
+            merge.begin(id(&alice), id(&bob), None),
+            app.api.agree(&alice.access, "privacy", 3),
+            app.api.change(&alice.access, &nickname),
+            app.api.bind_phone(&alice.access, &of_alice),
+            app.api.bind_phone(&bob.access, &of_bob),
+            app.api.refresh(&alice.refresh),
+        );
+        assert_eq!(merged.unwrap(), Progress::Done);
+        assert_gone(&app, &alice).await;
+        let again = app.log_in(&names[0]).await;
+        assert_eq!(again.user_id(), bob.user_id());
+        let info = app.api.info(&again.access).await;
+        let info = info.ok(200);
+        if agreed.status == 200 {
+            assert_eq!(info["consents"]["privacy"], 3, "{info}");
+        }
+        if changed.status == 200 {
+            assert_eq!(info["nickname"], "小明");
+        }
+        if bound.status == 200 || other_bound.status == 200 {
+            assert_ne!(info["phone"], json!(null));
+        }
+        for answer in [&agreed, &changed, &bound, &other_bound, &refreshed] {
+            assert!([200, 401, 404].contains(&answer.status), "{answer:?}");
+        }
+        let rows = app.rows().await;
+        for ((pk, _), row) in rows.iter().filter(|((_, sk), _)| sk == "OWNER") {
+            let owner = format!("USER#{}", row["uid"].as_s().unwrap());
+            let profile = &rows[&(owner, "PROFILE".to_owned())];
+            assert_eq!(profile["phoneClaim"].as_s().unwrap(), pk);
+        }
+    }
+}

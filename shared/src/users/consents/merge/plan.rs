@@ -46,16 +46,16 @@ impl Plan {
     pub(super) fn new(from: &Side, into: &Side) -> Self {
         let (from_word, into_word) = (from.last_word(), into.last_word());
         let kept = Kept::new(from, into);
-        let mut changes = kept.moves(from, into, from.ended_by(into_word.as_ref()));
         let surplus = into
             .rows
             .iter()
             .filter(|row| !kept.into.contains(&row.id()));
-        changes.extend(surplus.cloned().map(Change::Forget));
+        let mut changes: Vec<_> = surplus.cloned().map(Change::Forget).collect();
         if let Some((at, app_id)) = into.ended_by(from_word.as_ref()) {
             let withdrawn = into.standing().map(|row| row.withdrawn(at, app_id));
             changes.extend(withdrawn.map(Change::Withdraw));
         }
+        changes.extend(kept.moves(from, into, from.ended_by(into_word.as_ref())));
         Self {
             changes,
             holds: holds(from_word.as_ref(), into_word.as_ref()),
