@@ -133,7 +133,8 @@ impl Login {
         });
         match first_try.await? {
             Step::Done(logged_in) => Ok(*logged_in),
-            Step::Repeated(outcome) => self.repeat(outcome, phone_code).await,
+            // Boxed, because it is large and rare.
+            Step::Repeated(outcome) => Box::pin(self.repeat(outcome, phone_code)).await,
             Step::InProgress(attempt) => self.wait_or_log_in(&key, *attempt).await,
         }
     }
@@ -219,10 +220,12 @@ impl Login {
         };
         // Boxed: the calls to DynamoDB are most of a login's future, which is moved into its task.
         let opening = Box::pin(self.open(&login, attempt));
-        let (opened, shared) = futures_util::join!(
-            deadline::at_least(FINISH, opening),
-            self.shared_number(app_id, &login.open_id, phone_code.as_ref())
-        );
+        let shared = async {
+            let code = phone_code.as_ref()?;
+            // Boxed, because most logins have no number.
+            Some(Box::pin(self.shared_number(app_id, &login.open_id, code)).await)
+        };
+        let (opened, shared) = futures_util::join!(deadline::at_least(FINISH, opening), shared);
         match opened {
             Ok(opened) => {
                 let opened = match shared {
@@ -402,12 +405,11 @@ impl Login {
         phone_code: Option<OneTimeCode>,
     ) -> Result<LoggedIn, ApiError> {
         let repeated = self.repeated(outcome).await?;
-        if phone_code.is_none() {
+        let Some(phone_code) = phone_code else {
             return Ok(repeated);
-        }
+        };
         let login = Arc::clone(self);
-        let with_number =
-            async move { Ok(login.with_number_again(repeated, phone_code.as_ref()).await) };
+        let with_number = async move { Ok(login.with_number_again(repeated, &phone_code).await) };
         Box::pin(to_its_end(with_number)).await
     }
 

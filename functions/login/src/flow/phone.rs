@@ -59,20 +59,18 @@ pub(super) struct Shared {
 }
 
 impl Login {
-    /// The number behind the login's phone code, if it has one.
+    /// The number behind the login's phone code.
     pub(super) async fn shared_number(
         &self,
         app_id: &AppId,
         open_id: &OpenId,
-        code: Option<&OneTimeCode>,
-    ) -> Option<Shared> {
-        let code = code?;
+        code: &OneTimeCode,
+    ) -> Shared {
         let left = deadline::remaining().map(|left| left.saturating_sub(MARGIN));
         let until = Instant::now() + left.map_or(LIMIT, |left| left.min(LIMIT));
-        // Boxed, because most logins have no number.
         let number = Box::pin(self.phone.number(app_id, open_id, code));
         let number = deadline::scope(Some(until), number).await;
-        Some(Shared { number, until })
+        Shared { number, until }
     }
 
     /// The login, with its number.
@@ -101,20 +99,16 @@ impl Login {
     }
 
     /// A repeated login with a phone code: what WeChat said of the code is remembered.
-    pub(super) async fn with_number_again(
-        &self,
-        login: LoggedIn,
-        code: Option<&OneTimeCode>,
-    ) -> LoggedIn {
+    pub(super) async fn with_number_again(&self, login: LoggedIn, code: &OneTimeCode) -> LoggedIn {
         let app_id = login.session.app_id.clone();
         let open_id = self
             .identities
             .open_id(login.user.id, &app_id, login.session.id);
         match open_id.await {
-            Ok(open_id) => match self.shared_number(&app_id, &open_id, code).await {
-                Some(shared) => self.with_number(login, shared).await,
-                None => login,
-            },
+            Ok(open_id) => {
+                let shared = self.shared_number(&app_id, &open_id, code).await;
+                self.with_number(login, shared).await
+            }
             Err(error) => LoggedIn {
                 phone: Some(Box::new(PhoneOutcome::failed(&error.into()))),
                 ..login
