@@ -11,6 +11,7 @@ use e2e::{
 };
 use serde_json::json;
 use shared::clock::Clock;
+use wechat_simulator::UserChange;
 
 use super::table::rows;
 
@@ -45,12 +46,12 @@ pub enum Caller {
     Disabling,
     /// A user whose account was deleted.
     Deleted,
-    // Merged: a user whose account is another one's now. Also into `ALL`, `word` and
-    // `World::person`, and a column of the table.
+    /// A user whose account was merged into another one.
+    Merged,
 }
 
 impl Caller {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Stranger,
         Self::Garbage,
         Self::Expired,
@@ -65,6 +66,7 @@ impl Caller {
         Self::Disabled,
         Self::Disabling,
         Self::Deleted,
+        Self::Merged,
     ];
 
     /// The heading of its column.
@@ -84,6 +86,7 @@ impl Caller {
             Self::Disabled => "disabled",
             Self::Disabling => "disabling",
             Self::Deleted => "deleted",
+            Self::Merged => "merged",
         }
     }
 }
@@ -160,6 +163,31 @@ impl World {
         root.access.clone()
     }
 
+    /// Merges the person's account into that of another one, who has the same number.
+    async fn merge(&self, person: &Person, tokens: &Tokens) {
+        let number = format!("139{:08}", self.next());
+        let owner = format!("{}-owner", person.name);
+        for name in [&owner, &person.name] {
+            let change = UserChange {
+                phone: Some(number.clone()),
+                ..UserChange::default()
+            };
+            self.app.wechat.change_user(name, change).unwrap();
+        }
+        let owner_tokens = self.app.log_in(&owner).await;
+        let bind = async |name: &str, tokens: &Tokens| {
+            let code = self.app.wechat.phone_code(name, Some(APP_ID)).unwrap();
+            self.api.bind_phone(&tokens.access, &code).await
+        };
+        bind(&owner, &owner_tokens).await.ok(200);
+        let taken = bind(&person.name, tokens).await;
+        let ticket = taken.fails(409, "phone_taken")["ticket"].as_str();
+        let resolve = self
+            .api
+            .resolve_phone(&tokens.access, ticket.unwrap(), "merge");
+        assert_eq!(resolve.await.ok(200)["user"]["id"], owner_tokens.user_id());
+    }
+
     /// Somebody of this kind who was not here before.
     pub async fn person(&self, caller: Caller) -> Person {
         let name = match caller {
@@ -210,6 +238,7 @@ impl World {
                 let deleted = self.api.delete_user(&root, &id).await;
                 assert_eq!(deleted.ok(200)["status"], "deleted");
             }
+            Caller::Merged => self.merge(&person, &tokens).await,
             Caller::User | Caller::OtherApp | Caller::Named => {}
             Caller::Stranger | Caller::Garbage => unreachable!("they have no account"),
         }

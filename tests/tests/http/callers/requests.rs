@@ -128,6 +128,7 @@ async fn body(
             )
         }
         ("POST", "user/phone") => json!({"code": wechat.phone_code(name, app).unwrap()}),
+        ("POST", "user/phone/resolve") => json!({"ticket": "x".repeat(43), "choice": "merge"}),
         ("POST", "user/message") => json!(wechat.encrypted_message(name, "{}", app).unwrap()),
         ("PUT", "user/consents/{document}") => json!({"version": 3}),
         ("POST", "users") => {

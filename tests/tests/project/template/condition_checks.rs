@@ -17,7 +17,7 @@ type Part = (&'static str, &'static [&'static str]);
 
 /// The files of `shared` with checks, and for each part of an `Instance` by which a function comes to
 /// them how the keys of the checked rows begin. Parts without functions are for operators.
-const CHECKS: [(&str, &[Part]); 5] = [
+const CHECKS: [(&str, &[Part]); 9] = [
     // The owner of a union link.
     ("users/logins/first.rs", &[("logins", &["UNION#*"])]),
     // Union links and numbers that may be another user's by now.
@@ -25,8 +25,10 @@ const CHECKS: [(&str, &[Part]); 5] = [
         "users/rows.rs",
         &[
             ("phone_numbers", &["PHONE#*"]),
+            ("phone_binding", &["PHONE#*"]),
             ("erasure", &["UNION#*", "PHONE#*"]),
             ("account_deletion", &["UNION#*", "PHONE#*"]),
+            ("account_sagas", &["UNION#*", "PHONE#*"]),
         ],
     ),
     // An administrator whose rights may have ended.
@@ -34,6 +36,35 @@ const CHECKS: [(&str, &[Part]); 5] = [
     // Numbers under older keys.
     ("users/moving_in.rs", &[("moving_in", &["PHONE#*"])]),
     ("users/phone_numbers/release.rs", &[]),
+    // The owner of a number, for whom a ticket is made.
+    (
+        "accounts/phone/tickets.rs",
+        &[("phone_binding", &["USER#*"])],
+    ),
+    // An account that was deleted before.
+    (
+        "users/barring.rs",
+        &[
+            ("account_deletion", &["USER#*"]),
+            ("account_sagas", &["USER#*"]),
+        ],
+    ),
+    // The union link of an identity that moves.
+    (
+        "users/merging/identities.rs",
+        &[
+            ("account_deletion", &["UNION#*"]),
+            ("account_sagas", &["UNION#*"]),
+        ],
+    ),
+    // Both profiles of a merge.
+    (
+        "users/consents/merge.rs",
+        &[
+            ("account_deletion", &["USER#*"]),
+            ("account_sagas", &["USER#*"]),
+        ],
+    ),
 ];
 
 type Keys = BTreeSet<String>;
