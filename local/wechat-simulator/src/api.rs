@@ -2,6 +2,7 @@
 
 pub(crate) mod access_token;
 pub(crate) mod code_to_session;
+pub(crate) mod media_check;
 pub(crate) mod phone_number;
 pub(crate) mod sec_check;
 pub(crate) mod session_keys;

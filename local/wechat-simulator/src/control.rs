@@ -3,5 +3,6 @@
 pub(crate) mod app_user;
 pub(crate) mod codes;
 pub(crate) mod encrypted_data;
+pub(crate) mod media_verdict;
 pub(crate) mod push;
 pub(crate) mod session_key;

@@ -23,6 +23,7 @@
 //! | `GET /wxa/checksession` · `GET /wxa/resetusersessionkey` | checks and replaces a `session_key` |
 //! | `GET /wxa/business/getuserencryptkey` | the user's encryption keys (`POST` too, as in WeChat's own sample) |
 //! | `POST /wxa/msg_sec_check` | text moderation, version 2 |
+//! | `POST /wxa/media_check_async` | picture moderation, version 2: the verdict is pushed (`wxa_media_check`) where there is a [`MediaReader`] |
 //!
 //! Every response is HTTP 200 with `errcode` in its body, except for injected faults.
 //!
@@ -53,7 +54,8 @@
 //! - Openids and unionids are derived from the app and the user's name: they are the same in every
 //!   run.
 //! - `msg_sec_check` flags [`RISKY_KEYWORD`] as risky and [`REVIEW_KEYWORD`] for review, and passes
-//!   everything else.
+//!   everything else. So does `media_check_async` with pictures that contain them anywhere in their
+//!   bytes. A picture that can't be read gets the errcode -1008.
 //! - All state is in memory and bounded: above 100,000 codes, users or sessions, the least recently
 //!   used ones are evicted.
 //!
@@ -81,13 +83,16 @@ mod simulator;
 mod state;
 mod time;
 
-pub use api::sec_check::{REVIEW_KEYWORD, RISKY_KEYWORD};
 pub use control::encrypted_data::{DataKind, EncryptedData, EncryptedMessage};
 pub use control::push::PushOrder;
 pub use control::session_key::SessionKeyAction;
 pub use control_error::ControlError;
-pub use protocol::push::{PushConfig, PushMode, PushRequest, PushResponse, PushTransport};
+pub use protocol::keywords::{REVIEW_KEYWORD, RISKY_KEYWORD};
+pub use protocol::push::{
+    MediaReader, PushConfig, PushMode, PushRequest, PushResponse, PushTransport,
+};
 pub use protocol::push_format::PushFormat;
 pub use simulator::{Clock, Simulator};
 pub use state::fault::{Fault, Garbage};
+pub use state::media_checks::MediaCheck;
 pub use state::users::{UnionId, UserChange};

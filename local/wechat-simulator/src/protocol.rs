@@ -5,6 +5,7 @@ pub(crate) mod api_path;
 pub(crate) mod call;
 pub(crate) mod errcode;
 pub(crate) mod ids;
+pub(crate) mod keywords;
 pub(crate) mod push;
 pub(crate) mod push_crypto;
 pub(crate) mod push_format;

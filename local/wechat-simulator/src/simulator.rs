@@ -9,12 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::control::app_user;
 use crate::control::codes;
 use crate::control::encrypted_data::{self, DataKind, EncryptedData, EncryptedMessage};
+use crate::control::media_verdict;
 use crate::control::push::{self, PushOrder};
 use crate::control::session_key::{self, SessionKeyAction};
 use crate::control_error::ControlError;
-use crate::protocol::push::{PushConfig, PushRequest, PushTransport};
+use crate::protocol::push::{MediaReader, PushConfig, PushRequest, PushTransport};
 use crate::state::State;
 use crate::state::fault::Fault;
+use crate::state::media_checks::MediaCheck;
 use crate::state::users::UserChange;
 
 /// The source of the time. Tests pass a clock that they set.
@@ -26,6 +28,7 @@ pub struct Simulator {
     clock: Clock,
     state: Arc<Mutex<State>>,
     transport: Arc<OnceLock<PushTransport>>,
+    media_reader: Arc<OnceLock<MediaReader>>,
 }
 
 impl Simulator {
@@ -54,6 +57,7 @@ impl Simulator {
             clock,
             state: Arc::new(Mutex::new(State::new(apps, seed))),
             transport: Arc::default(),
+            media_reader: Arc::default(),
         }
     }
 
@@ -157,6 +161,51 @@ impl Simulator {
 
     pub(crate) fn transport(&self) -> Option<PushTransport> {
         self.transport.get().cloned()
+    }
+
+    /// Reads pictures that are to be checked with this reader, and pushes the verdicts with the
+    /// transport. It can be set once: later calls have no effect. Without it, checks wait until they
+    /// are taken ([`Simulator::take_media_checks`]).
+    pub fn set_media_reader(&self, reader: MediaReader) {
+        let _ = self.media_reader.set(reader);
+    }
+
+    /// The pictures that wait for a verdict, oldest first; they wait no longer.
+    #[must_use]
+    pub fn take_media_checks(&self) -> Vec<MediaCheck> {
+        self.with(|state, _| state.media_checks.take())
+    }
+
+    /// The push with WeChat's verdict on a picture with this content; `None` is one that WeChat could
+    /// not read.
+    ///
+    /// # Errors
+    /// As [`Simulator::push`], and [`ControlError::NotLoggedIn`] for a user who never logged in.
+    pub fn media_verdict(
+        &self,
+        check: &MediaCheck,
+        content: Option<&[u8]>,
+    ) -> Result<PushRequest, ControlError> {
+        self.with(|state, now| media_verdict::request(state, now, check, content))
+    }
+
+    /// Pushes the verdicts on all pictures that wait, in a task of its own, where there is a reader and
+    /// a transport.
+    pub(crate) fn deliver_verdicts(&self) {
+        let (Some(reader), Some(transport)) = (self.media_reader.get(), self.transport()) else {
+            return;
+        };
+        for check in self.take_media_checks() {
+            let (simulator, transport) = (self.clone(), Arc::clone(&transport));
+            let content = reader(check.media_url.clone());
+            tokio::spawn(async move {
+                let content = content.await;
+                // Without push settings for the app there is nobody to tell.
+                if let Ok(push) = simulator.media_verdict(&check, content.as_deref()) {
+                    transport(push).await;
+                }
+            });
+        }
     }
 
     /// The user's openid in an app: 28 characters that begin with `o`, the same in every run.

@@ -7,6 +7,7 @@ pub(crate) mod call_counts;
 pub(crate) mod codes;
 pub(crate) mod fault;
 pub(crate) mod faults;
+pub(crate) mod media_checks;
 pub(crate) mod rate_window;
 pub(crate) mod sessions;
 pub(crate) mod users;
@@ -25,6 +26,7 @@ use crate::state::bounded_map::{BoundedMap, MAX_ENTRIES};
 use crate::state::call_counts::CallCounts;
 use crate::state::codes::IssuedCodes;
 use crate::state::faults::Faults;
+use crate::state::media_checks::MediaChecks;
 use crate::state::rate_window::RateWindow;
 use crate::state::sessions::Sessions;
 use crate::state::users::Users;
@@ -41,6 +43,9 @@ pub(crate) struct State {
     pub(crate) login_rate: BoundedMap<String, RateWindow>,
     /// `msg_sec_check`'s limit, by appid.
     pub(crate) sec_check_rate: HashMap<String, RateWindow>,
+    /// `media_check_async`'s limit, by appid.
+    pub(crate) media_check_rate: HashMap<String, RateWindow>,
+    pub(crate) media_checks: MediaChecks,
     pub(crate) push_configs: Vec<PushConfig>,
     pub(crate) faults: Faults,
     pub(crate) calls: CallCounts,
@@ -59,6 +64,8 @@ impl State {
             access_tokens: AccessTokenStore::new(),
             login_rate: BoundedMap::new(MAX_ENTRIES),
             sec_check_rate: HashMap::new(),
+            media_check_rate: HashMap::new(),
+            media_checks: MediaChecks::default(),
             push_configs: Vec::new(),
             faults: Faults::default(),
             calls: CallCounts::default(),

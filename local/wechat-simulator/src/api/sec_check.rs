@@ -7,14 +7,10 @@ use serde_json::{Value, json};
 use crate::protocol::call::{ApiCall, ApiOutcome};
 use crate::protocol::errcode::{self, ApiError};
 use crate::protocol::ids;
+use crate::protocol::keywords::{REVIEW_KEYWORD, RISKY_KEYWORD};
 use crate::state::State;
 use crate::state::rate_window::RateWindow;
 use crate::time::{HOUR, MINUTE};
-
-/// A text that contains this word is flagged as `risky`, label 20006.
-pub const RISKY_KEYWORD: &str = "simulator-risky";
-/// A text that contains this word is flagged for `review`, label 21000.
-pub const REVIEW_KEYWORD: &str = "simulator-review";
 
 const MAX_CHARS: usize = 2_500;
 /// The user must have used the mini-program within this time.
@@ -66,13 +62,13 @@ fn validate(request: &SecCheckRequest) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn number(value: &Value) -> Option<u64> {
+pub(crate) fn number(value: &Value) -> Option<u64> {
     value
         .as_u64()
         .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
 }
 
-fn require_recent_activity(
+pub(crate) fn require_recent_activity(
     state: &State,
     open_id: &str,
     app_id: &str,

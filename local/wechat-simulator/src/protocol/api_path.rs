@@ -11,10 +11,11 @@ pub(crate) enum Api {
     ResetSessionKey,
     EncryptKeys,
     SecCheck,
+    MediaCheck,
 }
 
 impl Api {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::CodeToSession,
         Self::StableToken,
         Self::Token,
@@ -23,6 +24,7 @@ impl Api {
         Self::ResetSessionKey,
         Self::EncryptKeys,
         Self::SecCheck,
+        Self::MediaCheck,
     ];
 
     pub(crate) const fn path(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Api {
             Self::ResetSessionKey => "/wxa/resetusersessionkey",
             Self::EncryptKeys => "/wxa/business/getuserencryptkey",
             Self::SecCheck => "/wxa/msg_sec_check",
+            Self::MediaCheck => "/wxa/media_check_async",
         }
     }
 }

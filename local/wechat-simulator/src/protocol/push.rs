@@ -61,6 +61,9 @@ pub struct PushResponse {
 /// Delivers a request to the callback URL.
 pub type PushTransport = Arc<dyn Fn(PushRequest) -> BoxFuture<'static, PushResponse> + Send + Sync>;
 
+/// Reads a picture that is to be checked; `None` when that fails.
+pub type MediaReader = Arc<dyn Fn(String) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>;
+
 impl PushConfig {
     /// Rejects what the console would reject.
     pub(crate) fn validate(&self) -> Result<(), ControlError> {

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::{Method, Uri};
 use serde_json::Value;
 
-use crate::api::{access_token, code_to_session, phone_number, sec_check, session_keys};
+use crate::api::{
+    access_token, code_to_session, media_check, phone_number, sec_check, session_keys,
+};
 use crate::protocol::api_path::Api;
 use crate::protocol::call::{ApiCall, ApiOutcome};
 use crate::protocol::errcode;
@@ -30,6 +32,7 @@ const fn handler(api: Api) -> Handler {
         Api::ResetSessionKey => session_keys::reset,
         Api::EncryptKeys => session_keys::encrypt_keys,
         Api::SecCheck => sec_check::check,
+        Api::MediaCheck => media_check::check,
     }
 }
 
@@ -67,6 +70,9 @@ async fn serve(
         state.calls.count(api.path());
         respond(state, api, &call)
     });
+    if api == Api::MediaCheck {
+        simulator.deliver_verdicts();
+    }
     match fault {
         Some(fault) => inject(&fault, response).await,
         None => response.into(),

@@ -9,6 +9,7 @@ mod access_token;
 mod control;
 mod faults;
 mod login;
+mod media_check;
 mod phone;
 mod push;
 mod robustness;
