@@ -34,6 +34,9 @@ parameter RedisMode REDIS_MODE standalone
 list CorsOrigins CORS_ORIGINS
 list TrustedProxies TRUSTED_PROXIES
 parameter ContentCheck CONTENT_CHECK off
+parameter Avatars AVATARS off
+parameter AvatarBaseUrl AVATAR_BASE_URL
+parameter AvatarUploadUrl AVATAR_UPLOAD_URL
 parameter LogLevel LOG_LEVEL info
 parameter LogRetentionDays LOG_RETENTION_DAYS 30
 parameter Metrics METRICS emf
@@ -68,7 +71,7 @@ while read -r name; do
       ;;
     # These may belong to another program.
     JWT_* | REDIS_* | DATA_KEY* | TRANSPORT_KEY* | MESSAGE_PUSH* | TRUSTED_PROX* | RATE_LIMIT* | \
-      MAX_SESSION* | NICKNAME_*)
+      MAX_SESSION* | NICKNAME_* | AVATAR_*)
       is_setting "$name" || say "$name is not a setting"
       ;;
   esac

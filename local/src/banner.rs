@@ -1,7 +1,7 @@
 //! What `make run` prints.
 
 use shared::{
-    config::{WECHAT_APPIDS, WECHAT_BASE_URL},
+    config::{AVATAR_BUCKET, WECHAT_APPIDS, WECHAT_BASE_URL},
     kv::{Kv, KvError},
 };
 
@@ -22,6 +22,7 @@ weapp-serverless on {base}
   DynamoDB      {}
   shared state  {}
   WeChat        {}
+  avatars       {}
   metrics       {}{}
 
 Try (Ctrl-C ends):
@@ -30,6 +31,7 @@ Try (Ctrl-C ends):
         database(gateway),
         shared_state(gateway).await,
         wechat(gateway, &base),
+        avatars(gateway, &base),
         metrics(gateway),
         ignored(gateway),
     )
@@ -81,6 +83,17 @@ fn wechat(gateway: &Gateway, base: &str) -> String {
         );
     }
     WECHAT_BASE_URL.read(gateway.instance.env()).to_owned()
+}
+
+fn avatars(gateway: &Gateway, base: &str) -> String {
+    if gateway.settings.store_objects {
+        return format!("built-in store, {base}/_objects");
+    }
+    let bucket = AVATAR_BUCKET.get(gateway.instance.env());
+    bucket.map_or_else(
+        || "off (set AVATAR_BUCKET)".to_owned(),
+        |bucket| format!("bucket {bucket}"),
+    )
 }
 
 fn ignored(gateway: &Gateway) -> String {

@@ -1,12 +1,12 @@
 //! The gateway: all functions on one port, with the database, the simulator and the metrics beside
 //! them.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf};
 
 use axum::Router;
 use shared::{
     clock::Clock,
-    config::{Env, WECHAT_APPIDS},
+    config::{DynamoSettings, Env, WECHAT_APPIDS},
     instance::Instance,
     random::Random,
     runtime::BuildRoutes,
@@ -19,14 +19,20 @@ use crate::{
     database::{Database, create_table, database_client},
     listen::listen,
     metrics::MetricsServer,
+    objects::{ObjectStore, StoreKeys},
     push,
     serve::serve,
-    settings::{LOCAL_APP_SECRET, Settings, with_local_defaults},
+    settings::{LOCAL_APP_SECRET, LOCAL_BUCKET, LocalUrls, Settings, with_local_defaults},
     simulated::explained,
 };
 
 /// The path prefix of the simulated WeChat.
 const WECHAT: &str = "/_wechat";
+/// The path prefix of the built-in object store, and of its pictures as a CDN serves them.
+const OBJECTS: &str = "/_objects";
+const PICTURES: &str = "/_cdn";
+/// The folder of the object store, in `DATA_DIR`.
+pub(crate) const OBJECTS_FOLDER: &str = "objects";
 
 /// The functions: each crate's name and its routes.
 pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
@@ -39,6 +45,7 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
     ("users", users::routes),
     ("callback", callback::routes),
     ("account", account::routes),
+    ("avatar", avatar::routes),
 ];
 
 /// The routes of all functions together.
@@ -84,8 +91,7 @@ impl Gateway {
             Err(error) => return Err(with_all_settings(env, &settings, error)),
         };
         let endpoint = database.as_ref().map_or("", |database| &database.endpoint);
-        let wechat_url = format!("http://{}{WECHAT}", reachable(address));
-        let env = with_local_defaults(env, &settings, endpoint, &wechat_url);
+        let env = with_own_urls(env, &settings, endpoint, address);
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
         if let Some(database) = &database {
@@ -96,6 +102,15 @@ impl Gateway {
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
             app = explained(app).nest(WECHAT, simulator.router());
+        }
+        if settings.store_objects {
+            let folder = database
+                .as_ref()
+                .map(|_| settings.data_dir.join(OBJECTS_FOLDER));
+            let store = start_store(instance.env(), folder).map_err(StartError::Objects)?;
+            app = app
+                .nest(OBJECTS, store.router())
+                .nest(PICTURES, store.public_router());
         }
         Ok(Self {
             address,
@@ -170,7 +185,13 @@ impl Opened {
 /// where they are right.
 fn with_all_settings(env: Env, settings: &Settings, error: StartError) -> StartError {
     const NOWHERE: &str = "http://127.0.0.1:1";
-    let env = with_local_defaults(env, settings, NOWHERE, NOWHERE);
+    let urls = LocalUrls {
+        dynamodb: NOWHERE,
+        wechat: NOWHERE,
+        objects: NOWHERE,
+        pictures: NOWHERE,
+    };
+    let env = with_local_defaults(env, settings, &urls);
     let instance = Instance::new(env, Clock::System, Random::System);
     let app = instance.app(routes(&instance));
     app.err().map_or(error, StartError::Settings)
@@ -195,6 +216,42 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
         .map(Some)
 }
 
+/// The defaults, with the parts that this process serves itself.
+fn with_own_urls(env: Env, settings: &Settings, dynamodb: &str, address: SocketAddr) -> Env {
+    let [wechat, objects, pictures] =
+        [WECHAT, OBJECTS, PICTURES].map(|prefix| format!("http://{}{prefix}", reachable(address)));
+    let urls = LocalUrls {
+        dynamodb,
+        wechat: &wechat,
+        objects: &objects,
+        pictures: &pictures,
+    };
+    with_local_defaults(env, settings, &urls)
+}
+
+/// The built-in object store, without what was abandoned in it.
+fn start_store(env: &Env, folder: Option<PathBuf>) -> io::Result<ObjectStore> {
+    let store = open_store(env, folder)?;
+    store.delete_abandoned()?;
+    Ok(store)
+}
+
+/// The built-in object store, with the functions' own credentials.
+pub(crate) fn open_store(env: &Env, folder: Option<PathBuf>) -> io::Result<ObjectStore> {
+    let DynamoSettings {
+        region,
+        credentials: (id, secret, session),
+        ..
+    } = DynamoSettings::read(env);
+    let keys = StoreKeys {
+        id,
+        secret,
+        session,
+        region,
+    };
+    ObjectStore::open(LOCAL_BUCKET, keys, Clock::System, folder)
+}
+
 /// Simulates WeChat for the configured mini-programs, and delivers its pushes to `app`.
 fn start_simulator(
     settings: &Settings,
@@ -211,6 +268,7 @@ fn start_simulator(
     );
     simulator.configure_push(push::configs(env))?;
     simulator.set_transport(push::transport(app.clone()));
+    simulator.set_media_reader(push::media_reader());
     Ok(Some(simulator))
 }
 

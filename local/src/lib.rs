@@ -12,6 +12,7 @@ mod keys;
 mod listen;
 mod metrics;
 mod names;
+mod objects;
 mod on_table;
 mod phone;
 mod push;
@@ -29,6 +30,7 @@ pub use database::{Database, create_table, database_client};
 pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
 pub use names::ignored_names;
+pub use objects::{ObjectStore, StoreKeys};
 pub use phone::release_phone;
 pub use sagas::resume_sagas;
 pub use seal::seal;
@@ -52,6 +54,9 @@ pub enum StartError {
     /// The folder of the embedded DynamoDB can't be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// The built-in object store does not start.
+    #[error("the built-in object store does not start: {0}")]
+    Objects(std::io::Error),
     /// The simulated WeChat does not start.
     #[error("the simulated WeChat: {0}")]
     Simulator(#[from] wechat_simulator::ControlError),

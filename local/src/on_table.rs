@@ -1,17 +1,20 @@
 //! Commands of an operator on the table: the one that the settings name, else that of `make run`.
 
-use std::path::Path;
+use std::{net::Ipv4Addr, path::Path};
 
 use shared::config::{AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, Env, REDIS_URL};
 
 use crate::{
     data_dir::{DataDir, DataDirError},
     database::Database,
-    settings::{Settings, with_local_defaults},
+    gateway::{OBJECTS_FOLDER, open_store},
+    listen::listen,
+    serve::serve,
+    settings::{LocalUrls, Settings, with_local_defaults},
 };
 
-/// Nothing calls WeChat here.
-const NO_WECHAT: &str = "http://127.0.0.1:1";
+/// Nothing calls WeChat here, and nobody reads pictures.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// Runs `command` with settings that name a table. Where those of `env` name neither a DynamoDB nor a
 /// region, they name that of `make run`, running or not.
@@ -34,9 +37,39 @@ where
     let settings = Settings::record(&env);
     env.validate().map_err(|errors| errors.to_string())?;
     let embedded = Embedded::open(&settings.data_dir).await?;
-    let env = with_local_defaults(env, &settings, embedded.endpoint(), NO_WECHAT);
-    let outcome = command(env).await;
+    let outcome = with_objects(env, &settings, embedded.endpoint(), command).await;
     embedded.close().await;
+    outcome
+}
+
+/// Runs `command` on that table, with the object store of `make run` served beside it: deletions go on
+/// there too.
+async fn with_objects<T, F>(
+    env: Env,
+    settings: &Settings,
+    dynamodb: &str,
+    command: impl FnOnce(Env) -> F,
+) -> Result<T, String>
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let loopback = (Ipv4Addr::LOCALHOST, 0).into();
+    let (listener, address) = listen("PORT", loopback)
+        .await
+        .map_err(|error| error.to_string())?;
+    let objects = format!("http://{address}");
+    let urls = LocalUrls {
+        dynamodb,
+        wechat: NOWHERE,
+        objects: &objects,
+        pictures: NOWHERE,
+    };
+    let env = with_local_defaults(env, settings, &urls);
+    let folder = settings.data_dir.join(OBJECTS_FOLDER);
+    let store = open_store(&env, Some(folder)).map_err(|error| error.to_string())?;
+    let server = tokio::spawn(serve(listener, store.router(), std::future::pending()));
+    let outcome = command(env).await;
+    server.abort();
     outcome
 }
 

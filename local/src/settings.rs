@@ -7,9 +7,10 @@ use std::{
 
 use callback::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH};
 use shared::config::{
-    AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, AWS_SECRET_ACCESS_KEY, ConfigErrors,
-    DATA_KEYS, Documented, Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port,
-    ProcessSettings, Text, WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS,
+    AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB,
+    AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_SECRET_ACCESS_KEY, ConfigErrors, DATA_KEYS, Documented,
+    Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port, ProcessSettings, Text,
+    WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS,
 };
 
 use crate::names;
@@ -26,8 +27,8 @@ shared::settings! {
         "the port it listens on; 0 takes any free one",
         "监听端口；0 表示任选空闲端口";
     DATA_DIR: Text = Text::new(".data", "a folder"),
-        "folder of the embedded DynamoDB (an SQLite file); remove it to start afresh",
-        "内嵌 DynamoDB 的数据目录（SQLite 文件），删除即清空",
+        "folder of the embedded DynamoDB (an SQLite file) and of the built-in object store; remove it to start afresh",
+        "内嵌 DynamoDB（SQLite 文件）和内置对象存储的数据目录，删除即清空",
         wanted_zh("目录");
     DYNAMODB_PORT: Port = Port::new(0),
         "port of the embedded DynamoDB; 0 takes any free one",
@@ -43,7 +44,6 @@ shared::settings! {
 pub fn all_settings() -> impl Iterator<Item = &'static Documented> {
     let own = [
         login::DOCUMENTED,
-        user_info::DOCUMENTED,
         callback::DOCUMENTED,
         config::DOCUMENTED,
         DOCUMENTED,
@@ -71,6 +71,9 @@ pub struct Settings {
     pub metrics_port: Option<u16>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: use this DynamoDB instead of the embedded one.
     pub dynamodb_endpoint: Option<String>,
+    /// Whether avatars are in the built-in store: when neither `AVATAR_BUCKET` nor
+    /// `AWS_ENDPOINT_URL_S3` is set.
+    pub store_objects: bool,
     /// Whether `WECHAT_APPIDS` is set.
     pub has_app_ids: bool,
     /// Names in the environment that start like settings and are none.
@@ -105,6 +108,8 @@ impl Settings {
             dynamodb_port: DYNAMODB_PORT.read(env),
             metrics_port: METRICS_PORT.get(env).map(|_| METRICS_PORT.read(env)),
             dynamodb_endpoint: AWS_ENDPOINT_URL_DYNAMODB.get(env).map(str::to_owned),
+            store_objects: AVATAR_BUCKET.get(env).is_none()
+                && AWS_ENDPOINT_URL_S3.get(env).is_none(),
             has_app_ids: WECHAT_APPIDS.get(env).is_some(),
             ignored_names: names::check(env, &known),
             simulate_wechat: WECHAT_SECRETS.get(env).is_none()
@@ -127,14 +132,29 @@ fn address(text: &str) -> Option<IpAddr> {
     ipv4.or(addresses.first()).copied()
 }
 
-/// Adds the functions' settings that are not set, for local development. `dynamodb` and `wechat` are
-/// the URLs of the embedded database and the simulator.
-pub(crate) fn with_local_defaults(
-    env: Env,
-    settings: &Settings,
-    dynamodb: &str,
-    wechat: &str,
-) -> Env {
+/// The URLs of the parts that stand in for other services.
+pub(crate) struct LocalUrls<'a> {
+    /// Of the embedded database.
+    pub(crate) dynamodb: &'a str,
+    /// Of the simulator.
+    pub(crate) wechat: &'a str,
+    /// Of the object store.
+    pub(crate) objects: &'a str,
+    /// Of its pictures.
+    pub(crate) pictures: &'a str,
+}
+
+/// The bucket of the built-in object store.
+pub(crate) const LOCAL_BUCKET: &str = "avatars";
+
+/// Adds the functions' settings that are not set, for local development.
+pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrls<'_>) -> Env {
+    let LocalUrls {
+        dynamodb,
+        wechat,
+        objects,
+        pictures,
+    } = *urls;
     let env = if WECHAT_SECRETS.get(&env).is_none() {
         with_local_apps(env)
     } else {
@@ -142,6 +162,13 @@ pub(crate) fn with_local_defaults(
     };
     let env = if settings.simulate_wechat {
         env.or(WECHAT_BASE_URL.name(), wechat)
+    } else {
+        env
+    };
+    let env = if settings.store_objects {
+        env.or(AVATAR_BUCKET.name(), LOCAL_BUCKET)
+            .or(AWS_ENDPOINT_URL_S3.name(), objects)
+            .or(AVATAR_BASE_URL.name(), pictures)
     } else {
         env
     };

@@ -21,6 +21,8 @@ pub use item::{Item, from_item, key, number, string, to_item};
 pub use transaction::TransactionOutcome;
 pub use write::{Update, Write, WriteOutcome};
 
+pub(crate) use sender::{Authorities, Connections, Lent};
+
 use sender::Sender;
 
 /// Its name in metrics.

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod instance;
 pub mod kv;
 pub mod lenient_json;
+pub mod objects;
 pub mod random;
 pub mod request;
 pub mod resilience;

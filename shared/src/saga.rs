@@ -116,6 +116,9 @@ pub enum SagaError {
     /// It is past its point of no return, or another process has it.
     #[error("the saga can't be called off any longer")]
     TooLate,
+    /// Something else than the table can't be used. The saga stands where it stood, to be continued.
+    #[error("{0}")]
+    Unavailable(String),
     /// The table can't be used. The saga stands where it stood, to be continued.
     #[error(transparent)]
     Dynamo(#[from] DynamoError),

@@ -3,6 +3,7 @@
 mod accounts;
 mod activity;
 mod administrators;
+mod avatars;
 mod barring;
 mod consents;
 mod erasure;
@@ -29,6 +30,9 @@ use crate::ids::UserId;
 pub use accounts::{Account, AccountChange, Accounts, ChangeError};
 pub use activity::Activity;
 pub use administrators::{AdministratorError, Administrators};
+pub use avatars::{
+    AvatarError, AvatarStore, Avatars, Begun, Judged, Phase, Staged, Upload, UploadId, Verdict,
+};
 pub use barring::{AccountState, Bar, Barred, Barring, SessionsOf};
 pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredConsents};
 pub use erasure::{Erasure, PersonalField};

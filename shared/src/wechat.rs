@@ -7,6 +7,7 @@ mod code_to_session;
 mod content_check;
 mod errcode;
 mod error;
+mod media_check;
 mod phone_number;
 mod session_key;
 mod stable_token;

@@ -71,6 +71,12 @@ pub fn install_tls() {
     });
 }
 
+impl From<reqwest::RequestBuilder> for Request {
+    fn from(request: reqwest::RequestBuilder) -> Self {
+        Self(request)
+    }
+}
+
 impl Request {
     /// Adds a header.
     #[must_use]

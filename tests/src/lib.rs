@@ -7,6 +7,8 @@
 //! | [`runtime_api`] | the Lambda Runtime API, and a function binary running against it |
 //! | [`sealed`] | a client that seals bodies and opens answers |
 //! | [`rie`] | a function binary under AWS's own Runtime Interface Emulator |
+//! | [`foreign_s3`] | an S3 server that is not ours |
+//! | [`upload`] | forms as `wx.uploadFile` posts them |
 //! | [`redis_server`] | a real Redis on a port of its own, to stop, freeze and restart |
 //! | [`redis_cluster`] | a real Redis cluster, whose slots move and whose nodes die |
 //! | [`dynamodb`] | DynamoDB in memory, and a client to look at its rows |
@@ -35,6 +37,7 @@
 pub mod binaries;
 pub mod dynamodb;
 pub mod events;
+pub mod foreign_s3;
 pub mod http;
 pub mod http1;
 pub mod logs;
@@ -47,6 +50,7 @@ pub mod sealed;
 pub mod secrets_extension;
 pub mod settings;
 pub mod test_app;
+pub mod upload;
 pub mod wire_proxy;
 
 use std::{future::Future, net::TcpListener, sync::OnceLock, time::Duration};

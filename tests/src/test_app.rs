@@ -13,6 +13,7 @@ mod log;
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use local::ObjectStore;
 use shared::{clock::ManualClock, config::Env};
 use wechat_simulator::{Fault, Simulator};
 
@@ -53,6 +54,7 @@ pub struct TestApp {
     pub wechat: Simulator,
     /// The rows.
     pub table: DynamoDb,
+    objects: Option<ObjectStore>,
     proxies: Option<Proxies>,
     redis: Redis,
     instances: Instances,
@@ -100,6 +102,15 @@ impl TestApp {
         self.proxies
             .as_ref()
             .expect("an app built with `proxied()`")
+    }
+
+    /// The keys of all objects of an app that was built with avatars.
+    pub fn object_keys(&self) -> Vec<String> {
+        let store = self.objects.as_ref();
+        store
+            .expect("an app built with `avatars()`")
+            .keys()
+            .unwrap()
     }
 
     /// The Redis of an app that was built with its own.

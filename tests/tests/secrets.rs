@@ -20,6 +20,7 @@ use e2e::{
         SharedState::{self, InProcess, Redis},
         TestApp, Tokens, capture,
     },
+    upload::{PNG, post_form},
     wire_proxy,
 };
 use rstest::rstest;
@@ -800,4 +801,42 @@ async fn refused_settings_are_not_quoted(#[values(InProcess, Redis)] state: Shar
     assert!(!refused.contains("hunter2"), "{refused}");
     let health: Value = app.api.request("GET", "/health").send().await.body;
     assert_eq!(health["data"]["status"], "ok");
+}
+
+/// A form lets whoever has it upload, and the address that WeChat reads shows the picture.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_form_and_no_signed_address_is_logged(#[values(InProcess, Redis)] state: SharedState) {
+    let log_capture = capture();
+    let app = TestApp::builder(state).avatars().proxied();
+    let app = app.set("CONTENT_CHECK", "on").set("LOG_LEVEL", "trace");
+    let app = app.start().await;
+    let tokens = app.log_in("alice").await;
+    let begun = app.api.begin_avatar(&tokens.access, "image/png", PNG.len());
+    let form = begun.await.ok(200).clone();
+    post_form(&form, PNG).await;
+    let key = form["key"].as_str().unwrap();
+    let answer = app.api.confirm_avatar(&tokens.access, key).await;
+    answer.ok(202);
+    let check = app.wechat.take_media_checks().remove(0);
+    // What fails is logged with its cause.
+    let store = app.proxies().objects.as_ref().unwrap();
+    store.cut();
+    store.set(wire_proxy::Fault::Refuse).await;
+    app.clock.advance_seconds(1800);
+    let failed = app.api.confirm_avatar(&tokens.access, key).await;
+    failed.fails(503, "unavailable");
+    let (_, signature) = check.media_url.split_once("X-Amz-Signature=").unwrap();
+    let signature = signature.split('&').next().unwrap();
+    let field = |name: &str| form["fields"][name].as_str().unwrap();
+    let log = log_capture.logs();
+    assert!(log.contain("object store"), "the cause is not logged");
+    let secrets = [
+        ("the signature of a form", field("x-amz-signature")),
+        ("the policy of a form", field("policy")),
+        ("the signature of an address", signature),
+        ("an access token", &tokens.access),
+    ];
+    log.assert_without_secrets(Settings::secrets().into_iter().chain(secrets));
+    Logs::new(vec![failed.body.to_string()]).assert_without_secrets(secrets);
 }

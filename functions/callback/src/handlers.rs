@@ -2,6 +2,7 @@
 
 mod erasure;
 mod log;
+mod pictures;
 
 use shared::instance::Instance;
 
@@ -12,6 +13,7 @@ pub fn all(instance: &Instance) -> Vec<Box<dyn Handler>> {
     vec![
         Box::new(log::Log),
         Box::new(erasure::EraseOnRevocation::new(instance)),
+        Box::new(pictures::JudgePictures::new(instance)),
         // Your own: Box::new(greet::Greet),
     ]
 }

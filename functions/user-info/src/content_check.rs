@@ -5,6 +5,7 @@ use thiserror::Error;
 use shared::{
     api::{ApiError, Reason},
     auth::Claims,
+    config::{ContentCheckSettings, OnFailure},
     ids::OpenId,
     instance::Instance,
     request,
@@ -13,8 +14,6 @@ use shared::{
     values::Nickname,
     wechat::{Advice, AuthorizedWeChat, Scene, WeChatError},
 };
-
-use crate::settings::{ContentCheckSettings, OnFailure};
 
 /// Why a text may not be shown.
 #[derive(Debug, Error)]

@@ -4,7 +4,8 @@
 
 mod change;
 mod content_check;
-mod settings;
+
+use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, State},
@@ -14,23 +15,23 @@ use serde::Serialize;
 use shared::{
     api::{ApiError, Json, Success},
     auth::Admission,
-    config::{NicknameMin, RequiredConsent},
+    config::{AvatarHosts, NicknameMin, RequiredConsent},
     edge::{AuthenticatedUser, Routes},
     instance::Instance,
-    users::{Profiles, RequiredConsents, User},
+    users::{Avatars, Profiles, RequiredConsents, User},
     values::Edit,
 };
 
-use change::ProfileInput;
+use change::{ProfileInput, Rules};
 use content_check::ContentCheck;
-pub use settings::DOCUMENTED;
 
 #[derive(Clone, FromRef)]
 struct UserInfo {
     admission: Admission,
     profiles: Profiles,
     content_check: Option<ContentCheck>,
-    nickname_min: NicknameMin,
+    rules: Rules,
+    avatars: Arc<Avatars>,
     required: RequiredConsents,
 }
 
@@ -62,7 +63,11 @@ pub fn routes(instance: &Instance) -> Routes {
         admission: instance.admission(),
         profiles: instance.profiles(),
         content_check: ContentCheck::new(instance),
-        nickname_min: NicknameMin::read(instance.env()),
+        rules: Rules {
+            nickname_min: NicknameMin::read(instance.env()),
+            avatar_hosts: AvatarHosts::read(instance.env()).into(),
+        },
+        avatars: Arc::new(instance.avatars()),
         required: instance.required_consents(),
     };
     Routes::new()
@@ -81,14 +86,19 @@ async fn change(
     caller: AuthenticatedUser,
     State(profiles): State<Profiles>,
     State(content_check): State<Option<ContentCheck>>,
-    State(nickname_min): State<NicknameMin>,
+    State(rules): State<Rules>,
+    State(avatars): State<Arc<Avatars>>,
     State(required): State<RequiredConsents>,
     Json(input): Json<ProfileInput>,
 ) -> Result<Success<UserInfoResponse>, ApiError> {
-    let change = input.check(nickname_min)?;
+    let shown = caller.user.avatar_url.as_deref();
+    let change = input.check(&rules, shown, |url| avatars.is_ours(url))?;
     if let (Some(check), Edit::Set(nickname)) = (content_check, &change.nickname) {
         check.nickname(&caller.claims, nickname).await?;
     }
     let user = profiles.change(caller.claims.sub, &change).await?;
+    if change.avatar_url != Edit::Keep {
+        avatars.sweep(user.id).await?;
+    }
     Ok(UserInfoResponse::new(user, &required))
 }

@@ -18,7 +18,7 @@ use shared::{
     ids::UserId,
     instance::Instance,
     saga::SagaError,
-    users::{AccountChange, Accounts, ChangeError, Role, Status, User},
+    users::{AccountChange, Accounts, Avatars, ChangeError, Role, Status, User},
     values::Edit,
 };
 
@@ -114,6 +114,10 @@ pub async fn change(
         changing.sessions.revoke_all(id, None).await?;
         audit::sessions_ended(caller.user.id, id);
     }
+    if change.profile.avatar_url != Edit::Keep {
+        // The picture that it was before.
+        changing.avatars.sweep(id).await?;
+    }
     Ok((etag(&user), Success(user)))
 }
 
@@ -122,6 +126,7 @@ pub async fn change(
 pub struct Changing {
     accounts: Accounts,
     sessions: Sessions,
+    avatars: Avatars,
     sagas: AccountSagas,
 }
 
@@ -137,6 +142,7 @@ impl Changing {
         Self {
             accounts: instance.accounts(),
             sessions: instance.sessions(),
+            avatars: instance.avatars(),
             sagas: instance.account_sagas(),
         }
     }

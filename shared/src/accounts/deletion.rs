@@ -79,6 +79,11 @@ impl Saga for AccountDeletion {
             undo: Undo::Impossible,
         },
         Step {
+            name: "avatars",
+            run: |saga, of| saga.parts.delete_avatars(of.user).boxed(),
+            undo: Undo::Impossible,
+        },
+        Step {
             name: "rows",
             run: |saga, of| saga.parts.delete_rows(of.user).boxed(),
             undo: Undo::Impossible,

@@ -66,6 +66,11 @@ impl Saga for AccountMerge {
             undo: Undo::Impossible,
         },
         Step {
+            name: "avatar",
+            run: |saga, of| saga.parts.hand_over_avatar(of.from, of.into).boxed(),
+            undo: Undo::Impossible,
+        },
+        Step {
             name: "fields",
             run: |saga, of| saga.move_fields(of.pair()).boxed(),
             undo: Undo::Impossible,
@@ -78,6 +83,11 @@ impl Saga for AccountMerge {
         Step {
             name: "sessions",
             run: |saga, of| saga.parts.end_sessions(of.from).boxed(),
+            undo: Undo::Impossible,
+        },
+        Step {
+            name: "avatars",
+            run: |saga, of| saga.parts.delete_avatars(of.from).boxed(),
             undo: Undo::Impossible,
         },
         Step {

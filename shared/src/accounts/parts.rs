@@ -1,19 +1,28 @@
 //! What sagas on whole accounts are carried out with, and the steps that several of them have.
 
+use std::time::Duration;
+
 use futures_util::{TryStreamExt, future::ready};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     auth::Sessions,
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError},
     ids::UserId,
-    request::{self, deadline::LongWork},
+    request::{
+        self,
+        deadline::{self, LongWork},
+    },
     saga::{Next, Sagas, StepError},
-    users::{Bar, Barring, Erasure, Traces, UserRows},
+    users::{AvatarError, Avatars, Bar, Barring, Erasure, Traces, UserRows},
 };
 
 /// Rows that are deleted at the same time.
 const CONCURRENCY: usize = 16;
+/// How long a picture that is being published is waited for, and how often it is looked at.
+const FOR_PUBLISHING: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How a step ends.
 pub(super) type StepOutcome = Result<Next, StepError>;
@@ -33,6 +42,8 @@ pub struct AccountParts {
     pub rows: UserRows,
     /// Deletes those that belong together in transactions.
     pub erasure: Erasure,
+    /// Deletes pictures, or gives them to another account.
+    pub avatars: Avatars,
     /// Removes what shared state remembers of a user.
     pub traces: Traces,
     /// What time it is.
@@ -42,6 +53,29 @@ pub struct AccountParts {
 impl AccountParts {
     pub(super) async fn end_sessions(&self, user: UserId) -> StepOutcome {
         self.sessions.revoke_all(user, None).await?;
+        Ok(Next::Continue)
+    }
+
+    /// Pictures, before the rows that know of them. One that is being published, by a request that was
+    /// admitted before the account was barred, is waited for.
+    pub(super) async fn delete_avatars(&self, user: UserId) -> StepOutcome {
+        let end = Instant::now() + deadline::cap(FOR_PUBLISHING);
+        loop {
+            match self.avatars.remove_all(user).await.map_err(failure)? {
+                None => return Ok(Next::Continue),
+                Some(_) if Instant::now() < end => sleep(LOOK_AGAIN).await,
+                Some(_) => {
+                    let why = "an avatar is being published".to_owned();
+                    return Err(StepError::Unavailable(why));
+                }
+            }
+        }
+    }
+
+    /// The avatar, if the surviving account has none.
+    pub(super) async fn hand_over_avatar(&self, from: UserId, into: UserId) -> StepOutcome {
+        let given = self.avatars.hand_over(from, into).await;
+        given.map_err(failure)?;
         Ok(Next::Continue)
     }
 
@@ -74,6 +108,13 @@ impl AccountParts {
         self.traces.remove_user(user).await;
         self.sessions.forget_known(user).await;
         Ok(Next::Continue)
+    }
+}
+
+fn failure(error: AvatarError) -> StepError {
+    match error {
+        AvatarError::Dynamo(error) => error.into(),
+        error => StepError::Unavailable(error.to_string()),
     }
 }
 

@@ -62,6 +62,8 @@ reasons! {
     PhoneCodeInvalid = BAD_REQUEST "phone_code_invalid" "手机号授权凭证无效或已过期，请重新点击按钮授权" "The phone code is wrong or expired; tap the phone number button again";
     /// `msg_sec_check` returned `risky`.
     ContentRisky = BAD_REQUEST "content_risky" "内容含有违规信息，请修改后重试" "The content is not acceptable; change it and try again";
+    /// What was uploaded is not the picture that it was told to be.
+    UploadInvalid = BAD_REQUEST "upload_invalid" "上传的图片无效，请重新选择" "The upload is not a usable picture; choose another one";
     /// One reason for every defect of a ciphertext, so that no oracle arises.
     DecryptFailed = BAD_REQUEST "decrypt_failed" "数据解密失败" "The data can't be decrypted";
     /// No access token.
@@ -100,6 +102,8 @@ reasons! {
     UserExists = CONFLICT "user_exists" "该微信身份或手机号已属于其他用户" "An identity or the phone number belongs to another user";
     /// The account is barred, to be deleted.
     AccountDeletionPending = CONFLICT "account_deletion_pending" "账号正在注销，冷静期内可撤销注销" "The account is being deleted; until then it can be called back";
+    /// Nothing was uploaded with the form yet.
+    UploadMissing = CONFLICT "upload_missing" "图片尚未上传，请先上传再确认" "Nothing was uploaded yet; upload first, then confirm";
     /// WeChat replaced the `session_key`.
     SessionKeyStale = CONFLICT "session_key_stale" "微信会话已更新，请重新登录后重试" "WeChat replaced the session key; log in again, then retry";
     /// `If-Match` names another version.
@@ -116,6 +120,8 @@ reasons! {
     HeadersTooLarge = REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large" "请求头过大" "The headers are too large";
     /// A bug or a panic, caught.
     Internal = INTERNAL_SERVER_ERROR "internal" "服务器内部错误" "Internal error";
+    /// A part that this route needs is not set up.
+    NotConfigured = NOT_IMPLEMENTED "not_configured" "该功能未启用" "This is not set up here";
     /// WeChat failed in a way that has no reason of its own.
     UpstreamError = BAD_GATEWAY "upstream_error" "微信服务返回异常" "WeChat answered unexpectedly";
     /// A store or WeChat is down, or this service is overloaded.

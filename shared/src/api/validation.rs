@@ -74,6 +74,16 @@ rules! {
     Nickname = "nickname" "{min} 到 32 个可见字符" "{min} to 32 visible characters";
     /// An https URL.
     HttpsUrl = "https_url" "不超过 1024 字节的 https 地址" "an https URL of at most 1024 bytes";
+    /// An address that users may set as their avatar's.
+    AvatarHost = "avatar_host" "只能使用微信头像地址或通过本服务上传的头像" "only addresses of WeChat's avatars, or an avatar that was uploaded here";
+    /// A file of the phone.
+    AvatarTemporary = "avatar_temporary" "这是手机上的临时文件，请先通过 POST /api/v1/user/avatar 上传" "a temporary file of the phone; upload it with POST /api/v1/user/avatar";
+    /// The content type of an avatar.
+    AvatarType = "avatar_type" "image/jpeg、image/png、image/webp 或 image/gif" "image/jpeg, image/png, image/webp or image/gif";
+    /// The size of an avatar: 1 byte to `AVATAR_MAX_BYTES`.
+    AvatarSize = "avatar_size" "图片大小，单位字节，不为 0 且不超过上限" "the picture's size in bytes, not 0 and not above the limit";
+    /// The key of an upload.
+    AvatarKey = "avatar_key" "不是上传表单返回的 key" "not the key that came with a form";
     /// WeChat's numbers for genders.
     Gender = "gender" "0 未知，1 男，2 女" "0 unknown, 1 male, 2 female";
     /// Where a page of a list begins, as the page before it said.

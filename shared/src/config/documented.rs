@@ -72,6 +72,8 @@ pub enum Section {
     MessagePush,
     /// Users, who administers them, and what becomes of their accounts.
     Accounts,
+    /// Uploaded avatars.
+    Avatars,
     /// Access and refresh tokens.
     Tokens,
     /// Keys of what is encrypted.
@@ -94,10 +96,11 @@ pub enum Section {
 
 impl Section {
     /// All, in their order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::WeChat,
         Self::MessagePush,
         Self::Accounts,
+        Self::Avatars,
         Self::Tokens,
         Self::Encryption,
         Self::Database,
@@ -116,6 +119,7 @@ impl Section {
             Self::WeChat => ("Mini-programs and WeChat", "小程序与微信接口"),
             Self::MessagePush => ("Message push", "消息推送"),
             Self::Accounts => ("Accounts", "账号"),
+            Self::Avatars => ("Avatars", "头像"),
             Self::Tokens => ("Tokens and sessions", "令牌与会话"),
             Self::Encryption => ("Encryption keys", "加密密钥"),
             Self::Database => ("DynamoDB", "DynamoDB"),

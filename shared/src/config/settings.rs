@@ -1,9 +1,11 @@
 //! The settings, each declared beside what reads it; one file for each part that has some.
 
 mod accounts;
+mod avatars;
 mod breaker;
 mod cache;
 mod consents;
+mod content_check;
 mod data_keys;
 mod deletion;
 mod dynamo;
@@ -29,9 +31,14 @@ use super::Documented;
 pub(super) use self::process::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT;
 pub use self::{
     accounts::administrators,
+    avatars::{
+        AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ENDPOINT_URL_S3, AvatarHosts, AvatarSettings,
+        ObjectSettings,
+    },
     breaker::BreakerSettings,
     cache::CacheSettings,
     consents::{ConsentSettings, RequiredConsent},
+    content_check::{ContentCheckSettings, OnFailure},
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
     deletion::DeletionSettings,
     dynamo::{
@@ -55,22 +62,25 @@ pub use self::{
 };
 pub(crate) use self::{
     limits::{
-        RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES,
-        RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
+        RATE_LIMIT_AVATAR, RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
+        RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER,
+        RATE_LIMIT_WECHAT,
     },
     signing_keys::JWT_KEYS,
 };
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 23] = [
+pub static DOCUMENTED: [&[Documented]; 25] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
+    content_check::DOCUMENTED,
     accounts::DOCUMENTED,
     consents::DOCUMENTED,
     deletion::DOCUMENTED,
     phone_numbers::DOCUMENTED,
+    avatars::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

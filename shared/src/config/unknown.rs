@@ -5,7 +5,7 @@ use super::{DOCUMENTED, Env};
 
 /// What the names of settings start with. Names that start otherwise belong to other programs, unless
 /// they are a letter away from a setting.
-const PREFIXES: [&str; 13] = [
+const PREFIXES: [&str; 14] = [
     "WECHAT",
     "MESSAGE_PUSH",
     "CONTENT_CHECK",
@@ -19,6 +19,7 @@ const PREFIXES: [&str; 13] = [
     "TRUSTED_PROX",
     "MAX_SESSION",
     "NICKNAME_",
+    "AVATAR_",
 ];
 
 /// Those that only settings of this crate start with.

@@ -20,8 +20,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::connect::{Authorities, Connections, Lent};
 use self::{
-    connect::{Authorities, Connections, Lent},
     endpoint::Endpoint,
     operation::{Codec, ErasedFailure, Serialized},
     sign::Signer,

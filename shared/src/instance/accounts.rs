@@ -53,6 +53,7 @@ impl Instance {
             sessions: self.sessions(),
             rows: UserRows::new(self.dynamo()),
             erasure: self.erasure(),
+            avatars: self.avatars(),
             traces: Traces::new(
                 self.cache(),
                 self.shared_kv(),

@@ -2,10 +2,11 @@
 
 use super::Instance;
 use crate::{
-    config::{CacheSettings, ConsentSettings, DataKeySettings, administrators},
+    config::{AvatarSettings, CacheSettings, ConsentSettings, DataKeySettings, administrators},
     users::{
-        Accounts, Activity, Administrators, Consents, Erasure, Identities, Listing, Logins,
-        MovingIn, PhoneNumbers, Profiles, RequiredConsents, SessionKeyStore, UserRows,
+        Accounts, Activity, Administrators, AvatarStore, Avatars, Consents, Erasure, Identities,
+        Listing, Logins, MovingIn, PhoneNumbers, Profiles, RequiredConsents, SessionKeyStore,
+        UserRows,
     },
 };
 
@@ -19,6 +20,14 @@ impl Instance {
     /// When users were last active.
     pub fn activity(&self) -> Activity {
         Activity::new(self.dynamo(), self.clock())
+    }
+
+    /// Uploaded avatars. Without a bucket there are none.
+    pub fn avatars(&self) -> Avatars {
+        let store = AvatarSettings::read(&self.env)
+            .map(|settings| AvatarStore::new(settings, self.clock(), self.random()));
+        let (dynamo, cache) = (self.dynamo(), self.cache());
+        Avatars::new(dynamo, cache, self.clock(), self.random(), store)
     }
 
     /// What users agree to.

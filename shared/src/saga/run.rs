@@ -241,6 +241,7 @@ impl Sagas {
         given_back.or_degraded("a saga's row");
         match error {
             StepError::Refused(why) => SagaError::Refused(why),
+            StepError::Unavailable(why) => SagaError::Unavailable(why),
             StepError::Dynamo(error) => SagaError::Dynamo(error),
         }
     }

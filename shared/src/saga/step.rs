@@ -79,6 +79,9 @@ pub enum StepError {
     /// It can never succeed. Up to the point of no return the saga is undone then.
     #[error("{0}")]
     Refused(&'static str),
+    /// Something else than the table can't be used; the step is tried again.
+    #[error("{0}")]
+    Unavailable(String),
     /// The table can't be used; the step is tried again.
     #[error(transparent)]
     Dynamo(#[from] DynamoError),

@@ -36,6 +36,9 @@ pub enum Found {
     /// What follows the prefix of their partition keys is this attribute of the user's rows of
     /// another kind, which the profile names.
     NamedBy(&'static RowKind, &'static str),
+    /// Their partition keys are this attribute of the user's rows of another kind, which stand in the
+    /// user's partition.
+    NamedByOwn(&'static RowKind, &'static str),
     /// No user has any.
     OfNobody,
 }
@@ -175,6 +178,43 @@ pub const CONSENT: RowKind = RowKind {
         withheld: &[],
     },
 };
+/// An upload of an avatar: `USER#{uid}` / `UPLOAD#{id}`.
+pub const UPLOAD: RowKind = RowKind {
+    pk_prefix: "USER#",
+    sk: "UPLOAD#",
+    found: Found::InPartition,
+    export: Export {
+        section: "avatarUploads",
+        key_parts: &[],
+        shown: &[
+            Shown::As("id"),
+            Shown::As("appId"),
+            Shown::As("contentType"),
+            Shown::As("maxBytes"),
+            Shown::As("phase"),
+            Shown::As("createdAt"),
+            Shown::As("askedAt"),
+            Shown::Time("ttl", "expiresAt"),
+        ],
+        withheld: &["etag", "staged", "trace", "busyUntil"],
+    },
+};
+/// A check of an avatar that WeChat was asked for: `MEDIACHECK#{appId}#{traceId}` / `CHECK`.
+pub const MEDIA_CHECK: RowKind = RowKind {
+    pk_prefix: "MEDIACHECK#",
+    sk: "CHECK",
+    found: Found::NamedByOwn(&UPLOAD, "trace"),
+    export: Export {
+        section: "avatarChecks",
+        key_parts: &["appId", "traceId"],
+        shown: &[
+            Shown::Renamed("uid", "userId"),
+            Shown::Renamed("upload", "uploadId"),
+            Shown::Time("ttl", "expiresAt"),
+        ],
+        withheld: &[],
+    },
+};
 /// A person in one mini-program: `WX#{appId}#{openId}` / `IDENTITY`.
 pub const IDENTITY: RowKind = RowKind {
     pk_prefix: "WX#",
@@ -249,10 +289,12 @@ pub const REMOTE_CONFIG: RowKind = RowKind {
 };
 
 /// All kinds of rows that users have.
-pub const ROW_KINDS: [&RowKind; 7] = [
+pub const ROW_KINDS: [&RowKind; 9] = [
     &PROFILE,
     &SESSION,
     &CONSENT,
+    &UPLOAD,
+    &MEDIA_CHECK,
     &IDENTITY,
     &UNION_LINK,
     &PHONE_OWNER,
@@ -270,7 +312,7 @@ pub(super) fn listing_pk(partition: u8) -> String {
     format!("USERS#{partition}")
 }
 
-/// The partition of a user: their profile, sessions and consents.
+/// The partition of a user: their profile, sessions, consents and uploads.
 pub(crate) fn user_pk(user: UserId) -> String {
     PROFILE.pk(user)
 }
@@ -391,6 +433,8 @@ mod tests {
             ("USER#u", "PROFILES", None),
             ("USER#u", "SESSION#s", Some(&SESSION)),
             ("USER#u", "CONSENT#privacy#0000001#0001", Some(&CONSENT)),
+            ("USER#u", "UPLOAD#00", Some(&UPLOAD)),
+            ("MEDIACHECK#wx1#t1", "CHECK", Some(&MEDIA_CHECK)),
             ("WX#wx1#o_1", "IDENTITY", Some(&IDENTITY)),
             ("UNION#u1", "IDENTITY", Some(&UNION_LINK)),
             ("PHONE#00", "OWNER", Some(&PHONE_OWNER)),
@@ -428,6 +472,8 @@ mod tests {
                 "PROFILE",
                 "SESSION#",
                 "CONSENT#",
+                "UPLOAD#",
+                "CHECK",
                 "IDENTITY",
                 "IDENTITY",
                 "OWNER",

@@ -77,7 +77,10 @@ impl Traces {
     /// a day.
     pub async fn remove_user(&self, user: UserId) {
         invalidate_cached(&self.cache, user).await;
-        for cost in [self.limits.user, self.limits.export].into_iter().flatten() {
+        for cost in [self.limits.user, self.limits.export, self.limits.avatar]
+            .into_iter()
+            .flatten()
+        {
             self.limiter.forget(Charged::User(user), cost).await;
         }
     }

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, vec};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, future::ready, stream};
 
 use super::rows::{Found, PROFILE, ROW_KINDS, RowKind, user_pk};
 use crate::{
@@ -62,8 +62,8 @@ impl UserRows {
         self.dynamo.get(&user_pk(user), PROFILE.sk).await
     }
 
-    /// The rows outside of the user's partition that are found by way of their `profile`. A row that
-    /// is another user's by now is left out.
+    /// The rows outside of the user's partition that are found by way of their `profile`, and of rows
+    /// in the partition. A row that is another user's by now is left out.
     pub fn linked(
         &self,
         user: UserId,
@@ -80,7 +80,39 @@ impl UserRows {
             let found = walk.step().await?;
             Ok::<_, DynamoError>(found.map(|found| (stream::iter(found).map(Ok), walk)))
         });
-        steps.try_flatten()
+        steps.try_flatten().chain(self.named_by_own(user))
+    }
+
+    /// The rows that rows in the user's partition name.
+    fn named_by_own(
+        &self,
+        user: UserId,
+    ) -> impl Stream<Item = Result<UserRow, DynamoError>> + Send + use<> {
+        let rows = self.clone();
+        let naming = ROW_KINDS.into_iter().filter_map(|kind| match kind.found {
+            Found::NamedByOwn(by, attribute) => Some((kind, by, attribute)),
+            _ => None,
+        });
+        let of_kind = move |(kind, by, attribute): (&'static RowKind, &RowKind, &'static str)| {
+            let query = rows
+                .dynamo
+                .query()
+                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .expression_attribute_values(":pk", dynamo::string(user_pk(user)))
+                .expression_attribute_values(":sk", dynamo::string(by.sk));
+            let owner = rows.clone();
+            let named = rows.dynamo.rows(query);
+            named.try_filter_map(move |row| {
+                let (owner, pks) = (owner.clone(), texts(&row, attribute));
+                async move {
+                    match pks.first() {
+                        Some(pk) => owner.owned(user, kind, pk).await,
+                        None => Ok(None),
+                    }
+                }
+            })
+        };
+        stream::iter(naming).map(of_kind).flatten()
     }
 
     /// The rows in the user's partition, except the profile, in the order of their sort keys: from
@@ -98,7 +130,7 @@ impl UserRows {
             .expression_attribute_values(":pk", dynamo::string(&pk))
             .set_exclusive_start_key(after.map(|sk| dynamo::key(&pk, sk)));
         let rows = self.dynamo.rows(query).map_ok(UserRow::own);
-        rows.try_filter(|row| std::future::ready(row.kind != Some(&PROFILE)))
+        rows.try_filter(|row| ready(row.kind != Some(&PROFILE)))
     }
 
     /// The row under this key, if it is the user's.
@@ -181,7 +213,9 @@ fn named_by_profile(profile: &Item) -> Vec<(&'static RowKind, String)> {
     let of_kind = |kind: &'static RowKind| {
         let keys = match kind.found {
             Found::NamedByProfile(attribute) => texts(profile, attribute),
-            Found::InPartition | Found::NamedBy(..) | Found::OfNobody => Vec::new(),
+            Found::InPartition | Found::NamedBy(..) | Found::NamedByOwn(..) | Found::OfNobody => {
+                Vec::new()
+            }
         };
         keys.into_iter().map(move |pk| (kind, pk))
     };
@@ -196,6 +230,7 @@ fn named_by(by: &RowKind, row: &Item) -> Vec<(&'static RowKind, String)> {
             Found::NamedBy(..)
             | Found::InPartition
             | Found::NamedByProfile(_)
+            | Found::NamedByOwn(..)
             | Found::OfNobody => Vec::new(),
         };
         ids.into_iter().map(move |id| (kind, kind.pk(id)))
@@ -244,12 +279,16 @@ mod tests {
         assert_eq!(named_by(&PHONE_OWNER, &row), []);
     }
 
-    /// [`Walk`] follows rows that the profile names, and no further ones.
+    /// [`Walk`] follows rows that the profile names, and no further ones; what rows in the partition
+    /// name is read once.
     #[test]
     fn each_kind_is_found_by_way_of_the_profile_in_two_steps_at_most() {
         for kind in ROW_KINDS {
             if let Found::NamedBy(by, _) = kind.found {
                 assert!(matches!(by.found, Found::NamedByProfile(_)), "{kind:?}");
+            }
+            if let Found::NamedByOwn(by, _) = kind.found {
+                assert_eq!(by.found, Found::InPartition, "{kind:?}");
             }
             let is_own = kind.pk_prefix == PROFILE.pk_prefix;
             assert_eq!(kind.found == Found::InPartition, is_own, "{kind:?}");

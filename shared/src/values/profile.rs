@@ -83,6 +83,14 @@ impl AvatarUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its host; none where a port is named.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let (authority, _) = self.0.strip_prefix("https://")?.split_once('/')?;
+        // A default port is not written, and no other URL has a colon there but an IPv6 address.
+        (!authority.contains(':')).then_some(authority)
+    }
 }
 
 #[cfg(test)]

@@ -61,6 +61,25 @@ impl Api {
         self.client.post("/api/v1/user/login", &body).send().await
     }
 
+    /// Asks for a form to upload an avatar with.
+    pub async fn begin_avatar(
+        &self,
+        access_token: &str,
+        content_type: &str,
+        size: usize,
+    ) -> Answer {
+        let body = json!({"contentType": content_type, "size": size});
+        let request = self.client.post("/api/v1/user/avatar", &body);
+        request.bearer(access_token).send().await
+    }
+
+    /// Confirms an upload.
+    pub async fn confirm_avatar(&self, access_token: &str, key: &str) -> Answer {
+        let request = self.client.request("PUT", "/api/v1/user/avatar");
+        let body = json!({"key": key});
+        request.bearer(access_token).json(&body).send().await
+    }
+
     /// Logs in, and calls an account back that is being deleted.
     pub async fn call_back(&self, code: &str) -> Answer {
         let body = json!({"code": code, "cancelDeletion": true});

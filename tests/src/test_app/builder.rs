@@ -8,6 +8,9 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use axum::Router;
+use jiff::Timestamp;
+use local::{ObjectStore, StoreKeys};
 use redis::aio::MultiplexedConnection;
 use shared::clock::{Clock, ManualClock};
 use tokio::sync::OnceCell;
@@ -21,7 +24,7 @@ use super::{
 use crate::{
     dynamodb::DynamoDb,
     redis_server::RedisServer,
-    settings::{APPS, Settings, push_configs},
+    settings::{APPS, AWS_ENVIRONMENT, Settings, push_configs},
     wire_proxy::WireProxy,
 };
 
@@ -41,6 +44,8 @@ pub struct TestAppBuilder {
     changes: Vec<(String, String)>,
     own_redis: OwnRedis,
     proxied: bool,
+    avatars: bool,
+    start: Timestamp,
 }
 
 /// Proxies in front of all that the backend talks to.
@@ -51,6 +56,8 @@ pub struct Proxies {
     pub dynamodb: WireProxy,
     /// In front of WeChat.
     pub wechat: WireProxy,
+    /// In front of the object store, where there is one.
+    pub objects: Option<WireProxy>,
 }
 
 pub(super) enum Redis {
@@ -68,6 +75,8 @@ impl TestAppBuilder {
             changes: Vec::new(),
             own_redis: OwnRedis::No,
             proxied: false,
+            avatars: false,
+            start: START.parse().unwrap(),
         }
     }
 
@@ -107,34 +116,44 @@ impl TestAppBuilder {
         self
     }
 
+    /// Keeps avatars in a store of `make run`, in memory.
+    #[must_use]
+    pub fn avatars(mut self) -> Self {
+        self.avatars = true;
+        self
+    }
+
+    /// Starts the clock at the real time, for servers that are not on it.
+    #[must_use]
+    pub fn real_time(mut self) -> Self {
+        self.start = Timestamp::now();
+        self
+    }
+
     /// Starts all parts.
     pub async fn start(self) -> TestApp {
-        let clock = ManualClock::new(START.parse().unwrap());
+        let clock = ManualClock::new(self.start);
         let wechat = simulator(&clock);
         let wechat_port = listen(wechat.router()).await;
         let table = DynamoDb::start().await;
         let redis = self.redis().await;
+        let objects = self.avatars.then(|| store(&clock));
+        let objects_port = match &objects {
+            Some(objects) => Some(serve_objects(objects).await),
+            None => None,
+        };
         let proxies = if self.proxied {
-            Some(proxies(&redis, table.port(), wechat_port).await)
+            Some(proxies(&redis, table.port(), wechat_port, objects_port).await)
         } else {
             None
         };
-        let port_or = |proxy: Option<&WireProxy>, port: u16| proxy.map_or(port, WireProxy::port);
-        let proxy = proxies.as_ref();
-        let mut settings = Settings::new(
-            &url(port_or(
-                proxy.map(|proxies| &proxies.dynamodb),
-                table.port(),
-            )),
-            &url(port_or(proxy.map(|proxies| &proxies.wechat), wechat_port)),
-        )
-        // A slow test machine must not look like an outage.
-        .with("REDIS_TIMEOUT_MS", "5000");
+        let mut settings = settings(proxies.as_ref(), table.port(), wechat_port);
+        if let Some(port) = objects_port {
+            settings = with_avatars(settings, proxies.as_ref(), port);
+        }
         if let Some(server) = redis.server() {
-            let port = port_or(
-                proxy.and_then(|proxies| proxies.redis.as_ref()),
-                server.port(),
-            );
+            let proxy = proxies.as_ref().and_then(|proxies| proxies.redis.as_ref());
+            let port = port_or(proxy, server.port());
             settings = settings.redis(&format!("{}{}", server.url_via(port), redis.database()));
         }
         for (name, value) in &self.changes {
@@ -152,6 +171,7 @@ impl TestAppBuilder {
             clock,
             wechat,
             table,
+            objects,
             proxies,
             redis,
             instances,
@@ -220,7 +240,53 @@ fn simulator(clock: &ManualClock) -> Simulator {
     simulator
 }
 
-async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16) -> Proxies {
+fn port_or(proxy: Option<&WireProxy>, port: u16) -> u16 {
+    proxy.map_or(port, WireProxy::port)
+}
+
+fn settings(proxies: Option<&Proxies>, dynamodb: u16, wechat: u16) -> Settings {
+    let dynamodb = port_or(proxies.map(|proxies| &proxies.dynamodb), dynamodb);
+    let wechat = port_or(proxies.map(|proxies| &proxies.wechat), wechat);
+    // A slow test machine must not look like an outage.
+    Settings::new(&url(dynamodb), &url(wechat)).with("REDIS_TIMEOUT_MS", "5000")
+}
+
+/// Clients and WeChat have no proxy in between.
+fn with_avatars(settings: Settings, proxies: Option<&Proxies>, port: u16) -> Settings {
+    let proxy = proxies.and_then(|proxies| proxies.objects.as_ref());
+    let endpoint = format!("{}/s3", url(port_or(proxy, port)));
+    settings
+        .with("AVATAR_BUCKET", BUCKET)
+        .with("AWS_ENDPOINT_URL_S3", &endpoint)
+        .with("AVATAR_UPLOAD_URL", &format!("{}/s3/{BUCKET}", url(port)))
+        .with("AVATAR_BASE_URL", &format!("{}/cdn", url(port)))
+}
+
+/// The bucket of apps with avatars.
+const BUCKET: &str = "pictures";
+
+/// The store of `make run`, for the credentials of the functions under test.
+fn store(clock: &ManualClock) -> ObjectStore {
+    let variable = |wanted: &str| {
+        let mut variables = AWS_ENVIRONMENT.into_iter();
+        let found = variables.find(|(name, _)| *name == wanted);
+        found.unwrap().1
+    };
+    let keys = StoreKeys {
+        id: variable("AWS_ACCESS_KEY_ID").to_owned(),
+        secret: variable("AWS_SECRET_ACCESS_KEY").into(),
+        session: Some(variable("AWS_SESSION_TOKEN").into()),
+        region: variable("AWS_REGION").to_owned(),
+    };
+    ObjectStore::open(BUCKET, keys, Clock::Manual(clock.clone()), None).unwrap()
+}
+
+async fn serve_objects(store: &ObjectStore) -> u16 {
+    let router = Router::new().nest("/s3", store.router());
+    listen(router.nest("/cdn", store.public_router())).await
+}
+
+async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16, objects: Option<u16>) -> Proxies {
     let redis = match redis.server() {
         Some(server) => Some(WireProxy::redis(server.port()).await),
         None => None,
@@ -229,5 +295,9 @@ async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16) -> Proxies {
         redis,
         dynamodb: WireProxy::http(dynamodb).await,
         wechat: WireProxy::http(wechat).await,
+        objects: match objects {
+            Some(port) => Some(WireProxy::http(port).await),
+            None => None,
+        },
     }
 }

@@ -26,10 +26,11 @@ use wechat_simulator::{UnionId, UserChange};
 /// What users have to agree to in these tests.
 const CONSENTS: &str = "privacy:3,terms:2";
 
-/// An app with [`CONSENTS`].
+/// An app with [`CONSENTS`] and avatars.
 async fn start(state: SharedState) -> TestApp {
     TestApp::builder(state)
         .set("CONSENTS", CONSENTS)
+        .avatars()
         .start()
         .await
 }
@@ -41,7 +42,8 @@ fn missing(documents: &[(&str, u32)]) -> Value {
 }
 
 /// Somebody with everything that can be stored about a user: identities in two mini-programs, a union
-/// id, a phone number, a session in each, consents of which one is withdrawn, a ticket for a number.
+/// id, a phone number, a session in each, consents of which one is withdrawn, a ticket for a number, an
+/// avatar that was checked and whose publication has stopped half-way.
 async fn with_everything(app: &TestApp, person: &str) -> Tokens {
     let change = UserChange {
         union_id: Some(UnionId::Derived),
@@ -63,6 +65,7 @@ async fn with_everything(app: &TestApp, person: &str) -> Tokens {
     app.api.withdraw(&tokens.access, "terms").await.ok(200);
     app.api.logout(&other.access).await.ok(200);
     add_ticket(app, &tokens).await;
+    stopped_upload(app, &tokens).await;
     tokens
 }
 
@@ -78,6 +81,42 @@ async fn add_ticket(app: &TestApp, tokens: &Tokens) {
         .item("owner", text("1".repeat(64)))
         .item("choice", text("merge".to_owned()))
         .item("ttl", AttributeValue::N("1795451070".to_owned()));
+    put.send().await.unwrap();
+}
+
+/// An upload with everything that its rows can have.
+async fn stopped_upload(app: &TestApp, tokens: &Tokens) {
+    let begun = app.api.begin_avatar(&tokens.access, "image/png", 10).await;
+    let key = begun.ok(200)["key"].as_str().unwrap().to_owned();
+    let id = key.strip_prefix("uploads/").unwrap();
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let trace = format!("MEDIACHECK#{APP_ID}#trace-{id}");
+    let update = app.table.client().update_item().table_name(TABLE);
+    let update = update
+        .key("pk", text(&format!("USER#{}", tokens.user_id())))
+        .key("sk", text(&format!("UPLOAD#{id}")))
+        .update_expression(
+            "SET phase = :phase, etag = :etag, staged = :staged, trace = :trace, askedAt = :asked, busyUntil = :until",
+        );
+    let values = [
+        (":phase", "publishing"),
+        (":etag", "\"an etag\""),
+        (":staged", "checks/of-the-upload"),
+        (":trace", &*trace),
+        (":asked", "2026-11-23T07:30:00Z"),
+        (":until", "2026-11-23T07:30:15.987Z"),
+    ];
+    let update = values.into_iter().fold(update, |update, (name, value)| {
+        update.expression_attribute_values(name, text(value))
+    });
+    update.send().await.unwrap();
+    let put = app.table.client().put_item().table_name(TABLE);
+    let put = put
+        .item("pk", text(&trace))
+        .item("sk", text("CHECK"))
+        .item("uid", text(&tokens.user_id()))
+        .item("upload", text(id))
+        .item("ttl", AttributeValue::N("4102444800".to_owned()));
     put.send().await.unwrap();
 }
 

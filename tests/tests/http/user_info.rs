@@ -367,7 +367,8 @@ async fn without_redis_another_instance_sees_a_change_at_once() {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_was_read_can_be_sent_back(#[values(InProcess, Redis)] state: SharedState) {
-    let app = TestApp::start(state).await;
+    let app = TestApp::builder(state).set("AVATAR_HOSTS", "x.example");
+    let app = app.start().await;
     let tokens = app.log_in("alice").await;
     let url = |letters: usize| format!("https://x.example/{}", "é".repeat(letters));
     // 1024 bytes, of which 3036 would be stored.

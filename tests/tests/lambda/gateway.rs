@@ -84,7 +84,8 @@ impl Running {
             .to_owned()
     }
 
-    async fn code(&self, person: &str) -> String {
+    /// What `wx.login` gives this person.
+    pub async fn code(&self, person: &str) -> String {
         let control =
             Client::new(&self.api.url).post("/_wechat/_control/code", &json!({"user": person}));
         let (status, _, body) = control.send_raw().await;
@@ -96,7 +97,7 @@ impl Running {
     }
 
     /// Sends the signal and awaits a clean end.
-    async fn end(self, signal: Signal) {
+    pub async fn end(self, signal: Signal) {
         let signalled = Instant::now();
         self.process.signal(signal);
         let status = self.process.wait_exit().await;

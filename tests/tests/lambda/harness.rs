@@ -52,6 +52,10 @@ impl LambdaHarness {
         let settings = settings.with("REDIS_TIMEOUT_MS", "2000");
         // For the sample events of `account`.
         let settings = settings.with("CONSENTS", "privacy:3,terms:2");
+        // No sample event calls the store.
+        let settings = settings
+            .with("AVATAR_BUCKET", "pictures")
+            .with("AVATAR_BASE_URL", "https://static.example.com");
         Self {
             redis,
             table,

@@ -20,6 +20,7 @@ mod log;
 mod merging;
 mod metrics;
 mod phone;
+mod pictures;
 mod proxies;
 mod sample_events;
 mod sealed;

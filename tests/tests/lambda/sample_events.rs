@@ -49,6 +49,8 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("user-info", "get", 200, None),
     ("user-info", "update", 200, None),
     ("user-info", "function-url", 200, None),
+    ("avatar", "begin", 200, None),
+    ("avatar", "confirm", 404, Some("not_found")),
     ("users", "list", 200, None),
     ("users", "search", 200, None),
     ("users", "move-in", 200, None),

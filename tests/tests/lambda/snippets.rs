@@ -228,7 +228,12 @@ async fn the_code_for_mini_programs_runs() {
             shown["phone"].as_str().unwrap().starts_with("138"),
             "{shown}"
         );
-        assert_eq!(shown["answered"], Value::from(modules.len()), "{shown}");
+        // The chosen picture is shown by its address.
+        let avatar = shown["avatar"].as_str().unwrap();
+        let picture = e2e::upload::fetch(avatar).await;
+        assert_eq!((picture.status, &*picture.body), (200, e2e::upload::PNG));
+        // One for each module, and three more for the picture.
+        assert_eq!(shown["answered"], Value::from(modules.len() + 3), "{shown}");
     }
 }
 

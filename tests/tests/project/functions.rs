@@ -57,7 +57,9 @@ pub fn lambda() -> impl Iterator<Item = (String, String)> {
 pub fn everything() -> Vec<(String, String)> {
     let settings = Settings::new("http://127.0.0.1:1", "http://127.0.0.1:1")
         .redis("redis://127.0.0.1:1")
-        .with("CONTENT_CHECK", "on");
+        .with("CONTENT_CHECK", "on")
+        .with("AVATAR_BUCKET", "pictures")
+        .with("AVATAR_BASE_URL", "https://static.example.com");
     lambda()
         .chain(settings.variables().iter().cloned())
         .collect()

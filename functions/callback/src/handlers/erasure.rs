@@ -13,7 +13,7 @@ use shared::{
     instance::Instance,
     request,
     saga::Progress,
-    users::{Erasure, Identities, Identity, PersonalField},
+    users::{Avatars, Erasure, Identities, Identity, PersonalField},
 };
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
 
 pub struct EraseOnRevocation {
     erasure: Erasure,
+    avatars: Avatars,
     identities: Identities,
     sessions: Sessions,
     deletion: AccountDeletion,
@@ -32,6 +33,7 @@ impl EraseOnRevocation {
     pub fn new(instance: &Instance) -> Self {
         Self {
             erasure: instance.erasure(),
+            avatars: instance.avatars(),
             identities: instance.identities(),
             sessions: instance.sessions(),
             deletion: instance.account_deletion(),
@@ -41,10 +43,10 @@ impl EraseOnRevocation {
     async fn erase(&self, app_id: &AppId, event: &Event) -> Result<(), ApiError> {
         match event {
             Event::AuthorizationRevoked { open_id, grants } => {
-                Ok(self.clear(app_id, open_id, &fields_of(grants)).await?)
+                self.clear(app_id, open_id, &fields_of(grants)).await
             }
             Event::UserInfoModified { open_id } => {
-                Ok(self.clear(app_id, open_id, SHOWN_TO_OTHERS).await?)
+                self.clear(app_id, open_id, SHOWN_TO_OTHERS).await
             }
             Event::AuthorizationCancelled { open_id } => self.cancel(app_id, open_id).await,
             _ => Ok(()),
@@ -56,7 +58,7 @@ impl EraseOnRevocation {
         app_id: &AppId,
         open_id: &OpenId,
         fields: &[PersonalField],
-    ) -> Result<(), DynamoError> {
+    ) -> Result<(), ApiError> {
         if fields.is_empty() {
             return Ok(());
         }
@@ -64,11 +66,23 @@ impl EraseOnRevocation {
             return Ok(());
         };
         self.erasure.clear(identity.user, fields).await?;
+        if fields.contains(&PersonalField::AvatarUrl) {
+            self.delete_pictures(identity.user).await?;
+        }
         audit(
             identity.user,
             "profile fields were cleared at WeChat's request",
         );
         Ok(())
+    }
+
+    /// Deletes uploaded pictures.
+    async fn delete_pictures(&self, user: UserId) -> Result<(), ApiError> {
+        match self.avatars.remove_all(user).await? {
+            None => Ok(()),
+            // One is being published: WeChat sends the event again.
+            Some(_) => Err(Reason::Unavailable.into()),
+        }
     }
 
     /// Erases a user whose WeChat account was cancelled: the whole account, unless other identities
@@ -101,11 +115,12 @@ impl EraseOnRevocation {
     }
 
     /// The identity is deleted last, so that a repeated delivery still finds the rest.
-    async fn leave(&self, identity: &Identity) -> Result<(), DynamoError> {
+    async fn leave(&self, identity: &Identity) -> Result<(), ApiError> {
         self.sessions.revoke_all(identity.user, None).await?;
         self.erasure
             .clear(identity.user, &PersonalField::ALL)
             .await?;
+        self.delete_pictures(identity.user).await?;
         self.erasure.unlink(identity).await?;
         // A login that read the identity before it was deleted may have opened a session since.
         self.sessions.revoke_all(identity.user, None).await?;

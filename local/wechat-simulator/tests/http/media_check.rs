@@ -62,7 +62,7 @@ async fn invalid_requests_return_the_documented_errcode() {
 async fn with_a_reader_the_verdict_is_pushed() {
     let wechat = TestSimulator::new();
     let (open_id, _) = wechat.log_in("alice").await;
-    let pushed = Arc::new(Mutex::new(Vec::new()));
+    let delivered = Arc::new(Mutex::new(Vec::new()));
     let config = PushConfig {
         app_id: APP.to_owned(),
         token: "token".to_owned(),
@@ -70,7 +70,7 @@ async fn with_a_reader_the_verdict_is_pushed() {
     };
     wechat.simulator.configure_push([config]).unwrap();
     let (told, mut pushes) = mpsc::unbounded_channel();
-    let sink = Arc::clone(&pushed);
+    let sink = Arc::clone(&delivered);
     wechat.simulator.set_transport(Arc::new(move |push| {
         sink.lock().unwrap().push(push);
         let _ = told.send(());
@@ -82,17 +82,17 @@ async fn with_a_reader_the_verdict_is_pushed() {
         })
     }));
     wechat.simulator.set_media_reader(Arc::new(|url| {
-        Box::pin(async move { url.ends_with(".png").then(|| RISKY_KEYWORD.into()) })
+        Box::pin(async move { (url == "https://a.cn/x.png").then(|| RISKY_KEYWORD.into()) })
     }));
     check(&wechat, &open_id, json!({})).await;
     pushes.recv().await.unwrap();
-    let body = pushed.lock().unwrap()[0].body.clone();
+    let body = delivered.lock().unwrap()[0].body.clone();
     let message: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(message["Event"], "wxa_media_check");
     assert_eq!(message["result"]["suggest"], "risky");
     check(&wechat, &open_id, json!({"media_url": "https://a.cn/gone"})).await;
     pushes.recv().await.unwrap();
-    let body = pushed.lock().unwrap()[1].body.clone();
+    let body = delivered.lock().unwrap()[1].body.clone();
     let message: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(message["errcode"], -1008);
 }

@@ -8,9 +8,10 @@ use crate::{
     accounts::{MergeError, PhoneError},
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
+    objects::ObjectError,
     resilience::{Denied, bulkhead::AtCapacity},
     saga::SagaError,
-    users::{AdministratorError, IdentityError, UserError},
+    users::{AdministratorError, AvatarError, IdentityError, UserError},
     wechat::WeChatError,
 };
 
@@ -121,7 +122,9 @@ impl From<SagaError> for ApiError {
                 Self::new(Reason::Conflict).because(&error)
             }
             // Not what the client has read has changed: the saga is to be continued later.
-            SagaError::Busy | SagaError::Dynamo(DynamoError::Conflict) => {
+            SagaError::Busy
+            | SagaError::Unavailable(_)
+            | SagaError::Dynamo(DynamoError::Conflict) => {
                 Self::new(Reason::Unavailable).because(&error)
             }
             SagaError::Dynamo(error) => error.into(),
@@ -159,6 +162,35 @@ impl From<PhoneError> for ApiError {
             PhoneError::NotFound => Reason::SessionRevoked.into(),
             PhoneError::Dynamo(error) => error.into(),
         }
+    }
+}
+
+impl From<ObjectError> for ApiError {
+    fn from(error: ObjectError) -> Self {
+        let reason = match error {
+            ObjectError::NotFound | ObjectError::Changed => Reason::Conflict,
+            ObjectError::Timeout => Reason::UpstreamTimeout,
+            ObjectError::Unavailable(_) => Reason::Unavailable,
+            // Not the client's fault; the log has the remedy.
+            ObjectError::Refused(_) | ObjectError::Construction(_) => Reason::Internal,
+        };
+        Self::new(reason).because(&error)
+    }
+}
+
+impl From<AvatarError> for ApiError {
+    fn from(error: AvatarError) -> Self {
+        let reason = match error {
+            AvatarError::NotConfigured => Reason::NotConfigured,
+            AvatarError::NotFound => Reason::NotFound,
+            AvatarError::Missing => Reason::UploadMissing,
+            AvatarError::Invalid(_) => Reason::UploadInvalid,
+            AvatarError::Risky => Reason::ContentRisky,
+            AvatarError::UserGone => Reason::SessionRevoked,
+            AvatarError::Objects(error) => return error.into(),
+            AvatarError::Dynamo(error) => return error.into(),
+        };
+        Self::new(reason).because(&error)
     }
 }
 

@@ -39,12 +39,16 @@ settings! {
         "同一客户端地址的加密请求体次数（每个需要一次 RSA 运算）",
         wanted_zh("同上");
     pub(crate) RATE_LIMIT_WECHAT: Text = Text::new("120/h burst 60", WANTED),
-        "calls to WeChat, other than logins, on behalf of one user of a mini-program: phone codes, keys, checks of keys and nicknames",
-        "代小程序的同一用户调用微信接口的次数，不含登录：手机号 code、密钥的获取与校验、昵称的内容检查",
+        "calls to WeChat, other than logins, on behalf of one user of a mini-program: phone codes, keys, checks of keys, nicknames and avatars",
+        "代小程序的同一用户调用微信接口的次数，不含登录：手机号 code、密钥的获取与校验、昵称和头像的内容检查",
         wanted_zh("同上");
     pub(crate) RATE_LIMIT_EXPORT: Text = Text::new("30/h burst 10", WANTED),
         "pages of exports of one user's data, each of which reads up to 1 MiB of the table",
         "同一用户导出数据的页数；每页最多读取表中 1 MiB 数据",
+        wanted_zh("同上");
+    pub(crate) RATE_LIMIT_AVATAR: Text = Text::new("30/h burst 10", WANTED),
+        "forms for uploads of avatars of one user",
+        "同一用户获取头像上传表单的次数",
         wanted_zh("同上");
 }
 
@@ -81,6 +85,8 @@ pub struct LimitSettings {
     pub wechat: Option<Limit>,
     /// `RATE_LIMIT_EXPORT`: pages of exports of one user's data.
     pub export: Option<Limit>,
+    /// `RATE_LIMIT_AVATAR`: forms for uploads of avatars of one user.
+    pub avatar: Option<Limit>,
 }
 
 impl LimitSettings {
@@ -96,6 +102,7 @@ impl LimitSettings {
             sealed: limit(&RATE_LIMIT_SEALED, env),
             wechat: limit(&RATE_LIMIT_WECHAT, env),
             export: limit(&RATE_LIMIT_EXPORT, env),
+            avatar: limit(&RATE_LIMIT_AVATAR, env),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Connections to DynamoDB: HTTP/1.1, pooled, on the one TLS stack of all clients.
+//! Connections to DynamoDB and to the object store: HTTP/1.1, pooled, on the one TLS stack of all clients.
 
 use std::{
     pin::Pin,
@@ -34,7 +34,7 @@ type HttpClient = Client<Connector, Full<Bytes>>;
 /// that a server, or a gateway on the way, has dropped it during a freeze. There may be as many dead
 /// ones as calls were made at the same time, more than a call has attempts. So after one has failed,
 /// or after [`POOL_IDLE`], no connection of before is used again.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     connector: Connector,
     pool: Mutex<Pool>,
     clock: Clock,
@@ -48,15 +48,15 @@ struct Pool {
 }
 
 /// A pool to send one request with.
-pub(super) struct Lent {
-    pub(super) client: HttpClient,
+pub(crate) struct Lent {
+    pub(crate) client: HttpClient,
     /// Which pool it is.
     number: u64,
 }
 
 /// Whose certificates are believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Authorities {
+pub(crate) enum Authorities {
     /// Nobody's: the endpoint is plain HTTP.
     None,
     /// Amazon's own, which sign what is under `amazonaws.com`.
@@ -67,7 +67,7 @@ pub(super) enum Authorities {
 
 impl Connections {
     /// Connections that are verified by `authorities`; `clock` tells how long they were silent.
-    pub(super) fn new(authorities: Authorities, clock: Clock) -> Self {
+    pub(crate) fn new(authorities: Authorities, clock: Clock) -> Self {
         let connector = Connector::new(authorities);
         let pool = Pool {
             client: client(connector.clone()),
@@ -82,7 +82,7 @@ impl Connections {
     }
 
     /// The pool, a new one if this one has been silent for too long.
-    pub(super) fn lend(&self) -> Lent {
+    pub(crate) fn lend(&self) -> Lent {
         let now = Moment::now(&self.clock);
         let mut pool = self.lock();
         if now.since(pool.answered) > POOL_IDLE {
@@ -95,7 +95,7 @@ impl Connections {
     }
 
     /// A connection of this pool answered.
-    pub(super) fn answered(&self, lent: &Lent) {
+    pub(crate) fn answered(&self, lent: &Lent) {
         let mut pool = self.lock();
         if pool.number == lent.number {
             pool.answered = Moment::now(&self.clock);
@@ -104,7 +104,7 @@ impl Connections {
 
     /// A connection of this pool failed, or could not be made. Calls that are on their way keep
     /// theirs.
-    pub(super) fn failed(&self, lent: &Lent) {
+    pub(crate) fn failed(&self, lent: &Lent) {
         let mut pool = self.lock();
         if pool.number == lent.number {
             self.replace(&mut pool, Moment::now(&self.clock));
@@ -170,7 +170,7 @@ fn is_amazon(root: &TrustAnchor<'_>) -> bool {
 
 /// Connects within [`CONNECT`]. Its clones resume each other's TLS sessions.
 #[derive(Clone)]
-pub(super) struct Connector(HttpsConnector<HttpConnector>);
+pub(crate) struct Connector(HttpsConnector<HttpConnector>);
 
 impl Connector {
     fn new(authorities: Authorities) -> Self {

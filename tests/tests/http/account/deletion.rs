@@ -25,12 +25,12 @@ use crate::dynamodb_faults::{Fault, Front};
 
 const A_DAY: i64 = 24 * 60 * 60;
 
-/// An app with [`CONSENTS`], configured further.
+/// An app with [`CONSENTS`] and avatars, configured further.
 async fn start(
     state: SharedState,
     configure: impl FnOnce(TestAppBuilder) -> TestAppBuilder,
 ) -> TestApp {
-    let app = TestApp::builder(state).set("CONSENTS", CONSENTS);
+    let app = TestApp::builder(state).set("CONSENTS", CONSENTS).avatars();
     configure(app).start().await
 }
 

@@ -136,6 +136,18 @@ async fn an_export_has_everything(#[values(InProcess, Redis)] state: SharedState
         export["consents"],
         json!([consent("privacy", 3, APP_ID), terms])
     );
+    let uploads = export["avatarUploads"].as_array().unwrap();
+    let id = uploads[0]["id"].as_str().unwrap();
+    let upload = json!({
+        "id": id, "appId": APP_ID, "contentType": "image/png", "maxBytes": 10, "phase": "publishing",
+        "createdAt": now, "askedAt": "2026-11-23T07:30:00Z", "expiresAt": "2026-11-24T08:05:00Z",
+    });
+    assert_eq!(*uploads, [upload]);
+    let check = json!([{
+        "appId": APP_ID, "traceId": format!("trace-{id}"), "userId": tokens.user_id(), "uploadId": id,
+        "expiresAt": "2100-01-01T00:00:00Z",
+    }]);
+    assert_eq!(export["avatarChecks"], check);
     assert_eq!(export["exportedAt"], "2026-11-23T08:00:05.123Z");
     assert_eq!(export.get("nextCursor"), None);
     // No other member.

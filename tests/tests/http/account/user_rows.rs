@@ -31,7 +31,7 @@ fn key(row: &UserRow) -> Key {
 /// The keys of all rows of a user, in the order in which they are found.
 async fn found(app: &TestApp, tokens: &Tokens) -> Vec<Key> {
     let rows = user_rows(app).of(tokens.user_id().parse().unwrap());
-    let rows: Vec<_> = rows.try_collect().await.unwrap();
+    let rows: Vec<_> = Box::pin(rows.try_collect()).await.unwrap();
     for row in &rows {
         assert!(row.kind.is_some(), "{row:?}");
     }

@@ -87,6 +87,7 @@ async fn an_unsupported_method_is_a_405_with_an_allow_header(
         ("/api/v1/user/sessions", "GET,HEAD"),
         ("/api/v1/user/sessions/x", "DELETE"),
         ("/api/v1/user/info", "GET,HEAD,PATCH,PUT"),
+        ("/api/v1/user/avatar", "POST,PUT"),
         ("/api/v1/user/consents", "GET,HEAD"),
         ("/api/v1/user/consents/x", "PUT,DELETE"),
         ("/api/v1/user/export", "GET,HEAD"),

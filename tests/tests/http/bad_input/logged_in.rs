@@ -20,8 +20,8 @@ pub struct Route {
     authenticated: bool,
 }
 
-/// All routes that read a body.
-pub const ROUTES: [Route; 6] = [
+/// All routes that read a body of which one field is enough to be looked at.
+pub const ROUTES: [Route; 7] = [
     Route {
         method: "POST",
         path: "/api/v1/user/login",
@@ -59,6 +59,13 @@ pub const ROUTES: [Route; 6] = [
     },
     Route {
         method: "PUT",
+        path: "/api/v1/user/avatar",
+        field: "key",
+        value: r#""ab""#,
+        authenticated: true,
+    },
+    Route {
+        method: "PUT",
         path: "/api/v1/user/consents/privacy",
         field: "version",
         value: "1",
@@ -67,7 +74,7 @@ pub const ROUTES: [Route; 6] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 23] = [
+pub const AUTHENTICATED: [(&str, &str); 25] = [
     ("PUT", "/api/v1/config/home.banner"),
     ("DELETE", "/api/v1/config/home.banner"),
     ("GET", "/api/v1/user/info"),
@@ -79,6 +86,8 @@ pub const AUTHENTICATED: [(&str, &str); 23] = [
     ("POST", "/api/v1/user/phone/resolve"),
     ("POST", "/api/v1/user/message"),
     ("POST", "/api/v1/user/session-key/reset"),
+    ("POST", "/api/v1/user/avatar"),
+    ("PUT", "/api/v1/user/avatar"),
     ("GET", "/api/v1/user/sessions"),
     ("GET", "/api/v1/user/consents"),
     ("PUT", "/api/v1/user/consents/privacy"),
@@ -107,7 +116,7 @@ pub struct LoggedInApp {
 
 impl LoggedInApp {
     pub async fn start(state: SharedState) -> Self {
-        let app = TestApp::start(state).await;
+        let app = TestApp::builder(state).avatars().start().await;
         let tokens = app.log_in("alice").await;
         let rows = app.rows().await;
         Self { app, tokens, rows }

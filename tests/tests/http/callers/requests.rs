@@ -129,6 +129,8 @@ async fn body(
         }
         ("POST", "user/phone") => json!({"code": wechat.phone_code(name, app).unwrap()}),
         ("POST", "user/phone/resolve") => json!({"ticket": "x".repeat(43), "choice": "merge"}),
+        ("POST", "user/avatar") => json!({"contentType": "image/png", "size": 10}),
+        ("PUT", "user/avatar") => json!({"key": format!("uploads/{}", "0".repeat(32))}),
         ("POST", "user/message") => json!(wechat.encrypted_message(name, "{}", app).unwrap()),
         ("PUT", "user/consents/{document}") => json!({"version": 3}),
         ("POST", "users") => {

@@ -81,7 +81,7 @@ async fn other_fields_are_not_checked(#[values(InProcess, Redis)] state: SharedS
     for body in [
         json!({"gender": 1}),
         json!({"nickname": null}),
-        json!({"avatarUrl": "https://a.cn/x.png"}),
+        json!({"avatarUrl": "https://thirdwx.qlogo.cn/x.png"}),
     ] {
         app.api.change(&tokens.access, &body).await.ok(200);
     }

@@ -13,6 +13,10 @@ const control = async (path, body) => {
 const storage = {}
 const files = {}
 const asked = []
+// A file of one pixel, as `chooseAvatar` gives it.
+const pictures = {
+  'http://tmp/picture': Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAACklEQVR4nGMAAQAABQABDQottAAAAABJRU5ErkJggg==', 'base64'),
+}
 let shared
 const pending = []
 let answered = 0
@@ -38,7 +42,19 @@ globalThis.wx = {
     return { confirm: true }
   },
   env: { USER_DATA_PATH: 'usr' },
-  getFileSystemManager: () => ({ writeFileSync: (path, data) => { files[path] = data } }),
+  getFileSystemManager: () => ({
+    writeFileSync: (path, data) => { files[path] = data },
+    getFileInfo: ({ filePath, success }) => success({ size: pictures[filePath].length }),
+  }),
+  getImageInfo: async ({ src }) => ({ path: src, type: 'png', width: 1, height: 1 }),
+  uploadFile: ({ url, filePath, name, formData, success, fail }) => {
+    const body = new FormData()
+    for (const [field, value] of Object.entries(formData)) body.append(field, value)
+    body.append(name, new Blob([pictures[filePath]], { type: 'image/png' }), 'picture.png')
+    pending.push(fetch(url, { method: 'POST', body }).then(async response => {
+      success({ statusCode: response.status, data: await response.text() })
+    }).catch(error => { fail(error); throw error }))
+  },
   shareFileMessage: ({ filePath }) => { shared = filePath },
   getUserCryptoManager: () => ({
     getLatestUserKey: ({ success }) => pending.push(control('encrypted-message', { text: '{"order":7}' })

@@ -57,8 +57,8 @@ pub const TABLE: Translated = Translated {
 pub fn note(section: Section) -> Option<Translated> {
     let (en, zh) = match section {
         Section::WeChat => (
-            "`user-info` calls WeChat, and reads the settings for that, only with `CONTENT_CHECK=on`.",
-            "`user-info` 仅在 `CONTENT_CHECK=on` 时调用微信并读取相关配置。",
+            "`user-info` and `avatar` call WeChat, and read the settings for that, only with `CONTENT_CHECK=on`.",
+            "`user-info` 和 `avatar` 仅在 `CONTENT_CHECK=on` 时调用微信并读取相关配置。",
         ),
         Section::RateLimits => (
             "A limit is `COUNT/PERIOD burst BURST`: COUNT requests in each PERIOD (`s`, `min` or `h`) on average, BURST at once. Append `shadow` to count without refusing; `off` is no limit.",

@@ -19,7 +19,8 @@ const REQUIRED: [(&str, &str); 2] = [
 
 /// The parameters that decide which variables a function gets: each combination of these groups is
 /// tried. The keys are those of RFC 8410 §10.
-const SWITCHES: [&[(&str, &str)]; 5] = [
+const SWITCHES: [&[(&str, &str)]; 6] = [
+    &[("Avatars", "cloudfront")],
     &[("ContentCheck", "on")],
     &[("JwtSecrets", "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6")],
     &[
@@ -81,7 +82,11 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
     ),
     (
         "they lead to other services than those of AWS and WeChat",
-        &["AWS_ENDPOINT_URL_DYNAMODB", "WECHAT_BASE_URL"],
+        &[
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "AWS_ENDPOINT_URL_S3",
+            "WECHAT_BASE_URL",
+        ],
     ),
     (
         "on AWS they have nothing to say: certificates of ElastiCache are those that browsers trust, \
@@ -103,6 +108,10 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "PHONE_RECYCLE_DAYS",
             "CONTENT_CHECK_ON_FAILURE",
             "NICKNAME_MIN_CHARACTERS",
+            "AVATAR_MAX_BYTES",
+            "AVATAR_UPLOAD_SECONDS",
+            "AVATAR_CHECK_TIMEOUT_SECONDS",
+            "AVATAR_HOSTS",
             "MESSAGE_PUSH_MAX_AGE_SECONDS",
             "ADMINS",
             "JWT_ISSUER",
@@ -124,6 +133,7 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "RATE_LIMIT_SEALED",
             "RATE_LIMIT_WECHAT",
             "RATE_LIMIT_EXPORT",
+            "RATE_LIMIT_AVATAR",
             "BREAKER_MIN_CALLS",
             "BREAKER_FAILURE_PERCENT",
             "BREAKER_QUORUM",

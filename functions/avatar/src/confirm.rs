@@ -1,0 +1,180 @@
+//! `PUT /api/v1/user/avatar`: what was uploaded becomes the user's avatar, at once or when WeChat has
+//! checked it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use shared::{
+    api::{Accepted, ApiError, Checks, Input, Json, Reason, Rule, Success},
+    auth::Claims,
+    clock::Clock,
+    dynamo::DynamoError,
+    edge::AuthenticatedUser,
+    request,
+    users::{AvatarError, Avatars, Phase, Profiles, Upload, UploadId, User},
+};
+
+use crate::check::{Asked, PictureCheck};
+
+/// How often an upload is read again that another request is moving on.
+const ATTEMPTS: u32 = 4;
+/// The pause in between.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawKey {
+    key: String,
+}
+
+/// The key that came with a form.
+pub struct KeyInput(UploadId);
+
+impl Input for KeyInput {
+    type Raw = RawKey;
+
+    fn parse(raw: RawKey, checks: &mut Checks) -> Option<Self> {
+        let id = UploadId::of_key(&raw.key);
+        checks.field("key", Rule::AvatarKey, id).map(Self)
+    }
+}
+
+/// What became of the picture.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is the user's avatar.
+    Published,
+    /// WeChat is checking it.
+    Checking,
+}
+
+#[derive(Serialize)]
+struct Confirmed {
+    status: Status,
+    user: User,
+}
+
+/// Confirms uploads.
+pub struct Confirmation {
+    pub avatars: Avatars,
+    pub check: Option<PictureCheck>,
+    pub profiles: Profiles,
+    pub clock: Clock,
+}
+
+impl Confirmation {
+    /// Confirms, and looks again where another request was faster.
+    async fn confirm(&self, caller: &Claims, id: &UploadId) -> Result<Status, ApiError> {
+        for attempt in 1.. {
+            match self.try_confirm(caller, id).await {
+                Err(error) if error.reason() == Reason::Conflict && attempt < ATTEMPTS => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Reason::Conflict.into())
+    }
+
+    async fn try_confirm(&self, caller: &Claims, id: &UploadId) -> Result<Status, ApiError> {
+        let upload = self.avatars.find(caller.sub, id).await?;
+        let upload = upload.ok_or(AvatarError::NotFound)?;
+        match upload.phase {
+            Phase::Published => Ok(Status::Published),
+            Phase::Refused => Err(AvatarError::Risky.into()),
+            Phase::Removing => Err(AvatarError::NotFound.into()),
+            Phase::Publishing => {
+                self.avatars.publish_again(caller.sub, &upload).await?;
+                Ok(Status::Published)
+            }
+            Phase::Checking => self.look_at_check(caller, &upload).await,
+            Phase::Open => self.first(caller, &upload).await,
+        }
+    }
+
+    /// The first confirmation, or the first after a check that failed.
+    async fn first(&self, caller: &Claims, upload: &Upload) -> Result<Status, ApiError> {
+        let etag = self.avatars.inspect(upload).await?;
+        if let Some(check) = &self.check {
+            return self.ask(check, caller, upload, &etag).await;
+        }
+        self.avatars.publish(caller.sub, upload, &etag).await?;
+        Ok(Status::Published)
+    }
+
+    /// WeChat was asked before. A verdict that does not come is no reason to wait for ever.
+    async fn look_at_check(&self, caller: &Claims, upload: &Upload) -> Result<Status, ApiError> {
+        let timeout = self.avatars.check_timeout()?;
+        if upload.awaits_verdict(self.clock.now(), timeout) {
+            return Ok(Status::Checking);
+        }
+        let allowed = self
+            .check
+            .as_ref()
+            .is_none_or(PictureCheck::allows_unchecked);
+        if allowed && upload.was_asked() {
+            tracing::warn!(
+                audit = "avatar_unchecked", user_id = %caller.sub, request_id = request::id(),
+                "an avatar is published without WeChat's verdict, which did not come in time"
+            );
+            self.avatars.publish_staged(caller.sub, upload).await?;
+            return Ok(Status::Published);
+        }
+        self.first(caller, upload).await
+    }
+
+    async fn ask(
+        &self,
+        check: &PictureCheck,
+        caller: &Claims,
+        upload: &Upload,
+        etag: &str,
+    ) -> Result<Status, ApiError> {
+        let Some(staged) = self.avatars.stage(caller.sub, upload, etag).await? else {
+            return Err(DynamoError::Conflict.into());
+        };
+        match check.ask(caller, &staged.url).await {
+            Ok(Asked::Pending(trace_id)) => {
+                let asked = self
+                    .avatars
+                    .asked(caller.sub, &caller.aud, &staged, &trace_id);
+                asked.await?;
+                Ok(Status::Checking)
+            }
+            Ok(Asked::Unchecked) => {
+                let upload = self.avatars.find(caller.sub, &upload.id).await?;
+                let upload = upload.ok_or(AvatarError::NotFound)?;
+                self.avatars.publish_staged(caller.sub, &upload).await?;
+                Ok(Status::Published)
+            }
+            Err(error) => {
+                self.avatars.unstage(caller.sub, &staged).await;
+                Err(error)
+            }
+        }
+    }
+}
+
+pub async fn confirm(
+    caller: AuthenticatedUser,
+    State(confirmation): State<Arc<Confirmation>>,
+    Json(KeyInput(id)): Json<KeyInput>,
+) -> Result<Response, ApiError> {
+    confirmation.avatars.store()?;
+    let (user, confirming) = (caller.claims.sub, Arc::clone(&confirmation));
+    // In a task of its own: a client that disconnects leaves nothing half-way.
+    let run = async move { confirming.confirm(&caller.claims, &id).await };
+    let crashed = |error| ApiError::new(Reason::Internal).because(&error);
+    let status = request::run_to_end(run).await.map_err(crashed)??;
+    let user = confirmation.profiles.get(user).await?;
+    let confirmed = Confirmed { status, user };
+    Ok(match status {
+        Status::Published => Success(confirmed).into_response(),
+        Status::Checking => Accepted(confirmed).into_response(),
+    })
+}

@@ -1,0 +1,51 @@
+//! The picture that a user chose with `<button open-type="chooseAvatar">`: `POST /api/v1/user/avatar`
+//! gives a form to upload it with, `PUT /api/v1/user/avatar` makes it the user's avatar.
+
+mod begin;
+mod check;
+mod confirm;
+
+use std::sync::Arc;
+
+use axum::{extract::FromRef, routing::post};
+use shared::{
+    auth::Admission, edge::Routes, instance::Instance, resilience::Limiter, users::Avatars,
+};
+
+use begin::FormCost;
+use check::PictureCheck;
+use confirm::Confirmation;
+
+#[derive(Clone, FromRef)]
+struct Avatar {
+    admission: Admission,
+    avatars: Avatars,
+    limiter: Limiter,
+    form_cost: FormCost,
+    confirmation: Arc<Confirmation>,
+}
+
+/// The routes of this function.
+pub fn routes(instance: &Instance) -> Routes {
+    instance.sealed_bodies();
+    let avatars = instance.avatars();
+    let confirmation = Confirmation {
+        avatars: avatars.clone(),
+        check: PictureCheck::new(instance),
+        profiles: instance.profiles(),
+        clock: instance.clock(),
+    };
+    let state = Avatar {
+        admission: instance.admission(),
+        avatars,
+        limiter: instance.limiter(),
+        form_cost: FormCost(instance.limits().avatar),
+        confirmation: Arc::new(confirmation),
+    };
+    Routes::new()
+        .route(
+            "/api/v1/user/avatar",
+            post(begin::begin).put(confirm::confirm),
+        )
+        .with_state(state)
+}

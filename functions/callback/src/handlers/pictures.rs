@@ -1,0 +1,125 @@
+//! Publishes or discards avatars, as WeChat's checks say.
+//!
+//! Source: `developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/sec-center/sec-check/mediaCheckAsync.html`
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use shared::{
+    api::ApiError,
+    config::OnFailure,
+    ids::{AppId, UserId},
+    instance::Instance,
+    request,
+    users::{AvatarError, Avatars, Judged, Verdict},
+};
+
+use crate::{
+    Handled, Handler,
+    push::{Event, MediaCheck, Push},
+};
+
+/// A verdict can arrive before the request that asked for it has written down that it did: pauses before
+/// it is looked for again.
+const LOOK_AGAIN: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+];
+
+pub struct JudgePictures {
+    avatars: Avatars,
+    on_failure: OnFailure,
+}
+
+impl JudgePictures {
+    pub fn new(instance: &Instance) -> Self {
+        Self {
+            avatars: instance.avatars(),
+            on_failure: OnFailure::read(instance.env()),
+        }
+    }
+
+    async fn judge(&self, app_id: &AppId, check: &MediaCheck) -> Result<(), ApiError> {
+        let verdict = self.verdict(check);
+        let mut judged = self.avatars.judge(app_id, &check.trace_id, verdict).await;
+        for pause in LOOK_AGAIN {
+            if !matches!(judged, Ok(Judged::Unknown)) {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            judged = self.avatars.judge(app_id, &check.trace_id, verdict).await;
+        }
+        match judged {
+            Ok(judged) => report(check, judged),
+            // Another attempt would end the same.
+            Err(
+                error @ (AvatarError::NotFound | AvatarError::Invalid(_) | AvatarError::UserGone),
+            ) => {
+                let (request_id, why) = (request::id(), error.to_string());
+                tracing::warn!(request_id, why, "a checked avatar is not published");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn verdict(&self, check: &MediaCheck) -> Verdict {
+        match (check.errcode, check.suggest.as_deref()) {
+            (0, Some("pass" | "review")) => Verdict::Pass,
+            (0, Some("risky")) => Verdict::Risky,
+            _ if self.on_failure == OnFailure::Allow => Verdict::FailedAndAllowed,
+            _ => Verdict::Failed,
+        }
+    }
+}
+
+fn report(check: &MediaCheck, judged: Judged) {
+    let (request_id, errcode) = (request::id(), check.errcode);
+    let label = check.label.unwrap_or_default();
+    match judged {
+        Judged::Unknown | Judged::Late => {
+            tracing::info!(request_id, "a media check that nobody waits for");
+        }
+        Judged::Published(user) => {
+            note(user);
+            if check.suggest.as_deref() == Some("review") {
+                tracing::warn!(
+                    audit = "content_review", user_id = %user, request_id, label,
+                    "WeChat advises to review an avatar"
+                );
+            } else if errcode != 0 {
+                tracing::warn!(
+                    audit = "avatar_unchecked", user_id = %user, request_id, errcode,
+                    "an avatar is published that WeChat could not check"
+                );
+            }
+        }
+        Judged::Refused(user) => {
+            note(user);
+            tracing::info!(user_id = %user, request_id, label, "WeChat flags an avatar as risky");
+        }
+        Judged::Reopened(user) => {
+            note(user);
+            tracing::warn!(
+                user_id = %user, request_id, errcode,
+                "WeChat could not check an avatar; the user can confirm it again"
+            );
+        }
+    }
+}
+
+fn note(user: UserId) {
+    request::note(|notes| notes.user_id = Some(user));
+}
+
+impl Handler for JudgePictures {
+    fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
+        Box::pin(async {
+            if let Event::MediaChecked(check) = &push.event {
+                self.judge(&push.app_id, check).await?;
+            }
+            Ok(None)
+        })
+    }
+}

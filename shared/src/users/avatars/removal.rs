@@ -1,0 +1,137 @@
+//! Deletes pictures, object by object and then the row that knows of them.
+
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+
+use super::{AvatarError, Avatars, Phase, Upload, publish::phase};
+use crate::{
+    dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
+    ids::UserId,
+    users::rows::{MEDIA_CHECK, PROFILE, UPLOAD, user_pk},
+};
+
+impl Avatars {
+    /// Deletes the pictures that are not the user's avatar any longer, and what is left of those whose
+    /// publication or deletion stopped half-way. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AvatarError`].
+    pub async fn sweep(&self, user: UserId) -> Result<(), AvatarError> {
+        if self.store.is_none() {
+            return Ok(());
+        }
+        let uploads = self.uploads(user).await?;
+        if !uploads.iter().any(Upload::may_be_public) {
+            return Ok(());
+        }
+        // After the rows: one that is published is in the profile before its row says so, and never
+        // comes back.
+        let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        let shown = profile
+            .as_ref()
+            .and_then(|row| row.get("avatarUrl")?.as_s().ok());
+        let now = self.clock.now();
+        for upload in &uploads {
+            let is_over = match upload.phase {
+                Phase::Published => !upload.is_at(shown.map(String::as_str)),
+                Phase::Publishing => !upload.is_busy(now),
+                Phase::Removing => true,
+                Phase::Open | Phase::Checking | Phase::Refused => false,
+            };
+            if is_over {
+                match self.remove(user, upload).await {
+                    // Another process has moved it on.
+                    Err(error) if error.is_conflict() => {}
+                    removed => removed?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes all pictures and uploads of the user. Returns until when to wait and do it again, if a
+    /// process is publishing one. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AvatarError`].
+    pub async fn remove_all(&self, user: UserId) -> Result<Option<Timestamp>, AvatarError> {
+        let now = self.clock.now();
+        let mut wait = None;
+        for upload in self.uploads(user).await? {
+            if upload.phase == Phase::Publishing && upload.is_busy(now) {
+                wait = wait.max(upload.busy_until);
+            } else {
+                self.remove(user, &upload).await?;
+            }
+        }
+        Ok(wait)
+    }
+
+    /// All uploads of the user.
+    pub(super) async fn uploads(&self, user: UserId) -> Result<Vec<Upload>, DynamoError> {
+        let query = self
+            .dynamo
+            .query()
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", dynamo::string(user_pk(user)))
+            .expression_attribute_values(":sk", dynamo::string(UPLOAD.sk));
+        let rows = self.dynamo.rows(query);
+        let uploads = rows.and_then(|row| std::future::ready(dynamo::from_item(row)));
+        uploads.try_collect().await
+    }
+
+    /// Deletes an upload: first its row says so, and nobody publishes it any longer; then the objects
+    /// go, and the row last.
+    ///
+    /// # Errors
+    /// [`DynamoError::Conflict`] when another process has moved it on; others of [`AvatarError`].
+    pub(super) async fn remove(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
+        if upload.phase != Phase::Removing && !self.take(user, upload).await? {
+            return Err(DynamoError::Conflict.into());
+        }
+        self.delete_objects(upload).await?;
+        if let Some(trace) = &upload.trace {
+            let key = dynamo::key(trace, MEDIA_CHECK.sk);
+            let condition = Condition::absent_or_owned_by(user);
+            self.dynamo.delete(key, condition).await?;
+        }
+        let condition = Condition::new("#phase = :removing")
+            .name("#phase", "phase")
+            .value(":removing", phase(Phase::Removing));
+        self.dynamo.delete(upload.row_key(user), condition).await?;
+        Ok(())
+    }
+
+    async fn take(&self, user: UserId, upload: &Upload) -> Result<bool, DynamoError> {
+        let condition = match &upload.busy_until {
+            Some(until) => Condition::new("#phase = :seen AND busyUntil = :until")
+                .value(":until", dynamo::string(until.to_string())),
+            None => Condition::new("#phase = :seen AND attribute_not_exists(busyUntil)"),
+        };
+        let update = Update::new(upload.row_key(user), "SET #phase = :removing", condition)
+            .name("#phase", "phase")
+            .value(":seen", phase(upload.phase))
+            .value(":removing", phase(Phase::Removing));
+        let written = self.dynamo.update(update).await?;
+        Ok(matches!(written, WriteOutcome::Written(_)))
+    }
+
+    async fn delete_objects(&self, upload: &Upload) -> Result<(), AvatarError> {
+        let Some(store) = &self.store else {
+            // What was never public expires with the bucket's lifecycle.
+            return if upload.may_be_public() {
+                Err(AvatarError::NotConfigured)
+            } else {
+                Ok(())
+            };
+        };
+        if upload.may_be_public() {
+            store.objects.delete(&upload.public_key()).await?;
+        }
+        store.objects.delete(&upload.id.upload_key()).await?;
+        if let Some(staged) = &upload.staged {
+            store.objects.delete(staged).await?;
+        }
+        Ok(())
+    }
+}
