@@ -43,6 +43,8 @@ pub async fn run() {
     measure("users", settings, administrator.user_change()).await;
     let deletions = accounts::deletions(&login, settings, measure::requests()).await;
     measure("account", settings, deletions).await;
+    let (merges, with_merging) = accounts::merges(&login, settings, measure::requests()).await;
+    measure("login", &with_merging, merges).await;
     let list = administrator.user_list(&services.table()).await;
     measure("users", settings, list).await;
     println!();

@@ -30,7 +30,8 @@ pub enum Requests {
     UserChange(accounts::Change),
     /// `DELETE /api/v1/user` with each of these access tokens of different users, once.
     Deletion(Vec<String>),
-    // Merge: one account becomes part of another, each pair once.
+    /// `POST /api/v1/user/login` with each of these codes, once: each merges two accounts.
+    Merge(Vec<String>),
 }
 
 impl Requests {
@@ -61,6 +62,9 @@ impl Requests {
             Self::Config => "`GET /api/v1/config/{key}`, cached",
             Self::UserList(_) => "`GET /api/v1/users?limit=100`, of 10,000 users",
             Self::UserChange(_) => "`PUT /api/v1/users/{id}`",
+            Self::Merge(_) => {
+                "`POST /api/v1/user/login` that merges two accounts, with one session and one identity each"
+            }
             Self::Deletion(_) => "`DELETE /api/v1/user`, with one session and one identity",
         }
     }
@@ -77,6 +81,10 @@ impl Requests {
             Self::Config => HttpApi::new("GET", accounts::CONFIG),
             Self::UserList(token) => HttpApi::new("GET", accounts::USER_LIST).bearer(token),
             Self::UserChange(change) => change.request(),
+            Self::Merge(codes) => {
+                let code = codes.pop().expect("accounts that were not merged yet");
+                HttpApi::new("POST", "/api/v1/user/login").json(&json!({"code": code}))
+            }
             Self::Deletion(tokens) => {
                 let token = tokens.pop().expect("a user who was not deleted yet");
                 HttpApi::new("DELETE", "/api/v1/user").bearer(&token)
@@ -96,6 +104,7 @@ impl Requests {
             Self::UserChange(change) => change.read(&data),
             Self::UserList(_) => assert_eq!(data["users"].as_array().map(Vec::len), Some(100)),
             Self::Deletion(_) => assert_eq!(data["status"], "deleted"),
+            Self::Merge(_) => assert_eq!(data["isNewUser"], false),
             Self::HelloWorld | Self::Health | Self::UserInfo(_) | Self::Login(_) | Self::Config => {
             }
         }

@@ -1,5 +1,5 @@
 //! A simulated WeChat that responds at once and accepts every code. The part of a code before the
-//! dot identifies the user.
+//! dot identifies the user; what follows a tilde in it is the union id, which others have none.
 
 use std::{
     io::{self, BufReader, Write},
@@ -38,7 +38,14 @@ fn serve_connection(stream: &TcpStream) -> io::Result<()> {
         let (user, number) = code.split_once('.').unwrap_or((code, ""));
         // A new session_key at each login: WeChat replaces it from time to time.
         let session_key = STANDARD.encode(format!("{number:>16.16}"));
-        let body = json!({ "openid": format!("bench-{user}"), "session_key": session_key });
+        let (user, union) = match user.split_once('~') {
+            Some((user, union)) => (user, Some(union)),
+            None => (user, None),
+        };
+        let mut body = json!({ "openid": format!("bench-{user}"), "session_key": session_key });
+        if let Some(union) = union {
+            body["unionid"] = json!(union);
+        }
         // WeChat sends JSON as text/plain.
         output.write_all(&response(
             "200 OK",

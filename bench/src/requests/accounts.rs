@@ -114,6 +114,24 @@ pub async fn deletions(login: &Path, settings: &Settings, users: usize) -> Reque
     Requests::Deletion(tokens)
 }
 
+/// Logins that merge two accounts each, which are made first: the person's union id is the other
+/// account's. With the settings that they need.
+pub async fn merges(login: &Path, settings: &Settings, pairs: usize) -> (Requests, Settings) {
+    let settings = settings.clone().with("UNION_CONFLICT", "merge");
+    let function = FunctionUnderTest::spawn(login, settings.variables());
+    let call = async |code: String| {
+        let event = HttpApi::new("POST", "/api/v1/user/login").json(&json!({"code": code}));
+        data(&function.invoke(&event.event()).await);
+    };
+    let mut codes = Vec::new();
+    for pair in 0..pairs {
+        call(format!("older{pair}.1")).await;
+        call(format!("newer{pair}~pair{pair}.1")).await;
+        codes.push(format!("older{pair}~pair{pair}.2"));
+    }
+    (Requests::Merge(codes), settings)
+}
+
 /// The row of a user as a first login writes it. The digits that decide the partition of the index
 /// are scattered.
 fn row(number: u64) -> Item {
