@@ -120,6 +120,7 @@ pub struct World {
 impl World {
     pub async fn start(state: SharedState) -> Self {
         let app = TestApp::builder(state)
+            .avatars()
             .set("DELETION_COOLING_DAYS", "7")
             .set("CONSENTS", "privacy:3")
             .start()
