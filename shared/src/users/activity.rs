@@ -25,7 +25,7 @@ use crate::{
 
 /// Its name in `degraded` log lines.
 const WHAT: &str = "last activity";
-/// How long a refresh waits for the write beside its own.
+/// How long a refresh waits for this write after its own.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Records and tells when users were active, in days of UTC. Cheap to clone.
@@ -42,11 +42,11 @@ impl Activity {
         Self { dynamo, clock }
     }
 
-    /// Records that the user is active today, unless the row says so already: beside a refresh. A
-    /// write that fails is made by the next refresh.
+    /// Records that the user is active today, unless the row says so already: after a refresh that
+    /// succeeded. A write that fails is made by the next refresh.
     pub async fn record(&self, user: &User) {
         let today = day_of(self.clock.now());
-        if known_day(user) >= today {
+        if known_day(user, today) >= today {
             return;
         }
         // Boxed, because it is rare.
@@ -61,12 +61,16 @@ impl Activity {
     /// is made again, and changes nothing.
     async fn write(&self, user: &User, today: Date) -> Result<(), DynamoError> {
         let condition = Condition::new(
-            "attribute_exists(pk) AND (attribute_not_exists(lastActiveOn) OR lastActiveOn < :today)",
+            "attribute_exists(pk) AND (attribute_not_exists(lastActiveOn) OR lastActiveOn < :today \
+             OR lastActiveOn > :tomorrow)",
         );
+        let tomorrow = dynamo::string(day_after(today).to_string());
         let update = Update::new(
             profile_key(user.id),
             "SET lastActiveOn = :today",
-            condition.value(":today", dynamo::string(today.to_string())),
+            condition
+                .value(":today", dynamo::string(today.to_string()))
+                .value(":tomorrow", tomorrow),
         );
         self.dynamo.update(update).await.map(drop)
     }
@@ -78,13 +82,15 @@ impl Activity {
     pub async fn days_inactive(&self, holder: &Holder) -> Result<u32, DynamoError> {
         let logins = holder.identities.iter().map(|pk| self.last_login(pk));
         let logins = try_join_all(logins).await?;
-        let known = known_day(&holder.user);
+        let today = day_of(self.clock.now());
+        let known = known_day(&holder.user, today);
         let last = logins
             .into_iter()
             .flatten()
             .map(day_of)
+            .filter(|day| is_credible(*day, today))
             .fold(known, Date::max);
-        let days = day_of(self.clock.now()).duration_since(last).as_hours() / 24;
+        let days = today.duration_since(last).as_hours() / 24;
         Ok(u32::try_from(days).unwrap_or_default())
     }
 
@@ -98,9 +104,20 @@ impl Activity {
 }
 
 /// The day that the user's row says.
-fn known_day(user: &User) -> Date {
+fn known_day(user: &User, today: Date) -> Date {
     let created = day_of(user.created_at);
-    user.last_active_on.map_or(created, |day| day.max(created))
+    let recorded = user.last_active_on.filter(|day| is_credible(*day, today));
+    recorded.map_or(created, |day| day.max(created))
+}
+
+/// Whether somebody can have been active on this day. One after tomorrow was written by an instance
+/// whose clock ran ahead; the day until then is left for clocks that differ around midnight.
+fn is_credible(day: Date, today: Date) -> bool {
+    day <= day_after(today)
+}
+
+fn day_after(day: Date) -> Date {
+    day.tomorrow().unwrap_or(Date::MAX)
 }
 
 fn day_of(time: Timestamp) -> Date {
@@ -116,10 +133,21 @@ mod tests {
     fn a_user_was_active_when_the_account_was_made_and_on_the_recorded_day() {
         let id: UserId = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
         let mut user = User::new(id, "2026-11-23T23:59:59.999Z".parse().unwrap());
-        assert_eq!(known_day(&user).to_string(), "2026-11-23");
+        let today = "2026-12-02".parse().unwrap();
+        assert_eq!(known_day(&user, today).to_string(), "2026-11-23");
         user.last_active_on = Some("2026-12-01".parse().unwrap());
-        assert_eq!(known_day(&user).to_string(), "2026-12-01");
+        assert_eq!(known_day(&user, today).to_string(), "2026-12-01");
         user.last_active_on = Some("2026-01-01".parse().unwrap());
-        assert_eq!(known_day(&user).to_string(), "2026-11-23");
+        assert_eq!(known_day(&user, today).to_string(), "2026-11-23");
+    }
+    #[test]
+    fn a_recorded_day_after_tomorrow_is_not_believed() {
+        let id: UserId = "0193c0de-0000-7000-8000-00000000abcd".parse().unwrap();
+        let mut user = User::new(id, "2026-11-23T08:00:00Z".parse().unwrap());
+        let today = "2026-12-01".parse().unwrap();
+        user.last_active_on = Some("2026-12-02".parse().unwrap());
+        assert_eq!(known_day(&user, today).to_string(), "2026-12-02");
+        user.last_active_on = Some("2026-12-03".parse().unwrap());
+        assert_eq!(known_day(&user, today).to_string(), "2026-11-23");
     }
 }
