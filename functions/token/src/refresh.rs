@@ -56,10 +56,10 @@ pub async fn refresh(
     let (token, user) = admission
         .admit_refresh(token.expose_secret(), address)
         .await?;
-    // Together: what is recorded of the user's activity delays no refresh.
-    let rotation = sessions.rotate(&token, tokens.audiences());
-    let (session, ()) = futures_util::join!(rotation, activity.record(&user));
-    let session = session.inspect_err(audit)?;
+    let rotation = sessions.rotate(&token, tokens.audiences()).await;
+    let session = rotation.inspect_err(audit)?;
+    // Only now: who sends a token of an ended session must not make an abandoned account look used.
+    activity.record(&user).await;
     request::note(|notes| notes.app_id = Some(session.app_id.clone()));
     Ok(Success(
         tokens.issue(&session, user.role).ok_or(Reason::Internal)?,

@@ -1,6 +1,8 @@
 //! A number that another user has: tickets, and what can be done with them.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{
+    dynamodb::TABLE,
     http::Answer,
     settings::APP_ID,
     test_app::{
@@ -200,6 +202,63 @@ async fn a_session_that_is_refreshed_is_activity(#[values(InProcess, Redis)] sta
     let bob = app.log_in("bob").await;
     let answer = bind(app, "bob", &bob).await;
     assert_eq!(offered(answer.fails(409, "phone_taken")).1, "take");
+}
+
+/// What alice's row says of her activity.
+async fn last_active_on(app: &TestApp, tokens: &Tokens) -> Option<String> {
+    let pk = format!("USER#{}", tokens.user_id());
+    let row = app.table.item(&pk, "PROFILE").await.unwrap();
+    row.get("lastActiveOn")
+        .map(|day| day.as_s().unwrap().clone())
+}
+
+/// Who finds an old token could otherwise get an abandoned account by its number.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_that_is_refused_is_no_activity(#[values(InProcess, Redis)] state: SharedState) {
+    let conflict = Conflict::after_days(state, 0).await;
+    let app = &conflict.app;
+    let (revoked, reused) = (app.log_in("alice").await, app.log_in("alice").await);
+    app.api.logout(&revoked.access).await.ok(200);
+    app.api.refresh(&reused.refresh).await.ok(200);
+    app.clock.advance_seconds(2 * A_DAY);
+    for (tokens, reason) in [(&revoked, "refresh_invalid"), (&reused, "refresh_reused")] {
+        let answer = app.api.refresh(&tokens.refresh).await;
+        answer.fails(401, reason);
+        assert_eq!(last_active_on(app, tokens).await, None, "{reason}");
+    }
+    app.clock.advance_seconds(89 * A_DAY);
+    for tokens in [&conflict.alice, &revoked, &reused] {
+        let answer = app.api.refresh(&tokens.refresh).await;
+        answer.fails(401, "refresh_invalid");
+        assert_eq!(last_active_on(app, tokens).await, None);
+    }
+    let bob = app.log_in("bob").await;
+    let answer = bind(app, "bob", &bob).await;
+    assert_eq!(offered(answer.fails(409, "phone_taken")).1, "take");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_in_the_future_is_not_believed_and_is_overwritten(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let conflict = Conflict::after_days(state, 91).await;
+    let app = &conflict.app;
+    let alice = app.log_in("alice").await;
+    app.clock.advance_seconds(25 * A_DAY);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let update = app.table.client().update_item().table_name(TABLE);
+    let update = update
+        .key("pk", text(&format!("USER#{}", alice.user_id())))
+        .key("sk", text("PROFILE"));
+    let update = update.update_expression("SET lastActiveOn = :day");
+    let update = update.expression_attribute_values(":day", text("2035-01-01"));
+    update.send().await.unwrap();
+    app.evict_profile(&alice.user_id()).await;
+    let refreshed = Tokens::of(&app.api.refresh(&alice.refresh).await);
+    let day = last_active_on(app, &refreshed).await;
+    assert_eq!(day.as_deref(), Some("2027-03-19"));
 }
 
 #[rstest]
