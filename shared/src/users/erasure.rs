@@ -223,7 +223,7 @@ impl Erasure {
             return Ok(());
         };
         if row.uid != user {
-            // A later login made the identity another user's, who did not cancel.
+            // A later login or a merge made the identity another user's.
             return Ok(());
         }
         let mut writes = vec![Write::Delete(
@@ -238,9 +238,8 @@ impl Erasure {
             writes.push(remove_from_user(identity, linked.identities));
         }
         let release_at = writes.len();
-        // Where the link was not made, there is nothing to release.
-        let union_id = row.union_id.filter(|_| row.union_linked != Some(false));
-        if let Some(union_id) = union_id
+        // Also where the identity says that its link was not made: a merge may have made it the user's.
+        if let Some(union_id) = row.union_id
             && (links == Links::Always || !self.any_has(&others, &union_id).await?)
         {
             let link = dynamo::key(&union_pk(&union_id), UNION_LINK.sk);

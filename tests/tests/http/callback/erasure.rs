@@ -429,6 +429,27 @@ async fn a_user_whose_union_id_is_linked_to_another_user_is_erased(
     assert_eq!(app.count("IDENTITY").await, 0);
 }
 
+/// Alice's older identity says that the link is another user's, until a merge makes it hers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_came_with_a_merge_goes_with_the_account() {
+    let app = TestApp::start(Redis).await;
+    let (here, there) = two_users(&app).await;
+    let instance = Instance::new(app.env(), Clock::Manual(app.clock.clone()), Random::System);
+    let id = |tokens: &Tokens| tokens.user_id().parse().unwrap();
+    let merge = instance.account_merge();
+    let progress = merge.begin(id(&there), id(&here), None).await.unwrap();
+    assert_eq!(progress, Progress::Done);
+    // The identity that the link was made with goes; the other one has the union id too.
+    push(&app, &cancelled_there()).await;
+    let link = app.table.items_under("UNION#").await.remove(0);
+    assert_eq!(*link["uid"].as_s().unwrap(), here.user_id());
+    let again = app.log_in("alice").await;
+    assert_eq!(again.user_id(), here.user_id());
+    app.api.delete_account(&again.access).await.ok(200);
+    assert_eq!(app.count("UNION#").await, 0);
+    assert_eq!(app.count("IDENTITY").await, 0);
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancellations_in_two_mini_programs_at_once_leave_no_union_link(
