@@ -13,9 +13,8 @@ use super::{
 use crate::telemetry::{self, metrics};
 
 /// Error codes of a row that another writer is changing.
-const CONFLICTS: [&str; 3] = [
+const CONFLICTS: [&str; 2] = [
     "TransactionConflictException",
-    "TransactionInProgressException",
     // Another region of a global table wrote the row at the same time.
     "ReplicatedWriteConflictException",
 ];

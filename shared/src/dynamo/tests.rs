@@ -388,3 +388,51 @@ async fn rows_are_read_page_by_page() {
         assert!(sk.is_none_or(|sk| request.contains(&sk)), "{request}");
     }
 }
+
+fn in_progress() -> Reply {
+    reply(
+        400,
+        r#"{"__type":"x#TransactionInProgressException","Message":"The transaction with the given request token is already in progress."}"#,
+    )
+}
+
+async fn transact(server: &Server) -> Result<TransactionOutcome, DynamoError> {
+    let put = Write::Put(key("PK", "SK"), Condition::absent());
+    server.table().transact(vec![put]).await
+}
+
+/// With another token it would be another transaction, whose condition fails because of the first.
+#[tokio::test]
+async fn a_transaction_that_is_still_carried_out_is_asked_for_by_its_token() {
+    let mut lost = reply(200, "{}");
+    lost.bytes.clear();
+    lost.closes = true;
+    // More often than one call has attempts.
+    let running = std::iter::repeat_n(in_progress(), 5);
+    let replies = std::iter::once(lost).chain(running);
+    let server = Server::with(replies.chain([reply(200, "{}")])).await;
+    let outcome = transact(&server).await.unwrap();
+    assert_eq!(outcome, TransactionOutcome::Written);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 7);
+    let token = |request: &String| {
+        let rest = request.split(r#""ClientRequestToken":""#).nth(1).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    assert!(!token(&requests[0]).is_empty());
+    for request in &requests {
+        assert_eq!(token(request), token(&requests[0]));
+    }
+}
+
+/// Not as a conflict, after which it would be tried as another transaction.
+#[tokio::test]
+async fn a_transaction_without_an_outcome_in_time_is_reported_as_unavailable() {
+    let server = Server::with([in_progress()]).await;
+    let end = Instant::now() + Duration::from_millis(600);
+    match deadline::scope(Some(end), transact(&server)).await {
+        Err(DynamoError::Unavailable(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(server.requests().len() > 1);
+}

@@ -29,6 +29,9 @@ const RACED: Backoff = Backoff::for_conflicts(Duration::from_millis(5), Duration
 /// How long to look again after conflicts, if the request has that long.
 const CONTENTION: Duration = Duration::from_secs(5);
 
+/// The error code of a transaction that is still being carried out.
+const IN_PROGRESS: &str = "TransactionInProgressException";
+
 /// Reason codes of a throttled write.
 const THROTTLING: [&str; 2] = ["ThrottlingError", "ProvisionedThroughputExceeded"];
 
@@ -42,12 +45,14 @@ pub enum TransactionOutcome {
     ConditionFailed(Vec<usize>),
 }
 
-/// Why a transaction was cancelled, grouped by how the caller reacts.
+/// Why a transaction is not written, grouped by how the caller reacts.
 #[derive(Debug, PartialEq, Eq)]
 enum Cancellation {
     ConditionFailed(Vec<usize>),
     /// Another transaction was writing one of the rows.
     Conflict,
+    /// Not cancelled, but still being carried out: its first answer was lost, and it was sent again.
+    InProgress,
     /// Some writes were throttled, and no other reason was given.
     Throttled(String),
     /// Anything else, such as an item collection that has grown too large.
@@ -57,11 +62,11 @@ enum Cancellation {
 impl Dynamo {
     /// Writes all or nothing. A transaction that is cancelled by throttling is sent again, within
     /// the request's deadline. All attempts have the same idempotency token, so that it is executed
-    /// once.
+    /// once; and one that is still being carried out is asked for with it until it has an outcome.
     ///
     /// # Errors
-    /// [`DynamoError::Conflict`] when another transaction is writing one of the rows, otherwise
-    /// DynamoDB's error.
+    /// [`DynamoError::Conflict`] when another transaction is writing one of the rows: nothing was
+    /// written. Otherwise DynamoDB's error; after [`DynamoError::Unavailable`] it can have been written.
     pub async fn transact(&self, writes: Vec<Write>) -> Result<TransactionOutcome, DynamoError> {
         let items = writes
             .into_iter()
@@ -72,7 +77,9 @@ impl Dynamo {
             .client_request_token(hex::encode(self.random.bytes::<16>()))
             .build()?;
         let transaction = self.sender.call::<TransactWriteItems>(transaction)?;
+        let end = Instant::now() + deadline::cap(CONTENTION);
         let mut pauses = THROTTLED.pauses(&self.random).take(RETRIES);
+        let mut waits = RACED.pauses(&self.random);
         loop {
             let Some(cancellation) = cancellation(transaction.send().await)? else {
                 return Ok(TransactionOutcome::Written);
@@ -85,6 +92,10 @@ impl Dynamo {
                 Cancellation::Throttled(reasons) => match pauses.next() {
                     Some(pause) => sleep(pause).await,
                     None => return Err(DynamoError::Unavailable(reasons)),
+                },
+                Cancellation::InProgress => match waits.next() {
+                    Some(wait) if Instant::now() + wait < end => sleep(wait).await,
+                    _ => return Err(DynamoError::Unavailable(IN_PROGRESS.to_owned())),
                 },
                 Cancellation::Other(reasons) => return Err(DynamoError::Unavailable(reasons)),
             }
@@ -121,23 +132,30 @@ impl Dynamo {
     }
 }
 
-/// Why a transaction was cancelled, if it was.
+/// Why a transaction was cancelled or has no outcome yet, if it is not written.
 fn cancellation(
     outcome: Result<TransactWriteItemsOutput, OperationFailure<TransactWriteItems>>,
 ) -> Result<Option<Cancellation>, DynamoError> {
     let Err(failure) = outcome else {
         return Ok(None);
     };
-    if let Failure::Service { error, .. } = &failure
-        && let TransactWriteItemsError::TransactionCanceledException(cancelled) = &**error
-    {
-        let cancellation = Cancellation::read(cancelled.cancellation_reasons());
-        if let Cancellation::Throttled(_) | Cancellation::Other(_) = cancellation {
-            error::count("TransactionCanceledException");
+    let Failure::Service { error, .. } = &failure else {
+        return Err(failure.into());
+    };
+    match &**error {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            let cancellation = Cancellation::read(cancelled.cancellation_reasons());
+            if let Cancellation::Throttled(_) | Cancellation::Other(_) = cancellation {
+                error::count("TransactionCanceledException");
+            }
+            Ok(Some(cancellation))
         }
-        return Ok(Some(cancellation));
+        TransactWriteItemsError::TransactionInProgressException(_) => {
+            error::count(IN_PROGRESS);
+            Ok(Some(Cancellation::InProgress))
+        }
+        _ => Err(failure.into()),
     }
-    Err(failure.into())
 }
 
 impl Cancellation {
