@@ -114,7 +114,7 @@ pub enum SagaError {
     #[error("the saga was undone: {0}")]
     Refused(&'static str),
     /// It is past its point of no return, or another process has it.
-    #[error("the saga can't be called off any longer")]
+    #[error("the saga can no longer be called off")]
     TooLate,
     /// Something else than the table can't be used. The saga stands where it stood, to be continued.
     #[error("{0}")]

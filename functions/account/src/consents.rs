@@ -91,7 +91,7 @@ pub async fn withdraw(
     let document = parse(document)?;
     let request = request(&caller, &document);
     let (consent, agreed) = consents.withdraw(&request).await.map_err(gone)?;
-    // What was agreed to can be withdrawn also when nobody is asked for it any longer.
+    // What was agreed to can be withdrawn also when nobody is asked for it now.
     if consent.is_none() && required.version(&document).is_none() {
         return Err(Reason::NotFound.into());
     }
@@ -124,7 +124,7 @@ fn change(
     })
 }
 
-/// A user who has gone since the session was looked at has no session any longer either.
+/// A user who has gone since the session was looked at no longer has a session either.
 fn gone(error: UserError) -> ApiError {
     match error {
         UserError::NotFound => ApiError::new(Reason::SessionRevoked).because(&error),

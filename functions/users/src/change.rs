@@ -68,7 +68,7 @@ impl ChangeInput {
             gender: raw.gender,
         };
         let role = raw.role.0.map(|text| Role::parse(&text));
-        // Barred is what a deletion makes an account, not a change.
+        // Barred is what a deletion or a merge makes an account, not a change.
         let settable = |status: &Status| *status != Status::Barred;
         let status = raw
             .status

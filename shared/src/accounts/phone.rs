@@ -1,9 +1,10 @@
 //! Binding the phone number that a person shared with the phone number button, and what can be done
 //! when another user has it.
 //!
-//! WeChat has just proved that the caller holds the number, so they are offered a ticket: for a merge
-//! of the two accounts if the other user was active of late, else for the number alone, because
-//! carriers give numbers to others. Nothing happens without the ticket.
+//! WeChat says that the number is the caller's (at this moment, if it comes from the real-time button:
+//! docs/accounts.md), so they are offered a ticket: for a merge of the two accounts if the other user
+//! was active of late, else for the number alone, because carriers give numbers to others. Nothing
+//! happens without the ticket.
 //!
 //! Nothing is offered where the holder is disabled or barred: an operator's decision is not undone by
 //! a new WeChat account with the old number. Neither where a merge would give somebody the rights of
@@ -42,7 +43,7 @@ pub enum PhoneError {
     /// The ticket is not one of this session that can still be used, for this choice.
     #[error("the ticket can't be used")]
     Ticket,
-    /// The user does not exist, or their account is being deleted.
+    /// The user does not exist, or their account is barred: it is being deleted or merged.
     #[error("no such user")]
     NotFound,
     /// The table is unavailable.

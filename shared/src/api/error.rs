@@ -97,7 +97,7 @@ reasons! {
     /// The phone number belongs to another user.
     PhoneTaken = CONFLICT "phone_taken" "该手机号已绑定其他账号" "The phone number is bound to another account";
     /// A ticket to resolve a conflict about a phone number.
-    TicketInvalid = CONFLICT "ticket_invalid" "操作凭证无效或已过期，请重新授权手机号" "The ticket is not valid any longer; share the phone number again";
+    TicketInvalid = CONFLICT "ticket_invalid" "操作凭证无效或已过期，请重新授权手机号" "The ticket is no longer valid; share the phone number again";
     /// An identity or phone number of a new user belongs to another user.
     UserExists = CONFLICT "user_exists" "该微信身份或手机号已属于其他用户" "An identity or the phone number belongs to another user";
     /// The account is barred, to be deleted.

@@ -13,7 +13,7 @@ const CAPACITY: usize = 1024;
 /// How many are removed in one round trip.
 const AT_ONCE: usize = 32;
 
-/// The keys, each until nothing outdated can be stored under it any longer. Shared by its clones.
+/// The keys, each until nothing outdated can be stored under it. Shared by its clones.
 ///
 /// Times are the monotonic clock's: it may stop during a freeze, which keeps a key for longer than
 /// necessary, and it can't be set, which could make one forgotten too early.

@@ -53,7 +53,7 @@ impl Record {
         &self.context
     }
 
-    /// The response with what every response has, once nothing of the request runs any longer.
+    /// The response with what every response has, once nothing of the request still runs.
     pub(super) async fn finish(self, mut response: Response) -> Response {
         let Self {
             start,

@@ -46,7 +46,7 @@ pub enum BindError {
     /// The number belongs to another user.
     #[error("the phone number belongs to another user")]
     Taken,
-    /// The user does not exist, or their account is being deleted.
+    /// The user does not exist, or their account is barred: it is being deleted or merged.
     #[error("no such user")]
     NotFound,
     /// The table is unavailable.

@@ -1,4 +1,4 @@
-//! Tickets: what a user may do who has just proved to have another user's number.
+//! Tickets: what a user may do who shares a number that another user has.
 //!
 //! A session has one ticket at most, in the row `USER#{uid}` / `PHONE_TICKET#{sid}`; a newer one
 //! replaces it. So nobody but the session that proved to have the number can use it, and a user has no
@@ -135,7 +135,7 @@ impl PhoneTickets {
     }
 
     /// A new ticket for the number that `holder` has, in place of the session's previous one. None if
-    /// the bearer's account is not active any longer.
+    /// the bearer's account is no longer active.
     ///
     /// # Errors
     /// DynamoDB's.

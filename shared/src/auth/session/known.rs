@@ -44,7 +44,7 @@ pub const LUA: &str = include_str!("known.lua");
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::timeless(LUA.to_owned()));
 
 /// Opens a session of a user, as far as the user's sessions are known. Run twice (a reply was lost),
-/// nothing is known any longer: the reply that was lost said which session has to end.
+/// nothing is known now: the reply that was lost said which session has to end.
 pub struct OpenSession {
     key: [String; 1],
     new: KnownSession,

@@ -1,5 +1,5 @@
-//! Taking a number from its owner, for an operator: WeChat has just proved that somebody else has it
-//! now.
+//! Taking a number from its owner, for an operator who knows that it is no longer theirs. The next user
+//! who shares it gets it.
 
 use super::{PhoneNumbers, phone_claim};
 use crate::{

@@ -27,10 +27,10 @@ const GETTER: usize = 2;
 /// Why a number did not move.
 #[derive(Debug, Error)]
 pub enum TakeError {
-    /// The proof does not hold any longer, or the holder does not have the number, or is not active.
+    /// The proof no longer holds, or the holder does not have the number, or is not active.
     #[error("the number can't be taken as it was found")]
     Gone,
-    /// The user who would get it does not exist, or their account is being deleted.
+    /// The user who would get it does not exist, or their account is barred: it is being deleted or merged.
     #[error("no such user")]
     NotFound,
     /// The table is unavailable.
