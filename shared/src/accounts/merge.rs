@@ -87,7 +87,10 @@ impl Saga for AccountMerge {
         },
         Step {
             name: "avatars",
-            run: |saga, of| saga.parts.delete_avatars(of.from).boxed(),
+            run: |saga, of| {
+                let parts = &saga.parts;
+                parts.delete_or_hand_over_avatars(of.from, of.into).boxed()
+            },
             undo: Undo::Impossible,
         },
         Step {

@@ -72,6 +72,18 @@ impl AccountParts {
         }
     }
 
+    /// The pictures of an account that is merged into another one, which takes what can't be deleted
+    /// now: it would be barred for as long as the store is down.
+    pub(super) async fn delete_or_hand_over_avatars(
+        &self,
+        from: UserId,
+        into: UserId,
+    ) -> StepOutcome {
+        let removed = self.avatars.remove_all_or_hand_over(from, into).await;
+        removed.map_err(failure)?;
+        Ok(Next::Continue)
+    }
+
     /// The avatar, if the surviving account has none.
     pub(super) async fn hand_over_avatar(&self, from: UserId, into: UserId) -> StepOutcome {
         let given = self.avatars.hand_over(from, into).await;

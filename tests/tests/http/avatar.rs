@@ -5,6 +5,7 @@ mod deletion;
 mod faults;
 mod foreign;
 mod forms;
+mod merging;
 mod profile;
 
 use e2e::{

@@ -1,14 +1,22 @@
 //! Gives the avatar of one account to another.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::{AvatarError, Avatars, Phase, Upload, upload_sk};
 use crate::{
-    dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write},
+    dynamo::{self, Condition, DynamoError, Item, TransactionOutcome, Update, Write},
     ids::UserId,
+    request::{self, deadline},
     users::{
         profiles::invalidate_cached,
         rows::{MEDIA_CHECK, PROFILE, profile_key, user_pk},
     },
 };
+
+/// How long pictures of an account that ends are tried to be deleted.
+const FOR_DELETING: Duration = Duration::from_secs(2);
 
 impl Avatars {
     /// Gives the avatar of `from` to `to`, another account of the same person, if that one has none.
@@ -52,6 +60,58 @@ impl Avatars {
         }
     }
 
+    /// Deletes all pictures and uploads of `from`, which is merged into `to`. What can't be deleted now,
+    /// because the store is down or gone or a process is publishing it, becomes an upload of `to`,
+    /// which the next sweep or the deletion of that account deletes. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`DynamoError::Conflict`] when the uploads keep being changed; DynamoDB's.
+    pub async fn remove_all_or_hand_over(
+        &self,
+        from: UserId,
+        to: UserId,
+    ) -> Result<(), AvatarError> {
+        // Boxed, because it is large.
+        let removal = Box::pin(self.remove_all(from));
+        let why = match timeout(deadline::cap(FOR_DELETING), removal).await {
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(_))) => "one is being published".to_owned(),
+            Ok(Err(AvatarError::Dynamo(error))) if !matches!(error, DynamoError::Conflict) => {
+                return Err(error.into());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(
+            user_id = %from, into = %to, request_id = request::id(), why,
+            "the pictures of an account that ends can't be deleted now, they change hands"
+        );
+        let attempt = || self.hand_over_rest(from, to);
+        let moved = self
+            .dynamo
+            .retry_conflicts(attempt, AvatarError::is_conflict);
+        moved.await
+    }
+
+    /// What was never public needs no row: it expires with the bucket's lifecycle.
+    async fn hand_over_rest(&self, from: UserId, to: UserId) -> Result<(), AvatarError> {
+        for upload in self.uploads(from).await? {
+            let mut writes = vec![Write::Delete(upload.row_key(from), as_read(&upload))];
+            writes.extend(check_of(from, &upload));
+            if upload.may_be_public() {
+                let row = row_of(to, &upload)?;
+                writes.push(Write::Put(row, Condition::absent()));
+            }
+            match self.dynamo.transact(writes).await? {
+                TransactionOutcome::Written => {}
+                TransactionOutcome::ConditionFailed(_) => {
+                    return Err(DynamoError::Conflict.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The address of the user's avatar.
     async fn shown(&self, user: UserId) -> Result<Option<String>, DynamoError> {
         let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
@@ -80,11 +140,9 @@ impl Avatars {
 }
 
 /// The row of a published picture under its new owner, and no longer under the one before. What led
-/// WeChat's verdict to it is not needed any longer.
+/// WeChat's verdict to it is no longer needed.
 fn moving(from: UserId, to: UserId, upload: &Upload) -> Result<Vec<Write>, DynamoError> {
-    let mut row = upload.clone();
-    row.trace = None;
-    let row = dynamo::to_item(&user_pk(to), &upload_sk(&upload.id), &row)?;
+    let row = row_of(to, upload)?;
     let still_published = Condition::new("#phase = :published")
         .name("#phase", "phase")
         .value(":published", super::publish::phase(Phase::Published));
@@ -92,9 +150,31 @@ fn moving(from: UserId, to: UserId, upload: &Upload) -> Result<Vec<Write>, Dynam
         Write::Put(row, Condition::absent()),
         Write::Delete(upload.row_key(from), still_published),
     ];
-    if let Some(trace) = &upload.trace {
-        let key = dynamo::key(trace, MEDIA_CHECK.sk);
-        writes.push(Write::Delete(key, Condition::absent_or_owned_by(from)));
-    }
+    writes.extend(check_of(from, upload));
     Ok(writes)
+}
+
+/// The upload's row under another owner, without what led WeChat's verdict to it.
+fn row_of(to: UserId, upload: &Upload) -> Result<Item, DynamoError> {
+    let mut row = upload.clone();
+    row.trace = None;
+    dynamo::to_item(&user_pk(to), &upload_sk(&upload.id), &row)
+}
+
+/// Deletes the row that WeChat's verdict leads to, if there is one.
+fn check_of(user: UserId, upload: &Upload) -> Option<Write> {
+    let key = dynamo::key(upload.trace.as_ref()?, MEDIA_CHECK.sk);
+    Some(Write::Delete(key, Condition::absent_or_owned_by(user)))
+}
+
+/// No process has moved the upload on since it was read.
+fn as_read(upload: &Upload) -> Condition {
+    let condition = match &upload.busy_until {
+        Some(until) => Condition::new("#phase = :seen AND busyUntil = :until")
+            .value(":until", dynamo::string(until.to_string())),
+        None => Condition::new("#phase = :seen AND attribute_not_exists(busyUntil)"),
+    };
+    condition
+        .name("#phase", "phase")
+        .value(":seen", super::publish::phase(upload.phase))
 }
