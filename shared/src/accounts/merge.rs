@@ -33,6 +33,26 @@ pub struct AccountMerge {
     administrators: Administrators,
 }
 
+/// What a merge began with.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Origin {
+    /// A user redeemed a ticket.
+    Ticket,
+    /// Two users have one union id.
+    #[default]
+    UnionId,
+}
+
+impl Origin {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ticket => "ticket",
+            Self::UnionId => "union_id",
+        }
+    }
+}
+
 /// Which account is merged into which.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Subject {
@@ -40,6 +60,8 @@ pub struct Subject {
     saga: SagaId,
     from: UserId,
     into: UserId,
+    #[serde(default)]
+    origin: Origin,
 }
 
 impl Subject {
@@ -57,7 +79,7 @@ impl Saga for AccountMerge {
     const STEPS: &'static [Step<Self>] = &[
         Step {
             name: "bar",
-            run: |saga, of| saga.confirm_bars(of.pair()).boxed(),
+            run: |saga, of| saga.open(of).boxed(),
             undo: Undo::With(|saga, of: &Subject| saga.lift_both(of.pair()).boxed()),
         },
         Step {
@@ -177,6 +199,15 @@ impl AccountMerge {
         }
     }
 
+    async fn open(&self, of: &Subject) -> StepOutcome {
+        let next = self.confirm_bars(of.pair()).await?;
+        tracing::info!(
+            audit = "merge_begun", user_id = %of.from, into = %of.into, by = of.origin.name(),
+            request_id = request::id(), "an account is going to be merged into another one"
+        );
+        Ok(next)
+    }
+
     /// The bars were written when the saga began. Caches, and logins that had begun before, are told.
     async fn confirm_bars(&self, pair: MergePair<'_>) -> StepOutcome {
         let AccountParts { barring, .. } = &self.parts;
@@ -209,7 +240,9 @@ impl AccountMerge {
         barring.close(pair.from_bar()).await?;
         let profile = rows.profile(pair.from).await?;
         for identity in Erasure::identities_of(pair.from, profile.as_ref()) {
+            traces.remove_identity(&identity).await;
             self.merging.move_identity(pair, &identity).await?;
+            // What a login that had begun before left meanwhile.
             traces.remove_identity(&identity).await;
         }
         Ok(Next::Continue)

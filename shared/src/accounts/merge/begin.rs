@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{AccountMerge, AccountParts, Subject};
+use super::{AccountMerge, AccountParts, Origin, Subject};
 use crate::{
     dynamo::{DynamoError, Write},
     ids::UserId,
@@ -52,7 +52,8 @@ impl From<DynamoError> for MergeError {
 
 impl AccountMerge {
     /// Merges the account of `from` into that of `into`, as far as this request's time allows. `proof`
-    /// is written in the same transaction that begins the merge, or not at all. A merge of the same two
+    /// uses up the ticket of a user who asks for it; one because of a union id has none. It is written
+    /// in the same transaction that begins the merge, or not at all. A merge of the same two
     /// that has begun before is continued instead, without the proof.
     ///
     /// # Errors
@@ -77,6 +78,10 @@ impl AccountMerge {
             saga: saga.clone(),
             from,
             into,
+            origin: match proof {
+                Some(_) => Origin::Ticket,
+                None => Origin::UnionId,
+            },
         };
         let pair = MergePair {
             saga: &saga,

@@ -6,7 +6,7 @@ use e2e::{
     test_app::{
         Api,
         SharedState::{self, InProcess, Redis},
-        TestApp, TestAppBuilder, Tokens,
+        TestApp, TestAppBuilder, Tokens, capture,
     },
     wire_proxy,
 };
@@ -142,6 +142,24 @@ async fn a_merge_answers_like_a_login_to_the_other_account(
     two.assert_merged().await;
     // Alice's own session goes on.
     two.app.api.info(&two.alice.access).await.ok(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_says_by_what_a_merge_began() {
+    let log_capture = capture();
+    let two = TwoAccounts::start(Redis).await;
+    let ticket = two.ticket().await;
+    two.merge(&two.app.api, &ticket).await.ok(200);
+    let logs = log_capture.logs();
+    for audit in ["merge_begun", "account_merged"] {
+        let mut lines = logs.json_where("audit", &audit.into());
+        lines.retain(|line| line["user_id"] == two.bob.user_id());
+        assert_eq!(lines.len(), 1, "{audit}: {lines:?}");
+        assert_eq!(lines[0]["into"], two.alice.user_id());
+        if audit == "merge_begun" {
+            assert_eq!(lines[0]["by"], "ticket");
+        }
+    }
 }
 
 #[rstest]
