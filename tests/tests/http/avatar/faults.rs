@@ -80,7 +80,7 @@ async fn a_confirmation_that_lost_the_stores_answers_can_be_repeated() {
 }
 
 /// As a process leaves it that dies between the copy and the write of the profile.
-async fn stop_half_way(app: &TestApp, tokens: &Tokens, form: &Value) {
+pub(super) async fn stop_half_way(app: &TestApp, tokens: &Tokens, form: &Value) {
     let pk = format!("USER#{}", tokens.user_id());
     let sk = super::key(form).replace("uploads/", "UPLOAD#");
     let row = "SET phase = :publishing, busyUntil = :until";

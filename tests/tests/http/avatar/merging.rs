@@ -10,7 +10,10 @@ use shared::{
     clock::Clock, config::Env, ids::UserId, instance::Instance, random::Random, saga::Progress,
 };
 
-use super::{avatar_url, fetch, other_png, published, start, upload_rows, uploaded};
+use super::{
+    avatar_url, confirm, faults::stop_half_way, fetch, other_png, published, start, upload_rows,
+    uploaded,
+};
 
 fn id(tokens: &Tokens) -> UserId {
     tokens.user_id().parse().unwrap()
@@ -67,4 +70,24 @@ async fn pictures_change_hands_when_there_is_no_bucket_any_more() {
     assert_eq!(fetch(&of_alice).await.status, 404);
     assert_eq!(app.object_keys(), Vec::<String>::new());
     assert_eq!(upload_rows(&app).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_that_is_being_published_changes_hands() {
+    let app = start(Redis).await;
+    let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    let form = uploaded(&app, &alice, PNG).await;
+    confirm(&app, &alice, &form).await.ok(200);
+    stop_half_way(&app, &alice, &form).await;
+    merge(&app, app.env(), &alice, &bob).await;
+    assert_eq!(
+        (upload_rows(&app).await.len(), app.object_keys().len()),
+        (1, 1)
+    );
+    app.clock.advance_seconds(60);
+    published(&app, &bob, &other_png()).await;
+    assert_eq!(
+        (upload_rows(&app).await.len(), app.object_keys().len()),
+        (1, 1)
+    );
 }
