@@ -31,7 +31,8 @@ pub use accounts::{Account, AccountChange, Accounts, ChangeError};
 pub use activity::Activity;
 pub use administrators::{AdministratorError, Administrators};
 pub use avatars::{
-    AvatarError, AvatarStore, Avatars, Begun, Judged, Phase, Staged, Upload, UploadId, Verdict,
+    AvatarError, AvatarStore, Avatars, Begun, Cancelled, Judged, Phase, Staged, Upload, UploadId,
+    Verdict,
 };
 pub use barring::{AccountState, Bar, Barred, Barring, SessionsOf};
 pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredConsents};

@@ -15,7 +15,7 @@ use shared::{
     dynamo::DynamoError,
     edge::AuthenticatedUser,
     request,
-    users::{AvatarError, Avatars, Phase, Profiles, Upload, UploadId, User},
+    users::{AvatarError, Avatars, Cancelled, Phase, Profiles, Upload, UploadId, User},
 };
 
 use crate::check::{Asked, PictureCheck};
@@ -135,6 +135,9 @@ impl Confirmation {
         upload: &Upload,
         etag: &str,
     ) -> Result<Status, ApiError> {
+        // Before the claim: when this fails, the same request can be sent again.
+        let older = Cancelled::Before(upload);
+        self.avatars.sweep(caller.sub, older).await?;
         let Some(staged) = self.avatars.stage(caller.sub, upload, etag).await? else {
             return Err(DynamoError::Conflict.into());
         };

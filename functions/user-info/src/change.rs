@@ -44,6 +44,11 @@ impl Input for ProfileInput {
 }
 
 impl ProfileInput {
+    /// Whether it names the avatar, also to leave it as it is.
+    pub fn names_avatar(&self) -> bool {
+        self.0.avatar_url != Edit::Keep
+    }
+
     /// A valid change of at least one field, by a user whose avatar is `shown` now: that address can be
     /// sent back whatever it is, and changes nothing. Other addresses that are `ours` can't be set: an
     /// uploaded picture is its user's only.

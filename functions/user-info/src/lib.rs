@@ -18,7 +18,7 @@ use shared::{
     config::{AvatarHosts, NicknameMin, RequiredConsent},
     edge::{AuthenticatedUser, Routes},
     instance::Instance,
-    users::{Avatars, Profiles, RequiredConsents, User},
+    users::{Avatars, Cancelled, Profiles, RequiredConsents, User},
     values::Edit,
 };
 
@@ -92,13 +92,20 @@ async fn change(
     Json(input): Json<ProfileInput>,
 ) -> Result<Success<UserInfoResponse>, ApiError> {
     let shown = caller.user.avatar_url.as_deref();
+    let names_avatar = input.names_avatar();
     let change = input.check(&rules, shown, |url| avatars.is_ours(url))?;
     if let (Some(check), Edit::Set(nickname)) = (content_check, &change.nickname) {
         check.nickname(&caller.claims, nickname).await?;
     }
     let user = profiles.change(caller.claims.sub, &change).await?;
-    if change.avatar_url != Edit::Keep {
-        avatars.sweep(user.id).await?;
+    if names_avatar {
+        // An address that is sent back may be one whose first request failed here.
+        let cancelled = if change.avatar_url == Edit::Keep {
+            Cancelled::Nothing
+        } else {
+            Cancelled::All
+        };
+        avatars.sweep(user.id, cancelled).await?;
     }
     Ok(UserInfoResponse::new(user, &required))
 }

@@ -18,7 +18,7 @@ use shared::{
     ids::UserId,
     instance::Instance,
     saga::SagaError,
-    users::{AccountChange, Accounts, Avatars, ChangeError, Role, Status, User},
+    users::{AccountChange, Accounts, Avatars, Cancelled, ChangeError, Role, Status, User},
     values::Edit,
 };
 
@@ -115,8 +115,8 @@ pub async fn change(
         audit::sessions_ended(caller.user.id, id);
     }
     if change.profile.avatar_url != Edit::Keep {
-        // The picture that it was before.
-        changing.avatars.sweep(id).await?;
+        // The picture that it was before, and what is being checked.
+        changing.avatars.sweep(id, Cancelled::All).await?;
     }
     Ok((etag(&user), Success(user)))
 }

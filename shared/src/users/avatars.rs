@@ -34,6 +34,7 @@ use crate::{
 
 pub use check::{Judged, Staged, Verdict};
 pub use error::AvatarError;
+pub use removal::Cancelled;
 pub use upload::{Phase, Upload, UploadId};
 
 use upload::upload_sk;

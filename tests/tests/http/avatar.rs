@@ -1,12 +1,14 @@
 //! Uploaded avatars: `POST` and `PUT /api/v1/user/avatar`.
 
 mod check;
+mod choices;
 mod deletion;
 mod faults;
 mod foreign;
 mod forms;
 mod merging;
 mod profile;
+mod verdicts;
 
 use e2e::{
     http::Answer,

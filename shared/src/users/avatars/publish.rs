@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AvatarError, AvatarStore, Avatars, BUSY, Phase, Upload};
+use super::{AvatarError, AvatarStore, Avatars, BUSY, Cancelled, Phase, Upload};
 use crate::{
     dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome},
     ids::UserId,
@@ -244,8 +244,9 @@ impl Avatars {
                 None => Ok(()),
             }
         };
+        let swept = self.sweep(user, Cancelled::Before(upload));
         let (uploaded, staged, swept) =
-            futures_util::join!(objects.delete(&uploaded), staged, self.sweep(user));
+            futures_util::join!(objects.delete(&uploaded), staged, swept);
         uploaded.or_degraded("avatar upload");
         staged.or_degraded("avatar upload");
         swept.or_degraded("avatars before");

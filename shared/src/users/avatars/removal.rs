@@ -10,17 +10,54 @@ use crate::{
     users::rows::{MEDIA_CHECK, PROFILE, UPLOAD, user_pk},
 };
 
+/// Which of the uploads that WeChat is checking are given up: the user has chosen something else since.
+#[derive(Clone, Copy)]
+pub enum Cancelled<'a> {
+    /// None: the avatar is the same as before.
+    Nothing,
+    /// All of them.
+    All,
+    /// Those that were confirmed before this one.
+    Before(&'a Upload),
+}
+
+impl Cancelled<'_> {
+    fn includes(self, upload: &Upload) -> bool {
+        let is_older = match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::Before(newer) => upload.was_confirmed_before(newer),
+        };
+        is_older && upload.phase == Phase::Checking
+    }
+}
+
 impl Avatars {
-    /// Deletes the pictures that are not the user's avatar any longer, and what is left of those whose
-    /// publication or deletion stopped half-way. Doing it again changes nothing.
+    /// Deletes the pictures that are not the user's avatar any longer, what is left of those whose
+    /// publication or deletion stopped half-way, and the uploads that are `cancelled`. Doing it again
+    /// changes nothing.
     ///
     /// # Errors
     /// [`AvatarError`].
-    pub async fn sweep(&self, user: UserId) -> Result<(), AvatarError> {
+    pub async fn sweep(&self, user: UserId, cancelled: Cancelled<'_>) -> Result<(), AvatarError> {
         if self.store.is_none() {
             return Ok(());
         }
         let uploads = self.uploads(user).await?;
+        let (cancelled, others): (Vec<_>, Vec<_>) = uploads
+            .into_iter()
+            .partition(|upload| cancelled.includes(upload));
+        // First: also when the store is down, no verdict brings them back.
+        for upload in &cancelled {
+            self.take(user, upload).await?;
+        }
+        for upload in &cancelled {
+            self.remove_if_unchanged(user, upload).await?;
+        }
+        self.sweep_public(user, &others).await
+    }
+
+    async fn sweep_public(&self, user: UserId, uploads: &[Upload]) -> Result<(), AvatarError> {
         if !uploads.iter().any(Upload::may_be_public) {
             return Ok(());
         }
@@ -31,7 +68,7 @@ impl Avatars {
             .as_ref()
             .and_then(|row| row.get("avatarUrl")?.as_s().ok());
         let now = self.clock.now();
-        for upload in &uploads {
+        for upload in uploads {
             let is_over = match upload.phase {
                 Phase::Published => !upload.is_at(shown.map(String::as_str)),
                 Phase::Publishing => !upload.is_busy(now),
@@ -39,14 +76,18 @@ impl Avatars {
                 Phase::Open | Phase::Checking | Phase::Refused => false,
             };
             if is_over {
-                match self.remove(user, upload).await {
-                    // Another process has moved it on.
-                    Err(error) if error.is_conflict() => {}
-                    removed => removed?,
-                }
+                self.remove_if_unchanged(user, upload).await?;
             }
         }
         Ok(())
+    }
+
+    async fn remove_if_unchanged(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
+        match self.remove(user, upload).await {
+            // Another process has moved it on.
+            Err(error) if error.is_conflict() => Ok(()),
+            removed => removed,
+        }
     }
 
     /// Deletes all pictures and uploads of the user. Returns until when to wait and do it again, if a
@@ -103,10 +144,15 @@ impl Avatars {
     }
 
     async fn take(&self, user: UserId, upload: &Upload) -> Result<bool, DynamoError> {
+        // One that is being removed may have been taken by this write, whose answer was lost.
         let condition = match &upload.busy_until {
-            Some(until) => Condition::new("#phase = :seen AND busyUntil = :until")
-                .value(":until", dynamo::string(until.to_string())),
-            None => Condition::new("#phase = :seen AND attribute_not_exists(busyUntil)"),
+            Some(until) => {
+                Condition::new("#phase = :removing OR (#phase = :seen AND busyUntil = :until)")
+                    .value(":until", dynamo::string(until.to_string()))
+            }
+            None => Condition::new(
+                "#phase = :removing OR (#phase = :seen AND attribute_not_exists(busyUntil))",
+            ),
         };
         let update = Update::new(upload.row_key(user), "SET #phase = :removing", condition)
             .name("#phase", "phase")

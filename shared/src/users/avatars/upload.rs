@@ -184,6 +184,16 @@ impl Upload {
         self.asked_at.is_some() && self.staged.is_some()
     }
 
+    /// Whether it was confirmed before `other`; one of which WeChat was not asked yet is the newer one.
+    pub(super) fn was_confirmed_before(&self, other: &Self) -> bool {
+        let is_older = match (self.asked_at, other.asked_at) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(this), Some(other)) => this < other,
+        };
+        self.id != other.id && is_older
+    }
+
     /// DynamoDB deletes expired rows late.
     pub(super) fn has_expired(&self, now: Timestamp) -> bool {
         self.ttl.is_some_and(|ttl| ttl <= now.as_second())
@@ -304,6 +314,29 @@ mod tests {
             ..upload(Phase::Removing)
         };
         assert!(!never_confirmed.may_be_public());
+    }
+
+    #[test]
+    fn the_newer_upload_is_the_one_that_was_asked_about_later_or_not_yet() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let first = Upload {
+            asked_at: at(100),
+            ..upload(Phase::Checking)
+        };
+        let second = Upload {
+            id: "ff112233445566778899aabbccddeeff".parse().unwrap(),
+            asked_at: at(101),
+            ..upload(Phase::Checking)
+        };
+        let not_yet = Upload {
+            asked_at: None,
+            ..second.clone()
+        };
+        assert!(first.was_confirmed_before(&second));
+        assert!(first.was_confirmed_before(&not_yet));
+        assert!(!second.was_confirmed_before(&first));
+        assert!(!not_yet.was_confirmed_before(&first));
+        assert!(!first.was_confirmed_before(&first));
     }
 
     #[test]

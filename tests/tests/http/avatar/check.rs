@@ -5,55 +5,21 @@ use e2e::{
     settings::{APP_ID, OTHER_APP_ID},
     test_app::{
         SharedState::{self, InProcess, Redis},
-        TestApp, Tokens,
+        TestApp,
     },
     upload::{PNG, post_form},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
-use wechat_simulator::{Fault, MediaCheck, PushOrder, PushRequest, REVIEW_KEYWORD, RISKY_KEYWORD};
+use wechat_simulator::{Fault, PushOrder, REVIEW_KEYWORD, RISKY_KEYWORD};
 
 use super::{
     avatar_url, confirm, fetch, form, key, other_png, published, upload_rows, uploaded, url_of,
+    verdicts::{checking, picture, push, start, verdict},
 };
 
+/// What WeChat is asked with.
 const PATH: &str = "/wxa/media_check_async";
-
-async fn start(state: SharedState) -> TestApp {
-    let app = TestApp::builder(state).avatars();
-    app.set("CONTENT_CHECK", "on").start().await
-}
-
-fn picture(keyword: &str) -> Vec<u8> {
-    [PNG, keyword.as_bytes()].concat()
-}
-
-/// Uploads and confirms a picture that is then being checked.
-async fn checking(app: &TestApp, tokens: &Tokens, picture: &[u8]) -> (Value, MediaCheck) {
-    let form = uploaded(app, tokens, picture).await;
-    let answer = confirm(app, tokens, &form).await;
-    assert_eq!(answer.ok(202)["status"], "checking");
-    let mut checks = app.wechat.take_media_checks();
-    assert_eq!(checks.len(), 1);
-    (form, checks.remove(0))
-}
-
-/// What WeChat pushes about a picture, after it has read it.
-async fn verdict(app: &TestApp, check: &MediaCheck) -> PushRequest {
-    let picture = fetch(&check.media_url).await;
-    let content = (picture.status == 200).then_some(&*picture.body);
-    app.wechat.media_verdict(check, content).unwrap()
-}
-
-async fn push(app: &TestApp, push: &PushRequest) {
-    let path = format!("/api/v1/wechat/callback?{}", push.query);
-    let request = app.api.request("POST", &path);
-    let request = request
-        .header("content-type", push.content_type)
-        .body(push.body.clone());
-    let (status, _, body) = request.send_raw().await;
-    assert_eq!((status, &*String::from_utf8_lossy(&body)), (200, "success"));
-}
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
