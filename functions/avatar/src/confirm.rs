@@ -146,7 +146,11 @@ impl Confirmation {
                 let asked = self
                     .avatars
                     .asked(caller.sub, &caller.aud, &staged, &trace_id);
-                asked.await?;
+                if let Err(error) = asked.await {
+                    // Nobody would know of the copy.
+                    self.avatars.unstage(caller.sub, &staged).await;
+                    return Err(error.into());
+                }
                 Ok(Status::Checking)
             }
             Ok(Asked::Unchecked) => {

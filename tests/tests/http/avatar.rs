@@ -6,6 +6,7 @@ mod deletion;
 mod faults;
 mod foreign;
 mod forms;
+mod late;
 mod merging;
 mod profile;
 mod verdicts;

@@ -199,7 +199,16 @@ impl Front {
         };
     }
 
-    /// The same, for requests that contain this text only.
+    /// The same, once, for requests that contain this text only.
+    pub fn breaks_once(&self, text: &str, operation: &'static str, fault: Fault) {
+        *self.state.lock().unwrap() = Broken {
+            fault: Some((operation, fault, 1)),
+            only: text.to_owned(),
+            ..Broken::default()
+        };
+    }
+
+    /// The same, each time.
     pub fn breaks_only(&self, text: &str, operation: &'static str, fault: Fault) {
         *self.state.lock().unwrap() = Broken {
             fault: Some((operation, fault, ALWAYS)),

@@ -99,6 +99,13 @@ fn report(check: &MediaCheck, judged: Judged) {
             note(user);
             tracing::info!(user_id = %user, request_id, label, "WeChat flags an avatar as risky");
         }
+        Judged::TakenDown(user) => {
+            note(user);
+            tracing::warn!(
+                audit = "avatar_taken_down", user_id = %user, request_id, label,
+                "WeChat flags an avatar as risky that was published without its verdict: it is deleted"
+            );
+        }
         Judged::Reopened(user) => {
             note(user);
             tracing::warn!(

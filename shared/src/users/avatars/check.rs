@@ -55,6 +55,8 @@ pub enum Judged {
     Published(UserId),
     /// It is not shown.
     Refused(UserId),
+    /// It was shown unchecked, and is deleted.
+    TakenDown(UserId),
     /// The user may confirm it again.
     Reopened(UserId),
 }
@@ -125,10 +127,15 @@ impl Avatars {
         upload: &Upload,
         key: &str,
     ) -> Result<bool, DynamoError> {
+        // The key is random: a row that has it was written by this write, whose answer was lost.
         let seen = match &upload.staged {
-            Some(staged) => Condition::new("#phase = :seen AND staged = :before")
-                .value(":before", dynamo::string(staged)),
-            None => Condition::new("#phase = :seen AND attribute_not_exists(staged)"),
+            Some(before) => {
+                Condition::new("staged = :staged OR (#phase = :seen AND staged = :before)")
+                    .value(":before", dynamo::string(before))
+            }
+            None => Condition::new(
+                "staged = :staged OR (#phase = :seen AND attribute_not_exists(staged))",
+            ),
         };
         let update = Update::new(
             upload.row_key(user),
@@ -261,9 +268,22 @@ impl Avatars {
                 Ok(Judged::Published(row.uid))
             }
             (Verdict::Risky, Phase::Checking) => self.refuse(row.uid, &upload).await,
+            // Its lease is over soon, and WeChat sends it again.
+            (Verdict::Risky, Phase::Publishing) if upload.is_busy(now) => {
+                Err(DynamoError::Conflict.into())
+            }
+            (Verdict::Risky, Phase::Publishing | Phase::Published | Phase::Removing) => {
+                self.remove(row.uid, &upload).await?;
+                Ok(Judged::TakenDown(row.uid))
+            }
             (Verdict::Failed, Phase::Checking) => {
                 let staged = upload.staged.as_deref().unwrap_or_default();
                 let reopened = self.reopen(row.uid, &upload.id, staged).await?;
+                if reopened {
+                    let deleted = self.store()?.objects.delete(staged).await;
+                    // Where this fails, the bucket's lifecycle does it.
+                    deleted.or_degraded("avatar check");
+                }
                 Ok(if reopened {
                     Judged::Reopened(row.uid)
                 } else {
@@ -280,7 +300,8 @@ impl Avatars {
         let update = Update::new(
             upload.row_key(user),
             "SET #phase = :refused REMOVE busyUntil",
-            Condition::new("#phase = :checking AND staged = :staged"),
+            // Also one that is refused: by this write, whose answer was lost.
+            Condition::new("(#phase = :checking OR #phase = :refused) AND staged = :staged"),
         );
         let update = update
             .name("#phase", "phase")

@@ -113,7 +113,7 @@ impl Avatars {
     }
 
     /// The address of the user's avatar.
-    async fn shown(&self, user: UserId) -> Result<Option<String>, DynamoError> {
+    pub(super) async fn shown(&self, user: UserId) -> Result<Option<String>, DynamoError> {
         let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
         let url = profile.and_then(|mut row| row.remove("avatarUrl"));
         Ok(url.and_then(|url| url.as_s().ok().cloned()))
@@ -126,7 +126,7 @@ impl Avatars {
             .value(":url", dynamo::string(url))
     }
 
-    fn giving(&self, user: UserId, url: &str) -> Update {
+    pub(super) fn giving(&self, user: UserId, url: &str) -> Update {
         let condition = Condition::new("avatarUrl = :url").value(":url", dynamo::string(url));
         let set = "SET updatedAt = :now REMOVE avatarUrl ADD version :one";
         self.dated(Update::new(profile_key(user), set, condition))

@@ -5,9 +5,12 @@ use jiff::Timestamp;
 
 use super::{AvatarError, Avatars, Phase, Upload, publish::phase};
 use crate::{
-    dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
+    dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome},
     ids::UserId,
-    users::rows::{MEDIA_CHECK, PROFILE, UPLOAD, user_pk},
+    users::{
+        profiles::invalidate_cached,
+        rows::{MEDIA_CHECK, PROFILE, UPLOAD, user_pk},
+    },
 };
 
 /// Which of the uploads that WeChat is checking are given up: the user has chosen something else since.
@@ -83,7 +86,7 @@ impl Avatars {
     }
 
     async fn remove_if_unchanged(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
-        match self.remove(user, upload).await {
+        match self.remove_hidden(user, upload).await {
             // Another process has moved it on.
             Err(error) if error.is_conflict() => Ok(()),
             removed => removed,
@@ -122,14 +125,52 @@ impl Avatars {
     }
 
     /// Deletes an upload: first its row says so, and nobody publishes it any longer; then the objects
-    /// go, and the row last.
+    /// go, and the row last. A profile that shows it no longer does.
     ///
     /// # Errors
     /// [`DynamoError::Conflict`] when another process has moved it on; others of [`AvatarError`].
     pub(super) async fn remove(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
+        let shown = match upload.phase {
+            Phase::Published => self.shown(user).await?,
+            _ => None,
+        };
+        match shown.filter(|url| upload.is_at(Some(url))) {
+            Some(url) => {
+                self.take_down(user, upload, &url).await?;
+                self.delete_taken(user, upload).await
+            }
+            None => self.remove_hidden(user, upload).await,
+        }
+    }
+
+    /// The same for one that is not the user's avatar.
+    async fn remove_hidden(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
         if upload.phase != Phase::Removing && !self.take(user, upload).await? {
             return Err(DynamoError::Conflict.into());
         }
+        self.delete_taken(user, upload).await
+    }
+
+    /// The row says that it is being removed, and the profile forgets its address: both or neither.
+    async fn take_down(&self, user: UserId, upload: &Upload, url: &str) -> Result<(), AvatarError> {
+        let attempt = || {
+            let writes = vec![
+                Write::Update(taking(user, upload)),
+                Write::Update(self.giving(user, url)),
+            ];
+            self.dynamo.transact(writes)
+        };
+        let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
+        let taken = self.dynamo.retry_conflicts(attempt, is_conflict).await;
+        // Also after a failure: a write whose answer was lost may have happened.
+        invalidate_cached(&self.cache, user).await;
+        match taken? {
+            TransactionOutcome::Written => Ok(()),
+            TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict.into()),
+        }
+    }
+
+    async fn delete_taken(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
         self.delete_objects(upload).await?;
         if let Some(trace) = &upload.trace {
             let key = dynamo::key(trace, MEDIA_CHECK.sk);
@@ -144,21 +185,7 @@ impl Avatars {
     }
 
     async fn take(&self, user: UserId, upload: &Upload) -> Result<bool, DynamoError> {
-        // One that is being removed may have been taken by this write, whose answer was lost.
-        let condition = match &upload.busy_until {
-            Some(until) => {
-                Condition::new("#phase = :removing OR (#phase = :seen AND busyUntil = :until)")
-                    .value(":until", dynamo::string(until.to_string()))
-            }
-            None => Condition::new(
-                "#phase = :removing OR (#phase = :seen AND attribute_not_exists(busyUntil))",
-            ),
-        };
-        let update = Update::new(upload.row_key(user), "SET #phase = :removing", condition)
-            .name("#phase", "phase")
-            .value(":seen", phase(upload.phase))
-            .value(":removing", phase(Phase::Removing));
-        let written = self.dynamo.update(update).await?;
+        let written = self.dynamo.update(taking(user, upload)).await?;
         Ok(matches!(written, WriteOutcome::Written(_)))
     }
 
@@ -180,4 +207,22 @@ impl Avatars {
         }
         Ok(())
     }
+}
+
+/// The row says that the upload is being removed, if no process has moved it on. One that is being
+/// removed already may have been taken by this write, whose answer was lost.
+fn taking(user: UserId, upload: &Upload) -> Update {
+    let condition = match &upload.busy_until {
+        Some(until) => {
+            Condition::new("#phase = :removing OR (#phase = :seen AND busyUntil = :until)")
+                .value(":until", dynamo::string(until.to_string()))
+        }
+        None => Condition::new(
+            "#phase = :removing OR (#phase = :seen AND attribute_not_exists(busyUntil))",
+        ),
+    };
+    Update::new(upload.row_key(user), "SET #phase = :removing", condition)
+        .name("#phase", "phase")
+        .value(":seen", phase(upload.phase))
+        .value(":removing", phase(Phase::Removing))
 }

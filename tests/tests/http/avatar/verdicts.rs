@@ -1,7 +1,7 @@
 //! Pictures that are being checked, and what WeChat says of them.
 
 use e2e::{
-    test_app::{SharedState, TestApp, Tokens},
+    test_app::{Api, SharedState, TestApp, Tokens},
     upload::PNG,
 };
 use serde_json::Value;
@@ -39,8 +39,13 @@ pub async fn verdict(app: &TestApp, check: &MediaCheck) -> PushRequest {
 
 /// Delivers a message.
 pub async fn push(app: &TestApp, push: &PushRequest) {
+    push_to(&app.api, push).await;
+}
+
+/// Delivers a message to this instance.
+pub async fn push_to(api: &Api, push: &PushRequest) {
     let path = format!("/api/v1/wechat/callback?{}", push.query);
-    let request = app.api.request("POST", &path);
+    let request = api.request("POST", &path);
     let request = request
         .header("content-type", push.content_type)
         .body(push.body.clone());
