@@ -803,7 +803,7 @@ async fn refused_settings_are_not_quoted(#[values(InProcess, Redis)] state: Shar
     assert_eq!(health["data"]["status"], "ok");
 }
 
-/// A form lets whoever has it upload, and the address that WeChat reads shows the picture.
+/// A form is permission to upload for anybody, and the address that WeChat reads shows the picture.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_form_and_no_signed_address_is_logged(#[values(InProcess, Redis)] state: SharedState) {

@@ -47,6 +47,10 @@ impl Input for PictureInput {
 #[derive(Clone, Copy)]
 pub struct FormCost(pub Option<Cost>);
 
+/// Whether WeChat checks pictures.
+#[derive(Clone, Copy)]
+pub struct AreChecked(pub bool);
+
 /// The form, and what it takes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,9 +68,14 @@ pub async fn begin(
     State(avatars): State<Avatars>,
     State(limiter): State<Limiter>,
     State(FormCost(cost)): State<FormCost>,
+    State(AreChecked(are_checked)): State<AreChecked>,
     Json(picture): Json<PictureInput>,
 ) -> Result<Success<FormResponse>, ApiError> {
     let limit = avatars.store()?.max_bytes;
+    if are_checked && !picture.kind.can_be_checked() {
+        let violation = Violation::new("contentType", Rule::AvatarCheckedType);
+        return Err(ApiError::invalid(vec![violation]));
+    }
     let fits = u32::try_from(picture.size)
         .ok()
         .filter(|size| *size <= limit);

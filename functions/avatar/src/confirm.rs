@@ -87,6 +87,7 @@ impl Confirmation {
         match upload.phase {
             Phase::Published => Ok(Status::Published),
             Phase::Refused => Err(AvatarError::Risky.into()),
+            Phase::Unreadable => Err(AvatarError::Unreadable.into()),
             Phase::Removing => Err(AvatarError::NotFound.into()),
             Phase::Publishing => {
                 self.avatars.publish_again(caller.sub, &upload).await?;

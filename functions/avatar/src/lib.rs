@@ -12,7 +12,7 @@ use shared::{
     auth::Admission, edge::Routes, instance::Instance, resilience::Limiter, users::Avatars,
 };
 
-use begin::FormCost;
+use begin::{AreChecked, FormCost};
 use check::PictureCheck;
 use confirm::Confirmation;
 
@@ -22,6 +22,7 @@ struct Avatar {
     avatars: Avatars,
     limiter: Limiter,
     form_cost: FormCost,
+    are_checked: AreChecked,
     confirmation: Arc<Confirmation>,
 }
 
@@ -29,9 +30,11 @@ struct Avatar {
 pub fn routes(instance: &Instance) -> Routes {
     instance.sealed_bodies();
     let avatars = instance.avatars();
+    let check = PictureCheck::new(instance);
+    let are_checked = AreChecked(check.is_some());
     let confirmation = Confirmation {
         avatars: avatars.clone(),
-        check: PictureCheck::new(instance),
+        check,
         profiles: instance.profiles(),
         clock: instance.clock(),
     };
@@ -39,6 +42,7 @@ pub fn routes(instance: &Instance) -> Routes {
         admission: instance.admission(),
         avatars,
         limiter: instance.limiter(),
+        are_checked,
         form_cost: FormCost(instance.limits().avatar),
         confirmation: Arc::new(confirmation),
     };

@@ -80,6 +80,8 @@ rules! {
     AvatarTemporary = "avatar_temporary" "这是手机上的临时文件，请先通过 POST /api/v1/user/avatar 上传" "a temporary file of the phone; upload it with POST /api/v1/user/avatar";
     /// The content type of an avatar.
     AvatarType = "avatar_type" "image/jpeg、image/png、image/webp 或 image/gif" "image/jpeg, image/png, image/webp or image/gif";
+    /// The content type of an avatar that WeChat checks.
+    AvatarCheckedType = "avatar_checked_type" "image/jpeg、image/png 或 image/gif，微信无法检测其他格式" "image/jpeg, image/png or image/gif: WeChat can't check others";
     /// The size of an avatar: 1 byte to `AVATAR_MAX_BYTES`.
     AvatarSize = "avatar_size" "图片大小，单位字节，不为 0 且不超过上限" "the picture's size in bytes, not 0 and not above the limit";
     /// The key of an upload.

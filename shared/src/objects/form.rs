@@ -29,7 +29,7 @@ pub struct FormOrder<'a> {
     pub lifetime: Duration,
 }
 
-/// A signed form. It has no `Debug`: it lets whoever has it upload.
+/// A signed form. It has no `Debug`: it is permission to upload for anybody.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct UploadForm {
     /// Where it is posted to, as `multipart/form-data`.

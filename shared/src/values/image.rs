@@ -56,6 +56,15 @@ impl ImageType {
         }
     }
 
+    /// Whether WeChat's `mediaCheckAsync` reads it: JPEG, PNG, BMP and the first frame of a GIF.
+    #[must_use]
+    pub const fn can_be_checked(self) -> bool {
+        match self {
+            Self::Jpeg | Self::Png | Self::Gif => true,
+            Self::WebP => false,
+        }
+    }
+
     /// Its content type.
     #[must_use]
     pub const fn content_type(self) -> &'static str {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use shared::{
     api::ApiError,
-    config::OnFailure,
     ids::{AppId, UserId},
     instance::Instance,
     request,
@@ -29,19 +28,17 @@ const LOOK_AGAIN: [Duration; 3] = [
 
 pub struct JudgePictures {
     avatars: Avatars,
-    on_failure: OnFailure,
 }
 
 impl JudgePictures {
     pub fn new(instance: &Instance) -> Self {
         Self {
             avatars: instance.avatars(),
-            on_failure: OnFailure::read(instance.env()),
         }
     }
 
     async fn judge(&self, app_id: &AppId, check: &MediaCheck) -> Result<(), ApiError> {
-        let verdict = self.verdict(check);
+        let verdict = verdict_of(check);
         let mut judged = self.avatars.judge(app_id, &check.trace_id, verdict).await;
         for pause in LOOK_AGAIN {
             if !matches!(judged, Ok(Judged::Unknown)) {
@@ -63,14 +60,13 @@ impl JudgePictures {
         }
         Ok(())
     }
+}
 
-    fn verdict(&self, check: &MediaCheck) -> Verdict {
-        match (check.errcode, check.suggest.as_deref()) {
-            (0, Some("pass" | "review")) => Verdict::Pass,
-            (0, Some("risky")) => Verdict::Risky,
-            _ if self.on_failure == OnFailure::Allow => Verdict::FailedAndAllowed,
-            _ => Verdict::Failed,
-        }
+fn verdict_of(check: &MediaCheck) -> Verdict {
+    match (check.errcode, check.suggest.as_deref()) {
+        (0, Some("pass" | "review")) => Verdict::Pass,
+        (0, Some("risky")) => Verdict::Risky,
+        _ => Verdict::Unreadable,
     }
 }
 
@@ -88,29 +84,20 @@ fn report(check: &MediaCheck, judged: Judged) {
                     audit = "content_review", user_id = %user, request_id, label,
                     "WeChat advises to review an avatar"
                 );
-            } else if errcode != 0 {
-                tracing::warn!(
-                    audit = "avatar_unchecked", user_id = %user, request_id, errcode,
-                    "an avatar is published that WeChat could not check"
-                );
             }
         }
         Judged::Refused(user) => {
             note(user);
-            tracing::info!(user_id = %user, request_id, label, "WeChat flags an avatar as risky");
+            tracing::info!(
+                user_id = %user, request_id, label, errcode,
+                "WeChat flags an avatar as risky, or could not read it"
+            );
         }
         Judged::TakenDown(user) => {
             note(user);
             tracing::warn!(
                 audit = "avatar_taken_down", user_id = %user, request_id, label,
                 "WeChat flags an avatar as risky that was published without its verdict: it is deleted"
-            );
-        }
-        Judged::Reopened(user) => {
-            note(user);
-            tracing::warn!(
-                user_id = %user, request_id, errcode,
-                "WeChat could not check an avatar; the user can confirm it again"
             );
         }
     }

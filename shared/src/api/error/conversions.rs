@@ -184,7 +184,7 @@ impl From<AvatarError> for ApiError {
             AvatarError::NotConfigured => Reason::NotConfigured,
             AvatarError::NotFound => Reason::NotFound,
             AvatarError::Missing => Reason::UploadMissing,
-            AvatarError::Invalid(_) => Reason::UploadInvalid,
+            AvatarError::Invalid(_) | AvatarError::Unreadable => Reason::UploadInvalid,
             AvatarError::Risky => Reason::ContentRisky,
             AvatarError::UserGone => Reason::SessionRevoked,
             AvatarError::Objects(error) => return error.into(),

@@ -40,7 +40,7 @@ settings! {
     AVATAR_CHECK_TIMEOUT_SECONDS: Period = Period::seconds(1800, 60..=43_200),
         "how long WeChat's verdict on an avatar is waited for; after that the next confirmation asks again, or publishes with `CONTENT_CHECK_ON_FAILURE=allow`",
         "等待微信头像检测结果的时间；超时后下一次确认会重新送检，`CONTENT_CHECK_ON_FAILURE=allow` 时直接发布";
-    AVATAR_HOSTS: Text = Text::new("thirdwx.qlogo.cn,wx.qlogo.cn,mmbiz.qpic.cn", "hosts separated by commas, such as `img.example.com`, or `*.example.com` for all below one"),
+    AVATAR_HOSTS: Text = Text::new("thirdwx.qlogo.cn,wx.qlogo.cn", "hosts separated by commas, such as `img.example.com`, or `*.example.com` for all below one"),
         "hosts of the addresses that users may set as `avatarUrl` themselves",
         "用户可自行设为 `avatarUrl` 的地址所在主机",
         wanted_zh("以逗号分隔的主机名，如 `img.example.com`；`*.example.com` 表示其所有子域");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_a_config_error() {
+    fn a_text_that_names_no_host_is_a_config_error() {
         for wrong in [
             "https://a.cn",
             "a.cn/x",

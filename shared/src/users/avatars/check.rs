@@ -38,10 +38,9 @@ pub enum Verdict {
     Pass,
     /// It may not.
     Risky,
-    /// It could not be checked, and may be shown unchecked.
-    FailedAndAllowed,
-    /// It could not be checked: the user may try again.
-    Failed,
+    /// WeChat could not read it. That is the picture's fault: it is not shown, also where WeChat's own
+    /// failures are overlooked.
+    Unreadable,
 }
 
 /// What became of a verdict.
@@ -53,12 +52,10 @@ pub enum Judged {
     Late,
     /// The picture is this user's avatar now.
     Published(UserId),
-    /// It is not shown.
+    /// It is not shown, and deleted.
     Refused(UserId),
     /// It was shown unchecked, and is deleted.
     TakenDown(UserId),
-    /// The user may confirm it again.
-    Reopened(UserId),
 }
 
 /// The row that a verdict leads to.
@@ -263,11 +260,13 @@ impl Avatars {
             return Ok(Judged::Late);
         };
         match (verdict, upload.phase) {
-            (Verdict::Pass | Verdict::FailedAndAllowed, Phase::Checking | Phase::Publishing) => {
+            (Verdict::Pass, Phase::Checking | Phase::Publishing) => {
                 self.publish_staged(row.uid, &upload).await?;
                 Ok(Judged::Published(row.uid))
             }
-            (Verdict::Risky, Phase::Checking) => self.refuse(row.uid, &upload).await,
+            (Verdict::Risky, Phase::Checking) => {
+                self.refuse(row.uid, &upload, Phase::Refused).await
+            }
             // Its lease is over soon, and WeChat sends it again.
             (Verdict::Risky, Phase::Publishing) if upload.is_busy(now) => {
                 Err(DynamoError::Conflict.into())
@@ -276,25 +275,19 @@ impl Avatars {
                 self.remove(row.uid, &upload).await?;
                 Ok(Judged::TakenDown(row.uid))
             }
-            (Verdict::Failed, Phase::Checking) => {
-                let staged = upload.staged.as_deref().unwrap_or_default();
-                let reopened = self.reopen(row.uid, &upload.id, staged).await?;
-                if reopened {
-                    let deleted = self.store()?.objects.delete(staged).await;
-                    // Where this fails, the bucket's lifecycle does it.
-                    deleted.or_degraded("avatar check");
-                }
-                Ok(if reopened {
-                    Judged::Reopened(row.uid)
-                } else {
-                    Judged::Late
-                })
+            (Verdict::Unreadable, Phase::Checking) => {
+                self.refuse(row.uid, &upload, Phase::Unreadable).await
             }
             _ => Ok(Judged::Late),
         }
     }
 
-    async fn refuse(&self, user: UserId, upload: &Upload) -> Result<Judged, AvatarError> {
+    async fn refuse(
+        &self,
+        user: UserId,
+        upload: &Upload,
+        end: Phase,
+    ) -> Result<Judged, AvatarError> {
         let objects = &self.store()?.objects;
         let staged = upload.staged.as_deref().unwrap_or_default();
         let update = Update::new(
@@ -305,7 +298,7 @@ impl Avatars {
         );
         let update = update
             .name("#phase", "phase")
-            .value(":refused", phase(Phase::Refused))
+            .value(":refused", phase(end))
             .value(":checking", phase(Phase::Checking))
             .value(":staged", dynamo::string(staged));
         if matches!(

@@ -19,6 +19,9 @@ pub enum AvatarError {
     /// What was uploaded is not what the form was for.
     #[error("the upload is not usable: {0}")]
     Invalid(&'static str),
+    /// WeChat could not read it.
+    #[error("WeChat could not read the picture")]
+    Unreadable,
     /// WeChat advises against showing it.
     #[error("WeChat flags the picture as risky")]
     Risky,

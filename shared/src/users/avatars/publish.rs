@@ -258,7 +258,7 @@ pub(super) fn phase(phase: Phase) -> aws_sdk_dynamodb::types::AttributeValue {
     dynamo::string(phase.as_str())
 }
 
-/// Until when a process that begins now may be at it.
+/// Until when a process that begins now may work on it.
 pub(super) fn lease_end(now: Timestamp) -> String {
     now.checked_add(BUSY).unwrap_or(now).to_string()
 }

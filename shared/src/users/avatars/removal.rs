@@ -76,7 +76,7 @@ impl Avatars {
                 Phase::Published => !upload.is_at(shown.map(String::as_str)),
                 Phase::Publishing => !upload.is_busy(now),
                 Phase::Removing => true,
-                Phase::Open | Phase::Checking | Phase::Refused => false,
+                Phase::Open | Phase::Checking | Phase::Refused | Phase::Unreadable => false,
             };
             if is_over {
                 self.remove_if_unchanged(user, upload).await?;

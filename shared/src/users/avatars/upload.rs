@@ -85,6 +85,8 @@ pub enum Phase {
     Checking,
     /// WeChat advises against it.
     Refused,
+    /// WeChat could not read the picture.
+    Unreadable,
     /// It is being copied to where it is read.
     Publishing,
     /// It is, or was, the user's avatar.
@@ -101,6 +103,7 @@ impl Phase {
             Self::Open => "open",
             Self::Checking => "checking",
             Self::Refused => "refused",
+            Self::Unreadable => "unreadable",
             Self::Publishing => "publishing",
             Self::Published => "published",
             Self::Removing => "removing",
@@ -134,7 +137,7 @@ pub struct Upload {
     /// When WeChat was asked.
     #[serde(default)]
     pub(super) asked_at: Option<Timestamp>,
-    /// Until then a process is at it.
+    /// Until then a process is working on it.
     #[serde(default)]
     pub(super) busy_until: Option<Timestamp>,
     #[serde(default, skip_serializing)]
@@ -199,7 +202,7 @@ impl Upload {
         self.ttl.is_some_and(|ttl| ttl <= now.as_second())
     }
 
-    /// Whether a process is at it.
+    /// Whether a process is working on it.
     pub(super) fn is_busy(&self, now: Timestamp) -> bool {
         self.busy_until.is_some_and(|until| now < until)
     }
@@ -210,7 +213,7 @@ impl Upload {
             Phase::Publishing | Phase::Published => true,
             // It had a `ttl` before.
             Phase::Removing => self.ttl.is_none(),
-            Phase::Open | Phase::Checking | Phase::Refused => false,
+            Phase::Open | Phase::Checking | Phase::Refused | Phase::Unreadable => false,
         }
     }
 
@@ -277,6 +280,7 @@ mod tests {
             Phase::Open,
             Phase::Checking,
             Phase::Refused,
+            Phase::Unreadable,
             Phase::Publishing,
             Phase::Published,
             Phase::Removing,
@@ -303,6 +307,7 @@ mod tests {
             (Phase::Open, false),
             (Phase::Checking, false),
             (Phase::Refused, false),
+            (Phase::Unreadable, false),
             (Phase::Publishing, true),
             (Phase::Published, true),
             (Phase::Removing, true),

@@ -180,7 +180,7 @@ async fn a_result_that_never_comes_is_asked_for_again_or_done_without(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_picture_that_wechat_can_not_read_may_be_confirmed_again_or_is_shown(
+async fn a_picture_that_wechat_can_not_read_is_deleted_and_asked_about_once(
     #[values("refuse", "allow")] on_failure: &str,
 ) {
     let app = TestApp::builder(InProcess)
@@ -194,16 +194,32 @@ async fn a_picture_that_wechat_can_not_read_may_be_confirmed_again_or_is_shown(
     let (form, check) = checking(&app, &tokens, PNG).await;
     let failed = app.wechat.media_verdict(&check, None).unwrap();
     push(&app, &failed).await;
-    let answer = confirm(&app, &tokens, &form).await;
-    if on_failure == "allow" {
-        url_of(answer.ok(200));
-        return;
+    assert_eq!(app.object_keys(), Vec::<String>::new());
+    for _ in 0..2 {
+        let answer = confirm(&app, &tokens, &form).await;
+        answer.fails(400, "upload_invalid");
     }
-    assert_eq!(answer.ok(202)["status"], "checking");
-    let check = app.wechat.take_media_checks().remove(0);
+    assert_eq!(app.wechat.calls(PATH), 1);
+    assert_eq!(avatar_url(&app, &tokens).await, Value::Null);
+    // Another upload is judged by itself.
+    let (form, check) = checking(&app, &tokens, PNG).await;
     let passed = verdict(&app, &check).await;
     push(&app, &passed).await;
     url_of(confirm(&app, &tokens, &form).await.ok(200));
+}
+
+/// It would be published unchecked, or asked about again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_of_picture_that_wechat_can_not_check_gets_no_form() {
+    let app = start(InProcess).await;
+    let tokens = app.log_in("alice").await;
+    let begin = |content_type| app.api.begin_avatar(&tokens.access, content_type, 10);
+    let refused = begin("image/webp").await;
+    refused.fails_at(&["contentType"]);
+    assert_eq!(refused.data()["fields"][0]["rule"], "avatar_checked_type");
+    for checked in ["image/jpeg", "image/png", "image/gif"] {
+        begin(checked).await.ok(200);
+    }
 }
 
 #[rstest]

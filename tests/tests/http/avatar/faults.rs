@@ -143,7 +143,7 @@ async fn a_publication_that_stopped_half_way_is_swept_by_the_next_one() {
     let form = uploaded(&app, &tokens, PNG).await;
     confirm(&app, &tokens, &form).await.ok(200);
     stop_half_way(&app, &tokens, &form).await;
-    // Not while its process may still be at it.
+    // Not while its process may still be working on it.
     let url = published(&app, &tokens, &other_png()).await;
     assert_eq!(app.object_keys().len(), 2);
     app.clock.advance_seconds(15);

@@ -198,7 +198,7 @@ async fn an_upload_that_is_cut_half_way_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_form_is_refused() {
+async fn a_post_without_a_form_is_refused() {
     let (_app, _, form) = with_form().await;
     let url = form["url"].as_str().unwrap();
     refused(

@@ -180,7 +180,7 @@ async fn what_was_not_uploaded_can_not_be_confirmed() {
 #[case::another_kind(b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")]
 #[case::noise(b"hello")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_picture_of_the_told_type_is_deleted(#[case] content: &[u8]) {
+async fn an_upload_of_another_type_than_was_told_is_deleted(#[case] content: &[u8]) {
     let app = start(InProcess).await;
     let tokens = app.log_in("alice").await;
     let before = published(&app, &tokens, PNG).await;
