@@ -34,8 +34,7 @@ use crate::{
 
 pub use check::{Judged, Staged, Verdict};
 pub use error::AvatarError;
-pub use removal::Cancelled;
-pub use upload::{Phase, Upload, UploadId};
+pub use upload::{Cancelled, Phase, Upload, UploadId};
 
 use upload::upload_sk;
 

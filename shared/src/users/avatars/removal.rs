@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 
-use super::{AvatarError, Avatars, Phase, Upload, publish::phase};
+use super::{AvatarError, Avatars, Cancelled, Phase, Upload, publish::phase};
 use crate::{
     dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome},
     ids::UserId,
@@ -12,28 +12,6 @@ use crate::{
         rows::{MEDIA_CHECK, PROFILE, UPLOAD, user_pk},
     },
 };
-
-/// Which of the uploads that WeChat is checking are given up: the user has chosen something else since.
-#[derive(Clone, Copy)]
-pub enum Cancelled<'a> {
-    /// None: the avatar is the same as before.
-    Nothing,
-    /// All of them.
-    All,
-    /// Those that were confirmed before this one.
-    Before(&'a Upload),
-}
-
-impl Cancelled<'_> {
-    fn includes(self, upload: &Upload) -> bool {
-        let is_older = match self {
-            Self::Nothing => false,
-            Self::All => true,
-            Self::Before(newer) => upload.was_confirmed_before(newer),
-        };
-        is_older && upload.phase == Phase::Checking
-    }
-}
 
 impl Avatars {
     /// Deletes the pictures that are not the user's avatar any longer, what is left of those whose

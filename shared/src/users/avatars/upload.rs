@@ -239,6 +239,28 @@ impl Upload {
     }
 }
 
+/// Which of the uploads that WeChat is checking are given up: the user has chosen something else since.
+#[derive(Clone, Copy)]
+pub enum Cancelled<'a> {
+    /// None: the avatar is the same as before.
+    Nothing,
+    /// All of them.
+    All,
+    /// Those that were confirmed before this one.
+    Before(&'a Upload),
+}
+
+impl Cancelled<'_> {
+    pub(super) fn includes(self, upload: &Upload) -> bool {
+        let is_older = match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::Before(newer) => upload.was_confirmed_before(newer),
+        };
+        is_older && upload.phase == Phase::Checking
+    }
+}
+
 /// The sort key of an upload's row.
 pub(super) fn upload_sk(id: &UploadId) -> String {
     format!("{}{id}", UPLOAD.sk)
