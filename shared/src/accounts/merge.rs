@@ -143,7 +143,7 @@ impl Saga for AccountMerge {
     ];
     type Subject = Subject;
 
-    /// The survivor is in use again exactly when the merge has ended: nobody who comes later would find
+    /// The survivor is in use again exactly when the merge has ended: no later login would find
     /// one that had not.
     fn closing(&self, of: &Subject) -> Vec<Write> {
         vec![self.parts.barring.write_lift(of.pair().into_bar())]

@@ -218,7 +218,7 @@ async fn a_deletion_and_a_merge_at_the_same_time_are_one_after_the_other() {
             }
             _ => panic!("{merged:?} {deletion:?}"),
         }
-        // Nothing is left unfinished: whoever is left is in use.
+        // Nothing is left unfinished: the accounts that are left are in use.
         for ((_, sk), row) in app.rows().await {
             let is_barred = sk == "PROFILE" && row["status"].as_s().unwrap() == "barred";
             assert!(!is_barred, "{row:?}");

@@ -133,7 +133,7 @@ async fn a_login_says_that_another_user_has_the_number(
     app.clock.advance_seconds(91 * A_DAY);
     let (code, phone) = (app.code("bob"), phone_code(&app, "bob"));
     let first = app.api.login_with_phone(&code, &phone).await;
-    // Whoever misses the answer gets another ticket, which replaces the first.
+    // A client that misses the answer gets another ticket, which replaces the first.
     let second = app.api.login_with_phone(&code, &phone).await;
     let tokens = Tokens::of(&first);
     assert_eq!(tokens, Tokens::of(&second));
