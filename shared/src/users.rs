@@ -39,7 +39,7 @@ pub use consents::{AgreedVersions, Consent, ConsentRequest, Consents, RequiredCo
 pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};
 pub use listing::{Listing, Position, UserFilter, UserPage};
-pub use logins::{ExpectedUser, Logins, Resolved, WeChatLogin};
+pub use logins::{ExpectedUser, FirstLogin, Logins, Resolved, WeChatLogin};
 pub use merge_pair::MergePair;
 pub use merging::Merging;
 pub use moving_in::{Claimed, MoveInError, MovingIn, NewIdentity, NewUser, Taken};

@@ -56,10 +56,18 @@ impl WeChatLogin {
     }
 }
 
+/// What the first login of a person writes, all in one transaction with their identity.
+pub struct FirstLogin {
+    /// The new user.
+    pub user: User,
+    /// Their session.
+    pub session: Write,
+}
+
 /// The user of a login.
 pub enum Resolved {
-    /// A new person, for whom this user was created.
-    New(User),
+    /// A new person, for whom the user of the first login was made, with the session.
+    New,
     /// An existing user.
     Known(UserId),
     /// An existing user, while the link by the login's union id leads to another one: the person has
@@ -165,23 +173,40 @@ impl Logins {
         self.last.remember(&identity, last).await;
     }
 
-    /// The user of this login, made at the first one.
+    /// A user for the person of a login, if nobody is known as them.
+    #[must_use]
+    pub fn new_user(&self) -> User {
+        let id = UserId(self.random.uuid_v7(&self.clock));
+        User::new(id, self.clock.now())
+    }
+
+    /// The user of this login, made at the first one, which is remembered then.
     ///
     /// A returning login is one update, which also moves the stored session key to
     /// `prevSessionKey`. A first login is one transaction, so that logins racing for the same
-    /// person make one user.
+    /// person make one user; `meanwhile` goes out together with it.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn resolve(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
+    pub async fn resolve<F: Future<Output = ()>>(
+        &self,
+        login: &WeChatLogin,
+        first: &FirstLogin,
+        meanwhile: impl Fn() -> F,
+    ) -> Result<Resolved, DynamoError> {
+        let meanwhile = &meanwhile;
+        let attempt = || self.attempt(login, first, meanwhile);
         let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
-        self.dynamo
-            .retry_conflicts(|| self.attempt(login), is_conflict)
-            .await
+        self.dynamo.retry_conflicts(attempt, is_conflict).await
     }
 
     /// The user, or [`DynamoError::Conflict`] when another login of the same person was faster.
-    async fn attempt(&self, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
+    async fn attempt<F: Future<Output = ()>>(
+        &self,
+        login: &WeChatLogin,
+        first: &FirstLogin,
+        meanwhile: impl Fn() -> F,
+    ) -> Result<Resolved, DynamoError> {
         if let Some(row) = self.returning(login).await? {
             let is_linked = self.link_union_later(login, &row).await?;
             return Ok(if is_linked {
@@ -190,27 +215,36 @@ impl Logins {
                 Resolved::Split(row.uid)
             });
         }
-        let (writes, resolved) = if let Some(owner) = self.union_owner(login).await? {
-            (self.link_writes(login, owner)?, Resolved::Known(owner))
-        } else {
-            let id = UserId(self.random.uuid_v7(&self.clock));
-            let user = User::new(id, self.clock.now());
-            (self.first_writes(login, &user)?, Resolved::New(user))
-        };
+        if let Some(owner) = self.union_owner(login).await? {
+            return self.link_to(owner, login).await;
+        }
+        let writes = self.first_writes(login, first)?;
+        let (written, (), ()) = futures_util::join!(
+            self.dynamo.transact(writes),
+            self.remember(login, first.user.id),
+            meanwhile()
+        );
+        match written? {
+            TransactionOutcome::Written => Ok(Resolved::New),
+            TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
+        }
+    }
+
+    /// The login is the first one in this mini-program of somebody who is known by the union id.
+    async fn link_to(&self, owner: UserId, login: &WeChatLogin) -> Result<Resolved, DynamoError> {
+        let writes = self.link_writes(login, owner)?;
         match self.dynamo.transact(writes).await? {
-            TransactionOutcome::Written => Ok(resolved),
-            TransactionOutcome::ConditionFailed(at) => match resolved {
-                Resolved::Known(owner) if at.contains(&USER_WRITE) => {
-                    if self.exists(owner).await? {
-                        // An account that is being deleted takes no identity: that is to be
-                        // completed first.
-                        return Ok(resolved);
-                    }
-                    self.release_link(login, owner).await?;
-                    Err(DynamoError::Conflict)
+            TransactionOutcome::Written => Ok(Resolved::Known(owner)),
+            TransactionOutcome::ConditionFailed(at) if at.contains(&USER_WRITE) => {
+                if self.exists(owner).await? {
+                    // An account that is being deleted takes no identity: that is to be completed
+                    // first.
+                    return Ok(Resolved::Known(owner));
                 }
-                _ => Err(DynamoError::Conflict),
-            },
+                self.release_link(login, owner).await?;
+                Err(DynamoError::Conflict)
+            }
+            TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
         }
     }
 

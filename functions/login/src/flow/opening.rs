@@ -5,7 +5,7 @@ use shared::{
     auth::{Client, OpenedSession, Session},
     ids::UserId,
     telemetry::OrDegraded,
-    users::{ExpectedUser, Resolved, Status, User, UserError, WeChatLogin},
+    users::{ExpectedUser, FirstLogin, Resolved, Status, User, UserError, WeChatLogin},
 };
 
 use super::{Attempt, LoggedIn, Login};
@@ -105,14 +105,15 @@ impl Login {
         login: &WeChatLogin,
         client: &Client,
     ) -> Result<Option<(User, Session, bool)>, ApiError> {
-        let known = match self.logins.resolve(login).await? {
-            Resolved::New(user) => {
-                let (session, ()) = futures_util::join!(
-                    self.sessions.open_first(user.id, client.clone()),
-                    self.logins.remember(login, user.id)
-                );
-                return Ok(Some((user, session?, true)));
-            }
+        let user = self.logins.new_user();
+        let (session, write) = self.sessions.first(user.id, client.clone())?;
+        let first = FirstLogin {
+            user,
+            session: write,
+        };
+        let meanwhile = || self.sessions.know_first(&session);
+        let known = match self.logins.resolve(login, &first, meanwhile).await? {
+            Resolved::New => return Ok(Some((first.user, session, true))),
             Resolved::Known(id) => id,
             // Boxed, because it is large and rare.
             Resolved::Split(id) => Box::pin(self.join_by_union_id(login, id)).await?,

@@ -112,17 +112,35 @@ impl OpenSession {
     /// Stores what was found, if this login was the only one that was reading: all living sessions
     /// with the new one, of which at most as many as are allowed.
     pub(super) async fn store(&self, shared: &Kv, living: Vec<KnownSession>) {
-        let [key] = &self.key;
-        let value = &text(self.max, self.max.saturating_sub(living.len()), living);
-        let record = Record {
-            key,
-            value: value.as_bytes(),
-            ttl: TTL,
-        };
+        let value = self.among(living);
         shared
-            .replace(&reader(self.new), record, Delivery::BestEffort)
+            .replace(&reader(self.new), self.record(&value), Delivery::BestEffort)
             .await
             .or_degraded(WHAT);
+    }
+
+    /// Stores that the new session is the only one, unless something is stored already.
+    pub(super) async fn store_first(&self, shared: &Kv) {
+        let value = self.among(vec![self.new]);
+        shared
+            .add(self.record(&value), Delivery::BestEffort)
+            .await
+            .or_degraded(WHAT);
+    }
+
+    /// What is known when these sessions are all.
+    fn among(&self, living: Vec<KnownSession>) -> String {
+        text(self.max, self.max.saturating_sub(living.len()), living)
+    }
+
+    fn record<'a>(&'a self, value: &'a str) -> Record<'a> {
+        let [key] = &self.key;
+        let value = value.as_bytes();
+        Record {
+            key,
+            value,
+            ttl: TTL,
+        }
     }
 }
 

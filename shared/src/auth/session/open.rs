@@ -7,7 +7,7 @@ use super::{
     list::NewestRows,
 };
 use crate::{
-    dynamo::{Condition, DynamoError, WriteOutcome},
+    dynamo::{Condition, DynamoError, Write, WriteOutcome},
     ids::{AppId, OpenId, SessionId, UserId},
     kv::Step,
     telemetry::OrDegraded,
@@ -50,14 +50,23 @@ enum Room {
 }
 
 impl Sessions {
-    /// Opens a session of a user who has none yet.
+    /// The first session of a new user, and the write that opens it, for the transaction that makes
+    /// the user.
     ///
     /// # Errors
-    /// DynamoDB's.
-    pub async fn open_first(&self, user: UserId, client: Client) -> Result<Session, DynamoError> {
+    /// [`DynamoError`] when it can't be written as a row.
+    pub fn first(&self, user: UserId, client: Client) -> Result<(Session, Write), DynamoError> {
         let session = self.new_session(user, client);
-        self.store(&session).await?;
-        Ok(session)
+        let write = Write::Put(session.to_item()?, Condition::absent());
+        Ok((session, write))
+    }
+
+    /// Leaves for the next login what is known of the user's sessions: there is this first one only.
+    /// Where something is known already, another login was faster, and knows more.
+    pub async fn know_first(&self, session: &Session) {
+        let Some(shared) = &self.shared else { return };
+        let step = OpenSession::new(session.user, KnownSession::from(session), self.max);
+        step.store_first(shared).await;
     }
 
     /// Opens a session; meanwhile, reads the profile and finds out whose place the session takes. No

@@ -2,23 +2,21 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{Logins, WeChatLogin};
+use super::{FirstLogin, Logins, WeChatLogin};
 use crate::{
     dynamo::{self, Condition, DynamoError, Item, Update, Write},
     ids::{UnionId, UserId},
-    users::{
-        User,
-        rows::{UNION_LINK, identity_row, new_profile_row, profile_key, union_pk, union_row},
-    },
+    users::rows::{UNION_LINK, identity_row, new_profile_row, profile_key, union_pk, union_row},
 };
 
 impl Logins {
-    /// Identity, user and union link of someone we did not know.
+    /// Identity, user, union link and session of someone we did not know.
     pub(super) fn first_writes(
         &self,
         login: &WeChatLogin,
-        user: &User,
+        first: &FirstLogin,
     ) -> Result<Vec<Write>, DynamoError> {
+        let user = &first.user;
         let mut profile = new_profile_row(user)?;
         profile.insert("identities".into(), identity_set(login));
         let mut rows = vec![self.identity_row(login, user.id)?, profile];
@@ -26,7 +24,9 @@ impl Logins {
             rows.push(union_row(union_id, user.id));
         }
         let put_if_absent = |row| Write::Put(row, Condition::absent());
-        Ok(rows.into_iter().map(put_if_absent).collect())
+        let mut writes: Vec<_> = rows.into_iter().map(put_if_absent).collect();
+        writes.push(first.session.clone());
+        Ok(writes)
     }
 
     /// The identity, in another mini-program, of someone we know by union id.
