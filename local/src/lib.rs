@@ -21,6 +21,7 @@ mod seal;
 mod serve;
 mod settings;
 mod simulated;
+mod text_log;
 
 pub use admin::make_administrator;
 pub use banner::banner;
@@ -36,6 +37,7 @@ pub use sagas::resume_sagas;
 pub use seal::seal;
 pub use serve::{ServerLimits, serve, serve_within};
 pub use settings::{DOCUMENTED, LOCAL_APP_ID, LOCAL_APP_SECRET, Settings, all_settings};
+pub use text_log::log_lines;
 
 use thiserror::Error;
 

@@ -113,8 +113,12 @@ fn resume_sagas() -> Result<(), String> {
 
 /// Whatever `LOG_LEVEL` says: the audit line is the command's output.
 fn log_audit_lines() -> Result<(), String> {
-    telemetry::init(LevelFilter::INFO, ["local"], std::io::stdout)
-        .map_err(|error| error.to_string())
+    telemetry::init(
+        LevelFilter::INFO,
+        ["local"],
+        telemetry::json_lines(std::io::stdout),
+    )
+    .map_err(|error| error.to_string())
 }
 
 /// Sends standard input, sealed.
@@ -137,7 +141,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
     let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
     let level = ProcessSettings::read(&env).log_level;
-    telemetry::init(level, crates, std::io::stdout).map_err(|error| error.to_string())?;
+    telemetry::init(level, crates, local::log_lines(&env)).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

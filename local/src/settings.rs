@@ -10,10 +10,10 @@ use shared::config::{
     AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB,
     AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_SECRET_ACCESS_KEY, ConfigErrors, DATA_KEYS, Documented,
     Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port, ProcessSettings, Text,
-    WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS,
+    WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
 };
 
-use crate::names;
+use crate::{names, text_log::LogFormat};
 
 shared::settings! {
     /// The settings of the gateway, for the documents.
@@ -38,6 +38,9 @@ shared::settings! {
         "where Prometheus reads `/metrics`, on `HOST` too; 0 takes any free one",
         "Prometheus 在此端口读取 `/metrics`，地址同 `HOST`；0 表示任选空闲端口",
         unset("not set: off", "未设置：关闭"), example("9090");
+    pub(crate) LOG_FORMAT: Words<LogFormat> = Words::new(&["auto", "text", "json"], &[LogFormat::Auto, LogFormat::Text, LogFormat::Json], 0),
+        "how log lines are written: `auto` is `text`, for people, on a terminal, and `json` elsewhere. Deployed functions write JSON",
+        "日志格式：`auto` 在终端中为便于阅读的 `text`，其他情况为 `json`。部署的函数始终输出 JSON";
 }
 
 /// Every setting: of `shared`, of each crate that has some of its own, and of this one.
@@ -98,6 +101,7 @@ impl Settings {
     pub(crate) fn record(env: &Env) -> Self {
         // What every process has, so that its errors are reported with the others.
         let _ = ProcessSettings::read(env);
+        let _ = LOG_FORMAT.read(env);
         let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
         Self {
             host: HOST

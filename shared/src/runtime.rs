@@ -49,7 +49,11 @@ pub type BuildRoutes = fn(&Instance) -> Routes;
 pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
     let env = Env::from_process();
     let settings = ProcessSettings::read(&env);
-    if let Err(error) = telemetry::init(settings.log_level, [name], std::io::stdout) {
+    if let Err(error) = telemetry::init(
+        settings.log_level,
+        [name],
+        telemetry::json_lines(std::io::stdout),
+    ) {
         return refuse(&error.to_string());
     }
     log_unknown_names(&env);

@@ -10,11 +10,14 @@ mod request_line;
 
 use std::{error::Error, panic::PanicHookInfo};
 
+use tracing::Subscriber;
 pub use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{
+    Layer, Registry,
     filter::Targets,
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -63,7 +66,21 @@ pub fn describe(error: &dyn Error) -> String {
     text
 }
 
-/// Starts logging as JSON lines to `writer`.
+/// Log lines as JSON, to `writer`: what [`init`] starts.
+pub fn json_lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(writer)
+}
+
+/// Starts logging as `lines`.
 ///
 /// `level` applies to this crate and to `crates`.
 /// Libraries log warnings and errors only, whatever the level: at `debug` an HTTP client would
@@ -71,14 +88,11 @@ pub fn describe(error: &dyn Error) -> String {
 ///
 /// # Errors
 /// When logging was started before.
-pub fn init<W>(
+pub fn init(
     level: LevelFilter,
     crates: impl IntoIterator<Item = &'static str>,
-    writer: W,
-) -> Result<(), Box<dyn Error + Send + Sync>>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
+    lines: impl Layer<Registry> + Send + Sync,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
         // The embedded DynamoDB warns whenever the condition of a write fails, which is normal
@@ -86,13 +100,8 @@ where
         .with_target("dynoxide", LevelFilter::ERROR)
         .with_target("shared", level)
         .with_targets(crates.into_iter().map(|name| (name, level)));
-    let lines = fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false);
     tracing_subscriber::registry()
-        .with(lines.with_writer(writer))
+        .with(lines)
         .with(targets)
         .try_init()?;
     std::panic::set_hook(Box::new(log_panic));

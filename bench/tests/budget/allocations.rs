@@ -112,6 +112,11 @@ fn log_to_nowhere() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let crates = local::FUNCTIONS.iter().map(|(name, _)| *name);
-        telemetry::init(LevelFilter::INFO, crates, std::io::sink).unwrap();
+        telemetry::init(
+            LevelFilter::INFO,
+            crates,
+            telemetry::json_lines(std::io::sink),
+        )
+        .unwrap();
     });
 }

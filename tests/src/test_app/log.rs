@@ -24,7 +24,8 @@ pub fn capture() -> LogCapture {
     ONCE.call_once(|| {
         let to_stderr = panic::take_hook();
         let crates = local::FUNCTIONS.iter().map(|(name, _)| *name);
-        shared::telemetry::init("trace".parse().unwrap(), crates, || Sink)
+        let lines = shared::telemetry::json_lines(|| Sink);
+        shared::telemetry::init("trace".parse().unwrap(), crates, lines)
             .expect("nothing else logs in a test process");
         // A failing test has to be seen, too.
         let to_log = panic::take_hook();
