@@ -33,6 +33,7 @@ parameter RedisUrl REDIS_URL
 parameter RedisMode REDIS_MODE standalone
 list CorsOrigins CORS_ORIGINS
 list TrustedProxies TRUSTED_PROXIES
+list Admins ADMINS
 parameter ContentCheck CONTENT_CHECK off
 parameter Avatars AVATARS off
 parameter AvatarBaseUrl AVATAR_BASE_URL

@@ -113,7 +113,6 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
             "AVATAR_CHECK_TIMEOUT_SECONDS",
             "AVATAR_HOSTS",
             "MESSAGE_PUSH_MAX_AGE_SECONDS",
-            "ADMINS",
             "JWT_ISSUER",
             "ACCESS_TOKEN_SECONDS",
             "REFRESH_TOKEN_SECONDS",
