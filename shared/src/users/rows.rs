@@ -259,7 +259,7 @@ pub const PHONE_OWNER: RowKind = RowKind {
     },
 };
 
-/// What a user was offered who proved to have another user's number: `USER#{uid}` /
+/// What a user was offered who shared a number that another user has: `USER#{uid}` /
 /// `PHONE_TICKET#{sid}`. It lives for minutes and says nothing about the user but what they were told,
 /// so an export leaves it out; a deletion removes it with the user's partition.
 pub const PHONE_TICKET: RowKind = RowKind {

@@ -1,7 +1,7 @@
 //! Tickets: what a user may do who shares a number that another user has.
 //!
 //! A session has one ticket at most, in the row `USER#{uid}` / `PHONE_TICKET#{sid}`; a newer one
-//! replaces it. So nobody but the session that proved to have the number can use it, and a user has no
+//! replaces it. So nobody but the session that shared the number can use it, and a user has no
 //! more tickets than sessions. The row does not hold the ticket, only its digest; and of the number's
 //! holder only a digest too, so that nothing of them stays in it when their account is deleted.
 

@@ -68,7 +68,7 @@ impl PhoneNumbers {
         let taken = self.dynamo.retry_conflicts(attempt, is_conflict).await?;
         tracing::info!(
             audit = "phone_taken", user_id = %to, from = %from.user.id, request_id = request::id(),
-            "a phone number moved to the user who proved to have it"
+            "a phone number moved to the user who shared it"
         );
         Ok(taken)
     }
