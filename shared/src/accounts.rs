@@ -7,8 +7,8 @@ mod parts;
 mod phone;
 mod sagas;
 
-pub use deletion::{AccountDeletion, DELETION};
-pub use merge::{AccountMerge, MERGE, MergeError, Unfit};
+pub use deletion::{AccountDeletion, DELETION, DeletionError};
+pub use merge::{AccountMerge, MERGE, MergeError, MergeProof, Unfit};
 pub use parts::AccountParts;
 pub use phone::{
     Bearer, Choice, Offer, PhoneBinding, PhoneCodes, PhoneError, PhoneParts, PhoneTickets,

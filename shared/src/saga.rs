@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use crate::dynamo::DynamoError;
 
-pub use log::{Entry, Sagas};
+pub use log::{Entry, Outcome, Sagas};
 pub use step::{Next, Opening, Saga, Step, StepError, Undo};
 
 /// The id of a saga: 32 hexadecimal digits. Made from what it is about by a hash, so that the same
@@ -101,7 +101,7 @@ pub enum SagaError {
     /// No such saga, or it is of another kind.
     #[error("no such saga")]
     NotFound,
-    /// The guard of its opening did not hold.
+    /// A guard of its opening did not hold.
     #[error("the saga may not be begun")]
     NotAllowed,
     /// The other writes of its opening can't be carried out: the rows are not as they have to be.

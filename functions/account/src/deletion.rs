@@ -7,7 +7,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    accounts::AccountDeletion,
+    accounts::{AccountDeletion, DeletionError},
     api::{Accepted, ApiError, Reason, Success},
     edge::AccountHolder,
     request,
@@ -50,7 +50,8 @@ pub async fn delete(
     };
     let run = async move {
         if is_former {
-            deletion.resume(&AccountDeletion::id(user)).await
+            let resumed = deletion.resume(&AccountDeletion::id(user)).await;
+            resumed.map_err(DeletionError::from)
         } else {
             deletion.begin(user).await
         }
@@ -60,7 +61,7 @@ pub async fn delete(
     let crashed = |error| ApiError::new(Reason::Internal).because(&error);
     let progress = match progress.map_err(crashed)? {
         // The session has ended in another way.
-        Ok(Progress::Undone) | Err(SagaError::NotFound) if is_former => {
+        Ok(Progress::Undone) | Err(DeletionError::Saga(SagaError::NotFound)) if is_former => {
             return Err(Reason::SessionRevoked.into());
         }
         progress => progress?,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/user/phone/resolve`: resolves that a number which the caller proved to have is bound
+//! `POST /api/v1/user/phone/resolve`: resolves that a number which the caller shared is bound
 //! to another user.
 //!
 //! Part of this function, because a merge answers like a login, and what it needs (the keys of tokens,
@@ -128,7 +128,7 @@ impl Login {
         client: Client,
     ) -> Result<Resolved, ApiError> {
         let into = redeemed.holder.user.id;
-        let proof = self.phone.proof(redeemed);
+        let proof = self.phone.merge_proof(redeemed);
         let progress = self.sagas.merge.begin(from, into, Some(proof)).await;
         match progress.map_err(|error| refusal(from, error))? {
             Progress::Done => {

@@ -9,13 +9,13 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use shared::{
-    accounts::AccountDeletion,
+    accounts::{AccountDeletion, DeletionError},
     api::{Accepted, ApiError, Checks, Input, Json, Reason, Rule, Success},
     edge::Administrator,
     ids::UserId,
     instance::Instance,
     request,
-    saga::{Progress, SagaError, SagaId},
+    saga::{Progress, SagaId},
     users::{Accounts, Administrators, UserError},
 };
 
@@ -162,10 +162,10 @@ impl Deleting {
         }
     }
 
-    async fn run(self, exists: bool, by: UserId, id: UserId) -> Result<Progress, SagaError> {
+    async fn run(self, exists: bool, by: UserId, id: UserId) -> Result<Progress, DeletionError> {
         if !exists {
             // One that was deleted before, maybe but for what comes after the profile.
-            return self.deletion.resume(&AccountDeletion::id(id)).await;
+            return Ok(self.deletion.resume(&AccountDeletion::id(id)).await?);
         }
         audit::deleted(by, id);
         let still = self.administrators.still(by);

@@ -11,6 +11,7 @@ use futures_util::{FutureExt, future::ready};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 use super::{
     AccountMerge, AccountParts,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     dynamo::{DynamoError, Write},
     ids::UserId,
-    saga::{Next, Opening, Progress, Saga, SagaError, SagaId, Step, StepError, Undo},
+    saga::{Next, Opening, Outcome, Progress, Saga, SagaError, SagaId, Step, StepError, Undo},
     users::{Bar, Barred, Erasure, PersonalField},
 };
 
@@ -36,6 +37,23 @@ pub struct AccountDeletion {
     merge: AccountMerge,
     /// How long a barred account can be called back.
     cooling: Duration,
+}
+
+/// Why an account was not deleted.
+#[derive(Debug, Error)]
+pub enum DeletionError {
+    /// It was merged into another account, which has what it had; nothing has begun.
+    #[error("the account was merged into another one")]
+    Merged,
+    /// The deletion has begun, or may have, and did not come to its end; or the table can't be used.
+    #[error(transparent)]
+    Saga(#[from] SagaError),
+}
+
+impl From<DynamoError> for DeletionError {
+    fn from(error: DynamoError) -> Self {
+        Self::Saga(error.into())
+    }
 }
 
 /// When a deletion that waits goes on.
@@ -137,8 +155,8 @@ impl AccountDeletion {
     /// Deletes the account, after the time in which it can be called back (`DELETION_COOLING_DAYS`).
     ///
     /// # Errors
-    /// [`SagaError`].
-    pub async fn begin(&self, user: UserId) -> Result<Progress, SagaError> {
+    /// [`DeletionError`].
+    pub async fn begin(&self, user: UserId) -> Result<Progress, DeletionError> {
         let Self { parts, cooling, .. } = self;
         // In whole seconds, as its row says when a saga goes on.
         let now = parts.clock.now().as_second();
@@ -154,12 +172,12 @@ impl AccountDeletion {
     /// demands it, or an administrator, as long as `guard` says that they are one.
     ///
     /// # Errors
-    /// [`SagaError`].
+    /// [`DeletionError`].
     pub async fn begin_now(
         &self,
         user: UserId,
         guard: Option<Write>,
-    ) -> Result<Progress, SagaError> {
+    ) -> Result<Progress, DeletionError> {
         let subject = Subject {
             user,
             not_before: None,
@@ -174,14 +192,14 @@ impl AccountDeletion {
         subject: &Subject,
         guard: Option<Write>,
         wait: Wait,
-    ) -> Result<Progress, SagaError> {
+    ) -> Result<Progress, DeletionError> {
         let (user, id) = (subject.user, Self::id(subject.user));
         let AccountParts { sagas, barring, .. } = &self.parts;
         let mut opened_by = barring.write(bar(user, &id));
         for _ in 0..ATTEMPTS {
             barring.prepare(user).await;
             let opening = Opening {
-                guard: guard.clone(),
+                guards: guard.iter().cloned().collect(),
                 writes: vec![opened_by],
             };
             let begun = match wait {
@@ -192,26 +210,29 @@ impl AccountDeletion {
                 }
             };
             let Err(SagaError::Blocked) = begun else {
-                return begun;
+                return Ok(begun?);
             };
             opened_by = self.after_others(user, &id).await?;
         }
-        Err(SagaError::Busy)
+        Err(SagaError::Busy.into())
     }
 
     /// What the deletion opens with, once no other saga has the account.
-    async fn after_others(&self, user: UserId, id: &SagaId) -> Result<Write, SagaError> {
-        let AccountParts { barring, .. } = &self.parts;
+    async fn after_others(&self, user: UserId, id: &SagaId) -> Result<Write, DeletionError> {
+        let AccountParts { barring, sagas, .. } = &self.parts;
         let Some(state) = barring.state(user).await? else {
-            return Ok(barring.check_gone(user));
+            let record = sagas.get(id).await?.and_then(|entry| entry.outcome);
+            return match record {
+                Some(Outcome::Done) => Ok(barring.check_gone(user)),
+                // Nothing but a deletion and a merge ends an account.
+                Some(Outcome::Undone) | None => Err(DeletionError::Merged),
+            };
         };
         if let Some(other) = state.barred_by.filter(|by| by != id) {
             // Boxed, because it is large and rare.
             Box::pin(self.merge.end(user, &other)).await?;
             if barring.state(user).await?.is_none() {
-                return Err(SagaError::Refused(
-                    "the account was merged into another one",
-                ));
+                return Err(DeletionError::Merged);
             }
         }
         Ok(barring.write(bar(user, id)))

@@ -20,7 +20,7 @@ use crate::{
     users::{Administrators, Bar, Erasure, MergePair, Merging, PersonalField, SessionsOf},
 };
 
-pub use begin::{MergeError, Unfit};
+pub use begin::{MergeError, MergeProof, Unfit};
 
 /// The kind of these sagas.
 pub const MERGE: &str = "account-merge";

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use thiserror::Error;
 pub use tickets::{Bearer, Choice, Offer, PhoneTickets, Ticket};
 
+use super::MergeProof;
 use crate::{
     clock::Clock,
     config::PhoneNumberSettings,
@@ -207,9 +208,17 @@ impl PhoneBinding {
         Ok(Redeemed { holder, ticket })
     }
 
-    /// What uses the ticket up, for the transaction that begins a merge.
+    /// What the transaction contains that begins a merge with the number's holder: a number that is
+    /// released before it merges nobody.
     #[must_use]
-    pub fn proof(&self, redeemed: &Redeemed) -> Write {
+    pub fn merge_proof(&self, redeemed: &Redeemed) -> MergeProof {
+        MergeProof {
+            ticket: self.proof(redeemed),
+            number: redeemed.holder.check(),
+        }
+    }
+
+    fn proof(&self, redeemed: &Redeemed) -> Write {
         redeemed.ticket.proof(self.parts.clock.now_seconds())
     }
 

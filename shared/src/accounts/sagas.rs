@@ -74,7 +74,10 @@ impl AccountSagas {
     /// [`SagaError::Busy`] if it did not end within this request's time; others of [`SagaError`].
     pub async fn end_merge_of(&self, user: UserId) -> Result<bool, SagaError> {
         match self.bar_of(user).await? {
-            Some(BarredFor::Merge(saga)) => self.merge.end(user, &saga).await.map(|()| true),
+            // Boxed, because it is large and rare.
+            Some(BarredFor::Merge(saga)) => {
+                Box::pin(self.merge.end(user, &saga)).await.map(|()| true)
+            }
             Some(BarredFor::Deletion) | None => Ok(false),
         }
     }

@@ -34,8 +34,8 @@ pub trait Saga: Sized + Sync + 'static {
 /// that does not show.
 #[derive(Clone, Default)]
 pub struct Opening {
-    /// A condition under which the saga may be begun, or something that is used up by that.
-    pub guard: Option<Write>,
+    /// Conditions under which the saga may be begun, or things that are used up by that.
+    pub guards: Vec<Write>,
     /// What the first step would do.
     pub writes: Vec<Write>,
 }

@@ -178,6 +178,7 @@ impl Erasure {
         let identity = |pk: &String| Identity {
             user,
             pk: pk.clone(),
+            created_at: None,
         };
         names.iter().map(identity).collect()
     }

@@ -5,6 +5,7 @@
 //! [`SessionKeyStore`]: super::SessionKeyStore
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -19,6 +20,8 @@ pub struct Identity {
     /// The user.
     pub user: UserId,
     pub(super) pk: String,
+    /// When its row was made, if that was read.
+    pub(super) created_at: Option<Timestamp>,
 }
 
 /// Why a user's identity is unavailable.
@@ -38,6 +41,7 @@ pub enum IdentityError {
 #[serde(rename_all = "camelCase")]
 pub(super) struct IdentityRow {
     pub(super) uid: UserId,
+    pub(super) created_at: Option<Timestamp>,
     pub(super) union_id: Option<UnionId>,
     /// Whether the union link was made this user's, or was another user's. Rows of earlier versions
     /// don't say.
@@ -66,12 +70,29 @@ impl Identities {
         app_id: &AppId,
         open_id: &OpenId,
     ) -> Result<Option<Identity>, DynamoError> {
-        let pk = identity_pk(app_id, open_id);
+        self.read(identity_pk(app_id, open_id)).await
+    }
+
+    /// The same identity as it is now, which can be another user's after a merge; none if it was
+    /// deleted, also if the person's next login has made it anew.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn find_again(&self, before: &Identity) -> Result<Option<Identity>, DynamoError> {
+        let now = self.read(before.pk.clone()).await?;
+        Ok(now.filter(|now| now.created_at == before.created_at))
+    }
+
+    async fn read(&self, pk: String) -> Result<Option<Identity>, DynamoError> {
         let Some(item) = self.dynamo.get(&pk, IDENTITY.sk).await? else {
             return Ok(None);
         };
         let row: IdentityRow = dynamo::from_item(item)?;
-        Ok(Some(Identity { user: row.uid, pk }))
+        Ok(Some(Identity {
+            user: row.uid,
+            pk,
+            created_at: row.created_at,
+        }))
     }
 
     /// Whether no other identity leads to the user of this one.

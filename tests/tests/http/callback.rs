@@ -4,6 +4,7 @@ mod deduplication;
 mod erasure;
 mod forged;
 mod lenient;
+mod merged;
 mod messages;
 mod not_understood;
 mod pushes;

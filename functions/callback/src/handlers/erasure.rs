@@ -5,10 +5,9 @@
 
 use futures_util::future::BoxFuture;
 use shared::{
-    accounts::AccountDeletion,
+    accounts::{AccountSagas, DeletionError},
     api::{ApiError, Reason},
     auth::Sessions,
-    dynamo::DynamoError,
     ids::{AppId, OpenId, UserId},
     instance::Instance,
     request,
@@ -21,12 +20,24 @@ use crate::{
     push::{Event, Grant, Push},
 };
 
+/// How many accounts a message can be about, one after the other, because each is merged into the
+/// next one meanwhile. WeChat sends the message again then.
+const ROUNDS: usize = 3;
+
 pub struct EraseOnRevocation {
     erasure: Erasure,
     avatars: Avatars,
     identities: Identities,
     sessions: Sessions,
-    deletion: AccountDeletion,
+    sagas: AccountSagas,
+}
+
+/// What has to go.
+enum Demand {
+    /// These fields, never none.
+    Fields(Vec<PersonalField>),
+    /// The identity with everything about the person.
+    Identity,
 }
 
 impl EraseOnRevocation {
@@ -36,43 +47,52 @@ impl EraseOnRevocation {
             avatars: instance.avatars(),
             identities: instance.identities(),
             sessions: instance.sessions(),
-            deletion: instance.account_deletion(),
+            sagas: instance.account_sagas(),
         }
     }
 
     async fn erase(&self, app_id: &AppId, event: &Event) -> Result<(), ApiError> {
-        match event {
-            Event::AuthorizationRevoked { open_id, grants } => {
-                self.clear(app_id, open_id, &fields_of(grants)).await
-            }
-            Event::UserInfoModified { open_id } => {
-                self.clear(app_id, open_id, SHOWN_TO_OTHERS).await
-            }
-            Event::AuthorizationCancelled { open_id } => self.cancel(app_id, open_id).await,
-            _ => Ok(()),
-        }
-    }
-
-    async fn clear(
-        &self,
-        app_id: &AppId,
-        open_id: &OpenId,
-        fields: &[PersonalField],
-    ) -> Result<(), ApiError> {
-        if fields.is_empty() {
-            return Ok(());
-        }
-        let Some(identity) = self.find(app_id, open_id).await? else {
+        let Some((open_id, demand)) = demand_of(event) else {
             return Ok(());
         };
-        self.erasure.clear(identity.user, fields).await?;
-        if fields.contains(&PersonalField::AvatarUrl) {
-            self.delete_pictures(identity.user).await?;
+        let Some(mut identity) = self.identities.find(app_id, open_id).await? else {
+            return Ok(());
+        };
+        for _ in 0..ROUNDS {
+            note(identity.user);
+            let was_merged = self.end_merge(identity.user).await?;
+            if !was_merged {
+                match &demand {
+                    Demand::Fields(fields) => self.clear(identity.user, fields).await?,
+                    Demand::Identity => self.cancel(&identity).await?,
+                }
+            }
+            let Some(now) = self.identities.find_again(&identity).await? else {
+                return Ok(());
+            };
+            // A merge may have moved it, with what had to go, before that went.
+            if !was_merged && now.user == identity.user {
+                return Ok(());
+            }
+            identity = now;
         }
-        audit(
-            identity.user,
-            "profile fields were cleared at WeChat's request",
-        );
+        Err(Reason::Unavailable.into())
+    }
+
+    /// Brings a merge of the account to its end: while it goes on, what goes from one of the two can come
+    /// from the other. Whether there was one.
+    async fn end_merge(&self, user: UserId) -> Result<bool, ApiError> {
+        let sagas = self.sagas.clone();
+        // Boxed, because it is large.
+        to_its_end(Box::pin(async move { sagas.end_merge_of(user).await })).await
+    }
+
+    async fn clear(&self, user: UserId, fields: &[PersonalField]) -> Result<(), ApiError> {
+        self.erasure.clear(user, fields).await?;
+        if fields.contains(&PersonalField::AvatarUrl) {
+            self.delete_pictures(user).await?;
+        }
+        audit(user, "profile fields were cleared at WeChat's request");
         Ok(())
     }
 
@@ -87,30 +107,32 @@ impl EraseOnRevocation {
 
     /// Erases a user whose WeChat account was cancelled: the whole account, unless other identities
     /// lead to it.
-    async fn cancel(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), ApiError> {
-        let Some(identity) = self.find(app_id, open_id).await? else {
-            return Ok(());
-        };
-        if self.identities.is_only_one(&identity).await? {
-            return self.delete(identity.user).await;
+    async fn cancel(&self, identity: &Identity) -> Result<(), ApiError> {
+        if self.identities.is_only_one(identity).await? {
+            return self.delete(identity).await;
         }
-        self.leave(&identity).await?;
+        self.leave(identity).await?;
         // The others may have been cancelled at the same time.
         if self.identities.has_none(identity.user).await? {
-            return self.delete(identity.user).await;
+            return self.delete(identity).await;
         }
         Ok(())
     }
 
-    /// In a task of its own, which goes on when the time for the answer is over.
-    async fn delete(&self, user: UserId) -> Result<(), ApiError> {
-        let deletion = self.deletion.clone();
-        let run = async move { deletion.begin_now(user, None).await };
-        let crashed = |error| ApiError::new(Reason::Internal).because(&error);
-        match request::run_to_end(run).await.map_err(crashed)?? {
-            Progress::Done => Ok(()),
+    async fn delete(&self, identity: &Identity) -> Result<(), ApiError> {
+        let (deletion, user) = (self.sagas.deletion.clone(), identity.user);
+        let begun = to_its_end(async move {
+            match deletion.begin_now(user, None).await {
+                Err(DeletionError::Merged) => Ok(None),
+                begun => begun.map(Some),
+            }
+        });
+        match begun.await? {
+            Some(Progress::Done) => Ok(()),
+            // Its identity is another account's now, unless it is left of one that is gone.
+            None => Ok(self.erasure.unlink_with_union(identity).await?),
             // WeChat sends it again.
-            _ => Err(Reason::Unavailable.into()),
+            Some(_) => Err(Reason::Unavailable.into()),
         }
     }
 
@@ -130,18 +152,6 @@ impl EraseOnRevocation {
         );
         Ok(())
     }
-
-    async fn find(
-        &self,
-        app_id: &AppId,
-        open_id: &OpenId,
-    ) -> Result<Option<Identity>, DynamoError> {
-        let identity = self.identities.find(app_id, open_id).await?;
-        if let Some(identity) = &identity {
-            request::note(|notes| notes.user_id = Some(identity.user));
-        }
-        Ok(identity)
-    }
 }
 
 impl Handler for EraseOnRevocation {
@@ -151,6 +161,30 @@ impl Handler for EraseOnRevocation {
             Ok(None)
         })
     }
+}
+
+/// In a task of its own, which goes on when the time for the answer is over.
+async fn to_its_end<T, E>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    E: Into<ApiError> + Send + 'static,
+{
+    let crashed = |error| ApiError::new(Reason::Internal).because(&error);
+    let ended = request::run_to_end(work).await.map_err(crashed)?;
+    ended.map_err(Into::into)
+}
+
+/// What the event demands, and of whom; none where nothing that is stored has to go.
+fn demand_of(event: &Event) -> Option<(&OpenId, Demand)> {
+    let (open_id, fields) = match event {
+        Event::AuthorizationRevoked { open_id, grants } => (open_id, fields_of(grants)),
+        Event::UserInfoModified { open_id } => (open_id, SHOWN_TO_OTHERS.to_vec()),
+        Event::AuthorizationCancelled { open_id } => return Some((open_id, Demand::Identity)),
+        _ => return None,
+    };
+    (!fields.is_empty()).then_some((open_id, Demand::Fields(fields)))
 }
 
 const SHOWN_TO_OTHERS: &[PersonalField] = &[PersonalField::Nickname, PersonalField::AvatarUrl];
@@ -173,6 +207,10 @@ fn fields_of(grants: &[Grant]) -> Vec<PersonalField> {
         .into_iter()
         .filter(|field| grants.iter().any(|grant| fields(grant).contains(field)))
         .collect()
+}
+
+fn note(user: UserId) {
+    request::note(|notes| notes.user_id = Some(user));
 }
 
 fn audit(user: UserId, what: &'static str) {

@@ -10,13 +10,21 @@ use crate::{
     users::{AccountState, MergePair, Role, Status},
 };
 
+/// What a merge that a user asks for rests on, as parts of the transaction that begins it.
+pub struct MergeProof {
+    /// Uses up the ticket that the user was given for it.
+    pub ticket: Write,
+    /// Makes sure that the surviving account still has the number, for which there was a ticket.
+    pub number: Write,
+}
+
 /// Why two accounts were not merged.
 #[derive(Debug, Error)]
 pub enum MergeError {
     /// They are one.
     #[error("an account can't be merged into itself")]
     SameAccount,
-    /// The condition of the proof did not hold; nothing has begun.
+    /// A condition of the proof did not hold; nothing has begun.
     #[error("the proof that was given for the merge does not hold")]
     ProofFailed,
     /// This account is not fit to be merged; nothing has begun.
@@ -51,10 +59,10 @@ impl From<DynamoError> for MergeError {
 }
 
 impl AccountMerge {
-    /// Merges the account of `from` into that of `into`, as far as this request's time allows. `proof`
-    /// uses up the ticket of a user who asks for it; one because of a union id has none. It is written
-    /// in the same transaction that begins the merge, or not at all. A merge of the same two
-    /// that has begun before is continued instead, without the proof.
+    /// Merges the account of `from` into that of `into`, as far as this request's time allows. A merge
+    /// because of a union id has no `proof`. The proof is written in the same transaction that begins
+    /// the merge, or not at all. A merge of the same two that has begun before is continued instead,
+    /// without the proof.
     ///
     /// # Errors
     /// [`MergeError`].
@@ -62,7 +70,7 @@ impl AccountMerge {
         &self,
         from: UserId,
         into: UserId,
-        proof: Option<Write>,
+        proof: Option<MergeProof>,
     ) -> Result<Progress, MergeError> {
         if from == into {
             return Err(MergeError::SameAccount);
@@ -90,7 +98,7 @@ impl AccountMerge {
         };
         futures_util::join!(barring.prepare(from), barring.prepare(into));
         let opening = Opening {
-            guard: proof,
+            guards: proof.map_or_else(Vec::new, |proof| vec![proof.ticket, proof.number]),
             writes: vec![
                 barring.write_if_in_use(pair.from_bar()),
                 barring.write_if_in_use(pair.into_bar()),

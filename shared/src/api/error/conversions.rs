@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ApiError, Reason};
 use crate::{
-    accounts::{MergeError, PhoneError},
+    accounts::{DeletionError, MergeError, PhoneError},
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
     objects::ObjectError,
@@ -128,6 +128,15 @@ impl From<SagaError> for ApiError {
                 Self::new(Reason::Unavailable).because(&error)
             }
             SagaError::Dynamo(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeletionError> for ApiError {
+    fn from(error: DeletionError) -> Self {
+        match error {
+            DeletionError::Merged => Self::new(Reason::Conflict).because(&error),
+            DeletionError::Saga(error) => error.into(),
         }
     }
 }

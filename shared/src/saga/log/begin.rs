@@ -9,15 +9,15 @@ use crate::{
 
 /// The position of the saga's row among the writes that it begins with.
 const ROW: usize = 0;
-/// The position of the guard, if there is one.
-const GUARD: usize = 1;
+/// The position of the first guard, if there is one.
+const GUARDS: usize = 1;
 
 /// What became of beginning a saga.
 pub(in crate::saga) enum First<T> {
     Began(Hold<T>),
     /// It has begun before.
     Running,
-    /// The guard does not hold.
+    /// A guard does not hold.
     NotAllowed,
     /// Another write of the opening can't be carried out.
     Blocked,
@@ -57,7 +57,8 @@ impl Sagas {
     /// What it means that the conditions of the writes at these positions did not hold. A caller that
     /// may not begin the saga may not continue it by this way either.
     fn not_begun<T>(failed: &[usize], opening: &Opening) -> First<T> {
-        if opening.guard.is_some() && failed.contains(&GUARD) {
+        let guards = GUARDS..GUARDS + opening.guards.len();
+        if failed.iter().any(|at| guards.contains(at)) {
             First::NotAllowed
         } else if failed.contains(&ROW) {
             First::Running
@@ -72,7 +73,7 @@ impl Sagas {
         opening: &Opening,
     ) -> Result<TransactionOutcome, DynamoError> {
         let mut writes = vec![Write::Put(row.clone(), unless_running())];
-        writes.extend(opening.guard.clone());
+        writes.extend(opening.guards.iter().cloned());
         writes.extend(opening.writes.iter().cloned());
         self.dynamo.transact(writes).await
     }

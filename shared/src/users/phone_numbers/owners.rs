@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{PhoneNumbers, phone_claim};
 use crate::{
-    dynamo::{self, DynamoError},
+    dynamo::{self, Condition, DynamoError, Write},
     users::{
         User,
         rows::{Owner, PHONE_OWNER, PROFILE, user_pk},
@@ -21,6 +21,15 @@ pub struct Holder {
     pub claim: String,
     /// The keys of the user's identities.
     pub(in crate::users) identities: Vec<String>,
+}
+
+impl Holder {
+    /// The part of a transaction that lets it happen only where the user still has the number.
+    #[must_use]
+    pub fn check(&self) -> Write {
+        let key = dynamo::key(&self.claim, PHONE_OWNER.sk);
+        Write::Check(key, Condition::owned_by(self.user.id))
+    }
 }
 
 #[derive(Deserialize)]

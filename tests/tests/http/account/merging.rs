@@ -7,9 +7,10 @@ use e2e::{
     test_app::{SharedState::Redis, TestApp, Tokens},
 };
 use futures_util::join;
+use rstest::rstest;
 use serde_json::json;
 use shared::{
-    accounts::{AccountMerge, MergeError, Unfit},
+    accounts::{AccountMerge, MergeError, MergeProof, Unfit},
     clock::Clock,
     dynamo::{self, Condition, Write},
     ids::UserId,
@@ -255,6 +256,45 @@ async fn a_deletion_first_completes_a_merge_that_stopped() {
     }
 }
 
+/// The account is merged into another one when its deletion is about to be written down.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_was_merged_meanwhile_is_not_called_deleted(
+    #[values(false, true)] by_an_administrator: bool,
+    #[values(false, true)] called_off_before: bool,
+) {
+    let app = TestApp::builder(Redis).set("DELETION_COOLING_DAYS", "7");
+    let app = app.avatars().start().await;
+    let root = app.administrator("root").await;
+    let (mut alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
+    if called_off_before {
+        let begun = app.api.delete_account(&alice.access).await;
+        assert_eq!(begun.ok(202)["status"], "barred");
+        let again = app.api.call_back(&app.code("alice")).await;
+        alice = Tokens::of(&again);
+    }
+    let (front, slow) = Front::of(&app).await;
+    let hold = front.hold_only("SAGA#", "TransactWriteItems");
+    let deletion = async {
+        if by_an_administrator {
+            slow.delete_user(&root.access, &alice.user_id()).await
+        } else {
+            slow.delete_account(&alice.access).await
+        }
+    };
+    let (answer, ()) = join!(deletion, async {
+        hold.arrived().await;
+        let merged = merge(&app).begin(id(&alice), id(&bob), None).await;
+        assert_eq!(merged.unwrap(), Progress::Done);
+        drop(hold);
+    });
+    answer.fails(409, "conflict");
+    // What alice was is bob's now.
+    assert_eq!(app.log_in("alice").await.user_id(), bob.user_id());
+    let again = app.api.delete_account(&alice.access).await;
+    again.fails(401, "session_revoked");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn administrators_continue_a_merge_that_stopped() {
     let app = start(Redis).await;
@@ -310,24 +350,30 @@ async fn stop(app: &TestApp, from: &Tokens, into: &Tokens) -> String {
 async fn a_merge_begins_only_with_its_proof() {
     let app = start(Redis).await;
     let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
-    let proof = || Write::Delete(dynamo::key("PROOF", "PROOF"), Condition::exists());
+    let key = |name: &str| dynamo::key(name, name);
+    let proof = || MergeProof {
+        ticket: Write::Delete(key("TICKET"), Condition::exists()),
+        number: Write::Check(key("NUMBER"), Condition::exists()),
+    };
     let merge = merge(&app);
-    let before = app.rows().await;
-    let refused = merge.begin(id(&alice), id(&bob), Some(proof())).await;
-    assert!(
-        matches!(refused, Err(MergeError::ProofFailed)),
-        "{refused:?}"
-    );
-    assert!(app.rows().await == before, "rows were written");
-    for tokens in [&alice, &bob] {
-        app.api.info(&tokens.access).await.ok(200);
+    for missing in ["TICKET", "NUMBER"] {
+        let before = app.rows().await;
+        let refused = merge.begin(id(&alice), id(&bob), Some(proof())).await;
+        assert!(
+            matches!(refused, Err(MergeError::ProofFailed)),
+            "{refused:?}"
+        );
+        assert!(app.rows().await == before, "rows were written");
+        for tokens in [&alice, &bob] {
+            app.api.info(&tokens.access).await.ok(200);
+        }
+        let put = app.table.client().put_item().table_name(TABLE);
+        let put = put.set_item(Some(key(missing)));
+        put.send().await.unwrap();
     }
-    let put = app.table.client().put_item().table_name(TABLE);
-    let put = put.set_item(Some(dynamo::key("PROOF", "PROOF")));
-    put.send().await.unwrap();
     let done = merge.begin(id(&alice), id(&bob), Some(proof())).await;
     assert_eq!(done.unwrap(), Progress::Done);
-    assert!(app.table.item("PROOF", "PROOF").await.is_none());
+    assert!(app.table.item("TICKET", "TICKET").await.is_none());
     let again = merge.begin(id(&alice), id(&bob), Some(proof())).await;
     assert!(matches!(again, Err(MergeError::ProofFailed)), "{again:?}");
 }

@@ -13,13 +13,14 @@ use e2e::{
 use futures_util::join;
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::{clock::Clock, instance::Instance, random::Random, values::Phone};
 use wechat_simulator::UserChange;
 
 use crate::dynamodb_faults::{Fault, Front};
 
 const NUMBER: &str = "13900139000";
 
-/// Alice has the number that bob proves to have. He is in the other mini-program.
+/// Alice has the number that bob shares. He is in the other mini-program.
 struct TwoAccounts {
     app: TestApp,
     alice: Tokens,
@@ -226,6 +227,33 @@ async fn the_other_account_changes_between_offer_and_merge(
     let ticket = two.ticket().await;
     two.merge(&two.app.api, &ticket).await.ok(200);
     two.assert_merged().await;
+}
+
+/// By an operator, when the merge is about to begin: the caller's number is no longer what the
+/// account is found by.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_is_released_as_a_merge_begins_merges_nobody(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let two = TwoAccounts::start(state).await;
+    let ticket = two.ticket().await;
+    let (front, slow) = Front::of(&two.app).await;
+    let hold = front.hold_only("SAGA#", "TransactWriteItems");
+    let (answer, ()) = join!(two.merge(&slow, &ticket), async {
+        hold.arrived().await;
+        let clock = Clock::Manual(two.app.clock.clone());
+        let instance = Instance::new(two.app.env(), clock, Random::System);
+        let number = Phone::from_stored(NUMBER.into());
+        let owners = instance.phone_numbers().release(&number).await.unwrap();
+        assert_eq!(owners, [two.alice.user_id().parse().unwrap()]);
+        drop(hold);
+    });
+    answer.fails(409, "ticket_invalid");
+    for tokens in [&two.alice, &two.bob] {
+        let info = two.app.api.info(&tokens.access).await;
+        assert_eq!(info.ok(200)["id"], tokens.user_id());
+    }
 }
 
 #[rstest]

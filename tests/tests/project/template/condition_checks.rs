@@ -17,7 +17,7 @@ type Part = (&'static str, &'static [&'static str]);
 
 /// The files of `shared` with checks, and for each part of an `Instance` by which a function comes to
 /// them how the keys of the checked rows begin. Parts without functions are for operators.
-const CHECKS: [(&str, &[Part]); 9] = [
+const CHECKS: [(&str, &[Part]); 10] = [
     // The owner of a union link.
     ("users/logins/first.rs", &[("logins", &["UNION#*"])]),
     // Union links and numbers that may be another user's by now.
@@ -36,6 +36,11 @@ const CHECKS: [(&str, &[Part]); 9] = [
     // Numbers under older keys.
     ("users/moving_in.rs", &[("moving_in", &["PHONE#*"])]),
     ("users/phone_numbers/release.rs", &[]),
+    // The owner of a number by which two accounts are merged.
+    (
+        "users/phone_numbers/owners.rs",
+        &[("phone_binding", &["PHONE#*"])],
+    ),
     // The owner of a number, for whom a ticket is made.
     (
         "accounts/phone/tickets.rs",
