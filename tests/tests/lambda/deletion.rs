@@ -81,6 +81,8 @@ async fn assert_gone(harness: &LambdaHarness, tokens: &Tokens, what: &str) {
             "{what}: {gone} is left in {content}"
         );
     }
+    let remembered = harness.remembered(&tokens.user_id()).await;
+    assert!(remembered.is_empty(), "{what}: {remembered:?}");
 }
 
 /// What an operator does with `make sagas`.

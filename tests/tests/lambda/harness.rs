@@ -81,6 +81,27 @@ impl LambdaHarness {
         self.wechat.push(order).unwrap()
     }
 
+    /// What Redis remembers that has this text in it, and for longer than the five minutes that
+    /// `docs/accounts.md` names.
+    pub async fn remembered(&self, text: &str) -> Vec<String> {
+        let mut connection = self.redis.connection().await;
+        let all = redis::cmd("KEYS").arg("*").to_owned();
+        let keys: Vec<String> = all.query_async(&mut connection).await.unwrap();
+        let mut remembered = Vec::new();
+        for key in keys {
+            let mut both = redis::pipe();
+            both.cmd("GET").arg(&key).cmd("TTL").arg(&key);
+            let (value, ttl): (Vec<u8>, i64) = both.query_async(&mut connection).await.unwrap();
+            let line = format!("{key} {}", String::from_utf8_lossy(&value));
+            // -1: it does not expire; -2: it has meanwhile.
+            let stays = ttl == -1 || ttl > 300;
+            if stays && line.contains(text) {
+                remembered.push(line);
+            }
+        }
+        remembered
+    }
+
     /// How often code2Session was called.
     pub fn code2session_calls(&self) -> u64 {
         self.wechat.calls(CODE2SESSION)

@@ -195,6 +195,10 @@ async fn is_one(harness: &LambdaHarness, person: &Person, what: &str) -> bool {
     };
     let left = format!("{rows:?}").contains(&person.from.user_id());
     assert_eq!(left, from.is_some(), "{what}: {rows:?}");
+    if from.is_none() {
+        let remembered = harness.remembered(&person.from.user_id()).await;
+        assert!(remembered.is_empty(), "{what}: {remembered:?}");
+    }
     for profile in [Some(&into), from.as_ref()].into_iter().flatten() {
         assert_eq!(text(profile, "status"), "active", "{what}");
         for absent in ["barredBy", "statusBefore", "deleting"] {
