@@ -23,10 +23,10 @@ pub async fn make_administrator(env: Env, user: &str) -> Result<(), String> {
 
 async fn grant(env: Env, id: UserId) -> Result<(), String> {
     let instance = Instance::new(env, Clock::System, Random::System);
-    let accounts = instance.accounts();
+    let users = instance.managed_users();
     let env = instance.env();
     env.validate().map_err(|errors| errors.to_string())?;
     instance.connect().await;
-    let made = accounts.make_administrator(id).await;
+    let made = users.make_administrator(id).await;
     made.map_err(|error| error.to_string())
 }

@@ -1,6 +1,5 @@
 //! Users, and the WeChat identities that lead to them.
 
-mod accounts;
 mod activity;
 mod administrators;
 mod avatars;
@@ -11,6 +10,7 @@ mod identities;
 mod last_logins;
 mod listing;
 mod logins;
+mod managed_users;
 mod merge_pair;
 mod merging;
 mod moving_in;
@@ -27,7 +27,6 @@ use serde_repr::{Deserialize_repr, Serialize_repr};
 
 use crate::ids::UserId;
 
-pub use accounts::{Account, AccountChange, Accounts, ChangeError};
 pub use activity::Activity;
 pub use administrators::{AdministratorError, Administrators};
 pub use avatars::{
@@ -40,6 +39,7 @@ pub use erasure::{Erasure, PersonalField};
 pub use identities::{Identities, Identity, IdentityError};
 pub use listing::{Listing, Position, UserFilter, UserPage};
 pub use logins::{ExpectedUser, FirstLogin, Logins, Resolved, WeChatLogin};
+pub use managed_users::{ChangeError, ManagedUser, ManagedUserChange, ManagedUsers};
 pub use merge_pair::MergePair;
 pub use merging::Merging;
 pub use moving_in::{Claimed, MoveInError, MovingIn, NewIdentity, NewUser, Taken};

@@ -18,7 +18,7 @@ use shared::{
     ids::UserId,
     instance::Instance,
     saga::SagaError,
-    users::{AccountChange, Accounts, Avatars, Cancelled, ChangeError, Role, Status, User},
+    users::{Avatars, Cancelled, ChangeError, ManagedUserChange, ManagedUsers, Role, Status, User},
     values::Edit,
 };
 
@@ -59,7 +59,7 @@ impl ChangeInput {
         self,
         headers: &HeaderMap,
         nickname_min: NicknameMin,
-    ) -> Result<(AccountChange, ExpectedVersion), ApiError> {
+    ) -> Result<(ManagedUserChange, ExpectedVersion), ApiError> {
         let Self(raw) = self;
         let mut checks = Checks::default();
         let profile = RawProfile {
@@ -74,14 +74,14 @@ impl ChangeInput {
             .status
             .0
             .map(|text| Status::parse(&text).filter(settable));
-        let change = AccountChange {
+        let change = ManagedUserChange {
             profile: profile.check(nickname_min, &mut checks),
             role: role.and_then(|role| checks.field("role", Rule::Role, role)),
             status: status.and_then(|status| checks.field("status", Rule::Status, status)),
         };
         let expected = ExpectedVersion::require(headers, raw.version.0, &mut checks);
         checks.finish().map_err(ApiError::invalid)?;
-        if change == AccountChange::default() {
+        if change == ManagedUserChange::default() {
             return Err(ApiError::invalid(vec![Violation::new("", Rule::NoChange)]));
         }
         let expected = expected.ok_or(Reason::InvalidRequest)?;
@@ -124,7 +124,7 @@ pub async fn change(
 /// What users are changed with.
 #[derive(Clone)]
 pub struct Changing {
-    accounts: Accounts,
+    managed_users: ManagedUsers,
     sessions: Sessions,
     avatars: Avatars,
     sagas: AccountSagas,
@@ -140,7 +140,7 @@ enum Failure {
 impl Changing {
     pub fn new(instance: &Instance) -> Self {
         Self {
-            accounts: instance.accounts(),
+            managed_users: instance.managed_users(),
             sessions: instance.sessions(),
             avatars: instance.avatars(),
             sagas: instance.account_sagas(),
@@ -153,9 +153,9 @@ impl Changing {
         by: &User,
         id: UserId,
         expected: u64,
-        change: &AccountChange,
+        change: &ManagedUserChange,
     ) -> Result<User, Failure> {
-        let attempt = || self.accounts.change(by, id, expected, change);
+        let attempt = || self.managed_users.change(by, id, expected, change);
         match attempt().await {
             Err(ChangeError::Barred)
                 if self.sagas.end_merge_of(id).await.map_err(Failure::Merge)? => {}
@@ -165,7 +165,7 @@ impl Changing {
     }
 
     async fn end_sessions_of_disabled(&self, id: UserId) -> Result<(), ApiError> {
-        let account = self.accounts.get(id).await?;
+        let account = self.managed_users.get(id).await?;
         if account.user.status == Status::Disabled {
             self.sessions.revoke_all(id, None).await?;
         }
@@ -192,7 +192,7 @@ fn failure(failure: Failure, expected: ExpectedVersion) -> ApiError {
 mod tests {
     use super::*;
 
-    fn change(body: &str) -> Result<AccountChange, ApiError> {
+    fn change(body: &str) -> Result<ManagedUserChange, ApiError> {
         let input = ChangeInput(serde_json::from_str(body).unwrap());
         let checked = input.check(&HeaderMap::new(), NicknameMin(2));
         checked.map(|(change, _)| change)

@@ -16,7 +16,7 @@ use shared::{
     instance::Instance,
     request,
     saga::{Progress, SagaId},
-    users::{Accounts, Administrators, UserError},
+    users::{Administrators, ManagedUsers, UserError},
 };
 
 use crate::{audit, user_id};
@@ -125,7 +125,7 @@ pub async fn delete_batch(
 /// What accounts are deleted with.
 #[derive(Clone)]
 pub struct Deleting {
-    accounts: Accounts,
+    managed_users: ManagedUsers,
     administrators: Administrators,
     deletion: AccountDeletion,
 }
@@ -133,7 +133,7 @@ pub struct Deleting {
 impl Deleting {
     pub fn new(instance: &Instance) -> Self {
         Self {
-            accounts: instance.accounts(),
+            managed_users: instance.managed_users(),
             administrators: instance.administrators(),
             deletion: instance.account_deletion(),
         }
@@ -145,7 +145,7 @@ impl Deleting {
         if by == id {
             return Err(Reason::OwnRights.into());
         }
-        let exists = match self.accounts.get(id).await {
+        let exists = match self.managed_users.get(id).await {
             Ok(_) => true,
             Err(UserError::NotFound) => false,
             Err(error) => return Err(error.into()),

@@ -27,7 +27,7 @@ use shared::{
     ids::{AppId, UserId},
     instance::Instance,
     saga::Sagas,
-    users::{Accounts, Administrators, Listing, MovingIn, PhoneNumbers},
+    users::{Administrators, Listing, ManagedUsers, MovingIn, PhoneNumbers},
 };
 
 use change::Changing;
@@ -37,7 +37,7 @@ use deletion::Deleting;
 struct Users {
     admission: Admission,
     administrators: Administrators,
-    accounts: Accounts,
+    managed_users: ManagedUsers,
     listing: Listing,
     cursors: Cursors,
     apps: Apps,
@@ -69,7 +69,7 @@ pub fn routes(instance: &Instance) -> Routes {
     let state = Users {
         admission: instance.admission(),
         administrators: instance.administrators(),
-        accounts: instance.accounts(),
+        managed_users: instance.managed_users(),
         listing: instance.listing(),
         cursors: instance.cursors(),
         apps: Apps(app_ids(instance.env()).into()),

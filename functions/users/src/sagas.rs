@@ -27,7 +27,7 @@ pub struct SagaList {
 /// A saga that has not ended. Whom it is about stays in its row.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Unfinished {
+pub struct Unfinished {
     id: SagaId,
     kind: String,
     /// The step that is next.

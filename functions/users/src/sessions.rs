@@ -5,7 +5,7 @@ use shared::{
     api::{ApiError, Empty, Success},
     auth::Sessions,
     edge::Administrator,
-    users::Accounts,
+    users::ManagedUsers,
 };
 
 use crate::{audit, user_id};
@@ -14,13 +14,13 @@ use crate::{audit, user_id};
 /// it is still there for the next try.
 pub async fn end_all(
     caller: Administrator,
-    State(accounts): State<Accounts>,
+    State(managed_users): State<ManagedUsers>,
     State(sessions): State<Sessions>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Success<Empty>, ApiError> {
     let id = user_id(id)?;
     // A user who does not exist has no sessions either, but a mistyped id should not look like one.
-    accounts.get(id).await?;
+    managed_users.get(id).await?;
     let own = (id == caller.user.id).then_some(caller.claims.sid);
     sessions.revoke_all(id, own).await?;
     audit::sessions_ended(caller.user.id, id);

@@ -58,6 +58,20 @@ impl AccountSagas {
         }
     }
 
+    /// The saga that bars the account, and has not ended; none if it is not barred, or gone.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn of(&self, user: UserId) -> Result<Option<Entry>, DynamoError> {
+        let id = match self.bar_of(user).await? {
+            Some(BarredFor::Merge(saga)) => saga,
+            Some(BarredFor::Deletion) => AccountDeletion::id(user),
+            None => return Ok(None),
+        };
+        let entry = self.log.get(&id).await?;
+        Ok(entry.filter(|entry| entry.outcome.is_none()))
+    }
+
     /// The name of a saga's next step; none after the last one, or where the kind is unknown.
     #[must_use]
     pub fn step(entry: &Entry) -> Option<&'static str> {

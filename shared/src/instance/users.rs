@@ -4,8 +4,8 @@ use super::Instance;
 use crate::{
     config::{AvatarSettings, CacheSettings, ConsentSettings, DataKeySettings, administrators},
     users::{
-        Accounts, Activity, Administrators, AvatarStore, Avatars, Consents, Erasure, Identities,
-        Listing, Logins, MovingIn, PhoneNumbers, Profiles, RequiredConsents, SessionKeyStore,
+        Activity, Administrators, AvatarStore, Avatars, Consents, Erasure, Identities, Listing,
+        Logins, ManagedUsers, MovingIn, PhoneNumbers, Profiles, RequiredConsents, SessionKeyStore,
         UserRows,
     },
 };
@@ -87,9 +87,9 @@ impl Instance {
     }
 
     /// Users as administrators see and change them.
-    pub fn accounts(&self) -> Accounts {
+    pub fn managed_users(&self) -> ManagedUsers {
         let administrators = self.administrators();
-        Accounts::new(self.dynamo(), self.cache(), self.clock(), administrators)
+        ManagedUsers::new(self.dynamo(), self.cache(), self.clock(), administrators)
     }
 
     /// Lists users.

@@ -242,6 +242,10 @@ async fn a_deletion_first_completes_a_merge_that_stopped() {
             (&json!("account-merge"), &json!("sessions"), &json!(true))
         );
         assert!(!format!("{saga}").contains(&alice.user_id()));
+        for tokens in [&alice, &bob] {
+            let user = app.api.user(&root.access, &tokens.user_id()).await;
+            assert_eq!(user.ok(200)["sagas"], json!([saga]));
+        }
         if round == 0 {
             let answer = app.api.delete_user(&root.access, &bob.user_id()).await;
             assert_eq!(answer.ok(200)["status"], "deleted");

@@ -44,7 +44,7 @@ async fn a_user_is_shown_with_mini_programs_and_sessions(
     let user = json!({
         "id": alice.user_id(), "nickname": null, "avatarUrl": null, "gender": null, "phone": null, "role": "user",
         "status": "active", "createdAt": "2026-11-23T08:00:00.123Z", "updatedAt": "2026-11-23T08:00:00.123Z",
-        "version": 1, "identities": [{"appId": APP_ID}, {"appId": OTHER_APP_ID}], "sessions": 2,
+        "version": 1, "identities": [{"appId": APP_ID}, {"appId": OTHER_APP_ID}], "sessions": 2, "sagas": [],
     });
     assert_eq!(shown.ok(200), &user);
     assert_eq!(shown.header("etag"), Some("\"1\""));

@@ -74,6 +74,8 @@ async fn an_account_that_waits_is_deleted_at_once_too(
     );
     assert_eq!(saga["until"], own["until"]);
     assert!(!format!("{saga}").contains(&id), "{saga}");
+    let user = app.api.user(&root.access, &id).await;
+    assert_eq!(user.ok(200)["sagas"], json!([saga]));
     let saga = own["saga"].as_str().unwrap();
     let resumed = app.api.resume_saga(&root.access, saga).await;
     assert_eq!(resumed.ok(202)["status"], "waiting");

@@ -32,7 +32,7 @@ const CHECKS: [(&str, &[Part]); 10] = [
         ],
     ),
     // An administrator whose rights may have ended.
-    ("users/administrators.rs", &[("accounts", &["USER#*"])]),
+    ("users/administrators.rs", &[("managed_users", &["USER#*"])]),
     // Numbers under older keys.
     ("users/moving_in.rs", &[("moving_in", &["PHONE#*"])]),
     ("users/phone_numbers/release.rs", &[]),

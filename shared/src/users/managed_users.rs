@@ -24,7 +24,7 @@ use crate::{
 const CALLER_CHECK: usize = 1;
 
 /// A user with the mini-programs that know them.
-pub struct Account {
+pub struct ManagedUser {
     /// The user.
     pub user: User,
     /// The mini-programs in which the user has an identity, sorted.
@@ -33,7 +33,7 @@ pub struct Account {
 
 /// A change of some fields of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccountChange {
+pub struct ManagedUserChange {
     /// The fields that the user may change as well.
     pub profile: ProfileChange,
     /// What the user may do.
@@ -72,16 +72,16 @@ struct Linked {
     identities: Vec<String>,
 }
 
-/// The accounts. Cheap to clone.
+/// The users. Cheap to clone.
 #[derive(Clone)]
-pub struct Accounts {
+pub struct ManagedUsers {
     dynamo: Dynamo,
     cache: Cache,
     clock: Clock,
     administrators: Administrators,
 }
 
-impl AccountChange {
+impl ManagedUserChange {
     /// Whether it can leave the user with less rights than before.
     fn takes_rights(&self) -> bool {
         self.role == Some(Role::User) || self.status == Some(Status::Disabled)
@@ -140,8 +140,8 @@ fn apply<T>(field: &mut Option<T>, edit: Edit<T>) {
     }
 }
 
-impl Accounts {
-    /// Accounts in `dynamo`, whose profiles `cache` remembers.
+impl ManagedUsers {
+    /// Users in `dynamo`, whose profiles `cache` remembers.
     #[must_use]
     pub fn new(dynamo: Dynamo, cache: Cache, clock: Clock, administrators: Administrators) -> Self {
         Self {
@@ -156,13 +156,13 @@ impl Accounts {
     ///
     /// # Errors
     /// [`UserError`].
-    pub async fn get(&self, id: UserId) -> Result<Account, UserError> {
+    pub async fn get(&self, id: UserId) -> Result<ManagedUser, UserError> {
         let row = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
         let row = row.ok_or(UserError::NotFound)?;
         let linked: Linked = dynamo::from_item(row.clone())?;
         let mut app_ids: Vec<_> = rows::app_ids(&linked.identities).collect();
         app_ids.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-        Ok(Account {
+        Ok(ManagedUser {
             user: dynamo::from_item(row)?,
             app_ids,
         })
@@ -182,7 +182,7 @@ impl Accounts {
         by: &User,
         id: UserId,
         expected: u64,
-        change: &AccountChange,
+        change: &ManagedUserChange,
     ) -> Result<User, ChangeError> {
         let gives_up_role = by.role == Role::Admin && change.role == Some(Role::User);
         if id == by.id && (gives_up_role || change.status == Some(Status::Disabled)) {
@@ -200,7 +200,7 @@ impl Accounts {
         by: UserId,
         id: UserId,
         expected: u64,
-        change: &AccountChange,
+        change: &ManagedUserChange,
     ) -> Result<User, ChangeError> {
         let row = self.dynamo.get(&user_pk(id), PROFILE.sk).await?;
         let before: User = dynamo::from_item(row.ok_or(ChangeError::NotFound)?)?;
