@@ -1,8 +1,10 @@
 //! Remote configuration, the switches and texts of a mini-program: everybody reads
-//! `GET /api/v1/config/{key}`, and administrators `PUT` and `DELETE` it.
+//! `GET /api/v1/config/{key}`, and administrators `PUT` and `DELETE` it. `GET /api/v1/config` lists the
+//! keys for administrators.
 
 mod change;
 mod key;
+mod list;
 mod read;
 mod settings;
 mod store;
@@ -63,6 +65,7 @@ pub fn routes(instance: &Instance) -> Routes {
     };
     let route = get(read::read).put(change::put).delete(change::delete);
     Routes::new()
+        .route("/api/v1/config", get(list::list))
         .route("/api/v1/config/{key}", route)
         .with_state(state)
 }

@@ -2,7 +2,10 @@
 //! (`{config:key}`).
 //!
 //! A deleted value leaves its row without a value, so that a key's versions never start again: else a
-//! client that has version 1 of it would take another version 1 for the same.
+//! client that has version 1 of it would take another version 1 for the same. The index `gsi1` lists the
+//! rows with a value.
+
+mod page;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,8 @@ use shared::{
     users::rows::REMOTE_CONFIG,
 };
 use thiserror::Error;
+
+pub use page::{ConfigPage, ConfigSummary};
 
 use crate::{key::ConfigKey, settings::RemoteConfigSettings, value::JsonText};
 
@@ -55,6 +60,7 @@ struct Row {
     value: Option<String>,
     version: u64,
     changed_at: Timestamp,
+    changed_by: UserId,
     /// Unique to the change.
     change_id: String,
 }
@@ -212,8 +218,8 @@ impl Change<'_> {
     /// The update of the row.
     fn update(&self, id: &str, now: Timestamp) -> Update {
         let (set, remove) = match self.value {
-            Some(_) => (", #value = :value", ""),
-            None => ("", " REMOVE #value"),
+            Some(_) => (", #value = :value, gsi1pk = :listed, gsi1sk = :key", ""),
+            None => ("", " REMOVE #value, gsi1pk, gsi1sk"),
         };
         let expression = format!(
             "SET changedAt = :now, changedBy = :by, changeId = :id{set} ADD version :one{remove}"
@@ -227,7 +233,10 @@ impl Change<'_> {
             .returning_new()
             .returning_old_on_failure();
         match self.value {
-            Some(value) => update.value(":value", dynamo::string(value.as_str())),
+            Some(value) => update
+                .value(":value", dynamo::string(value.as_str()))
+                .value(":listed", dynamo::string(page::PARTITION))
+                .value(":key", dynamo::string(self.key.to_string())),
             None => update,
         }
     }

@@ -3,7 +3,9 @@
 use axum::extract::State;
 use serde::Deserialize;
 use shared::{
-    api::{ApiError, Checks, Cursors, Input, Optional, Query, Rule, Success, Violation},
+    api::{
+        ApiError, Checks, Cursors, Input, Optional, Query, Rule, Success, Violation, page_limit,
+    },
     edge::Administrator,
     users::{Listing, Position, Status, UserFilter, UserPage},
 };
@@ -12,8 +14,6 @@ use crate::{Apps, summary::UserList};
 
 /// The list's name in cursors.
 const LIST: &str = "users";
-const DEFAULT_LIMIT: usize = 20;
-const MAX_LIMIT: usize = 100;
 
 /// The query. No phone numbers here: addresses end up in logs of proxies and in histories.
 #[derive(Deserialize)]
@@ -41,10 +41,7 @@ impl Input for ListQuery {
     type Raw = RawListQuery;
 
     fn parse(raw: RawListQuery, checks: &mut Checks) -> Option<Self> {
-        let limit = match raw.limit.0 {
-            Some(text) => checks.field("limit", Rule::Limit, parse_limit(&text)),
-            None => Some(DEFAULT_LIMIT),
-        };
+        let limit = page_limit(raw.limit.0.as_deref(), checks);
         let status = match raw.status.0 {
             Some(text) => checks
                 .field("status", Rule::Status, Status::parse(&text))
@@ -58,12 +55,6 @@ impl Input for ListQuery {
             app_id: raw.app_id.0,
         })
     }
-}
-
-/// Digits only: a sign or a zero in front would be another spelling of the same page.
-fn parse_limit(text: &str) -> Option<usize> {
-    let limit: usize = text.parse().ok()?;
-    ((1..=MAX_LIMIT).contains(&limit) && limit.to_string() == text).then_some(limit)
 }
 
 impl ListQuery {
@@ -106,30 +97,4 @@ pub async fn list(
         users: users.into_iter().map(Into::into).collect(),
         cursor: cursor.transpose()?,
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_a_number_from_1_to_100() {
-        for (text, limit) in [("1", 1), ("20", 20), ("100", 100)] {
-            assert_eq!(parse_limit(text), Some(limit));
-        }
-        for text in [
-            "",
-            "0",
-            "101",
-            "-1",
-            "+1",
-            "01",
-            "1.0",
-            "1 ",
-            "ten",
-            "99999999999999999999",
-        ] {
-            assert_eq!(parse_limit(text), None, "{text:?}");
-        }
-    }
 }

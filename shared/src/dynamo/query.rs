@@ -9,11 +9,11 @@ use super::{Dynamo, DynamoError, Item};
 
 impl Dynamo {
     /// A query of the table as of now (consistent read), to be completed and given to [`page`] or
-    /// [`rows`].
+    /// `rows`.
     ///
     /// [`page`]: Self::page
-    /// [`rows`]: Self::rows
-    pub(crate) fn query(&self) -> QueryInputBuilder {
+    #[must_use]
+    pub fn query(&self) -> QueryInputBuilder {
         QueryInput::builder()
             .table_name(&self.table)
             .consistent_read(true)
@@ -23,7 +23,7 @@ impl Dynamo {
     ///
     /// # Errors
     /// [`DynamoError`].
-    pub(crate) async fn page(&self, query: QueryInputBuilder) -> Result<QueryOutput, DynamoError> {
+    pub async fn page(&self, query: QueryInputBuilder) -> Result<QueryOutput, DynamoError> {
         let query = self.sender.call::<Query>(query.build()?)?;
         Ok(query.send().await?)
     }

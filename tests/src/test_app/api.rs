@@ -80,6 +80,12 @@ impl Api {
         request.bearer(access_token).json(&body).send().await
     }
 
+    /// The list of remote configuration, with this query.
+    pub async fn list_config(&self, access_token: &str, query: &str) -> Answer {
+        let path = format!("/api/v1/config{query}");
+        self.client.get(&path).bearer(access_token).send().await
+    }
+
     /// Logs in, and calls an account back that is being deleted.
     pub async fn call_back(&self, code: &str) -> Answer {
         let body = json!({"code": code, "cancelDeletion": true});

@@ -1,9 +1,10 @@
-//! Remote configuration: `/api/v1/config/{key}`, with state in the process and with a real Redis.
+//! Remote configuration: `/api/v1/config` and `/api/v1/config/{key}`, with state in the process and with a real Redis.
 
 mod access;
 mod bodies;
 mod cached;
 mod change;
+mod list;
 mod read;
 
 use e2e::{
@@ -12,6 +13,8 @@ use e2e::{
 };
 use serde_json::json;
 
+/// The path of the list.
+const LIST: &str = "/api/v1/config";
 /// The path of a key that tests use.
 const BANNER: &str = "/api/v1/config/home.banner";
 

@@ -67,6 +67,7 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("account", "export", 200, None),
     ("account", "delete", 200, None),
     ("config", "put", 200, None),
+    ("config", "list", 200, None),
     ("config", "get", 200, None),
     ("config", "delete", 200, None),
     ("config", "invalid-key", 400, Some("invalid_request")),

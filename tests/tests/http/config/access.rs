@@ -11,21 +11,22 @@ use e2e::{
 use rstest::rstest;
 use serde_json::json;
 
-use super::{BANNER, create};
+use super::{BANNER, LIST, create};
 
 /// Sends a valid request to each route of administrators.
-async fn changes(app: &TestApp, token: &str) -> [Answer; 2] {
+async fn requests(app: &TestApp, token: &str) -> [Answer; 3] {
     let value = json!({"value": 1, "version": 1});
     [
+        app.api.list_config(token, "").await,
         app.api.put_config(token, "home.banner", &value).await,
         app.api.delete_config(token, "home.banner").await,
     ]
 }
 
-/// Asserts that both refuse the caller, and that nothing is written.
-async fn both_refuse(app: &TestApp, token: &str, status: u16, reason: &str) {
+/// Asserts that all refuse the caller, and that nothing is written.
+async fn all_refuse(app: &TestApp, token: &str, status: u16, reason: &str) {
     let before = app.rows().await;
-    for answer in changes(app, token).await {
+    for answer in requests(app, token).await {
         answer.fails(status, reason);
     }
     assert!(app.rows().await == before, "rows were written");
@@ -37,17 +38,17 @@ async fn only_administrators_change_values(#[values(InProcess, Redis)] state: Sh
     let app = TestApp::start(state).await;
     let (root, alice) = (app.administrator("root").await, app.log_in("alice").await);
     create(&app.api, &root, "home.banner", "welcome").await;
-    both_refuse(&app, &alice.access, 403, "forbidden").await;
-    both_refuse(&app, "x", 401, "token_invalid").await;
-    for method in ["PUT", "DELETE"] {
-        let anonymous = app.api.request(method, BANNER).json(&json!({"value": 1}));
+    all_refuse(&app, &alice.access, 403, "forbidden").await;
+    all_refuse(&app, "x", 401, "token_invalid").await;
+    for (method, path) in [("GET", LIST), ("PUT", BANNER), ("DELETE", BANNER)] {
+        let anonymous = app.api.request(method, path).json(&json!({"value": 1}));
         anonymous.send().await.fails(401, "token_missing");
     }
     // Nor does another mini-program make one an administrator.
     let code = app.code_in(OTHER_APP_ID, "alice");
     let elsewhere = Tokens::of(&app.api.login_in(OTHER_APP_ID, &code).await);
-    both_refuse(&app, &elsewhere.access, 403, "forbidden").await;
-    for answer in changes(&app, &root.access).await {
+    all_refuse(&app, &elsewhere.access, 403, "forbidden").await;
+    for answer in requests(&app, &root.access).await {
         answer.ok(200);
     }
 }
@@ -65,13 +66,13 @@ async fn an_administrator_whose_rights_end_changes_nothing_more(
     }
     create(&app.api, &tokens[0], "home.banner", "welcome").await;
     app.set_role(&tokens[0].user_id(), "user").await;
-    both_refuse(&app, &tokens[0].access, 403, "forbidden").await;
+    all_refuse(&app, &tokens[0].access, 403, "forbidden").await;
     app.disable(&tokens[1].user_id()).await;
-    both_refuse(&app, &tokens[1].access, 403, "user_disabled").await;
+    all_refuse(&app, &tokens[1].access, 403, "user_disabled").await;
     app.api.logout(&tokens[2].access).await.ok(200);
-    both_refuse(&app, &tokens[2].access, 401, "session_revoked").await;
+    all_refuse(&app, &tokens[2].access, 401, "session_revoked").await;
     app.clock.advance_seconds(7300);
-    both_refuse(&app, &tokens[1].access, 401, "token_expired").await;
+    all_refuse(&app, &tokens[1].access, 401, "token_expired").await;
 }
 
 #[rstest]
