@@ -105,10 +105,14 @@ pub async fn change(
     if change.status == Some(Status::Active) {
         changing.end_sessions_of_disabled(id).await?;
     }
-    let user = changing
-        .change(&caller.user, id, expected.version(), &change)
-        .await
-        .map_err(|error| failure(error, expected))?;
+    let changed = changing.change(&caller.user, id, expected.version(), &change);
+    let user = match changed.await {
+        Ok(user) => user,
+        Err(error) => {
+            changing.complete_older(id, &change, &error).await?;
+            return Err(failure(error, expected));
+        }
+    };
     audit::changed(caller.user.id, id, &change.fields(), user.version);
     if change.status == Some(Status::Disabled) {
         changing.sessions.revoke_all(id, None).await?;
@@ -162,6 +166,22 @@ impl Changing {
             outcome => return outcome.map_err(Failure::Change),
         }
         attempt().await.map_err(Failure::Change)
+    }
+
+    /// The user has another version: the first request may have made this change and failed behind it,
+    /// and others have come since. What it should have deleted goes; what the user has chosen since
+    /// stays.
+    async fn complete_older(
+        &self,
+        id: UserId,
+        change: &ManagedUserChange,
+        failure: &Failure,
+    ) -> Result<(), ApiError> {
+        let is_stale = matches!(failure, Failure::Change(ChangeError::Stale));
+        if is_stale && change.profile.avatar_url != Edit::Keep {
+            self.avatars.sweep(id, Cancelled::Nothing).await?;
+        }
+        Ok(())
     }
 
     async fn end_sessions_of_disabled(&self, id: UserId) -> Result<(), ApiError> {

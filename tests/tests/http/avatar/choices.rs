@@ -50,7 +50,12 @@ async fn of_two_pictures_the_one_confirmed_last_is_shown(#[case] order: [usize; 
 async fn clear_as_administrator(app: &TestApp, tokens: &Tokens) -> Answer {
     let root = app.administrator("root").await;
     let version = app.api.info(&tokens.access).await.ok(200)["version"].clone();
-    let path = format!("/api/v1/users/{}", tokens.user_id());
+    clear_version(app, &root, tokens, &version).await
+}
+
+/// As an administrator who has read this version.
+async fn clear_version(app: &TestApp, root: &Tokens, of: &Tokens, version: &Value) -> Answer {
+    let path = format!("/api/v1/users/{}", of.user_id());
     let change = json!({"avatarUrl": null, "version": version});
     let request = app.api.request("PUT", &path).bearer(&root.access);
     request.json(&change).send().await
@@ -121,4 +126,56 @@ async fn a_change_that_failed_half_way_is_completed_by_the_same_request() {
         (app.object_keys(), upload_rows(&app).await),
         (vec![], vec![])
     );
+}
+
+/// The same with the profile's version, which somebody else may have changed since.
+#[rstest]
+#[case::as_it_was(None, 200)]
+#[case::changed_by_its_user(Some(json!({"nickname": "小明"})), 409)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrators_change_that_failed_half_way_is_completed_by_the_same_request(
+    #[case] meanwhile: Option<Value>,
+    #[case] status: u16,
+) {
+    let app = TestApp::builder(InProcess).avatars().proxied();
+    let app = app.start().await;
+    let (root, tokens) = (app.administrator("root").await, app.log_in("alice").await);
+    let old = published(&app, &tokens, PNG).await;
+    let version = app.api.info(&tokens.access).await.ok(200)["version"].clone();
+    let clear = || clear_version(&app, &root, &tokens, &version);
+    let store = app.proxies().objects.as_ref().unwrap();
+    store.cut();
+    store.set(Fault::Refuse).await;
+    clear().await.fails(503, "unavailable");
+    if let Some(change) = meanwhile {
+        app.api.change(&tokens.access, &change).await.ok(200);
+    }
+    // Not done as long as the picture is there, whatever the version is.
+    clear().await.fails(503, "unavailable");
+    store.heal().await;
+    assert_eq!(clear().await.status, status);
+    assert_eq!(avatar_url(&app, &tokens).await, Value::Null);
+    assert_eq!(fetch(&old).await.status, 404);
+    assert_eq!(
+        (app.object_keys(), upload_rows(&app).await),
+        (vec![], vec![])
+    );
+}
+
+/// Somebody else has changed the profile: nothing is done, and the picture stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrators_change_of_another_version_leaves_the_pictures() {
+    let app = start(InProcess).await;
+    let (root, tokens) = (app.administrator("root").await, app.log_in("alice").await);
+    let (_, check) = checking(&app, &tokens, PNG).await;
+    let passed = verdict(&app, &check).await;
+    push(&app, &passed).await;
+    let url = avatar_url(&app, &tokens).await;
+    let (second, check) = checking(&app, &tokens, &other_png()).await;
+    let stale = clear_version(&app, &root, &tokens, &json!(1)).await;
+    stale.fails(409, "conflict");
+    assert_eq!(fetch(url.as_str().unwrap()).await.body, PNG);
+    let passed = verdict(&app, &check).await;
+    push(&app, &passed).await;
+    url_of(confirm(&app, &tokens, &second).await.ok(200));
 }
