@@ -4,6 +4,7 @@ use shared::{
     api::ApiError,
     auth::Claims,
     config::{ContentCheckSettings, OnFailure},
+    ids::{AppId, OpenId},
     instance::Instance,
     telemetry::degraded,
     users::Identities,
@@ -41,20 +42,29 @@ impl PictureCheck {
         self.on_failure == OnFailure::Allow
     }
 
+    /// Whose picture it is, as WeChat knows them.
+    ///
+    /// # Errors
+    /// The table's; or the session does not say which of the user's identities it belongs to.
+    pub async fn open_id(&self, caller: &Claims) -> Result<OpenId, ApiError> {
+        let open_id = self.identities.open_id(caller.sub, &caller.aud, caller.sid);
+        Ok(open_id.await?)
+    }
+
     /// Asks WeChat to check the picture at `url`.
     ///
     /// # Errors
     /// The check's, unless the picture may be shown unchecked.
-    pub async fn ask(&self, caller: &Claims, url: &str) -> Result<Asked, ApiError> {
-        let open_id = self
-            .identities
-            .open_id(caller.sub, &caller.aud, caller.sid)
-            .await?;
+    pub async fn ask(
+        &self,
+        app_id: &AppId,
+        open_id: &OpenId,
+        url: &str,
+    ) -> Result<Asked, ApiError> {
         let asked = self
             .wechat
-            .check_picture(&caller.aud, &open_id, Scene::Profile, url)
-            .await;
-        match asked {
+            .check_picture(app_id, open_id, Scene::Profile, url);
+        match asked.await {
             Ok(trace_id) => Ok(Asked::Pending(trace_id)),
             // An account must not get around the check by making it fail.
             Err(error @ WeChatError::AccountLimited(_)) => Err(error.into()),

@@ -1,7 +1,7 @@
 //! `PUT /api/v1/user/avatar`: what was uploaded becomes the user's avatar, at once or when WeChat has
 //! checked it.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -14,6 +14,7 @@ use shared::{
     clock::Clock,
     dynamo::DynamoError,
     edge::AuthenticatedUser,
+    objects::ObjectStart,
     request,
     users::{AvatarError, Avatars, Cancelled, Phase, Profiles, Upload, UploadId, User},
 };
@@ -59,6 +60,16 @@ struct Confirmed {
     user: User,
 }
 
+/// What a confirmation has come to.
+enum Outcome {
+    /// The picture is the user's avatar. What it replaces is still there if this request published it.
+    Published(Option<Upload>),
+    Checking,
+}
+
+/// What was uploaded, if it was looked at, and something was.
+type Looked = Option<Option<ObjectStart>>;
+
 /// Confirms uploads.
 pub struct Confirmation {
     pub avatars: Avatars,
@@ -68,8 +79,25 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
+    /// Confirms; what is left to delete is deleted while the profile is read.
+    async fn run(&self, caller: &Claims, id: &UploadId) -> Result<Confirmed, ApiError> {
+        let outcome = self.confirm(caller, id).await?;
+        let tidy_up = async {
+            if let Outcome::Published(Some(upload)) = &outcome {
+                self.avatars.tidy_up(caller.sub, upload).await;
+            }
+        };
+        let ((), user) = tokio::join!(tidy_up, self.profiles.get(caller.sub));
+        let status = match outcome {
+            Outcome::Published(_) => Status::Published,
+            Outcome::Checking => Status::Checking,
+        };
+        let user = user?;
+        Ok(Confirmed { status, user })
+    }
+
     /// Confirms, and looks again where another request was faster.
-    async fn confirm(&self, caller: &Claims, id: &UploadId) -> Result<Status, ApiError> {
+    async fn confirm(&self, caller: &Claims, id: &UploadId) -> Result<Outcome, ApiError> {
         for attempt in 1.. {
             match self.try_confirm(caller, id).await {
                 Err(error) if error.reason() == Reason::Conflict && attempt < ATTEMPTS => {
@@ -81,38 +109,67 @@ impl Confirmation {
         Err(Reason::Conflict.into())
     }
 
-    async fn try_confirm(&self, caller: &Claims, id: &UploadId) -> Result<Status, ApiError> {
-        let upload = self.avatars.find(caller.sub, id).await?;
-        let upload = upload.ok_or(AvatarError::NotFound)?;
+    async fn try_confirm(&self, caller: &Claims, id: &UploadId) -> Result<Outcome, ApiError> {
+        let (upload, looked) = self.find(caller, id).await?;
         match upload.phase {
-            Phase::Published => Ok(Status::Published),
+            Phase::Published => Ok(Outcome::Published(None)),
             Phase::Refused => Err(AvatarError::Risky.into()),
             Phase::Unreadable => Err(AvatarError::Unreadable.into()),
             Phase::Removing => Err(AvatarError::NotFound.into()),
             Phase::Publishing => {
                 self.avatars.publish_again(caller.sub, &upload).await?;
-                Ok(Status::Published)
+                Ok(Outcome::Published(Some(upload)))
             }
-            Phase::Checking => self.look_at_check(caller, &upload).await,
-            Phase::Open => self.first(caller, &upload).await,
+            Phase::Checking => self.look_at_check(caller, upload).await,
+            Phase::Open => self.first(caller, upload, looked).await,
         }
+    }
+
+    /// The upload's row. Without checks nearly every confirmation is an upload's first one, so what was
+    /// uploaded is looked at meanwhile.
+    async fn find(&self, caller: &Claims, id: &UploadId) -> Result<(Upload, Looked), ApiError> {
+        let mut find = pin!(self.avatars.find(caller.sub, id));
+        let mut look = pin!(self.avatars.look_at(id));
+        let mut looked = None;
+        let upload = loop {
+            tokio::select! {
+                upload = &mut find => break upload?.ok_or(AvatarError::NotFound)?,
+                object = &mut look, if self.check.is_none() && looked.is_none() => {
+                    looked = Some(object);
+                }
+            }
+        };
+        if self.check.is_none() && upload.phase == Phase::Open && looked.is_none() {
+            looked = Some(look.await);
+        }
+        let looked = looked.filter(|_| upload.phase == Phase::Open);
+        Ok((upload, looked.transpose()?))
     }
 
     /// The first confirmation, or the first after a check that failed.
-    async fn first(&self, caller: &Claims, upload: &Upload) -> Result<Status, ApiError> {
-        let etag = self.avatars.inspect(upload).await?;
+    async fn first(
+        &self,
+        caller: &Claims,
+        upload: Upload,
+        looked: Looked,
+    ) -> Result<Outcome, ApiError> {
+        let object = match looked {
+            Some(object) => object,
+            None => self.avatars.look_at(&upload.id).await?,
+        };
+        let etag = self.avatars.inspect(&upload, object).await?;
         if let Some(check) = &self.check {
-            return self.ask(check, caller, upload, &etag).await;
+            return self.ask(check, caller, &upload, &etag).await;
         }
-        self.avatars.publish(caller.sub, upload, &etag).await?;
-        Ok(Status::Published)
+        self.avatars.publish(caller.sub, &upload, &etag).await?;
+        Ok(Outcome::Published(Some(upload)))
     }
 
     /// WeChat was asked before. A verdict that does not come is no reason to wait for ever.
-    async fn look_at_check(&self, caller: &Claims, upload: &Upload) -> Result<Status, ApiError> {
+    async fn look_at_check(&self, caller: &Claims, upload: Upload) -> Result<Outcome, ApiError> {
         let timeout = self.avatars.check_timeout()?;
         if upload.awaits_verdict(self.clock.now(), timeout) {
-            return Ok(Status::Checking);
+            return Ok(Outcome::Checking);
         }
         let allowed = self
             .check
@@ -123,10 +180,10 @@ impl Confirmation {
                 audit = "avatar_unchecked", user_id = %caller.sub, request_id = request::id(),
                 "an avatar is published without WeChat's verdict, which did not come in time"
             );
-            self.avatars.publish_staged(caller.sub, upload).await?;
-            return Ok(Status::Published);
+            self.avatars.publish_staged(caller.sub, &upload).await?;
+            return Ok(Outcome::Published(Some(upload)));
         }
-        self.first(caller, upload).await
+        self.first(caller, upload, None).await
     }
 
     async fn ask(
@@ -135,14 +192,16 @@ impl Confirmation {
         caller: &Claims,
         upload: &Upload,
         etag: &str,
-    ) -> Result<Status, ApiError> {
+    ) -> Result<Outcome, ApiError> {
         // Before the claim: when this fails, the same request can be sent again.
-        let older = Cancelled::Before(upload);
-        self.avatars.sweep(caller.sub, older).await?;
+        let older = self.avatars.sweep(caller.sub, Cancelled::Before(upload));
+        let (older, open_id) = tokio::join!(older, check.open_id(caller));
+        older?;
+        let open_id = open_id?;
         let Some(staged) = self.avatars.stage(caller.sub, upload, etag).await? else {
             return Err(DynamoError::Conflict.into());
         };
-        match check.ask(caller, &staged.url).await {
+        match check.ask(&caller.aud, &open_id, &staged.url).await {
             Ok(Asked::Pending(trace_id)) => {
                 let asked = self
                     .avatars
@@ -152,13 +211,13 @@ impl Confirmation {
                     self.avatars.unstage(caller.sub, &staged).await;
                     return Err(error.into());
                 }
-                Ok(Status::Checking)
+                Ok(Outcome::Checking)
             }
             Ok(Asked::Unchecked) => {
                 let upload = self.avatars.find(caller.sub, &upload.id).await?;
                 let upload = upload.ok_or(AvatarError::NotFound)?;
                 self.avatars.publish_staged(caller.sub, &upload).await?;
-                Ok(Status::Published)
+                Ok(Outcome::Published(Some(upload)))
             }
             Err(error) => {
                 self.avatars.unstage(caller.sub, &staged).await;
@@ -174,14 +233,11 @@ pub async fn confirm(
     Json(KeyInput(id)): Json<KeyInput>,
 ) -> Result<Response, ApiError> {
     confirmation.avatars.store()?;
-    let (user, confirming) = (caller.claims.sub, Arc::clone(&confirmation));
     // In a task of its own: a client that disconnects leaves nothing half-way.
-    let run = async move { confirming.confirm(&caller.claims, &id).await };
+    let run = async move { confirmation.run(&caller.claims, &id).await };
     let crashed = |error| ApiError::new(Reason::Internal).because(&error);
-    let status = request::run_to_end(run).await.map_err(crashed)??;
-    let user = confirmation.profiles.get(user).await?;
-    let confirmed = Confirmed { status, user };
-    Ok(match status {
+    let confirmed = request::run_to_end(run).await.map_err(crashed)??;
+    Ok(match confirmed.status {
         Status::Published => Success(confirmed).into_response(),
         Status::Checking => Accepted(confirmed).into_response(),
     })

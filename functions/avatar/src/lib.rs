@@ -28,6 +28,8 @@ struct Avatar {
 
 /// The routes of this function.
 pub fn routes(instance: &Instance) -> Routes {
+    // What is left of the picture before is looked for while the profile is read.
+    instance.dynamo_at_start(2);
     instance.sealed_bodies();
     let avatars = instance.avatars();
     let check = PictureCheck::new(instance);

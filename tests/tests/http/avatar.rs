@@ -1,5 +1,6 @@
 //! Uploaded avatars: `POST` and `PUT /api/v1/user/avatar`.
 
+mod barred;
 mod check;
 mod choices;
 mod deletion;

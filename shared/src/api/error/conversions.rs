@@ -196,6 +196,7 @@ impl From<AvatarError> for ApiError {
             AvatarError::Invalid(_) | AvatarError::Unreadable => Reason::UploadInvalid,
             AvatarError::Risky => Reason::ContentRisky,
             AvatarError::UserGone => Reason::SessionRevoked,
+            AvatarError::Merging => Reason::Conflict,
             AvatarError::Objects(error) => return error.into(),
             AvatarError::Dynamo(error) => return error.into(),
         };

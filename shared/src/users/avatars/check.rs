@@ -14,11 +14,11 @@ use super::{
     seconds_after, upload_sk,
 };
 use crate::{
-    dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome},
+    dynamo::{self, Condition, DynamoError, Item, TransactionOutcome, Update, Write, WriteOutcome},
     ids::{AppId, UserId},
     objects::{Copy, ObjectError},
     telemetry::OrDegraded,
-    users::rows::{MEDIA_CHECK, user_pk},
+    users::rows::{MEDIA_CHECK, PROFILE, user_pk},
 };
 
 /// A picture that is ready to be checked.
@@ -187,10 +187,7 @@ impl Avatars {
             .value(":staged", dynamo::string(&staged.key))
             .value(":trace", dynamo::string(trace))
             .value(":now", dynamo::string(now.to_string()));
-        let mut row = dynamo::key(trace, MEDIA_CHECK.sk);
-        row.insert("uid".into(), dynamo::string(user.to_string()));
-        row.insert("upload".into(), dynamo::string(staged.id.to_string()));
-        row.insert("ttl".into(), dynamo::number(seconds_after(now, KEPT)));
+        let row = check_row(trace, user, &staged.id, now);
         let mut writes = vec![
             Write::Update(update),
             Write::Put(row, Condition::absent_or_owned_by(user)),
@@ -246,6 +243,20 @@ impl Avatars {
         trace_id: &str,
         verdict: Verdict,
     ) -> Result<Judged, AvatarError> {
+        // Where another request moves the upload on meanwhile, the verdict is about what it made of it.
+        let attempt = || self.try_judge(app_id, trace_id, verdict);
+        let judged = self
+            .dynamo
+            .retry_conflicts(attempt, AvatarError::is_conflict);
+        judged.await
+    }
+
+    async fn try_judge(
+        &self,
+        app_id: &AppId,
+        trace_id: &str,
+        verdict: Verdict,
+    ) -> Result<Judged, AvatarError> {
         let trace = trace_pk(app_id, trace_id);
         let Some(row) = self.dynamo.get(&trace, MEDIA_CHECK.sk).await? else {
             return Ok(Judged::Unknown);
@@ -261,18 +272,18 @@ impl Avatars {
         };
         match (verdict, upload.phase) {
             (Verdict::Pass, Phase::Checking | Phase::Publishing) => {
-                self.publish_staged(row.uid, &upload).await?;
+                self.pass(row.uid, &upload).await?;
                 Ok(Judged::Published(row.uid))
             }
             (Verdict::Risky, Phase::Checking) => {
                 self.refuse(row.uid, &upload, Phase::Refused).await
             }
-            // Its lease is over soon, and WeChat sends it again.
-            (Verdict::Risky, Phase::Publishing) if upload.is_busy(now) => {
-                Err(DynamoError::Conflict.into())
-            }
             (Verdict::Risky, Phase::Publishing | Phase::Published | Phase::Removing) => {
-                self.remove(row.uid, &upload).await?;
+                if upload.is_being_published(now) {
+                    self.take_from_publisher(row.uid, &upload).await?;
+                } else {
+                    self.remove(row.uid, &upload).await?;
+                }
                 Ok(Judged::TakenDown(row.uid))
             }
             (Verdict::Unreadable, Phase::Checking) => {
@@ -280,6 +291,33 @@ impl Avatars {
             }
             _ => Ok(Judged::Late),
         }
+    }
+
+    async fn pass(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
+        // The merge that closed it hands the picture over. Given again, the verdict leads to the other
+        // account.
+        if self.is_closed(user).await? {
+            return Err(AvatarError::Merging);
+        }
+        self.publish_staged(user, upload).await?;
+        self.tidy_up(user, upload).await;
+        Ok(())
+    }
+
+    /// Whether the account takes nothing new any longer.
+    async fn is_closed(&self, user: UserId) -> Result<bool, DynamoError> {
+        let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
+        Ok(profile.is_some_and(|row| row.contains_key("deleting")))
+    }
+
+    /// A process is publishing the picture: from now on it can't. What it has copied is deleted, here or
+    /// by that process. The row stays for what it may still copy: that process deletes it, or the next
+    /// sweep after its lease.
+    async fn take_from_publisher(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
+        if !self.take(user, upload).await? {
+            return Err(DynamoError::Conflict.into());
+        }
+        self.delete_objects(upload).await
     }
 
     async fn refuse(
@@ -308,8 +346,9 @@ impl Avatars {
             return Ok(Judged::Late);
         }
         // Where this fails, the bucket's lifecycle does it.
-        objects.delete(staged).await.or_degraded("avatar check");
-        let uploaded = objects.delete(&upload.id.upload_key()).await;
+        let key = upload.id.upload_key();
+        let (staged, uploaded) = futures_util::join!(objects.delete(staged), objects.delete(&key));
+        staged.or_degraded("avatar check");
         uploaded.or_degraded("avatar check");
         Ok(Judged::Refused(user))
     }
@@ -321,6 +360,15 @@ impl Avatars {
     pub fn check_timeout(&self) -> Result<Duration, AvatarError> {
         Ok(self.store()?.check_timeout)
     }
+}
+
+/// The row that a verdict leads to, which is waited for from now on.
+pub(super) fn check_row(trace: &str, user: UserId, id: &UploadId, now: Timestamp) -> Item {
+    let mut row = dynamo::key(trace, MEDIA_CHECK.sk);
+    row.insert("uid".into(), dynamo::string(user.to_string()));
+    row.insert("upload".into(), dynamo::string(id.to_string()));
+    row.insert("ttl".into(), dynamo::number(seconds_after(now, KEPT)));
+    row
 }
 
 /// The partition key of the row that a verdict leads to.

@@ -25,9 +25,12 @@ pub enum AvatarError {
     /// WeChat advises against showing it.
     #[error("WeChat flags the picture as risky")]
     Risky,
-    /// There is no such user any longer, or the account is barred.
+    /// There is no such user any longer, or the account is closed for its end.
     #[error("the account is gone")]
     UserGone,
+    /// The account is being merged into another one, which may take the picture over.
+    #[error("the account is being merged into another one")]
+    Merging,
     /// The object store can't be used.
     #[error(transparent)]
     Objects(#[from] ObjectError),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{AvatarError, Avatars, Phase, Upload, upload_sk};
+use super::{AvatarError, Avatars, Phase, Upload, check::check_row, upload_sk};
 use crate::{
     dynamo::{self, Condition, DynamoError, Item, TransactionOutcome, Update, Write},
     ids::UserId,
@@ -19,9 +19,10 @@ use crate::{
 const FOR_DELETING: Duration = Duration::from_secs(2);
 
 impl Avatars {
-    /// Gives the avatar of `from` to `to`, another account of the same person, if that one has none.
-    /// An uploaded picture changes hands with its row, and stays where it is. Returns whether `to` has
-    /// been given one; doing it again changes nothing.
+    /// Gives the avatar of `from` to `to`, another account of the same person, if that one has none; and
+    /// the picture that WeChat is checking, if `to` waits for none. An uploaded picture changes hands
+    /// with its row, and stays where it is; WeChat's verdict then leads to `to`. Returns whether `to`
+    /// has been given one; doing it again changes nothing.
     ///
     /// # Errors
     /// [`DynamoError::Conflict`] when avatars keep being changed; DynamoDB's.
@@ -41,18 +42,26 @@ impl Avatars {
     async fn try_hand_over(&self, from: UserId, to: UserId) -> Result<bool, AvatarError> {
         let uploads = self.uploads(from).await?;
         let (shown, taken) = futures_util::try_join!(self.shown(from), self.shown(to))?;
-        let (Some(url), None) = (shown, taken) else {
+        if taken.is_some() {
             return Ok(false);
-        };
-        let is_shown =
-            |upload: &&Upload| upload.phase == Phase::Published && upload.is_at(Some(&url));
-        let upload = uploads.iter().find(is_shown);
-        let mut writes = vec![
-            Write::Update(self.taking(to, &url)),
-            Write::Update(self.giving(from, &url)),
-        ];
-        if let Some(upload) = upload {
-            writes.extend(moving(from, to, upload)?);
+        }
+        let mut writes = Vec::new();
+        if let Some(url) = shown {
+            writes.push(Write::Update(self.taking(to, &url)));
+            writes.push(Write::Update(self.giving(from, &url)));
+            let is_shown =
+                |upload: &&Upload| upload.phase == Phase::Published && upload.is_at(Some(&url));
+            if let Some(upload) = uploads.iter().find(is_shown) {
+                writes.extend(moving(from, to, upload)?);
+            }
+        }
+        if let Some(upload) = newest_check(&uploads)
+            && newest_check(&self.uploads(to).await?).is_none()
+        {
+            writes.extend(self.moving_check((from, to), upload)?);
+        }
+        if writes.is_empty() {
+            return Ok(false);
         }
         match self.dynamo.transact(writes).await? {
             TransactionOutcome::Written => Ok(true),
@@ -112,6 +121,26 @@ impl Avatars {
         Ok(())
     }
 
+    /// The row of a picture that is being checked, under its new owner, and the row that WeChat's verdict
+    /// leads to.
+    fn moving_check(
+        &self,
+        (from, to): (UserId, UserId),
+        upload: &Upload,
+    ) -> Result<Vec<Write>, DynamoError> {
+        let mut row = dynamo::to_item(&user_pk(to), &upload_sk(&upload.id), upload)?;
+        if let Some(ttl) = upload.expires_at() {
+            row.insert("ttl".to_owned(), dynamo::number(ttl));
+        }
+        let trace = upload.trace.as_deref().unwrap_or_default();
+        let check = check_row(trace, to, &upload.id, self.clock.now());
+        Ok(vec![
+            Write::Put(row, Condition::absent()),
+            Write::Delete(upload.row_key(from), as_asked(upload)),
+            Write::Put(check, Condition::absent_or_owned_by(from)),
+        ])
+    }
+
     /// The address of the user's avatar.
     pub(super) async fn shown(&self, user: UserId) -> Result<Option<String>, DynamoError> {
         let profile = self.dynamo.get(&user_pk(user), PROFILE.sk).await?;
@@ -165,6 +194,27 @@ fn row_of(to: UserId, upload: &Upload) -> Result<Item, DynamoError> {
 fn check_of(user: UserId, upload: &Upload) -> Option<Write> {
     let key = dynamo::key(upload.trace.as_ref()?, MEDIA_CHECK.sk);
     Some(Write::Delete(key, Condition::absent_or_owned_by(user)))
+}
+
+/// Of the uploads that WeChat was asked about and has not judged, the one asked about last.
+fn newest_check(uploads: &[Upload]) -> Option<&Upload> {
+    let waits = |upload: &&Upload| {
+        upload.phase == Phase::Checking && upload.was_asked() && upload.trace.is_some()
+    };
+    let checks = uploads.iter().filter(waits);
+    checks.max_by_key(|upload| upload.asked_at)
+}
+
+/// WeChat was not asked again since it was read, and has not judged.
+fn as_asked(upload: &Upload) -> Condition {
+    let trace = upload.trace.as_deref().unwrap_or_default();
+    Condition::new(
+        "#phase = :checking AND trace = :trace AND attribute_exists(askedAt) \
+         AND attribute_not_exists(busyUntil)",
+    )
+    .name("#phase", "phase")
+    .value(":checking", super::publish::phase(Phase::Checking))
+    .value(":trace", dynamo::string(trace))
 }
 
 /// No process has moved the upload on since it was read.

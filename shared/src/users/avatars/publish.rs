@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{AvatarError, AvatarStore, Avatars, BUSY, Cancelled, Phase, Upload};
+use super::{AvatarError, AvatarStore, Avatars, BUSY, Cancelled, Phase, Upload, UploadId};
 use crate::{
     dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome},
     ids::UserId,
-    objects::{Copy, ObjectError},
+    objects::{Copy, ObjectError, ObjectStart},
     telemetry::OrDegraded,
-    users::{Status, profiles::invalidate_cached, rows::profile_key},
+    users::{profiles::invalidate_cached, rows::profile_key},
     values::ImageType,
 };
 
@@ -26,15 +26,28 @@ enum Source<'a> {
 }
 
 impl Avatars {
-    /// Looks at what was uploaded. Returns its etag if it is what the form was for; deletes it if it is
-    /// not.
+    /// The beginning of what was uploaded; none if nothing was.
+    ///
+    /// # Errors
+    /// [`AvatarError::NotConfigured`]; the store's.
+    pub async fn look_at(&self, id: &UploadId) -> Result<Option<ObjectStart>, AvatarError> {
+        let AvatarStore { objects, .. } = self.store()?;
+        let key = id.upload_key();
+        let object = objects.start_of(&key, ImageType::TELLING_BYTES);
+        Ok(object.await?)
+    }
+
+    /// Judges the beginning of what was uploaded. Returns its etag if it is what the form was for;
+    /// deletes it if it is not.
     ///
     /// # Errors
     /// [`AvatarError::Missing`], [`AvatarError::Invalid`]; others of [`AvatarError`].
-    pub async fn inspect(&self, upload: &Upload) -> Result<String, AvatarError> {
+    pub async fn inspect(
+        &self,
+        upload: &Upload,
+        object: Option<ObjectStart>,
+    ) -> Result<String, AvatarError> {
         let AvatarStore { objects, .. } = self.store()?;
-        let key = upload.id.upload_key();
-        let object = objects.start_of(&key, ImageType::TELLING_BYTES).await?;
         let object = object.ok_or(AvatarError::Missing)?;
         let told = upload.kind();
         let defect = if object.size > u64::from(upload.max_bytes) {
@@ -49,14 +62,14 @@ impl Avatars {
         match defect {
             None => Ok(object.etag),
             Some(defect) => {
-                objects.delete(&key).await?;
+                objects.delete(&upload.id.upload_key()).await?;
                 Err(AvatarError::Invalid(defect))
             }
         }
     }
 
-    /// Makes the picture with this etag the user's avatar, and deletes the one before. Doing it again
-    /// changes nothing.
+    /// Makes the picture with this etag the user's avatar; [`Self::tidy_up`] has to follow. Doing it
+    /// again changes nothing.
     ///
     /// # Errors
     /// [`DynamoError::Conflict`] when the upload is in another phase by now; others of
@@ -129,9 +142,7 @@ impl Avatars {
             copied => copied?,
         }
         let url = format!("{}/{public}", store.base_url);
-        self.show(user, upload, &url).await?;
-        self.tidy_up(user, upload).await;
-        Ok(())
+        self.show(user, upload, &url).await
     }
 
     /// Notes that this process publishes the picture. From then on the row stays until the object is
@@ -198,6 +209,12 @@ impl Avatars {
                 self.remove(user, &now).await?;
                 Err(AvatarError::UserGone)
             }
+            // Meanwhile WeChat has flagged it, or another request is removing it. The row may have waited
+            // for this copy.
+            Some(now) if now.phase == Phase::Removing => {
+                self.remove(user, &now).await?;
+                Err(AvatarError::NotFound)
+            }
             // It was removed before it was copied, or after.
             _ => {
                 let store = self.store()?;
@@ -207,15 +224,16 @@ impl Avatars {
         }
     }
 
+    /// Also while the account is barred: its deletion may be called off, and a merge has what the
+    /// surviving account chose before. A deletion that goes on finds the row. An account that is closed
+    /// takes nothing new, because a merge may have passed its pictures.
     fn showing(&self, user: UserId, upload: &Upload, url: &str) -> Vec<Write> {
         let profile = Update::new(
             profile_key(user),
             "SET avatarUrl = :url, updatedAt = :now ADD version :one",
-            Condition::new("attribute_exists(pk) AND #status <> :barred"),
+            Condition::new("attribute_exists(pk) AND attribute_not_exists(deleting)"),
         );
         let profile = profile
-            .name("#status", "status")
-            .value(":barred", dynamo::string(Status::Barred.as_str()))
             .value(":url", dynamo::string(url))
             .value(":now", dynamo::string(self.clock.now().to_string()))
             .value(":one", dynamo::number(1));
@@ -231,9 +249,9 @@ impl Avatars {
         vec![Write::Update(profile), Write::Update(row)]
     }
 
-    /// Deletes what the picture was made from, and the user's pictures before. What fails is done by
-    /// the next change of the avatar, or by the bucket's lifecycle.
-    async fn tidy_up(&self, user: UserId, upload: &Upload) {
+    /// After a publication: deletes what the picture was made from, and the user's pictures before. What
+    /// fails is done by the next change of the avatar, or by the bucket's lifecycle.
+    pub async fn tidy_up(&self, user: UserId, upload: &Upload) {
         let Ok(AvatarStore { objects, .. }) = self.store() else {
             return;
         };

@@ -1,6 +1,6 @@
 //! Deletes pictures, object by object and then the row that knows of them.
 
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, future::join_all};
 use jiff::Timestamp;
 
 use super::{AvatarError, Avatars, Cancelled, Phase, Upload, publish::phase};
@@ -20,14 +20,18 @@ impl Avatars {
     ///
     /// # Errors
     /// [`AvatarError`].
-    pub async fn sweep(&self, user: UserId, cancelled: Cancelled<'_>) -> Result<(), AvatarError> {
+    pub async fn sweep(
+        &self,
+        user: UserId,
+        cancelled_by: Cancelled<'_>,
+    ) -> Result<(), AvatarError> {
         if self.store.is_none() {
             return Ok(());
         }
         let uploads = self.uploads(user).await?;
         let (cancelled, others): (Vec<_>, Vec<_>) = uploads
             .into_iter()
-            .partition(|upload| cancelled.includes(upload));
+            .partition(|upload| cancelled_by.includes(upload));
         // First: also when the store is down, no verdict brings them back.
         for upload in &cancelled {
             self.take(user, upload).await?;
@@ -35,11 +39,16 @@ impl Avatars {
         for upload in &cancelled {
             self.remove_if_unchanged(user, upload).await?;
         }
-        self.sweep_public(user, &others).await
+        let can_be_over = |upload: &&Upload| {
+            let is_left = upload.may_be_public() || upload.phase == Phase::Removing;
+            is_left && !cancelled_by.is_for(upload)
+        };
+        let others = others.iter().filter(can_be_over).collect();
+        self.sweep_others(user, others).await
     }
 
-    async fn sweep_public(&self, user: UserId, uploads: &[Upload]) -> Result<(), AvatarError> {
-        if !uploads.iter().any(Upload::may_be_public) {
+    async fn sweep_others(&self, user: UserId, uploads: Vec<&Upload>) -> Result<(), AvatarError> {
+        if uploads.is_empty() {
             return Ok(());
         }
         // After the rows: one that is published is in the profile before its row says so, and never
@@ -52,8 +61,7 @@ impl Avatars {
         for upload in uploads {
             let is_over = match upload.phase {
                 Phase::Published => !upload.is_at(shown.map(String::as_str)),
-                Phase::Publishing => !upload.is_busy(now),
-                Phase::Removing => true,
+                Phase::Publishing | Phase::Removing => !upload.is_being_published(now),
                 Phase::Open | Phase::Checking | Phase::Refused | Phase::Unreadable => false,
             };
             if is_over {
@@ -80,7 +88,7 @@ impl Avatars {
         let now = self.clock.now();
         let mut wait = None;
         for upload in self.uploads(user).await? {
-            if upload.phase == Phase::Publishing && upload.is_busy(now) {
+            if upload.is_being_published(now) {
                 wait = wait.max(upload.busy_until);
             } else {
                 self.remove(user, &upload).await?;
@@ -150,6 +158,7 @@ impl Avatars {
 
     async fn delete_taken(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
         self.delete_objects(upload).await?;
+        // After the objects: a late verdict that asks for them to be deleted is given again.
         if let Some(trace) = &upload.trace {
             let key = dynamo::key(trace, MEDIA_CHECK.sk);
             let condition = Condition::absent_or_owned_by(user);
@@ -162,12 +171,13 @@ impl Avatars {
         Ok(())
     }
 
-    async fn take(&self, user: UserId, upload: &Upload) -> Result<bool, DynamoError> {
+    /// Whether no process has moved the upload on since it was read: then nobody publishes it.
+    pub(super) async fn take(&self, user: UserId, upload: &Upload) -> Result<bool, DynamoError> {
         let written = self.dynamo.update(taking(user, upload)).await?;
         Ok(matches!(written, WriteOutcome::Written(_)))
     }
 
-    async fn delete_objects(&self, upload: &Upload) -> Result<(), AvatarError> {
+    pub(super) async fn delete_objects(&self, upload: &Upload) -> Result<(), AvatarError> {
         let Some(store) = &self.store else {
             // What was never public expires with the bucket's lifecycle.
             return if upload.may_be_public() {
@@ -176,14 +186,13 @@ impl Avatars {
                 Ok(())
             };
         };
-        if upload.may_be_public() {
-            store.objects.delete(&upload.public_key()).await?;
-        }
-        store.objects.delete(&upload.id.upload_key()).await?;
-        if let Some(staged) = &upload.staged {
-            store.objects.delete(staged).await?;
-        }
-        Ok(())
+        let public = upload.may_be_public().then(|| upload.public_key());
+        let uploaded = Some(upload.id.upload_key());
+        let keys = [public, uploaded, upload.staged.clone()];
+        // All are tried, also if one can't be deleted.
+        let deleted = keys.iter().flatten().map(|key| store.objects.delete(key));
+        let deleted = join_all(deleted).await;
+        Ok(deleted.into_iter().collect::<Result<(), _>>()?)
     }
 }
 

@@ -207,6 +207,17 @@ impl Upload {
         self.busy_until.is_some_and(|until| now < until)
     }
 
+    /// Whether a process is making the object that is read, or may be about to: also of one that has
+    /// been taken from it since.
+    pub(super) fn is_being_published(&self, now: Timestamp) -> bool {
+        self.may_be_public() && self.is_busy(now)
+    }
+
+    /// When its row expires, in seconds since the epoch.
+    pub(super) fn expires_at(&self) -> Option<i64> {
+        self.ttl
+    }
+
     /// Whether an object can exist where pictures are read.
     pub(super) fn may_be_public(&self) -> bool {
         match self.phase {
@@ -258,6 +269,11 @@ impl Cancelled<'_> {
             Self::Before(newer) => upload.was_confirmed_before(newer),
         };
         is_older && upload.phase == Phase::Checking
+    }
+
+    /// Whether this is the upload that cancels others.
+    pub(super) fn is_for(self, upload: &Upload) -> bool {
+        matches!(self, Self::Before(newer) if newer.id == upload.id)
     }
 }
 

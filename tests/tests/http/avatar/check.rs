@@ -130,7 +130,7 @@ async fn results_of_others_are_refused() {
 
 /// WeChat reads a good picture; the user has replaced it, or replaces it before the verdict.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_checked_is_what_is_shown() {
+async fn the_published_picture_is_the_one_that_was_checked() {
     let app = start(InProcess).await;
     let tokens = app.log_in("alice").await;
     let form = form(&app, &tokens, 1000).await;
@@ -226,7 +226,10 @@ async fn a_kind_of_picture_that_wechat_can_not_check_gets_no_form() {
 #[case::refused("refuse", 503)]
 #[case::allowed("allow", 200)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wechat_is_busy(#[case] on_failure: &str, #[case] status: u16) {
+async fn a_picture_is_refused_or_published_unchecked_while_wechat_is_busy(
+    #[case] on_failure: &str,
+    #[case] status: u16,
+) {
     let app = TestApp::builder(InProcess)
         .avatars()
         .set("CONTENT_CHECK", "on");

@@ -6,6 +6,7 @@ use e2e::{
         TestApp,
     },
     upload::PNG,
+    wire_proxy,
 };
 use rstest::rstest;
 use serde_json::Value;
@@ -13,8 +14,10 @@ use shared::{clock::Clock, instance::Instance, random::Random};
 use wechat_simulator::RISKY_KEYWORD;
 
 use super::{
-    avatar_url, confirm, fetch, key, other_png, published, upload_rows, uploaded, url_of,
-    verdicts::{checking, picture, push, push_to, start, verdict},
+    avatar_url, confirm,
+    faults::stop_half_way,
+    fetch, key, other_png, published, upload_rows, uploaded, url_of,
+    verdicts::{checking, picture, push, push_in_vain, push_to, start, verdict},
 };
 use crate::dynamodb_faults::{ALWAYS, Fault, Front};
 
@@ -130,4 +133,147 @@ async fn a_removal_that_lost_its_answer_goes_on() {
     assert_eq!(front.heal(), 2);
     assert_eq!(fetch(&old).await.status, 404);
     assert_eq!(upload_rows(&app).await.len(), 1);
+}
+
+/// WeChat's verdict was not waited for any longer, and comes just before the picture is shown.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_risky_verdict_during_a_publication_ends_it(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let app = TestApp::builder(state).avatars().set("CONTENT_CHECK", "on");
+    let app = app.set("CONTENT_CHECK_ON_FAILURE", "allow").start().await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = app.log_in("alice").await;
+    let content = picture(RISKY_KEYWORD);
+    let (form, check) = checking(&app, &tokens, &content).await;
+    app.clock.advance_seconds(1800);
+    let risky = app.wechat.media_verdict(&check, Some(&content)).unwrap();
+    let hold = front.hold_only("avatarUrl = :url", "TransactWriteItems");
+    let during = async {
+        hold.arrived().await;
+        let copied = |key: &String| key.starts_with("avatars/");
+        assert!(app.object_keys().iter().any(copied));
+        push(&app, &risky).await;
+        assert_eq!(app.object_keys(), Vec::<String>::new());
+        drop(hold);
+    };
+    let confirmed = api.confirm_avatar(&tokens.access, key(&form));
+    let (confirmed, ()) = futures_util::join!(confirmed, during);
+    confirmed.fails(404, "not_found");
+    assert_eq!(avatar_url(&app, &tokens).await, Value::Null);
+    assert_eq!(
+        (app.object_keys(), upload_rows(&app).await),
+        (vec![], vec![])
+    );
+    // Another one can be chosen.
+    let (form, check) = checking(&app, &tokens, PNG).await;
+    let passed = verdict(&app, &check).await;
+    push(&app, &passed).await;
+    url_of(confirm(&app, &tokens, &form).await.ok(200));
+}
+
+/// Its process may still be copying. So the row waits for the next sweep, or for the next delivery.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_risky_verdict_ends_a_publication_that_stopped_half_way(
+    #[values(false, true)] comes_again: bool,
+) {
+    let app = start(Redis).await;
+    let tokens = app.log_in("alice").await;
+    let content = picture(RISKY_KEYWORD);
+    let (form, check) = checking(&app, &tokens, &content).await;
+    let risky = verdict(&app, &check).await;
+    // As if the operator's settings had let it through.
+    let passed = app.wechat.media_verdict(&check, Some(PNG)).unwrap();
+    push(&app, &passed).await;
+    stop_half_way(&app, &tokens, &form).await;
+    push(&app, &risky).await;
+    assert_eq!(app.object_keys(), Vec::<String>::new());
+    confirm(&app, &tokens, &form).await.fails(404, "not_found");
+    assert_eq!(avatar_url(&app, &tokens).await, Value::Null);
+    app.clock.advance_seconds(15);
+    if comes_again {
+        let again = app.wechat.media_verdict(&check, Some(&content)).unwrap();
+        push(&app, &again).await;
+        assert_eq!(upload_rows(&app).await, []);
+    }
+    let (form, check) = checking(&app, &tokens, PNG).await;
+    let passed = verdict(&app, &check).await;
+    push(&app, &passed).await;
+    url_of(confirm(&app, &tokens, &form).await.ok(200));
+    assert_eq!(
+        (app.object_keys().len(), upload_rows(&app).await.len()),
+        (1, 2)
+    );
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Pass,
+    Risky,
+    Unreadable,
+}
+
+/// WeChat repeats a message until it is answered with `success`.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verdict_that_can_not_be_carried_out_is_asked_for_again(
+    #[values(Said::Pass, Said::Risky, Said::Unreadable)] said: Said,
+    #[values(Fault::Throttled, Fault::Fails, Fault::Conflict)] fault: Fault,
+) {
+    let app = start(Redis).await;
+    let (front, api) = Front::of(&app).await;
+    let tokens = app.log_in("alice").await;
+    let (form, check) = checking(&app, &tokens, PNG).await;
+    let content = match said {
+        Said::Pass => Some(PNG.to_vec()),
+        Said::Risky => Some(picture(RISKY_KEYWORD)),
+        Said::Unreadable => None,
+    };
+    let said_so = app
+        .wechat
+        .media_verdict(&check, content.as_deref())
+        .unwrap();
+    front.breaks("UpdateItem", fault, ALWAYS);
+    push_in_vain(&api, &said_so).await;
+    front.heal();
+    assert_eq!(
+        confirm(&app, &tokens, &form).await.ok(202)["status"],
+        "checking"
+    );
+    push_to(&api, &said_so).await;
+    let answer = confirm(&app, &tokens, &form).await;
+    match said {
+        Said::Pass => drop(url_of(answer.ok(200))),
+        Said::Risky => drop(answer.fails(400, "content_risky")),
+        Said::Unreadable => drop(answer.fails(400, "upload_invalid")),
+    }
+}
+
+/// The picture is shown no longer, and deleted once the store is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_risky_verdict_waits_for_the_store() {
+    let app = TestApp::builder(Redis).avatars().proxied();
+    let app = app.set("CONTENT_CHECK", "on").start().await;
+    let tokens = app.log_in("alice").await;
+    let content = picture(RISKY_KEYWORD);
+    let (_, check) = checking(&app, &tokens, &content).await;
+    let passed = app.wechat.media_verdict(&check, Some(PNG)).unwrap();
+    push(&app, &passed).await;
+    let url = avatar_url(&app, &tokens).await;
+    let store = app.proxies().objects.as_ref().unwrap();
+    store.cut();
+    store.set(wire_proxy::Fault::Refuse).await;
+    app.clock.advance_seconds(2);
+    let risky = app.wechat.media_verdict(&check, Some(&content)).unwrap();
+    assert_eq!(push_in_vain(&app.api, &risky).await, 503);
+    assert_eq!(avatar_url(&app, &tokens).await, Value::Null);
+    store.heal().await;
+    push(&app, &risky).await;
+    assert_eq!(fetch(url.as_str().unwrap()).await.status, 404);
+    assert_eq!(
+        (app.object_keys(), upload_rows(&app).await),
+        (vec![], vec![])
+    );
 }
