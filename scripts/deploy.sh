@@ -38,6 +38,7 @@ parameter ContentCheck CONTENT_CHECK off
 parameter Avatars AVATARS off
 parameter AvatarBaseUrl AVATAR_BASE_URL
 parameter AvatarUploadUrl AVATAR_UPLOAD_URL
+parameter ExistingAvatarBucket EXISTING_AVATAR_BUCKET
 parameter LogLevel LOG_LEVEL info
 parameter LogRetentionDays LOG_RETENTION_DAYS 30
 parameter Metrics METRICS emf

@@ -8,6 +8,7 @@
 //! | [`sealed`] | a client that seals bodies and opens answers |
 //! | [`rie`] | a function binary under AWS's own Runtime Interface Emulator |
 //! | [`foreign_s3`] | an S3 server that is not ours |
+//! | [`objects`] | the object store of `make run` |
 //! | [`upload`] | forms as `wx.uploadFile` posts them |
 //! | [`redis_server`] | a real Redis on a port of its own, to stop, freeze and restart |
 //! | [`redis_cluster`] | a real Redis cluster, whose slots move and whose nodes die |
@@ -41,6 +42,7 @@ pub mod foreign_s3;
 pub mod http;
 pub mod http1;
 pub mod logs;
+pub mod objects;
 pub mod process;
 pub mod redis_cluster;
 pub mod redis_server;

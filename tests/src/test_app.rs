@@ -28,6 +28,7 @@ use crate::{
 };
 use builder::Redis;
 use instances::Instances;
+pub(crate) use instances::listen;
 
 /// The initial time of every app's clock.
 pub const START: &str = "2026-11-23T08:00:00.123Z";

@@ -8,9 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use axum::Router;
 use jiff::Timestamp;
-use local::{ObjectStore, StoreKeys};
 use redis::aio::MultiplexedConnection;
 use shared::clock::{Clock, ManualClock};
 use tokio::sync::OnceCell;
@@ -23,8 +21,9 @@ use super::{
 };
 use crate::{
     dynamodb::DynamoDb,
+    objects::{BUCKET, serve, store},
     redis_server::RedisServer,
-    settings::{APPS, AWS_ENVIRONMENT, Settings, push_configs},
+    settings::{APPS, Settings, push_configs},
     wire_proxy::WireProxy,
 };
 
@@ -137,9 +136,9 @@ impl TestAppBuilder {
         let wechat_port = listen(wechat.router()).await;
         let table = DynamoDb::start().await;
         let redis = self.redis().await;
-        let objects = self.avatars.then(|| store(&clock));
-        let objects_port = match &objects {
-            Some(objects) => Some(serve_objects(objects).await),
+        let store = self.avatars.then(|| store(Clock::Manual(clock.clone())));
+        let objects_port = match &store {
+            Some(store) => Some(serve(store).await),
             None => None,
         };
         let proxies = if self.proxied {
@@ -171,7 +170,7 @@ impl TestAppBuilder {
             clock,
             wechat,
             table,
-            objects,
+            objects: store,
             proxies,
             redis,
             instances,
@@ -260,30 +259,6 @@ fn with_avatars(settings: Settings, proxies: Option<&Proxies>, port: u16) -> Set
         .with("AWS_ENDPOINT_URL_S3", &endpoint)
         .with("AVATAR_UPLOAD_URL", &format!("{}/s3/{BUCKET}", url(port)))
         .with("AVATAR_BASE_URL", &format!("{}/cdn", url(port)))
-}
-
-/// The bucket of apps with avatars.
-const BUCKET: &str = "pictures";
-
-/// The store of `make run`, for the credentials of the functions under test.
-fn store(clock: &ManualClock) -> ObjectStore {
-    let variable = |wanted: &str| {
-        let mut variables = AWS_ENVIRONMENT.into_iter();
-        let found = variables.find(|(name, _)| *name == wanted);
-        found.unwrap().1
-    };
-    let keys = StoreKeys {
-        id: variable("AWS_ACCESS_KEY_ID").to_owned(),
-        secret: variable("AWS_SECRET_ACCESS_KEY").into(),
-        session: Some(variable("AWS_SESSION_TOKEN").into()),
-        region: variable("AWS_REGION").to_owned(),
-    };
-    ObjectStore::open(BUCKET, keys, Clock::Manual(clock.clone()), None).unwrap()
-}
-
-async fn serve_objects(store: &ObjectStore) -> u16 {
-    let router = Router::new().nest("/s3", store.router());
-    listen(router.nest("/cdn", store.public_router())).await
 }
 
 async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16, objects: Option<u16>) -> Proxies {

@@ -67,7 +67,7 @@ impl Instances {
 }
 
 /// Serves `router` on a port of its own until the test's runtime ends.
-pub(super) async fn listen(router: Router) -> u16 {
+pub(crate) async fn listen(router: Router) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(local::serve(listener, router, std::future::pending()));

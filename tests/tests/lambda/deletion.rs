@@ -3,11 +3,14 @@
 use e2e::{
     binaries,
     events::HttpApi,
+    objects::{BUCKET, serve, store},
     runtime_api::FunctionUnderTest,
     settings::{APP_ID, AWS_ENVIRONMENT, OTHER_APP_ID},
     test_app::Tokens,
+    upload::{PNG, post_form},
     within_patience,
 };
+use local::ObjectStore;
 use rustix::process::Signal;
 use serde_json::json;
 use shared::{clock::Clock, config::Env, instance::Instance, random::Random, saga::Progress};
@@ -18,12 +21,54 @@ use crate::{
     writes::{Writes, end_leases},
 };
 
-/// Somebody with identities in two mini-programs, a union id, a number and two sessions.
-async fn somebody(
-    harness: &LambdaHarness,
-    [login, user_data]: [&FunctionUnderTest; 2],
-    person: &str,
-) -> Tokens {
+/// The harness, with a store of its own for avatars.
+async fn with_store() -> (LambdaHarness, ObjectStore) {
+    let mut harness = LambdaHarness::start().await;
+    let store = store(Clock::System);
+    let url = format!("http://127.0.0.1:{}/s3", serve(&store).await);
+    harness.settings = harness
+        .settings
+        .with("AWS_ENDPOINT_URL_S3", &url)
+        .with("AVATAR_UPLOAD_URL", &format!("{url}/{BUCKET}"));
+    (harness, store)
+}
+
+/// The functions with which somebody comes to have something.
+struct Functions {
+    login: FunctionUnderTest,
+    user_data: FunctionUnderTest,
+    avatar: FunctionUnderTest,
+}
+
+/// A picture that is shown, one that was uploaded, and a form that was not used.
+async fn upload_pictures(avatar: &FunctionUnderTest, tokens: &Tokens) {
+    let call = |method, body: &serde_json::Value| {
+        let call = HttpApi::new(method, "/api/v1/user/avatar").bearer(&tokens.access);
+        call.json(body).event()
+    };
+    let begin = call(
+        "POST",
+        &json!({"contentType": "image/png", "size": PNG.len()}),
+    );
+    for is_confirmed in [true, false] {
+        let form = answer(avatar, &begin).await;
+        let form = form.ok(200);
+        assert_eq!(post_form(form, PNG).await.status, 204);
+        if is_confirmed {
+            let confirm = call("PUT", &json!({"key": form["key"]}));
+            answer(avatar, &confirm).await.ok(200);
+        }
+    }
+    answer(avatar, &begin).await.ok(200);
+}
+
+/// Somebody with identities in two mini-programs, a union id, a number, two sessions and pictures.
+async fn somebody(harness: &LambdaHarness, functions: &Functions, person: &str) -> Tokens {
+    let Functions {
+        login,
+        user_data,
+        avatar,
+    } = functions;
     let change = UserChange {
         union_id: Some(UnionId::Derived),
         ..UserChange::default()
@@ -42,6 +87,7 @@ async fn somebody(
         .bearer(&tokens.access)
         .json(&json!({"code": phone}));
     answer(user_data, &bind.event()).await.ok(200);
+    upload_pictures(avatar, &tokens).await;
     tokens
 }
 
@@ -72,10 +118,12 @@ async fn kill_at(harness: &LambdaHarness, tokens: &Tokens, at: usize, carried_ou
     is_stuck
 }
 
-/// Everything about the person is gone from the table.
-async fn assert_gone(harness: &LambdaHarness, tokens: &Tokens, what: &str) {
+/// Everything about the person is gone from the table, and every picture from the store.
+async fn assert_gone(harness: &LambdaHarness, store: &ObjectStore, tokens: &Tokens, what: &str) {
+    assert_eq!(store.keys().unwrap(), Vec::<String>::new(), "{what}");
     let content = format!("{:?}", harness.table.items().await);
-    for gone in [tokens.user_id(), "IDENTITY".into(), "OWNER".into()] {
+    let kinds = ["IDENTITY", "OWNER", "UPLOAD"].map(str::to_owned);
+    for gone in kinds.into_iter().chain([tokens.user_id()]) {
         assert!(
             !content.contains(&gone),
             "{what}: {gone} is left in {content}"
@@ -99,22 +147,28 @@ async fn resume_all(harness: &LambdaHarness) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_that_is_killed_at_any_write_is_completed() {
-    let harness = LambdaHarness::start().await;
-    let (login, user_data) = (harness.function("login"), harness.function("user-data"));
+    let (harness, store) = with_store().await;
+    let functions = Functions {
+        login: harness.function("login"),
+        user_data: harness.function("user-data"),
+        avatar: harness.function("avatar"),
+    };
     let mut killed = 0;
     for carried_out in [false, true] {
         for at in 0.. {
             let what = format!("killed at write {at}, carried out: {carried_out}");
-            let tokens = somebody(&harness, [&login, &user_data], "alice").await;
+            let tokens = somebody(&harness, &functions, "alice").await;
             if !kill_at(&harness, &tokens, at, carried_out).await {
-                assert_gone(&harness, &tokens, &what).await;
+                assert_gone(&harness, &store, &tokens, &what).await;
                 break;
             }
             killed += 1;
-            complete(&harness, &login, &tokens, &what).await;
+            complete(&harness, &functions.login, &tokens, &what).await;
+            assert_gone(&harness, &store, &tokens, &what).await;
         }
     }
-    assert!(killed > 20, "{killed}");
+    // Two of each of the three uploads, carried out or not.
+    assert!(killed > 20 + 12, "{killed}");
 }
 
 /// The person logs in again, which completes the deletion if it had begun; or it had not.
@@ -136,5 +190,4 @@ async fn complete(harness: &LambdaHarness, login: &FunctionUnderTest, tokens: &T
         let account = harness.function("account");
         answer(&account, &deletion(&again)).await.ok(200);
     }
-    assert_gone(harness, tokens, what).await;
 }

@@ -3,6 +3,7 @@
 mod condition_checks;
 mod environment;
 mod functions;
+mod objects;
 mod render;
 mod routes;
 mod table;

@@ -112,7 +112,9 @@ impl Scope<'_> {
             "Fn::Equals" => Some(json!(argument_at(0) == argument_at(1))),
             "Fn::Not" => Some(json!(argument_at(0) == Some(json!(false)))),
             "Fn::Join" => Some(json!(self.join(argument))),
-            "Fn::Sub" => Some(json!(self.substitute(argument.as_str()?))),
+            "Fn::And" => Some(json!(self.all(argument).all(|holds| holds))),
+            "Fn::Or" => Some(json!(self.all(argument).any(|holds| holds))),
+            "Fn::Sub" => Some(json!(self.substitute(argument))),
             // The name of the attribute is as good as its value here.
             "Fn::GetAtt" => Some(argument.clone()),
             other => panic!("template.yaml uses {other}, which this test can't resolve"),
@@ -134,13 +136,28 @@ impl Scope<'_> {
         items.join(&text(&argument[0]))
     }
 
-    /// `${Name}` becomes what `!Ref Name` is.
-    fn substitute(&self, text: &str) -> String {
+    /// Whether each of these conditions holds.
+    fn all(&self, conditions: &Value) -> impl Iterator<Item = bool> {
+        let conditions = conditions.as_array().into_iter().flatten();
+        conditions.map(|condition| self.resolve(condition) == Some(json!(true)))
+    }
+
+    /// `${Name}` becomes what `!Ref Name` is, or the value that stands beside the text.
+    fn substitute(&self, argument: &Value) -> String {
+        let (text, own) = match argument {
+            Value::Array(pair) => (&pair[0], &pair[1]),
+            text => (text, &Value::Null),
+        };
+        let text = text.as_str().unwrap_or_default();
         let mut parts = text.split("${");
         let mut result = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let (name, rest) = part.split_once('}').unwrap();
-            let value = self.reference(name).unwrap_or_default();
+            let value = match own.get(name) {
+                Some(own) => self.resolve(own),
+                None => self.reference(name),
+            };
+            let value = value.unwrap_or_default();
             result = result + value.as_str().unwrap_or_default() + rest;
         }
         result
