@@ -104,10 +104,9 @@ impl Gateway {
             app = explained(app).nest(WECHAT, simulator.router());
         }
         if settings.store_objects {
-            let folder = database
-                .as_ref()
-                .map(|_| settings.data_dir.join(OBJECTS_FOLDER));
-            let store = start_store(instance.env(), folder).map_err(StartError::Objects)?;
+            let is_own = database.is_some();
+            let store = start_store(instance.env(), &settings, is_own);
+            let store = store.map_err(StartError::Objects)?;
             app = app
                 .nest(OBJECTS, store.router())
                 .nest(PICTURES, store.public_router());
@@ -229,15 +228,19 @@ fn with_own_urls(env: Env, settings: &Settings, dynamodb: &str, address: SocketA
     with_local_defaults(env, settings, &urls)
 }
 
-/// The built-in object store, without what was abandoned in it.
-fn start_store(env: &Env, folder: Option<PathBuf>) -> io::Result<ObjectStore> {
+/// The built-in object store. What was abandoned in it is deleted only where the table is this process's
+/// own: else another process may have the folder, too, and uploads in it.
+fn start_store(env: &Env, settings: &Settings, is_own: bool) -> io::Result<ObjectStore> {
+    let folder = settings.data_dir.join(OBJECTS_FOLDER);
     let store = open_store(env, folder)?;
-    store.delete_abandoned()?;
+    if is_own {
+        store.delete_abandoned()?;
+    }
     Ok(store)
 }
 
 /// The built-in object store, with the functions' own credentials.
-pub(crate) fn open_store(env: &Env, folder: Option<PathBuf>) -> io::Result<ObjectStore> {
+pub(crate) fn open_store(env: &Env, folder: PathBuf) -> io::Result<ObjectStore> {
     let DynamoSettings {
         region,
         credentials: (id, secret, session),
@@ -249,7 +252,7 @@ pub(crate) fn open_store(env: &Env, folder: Option<PathBuf>) -> io::Result<Objec
         session,
         region,
     };
-    ObjectStore::open(LOCAL_BUCKET, keys, Clock::System, folder)
+    ObjectStore::open(LOCAL_BUCKET, keys, Clock::System, Some(folder))
 }
 
 /// Simulates WeChat for the configured mini-programs, and delivers its pushes to `app`.

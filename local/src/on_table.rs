@@ -66,7 +66,7 @@ where
     };
     let env = with_local_defaults(env, settings, &urls);
     let folder = settings.data_dir.join(OBJECTS_FOLDER);
-    let store = open_store(&env, Some(folder)).map_err(|error| error.to_string())?;
+    let store = open_store(&env, folder).map_err(|error| error.to_string())?;
     let server = tokio::spawn(serve(listener, store.router(), std::future::pending()));
     let outcome = command(env).await;
     server.abort();
