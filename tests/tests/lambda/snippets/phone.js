@@ -41,6 +41,7 @@ globalThis.wx = {
     asked.push(title)
     return { confirm: true }
   },
+  showToast: ({ title }) => { throw new Error(title) },
   env: { USER_DATA_PATH: 'usr' },
   getFileSystemManager: () => ({
     writeFileSync: (path, data) => { files[path] = data },
