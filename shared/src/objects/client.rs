@@ -277,3 +277,44 @@ async fn whole(answer: Response<Incoming>) -> Result<Response<Bytes>, ObjectErro
 fn header(text: &str) -> Result<HeaderValue, ObjectError> {
     HeaderValue::from_str(text).map_err(|error| construction(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A bucket in a store that accepts connections and never answers.
+    fn silent() -> (TcpListener, Objects) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let settings = ObjectSettings {
+            bucket: "b".into(),
+            region: "local".into(),
+            endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
+            upload_url: None,
+            credentials: ("id".into(), "secret".into(), None),
+        };
+        let objects = Objects::new(settings, Clock::System, Random::System);
+        (listener, objects)
+    }
+
+    /// Time stands still but for what is waited for.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_store_is_given_up_in_time() {
+        let (_listener, objects) = silent();
+        let start = Instant::now();
+        assert_eq!(objects.delete("k").await, Err(ObjectError::Timeout));
+        let waited = start.elapsed();
+        assert!(waited > ATTEMPT && waited <= OPERATION, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_with_less_time_waits_no_longer_for_the_store() {
+        let (_listener, objects) = silent();
+        let start = Instant::now();
+        let left = Duration::from_secs(1);
+        let read = deadline::scope(Some(start + left), objects.start_of("k", 10));
+        assert_eq!(read.await, Err(ObjectError::Timeout));
+        assert_eq!(start.elapsed(), left);
+    }
+}

@@ -1,11 +1,12 @@
 //! The store or the table fails in between.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::{
     operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue,
 };
 use e2e::{
+    PATIENCE,
     dynamodb::TABLE,
     test_app::{
         SharedState::{InProcess, Redis},
@@ -52,13 +53,27 @@ async fn a_store_that_is_down_is_a_clear_reason_and_loses_nothing(
     assert_eq!(app.object_keys().len(), 1);
 }
 
+/// It answers, and later than a request may take: the request ends before that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_slow_for_a_while_is_waited_for() {
-    let app = proxied().await;
+async fn a_store_that_is_too_slow_is_not_waited_for_longer_than_a_request_may_take() {
+    let app = TestApp::builder(InProcess).avatars().proxied();
+    let app = app.set("REQUEST_TIMEOUT_MS", "2000").start().await;
     let tokens = app.log_in("alice").await;
+    let before = published(&app, &tokens, PNG).await;
+    let form = uploaded(&app, &tokens, &other_png()).await;
     let store = app.proxies().objects.as_ref().unwrap();
-    store.set(Fault::Latency(Duration::from_millis(200))).await;
-    published(&app, &tokens, PNG).await;
+    let start = Instant::now();
+    store.set(Fault::Latency(PATIENCE)).await;
+    confirm(&app, &tokens, &form)
+        .await
+        .fails(504, "upstream_timeout");
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    assert_eq!(avatar_url(&app, &tokens).await, before);
+    // Slow, and fast enough.
+    store.cut();
+    store.set(Fault::Latency(Duration::from_millis(20))).await;
+    let url = url_of(confirm(&app, &tokens, &form).await.ok(200));
+    assert_eq!(fetch(&url).await.body, other_png());
 }
 
 /// The copy was made, and its answer lost.
