@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn a_malformed_cursor_is_refused() {
         let cursors = cursors(&[1]);
         let long = "A".repeat(MAX_LENGTH + 1);
         for text in ["", "x", "IiI", "=", "\u{e9}", "AAAA AAAA", &long] {

@@ -109,7 +109,7 @@ fn a_number_keeps_all_its_digits() {
 }
 
 #[test]
-fn what_is_no_object_is_refused_without_its_content() {
+fn input_other_than_an_object_is_refused_without_its_content() {
     for bad in [
         "",
         "[]",

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_failed_on_the_way_is_no_copy() {
+    fn a_copy_with_an_error_in_its_body_has_failed() {
         let is_copied = |body: &'static str| is_copied(&Response::new(Bytes::from(body)));
         assert!(is_copied(
             "<?xml version=\"1.0\"?><CopyObjectResult><ETag>e</ETag></CopyObjectResult>"

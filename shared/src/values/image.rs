@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_told_by_its_first_bytes() {
+    fn the_type_of_a_picture_is_detected_by_its_first_bytes() {
         for (bytes, kind) in [
             (
                 &b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"[..],

@@ -75,7 +75,7 @@ async fn a_deletion_waits_for_the_store() {
 #[case::flagged("user_info_modified", json!({}))]
 #[case::cancelled("user_authorization_cancellation", json!({}))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_wechat_says_must_be_deleted_is_deleted(#[case] event: &str, #[case] fields: Value) {
+async fn pictures_are_deleted_at_wechats_request(#[case] event: &str, #[case] fields: Value) {
     let app = start(InProcess).await;
     let tokens = app.log_in("alice").await;
     let url = published(&app, &tokens, PNG).await;

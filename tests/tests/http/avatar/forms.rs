@@ -116,7 +116,7 @@ async fn a_form_with_another_field_is_refused(#[case] name: &str, #[case] value:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_type_or_key_is_refused_although_it_is_signed_by_nobody() {
+async fn a_changed_type_key_or_policy_is_refused() {
     let (app, tokens, form) = with_form().await;
     for (name, value) in [
         ("Content-Type", "text/html"),
@@ -141,7 +141,7 @@ async fn another_type_or_key_is_refused_although_it_is_signed_by_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_than_was_told_is_refused_and_nothing_too() {
+async fn an_upload_that_is_empty_or_larger_than_declared_is_refused() {
     let (app, _, form) = with_form().await;
     let larger = [PNG, b"\n"].concat();
     refused(&post_form(&form, &larger).await, 400, "EntityTooLarge");

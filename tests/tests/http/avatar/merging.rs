@@ -56,7 +56,7 @@ async fn pictures_of_a_store_that_is_down_change_hands(#[case] fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pictures_change_hands_when_there_is_no_bucket_any_more() {
+async fn pictures_change_hands_after_avatars_were_switched_off() {
     let app = start(Redis).await;
     let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     let of_alice = published(&app, &alice, PNG).await;

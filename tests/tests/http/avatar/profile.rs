@@ -150,7 +150,7 @@ async fn nobody_can_point_at_a_foreign_picture() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_key_of_somebody_else_is_nobodys() {
+async fn the_key_of_another_user_is_not_found() {
     let app = start(InProcess).await;
     let (alice, bob) = (app.log_in("alice").await, app.log_in("bob").await);
     let form = uploaded(&app, &alice, PNG).await;
@@ -163,7 +163,7 @@ async fn the_key_of_somebody_else_is_nobodys() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_not_uploaded_can_not_be_confirmed() {
+async fn a_confirmation_before_the_upload_is_refused() {
     let app = start(InProcess).await;
     let tokens = app.log_in("alice").await;
     let form = form(&app, &tokens, PNG.len()).await;
@@ -180,7 +180,7 @@ async fn what_was_not_uploaded_can_not_be_confirmed() {
 #[case::another_kind(b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")]
 #[case::noise(b"hello")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_of_another_type_than_was_told_is_deleted(#[case] content: &[u8]) {
+async fn an_upload_of_another_type_than_declared_is_deleted(#[case] content: &[u8]) {
     let app = start(InProcess).await;
     let tokens = app.log_in("alice").await;
     let before = published(&app, &tokens, PNG).await;
@@ -208,7 +208,7 @@ async fn an_upload_is_read_by_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_bucket_there_is_no_upload() {
+async fn without_a_bucket_avatars_are_not_configured() {
     let app = TestApp::start(InProcess).await;
     let tokens = app.log_in("alice").await;
     let answer = app.api.begin_avatar(&tokens.access, "image/png", 10).await;

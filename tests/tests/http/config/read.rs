@@ -76,7 +76,7 @@ async fn a_value_keeps_its_digits_and_its_order(#[values(InProcess, Redis)] stat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_key_is_refused(#[values(InProcess, Redis)] state: SharedState) {
+async fn an_invalid_key_is_refused(#[values(InProcess, Redis)] state: SharedState) {
     let app = TestApp::start(state).await;
     let root = app.administrator("root").await;
     let before = app.rows().await;

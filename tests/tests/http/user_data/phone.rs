@@ -619,7 +619,7 @@ async fn an_operator_releases_a_number_from_its_owner(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn releasing_what_is_no_number_changes_nothing_and_does_not_quote_it(
+async fn releasing_an_invalid_number_changes_nothing_and_does_not_quote_it(
     #[values(InProcess, Redis)] state: SharedState,
 ) {
     let app = TestApp::start(state).await;
