@@ -63,7 +63,7 @@ struct Confirmed {
 /// What a confirmation has come to.
 enum Outcome {
     /// The picture is the user's avatar. What it replaces is still there if this request published it.
-    Published(Option<Upload>),
+    Published(Option<Box<Upload>>),
     Checking,
 }
 
@@ -80,19 +80,20 @@ pub struct Confirmation {
 
 impl Confirmation {
     /// Confirms; what is left to delete is deleted while the profile is read.
-    async fn run(&self, caller: &Claims, id: &UploadId) -> Result<Confirmed, ApiError> {
-        let outcome = self.confirm(caller, id).await?;
-        let tidy_up = async {
-            if let Outcome::Published(Some(upload)) = &outcome {
-                self.avatars.tidy_up(caller.sub, upload).await;
+    async fn run(&self, caller: AuthenticatedUser, id: &UploadId) -> Result<Confirmed, ApiError> {
+        let claims = &caller.claims;
+        let outcome = self.confirm(claims, id).await?;
+        let (status, user) = match &outcome {
+            // The avatar is the one before.
+            Outcome::Checking => (Status::Checking, caller.user),
+            Outcome::Published(None) => (Status::Published, self.profiles.get(claims.sub).await?),
+            Outcome::Published(Some(upload)) => {
+                let tidy_up = self.avatars.tidy_up(claims.sub, upload);
+                // Not from the cache, which has just been told that it is outdated.
+                let ((), user) = tokio::join!(tidy_up, self.profiles.read(claims.sub));
+                (Status::Published, user?)
             }
         };
-        let ((), user) = tokio::join!(tidy_up, self.profiles.get(caller.sub));
-        let status = match outcome {
-            Outcome::Published(_) => Status::Published,
-            Outcome::Checking => Status::Checking,
-        };
-        let user = user?;
         Ok(Confirmed { status, user })
     }
 
@@ -118,7 +119,7 @@ impl Confirmation {
             Phase::Removing => Err(AvatarError::NotFound.into()),
             Phase::Publishing => {
                 self.avatars.publish_again(caller.sub, &upload).await?;
-                Ok(Outcome::Published(Some(upload)))
+                Ok(Outcome::Published(Some(upload.into())))
             }
             Phase::Checking => self.look_at_check(caller, upload).await,
             Phase::Open => self.first(caller, upload, looked).await,
@@ -162,7 +163,7 @@ impl Confirmation {
             return self.ask(check, caller, &upload, &etag).await;
         }
         self.avatars.publish(caller.sub, &upload, &etag).await?;
-        Ok(Outcome::Published(Some(upload)))
+        Ok(Outcome::Published(Some(upload.into())))
     }
 
     /// WeChat was asked before. A verdict that does not come is no reason to wait for ever.
@@ -181,7 +182,7 @@ impl Confirmation {
                 "an avatar is published without WeChat's verdict, which did not come in time"
             );
             self.avatars.publish_staged(caller.sub, &upload).await?;
-            return Ok(Outcome::Published(Some(upload)));
+            return Ok(Outcome::Published(Some(upload.into())));
         }
         self.first(caller, upload, None).await
     }
@@ -217,7 +218,7 @@ impl Confirmation {
                 let upload = self.avatars.find(caller.sub, &upload.id).await?;
                 let upload = upload.ok_or(AvatarError::NotFound)?;
                 self.avatars.publish_staged(caller.sub, &upload).await?;
-                Ok(Outcome::Published(Some(upload)))
+                Ok(Outcome::Published(Some(upload.into())))
             }
             Err(error) => {
                 self.avatars.unstage(caller.sub, &staged).await;
@@ -234,7 +235,7 @@ pub async fn confirm(
 ) -> Result<Response, ApiError> {
     confirmation.avatars.store()?;
     // In a task of its own: a client that disconnects leaves nothing half-way.
-    let run = async move { confirmation.run(&caller.claims, &id).await };
+    let run = async move { confirmation.run(caller, &id).await };
     let crashed = |error| ApiError::new(Reason::Internal).because(&error);
     let confirmed = request::run_to_end(run).await.map_err(crashed)??;
     Ok(match confirmed.status {

@@ -1,4 +1,6 @@
-//! The settings that a function needs to start, and how it refuses invalid ones.
+//! The settings that a function needs to start, how it refuses invalid ones, and what it connects to.
+
+use std::collections::BTreeMap;
 
 use e2e::{
     binaries,
@@ -9,7 +11,7 @@ use e2e::{
 use serde_json::Value;
 use shared::config::{LOCAL_DATA_KEYS, LOCAL_JWT_SECRET};
 
-use crate::harness::{answer, functions};
+use crate::harness::{LambdaHarness, answer, functions};
 
 const NOWHERE: &str = "http://127.0.0.1:9";
 
@@ -235,4 +237,30 @@ async fn a_malformed_event_does_not_stop_the_instance() {
             .ok(200);
     }
     health.logs().assert_all_json();
+}
+
+/// So that the first request waits for no handshake. The others need the table in few requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_that_use_the_table_in_most_requests_connect_to_it_during_init() {
+    let harness = LambdaHarness::start().await;
+    let mut connected = BTreeMap::new();
+    for name in functions() {
+        harness.dynamodb_proxy.take_traffic();
+        let function = harness.function(&name);
+        function.time_to_first_next().await;
+        let traffic = harness.dynamodb_proxy.take_traffic();
+        if traffic.connections > 0 {
+            connected.insert(name, traffic.connections);
+        }
+    }
+    let expected = [
+        ("account", 1),
+        ("avatar", 2),
+        ("login", 2),
+        ("token", 1),
+        ("user-data", 1),
+        ("users", 1),
+    ];
+    let expected = expected.map(|(name, connections)| (name.to_owned(), connections));
+    assert_eq!(connected, BTreeMap::from(expected));
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use e2e::{
     test_app::{
         SharedState::{self, InProcess, Redis},
-        TestApp, Tokens,
+        TestApp, TestAppBuilder, Tokens,
     },
+    upload::{PNG, post_form},
     wire_proxy::{Fault, Traffic, WireProxy},
 };
 use futures_util::future::join_all;
@@ -16,7 +17,11 @@ use serde_json::json;
 /// An app behind proxies with a logged-in user, after everything that is loaded once has been
 /// loaded.
 async fn warm(state: SharedState) -> (TestApp, Tokens) {
-    let app = TestApp::builder(state).proxied().start().await;
+    warm_up(TestApp::builder(state)).await
+}
+
+async fn warm_up(app: TestAppBuilder) -> (TestApp, Tokens) {
+    let app = app.proxied().start().await;
     let tokens = app.log_in("alice").await;
     app.log_in("alice").await;
     app.api.info(&tokens.access).await.ok(200);
@@ -330,4 +335,164 @@ async fn a_request_rejected_without_io_only_charges_its_limit(
         .fails(404, "not_found");
     assert_eq!(to_redis(&app), Traffic::default());
     assert_eq!(to_dynamodb(&app), [""; 0]);
+}
+
+/// What the store was asked for: methods, and the folders of the keys. In the order of their arrival,
+/// which is not fixed for calls that are on their way at the same time.
+fn to_store(app: &TestApp) -> Traffic {
+    let mut traffic = app.proxies().objects.as_ref().unwrap().take_traffic();
+    let short = |command: &String| {
+        let (call, _) = command.rsplit_once('/').unwrap();
+        call.replace("/s3/pictures/", "")
+    };
+    traffic.commands = traffic.commands.iter().map(short).collect();
+    traffic
+}
+
+/// A form that was used. What that takes is none of what is counted.
+async fn uploaded(app: &TestApp, tokens: &Tokens) -> String {
+    let form = app
+        .api
+        .begin_avatar(&tokens.access, "image/png", PNG.len())
+        .await;
+    let form = form.ok(200);
+    assert_eq!(post_form(form, PNG).await.status, 204);
+    forget(app);
+    to_store(app);
+    form["key"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_for_an_avatar_is_one_write_and_no_call_to_the_store() {
+    let (app, tokens) = warm_up(TestApp::builder(Redis).avatars()).await;
+    let begun = app.api.begin_avatar(&tokens.access, "image/png", 10).await;
+    begun.ok(200);
+    assert_redis(&app, &["EVALSHA", "GET", "GET", "EVALSHA"]);
+    assert_eq!(to_dynamodb(&app), ["PutItem"]);
+    assert_eq!(to_store(&app).commands, [""; 0]);
+}
+
+/// What DynamoDB was asked for, sorted: some of it at the same time.
+fn sorted(mut traffic: Traffic) -> Traffic {
+    traffic.commands.sort();
+    traffic
+}
+
+fn traffic(commands: &[&str], round_trips: usize) -> Traffic {
+    Traffic {
+        commands: commands.iter().map(|&name| name.to_owned()).collect(),
+        round_trips,
+        connections: 0,
+    }
+}
+
+/// An app whose instances have connected to the store, and whose user has no avatar.
+async fn with_avatars(app: TestAppBuilder) -> (TestApp, Tokens) {
+    let (app, tokens) = warm_up(app.avatars()).await;
+    let key = uploaded(&app, &tokens).await;
+    let confirmed = app.api.confirm_avatar(&tokens.access, &key).await;
+    assert!(matches!(confirmed.status, 200 | 202), "{confirmed:?}");
+    let clear = json!({"avatarUrl": null});
+    app.api.change(&tokens.access, &clear).await.ok(200);
+    app.api.info(&tokens.access).await.ok(200);
+    (app, tokens)
+}
+
+/// Seven in all, one after the other: the upload is read beside its row, and the new profile beside what
+/// is left to delete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_avatar_is_confirmed_in_seven_round_trips() {
+    let (app, tokens) = with_avatars(TestApp::builder(Redis)).await;
+    let key = uploaded(&app, &tokens).await;
+    app.api.confirm_avatar(&tokens.access, &key).await.ok(200);
+    assert_eq!(
+        to_redis(&app),
+        traffic(&["EVALSHA", "GET", "GET", "DEL"], 2)
+    );
+    assert_eq!(
+        sorted(app.proxies().dynamodb.take_traffic()),
+        traffic(
+            &[
+                "GetItem",
+                "GetItem",
+                "Query",
+                "TransactWriteItems",
+                "UpdateItem"
+            ],
+            4
+        )
+    );
+    let store = to_store(&app);
+    assert_eq!(
+        store.commands,
+        ["GET uploads", "PUT avatars", "DELETE uploads"]
+    );
+    assert_eq!(store.round_trips, 3);
+}
+
+/// Four more: whether it is still shown, its row, its objects, its row again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_avatar_is_replaced_in_eleven_round_trips() {
+    let (app, tokens) = with_avatars(TestApp::builder(Redis)).await;
+    let first = uploaded(&app, &tokens).await;
+    app.api.confirm_avatar(&tokens.access, &first).await.ok(200);
+    app.api.info(&tokens.access).await.ok(200);
+    let key = uploaded(&app, &tokens).await;
+    app.api.confirm_avatar(&tokens.access, &key).await.ok(200);
+    assert_eq!(
+        to_redis(&app),
+        traffic(&["EVALSHA", "GET", "GET", "DEL"], 2)
+    );
+    let Traffic {
+        commands,
+        round_trips,
+        ..
+    } = sorted(app.proxies().dynamodb.take_traffic());
+    let reads = ["GetItem", "GetItem", "GetItem", "Query"];
+    let writes = ["TransactWriteItems", "UpdateItem", "UpdateItem"];
+    assert_eq!(commands, [&["DeleteItem"], &reads[..], &writes].concat());
+    assert!(round_trips <= 8, "{round_trips}");
+    let mut commands = to_store(&app).commands;
+    commands.sort();
+    let deleted = ["DELETE avatars", "DELETE uploads", "DELETE uploads"];
+    assert_eq!(
+        commands,
+        [&deleted[..], &["GET uploads", "PUT avatars"]].concat()
+    );
+    // Again: the row is all that is asked for.
+    app.api.info(&tokens.access).await.ok(200);
+    forget(&app);
+    app.api.confirm_avatar(&tokens.access, &key).await.ok(200);
+    assert_eq!(
+        to_redis(&app),
+        traffic(&["EVALSHA", "GET", "GET", "GET"], 2)
+    );
+    assert_eq!(to_dynamodb(&app), ["GetItem"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_a_check_is_one_read() {
+    let app = TestApp::builder(Redis).set("CONTENT_CHECK", "on");
+    let (app, tokens) = with_avatars(app).await;
+    let key = uploaded(&app, &tokens).await;
+    app.api.confirm_avatar(&tokens.access, &key).await.ok(202);
+    assert_eq!(
+        sorted(app.proxies().dynamodb.take_traffic()),
+        traffic(
+            &[
+                "GetItem",
+                "GetItem",
+                "Query",
+                "TransactWriteItems",
+                "UpdateItem"
+            ],
+            4
+        )
+    );
+    assert_eq!(to_store(&app).commands, ["GET uploads", "PUT checks"]);
+    forget(&app);
+    app.api.confirm_avatar(&tokens.access, &key).await.ok(202);
+    assert_eq!(to_redis(&app), traffic(&["EVALSHA", "GET", "GET"], 1));
+    assert_eq!(to_dynamodb(&app), ["GetItem"]);
+    assert_eq!(to_store(&app).commands, [""; 0]);
 }

@@ -33,10 +33,14 @@ impl Avatars {
             .into_iter()
             .partition(|upload| cancelled_by.includes(upload));
         // First: also when the store is down, no verdict brings them back.
-        for upload in &cancelled {
-            self.take(user, upload).await?;
+        let mut taken = Vec::new();
+        for mut upload in cancelled {
+            if self.take(user, &upload).await? {
+                upload.phase = Phase::Removing;
+                taken.push(upload);
+            }
         }
-        for upload in &cancelled {
+        for upload in &taken {
             self.remove_if_unchanged(user, upload).await?;
         }
         let can_be_over = |upload: &&Upload| {
