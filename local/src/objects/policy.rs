@@ -34,6 +34,9 @@ pub(super) fn check(bucket: &str, fields: &Fields, now: Timestamp) -> Result<Ran
     if expiration.ok_or(S3Error::MALFORMED_POLICY)? <= now {
         return Err(S3Error::POLICY_EXPIRED);
     }
+    if fields.get("bucket").is_some_and(|named| named != bucket) {
+        return Err(S3Error::policy("the bucket is another one"));
+    }
     let conditions = policy["conditions"].as_array();
     let mut range = Range {
         min: 0,
@@ -144,6 +147,7 @@ mod tests {
             &[right[0], ("content-type", "text/html")],
             &[right[1]],
             &[right[0], right[1], ("acl", "public-read")],
+            &[right[0], right[1], ("bucket", "c")],
         ] {
             assert_eq!(
                 checked(&conditions, wrong).unwrap_err().code,

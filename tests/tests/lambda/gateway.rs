@@ -73,7 +73,7 @@ impl Running {
     }
 
     /// Host and port of the embedded database.
-    fn database(&self) -> String {
+    pub fn database(&self) -> String {
         self.part("DynamoDB")
             .split_once("http://")
             .unwrap()

@@ -73,3 +73,26 @@ async fn a_picture_is_stored_checked_and_served_and_survives_a_restart() {
     assert_eq!((shown.status, &*shown.body), (200, PNG));
     running.end(Signal::INT).await;
 }
+
+/// That table outlives the process, so the pictures do, too; and another process may be uploading.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pictures_and_uploads_survive_a_restart_with_the_dynamodb_of_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Running::start(folder.path(), &[ANY_PORT]).await;
+    let table = format!("http://{}", owner.database());
+    let variables = [ANY_PORT, ("AWS_ENDPOINT_URL_DYNAMODB", &*table)];
+    let running = Running::start(folder.path(), &variables).await;
+    let tokens = Tokens::of(&running.api.login(&running.code("alice").await).await);
+    let form = uploaded(&running, &tokens, PNG).await;
+    running.end(Signal::INT).await;
+    let running = Running::start(folder.path(), &variables).await;
+    let (status, url) = judged(&running, &tokens, &form).await;
+    assert_eq!(status, 200, "{url}");
+    running.end(Signal::INT).await;
+    let (_, path) = url.split_once("/_cdn/").unwrap();
+    let running = Running::start(folder.path(), &variables).await;
+    let shown = fetch(&format!("{}/_cdn/{path}", running.api.url)).await;
+    assert_eq!((shown.status, &*shown.body), (200, PNG));
+    running.end(Signal::INT).await;
+    owner.end(Signal::INT).await;
+}

@@ -83,6 +83,7 @@ async fn a_form_with_any_field_changed_or_removed_is_refused() {
         ("key", "avatars/00000000000000000000000000000000.png"),
         ("Content-Type", "text/html"),
         ("acl", "public-read"),
+        ("bucket", "other"),
         ("success_action_redirect", "https://a.cn/"),
     ] {
         let mut changed = form.clone();

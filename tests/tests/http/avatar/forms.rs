@@ -72,7 +72,7 @@ async fn a_key_is_one_that_a_form_had(#[case] body: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_form_with_any_field_changed_or_removed_is_refused() {
+async fn a_form_with_any_field_changed_removed_or_doubled_is_refused() {
     let (app, tokens, form) = with_form().await;
     let names: Vec<String> = form["fields"]
         .as_object()
@@ -96,6 +96,10 @@ async fn a_form_with_any_field_changed_or_removed_is_refused() {
             matches!(answer.status, 400 | 403),
             "without {name}: {answer:?}"
         );
+        // Twice, the second time in other letters.
+        let mut doubled = form.clone();
+        doubled["fields"][name.to_ascii_uppercase()] = value.into();
+        refused(&post_form(&doubled, PNG).await, 400, "MalformedPOSTRequest");
     }
     assert_eq!(app.object_keys(), Vec::<String>::new());
     confirm(&app, &tokens, &form)
@@ -107,6 +111,7 @@ async fn a_form_with_any_field_changed_or_removed_is_refused() {
 #[case::readable_by_all("acl", "public-read")]
 #[case::redirecting("success_action_redirect", "https://a.cn/")]
 #[case::caching("Cache-Control", "no-store")]
+#[case::for_another_bucket("bucket", "other")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_form_with_another_field_is_refused(#[case] name: &str, #[case] value: &str) {
     let (app, _, mut form) = with_form().await;
