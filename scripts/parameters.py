@@ -1,17 +1,29 @@
-"""parameters.py ARCH "KIND PARAMETER VARIABLE [DEFAULT]"...: the parameters of a deployment as YAML.
+"""parameters.py sam|cloudformation [NAME=VALUE]... ["KIND PARAMETER VARIABLE DEFAULT"]...: the parameters of
+a deployment, from the environment to standard output. Only names are on the command line, and the values
+of NAME=VALUE, which are no secrets.
 
-The values come from the environment and go to standard output. Only names are on the command line.
+sam: YAML for `sam deploy --parameter-overrides`. cloudformation: JSON for `aws cloudformation update-stack
+--cli-input-json`, which changes the parameters of a stack and nothing else; standard input has the names
+of the stack (first line) and of all its parameters, separated by blanks.
 """
 
+import json
 import os
 import sys
 
 
 def value(kind, variable, default):
     text = os.environ[variable].strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        sys.exit(f"error: {variable} is not UTF-8")
     if kind == "list":
         entries = (entry.strip() for entry in text.split(","))
         text = ",".join(entry for entry in entries if entry)
+    # CloudFormation's own numbers may have fractions and exponents.
+    if kind == "number" and text and not (text.isascii() and text.isdigit()):
+        sys.exit(f"error: {variable} is not a whole number")
     return text or default
 
 
@@ -32,16 +44,42 @@ def quoted(text):
     return '"' + "".join(map(character, text)) + '"'
 
 
-def main(arch, *entries):
-    print(f'Architecture: "{arch}"')
-    for entry in entries:
-        kind, parameter, variable, default = entry.split(" ")
-        text = value(kind, variable, default)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            sys.exit(f"error: {variable} is not UTF-8")
+def sam(values):
+    for parameter, text in values.items():
         print(f"{parameter}: {quoted(escaped(text))}")
+
+
+def cloudformation(values):
+    stack, known = sys.stdin.readline().strip(), sys.stdin.read().split()
+    for parameter in values:
+        if parameter not in known:
+            sys.exit(f"error: the template of {stack} has no {parameter} yet: run make deploy")
+
+    def entry(name):
+        if name in values:
+            return {"ParameterKey": name, "ParameterValue": values[name]}
+        return {"ParameterKey": name, "UsePreviousValue": True}
+
+    request = {
+        "StackName": stack,
+        "UsePreviousTemplate": True,
+        # Of roles, as in samconfig.toml; and of the template's transform.
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        "Parameters": [entry(name) for name in known],
+    }
+    json.dump(request, sys.stdout)
+
+
+def main(form, *entries):
+    values = {}
+    for entry in entries:
+        if " " in entry:
+            kind, parameter, variable, default = entry.split(" ", 3)
+            values[parameter] = value(kind, variable, default)
+        else:
+            parameter, text = entry.split("=", 1)
+            values[parameter] = text
+    {"sam": sam, "cloudformation": cloudformation}[form](values)
 
 
 main(*sys.argv[1:])

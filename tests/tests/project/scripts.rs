@@ -1,10 +1,12 @@
 //! The scripts behind `make`, run on a scratch copy with recorded programs in place of real ones.
 
+mod configure;
 mod deploy;
 mod install;
 mod toolchain;
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -24,7 +26,13 @@ impl Scratch {
     fn new() -> Self {
         let parent = tempfile::tempdir().unwrap();
         let root = parent.path().join("my project");
-        for file in ["Cargo.toml", ".env.example", "template.yaml"] {
+        for file in [
+            "Cargo.toml",
+            ".env.example",
+            "template.yaml",
+            "samconfig.toml",
+            "Makefile",
+        ] {
             copy(&workspace().join(file), &root.join(file));
         }
         for folder in ["scripts", "scripts/tools"] {
@@ -56,6 +64,34 @@ impl Scratch {
         command.env_clear().env("PATH", path()).args(arguments);
         command.envs(variables.iter().copied()).output().unwrap()
     }
+}
+
+/// What `scripts/parameters.sh` says of a parameter.
+pub struct Passed {
+    pub kind: String,
+    pub variable: String,
+    pub default: String,
+}
+
+/// The parameters that the scripts pass, by name.
+pub fn passed() -> BTreeMap<String, Passed> {
+    let script = fs::read_to_string(workspace().join("scripts/parameters.sh")).unwrap();
+    let line = |line: &str| {
+        let mut words = line.splitn(4, ' ').map(str::to_owned);
+        let kind = words.next()?;
+        if !["text", "number", "list"].contains(&&*kind) {
+            return None;
+        }
+        let (parameter, variable) = (words.next()?, words.next()?);
+        let default = words.next().unwrap_or_default().replace('"', "");
+        let passed = Passed {
+            kind,
+            variable,
+            default,
+        };
+        Some((parameter, passed))
+    };
+    script.lines().filter_map(line).collect()
 }
 
 fn copy(from: &Path, to: &Path) {

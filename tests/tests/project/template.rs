@@ -3,23 +3,29 @@
 mod condition_checks;
 mod environment;
 mod functions;
+mod parameters;
 mod objects;
 mod render;
 mod routes;
 mod table;
 pub mod yaml;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, sync::LazyLock};
 
 use e2e::binaries::workspace;
 use serde_json::Value;
 
 use render::Template;
 
+/// The template as it is written.
+static SOURCE: LazyLock<Value> = LazyLock::new(|| {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    yaml::parse(&text)
+});
+
 /// The template, as it is deployed with these parameters; the others have their defaults.
 fn rendered(parameters: &[(&str, &str)]) -> Template {
-    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    Template::render(&yaml::parse(&text), parameters)
+    Template::render(&SOURCE, parameters)
 }
 
 /// A deployed function.

@@ -1,12 +1,16 @@
 //! `scripts/deploy.sh`: what arrives at `sam`, read by the parser of the pinned `sam`.
 
-use std::{collections::BTreeMap, fs, process::Output};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::Output,
+};
 
 use e2e::binaries::workspace;
 use serde_json::Value;
 
-use super::{Scratch, errors};
-use crate::template::yaml;
+use super::{Passed, Scratch, errors, passed};
+use crate::{settings, template::yaml};
 
 /// Stands in for `sam`: reads the parameters with the real parser and writes down what it got.
 const SAM: &str = r#"
@@ -71,20 +75,6 @@ impl Deployment {
     }
 }
 
-/// The lines of `deploy.sh` that name a parameter: the variable of each, and its default.
-fn passed() -> BTreeMap<String, (String, String)> {
-    let script = fs::read_to_string(workspace().join("scripts/deploy.sh")).unwrap();
-    let line = |line: &str| {
-        let rest = line
-            .strip_prefix("parameter ")
-            .or(line.strip_prefix("list "))?;
-        let mut words = rest.split(' ').map(str::to_owned);
-        let (parameter, variable) = (words.next()?, words.next()?);
-        Some((parameter, (variable, words.next().unwrap_or_default())))
-    };
-    script.lines().filter_map(line).collect()
-}
-
 #[test]
 fn every_parameter_of_the_template_has_a_variable_and_its_own_default() {
     let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
@@ -106,16 +96,35 @@ fn every_parameter_of_the_template_has_a_variable_and_its_own_default() {
     wanted.remove("Architecture");
     let passed: BTreeMap<_, _> = passed()
         .into_iter()
-        .map(|(name, (_, default))| (name, default))
+        .map(|(name, passed)| (name, passed.default))
         .collect();
     assert_eq!(passed, wanted);
 }
 
 #[test]
-fn the_documents_list_the_variables_of_the_script() {
+fn whole_numbers_are_those_of_the_template() {
+    let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let template = yaml::parse(&template);
+    for (name, passed) in passed() {
+        let is_number = template["Parameters"][&name]["Type"] == "Number";
+        assert_eq!(passed.kind == "number", is_number, "{name}");
+    }
+    for wrong in ["1.5", "1e3", "-1", "many"] {
+        let deployment = Deployment::run(&[("MEMORY_SIZE", wrong)]);
+        assert!(deployment.report.is_none(), "{wrong}");
+        let text = errors(&deployment.output);
+        assert!(text.contains("MEMORY_SIZE is not a whole number"), "{text}");
+    }
+}
+
+#[test]
+fn the_documents_list_the_variables_that_are_no_settings() {
+    let settings: BTreeSet<_> = settings::all().iter().map(|setting| setting.name).collect();
     for page in ["docs/deploy.md", "docs/zh/deploy.md"] {
         let text = fs::read_to_string(workspace().join(page)).unwrap();
-        for (variable, _) in passed().values() {
+        let passed = passed();
+        let variables = passed.values().map(|passed| &*passed.variable);
+        for variable in variables.filter(|name| !settings.contains(name)) {
             assert!(
                 text.contains(&format!("`{variable}`")),
                 "{page}: no {variable}"
@@ -190,18 +199,27 @@ fn a_variable_that_is_not_set_keeps_the_stacks_value() {
 
 #[test]
 fn an_empty_variable_sets_its_parameter_back_to_the_default() {
-    for (parameter, (variable, default)) in passed() {
-        let deployment = Deployment::run(&[(&variable, "")]);
-        if ["WECHAT_APPIDS", "WECHAT_SECRETS"].contains(&&*variable) {
-            assert!(!deployment.output.status.success());
-            assert!(errors(&deployment.output).contains(&format!("{variable} is empty")));
-        } else {
-            assert_eq!(
-                deployment.parameter(&parameter),
-                Some(&*default),
-                "{variable}"
-            );
-        }
+    let required = ["WECHAT_APPIDS", "WECHAT_SECRETS"];
+    for variable in required {
+        let deployment = Deployment::run(&[(variable, "")]);
+        assert!(!deployment.output.status.success());
+        assert!(errors(&deployment.output).contains(&format!("{variable} is empty")));
+    }
+    let passed = passed();
+    let optional = passed
+        .iter()
+        .filter(|(_, passed)| !required.contains(&&*passed.variable));
+    let empty: Vec<_> = optional
+        .clone()
+        .map(|(_, passed)| (&*passed.variable, ""))
+        .collect();
+    let deployment = Deployment::run(&empty);
+    for (parameter, Passed { default, .. }) in optional {
+        assert_eq!(
+            deployment.parameter(parameter),
+            Some(&**default),
+            "{parameter}"
+        );
     }
 }
 
@@ -237,10 +255,10 @@ fn a_failed_deployment_without_mini_programs_is_told_what_the_first_one_needs() 
 
 #[test]
 fn a_setting_that_the_stack_does_not_take_is_named() {
-    let deployment = Deployment::run(&[("RATE_LIMIT_LOGIN", "10/s burst 10")]);
+    let deployment = Deployment::run(&[("REDIS_CA_CERT", "ca.pem")]);
     let text = errors(&deployment.output);
     assert!(
-        deployment.output.status.success() && text.contains("RATE_LIMIT_LOGIN is not passed"),
+        deployment.output.status.success() && text.contains("REDIS_CA_CERT is not passed"),
         "{text}"
     );
     let misspelled = Deployment::run(&[("WECHAT_APPID", "wx1")]);
@@ -258,6 +276,7 @@ fn a_name_that_only_looks_like_a_setting_is_named_and_does_not_stop_the_deployme
         "MESSAGE_PUSHES",
         "TRUSTED_PROXY",
         "RATE_LIMITS",
+        "BREAKER_MS",
         "MAX_SESSION",
         "NICKNAME_MIN",
     ];

@@ -14,7 +14,7 @@ Settings are environment variables. `make run` also reads them from `.env` (see 
 
 Lists are separated by commas. Where keys are listed, the first one issues (signs, encrypts, is offered to clients) and all are accepted; [runbook.md](runbook.md#rotating-keys) describes rotation.
 
-On AWS, `make deploy` passes some settings to the stack ([deploy.md](deploy.md#parameters)); any other goes into `template.yaml` under `Environment`.
+On AWS, `make deploy` passes them to the stack, and `make configure` changes them there ([deploy.md](deploy.md#parameters)).
 ",
     zh: "\
 # 配置
@@ -27,7 +27,7 @@ On AWS, `make deploy` passes some settings to the stack ([deploy.md](deploy.md#p
 
 列表用逗号分隔。密钥列表中第一个用于签发、加密或提供给客户端，全部都可用于验证、解密；更换步骤见[故障排查手册](runbook.md#更换密钥)。
 
-在 AWS 上，`make deploy` 会把其中一部分作为参数传给堆栈（见[部署](deploy.md#部署参数)）；其余的写在 `template.yaml` 的 `Environment` 中。
+在 AWS 上，`make deploy` 把它们作为参数传给堆栈，`make configure` 修改运行中的堆栈（见[部署](deploy.md#部署参数)）。
 ",
 };
 

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Function, assert_none, rendered};
+use super::{Function, assert_none, parameters::tuned, rendered};
 use crate::{
     functions::{self, Built, build, lambda},
     settings,
 };
 
 /// The parameters that have no default, with values.
-const REQUIRED: [(&str, &str); 2] = [
+pub const REQUIRED: [(&str, &str); 2] = [
     ("WeChatAppIds", "wx0123456789abcdef"),
     (
         "WeChatSecrets",
@@ -65,7 +65,7 @@ const READ_ELSEWHERE: [(&str, &str); 1] = [(
 )];
 
 /// Settings that a stack does not pass, by the reason.
-const NOT_PASSED: [(&str, &[&str]); 5] = [
+const NOT_PASSED: [(&str, &[&str]); 4] = [
     (
         "Lambda sets them",
         &[
@@ -93,73 +93,40 @@ const NOT_PASSED: [(&str, &[&str]); 5] = [
          the extension listens on its default port",
         &["REDIS_CA_CERT", "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"],
     ),
-    (
-        "their defaults fit most stacks; others add them under Environment",
-        &[
-            "WECHAT_CONNECT_TIMEOUT_MS",
-            "WECHAT_TIMEOUT_MS",
-            "WECHAT_MAX_CONCURRENCY",
-            "WATERMARK_MAX_AGE_SECONDS",
-            "CONSENTS",
-            "DELETION_COOLING_DAYS",
-            "SAGA_RETENTION_DAYS",
-            "UNION_CONFLICT",
-            "PHONE_CONFLICT",
-            "PHONE_RECYCLE_DAYS",
-            "CONTENT_CHECK_ON_FAILURE",
-            "NICKNAME_MIN_CHARACTERS",
-            "AVATAR_MAX_BYTES",
-            "AVATAR_UPLOAD_SECONDS",
-            "AVATAR_CHECK_TIMEOUT_SECONDS",
-            "AVATAR_HOSTS",
-            "MESSAGE_PUSH_MAX_AGE_SECONDS",
-            "JWT_ISSUER",
-            "ACCESS_TOKEN_SECONDS",
-            "REFRESH_TOKEN_SECONDS",
-            "REFRESH_GRACE_SECONDS",
-            "MAX_SESSIONS",
-            "REDIS_TIMEOUT_MS",
-            "SESSION_CACHE_SECONDS",
-            "PROFILE_CACHE_SECONDS",
-            "CONFIG_CACHE_SECONDS",
-            "CONFIG_STALE_SECONDS",
-            "CONFIG_MAX_AGE_SECONDS",
-            "RATE_LIMIT_LOGIN",
-            "RATE_LIMIT_LOGIN_FAILURES",
-            "RATE_LIMIT_USER",
-            "RATE_LIMIT_REFRESH",
-            "RATE_LIMIT_GUEST",
-            "RATE_LIMIT_SEALED",
-            "RATE_LIMIT_WECHAT",
-            "RATE_LIMIT_EXPORT",
-            "RATE_LIMIT_AVATAR",
-            "BREAKER_MIN_CALLS",
-            "BREAKER_FAILURE_PERCENT",
-            "BREAKER_QUORUM",
-            "BREAKER_SLOW_MS",
-            "BREAKER_OPEN_MS",
-            "BREAKER_OPEN_MAX_MS",
-            "BREAKER_PROBE_MS",
-            "REQUEST_TIMEOUT_MS",
-            "MAX_CONCURRENCY",
-        ],
-    ),
 ];
 
-/// Every combination of [`SWITCHES`], with what is always needed.
+/// Every combination of [`SWITCHES`], with what is always needed: each once with the defaults of all
+/// settings, and once with other values.
 fn combinations() -> Vec<Vec<(&'static str, &'static str)>> {
+    let switched = |bits: usize| {
+        let on = move |(index, _): &(usize, _)| bits & (1 << index) != 0;
+        let switched = SWITCHES.into_iter().enumerate().filter(on);
+        let switched = switched.flat_map(|(_, parameters)| parameters);
+        REQUIRED.iter().chain(switched).copied()
+    };
     (0..1_usize << SWITCHES.len())
-        .map(|bits| {
-            let on = |(index, _): &(usize, _)| bits & (1 << index) != 0;
-            let switched = SWITCHES.into_iter().enumerate().filter(on);
-            let switched = switched.flat_map(|(_, parameters)| parameters);
-            REQUIRED.iter().chain(switched).copied().collect()
+        .flat_map(|bits| {
+            [
+                switched(bits).collect(),
+                switched(bits).chain(tuned()).collect(),
+            ]
         })
         .collect()
 }
 
+/// The names of the parameters that a combination switches.
+fn described(parameters: &[(&str, &str)]) -> String {
+    let is_tuned = |name: &str| tuned().any(|(tuned, _)| tuned == name);
+    let switched = parameters[REQUIRED.len()..].iter().map(|(name, _)| *name);
+    let mut names: Vec<_> = switched.filter(|name| !is_tuned(name)).collect();
+    if parameters.iter().any(|(name, _)| is_tuned(name)) {
+        names.push("other values of all settings");
+    }
+    format!("[{}]", names.join(", "))
+}
+
 /// The variables as the function finds them; an empty one counts as passed.
-fn variables(function: &Function) -> BTreeMap<String, String> {
+pub fn variables(function: &Function) -> BTreeMap<String, String> {
     let mut variables = function.variables();
     for value in variables.values_mut() {
         for (reference, secret) in GENERATED {
@@ -215,16 +182,12 @@ async fn every_function_starts_and_is_given_only_what_it_reads() {
     // What is wrong, and with which parameters.
     let mut wrong = BTreeMap::<String, Vec<String>>::new();
     for parameters in combinations() {
-        let switched = parameters[REQUIRED.len()..].iter().map(|(name, _)| *name);
-        let switched = switched.collect::<Vec<_>>().join(", ");
+        let switched = described(&parameters);
         for deployed in deployed(&parameters) {
             for error in errors(&deployed) {
                 let resource = &deployed.function.resource;
                 let error = format!("template.yaml: {resource} {error}");
-                wrong
-                    .entry(error)
-                    .or_default()
-                    .push(format!("[{switched}]"));
+                wrong.entry(error).or_default().push(switched.clone());
             }
         }
     }

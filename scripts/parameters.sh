@@ -1,0 +1,128 @@
+# shellcheck shell=bash
+# Sourced by deploy.sh and configure.sh: the variables that become parameters of the stack. A variable that
+# is not set keeps the stack's value (the default, at the first deployment), an empty one sets the
+# parameter back to its default.
+
+# KIND NAME VARIABLE [DEFAULT]: passes VARIABLE to the stack's parameter NAME, whose default is DEFAULT in
+# template.yaml. KIND is text, number (a whole one), or list: values separated by commas, whatever blanks
+# are around.
+variables=()
+entries=()
+text() { add text "$@"; }
+number() { add number "$@"; }
+list() { add list "$@"; }
+add() {
+  variables+=("$3")
+  if [ -n "${!3+set}" ]; then entries+=("$1 $2 $3 ${4:-}"); fi
+}
+list WeChatAppIds WECHAT_APPIDS
+list WeChatSecrets WECHAT_SECRETS
+list MessagePush MESSAGE_PUSH
+list JwtSecrets JWT_SECRETS
+list JwtKeys JWT_KEYS
+list JwtPublicKeys JWT_PUBLIC_KEYS
+list DataKeys DATA_KEYS
+list TransportKeys TRANSPORT_KEYS
+text SecretsLayer SECRETS_LAYER
+text SecretsPath SECRETS_PATH /weapp
+text RedisUrl REDIS_URL
+text RedisMode REDIS_MODE standalone
+list CorsOrigins CORS_ORIGINS
+list TrustedProxies TRUSTED_PROXIES
+list Admins ADMINS
+text ContentCheck CONTENT_CHECK off
+text Avatars AVATARS off
+text AvatarBaseUrl AVATAR_BASE_URL
+text AvatarUploadUrl AVATAR_UPLOAD_URL
+text ExistingAvatarBucket EXISTING_AVATAR_BUCKET
+text LogLevel LOG_LEVEL info
+number LogRetentionDays LOG_RETENTION_DAYS 30
+text Metrics METRICS emf
+text DomainName DOMAIN_NAME
+text CertificateArn CERTIFICATE_ARN
+list SubnetIds SUBNET_IDS
+list SecurityGroupIds SECURITY_GROUP_IDS
+number MemorySize MEMORY_SIZE 256
+number FunctionTimeoutSeconds FUNCTION_TIMEOUT_SECONDS 13
+number ThrottlingRate THROTTLING_RATE 500
+number ThrottlingBurst THROTTLING_BURST 1000
+number WeChatConnectTimeoutMs WECHAT_CONNECT_TIMEOUT_MS 1000
+number WeChatTimeoutMs WECHAT_TIMEOUT_MS 3000
+number WeChatMaxConcurrency WECHAT_MAX_CONCURRENCY 64
+number WatermarkMaxAgeSeconds WATERMARK_MAX_AGE_SECONDS 300
+number NicknameMinCharacters NICKNAME_MIN_CHARACTERS 2
+text ContentCheckOnFailure CONTENT_CHECK_ON_FAILURE refuse
+number MessagePushMaxAgeSeconds MESSAGE_PUSH_MAX_AGE_SECONDS 300
+list Consents CONSENTS
+number DeletionCoolingDays DELETION_COOLING_DAYS 0
+number SagaRetentionDays SAGA_RETENTION_DAYS 30
+text PhoneConflict PHONE_CONFLICT resolve
+number PhoneRecycleDays PHONE_RECYCLE_DAYS 90
+text UnionConflict UNION_CONFLICT keep
+number AvatarMaxBytes AVATAR_MAX_BYTES 2097152
+number AvatarUploadSeconds AVATAR_UPLOAD_SECONDS 300
+number AvatarCheckTimeoutSeconds AVATAR_CHECK_TIMEOUT_SECONDS 1800
+list AvatarHosts AVATAR_HOSTS thirdwx.qlogo.cn,wx.qlogo.cn
+text JwtIssuer JWT_ISSUER weapp-serverless
+number AccessTokenSeconds ACCESS_TOKEN_SECONDS 7200
+number RefreshTokenSeconds REFRESH_TOKEN_SECONDS 2592000
+number RefreshGraceSeconds REFRESH_GRACE_SECONDS 60
+number MaxSessions MAX_SESSIONS 20
+number RedisTimeoutMs REDIS_TIMEOUT_MS 50
+number SessionCacheSeconds SESSION_CACHE_SECONDS 300
+number ProfileCacheSeconds PROFILE_CACHE_SECONDS 600
+number ConfigCacheSeconds CONFIG_CACHE_SECONDS 60
+number ConfigStaleSeconds CONFIG_STALE_SECONDS 600
+number ConfigMaxAgeSeconds CONFIG_MAX_AGE_SECONDS 60
+text RateLimitLogin RATE_LIMIT_LOGIN "300/min burst 100"
+text RateLimitLoginFailures RATE_LIMIT_LOGIN_FAILURES "30/min burst 30"
+text RateLimitUser RATE_LIMIT_USER "120/min burst 40"
+text RateLimitRefresh RATE_LIMIT_REFRESH "30/min burst 10"
+text RateLimitGuest RATE_LIMIT_GUEST "300/min burst 100"
+text RateLimitSealed RATE_LIMIT_SEALED "600/min burst 200"
+text RateLimitWeChat RATE_LIMIT_WECHAT "120/h burst 60"
+text RateLimitExport RATE_LIMIT_EXPORT "30/h burst 10"
+text RateLimitAvatar RATE_LIMIT_AVATAR "30/h burst 10"
+number BreakerMinCalls BREAKER_MIN_CALLS 20
+number BreakerFailurePercent BREAKER_FAILURE_PERCENT 50
+number BreakerQuorum BREAKER_QUORUM 2
+number BreakerSlowMs BREAKER_SLOW_MS 2000
+number BreakerOpenMs BREAKER_OPEN_MS 5000
+number BreakerOpenMaxMs BREAKER_OPEN_MAX_MS 60000
+number BreakerProbeMs BREAKER_PROBE_MS 5000
+number RequestTimeoutMs REQUEST_TIMEOUT_MS 8000
+number MaxConcurrency MAX_CONCURRENCY 256
+
+for name in WECHAT_APPIDS WECHAT_SECRETS; do
+  if [ -n "${!name+set}" ] && [ -z "${!name//[[:space:],]/}" ]; then
+    die "$name is empty: set it, or unset it to keep the stack's value"
+  fi
+done
+
+# A variable that would be ignored is named: the stack would have another value than expected.
+is_passed() { case " ${variables[*]} " in *" $1 "*) true ;; *) false ;; esac; }
+# The settings of functions that .env.example documents; those of AWS come from Lambda.
+settings="$(sed -n -e '/^# --- Local/q' -e 's/^# \([A-Z][A-Z0-9_]*\)=.*/\1/p' .env.example | grep -v '^AWS_')"
+for name in $settings; do
+  if [ -n "${!name:-}" ] && ! is_passed "$name"; then
+    say "$name is not passed to the stack: it has no parameter. Set it in template.yaml under Environment."
+  fi
+done
+is_setting() { is_passed "$1" || printf '%s\n' "$settings" | grep -qx "$1"; }
+while read -r name; do
+  case "$name" in
+    WECHAT_*)
+      is_setting "$name" || die "$name is not a setting; did you mean WECHAT_APPIDS or WECHAT_SECRETS?"
+      ;;
+    # These may belong to another program.
+    JWT_* | REDIS_* | DATA_KEY* | TRANSPORT_KEY* | MESSAGE_PUSH* | TRUSTED_PROX* | RATE_LIMIT* | BREAKER_* | \
+      MAX_SESSION* | NICKNAME_* | AVATAR_*)
+      is_setting "$name" || say "$name is not a setting"
+      ;;
+  esac
+done <<EOF
+$(compgen -e)
+EOF
+
+# sam and older versions of aws read only the older name.
+if [ -n "${AWS_REGION:-}" ]; then export AWS_DEFAULT_REGION="$AWS_REGION"; fi

@@ -1,0 +1,200 @@
+//! `make configure`: what arrives at the AWS CLI.
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use super::{Scratch, errors, passed, path};
+
+/// Stands in for the AWS CLI: writes down each call, with the file that it was given.
+const AWS: &str = r#"#!/usr/bin/env python3
+import json, os, stat, sys
+
+arguments = sys.argv[1:]
+call = {"arguments": arguments}
+if "--cli-input-json" in arguments:
+    file = arguments[arguments.index("--cli-input-json") + 1].removeprefix("file://")
+    call["file"] = file
+    call["mode"] = stat.S_IMODE(os.stat(file).st_mode)
+    with open(file) as input:
+        call["input"] = json.load(input)
+with open(os.environ["REPORT"], "a") as output:
+    print(json.dumps(call), file=output)
+if arguments[1] == "describe-stacks":
+    print(os.environ["KNOWN"])
+if arguments[1] == os.environ.get("FAILING"):
+    print(os.environ.get("ERROR", ""), file=sys.stderr)
+    sys.exit(254)
+"#;
+
+struct Change {
+    output: Output,
+    /// Each call of `aws`.
+    calls: Vec<Value>,
+}
+
+impl Change {
+    /// Runs `make configure` with these arguments and variables, on a stack with all parameters.
+    fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut known = passed().into_keys().collect::<Vec<_>>().join("\t");
+        known.push_str("\tArchitecture");
+        let scratch = Scratch::new();
+        scratch.program("bin/aws", AWS);
+        let report = scratch.root.join("report");
+        let output = Command::new("make")
+            .arg("configure")
+            .args(arguments)
+            .current_dir(&scratch.root)
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}:{}", scratch.root.join("bin").display(), path()),
+            )
+            .env("REPORT", &report)
+            .env("KNOWN", known)
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let calls = fs::read_to_string(&report).unwrap_or_default();
+        let calls = calls
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        Self { output, calls }
+    }
+
+    fn call(&self, command: &str) -> Option<&Value> {
+        self.calls
+            .iter()
+            .find(|call| call["arguments"][1] == command)
+    }
+
+    fn update(&self) -> &Value {
+        let update = self.call("update-stack");
+        update.unwrap_or_else(|| panic!("no update:\n{}", errors(&self.output)))
+    }
+
+    /// The parameters of the update that do not keep their values.
+    fn changed(&self) -> Vec<(&str, &str)> {
+        let parameters = self.update()["input"]["Parameters"].as_array().unwrap();
+        let changed = parameters
+            .iter()
+            .filter(|parameter| parameter["UsePreviousValue"] != true);
+        changed
+            .map(|parameter| {
+                (
+                    parameter["ParameterKey"].as_str().unwrap(),
+                    parameter["ParameterValue"].as_str().unwrap(),
+                )
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_parameter_is_changed_and_everything_else_stays() {
+    let change = Change::run(
+        &["RATE_LIMIT_LOGIN=10/s burst 10", "WECHAT_TIMEOUT_MS=2000"],
+        &[("BREAKER_QUORUM", "3"), ("LOG_LEVEL", "")],
+    );
+    assert!(change.output.status.success(), "{}", errors(&change.output));
+    let mut changed = change.changed();
+    changed.sort_unstable();
+    assert_eq!(
+        changed,
+        [
+            ("BreakerQuorum", "3"),
+            ("LogLevel", "info"),
+            ("RateLimitLogin", "10/s burst 10"),
+            ("WeChatTimeoutMs", "2000"),
+        ]
+    );
+    let input = &change.update()["input"];
+    assert_eq!(input["StackName"], "weapp-serverless");
+    assert_eq!(input["UsePreviousTemplate"], true);
+    assert!(input.get("TemplateBody").is_none() && input.get("TemplateURL").is_none());
+    let parameters = input["Parameters"].as_array().unwrap();
+    assert_eq!(parameters.len(), passed().len() + 1);
+    assert!(change.call("wait").is_some());
+}
+
+#[test]
+fn values_are_in_a_private_file_that_is_removed_and_nowhere_else() {
+    let secret = "redis://:hunter2@h";
+    let change = Change::run(&[], &[("REDIS_URL", secret), ("STACK", "other")]);
+    let update = change.update();
+    assert_eq!(update["mode"], 0o600);
+    assert_eq!(update["input"]["StackName"], "other");
+    assert!(!fs::exists(update["file"].as_str().unwrap()).unwrap());
+    for call in &change.calls {
+        assert!(!call["arguments"].to_string().contains("hunter2"), "{call}");
+    }
+    assert_eq!(change.changed(), [("RedisUrl", secret)]);
+    let text = errors(&change.output);
+    assert!(
+        text.contains("REDIS_URL") || text.contains("RedisUrl"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn nothing_is_sent_without_a_value_or_with_a_wrong_one() {
+    for (arguments, why) in [
+        (&[][..], "nothing to change"),
+        (&["MAX_SESSIONS=some"], "MAX_SESSIONS is not a whole number"),
+        (&["WECHAT_APPID=wx1"], "WECHAT_APPID is not a setting"),
+        (&["WECHAT_APPIDS= "], "WECHAT_APPIDS is empty"),
+    ] {
+        let change = Change::run(arguments, &[]);
+        let text = errors(&change.output);
+        assert!(!change.output.status.success(), "{arguments:?}");
+        assert!(text.contains(why), "{text}");
+        assert!(change.call("update-stack").is_none());
+    }
+}
+
+#[test]
+fn a_parameter_that_the_stacks_template_does_not_have_is_named() {
+    let change = Change::run(
+        &["MAX_SESSIONS=5"],
+        &[("KNOWN", "Architecture\tWeChatAppIds")],
+    );
+    let text = errors(&change.output);
+    assert!(!change.output.status.success());
+    assert!(text.contains("has no MaxSessions yet"), "{text}");
+    assert!(change.call("update-stack").is_none());
+}
+
+#[test]
+fn a_stack_that_has_the_values_already_is_no_failure() {
+    let error = "An error occurred (ValidationError): No updates are to be performed.";
+    let change = Change::run(
+        &["MAX_SESSIONS=5"],
+        &[("FAILING", "update-stack"), ("ERROR", error)],
+    );
+    assert!(change.output.status.success(), "{}", errors(&change.output));
+}
+
+#[test]
+fn a_failure_is_reported_with_its_reason() {
+    let refused = Change::run(
+        &["MAX_SESSIONS=5000"],
+        &[
+            ("FAILING", "update-stack"),
+            (
+                "ERROR",
+                "Parameter MaxSessions must be a number not greater than 100",
+            ),
+        ],
+    );
+    assert!(!refused.output.status.success());
+    assert!(errors(&refused.output).contains("not greater than 100"));
+    let rolled_back = Change::run(&["MAX_SESSIONS=5"], &[("FAILING", "wait")]);
+    assert!(!rolled_back.output.status.success());
+    assert!(rolled_back.call("describe-stack-events").is_some());
+    assert!(errors(&rolled_back.output).contains("rolls the update back"));
+}
