@@ -37,7 +37,7 @@ text AvatarUploadUrl AVATAR_UPLOAD_URL
 text ExistingAvatarBucket EXISTING_AVATAR_BUCKET
 text LogLevel LOG_LEVEL info
 number LogRetentionDays LOG_RETENTION_DAYS 30
-text Metrics METRICS emf
+text Metrics METRICS lean
 text DomainName DOMAIN_NAME
 text CertificateArn CERTIFICATE_ARN
 list SubnetIds SUBNET_IDS

@@ -38,6 +38,14 @@ pub use mimalloc::MiMalloc as Allocator;
 /// Builds a function's routes from the parts of its instance.
 pub type BuildRoutes = fn(&Instance) -> Routes;
 
+/// What a process runs.
+#[derive(Clone, Copy)]
+struct Function {
+    /// Its crate.
+    name: &'static str,
+    routes: BuildRoutes,
+}
+
 /// Builds and connects the parts, and serves events until Lambda ends the process. `name` is the
 /// function's crate, whose log lines are written at `LOG_LEVEL`.
 ///
@@ -62,29 +70,30 @@ pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
         Err(error) => return refuse(&error.to_string()),
     };
     // In a task: whatever wakes the future of `block_on` itself costs a system call.
-    match runtime.block_on(async { tokio::spawn(run_with(env, routes)).await }) {
+    let function = Function { name, routes };
+    match runtime.block_on(async { tokio::spawn(run_with(env, function)).await }) {
         Ok(code) => code,
         Err(panic) => refuse(&panic.to_string()),
     }
 }
 
-async fn run_with(env: Env, routes: BuildRoutes) -> ExitCode {
+async fn run_with(env: Env, function: Function) -> ExitCode {
     let env = match References::of(&env) {
         None => env,
         Some(references) => match references.resolve(AT_START).await {
             Ok(env) => env,
             Err(ResolveError::Failed(errors)) => return refuse(&errors.to_string()),
-            Err(ResolveError::NotReady(_)) => return serve_deferred(references, routes).await,
+            Err(ResolveError::NotReady(_)) => return serve_deferred(references, function).await,
         },
     };
-    match start(env, routes).await {
+    match start(env, function).await {
         Ok(app) => serve(app).await,
         Err(errors) => refuse(&errors.to_string()),
     }
 }
 
-async fn serve_deferred(references: References, routes: BuildRoutes) -> ExitCode {
-    let deferred = match DeferredStart::new(references, routes) {
+async fn serve_deferred(references: References, function: Function) -> ExitCode {
+    let deferred = match DeferredStart::new(references, function) {
         Ok(deferred) => deferred,
         Err(errors) => return refuse(&errors.to_string()),
     };
@@ -96,12 +105,12 @@ async fn serve_deferred(references: References, routes: BuildRoutes) -> ExitCode
 }
 
 /// Builds and connects the parts.
-async fn start(env: Env, routes: BuildRoutes) -> Result<Router, ConfigErrors> {
+async fn start(env: Env, function: Function) -> Result<Router, ConfigErrors> {
     // Again: where secrets were fetched, this is not the environment that it was read from.
     let _ = ProcessSettings::read(&env);
-    metrics::record(&env);
+    metrics::record(&env, function.name);
     let instance = Instance::new(env, Clock::System, Random::System);
-    let app = instance.app(routes(&instance))?;
+    let app = instance.app((function.routes)(&instance))?;
     instance.connect().await;
     Ok(app)
 }

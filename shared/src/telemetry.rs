@@ -24,7 +24,7 @@ use tracing_subscriber::{
 use crate::request;
 
 pub use answered_request::AnsweredRequest;
-pub use emf::Emf;
+pub use emf::{Detail, Emf, Views};
 
 /// Records that `what` failed and that the request continues without it. Logged at most once for
 /// each request.

@@ -12,9 +12,8 @@ pub fn metric_members(line: &Value) -> Vec<&str> {
     let directives = list(&line["_aws"]["CloudWatchMetrics"]);
     let is_named = |name: &str| {
         directives.iter().any(|directive| {
-            list(&directive["Dimensions"][0])
-                .iter()
-                .any(|label| label == name)
+            let mut sets = list(&directive["Dimensions"]).into_iter();
+            sets.any(|labels| list(&labels).iter().any(|label| label == name))
                 || list(&directive["Metrics"])
                     .iter()
                     .any(|metric| metric["Name"] == name)

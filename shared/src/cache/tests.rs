@@ -10,7 +10,12 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::*;
-use crate::{clock::ManualClock, kv::MemoryStore, request::deadline, telemetry::Emf};
+use crate::{
+    clock::ManualClock,
+    kv::MemoryStore,
+    request::deadline,
+    telemetry::{Detail, Emf, Views},
+};
 
 const TTL: Duration = Duration::from_secs(100);
 const STALE: Duration = Duration::from_secs(1000);
@@ -440,7 +445,14 @@ async fn an_early_renewal_that_fails_leaves_the_value_as_it_is() {
 
 #[test]
 fn every_outcome_of_a_read_is_counted() {
-    let emf = Emf::new("test", Clock::System);
+    let emf = Emf::new(
+        "test",
+        Views {
+            function: "config".to_owned(),
+            detail: Detail::Full,
+        },
+        Clock::System,
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)

@@ -10,7 +10,7 @@ use axum::{Router, extract::Request, response::Response, routing::any};
 use tokio::sync::OnceCell;
 use tower::ServiceExt;
 
-use super::{BuildRoutes, metrics, start};
+use super::{Function, metrics, start};
 use crate::{
     api::{ApiError, Reason},
     clock::Clock,
@@ -29,7 +29,7 @@ const DURING_REQUEST: FetchTimeouts = FetchTimeouts {
 #[derive(Clone)]
 pub(super) struct DeferredStart {
     references: References,
-    routes: BuildRoutes,
+    function: Function,
     app: Arc<OnceCell<Router>>,
     placeholder: Router,
 }
@@ -39,17 +39,17 @@ impl DeferredStart {
     ///
     /// # Errors
     /// The errors of settings that need no secret.
-    pub(super) fn new(references: References, routes: BuildRoutes) -> Result<Self, ConfigErrors> {
+    pub(super) fn new(references: References, function: Function) -> Result<Self, ConfigErrors> {
         let unavailable = || async { ApiError::new(Reason::Unavailable) };
         let placeholder = Router::new()
             .route("/", any(unavailable))
             .route("/{*rest}", any(unavailable));
         let env = references.without_secrets();
-        metrics::record(&env);
+        metrics::record(&env, function.name);
         let placeholder = Instance::new(env, Clock::System, Random::System).app(placeholder)?;
         Ok(Self {
             references,
-            routes,
+            function,
             app: Arc::default(),
             placeholder,
         })
@@ -70,7 +70,7 @@ impl DeferredStart {
 
     async fn start(&self) -> Result<Router, ConfigErrors> {
         match self.references.resolve(DURING_REQUEST).await {
-            Ok(env) => start(env, self.routes).await,
+            Ok(env) => start(env, self.function).await,
             Err(error) => Err(error.into_config_errors()),
         }
     }

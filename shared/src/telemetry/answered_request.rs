@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::{
     time::{FormatTime, SystemTime},
 };
 
-use super::metrics;
+use super::{Detail, metrics};
 use crate::request::Notes;
 
 /// What the line names as its origin: the code that records requests.
@@ -44,31 +44,43 @@ impl AnsweredRequest<'_> {
     }
 }
 
-/// A request's log line as a part of a line with metrics. `route`, `method` and `status` are labels
-/// of metrics too, and such a line can have each of them once and as text: they are spelled as
-/// labels. `status_code` is the number.
+/// A request's log line as a part of a line with metrics. With [`Detail::Full`] `route`, `method` and
+/// `status` are labels of metrics too, and such a line can have each of them once and as text: they
+/// are spelled as labels. `status_code` is the number.
 pub(super) struct LoggedRequest<'a> {
     request: &'a AnsweredRequest<'a>,
+    detail: Detail,
     /// Now, as in every other line.
     timestamp: String,
 }
 
 impl<'a> LoggedRequest<'a> {
-    pub(super) fn new(request: &'a AnsweredRequest<'a>) -> Self {
+    pub(super) fn new(request: &'a AnsweredRequest<'a>, detail: Detail) -> Self {
         let mut timestamp = String::with_capacity(32);
         // Only what it writes to could fail, which is a string.
         let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
-        Self { request, timestamp }
+        Self {
+            request,
+            detail,
+            timestamp,
+        }
     }
 
     #[cfg(test)]
-    pub(super) fn at(timestamp: &str, request: &'a AnsweredRequest<'a>) -> Self {
+    pub(super) fn at(timestamp: &str, detail: Detail, request: &'a AnsweredRequest<'a>) -> Self {
         let timestamp = timestamp.to_owned();
-        Self { request, timestamp }
+        Self {
+            request,
+            detail,
+            timestamp,
+        }
     }
 
     /// The value of a label that the request has itself.
     pub(super) fn label(&self, name: &str) -> Option<&str> {
+        if self.detail == Detail::Lean {
+            return None;
+        }
         match name {
             "route" => Some(metrics::route_label(self.request.route)),
             "method" => Some(metrics::method_label(self.request.method)),
@@ -79,16 +91,15 @@ impl<'a> LoggedRequest<'a> {
 
     /// Writes the members of the line.
     pub(super) fn write_members<M: SerializeMap>(&self, members: &mut M) -> Result<(), M::Error> {
-        let Self { request, timestamp } = self;
+        let Self {
+            request, timestamp, ..
+        } = self;
         let notes = request.notes;
         members.serialize_entry("timestamp", timestamp)?;
         members.serialize_entry("level", request.level().as_str())?;
         members.serialize_entry("message", "request")?;
         members.serialize_entry("request_id", request.id)?;
-        for name in ["method", "route", "status"] {
-            members.serialize_entry(name, &self.label(name))?;
-        }
-        members.serialize_entry("status_code", &request.status.as_u16())?;
+        self.write_answer(members)?;
         members.serialize_entry("latency_ms", &milliseconds(request.latency))?;
         members.serialize_entry("cold_start", &request.is_cold_start)?;
         write_known(members, "app_id", notes.app_id.as_ref())?;
@@ -98,6 +109,22 @@ impl<'a> LoggedRequest<'a> {
         members.serialize_entry("degraded", &notes.degraded)?;
         members.serialize_entry("redis_ms", &milliseconds(notes.redis.total()))?;
         members.serialize_entry("target", TARGET)
+    }
+}
+
+impl LoggedRequest<'_> {
+    /// What was asked for, and the status of the response.
+    fn write_answer<M: SerializeMap>(&self, members: &mut M) -> Result<(), M::Error> {
+        let request = self.request;
+        if self.detail == Detail::Lean {
+            members.serialize_entry("method", request.method.as_str())?;
+            write_known(members, "route", request.route.as_ref())?;
+            return members.serialize_entry("status", &request.status.as_u16());
+        }
+        for name in ["method", "route", "status"] {
+            members.serialize_entry(name, &self.label(name))?;
+        }
+        members.serialize_entry("status_code", &request.status.as_u16())
     }
 }
 

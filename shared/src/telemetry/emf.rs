@@ -9,22 +9,26 @@
 //! labels allow it.
 
 mod document;
+mod series;
+mod views;
 
 use std::{
     collections::HashMap,
     io::{self, Write},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64},
     },
 };
 
-use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit,
-};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-use self::document::{Document, Metric, Values};
+pub use self::views::{Detail, Views};
+use self::{
+    document::{Document, Metric},
+    series::{Recorded, Recording, Series},
+    views::{SERVER_ERRORS, View, WECHAT_MISCONFIGURED},
+};
 use super::answered_request::LoggedRequest;
 use crate::clock::Clock;
 
@@ -43,6 +47,7 @@ pub struct Emf(Arc<Registry>);
 
 struct Registry {
     namespace: String,
+    views: Views,
     clock: Clock,
     series: Mutex<AllSeries>,
     units: Mutex<HashMap<KeyName, &'static str>>,
@@ -55,40 +60,27 @@ struct AllSeries {
     list: Vec<Arc<Series>>,
     /// Their places in the list.
     index: HashMap<Key, usize>,
+    /// Those that each recorded key adds to.
+    of_key: HashMap<Key, Arc<Recording>>,
 }
 
 /// The places of the series that were recorded since the last line, in that order: a line costs
 /// nothing for the others.
 type Pending = Mutex<Vec<usize>>;
 
-/// One metric name with one set of labels.
-struct Series {
-    key: Key,
-    unit: Option<&'static str>,
-    recorded: Recorded,
-    place: usize,
-    is_pending: AtomicBool,
-    pending: Arc<Pending>,
-}
-
-/// What was recorded since the last line.
-enum Recorded {
-    Counter(AtomicU64),
-    /// The value, and whether it was set since the last line.
-    Gauge(Mutex<(f64, bool)>),
-    Histogram(Mutex<Vec<f64>>),
-}
-
 impl Emf {
     /// A recorder of metrics in this namespace.
     #[must_use]
-    pub fn new(namespace: &str, clock: Clock) -> Self {
+    pub fn new(namespace: &str, views: Views, clock: Clock) -> Self {
         let namespace = namespace.to_owned();
+        let derived = [SERVER_ERRORS, WECHAT_MISCONFIGURED];
+        let units = derived.map(|name| (KeyName::from_const_str(name), "Count"));
         Self(Arc::new(Registry {
             namespace,
+            views,
             clock,
             series: Mutex::default(),
-            units: Mutex::default(),
+            units: Mutex::new(HashMap::from(units)),
             pending: Arc::default(),
         }))
     }
@@ -100,6 +92,11 @@ impl Emf {
             super::metrics::describe();
             INSTALLED.get_or_init(|| self);
         }
+    }
+
+    /// How many series it writes.
+    pub(super) fn detail(&self) -> Detail {
+        self.0.views.detail
     }
 
     /// The recorder of the process, if it is one of this kind.
@@ -129,10 +126,16 @@ impl Emf {
             .into_iter()
             .filter_map(|place| series.list.get(place))
         {
-            let Series { key, unit, .. } = &**series;
+            let Series {
+                key,
+                unit,
+                aggregate,
+                ..
+            } = &**series;
             series.take(|values| {
                 let metric = Metric {
                     key,
+                    aggregate: *aggregate,
                     unit: *unit,
                     values,
                 };
@@ -175,16 +178,30 @@ impl Emf {
         lines.map_while(Result::ok).collect()
     }
 
-    fn series(&self, key: &Key, kind: impl FnOnce() -> Recorded) -> Arc<Series> {
+    fn recording(&self, key: &Key, kind: impl Fn() -> Recorded) -> Arc<Recording> {
         let all = &mut *lock(&self.0.series);
-        if let Some(series) = all.index.get(key).and_then(|place| all.list.get(*place)) {
+        if let Some(recording) = all.of_key.get(key) {
+            return Arc::clone(recording);
+        }
+        let views = self.0.views.of(key).into_iter();
+        let recording = Recording(views.map(|view| self.series(all, view, &kind)).collect());
+        let recording = Arc::new(recording);
+        all.of_key.insert(key.to_retained(), Arc::clone(&recording));
+        recording
+    }
+
+    fn series(&self, all: &mut AllSeries, view: View, kind: impl Fn() -> Recorded) -> Arc<Series> {
+        let View { key, aggregate } = view;
+        if let Some(series) = all.index.get(&key).and_then(|place| all.list.get(*place)) {
             return Arc::clone(series);
         }
         let place = all.list.len();
         let series = Arc::new(Series {
-            key: key.to_retained(),
             unit: lock(&self.0.units).get(key.name()).copied(),
+            key,
+            aggregate,
             recorded: kind(),
+            writes_zero: self.detail() == Detail::Full,
             place,
             is_pending: AtomicBool::default(),
             pending: Arc::clone(&self.0.pending),
@@ -201,45 +218,6 @@ impl Emf {
             _ => return,
         };
         lock(&self.0.units).insert(name, unit);
-    }
-}
-
-impl Series {
-    /// To be called after something was recorded.
-    fn recorded(&self) {
-        if !self.is_pending.swap(true, Ordering::AcqRel) {
-            lock(&self.pending).push(self.place);
-        }
-    }
-
-    /// Takes what was recorded since the last line, as values that fit into one.
-    fn take(&self, mut each: impl FnMut(Values)) {
-        // Before the values: what is recorded from here on is noted again.
-        self.is_pending.store(false, Ordering::Release);
-        match &self.recorded {
-            Recorded::Counter(sum) => {
-                let sum = sum.swap(0, Ordering::AcqRel);
-                if sum > 0 {
-                    each(Values::Count(sum));
-                }
-            }
-            Recorded::Gauge(value) => {
-                let (value, set) = &mut *lock(value);
-                if std::mem::take(set) {
-                    each(Values::Level(*value));
-                }
-            }
-            Recorded::Histogram(values) => {
-                let mut values = std::mem::take(&mut *lock(values));
-                while values.len() > MAX_VALUES {
-                    let rest = values.split_off(MAX_VALUES);
-                    each(Values::Each(std::mem::replace(&mut values, rest)));
-                }
-                if !values.is_empty() {
-                    each(Values::Each(values));
-                }
-            }
-        }
     }
 }
 
@@ -261,70 +239,21 @@ impl Recorder for Emf {
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.series(key, || Recorded::Counter(AtomicU64::default())))
+        Counter::from_arc(self.recording(key, || Recorded::Counter(AtomicU64::default())))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.series(key, || Recorded::Gauge(Mutex::default())))
+        Gauge::from_arc(self.recording(key, || Recorded::Gauge(Mutex::default())))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(self.series(key, || Recorded::Histogram(Mutex::default())))
-    }
-}
-
-impl CounterFn for Series {
-    fn increment(&self, by: u64) {
-        if let Recorded::Counter(sum) = &self.recorded {
-            sum.fetch_add(by, Ordering::AcqRel);
-            self.recorded();
-        }
-    }
-
-    fn absolute(&self, value: u64) {
-        if let Recorded::Counter(sum) = &self.recorded {
-            sum.fetch_max(value, Ordering::AcqRel);
-            self.recorded();
-        }
-    }
-}
-
-impl Series {
-    fn change(&self, change: impl FnOnce(f64) -> f64) {
-        if let Recorded::Gauge(value) = &self.recorded {
-            let (value, set) = &mut *lock(value);
-            (*value, *set) = (change(*value), true);
-        }
-        self.recorded();
-    }
-}
-
-impl GaugeFn for Series {
-    fn increment(&self, by: f64) {
-        self.change(|value| value + by);
-    }
-
-    fn decrement(&self, by: f64) {
-        self.change(|value| value - by);
-    }
-
-    fn set(&self, value: f64) {
-        self.change(|_| value);
-    }
-}
-
-impl HistogramFn for Series {
-    fn record(&self, value: f64) {
-        if let Recorded::Histogram(values) = &self.recorded {
-            lock(values).push(value);
-            self.recorded();
-        }
+        Histogram::from_arc(self.recording(key, || Recorded::Histogram(Mutex::default())))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{collections::BTreeSet, time::Duration};
 
     use http::{Method, StatusCode};
     use metrics::{Recorder, counter, gauge, histogram, with_local_recorder};
@@ -333,9 +262,17 @@ mod tests {
     use super::*;
     use crate::{clock::ManualClock, request::Notes, telemetry::AnsweredRequest};
 
+    fn full() -> Views {
+        Views {
+            function: "login".to_owned(),
+            detail: Detail::Full,
+        }
+    }
+
     fn emf() -> Emf {
         let emf = Emf::new(
             "weapp",
+            full(),
             Clock::Manual(ManualClock::new(
                 "2026-11-23T08:00:00.123Z".parse().unwrap(),
             )),
@@ -401,7 +338,7 @@ mod tests {
                 .increment(1);
             counter!("degraded", "route" => "/b").increment(1);
             counter!("retries", "upstream" => "wechat").increment(2);
-            let line = LoggedRequest::at("2026-11-23T08:00:00.123456Z", &request);
+            let line = LoggedRequest::at("2026-11-23T08:00:00.123456Z", Detail::Full, &request);
             emf.write(Some(&line), &mut lines).unwrap();
         });
         assert_eq!(
@@ -414,8 +351,11 @@ mod tests {
                 r#""_aws":{"Timestamp":1795420800123,"CloudWatchMetrics":[{"Namespace":"weapp","#,
                 r#""Dimensions":[["route","method","status"]],"#,
                 r#""Metrics":[{"Name":"requests","Unit":"Count"}]},{"Namespace":"weapp","#,
+                r#""Dimensions":[["function"]],"#,
+                r#""Metrics":[{"Name":"server_errors","Unit":"Count"}]},{"Namespace":"weapp","#,
                 r#""Dimensions":[["upstream"]],"Metrics":[{"Name":"retries"}]}]},"#,
-                r#""upstream":"wechat","requests":1,"retries":2}"#,
+                r#""function":"login","upstream":"wechat","#,
+                r#""requests":1,"server_errors":1,"retries":2}"#,
                 "\n",
                 r#"{"_aws":{"Timestamp":1795420800123,"CloudWatchMetrics":[{"Namespace":"weapp","#,
                 r#""Dimensions":[["route"]],"Metrics":[{"Name":"degraded"}]}]},"#,
@@ -493,5 +433,182 @@ mod tests {
         assert_eq!(flushed(&emf), Vec::<Value>::new());
         change(-1.0);
         assert_eq!(flushed(&emf)[0]["breaker"], json!(1.0));
+    }
+
+    /// As many functions as there are.
+    const FUNCTIONS: usize = 10;
+
+    fn lean(function: &str) -> Emf {
+        let views = Views {
+            function: function.to_owned(),
+            detail: Detail::Lean,
+        };
+        let emf = Emf::new("weapp", views, Clock::System);
+        for name in ["upstream_errors", "denials"] {
+            emf.describe_counter(name.into(), Some(Unit::Count), "".into());
+        }
+        emf
+    }
+
+    /// The series in lines: a metric with the labels of one of its sets.
+    fn series(lines: &[Value]) -> BTreeSet<String> {
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let mut series = BTreeSet::new();
+        for line in lines {
+            for directive in list(&line["_aws"]["CloudWatchMetrics"]) {
+                for set in list(&directive["Dimensions"]) {
+                    let labels = list(&set).iter().map(label(line)).collect::<Vec<_>>();
+                    for metric in list(&directive["Metrics"]) {
+                        series.insert(format!("{} {}", metric["Name"], labels.join(" ")));
+                    }
+                }
+            }
+        }
+        series
+    }
+
+    fn label(line: &Value) -> impl Fn(&Value) -> String {
+        |name| {
+            let name = name.as_str().unwrap();
+            format!("{name}={}", line[name])
+        }
+    }
+
+    /// All that can happen to a function's requests, as far as it is measured.
+    fn everything() {
+        for status in ["200", "304", "404", "429", "500", "503", "504"] {
+            for route in ["/a", "/b"] {
+                counter!("requests", "route" => route, "method" => "GET", "status" => status)
+                    .increment(1);
+                histogram!("request_latency", "route" => route).record(0.1);
+                counter!("cold_starts", "route" => route).increment(1);
+                counter!("degraded_requests", "route" => route).increment(1);
+            }
+        }
+        for policy in ["login", "user", "guest"] {
+            counter!("denials", "policy" => policy).increment(1);
+            counter!("admissions", "policy" => policy).increment(1);
+        }
+        for limit in ["requests", "wechat"] {
+            counter!("shed_requests", "limit" => limit).increment(1);
+        }
+        for upstream in ["wechat", "dynamodb", "redis", "objects"] {
+            for errcode in [
+                "timeout", "connect", "40013", "40125", "40164", "-1", "45011",
+            ] {
+                counter!("upstream_errors", "upstream" => upstream, "errcode" => errcode)
+                    .increment(1);
+            }
+            histogram!("upstream_latency", "upstream" => upstream).record(0.1);
+        }
+        gauge!("breaker_state", "breaker" => "wechat").set(2.0);
+        counter!("cache_reads", "cache" => "profile", "outcome" => "hit").increment(1);
+    }
+
+    #[test]
+    fn lean_metrics_of_all_functions_are_at_most_twenty_series() {
+        let mut all = BTreeSet::new();
+        for function in 0..FUNCTIONS {
+            let emf = lean(&format!("f{function}"));
+            with_local_recorder(&emf, everything);
+            all.extend(series(&flushed(&emf)));
+        }
+        assert!(all.len() <= 20, "{}: {all:#?}", all.len());
+    }
+
+    #[test]
+    fn a_healthy_request_writes_no_lean_metric() {
+        let emf = lean("login");
+        with_local_recorder(&emf, || {
+            counter!("requests", "route" => "/a", "method" => "GET", "status" => "200")
+                .increment(1);
+            histogram!("request_latency", "route" => "/a").record(0.1);
+            histogram!("upstream_latency", "upstream" => "redis").record(0.1);
+            counter!("admissions", "policy" => "login").increment(1);
+            gauge!("breaker_state", "breaker" => "wechat").set(0.0);
+        });
+        assert_eq!(flushed(&emf), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn lean_metrics_sum_up_over_the_labels_that_they_do_not_have() {
+        let emf = lean("login");
+        with_local_recorder(&emf, || {
+            for errcode in ["timeout", "40164"] {
+                counter!("upstream_errors", "upstream" => "wechat", "errcode" => errcode)
+                    .increment(1);
+            }
+            for policy in ["login", "guest"] {
+                counter!("denials", "policy" => policy).increment(2);
+            }
+        });
+        let mut line = Vec::new();
+        emf.write(None, &mut line).unwrap();
+        let line: Value = serde_json::from_slice(&line).unwrap();
+        let directives = json!([
+            {
+                "Namespace": "weapp",
+                "Dimensions": [["upstream"]],
+                "Metrics": [{"Name": "upstream_errors", "Unit": "Count"}],
+            },
+            {
+                "Namespace": "weapp",
+                "Dimensions": [[]],
+                "Metrics": [
+                    {"Name": "wechat_misconfigured", "Unit": "Count"},
+                    {"Name": "denials", "Unit": "Count"},
+                ],
+            },
+        ]);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"], directives);
+        assert_eq!(
+            (&line["upstream_errors"], &line["wechat_misconfigured"]),
+            (&json!(2), &json!(1))
+        );
+        assert_eq!(
+            (&line["denials"], &line["errcode"]),
+            (&json!(4), &Value::Null)
+        );
+    }
+
+    #[test]
+    fn full_metrics_have_every_lean_series_too() {
+        let (lean, full) = (lean("login"), emf());
+        for emf in [&lean, &full] {
+            with_local_recorder(emf, everything);
+        }
+        let (lean, full) = (series(&flushed(&lean)), series(&flushed(&full)));
+        assert!(
+            !lean.is_empty() && lean.is_subset(&full),
+            "{lean:?} {full:?}"
+        );
+    }
+
+    #[test]
+    fn a_requests_lean_line_spells_its_status_as_a_number() {
+        let emf = lean("user-info");
+        let notes = Notes::default();
+        let request = AnsweredRequest {
+            id: "r1",
+            method: &Method::GET,
+            route: None,
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            latency: Duration::from_micros(1500),
+            is_cold_start: false,
+            notes: &notes,
+        };
+        let mut lines = Vec::new();
+        with_local_recorder(&emf, || {
+            counter!("requests", "route" => "unmatched", "method" => "GET", "status" => "503")
+                .increment(1);
+            let line = LoggedRequest::at("2026-11-23T08:00:00.123456Z", Detail::Lean, &request);
+            emf.write(Some(&line), &mut lines).unwrap();
+        });
+        let line: Value = serde_json::from_slice(&lines).unwrap();
+        assert_eq!(
+            (&line["status"], &line["function"], &line["server_errors"]),
+            (&json!(503), &json!("user-info"), &json!(1))
+        );
+        assert!(line.get("route").is_none() && line.get("status_code").is_none());
     }
 }

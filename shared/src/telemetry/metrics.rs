@@ -343,7 +343,17 @@ mod tests {
     use ::metrics::with_local_recorder;
 
     use super::*;
-    use crate::{clock::Clock, telemetry::Emf};
+    use crate::{
+        clock::Clock,
+        telemetry::{Detail, Emf, Views},
+    };
+
+    fn full() -> Views {
+        Views {
+            function: "login".to_owned(),
+            detail: Detail::Full,
+        }
+    }
 
     /// Calls every function of this module.
     fn everything() {
@@ -365,7 +375,7 @@ mod tests {
 
     #[test]
     fn each_metric_has_its_labels_and_no_other_is_recorded() {
-        let emf = Emf::new("test", Clock::System);
+        let emf = Emf::new("test", full(), Clock::System);
         with_local_recorder(&emf, everything);
         let recorded: BTreeSet<_> = emf.keys().into_iter().collect();
         let text = |text: &str| text.to_owned();
@@ -380,7 +390,7 @@ mod tests {
 
     #[test]
     fn client_input_never_becomes_a_label() {
-        let emf = Emf::new("test", Clock::System);
+        let emf = Emf::new("test", full(), Clock::System);
         with_local_recorder(&emf, || {
             for method in ["BREW", "WHEN", "X-9"] {
                 request(

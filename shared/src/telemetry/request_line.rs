@@ -35,7 +35,7 @@ impl AnsweredRequest<'_> {
             Level::ERROR => tracing::event_enabled!(target: TARGET, Level::ERROR),
             _ => tracing::event_enabled!(target: TARGET, Level::INFO),
         };
-        let line = is_logged.then(|| LoggedRequest::new(self));
+        let line = is_logged.then(|| LoggedRequest::new(self, emf.detail()));
         if let Err(error) = emf.write(line.as_ref(), &mut std::io::stdout()) {
             tracing::warn!(%error, "metrics can't be written");
         }

@@ -28,11 +28,7 @@ async fn a_query_that_a_uri_refuses_is_answered_and_logged() {
         let event = event(&[("/rawQueryString", json!(query))]);
         let id = format!("query-{number}");
         answer(&health, &with_id(event, &id)).await.ok(200);
-        assert_eq!(
-            log_line(&health, &id).await["status_code"],
-            200,
-            "{query:?}"
-        );
+        assert_eq!(log_line(&health, &id).await["status"], 200, "{query:?}");
     }
 }
 
@@ -51,7 +47,7 @@ async fn a_malformed_event_is_answered_and_logged_with_its_cause() {
             .fails(400, "invalid_request");
         let line = log_line(&health, id).await;
         assert_eq!(
-            (&line["status_code"], &line["reason"]),
+            (&line["status"], &line["reason"]),
             (&400.into(), &"invalid_request".into())
         );
         let cause = line["cause"].as_str().unwrap();

@@ -10,7 +10,8 @@ use crate::harness::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_request_is_one_line_with_the_documented_fields() {
-    let harness = LambdaHarness::start().await;
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("METRICS", "emf");
     let tokens = harness.log_in(&harness.function("login"), "alice").await;
     let user_info = harness.function("user-info");
     answer(&user_info, &with_id(info_event(&tokens), "first"))
@@ -123,7 +124,7 @@ async fn a_failure_is_logged_with_its_reason() {
     .fails(400, "code_invalid");
     let line = log_line(&login, "refused").await;
     assert_eq!(
-        (&line["reason"], &line["status_code"]),
+        (&line["reason"], &line["status"]),
         (&"code_invalid".into(), &400.into())
     );
 }

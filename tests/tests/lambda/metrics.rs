@@ -29,20 +29,12 @@ fn recorded(logs: &Logs, namespace: &str) -> Recorded {
             line["_aws"]["Timestamp"].as_i64().unwrap() > 1_700_000_000_000,
             "{line}"
         );
+        let line = &line;
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
             assert_eq!(directive["Namespace"], namespace, "{line}");
-            let [dimensions] = directive["Dimensions"].as_array().unwrap().as_slice() else {
-                panic!("{line}")
-            };
-            let dimensions = dimensions
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|name| name.as_str().unwrap());
-            let dimensions: Vec<_> = dimensions
-                .map(|name| (name.to_owned(), line[name].as_str().unwrap().to_owned()))
-                .collect();
-            assert!(dimensions.len() <= 30, "{line}");
+            let sets = directive["Dimensions"].as_array().unwrap();
+            assert!((1..=30).contains(&sets.len()), "{line}");
+            let sets: Vec<_> = sets.iter().map(|names| dimensions(line, names)).collect();
             for definition in directive["Metrics"].as_array().unwrap() {
                 let name = definition["Name"].as_str().unwrap();
                 let values = match &line[name] {
@@ -57,15 +49,35 @@ fn recorded(logs: &Logs, namespace: &str) -> Recorded {
                     _ => Some("Count"),
                 };
                 assert_eq!(definition["Unit"].as_str(), unit, "{line}");
-                let values = values.iter().map(|value| value.as_f64().unwrap());
-                recorded
-                    .entry((name.to_owned(), dimensions.clone()))
-                    .or_default()
-                    .extend(values);
+                let values: Vec<_> = values.iter().map(|value| value.as_f64().unwrap()).collect();
+                for dimensions in &sets {
+                    recorded
+                        .entry((name.to_owned(), dimensions.clone()))
+                        .or_default()
+                        .extend(&values);
+                }
             }
         }
     }
     recorded
+}
+
+/// The dimensions of these names, with their values in the line.
+fn dimensions(line: &Value, names: &Value) -> Vec<(String, String)> {
+    let names = names.as_array().unwrap().iter();
+    let names = names.map(|name| name.as_str().unwrap());
+    let dimensions: Vec<_> = names
+        .map(|name| (name.to_owned(), line[name].as_str().unwrap().to_owned()))
+        .collect();
+    assert!(dimensions.len() <= 30, "{line}");
+    dimensions
+}
+
+/// A harness whose functions write every metric.
+async fn harness_with_all_metrics() -> LambdaHarness {
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("METRICS", "emf");
+    harness
 }
 
 /// The recorded values of one metric.
@@ -89,7 +101,7 @@ const INFO: (&str, &str) = ("route", "/api/v1/user/info");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invocation_writes_its_metrics_before_it_is_answered() {
-    let harness = LambdaHarness::start().await;
+    let harness = harness_with_all_metrics().await;
     let tokens = harness.log_in(&harness.function("login"), "alice").await;
     let user_info = harness.function("user-info");
     for id in ["first", "second"] {
@@ -130,7 +142,7 @@ async fn an_invocation_writes_its_metrics_before_it_is_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_are_counted_by_upstream_and_errcode() {
-    let mut harness = LambdaHarness::start().await;
+    let mut harness = harness_with_all_metrics().await;
     harness.settings = harness.settings.with("METRICS_NAMESPACE", "my/stack");
     let login = harness.function("login");
     let code = harness.code("alice");
@@ -206,7 +218,7 @@ async fn failures_are_counted_by_upstream_and_errcode() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_are_written_at_a_level_that_logs_no_successful_request() {
-    let mut harness = LambdaHarness::start().await;
+    let mut harness = harness_with_all_metrics().await;
     harness.settings = harness.settings.with("LOG_LEVEL", "warn");
     let health = harness.function("health");
     let event = load("health", "health", &[]);
@@ -228,4 +240,35 @@ async fn metrics_can_be_switched_off() {
         .await
         .ok(200);
     assert!(!settled(&health).await.contain("_aws"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_default_a_healthy_request_writes_no_metric_and_a_failed_one_only_what_alarms_need() {
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
+    for id in ["cold", "healthy"] {
+        let event = with_id(login_event(&harness.code("alice")), id);
+        answer(&login, &event).await.ok(200);
+    }
+    let healthy = log_line(&login, "healthy").await;
+    assert!(healthy.get("_aws").is_none(), "{healthy}");
+    assert_eq!(healthy["status"], 200);
+    harness.wechat_proxy.set(Fault::Refuse).await;
+    harness.wechat_proxy.cut_and_wait().await;
+    answer(&login, &login_event(&harness.code("bob")))
+        .await
+        .fails(503, "unavailable");
+    let recorded = recorded(&settled(&login).await, "weapp-serverless");
+    let names: Vec<_> = recorded.keys().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["cold_starts", "server_errors", "upstream_errors"]);
+    assert_eq!(of(&recorded, "cold_starts", &[]), [1.0]);
+    assert_eq!(
+        of(&recorded, "server_errors", &[("function", "login")]),
+        [1.0]
+    );
+    // A call that was not sent is retried once.
+    assert_eq!(
+        of(&recorded, "upstream_errors", &[("upstream", "wechat")]),
+        [2.0]
+    );
 }

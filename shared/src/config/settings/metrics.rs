@@ -3,15 +3,20 @@
 use crate::{
     config::{Env, Text, Words},
     settings,
+    telemetry::Detail,
 };
 
 settings! {
     /// The settings of metrics.
     pub DOCUMENTED in Telemetry;
 
-    METRICS: Words<bool> = Words::new(&["emf", "off"], &[true, false], 0),
-        "deployed functions only: `emf` writes metrics as log lines that CloudWatch understands, `off` does not",
-        "仅部署后的函数：`emf` 把指标写成 CloudWatch 能识别的日志行，`off` 不写";
+    METRICS: Words<Option<Detail>> = Words::new(
+        &["lean", "emf", "off"],
+        &[Some(Detail::Lean), Some(Detail::Full), None],
+        0,
+    ),
+        "deployed functions only: metrics that CloudWatch takes from the log, each series of which it bills: `lean` writes the few that alarms need, `emf` all of them, `off` none",
+        "仅部署后的函数：CloudWatch 从日志中提取的指标，按序列计费：`lean` 只写告警所需的少数指标，`emf` 写全部，`off` 不写";
     METRICS_NAMESPACE: Text = Text::new("weapp-serverless", "1 to 255 letters, digits and .-_/#:"),
         "deployed functions only: the namespace in CloudWatch; `template.yaml` takes the stack's name",
         "仅部署后的函数：CloudWatch 中的命名空间；`template.yaml` 用的是堆栈名",
@@ -20,8 +25,8 @@ settings! {
 
 /// Metrics of a deployed function. A server of your own has a port for them instead.
 pub struct MetricsSettings {
-    /// `METRICS`: whether they are written as log lines that CloudWatch takes for metrics.
-    pub emf: bool,
+    /// `METRICS`: how many are written as members of log lines that CloudWatch takes for metrics.
+    pub detail: Option<Detail>,
     /// `METRICS_NAMESPACE`: where in CloudWatch.
     pub namespace: String,
 }
@@ -31,7 +36,7 @@ impl MetricsSettings {
     #[must_use]
     pub fn read(env: &Env) -> Self {
         Self {
-            emf: METRICS.read(env),
+            detail: METRICS.read(env),
             namespace: METRICS_NAMESPACE
                 .parse(env, |text| is_namespace(text).then(|| text.to_owned()))
                 .unwrap_or_default(),

@@ -24,6 +24,7 @@ pub(super) struct Document<'a> {
 /// One metric of a line.
 pub(super) struct Metric<'a> {
     pub(super) key: &'a Key,
+    pub(super) aggregate: Option<&'static [&'static str]>,
     pub(super) unit: Option<&'static str>,
     pub(super) values: Values,
 }
@@ -88,11 +89,13 @@ impl Serialize for Document<'_> {
         if let Some(request) = self.request {
             request.write_members(&mut members)?;
         }
-        let aws = Aws {
-            timestamp: self.timestamp,
-            cloud_watch_metrics: Directives(self),
-        };
-        members.serialize_entry("_aws", &aws)?;
+        if !self.metrics.is_empty() {
+            let aws = Aws {
+                timestamp: self.timestamp,
+                cloud_watch_metrics: Directives(self),
+            };
+            members.serialize_entry("_aws", &aws)?;
+        }
         for (index, metric) in self.metrics.iter().enumerate() {
             let before = &self.metrics[..index];
             for label in metric.key.labels() {
@@ -126,13 +129,13 @@ impl Serialize for Directives<'_> {
             namespace, metrics, ..
         } = self.0;
         let mut directives = serializer.serialize_seq(None)?;
-        for (index, Metric { key, .. }) in metrics.iter().enumerate() {
+        for (index, metric) in metrics.iter().enumerate() {
             let (before, rest) = metrics.split_at(index);
-            if !before.iter().any(|metric| same_names(metric.key, key)) {
+            if !before.iter().any(|known| known.is_like(metric)) {
                 directives.serialize_element(&Directive {
                     namespace,
-                    dimensions: [Names(key)],
-                    metrics: Definitions(key, rest),
+                    dimensions: Dimensions(metric),
+                    metrics: Definitions(metric, rest),
                 })?;
             }
         }
@@ -145,8 +148,22 @@ impl Serialize for Directives<'_> {
 #[serde(rename_all = "PascalCase")]
 struct Directive<'a> {
     namespace: &'a str,
-    dimensions: [Names<'a>; 1],
+    dimensions: Dimensions<'a>,
     metrics: Definitions<'a>,
+}
+
+/// The sets of label names of a metric, each of which is a series.
+struct Dimensions<'a>(&'a Metric<'a>);
+
+impl Serialize for Dimensions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut sets = serializer.serialize_seq(None)?;
+        sets.serialize_element(&Names(self.0.key))?;
+        if let Some(labels) = self.0.aggregate {
+            sets.serialize_element(labels)?;
+        }
+        sets.end()
+    }
 }
 
 /// The names of a metric's labels.
@@ -158,15 +175,12 @@ impl Serialize for Names<'_> {
     }
 }
 
-/// The definitions of those of these metrics that have the label names of this key.
-struct Definitions<'a>(&'a Key, &'a [Metric<'a>]);
+/// The definitions of those of these metrics that have the label names of this one.
+struct Definitions<'a>(&'a Metric<'a>, &'a [Metric<'a>]);
 
 impl Serialize for Definitions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let alike = self
-            .1
-            .iter()
-            .filter(|metric| same_names(metric.key, self.0));
+        let alike = self.1.iter().filter(|metric| metric.is_like(self.0));
         serializer.collect_seq(alike.map(|metric| Definition {
             name: metric.key.name(),
             unit: metric.unit,
@@ -182,7 +196,10 @@ struct Definition<'a> {
     unit: Option<&'static str>,
 }
 
-fn same_names(one: &Key, other: &Key) -> bool {
-    let names = |key| Key::labels(key).map(Label::key);
-    names(one).eq(names(other))
+impl Metric<'_> {
+    /// Whether its series have labels of the same names.
+    fn is_like(&self, other: &Self) -> bool {
+        let names = |key| Key::labels(key).map(Label::key);
+        names(self.key).eq(names(other.key)) && self.aggregate == other.aggregate
+    }
 }
