@@ -84,7 +84,7 @@ budget: toolchain ## compare sizes, instructions, allocations, round trips, log 
 	@UPDATE=$(UPDATE) scripts/budget.sh
 
 tools-test: ## install what the tests need
-	@scripts/tools/redis.sh && scripts/tools/install.sh test clients valkey
+	@scripts/tools/redis.sh && scripts/tools/install.sh test clients template valkey
 
 tools-check: ## install what the checks need
 	@scripts/tools/install.sh check

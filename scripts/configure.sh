@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# configure.sh: changes parameters of the running stack. Its template and its code stay as they are, so
-# nothing is built. The variables are those of parameters.sh; STACK is another stack than that of
+# configure.sh: changes parameters of the running stack, and publishes its functions with the current
+# values of parameters and secrets. Template and code stay as they are, so nothing is built. The variables are those of parameters.sh; STACK is another stack than that of
 # samconfig.toml. Needs the AWS CLI, with account and region from the environment.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
@@ -9,8 +9,6 @@
 PATH="$machine_path"
 have aws || die "the AWS CLI is missing: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 stack="${STACK:-$(sed -n 's/^stack_name = "\(.*\)"$/\1/p' samconfig.toml)}"
-[ ${#entries[@]} -gt 0 ] || die "nothing to change: make configure NAME=value … (docs/deploy.md lists the names)"
-
 known="$(aws cloudformation describe-stacks --stack-name "$stack" \
   --query 'Stacks[0].Parameters[].ParameterKey' --output text)" || die "there is no stack $stack to change"
 
@@ -19,14 +17,14 @@ private="$(umask 077 && mktemp -d)"
 trap 'rm -rf "$private"' EXIT
 trap 'exit 130' HUP INT TERM
 (umask 077 && printf '%s\n%s\n' "$stack" "$known" |
-  python3 scripts/parameters.py cloudformation "${entries[@]}" >"$private/update.json")
+  python3 scripts/parameters.py cloudformation "Release=$(new_release)" ${entries[@]+"${entries[@]}"} >"$private/update.json")
 
 names=""
-for entry in "${entries[@]}"; do
+for entry in ${entries[@]+"${entries[@]}"}; do
   read -r _ name _ <<<"$entry"
   names="$names $name"
 done
-say "changing$names of $stack"
+say "${names:+changing$names and }publishing the functions of $stack"
 status=0
 answer="$(aws cloudformation update-stack --cli-input-json "file://$private/update.json" 2>&1)" || status=$?
 if [ "$status" -ne 0 ]; then
@@ -40,7 +38,8 @@ if [ "$status" -ne 0 ]; then
   exit "$status"
 fi
 
-# An update that fails is rolled back by CloudFormation; its events say why.
+# As long as the new versions get their traffic step by step. An update that fails is rolled back by
+# CloudFormation; its events say why.
 if ! aws cloudformation wait stack-update-complete --stack-name "$stack"; then
   aws cloudformation describe-stack-events --stack-name "$stack" --max-items 50 --output text \
     --query "StackEvents[?contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2 || true

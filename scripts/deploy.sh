@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # deploy.sh ARCH [ARGS of `sam deploy`]: deploys the output of `make build`. The AWS account and region
 # come from the environment as for any AWS tool, the stack's parameters from the variables listed in
-# parameters.sh. WECHAT_APPIDS and WECHAT_SECRETS are needed once.
+# parameters.sh. WECHAT_APPIDS, WECHAT_SECRETS and ALARM_EMAIL are needed once.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
@@ -17,11 +17,12 @@ scripts/tools/install.sh lambda
 private="$(umask 077 && mktemp -d)"
 trap 'rm -rf "$private"' EXIT
 trap 'exit 130' HUP INT TERM
-(umask 077 && python3 scripts/parameters.py sam "Architecture=$arch" ${entries[@]+"${entries[@]}"} >"$private/parameters.yaml")
+(umask 077 && python3 scripts/parameters.py sam "Architecture=$arch" "Release=$(new_release)" ${entries[@]+"${entries[@]}"} \
+  >"$private/parameters.yaml")
 
 status=0
 sam deploy --parameter-overrides "file://$private/parameters.yaml" "$@" || status=$?
-if [ "$status" -ne 0 ] && [ -z "${WECHAT_APPIDS:+${WECHAT_SECRETS:-}}" ]; then
-  say "the first deployment of a stack needs WECHAT_APPIDS=wx… and WECHAT_SECRETS=wx…:secret"
+if [ "$status" -ne 0 ] && [ -z "${WECHAT_APPIDS:+${WECHAT_SECRETS:+${ALARM_EMAIL:-}}}" ]; then
+  say "a stack that has none yet needs WECHAT_APPIDS=wx…, WECHAT_SECRETS=wx…:secret and ALARM_EMAIL=you@example.com (or none)"
 fi
 exit "$status"

@@ -44,15 +44,16 @@ def quoted(text):
     return '"' + "".join(map(character, text)) + '"'
 
 
-def sam(values):
+def sam(values, _own):
     for parameter, text in values.items():
         print(f"{parameter}: {quoted(escaped(text))}")
 
 
-def cloudformation(values):
+def cloudformation(values, own):
     stack, known = sys.stdin.readline().strip(), sys.stdin.read().split()
     for parameter in values:
-        if parameter not in known:
+        # Stacks of older templates have no Release.
+        if parameter not in known and parameter not in own:
             sys.exit(f"error: the template of {stack} has no {parameter} yet: run make deploy")
 
     def entry(name):
@@ -71,7 +72,7 @@ def cloudformation(values):
 
 
 def main(form, *entries):
-    values = {}
+    values, own = {}, set()
     for entry in entries:
         if " " in entry:
             kind, parameter, variable, default = entry.split(" ", 3)
@@ -79,7 +80,8 @@ def main(form, *entries):
         else:
             parameter, text = entry.split("=", 1)
             values[parameter] = text
-    {"sam": sam, "cloudformation": cloudformation}[form](values)
+            own.add(parameter)
+    {"sam": sam, "cloudformation": cloudformation}[form](values, own)
 
 
 main(*sys.argv[1:])

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/tools/redis.sh
-scripts/tools/install.sh test clients
+scripts/tools/install.sh test clients template
 scripts/tools/install.sh valkey || say "no Valkey for this machine: its test is skipped"
 cargo build --workspace --bins --tests
 cargo test --workspace --no-fail-fast

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv, unless they are up to date.
-# Groups: test, clients (libraries of the test clients), valkey, check, lambda (for build and deploy).
+# Groups: test, clients (libraries of the test clients), template, valkey, check, lambda (for build and deploy).
 # See the .txt files in this folder.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
@@ -87,7 +87,7 @@ link_valkey() {
   ln -sf "$found" "$tools/valkey-server"
 }
 
-[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, valkey, check, lambda)"
+[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, template, valkey, check, lambda)"
 # A venv can't be moved: its path is in the first line of its programs; in the second, where the path
 # has blanks or is long.
 if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 2 "$venv/bin/pip" | grep -qF "$venv/"; then

@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alarms;
 mod concurrency;
 mod contents;
 mod deletion;

@@ -14,11 +14,11 @@ use crate::harness::{LambdaHarness, answer, info_event, log_line, login_event, w
 
 /// Recorded values by a metric's name and dimensions: a counter's increments, a histogram's
 /// samples.
-type Recorded = BTreeMap<(String, Vec<(String, String)>), Vec<f64>>;
+pub type Recorded = BTreeMap<(String, Vec<(String, String)>), Vec<f64>>;
 
 /// The metrics in a log. Fails at a line that claims to hold metrics and does not follow the
 /// specification.
-fn recorded(logs: &Logs, namespace: &str) -> Recorded {
+pub fn recorded(logs: &Logs, namespace: &str) -> Recorded {
     let mut recorded = Recorded::new();
     for line in logs
         .json()
@@ -91,7 +91,7 @@ fn of<'a>(recorded: &'a Recorded, name: &str, dimensions: &[(&str, &str)]) -> &'
 }
 
 /// Everything that an instance wrote up to its answer to one more request.
-async fn settled(function: &FunctionUnderTest) -> Logs {
+pub async fn settled(function: &FunctionUnderTest) -> Logs {
     answer(function, &with_id(load("health", "health", &[]), "last")).await;
     log_line(function, "last").await;
     function.logs()

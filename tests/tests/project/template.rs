@@ -1,9 +1,11 @@
 //! `template.yaml` deploys what the code is: functions, routes, settings and the table.
 
+mod alarms;
 mod condition_checks;
 mod environment;
 mod functions;
 mod parameters;
+mod releases;
 mod objects;
 mod render;
 mod routes;

@@ -40,7 +40,7 @@ impl Change {
     /// Runs `make configure` with these arguments and variables, on a stack with all parameters.
     fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut known = passed().into_keys().collect::<Vec<_>>().join("\t");
-        known.push_str("\tArchitecture");
+        known.push_str("\tArchitecture\tRelease");
         let scratch = Scratch::new();
         scratch.program("bin/aws", AWS);
         let report = scratch.root.join("report");
@@ -77,12 +77,13 @@ impl Change {
         update.unwrap_or_else(|| panic!("no update:\n{}", errors(&self.output)))
     }
 
-    /// The parameters of the update that do not keep their values.
+    /// The parameters of the update that do not keep their values, but the release.
     fn changed(&self) -> Vec<(&str, &str)> {
         let parameters = self.update()["input"]["Parameters"].as_array().unwrap();
         let changed = parameters
             .iter()
-            .filter(|parameter| parameter["UsePreviousValue"] != true);
+            .filter(|parameter| parameter["UsePreviousValue"] != true)
+            .filter(|parameter| parameter["ParameterKey"] != "Release");
         changed
             .map(|parameter| {
                 (
@@ -117,7 +118,7 @@ fn a_parameter_is_changed_and_everything_else_stays() {
     assert_eq!(input["UsePreviousTemplate"], true);
     assert!(input.get("TemplateBody").is_none() && input.get("TemplateURL").is_none());
     let parameters = input["Parameters"].as_array().unwrap();
-    assert_eq!(parameters.len(), passed().len() + 1);
+    assert_eq!(parameters.len(), passed().len() + 2);
     assert!(change.call("wait").is_some());
 }
 
@@ -142,10 +143,23 @@ fn values_are_in_a_private_file_that_is_removed_and_nowhere_else() {
 }
 
 #[test]
-fn nothing_is_sent_without_a_value_or_with_a_wrong_one() {
+fn without_a_value_the_functions_are_published_with_what_their_secrets_are_now() {
+    let change = Change::run(&[], &[]);
+    assert!(change.output.status.success(), "{}", errors(&change.output));
+    assert!(change.changed().is_empty());
+    let parameters = change.update()["input"]["Parameters"].as_array().unwrap();
+    let release = parameters.iter().find(|it| it["ParameterKey"] == "Release");
+    let release = release.unwrap()["ParameterValue"].as_str().unwrap();
+    assert_eq!(release.len(), 10, "{release}");
+}
+
+#[test]
+fn nothing_is_sent_with_a_wrong_value() {
     for (arguments, why) in [
-        (&[][..], "nothing to change"),
-        (&["MAX_SESSIONS=some"], "MAX_SESSIONS is not a whole number"),
+        (
+            &["MAX_SESSIONS=some"][..],
+            "MAX_SESSIONS is not a whole number",
+        ),
         (&["WECHAT_APPID=wx1"], "WECHAT_APPID is not a setting"),
         (&["WECHAT_APPIDS= "], "WECHAT_APPIDS is empty"),
     ] {

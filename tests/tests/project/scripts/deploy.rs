@@ -92,8 +92,9 @@ fn every_parameter_of_the_template_has_a_variable_and_its_own_default() {
             (name.clone(), default)
         })
         .collect();
-    // An argument of the script.
+    // Of the build, and of the deployment itself.
     wanted.remove("Architecture");
+    wanted.remove("Release");
     let passed: BTreeMap<_, _> = passed()
         .into_iter()
         .map(|(name, passed)| (name, passed.default))
@@ -194,12 +195,21 @@ fn a_variable_that_is_not_set_keeps_the_stacks_value() {
         errors(&deployment.output)
     );
     let parameters = deployment.report()["parameters"].as_object().unwrap();
-    assert_eq!(parameters.keys().collect::<Vec<_>>(), ["Architecture"]);
+    let names: Vec<_> = parameters.keys().collect();
+    assert_eq!(names, ["Architecture", "Release"]);
+}
+
+#[test]
+fn each_deployment_is_a_release_of_ten_characters() {
+    let deployment = Deployment::run(&[]);
+    let release = deployment.parameter("Release").unwrap();
+    let is_number = release.bytes().all(|byte| byte.is_ascii_digit());
+    assert!(is_number && release.len() == 10, "{release}");
 }
 
 #[test]
 fn an_empty_variable_sets_its_parameter_back_to_the_default() {
-    let required = ["WECHAT_APPIDS", "WECHAT_SECRETS"];
+    let required = ["WECHAT_APPIDS", "WECHAT_SECRETS", "ALARM_EMAIL"];
     for variable in required {
         let deployment = Deployment::run(&[(variable, "")]);
         assert!(!deployment.output.status.success());
@@ -244,13 +254,12 @@ fn values_are_in_a_private_file_that_is_removed_and_nowhere_else() {
 }
 
 #[test]
-fn a_failed_deployment_without_mini_programs_is_told_what_the_first_one_needs() {
+fn a_failed_deployment_without_the_required_values_is_told_them() {
     let first = Deployment::run(&[("SAM_STATUS", "1"), ("WECHAT_APPIDS", "wx1")]);
-    assert!(
-        errors(&first.output).contains("WECHAT_SECRETS=wx…"),
-        "{}",
-        errors(&first.output)
-    );
+    let text = errors(&first.output);
+    for needed in ["WECHAT_SECRETS=wx…", "ALARM_EMAIL="] {
+        assert!(text.contains(needed), "{text}");
+    }
 }
 
 #[test]

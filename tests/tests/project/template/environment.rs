@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// The parameters that have no default, with values.
-pub const REQUIRED: [(&str, &str); 2] = [
+pub const REQUIRED: [(&str, &str); 3] = [
+    ("AlarmEmail", "ops@example.com"),
     ("WeChatAppIds", "wx0123456789abcdef"),
     (
         "WeChatSecrets",

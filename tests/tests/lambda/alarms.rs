@@ -1,0 +1,155 @@
+//! Every metric that an alarm watches exists: a function writes it when things go wrong, or AWS does.
+
+#[path = "../project/template/render.rs"]
+mod render;
+#[path = "../project/template/yaml.rs"]
+mod yaml;
+
+use std::{collections::BTreeSet, fs};
+
+use e2e::{
+    binaries::workspace, logs::Logs, runtime_api::FunctionUnderTest, wire_proxy::Fault as Broken,
+};
+use futures_util::future::join_all;
+use serde_json::Value;
+use wechat_simulator::Fault;
+
+use crate::{
+    harness::{LambdaHarness, answer, functions, login_event},
+    metrics::{recorded, settled},
+};
+
+/// What the namespace of our metrics is called here.
+const STACK: &str = "AWS::StackName";
+
+/// The metrics of AWS that alarms watch, with their dimensions.
+const OF_AWS: [(&str, &str, &[&str]); 10] = [
+    // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
+    ("AWS/ApiGateway", "5xx", &["ApiId"]),
+    ("AWS/ApiGateway", "Count", &["ApiId"]),
+    ("AWS/ApiGateway", "Latency", &["ApiId"]),
+    // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    ("AWS/Lambda", "Throttles", &[]),
+    ("AWS/Lambda", "ConcurrentExecutions", &[]),
+    ("AWS/Lambda", "Errors", &["FunctionName"]),
+    ("AWS/Lambda", "Invocations", &["FunctionName"]),
+    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+    ("AWS/DynamoDB", "ReadThrottleEvents", &["TableName"]),
+    ("AWS/DynamoDB", "WriteThrottleEvents", &["TableName"]),
+    // https://docs.aws.amazon.com/acm/latest/userguide/cloudwatch-metrics.html
+    (
+        "AWS/CertificateManager",
+        "DaysToExpiry",
+        &["CertificateArn"],
+    ),
+];
+
+/// A metric with its dimensions.
+type Watched = (String, String, Vec<(String, String)>);
+
+/// The metrics that the alarms of the template watch.
+fn watched() -> BTreeSet<Watched> {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let parameters = [
+        ("AlarmEmail", "ops@example.com"),
+        ("NoTrafficHours", "3"),
+        ("CertificateArn", "arn"),
+    ];
+    let template = render::Template::render(&yaml::parse(&text), &parameters);
+    let alarms = template.resources("AWS::CloudWatch::Alarm").into_iter();
+    let metrics = alarms.flat_map(|(_, alarm)| {
+        let several = alarm["Metrics"].as_array().cloned().unwrap_or_default();
+        let several = several
+            .iter()
+            .map(|metric| metric["MetricStat"]["Metric"].clone());
+        several.chain([alarm]).collect::<Vec<_>>()
+    });
+    let metrics = metrics.filter(|metric| metric["MetricName"].is_string());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    metrics
+        .map(|metric| {
+            let dimensions = metric["Dimensions"].as_array().into_iter().flatten();
+            let dimensions = dimensions.map(|one| (text(&one["Name"]), text(&one["Value"])));
+            (
+                text(&metric["Namespace"]),
+                text(&metric["MetricName"]),
+                dimensions.collect(),
+            )
+        })
+        .collect()
+}
+
+/// The log of a function of login to which everything happens that there is an alarm for.
+async fn faults() -> Logs {
+    let mut harness = LambdaHarness::start().await;
+    for (name, value) in [
+        ("METRICS_NAMESPACE", STACK),
+        ("AWS_LAMBDA_MAX_CONCURRENCY", "4"),
+        ("WECHAT_MAX_CONCURRENCY", "1"),
+        ("BREAKER_MIN_CALLS", "1"),
+        ("BREAKER_QUORUM", "1"),
+    ] {
+        harness.settings = harness.settings.with(name, value);
+    }
+    let login = harness.function("login");
+    // Too many at once.
+    set_fault(
+        &harness,
+        Fault {
+            latency_ms: Some(1000),
+            ..Fault::default()
+        },
+    );
+    join_all((0..4).map(|_| log_in(&harness, &login))).await;
+    // An AppSecret that is not WeChat's.
+    set_fault(
+        &harness,
+        Fault {
+            errcode: Some(40125),
+            ..Fault::default()
+        },
+    );
+    log_in(&harness, &login).await;
+    // WeChat does not answer.
+    harness.wechat_proxy.set(Broken::Refuse).await;
+    harness.wechat_proxy.cut_and_wait().await;
+    for _ in 0..3 {
+        log_in(&harness, &login).await;
+    }
+    harness.redis.kill();
+    log_in(&harness, &login).await;
+    settled(&login).await
+}
+
+fn set_fault(harness: &LambdaHarness, fault: Fault) {
+    harness.wechat.set_faults([fault]).unwrap();
+}
+
+async fn log_in(harness: &LambdaHarness, login: &FunctionUnderTest) {
+    answer(login, &login_event(&harness.code("alice"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_metric_of_an_alarm_is_written_by_a_function_or_by_aws() {
+    let written = recorded(&faults().await, STACK);
+    let functions: Vec<_> = functions().collect();
+    let exists = |(namespace, name, dimensions): &Watched| {
+        if namespace != STACK {
+            let names: Vec<_> = dimensions.iter().map(|(name, _)| name.as_str()).collect();
+            return OF_AWS.contains(&(namespace, name, &names));
+        }
+        // Each function writes its own name.
+        let as_login = dimensions.iter().map(|(name, value)| {
+            let of_function = name == "function" && functions.contains(value);
+            let value = if of_function { "login" } else { value };
+            (name.clone(), value.to_owned())
+        });
+        written.contains_key(&(name.clone(), as_login.collect()))
+    };
+    let watched = watched();
+    let missing: Vec<_> = watched.iter().filter(|metric| !exists(metric)).collect();
+    assert!(missing.is_empty(), "{missing:#?} not in {written:#?}");
+    assert!(watched.iter().filter(|(space, ..)| space == STACK).count() > 10);
+    let open = written[&("breaker_state".to_owned(), Vec::new())].iter();
+    assert!(open.fold(0.0, |most: f64, state| most.max(*state)) >= 2.0);
+}

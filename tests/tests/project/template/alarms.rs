@@ -1,0 +1,163 @@
+//! The alarms. That their metrics exist, tests/lambda/alarms.rs shows.
+
+use std::fs;
+
+use e2e::binaries::workspace;
+use serde_json::Value;
+
+use super::{Template, assert_none, rendered};
+
+const ALARM: &str = "AWS::CloudWatch::Alarm";
+
+/// With everything that has an alarm.
+const ALL: [(&str, &str); 4] = [
+    ("AlarmEmail", "ops@example.com"),
+    ("NoTrafficHours", "3"),
+    ("DomainName", "api.example.com"),
+    (
+        "CertificateArn",
+        "arn:aws:acm:ap-southeast-1:111122223333:certificate/0",
+    ),
+];
+
+/// Alarms that don't wait for two of three values: one whose metric is there once a day, and one about
+/// values that are missing.
+const OTHER_PERIODS: [&str; 2] = ["certificate", "no-traffic"];
+
+/// The alarms by their names without the stack's.
+fn alarms(template: &Template) -> Vec<(String, Value)> {
+    let alarms = template.resources(ALARM).into_iter();
+    alarms
+        .map(|(resource, alarm)| {
+            let name = alarm["AlarmName"].as_str().unwrap_or_default();
+            let name = name.strip_prefix("AWS::StackName-");
+            let name = name.unwrap_or_else(|| panic!("{resource} is not named after the stack"));
+            (name.to_owned(), alarm.clone())
+        })
+        .collect()
+}
+
+fn is_of_deployments(name: &str) -> bool {
+    name.starts_with("rollback-")
+}
+
+#[test]
+fn an_alarm_needs_two_of_three_values_and_missing_ones_are_no_alarm() {
+    let alarms = alarms(&rendered(&ALL));
+    let wrong = alarms.iter().filter(|(name, alarm)| {
+        let periods = (
+            alarm["EvaluationPeriods"].as_u64(),
+            alarm["DatapointsToAlarm"].as_u64(),
+        );
+        let usual = periods == (Some(3), Some(2)) && alarm["TreatMissingData"] == "notBreaching";
+        usual == OTHER_PERIODS.contains(&&**name)
+    });
+    assert_none(&wrong.map(|(name, _)| name.clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_alarm_tells_the_topic_except_those_that_end_a_deployment() {
+    let template = rendered(&ALL);
+    for (name, alarm) in alarms(&template) {
+        let is_told = alarm["AlarmActions"] == serde_json::json!(["AlarmTopic"])
+            && alarm["OKActions"] == alarm["AlarmActions"];
+        assert_eq!(is_told, !is_of_deployments(&name), "{name}");
+    }
+    let subscriptions = template.resources("AWS::SNS::Subscription");
+    let [(_, subscription)] = &subscriptions[..] else {
+        panic!("not one subscription")
+    };
+    assert_eq!(subscription["Endpoint"], "ops@example.com");
+}
+
+#[test]
+fn none_said_explicitly_leaves_the_alarms_that_end_a_deployment() {
+    let template = rendered(&[("AlarmEmail", "none")]);
+    assert!(template.resources("AWS::SNS::Topic").is_empty());
+    let alarms = alarms(&template);
+    assert!(!alarms.is_empty());
+    for (name, _) in alarms {
+        assert!(is_of_deployments(&name), "{name}");
+    }
+}
+
+#[test]
+fn each_function_has_an_alarm_of_its_own_that_ends_its_deployment() {
+    let template = rendered(&[]);
+    let alarms = template.resources(ALARM);
+    for function in template.functions() {
+        let preference = &function.properties["DeploymentPreference"];
+        let name = preference["Alarms"][0].as_str().unwrap_or_default();
+        let alarm = alarms.iter().find(|(resource, _)| resource == name);
+        let (_, alarm) = alarm.unwrap_or_else(|| panic!("{} has no alarm", function.resource));
+        let text = alarm["Metrics"].to_string();
+        for wanted in [
+            format!(r#"{{"Name":"function","Value":"{}"}}"#, function.package),
+            format!(
+                r#"{{"Name":"FunctionName","Value":"{}"}}"#,
+                function.resource
+            ),
+        ] {
+            assert!(text.contains(&wanted), "{name}: no {wanted} in {text}");
+        }
+        // A version that fails wholly has at least 10 % of the requests.
+        assert!(alarm["Threshold"].as_f64().unwrap() < 10.0, "{name}");
+    }
+}
+
+#[test]
+fn a_deployment_at_once_has_no_alarm_that_could_keep_a_repair_out() {
+    let template = rendered(&[
+        ("DeploymentPreference", "AllAtOnce"),
+        ("AlarmEmail", "none"),
+    ]);
+    assert!(template.resources(ALARM).is_empty());
+    for function in template.functions() {
+        let alarms = &function.properties["DeploymentPreference"]["Alarms"];
+        assert_eq!(*alarms, serde_json::json!([]), "{}", function.resource);
+    }
+}
+
+#[test]
+fn every_alarm_has_its_heading_in_the_runbooks() {
+    let alarms = alarms(&rendered(&ALL));
+    let mut wrong = Vec::new();
+    for page in ["docs/runbook.md", "docs/zh/runbook.md"] {
+        let text = fs::read_to_string(workspace().join(page)).unwrap();
+        for (name, _) in &alarms {
+            let name = if is_of_deployments(name) {
+                "rollback"
+            } else {
+                name
+            };
+            let is_heading = |line: &str| line == format!("### {name}");
+            if !text.lines().any(is_heading) {
+                wrong.push(format!("{page}: no heading {name}"));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn the_dashboard_is_json_and_reads_the_logs_of_every_function() {
+    let template = rendered(&[]);
+    let [(_, dashboard)] = &template.resources("AWS::CloudWatch::Dashboard")[..] else {
+        panic!("not one dashboard")
+    };
+    let body = dashboard["DashboardBody"].as_str().unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let queries = body["widgets"].as_array().unwrap().iter();
+    let queries = queries.filter_map(|widget| widget["properties"]["query"].as_str());
+    let queries: Vec<_> = queries.collect();
+    assert!(!queries.is_empty());
+    for function in template.functions() {
+        let log = function.properties["LoggingConfig"]["LogGroup"].as_str();
+        let source = format!("SOURCE '{}'", log.unwrap());
+        for query in &queries {
+            assert!(query.contains(&source), "{source} is not in {query}");
+        }
+    }
+    let off = rendered(&[("Dashboard", "off")]);
+    assert!(off.resources("AWS::CloudWatch::Dashboard").is_empty());
+}

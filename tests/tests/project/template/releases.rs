@@ -1,0 +1,70 @@
+//! What a deployment publishes, in the template as AWS's own transform leaves it.
+
+use std::{collections::BTreeSet, process::Command};
+
+use e2e::binaries::workspace;
+use serde_json::{Map, Value};
+
+use super::rendered;
+
+/// The resources, with the transform applied.
+fn transformed(parameters: &[&str]) -> Map<String, Value> {
+    let root = workspace();
+    let output = Command::new(root.join(".tools/venv/bin/python"))
+        .arg("tests/tests/project/template/transform.py")
+        .args(parameters)
+        .current_dir(&root)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "scripts/tools/install.sh template: {errors}"
+    );
+    let template: Value = serde_json::from_slice(&output.stdout).unwrap();
+    template["Resources"].as_object().unwrap().clone()
+}
+
+fn of_kind<'r>(resources: &'r Map<String, Value>, kind: &str) -> BTreeSet<&'r str> {
+    let of_kind = resources.iter().filter(|(_, it)| it["Type"] == kind);
+    of_kind.map(|(name, _)| &**name).collect()
+}
+
+const VERSION: &str = "AWS::Lambda::Version";
+
+#[test]
+fn another_release_publishes_a_new_version_of_every_function() {
+    let [one, other] = ["Release=1795420800", "Release=1795420801"].map(|it| transformed(&[it]));
+    let (before, after) = (of_kind(&one, VERSION), of_kind(&other, VERSION));
+    let functions = rendered(&[]).functions().len();
+    assert_eq!((before.len(), after.len()), (functions, functions));
+    assert!(before.is_disjoint(&after), "{before:?} {after:?}");
+    // Lambda publishes no version of a function that has not changed.
+    for name in of_kind(&one, "AWS::Lambda::Function") {
+        let description = |of: &Map<String, Value>| of[name]["Properties"]["Description"].clone();
+        assert_ne!(description(&one), description(&other), "{name}");
+    }
+}
+
+/// Why a release needs a value of its own.
+#[test]
+fn a_changed_value_alone_publishes_nothing() {
+    let one = transformed(&["Release=1795420800", "LogLevel=info"]);
+    let other = transformed(&["Release=1795420800", "LogLevel=debug"]);
+    assert_eq!(of_kind(&one, VERSION), of_kind(&other, VERSION));
+}
+
+#[test]
+fn the_api_calls_the_alias_that_a_deployment_moves() {
+    let resources = transformed(&["Release=1795420800"]);
+    let aliases = of_kind(&resources, "AWS::Lambda::Alias");
+    assert_eq!(aliases.len(), rendered(&[]).functions().len());
+    let api = resources["Api"].to_string();
+    for alias in aliases {
+        assert!(resources[alias].get("UpdatePolicy").is_some(), "{alias}");
+        assert!(
+            api.contains(&format!("${{{alias}}}")),
+            "{alias} is not called"
+        );
+    }
+}
