@@ -22,6 +22,7 @@ list JwtSecrets JWT_SECRETS
 list JwtKeys JWT_KEYS
 list JwtPublicKeys JWT_PUBLIC_KEYS
 list DataKeys DATA_KEYS
+text DataKeyId DATA_KEY_ID k1
 list TransportKeys TRANSPORT_KEYS
 text SecretsLayer SECRETS_LAYER
 text SecretsPath SECRETS_PATH /weapp

@@ -205,3 +205,16 @@ fn a_functions_environment_holds_other_values_of_all_settings_with_one_key_of_ea
     parameters.extend(tuned().map(|(name, value): (&str, &str)| (name, value)));
     assert_none(&too_large("all settings", &parameters));
 }
+
+#[test]
+fn the_id_of_the_generated_data_key_is_a_parameter() {
+    let mut count = 0;
+    for function in rendered(&[("DataKeyId", "k2"), ("ContentCheck", "on")]).functions() {
+        if let Some(keys) = function.variables().get("DATA_KEYS") {
+            let secret = "k2:{{resolve:secretsmanager:DataKey}}";
+            assert_eq!(keys, secret, "{}", function.package);
+            count += 1;
+        }
+    }
+    assert!(count > 1, "{count}");
+}
