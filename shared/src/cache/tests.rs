@@ -443,16 +443,18 @@ async fn an_early_renewal_that_fails_leaves_the_value_as_it_is() {
     assert_eq!(fixture.stored().await.unwrap(), record);
 }
 
+/// Of all metrics.
+fn recorder() -> Emf {
+    let views = Views {
+        function: "config".to_owned(),
+        detail: Detail::Full,
+    };
+    Emf::new("test", views, Clock::System)
+}
+
 #[test]
 fn every_outcome_of_a_read_is_counted() {
-    let emf = Emf::new(
-        "test",
-        Views {
-            function: "config".to_owned(),
-            detail: Detail::Full,
-        },
-        Clock::System,
-    );
+    let emf = recorder();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)

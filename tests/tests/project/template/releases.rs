@@ -13,7 +13,7 @@ fn transformed(parameters: &[&str]) -> Map<String, Value> {
     let output = Command::new(root.join(".tools/venv/bin/python"))
         .arg("tests/tests/project/template/transform.py")
         .args(parameters)
-        .current_dir(&root)
+        .current_dir(root)
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
