@@ -5,6 +5,7 @@ mod condition_checks;
 mod environment;
 mod functions;
 mod parameters;
+mod policies;
 mod releases;
 mod objects;
 mod render;
