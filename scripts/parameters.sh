@@ -53,6 +53,10 @@ number MemorySize MEMORY_SIZE 256
 number FunctionTimeoutSeconds FUNCTION_TIMEOUT_SECONDS 13
 number ThrottlingRate THROTTLING_RATE 500
 number ThrottlingBurst THROTTLING_BURST 1000
+number LoginThrottlingRate LOGIN_THROTTLING_RATE 100
+number LoginThrottlingBurst LOGIN_THROTTLING_BURST 200
+number HealthThrottlingRate HEALTH_THROTTLING_RATE 10
+number HealthThrottlingBurst HEALTH_THROTTLING_BURST 20
 number WeChatConnectTimeoutMs WECHAT_CONNECT_TIMEOUT_MS 1000
 number WeChatTimeoutMs WECHAT_TIMEOUT_MS 3000
 number WeChatMaxConcurrency WECHAT_MAX_CONCURRENCY 64

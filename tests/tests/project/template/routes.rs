@@ -116,3 +116,29 @@ async fn every_path_is_answered_by_its_function_and_by_no_other() {
     }
     assert_none(&wrong);
 }
+
+#[test]
+fn throttles_of_single_routes_are_of_routes_that_exist() {
+    let template = rendered(&[]);
+    let [(_, api)] = &template.resources("AWS::Serverless::HttpApi")[..] else {
+        panic!("template.yaml has not one API")
+    };
+    let paths: BTreeSet<_> = of_the_template().into_values().flatten().collect();
+    let throttled = api["RouteSettings"].as_object().unwrap();
+    assert!(!throttled.is_empty());
+    for route in throttled.keys() {
+        let path = route.strip_prefix("ANY ").unwrap_or_default();
+        assert!(paths.contains(path), "{route}");
+    }
+}
+
+#[test]
+fn with_a_domain_the_api_has_no_other_address() {
+    for (certificate, is_off) in [("", false), ("arn:aws:acm:x", true)] {
+        let template = rendered(&[("CertificateArn", certificate)]);
+        let [(_, api)] = &template.resources("AWS::Serverless::HttpApi")[..] else {
+            panic!("template.yaml has not one API")
+        };
+        assert_eq!(api["DisableExecuteApiEndpoint"], is_off, "{certificate}");
+    }
+}
