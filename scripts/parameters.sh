@@ -24,6 +24,9 @@ list JwtPublicKeys JWT_PUBLIC_KEYS
 list DataKeys DATA_KEYS
 text DataKeyId DATA_KEY_ID k1
 list TransportKeys TRANSPORT_KEYS
+text ExistingTable EXISTING_TABLE
+text ExistingJwtSecret EXISTING_JWT_SECRET
+text ExistingDataKey EXISTING_DATA_KEY
 text SecretsLayer SECRETS_LAYER
 text SecretsPath SECRETS_PATH /weapp
 text RedisUrl REDIS_URL

@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use crate::gateway::{ANY_PORT, Running, folder};
 
 /// Shell snippets that this test does not run, by something that they contain, and why.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("make run", "started by this test"),
     (
         "make build ",
         "builds for Lambda, and deploys to an AWS account",
     ),
     ("SECRETS_LAYER=", "deploys to an AWS account"),
+    ("aws dynamodb restore", "needs an AWS account"),
     ("make configure ", "changes a deployment"),
     ("<ApiUrl>", "needs a deployment"),
     ("make watch", "run by watch.rs"),

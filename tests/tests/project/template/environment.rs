@@ -50,11 +50,11 @@ const SWITCHES: [&[(&str, &str)]; 6] = [
 /// What AWS puts in place of the references to secrets that the stack makes.
 const GENERATED: [(&str, &str); 2] = [
     (
-        "{{resolve:secretsmanager:JwtSecret}}",
+        "{{resolve:secretsmanager:JwtSecretArn.Value}}",
         "Zk3v9Qx7Lm2Tn8RbHs5Gf0YcKd1Zw6Xr4Wt2Bn6Mq0Pz3Lv7Jc1Hs9GAa8Ee5Uu2Qa",
     ),
     (
-        "{{resolve:secretsmanager:DataKey}}",
+        "{{resolve:secretsmanager:DataKeyArn.Value}}",
         "1c3d5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c8f",
     ),
 ];

@@ -211,7 +211,7 @@ fn the_id_of_the_generated_data_key_is_a_parameter() {
     let mut count = 0;
     for function in rendered(&[("DataKeyId", "k2"), ("ContentCheck", "on")]).functions() {
         if let Some(keys) = function.variables().get("DATA_KEYS") {
-            let secret = "k2:{{resolve:secretsmanager:DataKey}}";
+            let secret = "k2:{{resolve:secretsmanager:DataKeyArn.Value}}";
             assert_eq!(keys, secret, "{}", function.package);
             count += 1;
         }

@@ -40,6 +40,11 @@ impl Template {
         }
     }
 
+    /// All resources, by name.
+    pub fn all(&self) -> &Map<String, Value> {
+        &self.resources
+    }
+
     /// The properties of the resources of a type, by name.
     pub fn resources(&self, kind: &str) -> Vec<(String, Value)> {
         self.resources

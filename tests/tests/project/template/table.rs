@@ -89,3 +89,62 @@ async fn the_local_table_is_that_of_the_template() {
     });
     assert_none(&wrong.collect::<Vec<_>>());
 }
+
+/// A restored table is attached as the runbook says.
+#[test]
+fn a_stack_with_an_existing_table_and_existing_secrets_makes_none_and_refers_to_none() {
+    const SECRET: &str = "arn:aws:secretsmanager:ap-southeast-1:111122223333:secret:old-AbCdEf";
+    let template = rendered(&[
+        ("ExistingTable", "weapp-restored"),
+        ("ExistingJwtSecret", SECRET),
+        ("ExistingDataKey", SECRET),
+        ("AlarmEmail", "ops@example.com"),
+    ]);
+    let made = ["AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"];
+    for kind in made {
+        assert!(template.resources(kind).is_empty(), "{kind}");
+    }
+    let values: Vec<_> = template
+        .resources("AWS::SSM::Parameter")
+        .into_iter()
+        .map(|(name, parameter)| (name, parameter["Value"].as_str().unwrap().to_owned()))
+        .collect();
+    let value = |wanted: &str| {
+        let found = values.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| &**value)
+    };
+    assert_eq!(value("TableName"), Some("weapp-restored"));
+    assert_eq!(value("JwtSecretArn"), Some(SECRET));
+    assert_eq!(value("DataKeyArn"), Some(SECRET));
+    assert!(
+        value("TableArn")
+            .unwrap()
+            .ends_with(":table/weapp-restored")
+    );
+    // What a reference to one of the three would be.
+    let names = ["Table", "JwtSecret", "DataKey"];
+    for (name, resource) in template.all() {
+        let text = resource.to_string();
+        for missing in names {
+            let is_named = [
+                format!("\"{missing}\""),
+                format!("\"{missing}.Arn"),
+                format!("secretsmanager:{missing}}}}}"),
+            ]
+            .iter()
+            .any(|reference| text.contains(reference));
+            assert!(!is_named, "{name} refers to {missing}, which is not made");
+        }
+    }
+}
+
+#[test]
+fn the_table_and_the_secrets_outlive_the_stack() {
+    let source = &super::SOURCE["Resources"];
+    for name in ["Table", "JwtSecret", "DataKey"] {
+        assert_eq!(source[name]["DeletionPolicy"], "Retain", "{name}");
+        assert_eq!(source[name]["UpdateReplacePolicy"], "Retain", "{name}");
+    }
+    let table = &source["Table"]["Properties"];
+    assert_eq!(table["DeletionProtectionEnabled"], true);
+}
