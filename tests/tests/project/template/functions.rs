@@ -102,3 +102,21 @@ fn every_list_of_functions_is_that_of_the_folders() {
     }
     assert_none(&wrong);
 }
+
+/// Lambda leaves out its START, END and REPORT lines only with its JSON format, which leaves the
+/// lines of functions as they are.
+#[test]
+fn lambdas_own_lines_can_be_left_out() {
+    for (platform_logs, format, level) in [
+        ("on", "Text", Value::Null),
+        ("off", "JSON", Value::from("WARN")),
+    ] {
+        for function in rendered(&[("PlatformLogs", platform_logs)]).functions() {
+            let logging = &function.properties["LoggingConfig"];
+            let name = &function.resource;
+            assert_eq!(logging["LogFormat"], format, "{name}");
+            assert_eq!(logging["SystemLogLevel"], level, "{name}");
+            assert!(logging["LogGroup"].is_string(), "{name}");
+        }
+    }
+}
