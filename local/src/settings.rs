@@ -13,7 +13,7 @@ use shared::config::{
     WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
 };
 
-use crate::{names, text_log::LogFormat};
+use crate::names;
 
 shared::settings! {
     /// The settings of the gateway, for the documents.
@@ -41,6 +41,15 @@ shared::settings! {
     pub(crate) LOG_FORMAT: Words<LogFormat> = Words::new(&["auto", "text", "json"], &[LogFormat::Auto, LogFormat::Text, LogFormat::Json], 0),
         "how log lines are written: `auto` is `text`, for people, on a terminal, and `json` elsewhere. Deployed functions write JSON",
         "日志格式：`auto` 在终端中为便于阅读的 `text`，其他情况为 `json`。部署的函数始终输出 JSON";
+}
+
+/// `LOG_FORMAT`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    Text,
+    Json,
 }
 
 /// Every setting: of `shared`, of each crate that has some of its own, and of this one.

@@ -20,16 +20,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::settings::LOG_FORMAT;
-
-/// `LOG_FORMAT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// Text on a terminal, else JSON.
-    Auto,
-    Text,
-    Json,
-}
+use crate::settings::{LOG_FORMAT, LogFormat};
 
 /// The message of a line that records a request.
 const REQUEST: &str = "request";

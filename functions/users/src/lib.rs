@@ -37,7 +37,7 @@ use deletion::Deleting;
 struct Users {
     admission: Admission,
     administrators: Administrators,
-    managed_users: ManagedUsers,
+    managed: ManagedUsers,
     listing: Listing,
     cursors: Cursors,
     apps: Apps,
@@ -69,7 +69,7 @@ pub fn routes(instance: &Instance) -> Routes {
     let state = Users {
         admission: instance.admission(),
         administrators: instance.administrators(),
-        managed_users: instance.managed_users(),
+        managed: instance.managed_users(),
         listing: instance.listing(),
         cursors: instance.cursors(),
         apps: Apps(app_ids(instance.env()).into()),

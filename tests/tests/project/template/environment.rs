@@ -79,7 +79,14 @@ const NOT_PASSED: [(&str, &[&str]); 4] = [
     ),
     (
         "they are of `make run`",
-        &["HOST", "PORT", "DATA_DIR", "DYNAMODB_PORT", "METRICS_PORT"],
+        &[
+            "HOST",
+            "PORT",
+            "DATA_DIR",
+            "DYNAMODB_PORT",
+            "METRICS_PORT",
+            "LOG_FORMAT",
+        ],
     ),
     (
         "they lead to other services than those of AWS and WeChat",

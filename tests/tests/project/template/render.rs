@@ -165,7 +165,7 @@ impl Scope<'_> {
             let value = value.unwrap_or_default();
             result = result + value.as_str().unwrap_or_default() + rest;
         }
-        Some(result)
+        result
     }
 }
 
