@@ -1,0 +1,39 @@
+// Builds what the package holds: dist/ (ES module, CommonJS, types) and miniprogram_dist/, which the developer tools copy
+// when they build npm packages (工具 → 构建 npm).
+import { execFileSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const entries = { index: 'src/index.ts', sealed: 'src/sealed/index.ts' }
+
+const common = {
+  absWorkingDir: root,
+  entryPoints: entries,
+  bundle: true,
+  // What WeChat's engines run without being compiled once more.
+  target: 'es2017',
+  charset: 'utf8',
+  legalComments: 'eof',
+  logLevel: 'warning',
+}
+
+export async function buildPackage() {
+  for (const folder of ['dist', 'miniprogram_dist']) rmSync(join(root, folder), { recursive: true, force: true })
+  await Promise.all([
+    build({ ...common, outdir: 'dist', format: 'esm', outExtension: { '.js': '.mjs' } }),
+    build({ ...common, outdir: 'dist', format: 'cjs', outExtension: { '.js': '.cjs' } }),
+    build({ ...common, outdir: 'miniprogram_dist', format: 'cjs', minify: true }),
+  ])
+}
+
+export function buildTypes() {
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], { cwd: root, stdio: 'inherit' })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildPackage()
+  buildTypes()
+}

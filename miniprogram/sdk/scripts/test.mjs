@@ -1,0 +1,39 @@
+// Builds the package and the tests, and runs the tests against a real backend: LOCAL_BINARY, by default that of the
+// workspace's debug build. Arguments go to node's test runner.
+import { spawnSync } from 'node:child_process'
+import { readdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { buildPackage, buildTypes } from './build.mjs'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const built = join(root, 'build/test')
+
+await buildPackage()
+buildTypes()
+rmSync(built, { recursive: true, force: true })
+const names = readdirSync(join(root, 'test')).filter((name) => name.endsWith('.test.ts'))
+await build({
+  absWorkingDir: root,
+  entryPoints: names.map((name) => join('test', name)),
+  outdir: built,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  // Tests import what is published, by its name, not the sources.
+  packages: 'external',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: 'inline',
+  logLevel: 'warning',
+})
+const words = process.argv.slice(2)
+const files = words.some((word) => word.endsWith('.mjs'))
+  ? []
+  : names.map((name) => join(built, name.replace(/ts$/, 'mjs')))
+const tests = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...words, ...files], {
+  cwd: root,
+  stdio: 'inherit',
+})
+process.exitCode = tests.status ?? 1

@@ -1,0 +1,49 @@
+import { isWeappError } from '../errors'
+import type { Caller, CallOptions } from '../http/caller'
+import type { Runtime } from '../runtime'
+import type { ConfigValue } from '../types'
+
+export interface ConfigApi {
+  /**
+   * A value of remote configuration, `undefined` if the key has none. It is kept for as long as the backend allows, and
+   * longer while the backend is not reached.
+   */
+  get<T>(key: string, options?: CallOptions): Promise<T | undefined>
+}
+
+interface Cached {
+  value: unknown
+  until: number
+}
+
+export function configApi(caller: Caller, runtime: Runtime): ConfigApi {
+  const cache = new Map<string, Cached>()
+
+  const fetched = async (key: string, options?: CallOptions): Promise<unknown> => {
+    const path = `/api/v1/config/${encodeURIComponent(key)}`
+    const { data, headers } = await caller({ method: 'GET', path, isPublic: true, ...options })
+    const { value } = data as ConfigValue<unknown>
+    const [, seconds = '0'] = /max-age=(\d+)/.exec(headers['cache-control'] || '') || []
+    cache.set(key, { value, until: runtime.monotonic() + Number(seconds) * 1000 })
+    return value
+  }
+
+  return {
+    async get<T>(key: string, options?: CallOptions) {
+      const known = cache.get(key)
+      if (known && runtime.monotonic() < known.until) return known.value as T
+      try {
+        return (await fetched(key, options)) as T
+      } catch (error) {
+        if (!isWeappError(error)) throw error
+        if (error.reason === 'not_found') {
+          cache.delete(key)
+          return undefined
+        }
+        const isUnreached = error.kind === 'network' || (error.status || 0) >= 500
+        if (known && isUnreached) return known.value as T
+        throw error
+      }
+    },
+  }
+}

@@ -1,0 +1,84 @@
+import { type ClientReason, WeappError } from '../errors'
+import type { TransportResponse } from '../transport/transport'
+import type { Reason } from '../types'
+
+/** What came back, of any status. */
+export interface Answer {
+  status: number
+  data: unknown
+  /** Lower-case names. */
+  headers: { [name: string]: string }
+  /** Absent if the call succeeded. */
+  error?: WeappError
+}
+
+interface Envelope {
+  code: number
+  message?: string
+  data?: unknown
+  reason?: Reason
+}
+
+/** Answers of API Gateway and of other things on the way have no envelope: the status is all they say. */
+const BY_STATUS: { [status: number]: Reason } = {
+  408: 'request_timeout',
+  413: 'body_too_large',
+  429: 'rate_limited',
+  502: 'upstream_error',
+  503: 'unavailable',
+  504: 'upstream_timeout',
+}
+
+export function lowerCased(headers: TransportResponse['headers']): { [name: string]: string } {
+  const lower: { [name: string]: string } = {}
+  for (const name of Object.keys(headers)) {
+    const value = headers[name]
+    if (value !== undefined) lower[name.toLowerCase()] = String(value)
+  }
+  return lower
+}
+
+/** JSON, where it is JSON. */
+export function parsed(body: unknown): unknown {
+  if (typeof body !== 'string') return body
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
+}
+
+function isEnvelope(value: unknown): value is Envelope {
+  return typeof value === 'object' && value !== null && typeof (value as Envelope).code === 'number'
+}
+
+function withoutEnvelope(status: number): { kind: 'api' | 'network'; reason: Reason | ClientReason } {
+  const reason = BY_STATUS[status]
+  return reason ? { kind: 'api', reason } : { kind: 'network', reason: 'bad_response' }
+}
+
+function retryAfterOf(header: string | undefined): { retryAfter?: number } {
+  return header && /^\d+$/.test(header) ? { retryAfter: Number(header) } : {}
+}
+
+/** Reads the envelope. `status` is the envelope's own where it was sealed: that can't be changed on the way. */
+export function readAnswer(status: number, headers: { [name: string]: string }, body: unknown): Answer {
+  const content = parsed(body)
+  const ids = { status, ...(headers['x-request-id'] && { requestId: headers['x-request-id'] }) }
+  const refused = retryAfterOf(headers['retry-after'])
+  if (!isEnvelope(content)) {
+    const error = new WeappError({ ...withoutEnvelope(status), ...ids, ...refused })
+    return { status, headers, data: null, error }
+  }
+  const { data, reason, message } = content
+  if (status < 300) return { status, headers, data }
+  const error = new WeappError({
+    kind: 'api',
+    reason: reason || withoutEnvelope(status).reason,
+    data,
+    ...ids,
+    ...refused,
+    ...(message && { serverMessage: message }),
+  })
+  return { status, headers, data, error }
+}

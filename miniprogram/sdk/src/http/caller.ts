@@ -1,0 +1,48 @@
+import type { CancelSignal } from '../cancel'
+import type { Runtime } from '../runtime'
+import type { Renewal, Session } from '../session/session'
+import type { Answer } from './answer'
+import type { Call, Exchange } from './exchange'
+import { type RetryPolicy, repeating } from './repeat'
+
+export interface CallOptions {
+  /** Cancels the waiting; a refresh that other calls share goes on. */
+  signal?: CancelSignal | undefined
+}
+
+export interface Request extends CallOptions {
+  method: Call['method']
+  path: string
+  body?: unknown
+  /** Whether doing it twice is the same as doing it once; by default all but POST. Only such calls are repeated. */
+  repeatable?: boolean
+  /** Without an access token. */
+  isPublic?: boolean
+  sealed?: boolean | undefined
+  /** What may be done about a token that is refused; by default everything. */
+  renewal?: Renewal
+}
+
+/** Sends a request until it has an answer that counts. */
+export type Caller = (request: Request) => Promise<Answer>
+
+export function createCaller(exchange: Exchange, session: Session, runtime: Runtime, policy: RetryPolicy): Caller {
+  /** With a token, and once more with another one after a 401. */
+  const authorized = async (call: Call, { renewal = 'login', signal }: Request): Promise<Answer> => {
+    const token = await session.token(signal)
+    const answer = await exchange.send({ ...call, token })
+    if (answer.status !== 401) return answer
+    const renewed = await session.renew(token, answer.error?.reason || '', renewal, signal)
+    return exchange.send({ ...call, token: renewed })
+  }
+
+  return (request) => {
+    const { method, path, body, sealed, signal, isPublic, repeatable = method !== 'POST' } = request
+    const call: Call = { method, path, body, sealed, signal }
+    return repeating(runtime, policy, repeatable, signal, async () => {
+      const answer = await (isPublic ? exchange.send(call) : authorized(call, request))
+      if (answer.error) throw answer.error
+      return answer
+    })
+  }
+}

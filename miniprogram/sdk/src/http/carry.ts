@@ -1,0 +1,36 @@
+import { type CancelSignal, createCanceller, throwIfCancelled, unlessCancelled } from '../cancel'
+import { WeappError } from '../errors'
+import type { Runtime } from '../runtime'
+import { TransportError, type TransportResponse } from '../transport/transport'
+
+function toWeappError(error: unknown): WeappError {
+  if (error instanceof WeappError) return error
+  if (!(error instanceof TransportError)) return new WeappError({ kind: 'network', reason: 'network' })
+  return new WeappError({ kind: 'network', reason: error.failure, detail: error.message })
+}
+
+/**
+ * Runs one exchange of a transport under a deadline and the caller's signal. Either ends the waiting at once, whatever
+ * the transport does with the signal that it gets.
+ */
+export async function carry(
+  runtime: Runtime,
+  timeout: number,
+  signal: CancelSignal | undefined,
+  work: (signal: CancelSignal) => Promise<TransportResponse>,
+): Promise<TransportResponse> {
+  throwIfCancelled(signal)
+  const aborting = createCanceller()
+  let timer: unknown
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = runtime.setTimeout(() => reject(new TransportError('timeout')), timeout)
+  })
+  try {
+    return await unlessCancelled(Promise.race([work(aborting.signal), late]), signal)
+  } catch (error) {
+    aborting.cancel()
+    throw toWeappError(error)
+  } finally {
+    runtime.clearTimeout(timer)
+  }
+}

@@ -1,0 +1,82 @@
+import type { CancelSignal } from '../cancel'
+import { WeappError } from '../errors'
+import type { Runtime } from '../runtime'
+import type { Transport, TransportRequest, UploadRequest } from '../transport/transport'
+import { type Answer, lowerCased, readAnswer } from './answer'
+import { carry } from './carry'
+import type { Sealing } from './sealing'
+import type { ServerClock } from './server-clock'
+
+/** One request to the backend, with an access token or without. */
+export interface Call {
+  method: TransportRequest['method']
+  /** With the query, from `/api/…` on. */
+  path: string
+  /** Sent as JSON. */
+  body?: unknown
+  token?: string
+  signal?: CancelSignal | undefined
+  /** Overrides the client's choice of what is sealed. */
+  sealed?: boolean | undefined
+}
+
+export interface ExchangeOptions {
+  baseURL: string
+  transport: Transport
+  runtime: Runtime
+  clock: ServerClock
+  timeout: number
+  language?: string | undefined
+  sealing?: Sealing | undefined
+}
+
+/** Sends single requests. An answer of any status is an answer; it rejects if there was none. */
+export interface Exchange {
+  send(call: Call): Promise<Answer>
+  /** The status of the object store. */
+  upload(request: Omit<UploadRequest, 'timeout'>, signal?: CancelSignal | undefined): Promise<number>
+}
+
+export function createExchange(options: ExchangeOptions): Exchange {
+  const { baseURL, transport, runtime, clock, timeout, sealing } = options
+
+  const headersOf = (call: Call, contentType: string) => {
+    const headers: { [name: string]: string } = {}
+    if (options.language) headers['Accept-Language'] = options.language
+    if (call.token) headers.Authorization = `Bearer ${call.token}`
+    if (call.body !== undefined) headers['Content-Type'] = contentType
+    return headers
+  }
+
+  const carried = async (call: Call, contentType: string, body: string | undefined) => {
+    const { method, path, signal } = call
+    const request: TransportRequest = { url: baseURL + path, method, headers: headersOf(call, contentType), timeout }
+    if (body !== undefined) request.body = body
+    const response = await carry(runtime, timeout, signal, (aborted) => transport.request(request, aborted))
+    const headers = lowerCased(response.headers)
+    // A cache on the way keeps the date of the answer that it repeats.
+    if (!headers.age) clock.observe(headers.date)
+    return { status: response.status, headers, body: response.body }
+  }
+
+  const plain = async (call: Call) => {
+    const body = call.body === undefined ? undefined : JSON.stringify(call.body)
+    const { status, headers, body: answered } = await carried(call, 'application/json', body)
+    return readAnswer(status, headers, answered)
+  }
+
+  return {
+    send: (call) => (sealing?.applies(call) ? sealing.send(call, plain, carried) : plain(call)),
+    async upload(request, signal) {
+      const { upload } = transport
+      if (!upload)
+        throw new WeappError({ kind: 'client', reason: 'unsupported', detail: 'the transport has no upload' })
+      const limit = timeout * UPLOAD_FACTOR
+      const send = (aborted: CancelSignal) => upload.call(transport, { ...request, timeout: limit }, aborted)
+      return (await carry(runtime, limit, signal, send)).status
+    },
+  }
+}
+
+/** A picture takes longer than a request. */
+const UPLOAD_FACTOR = 3

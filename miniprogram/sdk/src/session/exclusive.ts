@@ -1,0 +1,34 @@
+import type { StorageLock } from './lock'
+import type { Vault } from './vault'
+
+/** Runs what changes the session: one at a time in all contexts, each with the newest record. */
+export type Exclusive = <T>(work: () => Promise<T>) => Promise<T>
+
+export function createExclusive(lock: StorageLock, vault: Vault): Exclusive {
+  /** The tail of this context's queue: the lock is for other contexts. */
+  let tail: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const locked = () =>
+      lock.run(async () => {
+        await vault.sync()
+        return work()
+      })
+    const outcome = tail.then(locked)
+    tail = outcome.catch(() => undefined)
+    return outcome
+  }
+}
+
+/** Calls for the same thing at the same time share one outcome. */
+export function sharing<T>(): (key: string, work: () => Promise<T>) => Promise<T> {
+  const flights = new Map<string, Promise<T>>()
+  return (key, work) => {
+    const known = flights.get(key)
+    if (known) return known
+    const flight = work()
+    flights.set(key, flight)
+    const landed = () => flights.delete(key)
+    flight.then(landed, landed)
+    return flight
+  }
+}

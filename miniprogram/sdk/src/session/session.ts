@@ -1,0 +1,143 @@
+import { type CancelSignal, unlessCancelled } from '../cancel'
+import { isWeappError, WeappError } from '../errors'
+import type { LoginResult, Reason, Tokens } from '../types'
+import { createExclusive, sharing } from './exclusive'
+import type { StorageLock } from './lock'
+import type { SignedIn } from './record'
+import type { LoginOptions, SignIn } from './sign-in'
+import type { Vault } from './vault'
+
+/** What may be done when there is no living session. */
+export type Renewal = 'login' | 'refresh'
+
+export interface Session {
+  /** An access token; logs in, or refreshes ahead, where that is needed. */
+  token(signal?: CancelSignal): Promise<string>
+  /** Another token than `used`, which the backend refused for `reason`. */
+  renew(used: string, reason: string, renewal: Renewal, signal?: CancelSignal): Promise<string>
+  login(options: LoginOptions): Promise<LoginResult>
+  /** Takes over the tokens of another session: that of the account that is left of a merge. */
+  adopt(tokens: Tokens): Promise<void>
+  /** Forgets the session; `end` is given its token, to end it at the backend. */
+  logout(end: (token: string) => Promise<void>): Promise<void>
+  forget(): Promise<void>
+  isSignedOut(): Promise<boolean>
+}
+
+export interface SessionOptions {
+  vault: Vault
+  lock: StorageLock
+  signIn: SignIn
+  onLogin?: ((result: LoginResult) => void) | undefined
+}
+
+export function createSession({ vault, lock, signIn, onLogin }: SessionOptions): Session {
+  const exclusive = createExclusive(lock, vault)
+  const [sharedRenewal, sharedLogin] = [sharing<string>(), sharing<LoginResult>()]
+  let isStarted = false
+  /** Logouts that have begun: nothing may log in silently behind their back. */
+  let leaving = 0
+
+  const logIn = async (options: LoginOptions): Promise<LoginResult> => {
+    const { user, isNewUser, consentsMissing, phone, ...tokens } = await signIn.login(options)
+    await vault.keep(tokens)
+    const result = { user, isNewUser, ...(consentsMissing && { consentsMissing }), ...(phone && { phone }) }
+    onLogin?.(result)
+    return result
+  }
+
+  const renewNow = async (used: string, reason: string, renewal: Renewal): Promise<string> => {
+    const record = vault.current()
+    if (record?.state === 'out') throw signedOut()
+    // Another call, or another context, has renewed it meanwhile.
+    if (record && record.token !== used) return record.token
+    if (record && reason !== 'session_revoked') {
+      try {
+        return await vault.keep(await signIn.refresh(record.refreshToken))
+      } catch (error) {
+        if (!hasEnded(error)) throw error
+      }
+    }
+    if (renewal === 'refresh') throw ended(reason)
+    if (leaving > 0) throw signedOut()
+    await logIn({})
+    return (vault.current() as SignedIn).token
+  }
+
+  const renew = (used: string, reason: string, renewal: Renewal) =>
+    sharedRenewal(`${renewal} ${used}`, () => exclusive(() => renewNow(used, reason, renewal)))
+
+  /** The record at first use, and again while it says that the user is logged out: another context may have logged in. */
+  const known = async () => {
+    const record = vault.current()
+    if (isStarted && record?.state === 'in') return record
+    isStarted = true
+    return vault.sync()
+  }
+
+  const token = async () => {
+    const record = leaving > 0 ? undefined : await known()
+    if (leaving > 0 || record?.state === 'out') throw signedOut()
+    if (!record) return renew('', '', 'login')
+    if (!vault.isExpiring()) return record.token
+    return renew(record.token, '', 'login').catch((error) => {
+      // Only ahead of time: the old token may still be accepted. If it isn't, the answer to the call says so.
+      if (isWeappError(error) && isUnknown(error)) return record.token
+      throw error
+    })
+  }
+
+  const leave = async (work: (record: SignedIn) => Promise<void>) => {
+    leaving += 1
+    try {
+      await exclusive(async () => {
+        const record = vault.current()
+        await vault.signOut()
+        if (record?.state === 'in') await work(record)
+      })
+    } finally {
+      leaving -= 1
+    }
+  }
+
+  return {
+    token: (signal) => unlessCancelled(token(), signal),
+    renew: (used, reason, renewal, signal) => unlessCancelled(renew(used, reason, renewal), signal),
+    login: (options) => sharedLogin(JSON.stringify(options), () => exclusive(() => logIn(options))),
+    adopt: async (tokens) => void (await exclusive(() => vault.keep(tokens))),
+    logout: (end) => leave((record) => endAtBackend(record, end, signIn)),
+    forget: () => leave(() => Promise.resolve()),
+    isSignedOut: async () => leaving > 0 || (await known())?.state === 'out',
+  }
+}
+
+/** Ends the session with its token, refreshed if it has expired. A session that has ended already is what was wanted. */
+async function endAtBackend(record: SignedIn, end: (token: string) => Promise<void>, signIn: SignIn): Promise<void> {
+  try {
+    await end(record.token).catch(async (error) => {
+      if (!hasEnded(error) || error.reason === 'session_revoked') throw error
+      const { token } = await signIn.refresh(record.refreshToken)
+      await end(token)
+    })
+  } catch (error) {
+    if (!hasEnded(error)) throw error
+  }
+}
+
+/** 401: this token, or the session, is no longer accepted. */
+function hasEnded(error: unknown): error is WeappError {
+  return isWeappError(error) && error.status === 401
+}
+
+/** Whether the backend was not reached, or is busy: nothing is known of the session. */
+function isUnknown({ kind, reason }: WeappError): boolean {
+  return kind === 'network' || ['rate_limited', 'unavailable', 'upstream_timeout'].indexOf(reason) >= 0
+}
+
+function signedOut(): WeappError {
+  return new WeappError({ kind: 'client', reason: 'signed_out' })
+}
+
+function ended(reason: string): WeappError {
+  return new WeappError({ kind: 'api', reason: (reason || 'token_missing') as Reason, status: 401 })
+}

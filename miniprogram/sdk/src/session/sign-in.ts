@@ -1,0 +1,89 @@
+import { isWeappError, WeappError } from '../errors'
+import type { Exchange } from '../http/exchange'
+import { delayBefore, type RetryPolicy, repeating, sleep } from '../http/repeat'
+import type { Runtime } from '../runtime'
+import type { LoginResult, Tokens } from '../types'
+
+export interface LoginOptions {
+  /** A code of the phone number button: the number is bound with the login. */
+  phoneCode?: string
+  /** Calls an account back that is being deleted. */
+  cancelDeletion?: boolean
+}
+
+export interface SignIn {
+  login(options: LoginOptions): Promise<LoginResult & Tokens>
+  refresh(refreshToken: string): Promise<Tokens>
+}
+
+export interface SignInOptions {
+  exchange: Exchange
+  runtime: Runtime
+  policy: RetryPolicy
+  timeout: number
+  appId?: string | undefined
+  getCode: (() => Promise<string>) | undefined
+}
+
+/** Failures of a login that another code of `wx.login` mends. */
+const ANOTHER_CODE = ['code_invalid', 'code_used', 'conflict', 'upstream_error', 'upstream_timeout', 'unavailable']
+
+export function createSignIn(options: SignInOptions): SignIn {
+  const { exchange, runtime, policy, timeout, appId, getCode } = options
+
+  const post = async <T>(path: string, body: object): Promise<T> => {
+    const { data, error } = await exchange.send({ method: 'POST', path, body })
+    if (error) throw error
+    return data as T
+  }
+
+  /** `wx.login` under a deadline: it has been seen not to call back. */
+  const newCode = async () => {
+    if (!getCode) throw new WeappError({ kind: 'client', reason: 'unsupported', detail: 'no way to get a login code' })
+    let timer: unknown
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = runtime.setTimeout(() => reject(new WeappError({ kind: 'network', reason: 'timeout' })), timeout)
+    })
+    try {
+      return await Promise.race([getCode(), late])
+    } catch (error) {
+      if (isWeappError(error)) throw error
+      throw new WeappError({ kind: 'client', reason: 'login_failed' })
+    } finally {
+      runtime.clearTimeout(timer)
+    }
+  }
+
+  return {
+    async login(wanted) {
+      let code = await newCode()
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          return await post<LoginResult & Tokens>('/api/v1/user/login', { code, ...(appId && { appId }), ...wanted })
+        } catch (error) {
+          if (!isWeappError(error)) throw error
+          const wait = delayBeforeLogin(error, attempt, policy, runtime.random)
+          if (wait === undefined) throw error
+          await sleep(runtime, wait)
+          // A lost answer may have been a login: the same code then gives the same session. Any refusal wants a new one.
+          if (error.kind === 'api') code = await newCode()
+        }
+      }
+    },
+    // A repeated refresh with the same token gets the same successor, so a lost answer costs nothing.
+    refresh: (refreshToken) =>
+      repeating(runtime, policy, true, undefined, () => post<Tokens>('/api/v1/user/refresh', { refreshToken })),
+  }
+}
+
+function delayBeforeLogin(
+  error: WeappError,
+  attempt: number,
+  policy: RetryPolicy,
+  random: () => number,
+): number | undefined {
+  const wait = delayBefore(error, true, attempt, policy, random)
+  if (wait !== undefined || attempt >= policy.retries) return wait
+  // Refused codes have no `Retry-After`, and a new one has better luck at once.
+  return ANOTHER_CODE.indexOf(error.reason) >= 0 && error.retryAfter === undefined ? 0 : undefined
+}

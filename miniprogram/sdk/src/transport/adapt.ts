@@ -1,0 +1,39 @@
+import type { CancelSignal } from '../cancel'
+import { type Fetch, readResponse } from './fetch'
+import { type Transport, TransportError, type TransportRequest, type TransportResponse } from './transport'
+
+/** What request libraries answer: as `wx.request` does, or as `fetch` does. */
+export type LibraryResponse =
+  | { statusCode: number; data: unknown; header?: unknown; headers?: unknown }
+  | Awaited<ReturnType<Fetch>>
+
+function isResponse(value: unknown): value is LibraryResponse {
+  return (
+    typeof value === 'object' && value !== null && ('statusCode' in value || ('status' in value && 'text' in value))
+  )
+}
+
+function toTransportResponse(response: LibraryResponse): TransportResponse | Promise<TransportResponse> {
+  if (!('statusCode' in response)) return readResponse(response)
+  const headers = (response.header || response.headers || {}) as TransportResponse['headers']
+  return { status: response.statusCode, headers, body: response.data }
+}
+
+/**
+ * A transport out of a request library that a project already uses. `send` returns what the library returns. Libraries
+ * that reject with the response for statuses from 400 are fine.
+ */
+export function adaptTransport(
+  send: (request: TransportRequest, signal: CancelSignal) => PromiseLike<LibraryResponse>,
+): Transport {
+  return {
+    async request(request, signal) {
+      try {
+        return await toTransportResponse(await send(request, signal))
+      } catch (error) {
+        if (isResponse(error)) return toTransportResponse(error)
+        throw error instanceof TransportError ? error : new TransportError('network')
+      }
+    },
+  }
+}

@@ -1,0 +1,135 @@
+import type { CancelSignal } from '../cancel'
+import { type Transport, TransportError, type TransportFailure, type TransportResponse } from './transport'
+
+interface Callbacks<T> {
+  success?: (result: T) => void
+  fail?: (error: Failure) => void
+}
+
+/** What `wx`, `uni` and `Taro` say about a failure. */
+export interface Failure {
+  errMsg?: string
+}
+
+interface Answer {
+  statusCode: number
+  data: unknown
+  header?: { [name: string]: string }
+}
+
+interface Task {
+  abort?(): void
+}
+
+/**
+ * The part of `wx` that the SDK calls; `uni` and `Taro` have the same functions. Declared as methods, so that the
+ * platforms' own, more exact types fit.
+ */
+export interface WxLike {
+  request(options: unknown): unknown
+  uploadFile?(options: unknown): unknown
+  login?(options: unknown): unknown
+  getStorageSync(key: string): unknown
+  setStorageSync(key: string, value: unknown): void
+  removeStorageSync(key: string): void
+  getNetworkType?(options: unknown): unknown
+  getRandomValues?(options: unknown): unknown
+  getImageInfo?(options: unknown): unknown
+  getFileInfo?(options: unknown): unknown
+  getFileSystemManager?(): { getFileInfo(options: unknown): unknown }
+}
+
+/** Calls one of the platform's functions and waits for its callback. */
+export function promised<T>(call: (callbacks: Required<Callbacks<T>>) => unknown): Promise<T> {
+  return new Promise<T>((success, fail) => {
+    const returned = call({ success, fail })
+    // Taro also returns a promise, which would otherwise be a rejection that nobody handles.
+    if (returned instanceof Promise) returned.then(undefined, () => undefined)
+  })
+}
+
+/** The failure by WeChat's text, which has no documented codes for most of them. */
+function failureOf({ errMsg = '' }: Failure): TransportFailure {
+  if (/INTERNET_DISCONNECTED|NETWORK_UNREACHABLE|-1009\b/i.test(errMsg)) return 'offline'
+  if (/not in domain list|illegal url|域名/i.test(errMsg)) return 'domain_blocked'
+  if (/time(d )?[-_ ]?out|-1001\b/i.test(errMsg)) return 'timeout'
+  return 'network'
+}
+
+/** WeChat's text without addresses, whose queries can hold what no log should. */
+export function scrubbed(errMsg: unknown): string {
+  return String(errMsg || '')
+    .replace(/\w+:\/\/\S+/g, '…')
+    .slice(0, 120)
+}
+
+/** Asks the platform whether there is a network at all: the text of a failure mostly does not say. */
+function isOffline(api: WxLike): Promise<boolean> {
+  const ask = api.getNetworkType
+  if (!ask) return Promise.resolve(false)
+  return promised<{ networkType?: string }>((callbacks) => ask.call(api, callbacks)).then(
+    ({ networkType }) => networkType === 'none',
+    () => false,
+  )
+}
+
+export async function failed(api: WxLike, error: Failure): Promise<TransportError> {
+  const failure = failureOf(error)
+  const offline = failure === 'network' && (await isOffline(api))
+  return new TransportError(offline ? 'offline' : failure, scrubbed(error.errMsg))
+}
+
+async function run(
+  api: WxLike,
+  start: (callbacks: Required<Callbacks<Answer>>) => unknown,
+  signal: CancelSignal,
+): Promise<TransportResponse> {
+  let task: Task | undefined
+  const abort = () => task?.abort?.()
+  signal.addEventListener('abort', abort)
+  try {
+    const answer = await promised<Answer>((callbacks) => {
+      const started = start(callbacks)
+      task = started as Task | undefined
+      return started
+    })
+    return { status: answer.statusCode, headers: answer.header || {}, body: answer.data }
+  } catch (error) {
+    throw await failed(api, error as Failure)
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Requests by `wx.request` and `wx.uploadFile`, or what `uni` and `Taro` have in their place. */
+export function wxTransport(api: WxLike): Transport {
+  const upload = api.uploadFile
+  const transport: Transport = {
+    request: ({ url, method, headers, body, timeout }, signal) =>
+      // Any other `dataType` than `json` leaves the body as it is: a sealed one is no JSON.
+      run(
+        api,
+        (callbacks) =>
+          api.request({
+            url,
+            method,
+            header: headers,
+            data: body,
+            timeout,
+            dataType: 'text',
+            responseType: 'text',
+            ...callbacks,
+          }),
+        signal,
+      ),
+  }
+  if (upload) {
+    transport.upload = ({ url, fields, filePath, name, timeout }, signal) =>
+      run(
+        api,
+        (callbacks) => upload.call(api, { url, formData: fields, filePath, name, timeout, ...callbacks }),
+        signal,
+      )
+  }
+  return transport
+}
