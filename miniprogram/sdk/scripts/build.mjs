@@ -1,12 +1,15 @@
 // Builds what the package holds: dist/ (ES module, CommonJS, types) and miniprogram_dist/, which the developer tools copy
 // when they build npm packages (工具 → 构建 npm).
 import { execFileSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const FOLDERS = ['dist', 'miniprogram_dist']
+/** The packages that are part of the sealed module. */
+const BUNDLED = ['@noble/ciphers', '@noble/hashes']
 const entries = { index: 'src/index.ts', sealed: 'src/sealed/index.ts' }
 
 const common = {
@@ -21,12 +24,16 @@ const common = {
 }
 
 export async function buildPackage() {
-  for (const folder of ['dist', 'miniprogram_dist']) rmSync(join(root, folder), { recursive: true, force: true })
+  for (const folder of FOLDERS) rmSync(join(root, folder), { recursive: true, force: true })
   await Promise.all([
     build({ ...common, outdir: 'dist', format: 'esm', outExtension: { '.js': '.mjs' } }),
     build({ ...common, outdir: 'dist', format: 'cjs', outExtension: { '.js': '.cjs' } }),
     build({ ...common, outdir: 'miniprogram_dist', format: 'cjs', minify: true }),
   ])
+  const licences = BUNDLED.map(
+    (name) => `${name}\n\n${readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8')}`,
+  )
+  for (const folder of FOLDERS) writeFileSync(join(root, folder, 'sealed.LICENSES.txt'), licences.join('\n\n'))
 }
 
 export function buildTypes() {

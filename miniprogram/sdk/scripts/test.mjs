@@ -21,7 +21,7 @@ await build({
   outExtension: { '.js': '.mjs' },
   bundle: true,
   // Tests import what is published, by its name, not the sources.
-  packages: 'external',
+  external: ['weapp-serverless-sdk', 'esbuild', 'typescript', 'openapi-typescript'],
   format: 'esm',
   platform: 'node',
   target: 'node20',

@@ -1,6 +1,7 @@
 import type { CancelSignal } from '../cancel'
 import { type Fetch, readResponse } from './fetch'
 import { type Transport, TransportError, type TransportRequest, type TransportResponse } from './transport'
+import { type Failure, failureOf } from './wx-like'
 
 /** What request libraries answer: as `wx.request` does, or as `fetch` does. */
 export type LibraryResponse =
@@ -31,8 +32,9 @@ export function adaptTransport(
       try {
         return await toTransportResponse(await send(request, signal))
       } catch (error) {
+        if (error instanceof TransportError) throw error
         if (isResponse(error)) return toTransportResponse(error)
-        throw error instanceof TransportError ? error : new TransportError('network')
+        throw new TransportError(failureOf((error || {}) as Failure))
       }
     },
   }

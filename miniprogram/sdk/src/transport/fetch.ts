@@ -14,8 +14,8 @@ interface FetchResponse {
   text(): Promise<string>
 }
 
-/** The part of `fetch` that is used, so that the platform's own types are not needed. */
-export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>
+/** `fetch`, whatever the platform's types call its parameters. */
+export type Fetch = (url: string, init: never) => Promise<FetchResponse>
 
 declare const AbortController: (new () => { signal: unknown; abort(): void }) | undefined
 declare const navigator: { onLine?: boolean } | undefined
@@ -40,9 +40,9 @@ function abortedWith(signal: CancelSignal): { signal?: unknown } {
 export function fetchTransport(fetch: Fetch): Transport {
   return {
     async request({ url, method, headers, body }, signal) {
-      const init = { method, headers, ...abortedWith(signal), ...(body !== undefined && { body }) }
+      const init: FetchInit = { method, headers, ...abortedWith(signal), ...(body !== undefined && { body }) }
       try {
-        return await readResponse(await fetch(url, init))
+        return await readResponse(await fetch(url, init as never))
       } catch {
         const offline = typeof navigator === 'object' && navigator.onLine === false
         throw new TransportError(offline ? 'offline' : 'network')

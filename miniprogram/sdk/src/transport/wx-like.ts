@@ -49,10 +49,10 @@ export function promised<T>(call: (callbacks: Required<Callbacks<T>>) => unknown
 }
 
 /** The failure by WeChat's text, which has no documented codes for most of them. */
-function failureOf({ errMsg = '' }: Failure): TransportFailure {
+export function failureOf({ errMsg = '' }: Failure): TransportFailure {
   if (/INTERNET_DISCONNECTED|NETWORK_UNREACHABLE|-1009\b/i.test(errMsg)) return 'offline'
   if (/not in domain list|illegal url|域名/i.test(errMsg)) return 'domain_blocked'
-  if (/time(d )?[-_ ]?out|-1001\b/i.test(errMsg)) return 'timeout'
+  if (/timed?[-_ ]?out|-1001\b/i.test(errMsg)) return 'timeout'
   return 'network'
 }
 

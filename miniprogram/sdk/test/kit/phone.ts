@@ -24,8 +24,10 @@ interface RequestOptions {
   header?: Record<string, string>
   data?: string
   dataType?: string
-  success(answer: WxAnswer): void
-  fail(error: { errMsg: string }): void
+  success?(answer: WxAnswer): void
+  fail?(error: { errMsg: string }): void
+  /** After either, with what it was given. */
+  complete?(outcome: WxAnswer | { errMsg: string }): void
 }
 
 interface Callbacks<T> {
@@ -96,7 +98,7 @@ export class Phone {
     return answer
   }
 
-  private request({ url, method = 'GET', header = {}, data, dataType, success, fail }: RequestOptions) {
+  private request({ url, method = 'GET', header = {}, data, dataType, ...callbacks }: RequestOptions) {
     const aborting = new AbortController()
     const { pathname, search } = new URL(url)
     const sent = { method, path: pathname + search, headers: header, body: data }
@@ -105,14 +107,20 @@ export class Phone {
     this.answer(sent, url, aborting.signal).then(
       (answer) => {
         isOver = true
-        success(dataType === 'json' ? { ...answer, data: JSON.parse(String(answer.data)) } : answer)
+        // What WeChat does unless it is told otherwise.
+        const isJson = dataType === undefined || dataType === 'json'
+        const given = isJson ? { ...answer, data: JSON.parse(String(answer.data)) } : answer
+        callbacks.success?.(given)
+        callbacks.complete?.(given)
       },
       (error) => {
         isOver = true
         if (!(error instanceof Fail) && !aborting.signal.aborted && error.cause === undefined) throw error
-        fail({
+        const failure = {
           errMsg: error instanceof Fail ? error.message : 'request:fail errcode:-101 net::ERR_CONNECTION_REFUSED',
-        })
+        }
+        callbacks.fail?.(failure)
+        callbacks.complete?.(failure)
       },
     )
     return {
