@@ -87,7 +87,7 @@ tools-test: ## install what the tests need
 	@scripts/tools/redis.sh && scripts/tools/install.sh test clients template valkey
 
 tools-check: ## install what the checks need
-	@scripts/tools/install.sh check
+	@scripts/tools/install.sh check clients
 
 clean: ## remove everything built, the tools and the local data
-	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules
+	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules miniprogram/sdk/node_modules miniprogram/sdk/dist miniprogram/sdk/miniprogram_dist miniprogram/sdk/build

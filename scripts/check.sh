@@ -10,7 +10,7 @@ component() {
 }
 component fmt rustfmt
 component clippy clippy
-scripts/tools/install.sh check
+scripts/tools/install.sh check clients
 
 failed=""
 step() {
@@ -23,6 +23,7 @@ step() {
 step cargo fmt --all --check
 step typos
 step shellcheck --external-sources .ci/run scripts/*.sh scripts/tools/*.sh
+step scripts/sdk.sh check
 step cfn-lint template.yaml
 step sam validate --lint --region us-east-1
 # Without advisories, which need a database from the network: `make audit`.

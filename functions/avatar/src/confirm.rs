@@ -86,10 +86,13 @@ impl Confirmation {
         let (status, user) = match &outcome {
             // The avatar is the one before.
             Outcome::Checking => (Status::Checking, caller.user),
-            Outcome::Published(None) => (Status::Published, self.profiles.get(claims.sub).await?),
-            Outcome::Published(Some(upload)) => {
-                let tidy_up = self.avatars.tidy_up(claims.sub, upload);
-                // Not from the cache, which has just been told that it is outdated.
+            Outcome::Published(replaced) => {
+                let tidy_up = async {
+                    if let Some(upload) = replaced {
+                        self.avatars.tidy_up(claims.sub, upload).await;
+                    }
+                };
+                // Not from the cache: whoever published the picture may have yet to tell it.
                 let ((), user) = tokio::join!(tidy_up, self.profiles.read(claims.sub));
                 (Status::Published, user?)
             }

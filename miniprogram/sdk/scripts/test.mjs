@@ -28,11 +28,9 @@ await build({
   sourcemap: 'inline',
   logLevel: 'warning',
 })
-const words = process.argv.slice(2)
-const files = words.some((word) => word.endsWith('.mjs'))
-  ? []
-  : names.map((name) => join(built, name.replace(/ts$/, 'mjs')))
-const tests = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...words, ...files], {
+const files = names.map((name) => join(built, name.replace(/ts$/, 'mjs')))
+const options = ['--enable-source-maps', '--test', `--test-reporter=${join(root, 'scripts/reporter.mjs')}`]
+const tests = spawnSync(process.execPath, [...options, ...process.argv.slice(2), ...files], {
   cwd: root,
   stdio: 'inherit',
 })

@@ -1,5 +1,5 @@
 import { messageOf } from './messages'
-import type { ErrorData, FieldViolation, Reason } from './types'
+import type { ErrorData, Reason, Violation } from './types'
 
 /** Reasons that this SDK gives by itself, beside those of the backend. */
 export type ClientReason =
@@ -80,7 +80,7 @@ export class WeappError extends Error {
 /** What the backend says about each field is written for people, and says more than one sentence for all of them. */
 function violations(reason: string, data: unknown): string {
   if (reason !== 'invalid_request' || typeof data !== 'object' || data === null) return ''
-  const { fields } = data as { fields?: FieldViolation[] }
+  const { fields } = data as { fields?: Violation[] }
   return Array.isArray(fields) ? fields.map(({ message }) => message).join('；') : ''
 }
 

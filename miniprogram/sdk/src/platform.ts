@@ -3,11 +3,12 @@ import { memoryStorage, type Storage } from './storage'
 import { type Fetch, fetchTransport } from './transport/fetch'
 import type { Transport } from './transport/transport'
 import { promised, scrubbed, type WxLike, wxTransport } from './transport/wx-like'
+import type { PictureType } from './types'
 
 /** A picture on the phone. */
 export interface Picture {
   filePath: string
-  contentType: string
+  contentType: PictureType
   /** Bytes. */
   size: number
 }
@@ -24,7 +25,7 @@ export interface Platform {
   inspectPicture?(filePath: string): Promise<Picture>
 }
 
-const TYPES: { [type: string]: string } = {
+const TYPES: { [type: string]: PictureType } = {
   jpg: 'image/jpeg',
   jpeg: 'image/jpeg',
   png: 'image/png',

@@ -206,7 +206,7 @@ test('an account in its cooling-off time is called back by a login', async () =>
     assert(deletion.until)
     await assert.rejects(client.login(), (error) => {
       assert(hasReason(error, 'account_deletion_pending'))
-      assert.equal(error.data.until, deletion.until)
+      assert.equal(error.data?.until, deletion.until)
       return true
     })
     assert.equal((await client.login({ cancelDeletion: true })).user.id, id)

@@ -22,7 +22,7 @@ export function configApi(caller: Caller, runtime: Runtime): ConfigApi {
   const fetched = async (key: string, options?: CallOptions): Promise<unknown> => {
     const path = `/api/v1/config/${encodeURIComponent(key)}`
     const { data, headers } = await caller({ method: 'GET', path, isPublic: true, ...options })
-    const { value } = data as ConfigValue<unknown>
+    const { value } = data as ConfigValue
     const [, seconds = '0'] = /max-age=(\d+)/.exec(headers['cache-control'] || '') || []
     cache.set(key, { value, until: runtime.monotonic() + Number(seconds) * 1000 })
     return value

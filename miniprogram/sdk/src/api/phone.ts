@@ -1,6 +1,6 @@
 import { hasReason } from '../errors'
 import type { CallOptions } from '../http/caller'
-import type { LoginResult, PhoneOffer, Tokens, User } from '../types'
+import type { LoginResult, Merging, PhoneOffer, Tokens, User } from '../types'
 import type { Api } from './api'
 
 export interface PhoneApi {
@@ -17,7 +17,7 @@ export interface PhoneApi {
   resolve(offer: Pick<PhoneOffer, 'ticket' | 'choice'>, options?: CallOptions): Promise<User>
 }
 
-type Resolved = User | (Tokens & LoginResult) | { status: 'merging'; saga: string }
+type Resolved = User | (Tokens & LoginResult) | Merging
 
 export function phoneApi({ call, session }: Api): PhoneApi {
   const resolve: PhoneApi['resolve'] = async ({ ticket, choice }, options) => {
@@ -27,7 +27,7 @@ export function phoneApi({ call, session }: Api): PhoneApi {
       await session.adopt(resolved)
       return resolved.user
     }
-    if ('saga' in resolved) {
+    if (resolved.status === 'merging') {
       // The merge goes on; the next login completes it, and is one to the account that is left.
       await session.login({})
       return call({ method: 'GET', path: '/api/v1/user/info', ...options })

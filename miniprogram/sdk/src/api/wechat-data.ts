@@ -1,6 +1,6 @@
 import { hasReason } from '../errors'
 import type { CallOptions } from '../http/caller'
-import type { EncryptedData, Watermark } from '../types'
+import type { EncryptedData, EncryptedMessage, Watermark } from '../types'
 import type { Api } from './api'
 
 type MaybePromise<T> = T | PromiseLike<T>
@@ -17,7 +17,7 @@ export interface WeChatDataApi {
    */
   decrypt<T>(get: () => MaybePromise<EncryptedData>, options?: DecryptOptions): Promise<T & { watermark?: Watermark }>
   /** Opens what the page encrypted with a key of `wx.getUserCryptoManager()`. */
-  openMessage<T>(message: { encryptedData: string; version: number; iv?: string }, options?: CallOptions): Promise<T>
+  openMessage<T>(message: EncryptedMessage, options?: CallOptions): Promise<T>
   /** Has WeChat replace the `session_key`. */
   resetSessionKey(options?: CallOptions): Promise<void>
 }

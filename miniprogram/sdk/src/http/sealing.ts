@@ -1,18 +1,12 @@
 import { WeappError } from '../errors'
 import type { Runtime } from '../runtime'
+import type { SealingKey } from '../types'
 import { type Answer, readAnswer } from './answer'
 import type { Call } from './exchange'
 import type { ServerClock } from './server-clock'
 
-/** A public key of the backend, as JWK. */
-export interface SealingKey {
-  kid: string
-  n: string
-  e: string
-}
-
 export interface SealRequest {
-  key: SealingKey
+  key: Pick<SealingKey, 'kid' | 'n' | 'e'>
   method: string
   path: string
   /** Seconds since 1970, by the backend's clock. */

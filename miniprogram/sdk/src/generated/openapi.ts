@@ -1,0 +1,971 @@
+// Generated from docs/openapi.json by `npm run generate`.
+
+export type paths = Record<string, never>;
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description How far a deletion has come. */
+        AccountDeletion: {
+            /**
+             * @description What an administrator finds the deletion by.
+             * @example 8ec7bbdb9e68689d6a0779458142f841
+             */
+            saga: string;
+            status: components["schemas"]["AccountDeletionStatus"];
+            /**
+             * Format: date-time
+             * @description Until when the account can be called back, by logging in with `cancelDeletion`.
+             */
+            until?: string | null;
+        };
+        AccountDeletionStatus: "deleted" | "barred" | "deleting";
+        /** @description The versions of documents that a user agreed to and has not withdrawn, by document. */
+        AgreedVersions: {
+            [key: string]: number;
+        };
+        /** @description What became of an upload. */
+        AvatarConfirmation: {
+            status: components["schemas"]["AvatarStatus"];
+            user: components["schemas"]["User"];
+        };
+        /** @description The form, and what it takes. */
+        AvatarForm: {
+            /**
+             * Format: uint64
+             * @description In seconds.
+             */
+            expiresIn: number;
+            /** @description Its fields, all of which have to be sent before the file. */
+            fields: {
+                [key: string]: string;
+            };
+            /** @description To confirm the upload with. */
+            key: string;
+            /**
+             * Format: uint32
+             * @description Of the file.
+             */
+            maxBytes: number;
+            /** @description Where it is posted to, as `multipart/form-data`. */
+            url: string;
+        };
+        AvatarKey: {
+            /** @description The one that came with the form. */
+            key: string;
+        };
+        /** @description What became of the picture. */
+        AvatarStatus: "published" | "checking";
+        /** @description What became of the accounts. */
+        BatchOutcomes: {
+            outcomes: components["schemas"]["Outcome"][];
+        };
+        /** @description The status of a breaker. */
+        BreakerReport: {
+            /**
+             * Format: uint64
+             * @description Calls of the last 10 s that were reported to it.
+             */
+            calls: number;
+            /**
+             * Format: uint64
+             * @description Failed calls among them.
+             */
+            failed: number;
+            /**
+             * Format: uint
+             * @description Instances with failed or slow calls.
+             */
+            failingInstances: number;
+            /** @description Whether an administrator forced this state. */
+            forced: boolean;
+            /** @description The upstream that it protects. */
+            name: string;
+            /**
+             * Format: uint64
+             * @description Milliseconds after which the state may change; 0 while it is closed.
+             */
+            retryAfterMs: number;
+            /**
+             * Format: uint64
+             * @description Calls among them that took too long.
+             */
+            slow: number;
+            /**
+             * @description `closed`, `half-open` or `open`.
+             * @enum {string}
+             */
+            state: "closed" | "half-open" | "open";
+        };
+        /** @description How a conflict about a number is resolved. */
+        Choice: "merge" | "take";
+        ConfigChange: {
+            /** @description Any JSON of at most 64 KiB. */
+            value: unknown;
+            /**
+             * Format: uint64
+             * @description The version that is replaced; none for a new value.
+             */
+            version?: number;
+        };
+        ConfigDeletion: {
+            /**
+             * Format: uint64
+             * @description The only version that is deleted.
+             */
+            version?: number;
+        };
+        /** @description A value, as cached and as clients see it. */
+        ConfigValue: {
+            /**
+             * @description Its key.
+             * @example home.banner
+             */
+            key: string;
+            /**
+             * Format: date-time
+             * @description When it was written.
+             */
+            updatedAt: string;
+            /** @description Any JSON. */
+            value: unknown;
+            /**
+             * Format: uint64
+             * @description One more with each change of the key.
+             */
+            version: number;
+        };
+        /** @description Something that is another user's already. */
+        Conflict: {
+            /** @description Where it stands in the body: `identities[0]`, `identities[0].unionId`, `phone`. */
+            field: string;
+            /**
+             * Format: uuid
+             * @description Whose it is.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            userId: string;
+        };
+        /** @description `data` of `user_exists`. */
+        Conflicts: {
+            conflicts: components["schemas"]["Conflict"][];
+        };
+        /** @description An agreement, as it is kept and as the user sees it. */
+        Consent: {
+            /**
+             * Format: date-time
+             * @description When. The same version again, without a withdrawal in between, keeps the first time.
+             */
+            agreedAt: string;
+            /**
+             * @description In which mini-program.
+             * @example wx0123456789abcdef
+             */
+            appId: string;
+            /**
+             * @description The document.
+             * @example privacy
+             */
+            document: string;
+            /**
+             * Format: uint32
+             * @description The version that was agreed to.
+             */
+            version: number;
+            /**
+             * @description In which mini-program it was withdrawn.
+             * @default null
+             * @example wx0123456789abcdef
+             */
+            withdrawnAppId: string | null;
+            /**
+             * Format: date-time
+             * @description When it was withdrawn, if it was.
+             * @default null
+             */
+            withdrawnAt: string | null;
+        };
+        /** @description An agreement or a withdrawal, and what it leaves. */
+        ConsentChange: {
+            /** @description The agreement that was made, held already, or was withdrawn. */
+            consent: components["schemas"]["Consent"] | null;
+            consents: components["schemas"]["AgreedVersions"];
+            consentsMissing: components["schemas"]["RequiredConsent"][];
+        };
+        /** @description What a user agreed to, and has to agree to. */
+        ConsentList: {
+            /** @description What the user agrees to now. */
+            consents: components["schemas"]["AgreedVersions"];
+            consentsMissing: components["schemas"]["RequiredConsent"][];
+            /** @description The newest first. */
+            history: components["schemas"]["Consent"][];
+            required: components["schemas"]["RequiredConsent"][];
+        };
+        /** @description The body of an agreement. */
+        ConsentVersion: {
+            /**
+             * Format: uint32
+             * @description At most the one that is required now.
+             */
+            version: number;
+        };
+        DecryptBody: {
+            /**
+             * @description Whether WeChat is asked first whether its key is still current.
+             * @default false
+             */
+            checkSession: boolean;
+            /** @description Base64. */
+            encryptedData: string;
+            /** @description Base64 of 16 bytes. */
+            iv: string;
+            /** @description Only with `signature`. */
+            rawData?: string;
+            /** @description Only with `rawData`. */
+            signature?: string;
+        };
+        /** @description The state of one dependency. */
+        Dependency: {
+            /** Format: double */
+            latencyMs: number;
+            name: string;
+            /** @description Whether requests fail without it. */
+            needed: boolean;
+            /** @enum {string} */
+            status: "ok" | "down";
+        };
+        /** @description The `data` of a success that has nothing to return: `{}`. */
+        Empty: Record<string, never>;
+        /** @description The `enc` values that are accepted (RFC 7518 §5.1). */
+        Enc: "A256CBC-HS512" | "A256GCM";
+        /** @description A page of an export. What a row does not have is `null`. */
+        ExportPage: {
+            avatarChecks: {
+                appId: string;
+                /** Format: date-time */
+                expiresAt: string | null;
+                traceId: string;
+                uploadId: string | null;
+                userId: string | null;
+            }[];
+            avatarUploads: {
+                appId: string | null;
+                /** Format: date-time */
+                askedAt: string | null;
+                contentType: string | null;
+                /** Format: date-time */
+                createdAt: string | null;
+                /** Format: date-time */
+                expiresAt: string | null;
+                id: string | null;
+                maxBytes: number | null;
+                phase: string | null;
+            }[];
+            consents: {
+                /** Format: date-time */
+                agreedAt: string | null;
+                appId: string | null;
+                document: string | null;
+                version: number | null;
+                withdrawnAppId: string | null;
+                /** Format: date-time */
+                withdrawnAt: string | null;
+            }[];
+            /** Format: date-time */
+            exportedAt: string;
+            identities: {
+                appId: string;
+                /** Format: date-time */
+                createdAt: string | null;
+                /** Format: date-time */
+                lastLoginAt: string | null;
+                loginCount: number | null;
+                openId: string;
+                unionId: string | null;
+                unionLinked: boolean | null;
+            }[];
+            /** @description Where the next page begins; none on the last one. */
+            nextCursor?: string;
+            phoneNumbers: {
+                userId: string | null;
+            }[];
+            sessions: {
+                appId: string | null;
+                /** Format: date-time */
+                createdAt: string | null;
+                /** Format: date-time */
+                expiresAt: string | null;
+                id: string | null;
+                openId: string | null;
+                /** Format: date-time */
+                refreshedAt: string | null;
+                refreshes: number | null;
+                /** Format: date-time */
+                revokedAt: string | null;
+                userAgent: string | null;
+            }[];
+            unionLinks: {
+                unionId: string;
+                userId: string | null;
+            }[];
+            user: {
+                avatarUrl: string | null;
+                consents: {
+                    [key: string]: number;
+                } | null;
+                /** Format: date-time */
+                createdAt: string | null;
+                gender: number | null;
+                id: string | null;
+                lastActiveOn: string | null;
+                nickname: string | null;
+                phone: string | null;
+                role: string | null;
+                status: string | null;
+                /** Format: date-time */
+                updatedAt: string | null;
+                version: number | null;
+            } | null;
+        };
+        /**
+         * @description As WeChat's user info codes it.
+         * @enum {integer}
+         */
+        Gender: 0 | 1 | 2;
+        /** @description How the service is. */
+        HealthReport: {
+            /** @description Of a deep check, while shared state can be reached. */
+            breakers?: components["schemas"]["BreakerReport"][];
+            /** @description Of a deep check. */
+            parts?: components["schemas"]["Dependency"][];
+            /** @description `AWS_REGION`. */
+            region: string | null;
+            /** @enum {string} */
+            status: "ok" | "degraded" | "down";
+            version: string;
+        };
+        /** @description The public keys of access tokens (RFC 7517). */
+        KeySet: {
+            keys: {
+                /** @enum {string} */
+                alg: "EdDSA" | "ES256" | "RS256";
+                crv?: string;
+                e?: string;
+                kid: string;
+                /** @enum {string} */
+                kty: "OKP" | "EC" | "RSA";
+                n?: string;
+                /** @constant */
+                use: "sig";
+                x?: string;
+                y?: string;
+            }[];
+        };
+        /** @description A mini-program that knows the user. Without the openid: nobody needs it who has the user's id. */
+        KnownIn: {
+            /**
+             * @description A mini-program.
+             * @example wx0123456789abcdef
+             */
+            appId: string;
+        };
+        LoginBody: {
+            /**
+             * @description One of `WECHAT_APPIDS`; the first of them is the default.
+             * @example wx0123456789abcdef
+             */
+            appId?: string;
+            /** @description Whether an account that is being deleted is called back. */
+            cancelDeletion?: boolean;
+            /** @description A code of `wx.login`. */
+            code: string;
+            /** @description A code of the phone number button, whose number is bound. */
+            phoneCode?: string;
+        };
+        /**
+         * @description What a client gets at login and refresh. Serialising is where the tokens are shown; `Debug`
+         *     hides them.
+         */
+        LoginResponse: {
+            /** @description What the user has to agree to; left out where nothing is required of anybody. */
+            consentsMissing?: components["schemas"]["RequiredConsent"][] | null;
+            /**
+             * Format: int64
+             * @description Seconds that the access token is still valid.
+             */
+            expiresIn: number;
+            isNewUser: boolean;
+            /** @description What became of the number, if the login brought one. */
+            phone?: components["schemas"]["PhoneOutcome"] | null;
+            /**
+             * Format: int64
+             * @description Seconds that the refresh token is still valid.
+             */
+            refreshExpiresIn: number;
+            /** @description The refresh token. */
+            refreshToken: string;
+            /** @description The JWT. */
+            token: string;
+            /**
+             * @description `Bearer` (RFC 6750).
+             * @constant
+             */
+            tokenType: "Bearer";
+            user: components["schemas"]["User"];
+        };
+        /** @description The body of a logout; without one, only the current session ends. */
+        LogoutBody: {
+            /**
+             * @description Whether all sessions of the user end, not only this one.
+             * @default false
+             */
+            all: boolean;
+        };
+        /** @description A merge that goes on without the client. */
+        Merging: {
+            /**
+             * @description What an administrator finds the merge by; left out if it has just ended.
+             * @example 8ec7bbdb9e68689d6a0779458142f841
+             */
+            saga?: string | null;
+            /** @constant */
+            status: "merging";
+        };
+        MessageBody: {
+            /** @description Base64. */
+            encryptedData: string;
+            /** @description Base64 of 16 bytes; the key's own is the default. */
+            iv?: string;
+            /**
+             * Format: uint32
+             * @description That of the key.
+             */
+            version: number;
+        };
+        /** @description A person in one mini-program. */
+        NewIdentity: {
+            /**
+             * @description A mini-program.
+             * @example wx0123456789abcdef
+             */
+            appId: string;
+            /**
+             * @description A WeChat user within one mini-program.
+             * @example oAbC0123456789
+             */
+            openId: string;
+            /**
+             * @description A WeChat user across the mini-programs of one account.
+             * @example uXyZ0123456789
+             */
+            unionId?: string;
+        };
+        /** @description The body. */
+        NewUser: {
+            /**
+             * Format: uri
+             * @description An https URL without credentials; the limit is that of its normalized form.
+             * @example https://thirdwx.qlogo.cn/mmopen/a.png
+             */
+            avatarUrl?: string;
+            gender?: components["schemas"]["Gender"];
+            /** @description Those of a mini-program once. */
+            identities: components["schemas"]["NewIdentity"][];
+            /**
+             * @description Trimmed, with at least one visible character, and without control characters; not shorter than NICKNAME_MIN_CHARACTERS (2).
+             * @example 小明
+             */
+            nickname?: string;
+            /**
+             * @description 11 digits in mainland China; elsewhere `+` with country code and number.
+             * @example 13800138000
+             */
+            phone?: string;
+        };
+        /** @description What a client is offered. Serialising is where the ticket is shown; `Debug` hides it. */
+        Offer: {
+            /** @description What it is for. */
+            choice: components["schemas"]["Choice"];
+            /**
+             * Format: int64
+             * @description Seconds that it can be used.
+             */
+            expiresIn: number;
+            /** @description 256 random bits, in base64url. */
+            ticket: string;
+        };
+        /** @description What became of one user's account. */
+        Outcome: {
+            /**
+             * Format: uuid
+             * @description A user.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            id: string;
+            /** @description Why it was not deleted. */
+            reason?: components["schemas"]["Reason"] | null;
+            /**
+             * @description A deletion or a merge.
+             * @example 8ec7bbdb9e68689d6a0779458142f841
+             */
+            saga?: string;
+            status?: components["schemas"]["UserDeletionStatus"];
+        };
+        /** @description What a person is told whose account is being deleted. */
+        PendingDeletion: {
+            /**
+             * Format: date-time
+             * @description Until when it can be called back.
+             */
+            until: string;
+        };
+        PhoneBody: {
+            /** @description A code of the phone number button. */
+            code: string;
+        };
+        /** @description What became of the number. */
+        PhoneOutcome: {
+            /** @constant */
+            status: "bound";
+        } | {
+            /** @description What it is for. */
+            choice?: components["schemas"]["Choice"];
+            /**
+             * Format: int64
+             * @description Seconds that it can be used.
+             */
+            expiresIn?: number;
+            /** @constant */
+            status: "taken";
+            /** @description 256 random bits, in base64url. */
+            ticket?: string;
+        } | {
+            /** @description The reason that `POST /user/phone` would have answered. */
+            reason: components["schemas"]["Reason"];
+            /** @constant */
+            status: "failed";
+        };
+        PhoneResolution: {
+            /** @description As it was offered. */
+            choice: components["schemas"]["Choice"];
+            /** @description As it was offered. */
+            ticket: string;
+        };
+        Picture: {
+            /**
+             * @description The content type of a picture. Where WeChat checks pictures, it is not `image/webp`.
+             * @enum {string}
+             */
+            contentType: "image/jpeg" | "image/png" | "image/webp" | "image/gif";
+            /**
+             * Format: uint64
+             * @description In bytes, at most `AVATAR_MAX_BYTES`.
+             */
+            size: number;
+        };
+        ProfileChange: {
+            /**
+             * Format: uri
+             * @description An https URL without credentials; the limit is that of its normalized form.
+             * @example https://thirdwx.qlogo.cn/mmopen/a.png
+             */
+            avatarUrl?: string | null;
+            gender?: components["schemas"]["Gender"] | null;
+            /**
+             * @description Trimmed, with at least one visible character, and without control characters; not shorter than NICKNAME_MIN_CHARACTERS (2).
+             * @example 小明
+             */
+            nickname?: string | null;
+        };
+        /**
+         * @description Why a request failed. Programs branch on this, not on `message`. New reasons can be added.
+         * @enum {string}
+         */
+        Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "unavailable" | "upstream_timeout";
+        /** @description The body. */
+        RefreshBody: {
+            /** @description The newest that the client has. */
+            refreshToken: string;
+        };
+        /** @description A document, and the version of it that users have to agree to. */
+        RequiredConsent: {
+            /**
+             * @description The document.
+             * @example privacy
+             */
+            document: string;
+            /**
+             * Format: uint32
+             * @description From 1 to a million.
+             */
+            version: number;
+        };
+        /** @description How far a saga has come. */
+        Resumed: {
+            /** @enum {string} */
+            status: "done" | "undone" | "unfinished" | "waiting";
+            /** Format: date-time */
+            until?: string | null;
+        };
+        /** @description What a user may do. */
+        Role: "user" | "admin";
+        /** @description A saga that has not ended. Whom it is about stays in its row. */
+        Saga: {
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Whether its last step failed; the log says why. */
+            failed: boolean;
+            /**
+             * @description A deletion or a merge.
+             * @example 8ec7bbdb9e68689d6a0779458142f841
+             */
+            id: string;
+            /** @description `account-deletion` or `account-merge`. */
+            kind: string;
+            /** @description The step that is next. */
+            step?: string | null;
+            /**
+             * Format: date-time
+             * @description It goes on at this time, not earlier.
+             */
+            until?: string | null;
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        /** @description What has not ended. */
+        SagaList: {
+            /** @description The oldest first. */
+            sagas: components["schemas"]["Saga"][];
+        };
+        /** @description A session. */
+        SessionInfo: {
+            /**
+             * @description A mini-program.
+             * @example wx0123456789abcdef
+             */
+            appId: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Whether the request came with its token. */
+            current: boolean;
+            /**
+             * Format: uuid
+             * @description A session.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            id: string;
+            /** Format: date-time */
+            refreshedAt: string;
+            /** @description That of the login. */
+            userAgent: string | null;
+        };
+        /** @description The active sessions of a user. */
+        SessionList: {
+            /** @description The newest first. */
+            sessions: components["schemas"]["SessionInfo"][];
+        };
+        /**
+         * @description What a client gets at login and refresh. Serialising is where the tokens are shown; `Debug`
+         *     hides them.
+         */
+        TokenPair: {
+            /**
+             * Format: int64
+             * @description Seconds that the access token is still valid.
+             */
+            expiresIn: number;
+            /**
+             * Format: int64
+             * @description Seconds that the refresh token is still valid.
+             */
+            refreshExpiresIn: number;
+            /** @description The refresh token. */
+            refreshToken: string;
+            /** @description The JWT. */
+            token: string;
+            /**
+             * @description `Bearer` (RFC 6750).
+             * @constant
+             */
+            tokenType: "Bearer";
+        };
+        /** @description The JWK, and what it may be used with. */
+        TransportKey: {
+            alg: string;
+            e: string;
+            /** @description The accepted values of a JWE's `enc`. */
+            enc: components["schemas"]["Enc"][];
+            /** @description The id for the JWE's header. */
+            kid: string;
+            kty: string;
+            n: string;
+            use: string;
+        };
+        /**
+         * @description A user, as stored, as cached and as its owner sees it.
+         *
+         *     `Debug` leaves out the phone number.
+         */
+        User: {
+            /**
+             * @description An https URL.
+             * @default null
+             */
+            avatarUrl: string | null;
+            /**
+             * @description The versions of documents that the user agreed to and has not withdrawn; left out where there
+             *     are none. A change of them is not a new `version` of the profile.
+             */
+            consents?: components["schemas"]["AgreedVersions"];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            createdAt: string;
+            /**
+             * @description As WeChat codes it.
+             * @default null
+             */
+            gender: components["schemas"]["Gender"] | null;
+            /**
+             * Format: uuid
+             * @description UUIDv7.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            id: string;
+            /**
+             * @description At most 32 characters.
+             * @default null
+             * @example 小明
+             */
+            nickname: string | null;
+            /**
+             * @description Unmasked, for its owner; to be masked before it is shown to others.
+             * @default null
+             */
+            phone: string | null;
+            /** @description What the user may do. */
+            role: components["schemas"]["Role"];
+            /** @description Whether the user may do anything. */
+            status: components["schemas"]["UserStatus"];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            updatedAt: string;
+            /**
+             * Format: uint64
+             * @description 1 at first; each change adds 1.
+             */
+            version: number;
+        };
+        UserBatch: {
+            ids: string[];
+        };
+        /** @description The body: a JSON merge patch (RFC 7396), and the version that it was made for. */
+        UserChange: {
+            /**
+             * Format: uri
+             * @description An https URL without credentials; the limit is that of its normalized form.
+             * @example https://thirdwx.qlogo.cn/mmopen/a.png
+             */
+            avatarUrl?: string | null;
+            gender?: components["schemas"]["Gender"] | null;
+            /**
+             * @description Trimmed, with at least one visible character, and without control characters; not shorter than NICKNAME_MIN_CHARACTERS (2).
+             * @example 小明
+             */
+            nickname?: string | null;
+            role?: components["schemas"]["Role"];
+            /** @enum {string} */
+            status?: "active" | "disabled";
+            /**
+             * Format: uint64
+             * @description That the change was made for.
+             */
+            version?: number;
+        };
+        /** @description How far a deletion has come. */
+        UserDeletion: {
+            /**
+             * @description A deletion or a merge.
+             * @example 8ec7bbdb9e68689d6a0779458142f841
+             */
+            saga: string;
+            status: components["schemas"]["UserDeletionStatus"];
+        };
+        UserDeletionStatus: "deleted" | "deleting";
+        /** @description One user, with what surrounds them. */
+        UserDetail: {
+            /**
+             * @description An https URL.
+             * @default null
+             */
+            avatarUrl: string | null;
+            /**
+             * @description The versions of documents that the user agreed to and has not withdrawn; left out where there
+             *     are none. A change of them is not a new `version` of the profile.
+             */
+            consents?: components["schemas"]["AgreedVersions"];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            createdAt: string;
+            /**
+             * @description As WeChat codes it.
+             * @default null
+             */
+            gender: components["schemas"]["Gender"] | null;
+            /**
+             * Format: uuid
+             * @description UUIDv7.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            id: string;
+            /** @description The mini-programs that know the user. */
+            identities: components["schemas"]["KnownIn"][];
+            /**
+             * @description At most 32 characters.
+             * @default null
+             * @example 小明
+             */
+            nickname: string | null;
+            /**
+             * @description Unmasked, for its owner; to be masked before it is shown to others.
+             * @default null
+             */
+            phone: string | null;
+            /** @description What the user may do. */
+            role: components["schemas"]["Role"];
+            /**
+             * Format: uint
+             * @description How many living sessions there are.
+             */
+            sessions: number;
+            /** @description Whether the user may do anything. */
+            status: components["schemas"]["UserStatus"];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            updatedAt: string;
+            /**
+             * Format: uint64
+             * @description 1 at first; each change adds 1.
+             */
+            version: number;
+        };
+        /** @description The user object, with what the user has to agree to. */
+        UserInfoResponse: {
+            /**
+             * @description An https URL.
+             * @default null
+             */
+            avatarUrl: string | null;
+            /**
+             * @description The versions of documents that the user agreed to and has not withdrawn; left out where there
+             *     are none. A change of them is not a new `version` of the profile.
+             */
+            consents?: components["schemas"]["AgreedVersions"];
+            /** @description Left out where nothing is required of anybody. */
+            consentsMissing?: components["schemas"]["RequiredConsent"][] | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            createdAt: string;
+            /**
+             * @description As WeChat codes it.
+             * @default null
+             */
+            gender: components["schemas"]["Gender"] | null;
+            /**
+             * Format: uuid
+             * @description UUIDv7.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            id: string;
+            /**
+             * @description At most 32 characters.
+             * @default null
+             * @example 小明
+             */
+            nickname: string | null;
+            /**
+             * @description Unmasked, for its owner; to be masked before it is shown to others.
+             * @default null
+             */
+            phone: string | null;
+            /** @description What the user may do. */
+            role: components["schemas"]["Role"];
+            /** @description Whether the user may do anything. */
+            status: components["schemas"]["UserStatus"];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             */
+            updatedAt: string;
+            /**
+             * Format: uint64
+             * @description 1 at first; each change adds 1.
+             */
+            version: number;
+        };
+        /** @description A part of a list. */
+        UserList: {
+            /** @description The cursor of the next page; none at the end. */
+            cursor: string | null;
+            /** @description The users. */
+            users: components["schemas"]["UserSummary"][];
+        };
+        UserSearch: {
+            /**
+             * @description 11 digits in mainland China; elsewhere `+` with country code and number.
+             * @example 13800138000
+             */
+            phone: string;
+        };
+        /** @description Whether a user may do anything. */
+        UserStatus: "active" | "disabled" | "barred";
+        /** @description A user as lists show them: without what is only needed of one user, and with a masked number. */
+        UserSummary: {
+            avatarUrl: string | null;
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: uuid
+             * @description A user.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            id: string;
+            nickname: string | null;
+            /** @description `138****8000`. */
+            phone: string | null;
+            role: components["schemas"]["Role"];
+            status: components["schemas"]["UserStatus"];
+            /** Format: date-time */
+            updatedAt: string;
+            /** Format: uint64 */
+            version: number;
+        };
+        /** @description A field that broke a rule. */
+        Violation: {
+            /** @description Its path; empty for the body as a whole. */
+            field: string;
+            /** @description For people. */
+            message: string;
+            /**
+             * @description The rule.
+             * @enum {string}
+             */
+            rule: "json" | "required" | "type" | "unknown_field" | "duplicate_field" | "code" | "phone_code" | "app_id" | "open_id" | "union_id" | "identities" | "phone" | "choice" | "role" | "status" | "version" | "user_ids" | "config_key" | "limit" | "refresh_token" | "nickname" | "https_url" | "avatar_host" | "avatar_temporary" | "avatar_type" | "avatar_checked_type" | "avatar_size" | "avatar_key" | "gender" | "cursor" | "consent_version" | "no_change";
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export type operations = Record<string, never>;
