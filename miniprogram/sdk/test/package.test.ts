@@ -66,7 +66,10 @@ test('it runs in an engine without anything but the language and wx', async () =
     const phone = newPhone(backend)
     const engine = createContext({ wx: phone.wx, setTimeout, clearTimeout })
     // What an old engine lacks.
-    runInContext('delete Promise.prototype.finally; delete Object.fromEntries; delete Array.prototype.flat', engine)
+    runInContext(
+      'delete Promise.prototype.finally; delete Object.fromEntries; delete Object.hasOwn; delete Array.prototype.flat',
+      engine,
+    )
     runInContext('delete globalThis.WebAssembly; Reflect.deleteProperty(globalThis, "SharedArrayBuffer")', engine)
     const createClient = load('miniprogram_dist/index.js', engine).createClient as typeof fromModule
     const sealed = load('miniprogram_dist/sealed.js', engine) as never
