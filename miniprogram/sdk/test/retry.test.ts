@@ -140,7 +140,8 @@ test('a network that comes back is used', async () => {
 })
 
 test('a request without an answer times out, and is aborted', async () => {
-  const { phone, client } = await signedIn({ timeout: 5_000, retries: 0 })
+  const { phone } = await signedIn()
+  const client = clientOf(phone, { timeout: 50, retries: 0 })
   const { passed, open } = gate()
   phone.interference.before = async () => {
     await passed

@@ -284,6 +284,23 @@ test('a phone whose clock is wrong by hours needs no more refreshes than another
   }
 })
 
+test('a clock that jumps is no reason to refresh, even where answers do not tell the time', async () => {
+  const phone = newPhone(backend)
+  // As in a browser: the backend's CORS does not expose `Date`.
+  phone.interference.after = (_sent, { header }) => {
+    delete header.Date
+  }
+  const skew = { ms: 0 }
+  const client = clientOf(phone, { runtime: skewedRuntime(skew) })
+  await client.user.get()
+  for (const hours of [9, -9]) {
+    skew.ms = hours * HOUR
+    await client.user.get()
+  }
+  assert.equal(phone.count(REFRESH), 0)
+  assert.equal(phone.codes.length, 1)
+})
+
 test('a token that is about to expire is refreshed ahead, by the age that the phone can tell', async () => {
   const phone = newPhone(backend)
   await clientOf(phone).user.get()
@@ -398,4 +415,23 @@ test('every login is told, silent ones included', async () => {
   await client.user.get()
   await client.login()
   assert.deepEqual(told, [true, false])
+})
+
+test('calls that wait for a refresh fail together, after its attempts and no more', async () => {
+  const phone = await returning()
+  phone.interference.before = (sent) => {
+    if (sent.path === REFRESH) throw new Fail('request:fail ')
+    return undefined
+  }
+  const client = clientOf(phone, { runtime: fastRuntime(), timeout: 1_000_000, retries: 1 })
+  const calls = await Promise.allSettled(Array.from({ length: 20 }, () => client.user.get()))
+  for (const call of calls) assert(call.status === 'rejected' && hasReason(call.reason, 'network'))
+  assert.equal(phone.count(REFRESH), 2)
+})
+
+test('logins at the same time share one code', async () => {
+  const phone = newPhone(backend)
+  const client = clientOf(phone)
+  await Promise.all([client.login(), client.login(), client.login()])
+  assert.equal(phone.codes.length, 1)
 })

@@ -26,13 +26,26 @@ export interface Request extends CallOptions {
 /** Sends a request until it has an answer that counts. */
 export type Caller = (request: Request) => Promise<Answer>
 
+/** A failure of a login or a refresh, which repeat themselves: the call that waited for it is not repeated as well. */
+class SignInFailure {
+  readonly error: unknown
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+const final = <T>(signIn: Promise<T>): Promise<T> =>
+  signIn.catch((error) => {
+    throw new SignInFailure(error)
+  })
+
 export function createCaller(exchange: Exchange, session: Session, runtime: Runtime, policy: RetryPolicy): Caller {
   /** With a token, and once more with another one after a 401. */
   const authorized = async (call: Call, { renewal = 'login', signal }: Request): Promise<Answer> => {
-    const token = await session.token(signal)
+    const token = await final(session.token(signal))
     const answer = await exchange.send({ ...call, token })
     if (answer.status !== 401) return answer
-    const renewed = await session.renew(token, answer.error?.reason || '', renewal, signal)
+    const renewed = await final(session.renew(token, answer.error?.reason || '', renewal, signal))
     return exchange.send({ ...call, token: renewed })
   }
 
@@ -43,6 +56,8 @@ export function createCaller(exchange: Exchange, session: Session, runtime: Runt
       const answer = await (isPublic ? exchange.send(call) : authorized(call, request))
       if (answer.error) throw answer.error
       return answer
+    }).catch((error) => {
+      throw error instanceof SignInFailure ? error.error : error
     })
   }
 }
