@@ -47,8 +47,6 @@ export interface ClientOptions {
   maxRetryWait?: number
   /** The name of the session in the storage. Default `weapp-session`. */
   storageKey?: string
-  /** The language of the backend's messages; Chinese by default. */
-  language?: string
   /** Seals request bodies. */
   sealed?: SealedOptions
   /** Called after every login, silent ones included. */
@@ -103,8 +101,7 @@ export function createClient(options: ClientOptions): Client {
 
   const clock = serverClock(runtime)
   const sealing = options.sealed && createSealing(options.sealed, runtime, clock, platform.randomBytes)
-  const { language } = options
-  const exchange = createExchange({ baseURL, transport, runtime, clock, timeout, language, sealing })
+  const exchange = createExchange({ baseURL, transport, runtime, clock, timeout, sealing })
   const session = createSession({
     vault: createVault(storage, storageKey, baseURL, runtime, clock),
     lock: storageLock(storage, `${storageKey}.lock`, runtime),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type Client, hasReason, type PhoneOffer } from 'weapp-serverless-sdk'
-import { Backend, clientOf, Fail, fastRuntime, newPhone, type Phone, PICTURE } from './kit'
+import { Backend, clientOf, Fail, fastRuntime, newPhone, Phone, PICTURE } from './kit'
 
 const AVATAR = '/api/v1/user/avatar'
 
@@ -195,6 +195,17 @@ test('a deletion whose answer is lost is completed with the same token', async (
   const [first, second] = phone.to('/api/v1/user')
   assert.equal(first?.headers.Authorization, second?.headers.Authorization)
   assert.equal(phone.codes.length, 1)
+})
+
+test('an account is deleted although its session was ended from another device', async () => {
+  const { client, phone, id } = await signedIn()
+  const other = clientOf(new Phone(backend, phone.user))
+  await other.login()
+  await other.logout({ all: true })
+  assert.equal((await client.account.delete()).status, 'deleted')
+  const { user, isNewUser } = await client.login()
+  assert.equal(isNewUser, true)
+  assert.notEqual(user.id, id)
 })
 
 test('an account in its cooling-off time is called back by a login', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createDecipheriv, generateKeyPairSync, privateDecrypt, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, generateKeyPairSync, privateDecrypt, randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { hasReason } from 'weapp-serverless-sdk'
 import * as sealed from 'weapp-serverless-sdk/sealed'
@@ -156,4 +156,25 @@ test('half a surrogate pair is sealed as the replacement character', () => {
   const cek = privateDecrypt({ key: privateKey, oaepHash: 'sha256' }, Buffer.from(wrapped, 'base64url'))
   const cipher = createDecipheriv('aes-256-gcm', cek, Buffer.from(iv, 'base64url')).setAAD(Buffer.from(header))
   assert.equal(cipher.update(Buffer.from(ciphertext, 'base64url')).toString(), 'a\uFFFD')
+})
+
+test('an answer under the same key but to another message is refused', () => {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const { n = '', e = '' } = publicKey.export({ format: 'jwk' })
+  const random = randomBytes(sealed.RANDOM_BYTES)
+  const request = { key: { kid: 'k', n, e }, method: 'POST', path: '/x', issuedAt: 1, content: '{}' }
+  const { body, open } = sealed.seal(request, random)
+  const { jti } = JSON.parse(Buffer.from(body.split('.')[0] || '', 'base64url').toString())
+  // The content key is the first of what is random.
+  const answer = (fields: object) => {
+    const header = Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM', jti, ...fields })).toString('base64url')
+    const iv = randomBytes(12)
+    const cipher = createCipheriv('aes-256-gcm', random.subarray(0, 32), iv).setAAD(Buffer.from(header))
+    const content = Buffer.concat([cipher.update('{"code":200}'), cipher.final()])
+    return [header, '', ...[iv, content, cipher.getAuthTag()].map((part) => part.toString('base64url'))].join('.')
+  }
+  assert.equal(open(answer({})), '{"code":200}')
+  for (const fields of [{ jti: 'another' }, { alg: 'RSA-OAEP-256' }, { enc: 'A256CBC-HS512' }]) {
+    assert.throws(() => open(answer(fields)), /not the answer/)
+  }
 })

@@ -419,13 +419,23 @@ test('every login is told, silent ones included', async () => {
 
 test('calls that wait for a refresh fail together, after its attempts and no more', async () => {
   const phone = await returning()
-  phone.interference.before = (sent) => {
-    if (sent.path === REFRESH) throw new Fail('request:fail ')
-    return undefined
+  const calls = 20
+  const { passed, open } = gate()
+  let refused = 0
+  phone.interference = {
+    async before(sent) {
+      if (sent.path !== REFRESH) return undefined
+      await passed
+      throw new Fail('request:fail ')
+    },
+    after() {
+      refused += 1
+      if (refused === calls) open()
+    },
   }
   const client = clientOf(phone, { runtime: fastRuntime(), timeout: 1_000_000, retries: 1 })
-  const calls = await Promise.allSettled(Array.from({ length: 20 }, () => client.user.get()))
-  for (const call of calls) assert(call.status === 'rejected' && hasReason(call.reason, 'network'))
+  const outcomes = await Promise.allSettled(Array.from({ length: calls }, () => client.user.get()))
+  for (const outcome of outcomes) assert(outcome.status === 'rejected' && hasReason(outcome.reason, 'network'))
   assert.equal(phone.count(REFRESH), 2)
 })
 

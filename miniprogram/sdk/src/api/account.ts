@@ -1,3 +1,4 @@
+import { isWeappError } from '../errors'
 import type { CallOptions } from '../http/caller'
 import type { ConsentChange, Consents, Deletion, ExportPage, Session } from '../types'
 import type { Api } from './api'
@@ -45,6 +46,8 @@ export function consentsApi({ call }: Api): ConsentsApi {
 }
 
 export function accountApi({ call, session }: Api): AccountApi {
+  /** Whether a deletion was asked for, and it is unknown what became of it. */
+  let mayHaveBegun = false
   return {
     async export(options) {
       const pages: ExportPage[] = []
@@ -58,11 +61,25 @@ export function accountApi({ call, session }: Api): AccountApi {
       return pages
     },
     async delete(options) {
-      // A login would make a new account out of one that is half deleted, so only a refresh is allowed. The token that
-      // began a deletion is accepted for going on with it, and the request can be repeated.
-      const deletion = await call<Deletion>({ method: 'DELETE', path: '/api/v1/user', renewal: 'refresh', ...options })
+      // The token that began a deletion is accepted for going on with it. A login would make a new account instead.
+      const remove = () => call<Deletion>({ method: 'DELETE', path: '/api/v1/user', renewal: 'refresh', ...options })
+      const deletion = await remove().catch(async (error) => {
+        if (!isWeappError(error) || error.status !== 401 || mayHaveBegun) {
+          mayHaveBegun = mayHaveBegun || isUncertain(error)
+          throw error
+        }
+        // The session had ended before.
+        await session.login({})
+        return remove()
+      })
+      mayHaveBegun = false
       await session.forget()
       return deletion
     },
   }
+}
+
+/** Whether the request may have been carried out all the same. */
+function isUncertain(error: unknown): boolean {
+  return isWeappError(error) && (error.kind !== 'api' || (error.status || 0) >= 500)
 }

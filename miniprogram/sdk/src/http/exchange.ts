@@ -26,7 +26,6 @@ export interface ExchangeOptions {
   runtime: Runtime
   clock: ServerClock
   timeout: number
-  language?: string | undefined
   sealing?: Sealing | undefined
 }
 
@@ -37,12 +36,14 @@ export interface Exchange {
   upload(request: Omit<UploadRequest, 'timeout'>, signal?: CancelSignal | undefined): Promise<number>
 }
 
+/** That of `userMessage`: what the backend says about fields is shown to users, too. */
+const LANGUAGE = 'zh-CN'
+
 export function createExchange(options: ExchangeOptions): Exchange {
   const { baseURL, transport, runtime, clock, timeout, sealing } = options
 
   const headersOf = (call: Call, contentType: string) => {
-    const headers: { [name: string]: string } = {}
-    if (options.language) headers['Accept-Language'] = options.language
+    const headers: { [name: string]: string } = { 'Accept-Language': LANGUAGE }
     if (call.token) headers.Authorization = `Bearer ${call.token}`
     if (call.body !== undefined) headers['Content-Type'] = contentType
     return headers

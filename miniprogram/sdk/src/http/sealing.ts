@@ -73,10 +73,11 @@ export function createSealing(
       body !== undefined && (sealed === undefined ? !options.when || options.when(method, path) : sealed),
 
     async send(call, plain, carried) {
-      const jose = await options.load()
+      const jose = await loaded(options)
       for (let isFirst = true; ; isFirst = false) {
         const key = cached && runtime.monotonic() < cached.until ? cached.key : await fetchKey(call, plain)
-        const sealed = jose.seal(
+        const sealed = sealWith(
+          jose,
           {
             key,
             method: call.method,
@@ -97,6 +98,27 @@ export function createSealing(
         cached = undefined
       }
     },
+  }
+}
+
+async function loaded({ load }: SealedOptions): Promise<SealedModule> {
+  try {
+    return await load()
+  } catch {
+    // A subpackage that is fetched when it is needed.
+    throw new WeappError({ kind: 'network', reason: 'network', detail: 'the sealed module did not load' })
+  }
+}
+
+function sealWith(jose: SealedModule, request: SealRequest, random: Uint8Array): ReturnType<SealedModule['seal']> {
+  try {
+    return jose.seal(request, random)
+  } catch {
+    throw new WeappError({
+      kind: 'client',
+      reason: 'unsupported',
+      detail: 'this engine, or this key, can’t seal',
+    })
   }
 }
 

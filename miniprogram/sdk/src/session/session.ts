@@ -42,7 +42,8 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
     const { user, isNewUser, consentsMissing, phone, ...tokens } = await signIn.login(options)
     await vault.keep(tokens)
     const result = { user, isNewUser, ...(consentsMissing && { consentsMissing }), ...(phone && { phone }) }
-    onLogin?.(result)
+    // Not awaited, and its failures are its own: the login has succeeded.
+    if (onLogin) Promise.resolve(result).then(onLogin)
     return result
   }
 
