@@ -16,8 +16,14 @@ export interface components {
              * Format: date-time
              * @description Until when the account can be called back, by logging in with `cancelDeletion`.
              */
-            until?: string | null;
+            until?: string;
         };
+        /**
+         * @description - `deleted`: Nothing about the user is stored.
+         *     - `barred`: The account is barred, and deleted at the time in `until`.
+         *     - `deleting`: The account is barred, and the rest goes on without the client.
+         * @enum {string}
+         */
         AccountDeletionStatus: "deleted" | "barred" | "deleting";
         /** @description The versions of documents that a user agreed to and has not withdrawn, by document. */
         AgreedVersions: {
@@ -30,10 +36,7 @@ export interface components {
         };
         /** @description The form, and what it takes. */
         AvatarForm: {
-            /**
-             * Format: uint64
-             * @description In seconds.
-             */
+            /** @description In seconds. */
             expiresIn: number;
             /** @description Its fields, all of which have to be sent before the file. */
             fields: {
@@ -41,19 +44,23 @@ export interface components {
             };
             /** @description To confirm the upload with. */
             key: string;
-            /**
-             * Format: uint32
-             * @description Of the file.
-             */
+            /** @description Of the file. */
             maxBytes: number;
             /** @description Where it is posted to, as `multipart/form-data`. */
             url: string;
         };
+        /** @description What was uploaded. */
         AvatarKey: {
             /** @description The one that came with the form. */
             key: string;
         };
-        /** @description What became of the picture. */
+        /**
+         * @description What became of the picture.
+         *
+         *     - `published`: It is the user's avatar.
+         *     - `checking`: WeChat is checking it.
+         * @enum {string}
+         */
         AvatarStatus: "published" | "checking";
         /** @description What became of the accounts. */
         BatchOutcomes: {
@@ -61,34 +68,19 @@ export interface components {
         };
         /** @description The status of a breaker. */
         BreakerReport: {
-            /**
-             * Format: uint64
-             * @description Calls of the last 10 s that were reported to it.
-             */
+            /** @description Calls of the last 10 s that were reported to it. */
             calls: number;
-            /**
-             * Format: uint64
-             * @description Failed calls among them.
-             */
+            /** @description Failed calls among them. */
             failed: number;
-            /**
-             * Format: uint
-             * @description Instances with failed or slow calls.
-             */
+            /** @description Instances with failed or slow calls. */
             failingInstances: number;
             /** @description Whether an administrator forced this state. */
             forced: boolean;
             /** @description The upstream that it protects. */
             name: string;
-            /**
-             * Format: uint64
-             * @description Milliseconds after which the state may change; 0 while it is closed.
-             */
+            /** @description Milliseconds after which the state may change; 0 while it is closed. */
             retryAfterMs: number;
-            /**
-             * Format: uint64
-             * @description Calls among them that took too long.
-             */
+            /** @description Calls among them that took too long. */
             slow: number;
             /**
              * @description `closed`, `half-open` or `open`.
@@ -96,25 +88,27 @@ export interface components {
              */
             state: "closed" | "half-open" | "open";
         };
-        /** @description How a conflict about a number is resolved. */
+        /**
+         * @description How a conflict about a number is resolved.
+         *
+         *     - `merge`: The caller's account ends, and its identities become the holder's.
+         *     - `take`: The number moves from the holder to the caller.
+         * @enum {string}
+         */
         Choice: "merge" | "take";
+        /** @description A value, and which version it replaces. */
         ConfigChange: {
             /** @description Any JSON of at most 64 KiB. */
             value: unknown;
-            /**
-             * Format: uint64
-             * @description The version that is replaced; none for a new value.
-             */
+            /** @description The version that is replaced; none for a new value. */
             version?: number;
         };
+        /** @description Which version to delete. */
         ConfigDeletion: {
-            /**
-             * Format: uint64
-             * @description The only version that is deleted.
-             */
+            /** @description The only version that is deleted. */
             version?: number;
         };
-        /** @description A value, as cached and as clients see it. */
+        /** @description A value of remote configuration. */
         ConfigValue: {
             /**
              * @description Its key.
@@ -128,10 +122,7 @@ export interface components {
             updatedAt: string;
             /** @description Any JSON. */
             value: unknown;
-            /**
-             * Format: uint64
-             * @description One more with each change of the key.
-             */
+            /** @description One more with each change of the key. */
             version: number;
         };
         /** @description Something that is another user's already. */
@@ -166,21 +157,16 @@ export interface components {
              * @example privacy
              */
             document: string;
-            /**
-             * Format: uint32
-             * @description The version that was agreed to.
-             */
+            /** @description The version that was agreed to. */
             version: number;
             /**
              * @description In which mini-program it was withdrawn.
-             * @default null
              * @example wx0123456789abcdef
              */
             withdrawnAppId: string | null;
             /**
              * Format: date-time
              * @description When it was withdrawn, if it was.
-             * @default null
              */
             withdrawnAt: string | null;
         };
@@ -202,12 +188,10 @@ export interface components {
         };
         /** @description The body of an agreement. */
         ConsentVersion: {
-            /**
-             * Format: uint32
-             * @description At most the one that is required now.
-             */
+            /** @description At most the one that is required now. */
             version: number;
         };
+        /** @description Data that WeChat encrypted with the `session_key`. */
         DecryptBody: {
             /**
              * @description Whether WeChat is asked first whether its key is still current.
@@ -235,7 +219,13 @@ export interface components {
         };
         /** @description The `data` of a success that has nothing to return: `{}`. */
         Empty: Record<string, never>;
-        /** @description The `enc` values that are accepted (RFC 7518 §5.1). */
+        /**
+         * @description The `enc` values that are accepted (RFC 7518 §5.1).
+         *
+         *     - `A256CBC-HS512`: AES-256 in CBC mode, authenticated with HMAC-SHA-512.
+         *     - `A256GCM`: AES-256 in GCM.
+         * @enum {string}
+         */
         Enc: "A256CBC-HS512" | "A256GCM";
         /** @description A page of an export. What a row does not have is `null`. */
         ExportPage: {
@@ -368,6 +358,7 @@ export interface components {
              */
             appId: string;
         };
+        /** @description A code, and what else a login brings along. */
         LoginBody: {
             /**
              * @description One of `WECHAT_APPIDS`; the first of them is the default.
@@ -381,13 +372,10 @@ export interface components {
             /** @description A code of the phone number button, whose number is bound. */
             phoneCode?: string;
         };
-        /**
-         * @description What a client gets at login and refresh. Serialising is where the tokens are shown; `Debug`
-         *     hides them.
-         */
+        /** @description A session, and whose it is. */
         LoginResponse: {
             /** @description What the user has to agree to; left out where nothing is required of anybody. */
-            consentsMissing?: components["schemas"]["RequiredConsent"][] | null;
+            consentsMissing?: components["schemas"]["RequiredConsent"][];
             /**
              * Format: int64
              * @description Seconds that the access token is still valid.
@@ -395,7 +383,7 @@ export interface components {
             expiresIn: number;
             isNewUser: boolean;
             /** @description What became of the number, if the login brought one. */
-            phone?: components["schemas"]["PhoneOutcome"] | null;
+            phone?: components["schemas"]["PhoneOutcome"];
             /**
              * Format: int64
              * @description Seconds that the refresh token is still valid.
@@ -426,19 +414,17 @@ export interface components {
              * @description What an administrator finds the merge by; left out if it has just ended.
              * @example 8ec7bbdb9e68689d6a0779458142f841
              */
-            saga?: string | null;
+            saga?: string;
             /** @constant */
             status: "merging";
         };
+        /** @description A message that the page encrypted. */
         MessageBody: {
             /** @description Base64. */
             encryptedData: string;
             /** @description Base64 of 16 bytes; the key's own is the default. */
             iv?: string;
-            /**
-             * Format: uint32
-             * @description That of the key.
-             */
+            /** @description That of the key. */
             version: number;
         };
         /** @description A person in one mini-program. */
@@ -459,7 +445,7 @@ export interface components {
              */
             unionId?: string;
         };
-        /** @description The body. */
+        /** @description A person from another backend. */
         NewUser: {
             /**
              * Format: uri
@@ -481,7 +467,7 @@ export interface components {
              */
             phone?: string;
         };
-        /** @description What a client is offered. Serialising is where the ticket is shown; `Debug` hides it. */
+        /** @description What the caller can do about a number that another user has: `resolvePhone`. */
         Offer: {
             /** @description What it is for. */
             choice: components["schemas"]["Choice"];
@@ -502,7 +488,7 @@ export interface components {
              */
             id: string;
             /** @description Why it was not deleted. */
-            reason?: components["schemas"]["Reason"] | null;
+            reason?: components["schemas"]["Reason"];
             /**
              * @description A deletion or a merge.
              * @example 8ec7bbdb9e68689d6a0779458142f841
@@ -518,6 +504,7 @@ export interface components {
              */
             until: string;
         };
+        /** @description A code of the phone number button. */
         PhoneBody: {
             /** @description A code of the phone number button. */
             code: string;
@@ -544,24 +531,24 @@ export interface components {
             /** @constant */
             status: "failed";
         };
+        /** @description A ticket, and what it is used for. */
         PhoneResolution: {
             /** @description As it was offered. */
             choice: components["schemas"]["Choice"];
             /** @description As it was offered. */
             ticket: string;
         };
+        /** @description A picture that is to be uploaded. */
         Picture: {
             /**
              * @description The content type of a picture. Where WeChat checks pictures, it is not `image/webp`.
              * @enum {string}
              */
             contentType: "image/jpeg" | "image/png" | "image/webp" | "image/gif";
-            /**
-             * Format: uint64
-             * @description In bytes, at most `AVATAR_MAX_BYTES`.
-             */
+            /** @description In bytes, at most `AVATAR_MAX_BYTES`. */
             size: number;
         };
+        /** @description A JSON merge patch of a profile. */
         ProfileChange: {
             /**
              * Format: uri
@@ -581,7 +568,7 @@ export interface components {
          * @enum {string}
          */
         Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "unavailable" | "upstream_timeout";
-        /** @description The body. */
+        /** @description A refresh token. */
         RefreshBody: {
             /** @description The newest that the client has. */
             refreshToken: string;
@@ -593,10 +580,7 @@ export interface components {
              * @example privacy
              */
             document: string;
-            /**
-             * Format: uint32
-             * @description From 1 to a million.
-             */
+            /** @description From 1 to a million. */
             version: number;
         };
         /** @description How far a saga has come. */
@@ -604,9 +588,15 @@ export interface components {
             /** @enum {string} */
             status: "done" | "undone" | "unfinished" | "waiting";
             /** Format: date-time */
-            until?: string | null;
+            until?: string;
         };
-        /** @description What a user may do. */
+        /**
+         * @description What a user may do.
+         *
+         *     - `user`: Use the mini-program.
+         *     - `admin`: Manage users.
+         * @enum {string}
+         */
         Role: "user" | "admin";
         /** @description A saga that has not ended. Whom it is about stays in its row. */
         Saga: {
@@ -622,12 +612,12 @@ export interface components {
             /** @description `account-deletion` or `account-merge`. */
             kind: string;
             /** @description The step that is next. */
-            step?: string | null;
+            step?: string;
             /**
              * Format: date-time
              * @description It goes on at this time, not earlier.
              */
-            until?: string | null;
+            until?: string;
             /** Format: date-time */
             updatedAt: string;
         };
@@ -663,10 +653,7 @@ export interface components {
             /** @description The newest first. */
             sessions: components["schemas"]["SessionInfo"][];
         };
-        /**
-         * @description What a client gets at login and refresh. Serialising is where the tokens are shown; `Debug`
-         *     hides them.
-         */
+        /** @description The tokens of a session. */
         TokenPair: {
             /**
              * Format: int64
@@ -700,31 +687,18 @@ export interface components {
             n: string;
             use: string;
         };
-        /**
-         * @description A user, as stored, as cached and as its owner sees it.
-         *
-         *     `Debug` leaves out the phone number.
-         */
+        /** @description A user, as its owner and administrators see it. */
         User: {
-            /**
-             * @description An https URL.
-             * @default null
-             */
+            /** @description An https URL. */
             avatarUrl: string | null;
-            /**
-             * @description The versions of documents that the user agreed to and has not withdrawn; left out where there
-             *     are none. A change of them is not a new `version` of the profile.
-             */
+            /** @description The versions of documents that the user agreed to and has not withdrawn; left out where there are none. A change of them is not a new `version` of the profile. */
             consents?: components["schemas"]["AgreedVersions"];
             /**
              * Format: date-time
              * @description RFC 3339, UTC.
              */
             createdAt: string;
-            /**
-             * @description As WeChat codes it.
-             * @default null
-             */
+            /** @description As WeChat codes it. */
             gender: components["schemas"]["Gender"] | null;
             /**
              * Format: uuid
@@ -734,14 +708,10 @@ export interface components {
             id: string;
             /**
              * @description At most 32 characters.
-             * @default null
              * @example 小明
              */
             nickname: string | null;
-            /**
-             * @description Unmasked, for its owner; to be masked before it is shown to others.
-             * @default null
-             */
+            /** @description Unmasked, for its owner; to be masked before it is shown to others. */
             phone: string | null;
             /** @description What the user may do. */
             role: components["schemas"]["Role"];
@@ -752,16 +722,14 @@ export interface components {
              * @description RFC 3339, UTC.
              */
             updatedAt: string;
-            /**
-             * Format: uint64
-             * @description 1 at first; each change adds 1.
-             */
+            /** @description 1 at first; each change adds 1. */
             version: number;
         };
+        /** @description Whose accounts to delete. */
         UserBatch: {
             ids: string[];
         };
-        /** @description The body: a JSON merge patch (RFC 7396), and the version that it was made for. */
+        /** @description A JSON merge patch (RFC 7396), and the version that it was made for. */
         UserChange: {
             /**
              * Format: uri
@@ -778,10 +746,7 @@ export interface components {
             role?: components["schemas"]["Role"];
             /** @enum {string} */
             status?: "active" | "disabled";
-            /**
-             * Format: uint64
-             * @description That the change was made for.
-             */
+            /** @description That the change was made for. */
             version?: number;
         };
         /** @description How far a deletion has come. */
@@ -793,28 +758,24 @@ export interface components {
             saga: string;
             status: components["schemas"]["UserDeletionStatus"];
         };
+        /**
+         * @description - `deleted`: Nothing about the user is stored.
+         *     - `deleting`: The account is barred, and the rest goes on without the client.
+         * @enum {string}
+         */
         UserDeletionStatus: "deleted" | "deleting";
         /** @description One user, with what surrounds them. */
         UserDetail: {
-            /**
-             * @description An https URL.
-             * @default null
-             */
+            /** @description An https URL. */
             avatarUrl: string | null;
-            /**
-             * @description The versions of documents that the user agreed to and has not withdrawn; left out where there
-             *     are none. A change of them is not a new `version` of the profile.
-             */
+            /** @description The versions of documents that the user agreed to and has not withdrawn; left out where there are none. A change of them is not a new `version` of the profile. */
             consents?: components["schemas"]["AgreedVersions"];
             /**
              * Format: date-time
              * @description RFC 3339, UTC.
              */
             createdAt: string;
-            /**
-             * @description As WeChat codes it.
-             * @default null
-             */
+            /** @description As WeChat codes it. */
             gender: components["schemas"]["Gender"] | null;
             /**
              * Format: uuid
@@ -826,21 +787,14 @@ export interface components {
             identities: components["schemas"]["KnownIn"][];
             /**
              * @description At most 32 characters.
-             * @default null
              * @example 小明
              */
             nickname: string | null;
-            /**
-             * @description Unmasked, for its owner; to be masked before it is shown to others.
-             * @default null
-             */
+            /** @description Unmasked, for its owner; to be masked before it is shown to others. */
             phone: string | null;
             /** @description What the user may do. */
             role: components["schemas"]["Role"];
-            /**
-             * Format: uint
-             * @description How many living sessions there are.
-             */
+            /** @description How many living sessions there are. */
             sessions: number;
             /** @description Whether the user may do anything. */
             status: components["schemas"]["UserStatus"];
@@ -849,35 +803,23 @@ export interface components {
              * @description RFC 3339, UTC.
              */
             updatedAt: string;
-            /**
-             * Format: uint64
-             * @description 1 at first; each change adds 1.
-             */
+            /** @description 1 at first; each change adds 1. */
             version: number;
         };
         /** @description The user object, with what the user has to agree to. */
         UserInfoResponse: {
-            /**
-             * @description An https URL.
-             * @default null
-             */
+            /** @description An https URL. */
             avatarUrl: string | null;
-            /**
-             * @description The versions of documents that the user agreed to and has not withdrawn; left out where there
-             *     are none. A change of them is not a new `version` of the profile.
-             */
+            /** @description The versions of documents that the user agreed to and has not withdrawn; left out where there are none. A change of them is not a new `version` of the profile. */
             consents?: components["schemas"]["AgreedVersions"];
             /** @description Left out where nothing is required of anybody. */
-            consentsMissing?: components["schemas"]["RequiredConsent"][] | null;
+            consentsMissing?: components["schemas"]["RequiredConsent"][];
             /**
              * Format: date-time
              * @description RFC 3339, UTC.
              */
             createdAt: string;
-            /**
-             * @description As WeChat codes it.
-             * @default null
-             */
+            /** @description As WeChat codes it. */
             gender: components["schemas"]["Gender"] | null;
             /**
              * Format: uuid
@@ -887,14 +829,10 @@ export interface components {
             id: string;
             /**
              * @description At most 32 characters.
-             * @default null
              * @example 小明
              */
             nickname: string | null;
-            /**
-             * @description Unmasked, for its owner; to be masked before it is shown to others.
-             * @default null
-             */
+            /** @description Unmasked, for its owner; to be masked before it is shown to others. */
             phone: string | null;
             /** @description What the user may do. */
             role: components["schemas"]["Role"];
@@ -905,10 +843,7 @@ export interface components {
              * @description RFC 3339, UTC.
              */
             updatedAt: string;
-            /**
-             * Format: uint64
-             * @description 1 at first; each change adds 1.
-             */
+            /** @description 1 at first; each change adds 1. */
             version: number;
         };
         /** @description A part of a list. */
@@ -918,6 +853,7 @@ export interface components {
             /** @description The users. */
             users: components["schemas"]["UserSummary"][];
         };
+        /** @description Whom to search. */
         UserSearch: {
             /**
              * @description 11 digits in mainland China; elsewhere `+` with country code and number.
@@ -925,7 +861,14 @@ export interface components {
              */
             phone: string;
         };
-        /** @description Whether a user may do anything. */
+        /**
+         * @description Whether a user may do anything.
+         *
+         *     - `active`: Yes.
+         *     - `disabled`: No: login, refresh and the profile are answered `403 user_disabled`; sessions can still be ended.
+         *     - `barred`: No, and no token is accepted: the account is being deleted.
+         * @enum {string}
+         */
         UserStatus: "active" | "disabled" | "barred";
         /** @description A user as lists show them: without what is only needed of one user, and with a masked number. */
         UserSummary: {
@@ -945,7 +888,6 @@ export interface components {
             status: components["schemas"]["UserStatus"];
             /** Format: date-time */
             updatedAt: string;
-            /** Format: uint64 */
             version: number;
         };
         /** @description A field that broke a rule. */
