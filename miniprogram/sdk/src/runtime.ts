@@ -11,7 +11,10 @@ declare const performance: { now?: () => number } | undefined
 export interface Runtime {
   /** The phone's clock, in milliseconds since 1970. It can be wrong by hours, and can jump. */
   now(): number
-  /** Milliseconds since some moment. It does not jump; it may stand still while the phone sleeps. */
+  /**
+   * Milliseconds since some moment. It does not jump where the engine has such a clock, and may stand still while the
+   * phone sleeps. Mini-programs have none: there it is the phone's clock.
+   */
   monotonic(): number
   /** From 0 up to, but not including, 1. Spreads repeated requests; never a secret. */
   random(): number

@@ -253,6 +253,11 @@ test('remote configuration that is outdated serves while the backend is not reac
   phone.isOffline = true
   assert.equal(await client.config.get('flag'), true)
   assert.equal(phone.sent.length, 2)
+  // A clock that went back does not keep it for hours, either.
+  phone.isOffline = false
+  monotonic -= 7_200_000
+  assert.equal(await client.config.get('flag'), true)
+  assert.equal(phone.sent.length, 3)
 })
 
 test('a chosen picture becomes the avatar', async () => {

@@ -119,8 +119,8 @@ test('the answer to another message is refused', async () => {
   await assert.rejects(client.user.update({ nickname: '小红' }), (error) => hasReason(error, 'bad_response'))
 })
 
-test('every size of RSA key that the backend takes, and every text, is sealed as node opens it', () => {
-  for (const modulusLength of [2048, 3072, 4096]) {
+test('the shortest and the longest RSA keys, and every text, are sealed as node opens it', () => {
+  for (const modulusLength of [2048, 4096]) {
     const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength })
     const { n = '', e = '' } = publicKey.export({ format: 'jwk' })
     for (const text of ['', '{"a":"小\\n"}', `🔒 ß ${'x'.repeat(10_000)}`]) {

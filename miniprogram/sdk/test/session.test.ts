@@ -301,6 +301,20 @@ test('a clock that jumps is no reason to refresh, even where answers do not tell
   assert.equal(phone.codes.length, 1)
 })
 
+test('without a monotonic clock, as in a mini-program, a jump costs a refresh at most', async () => {
+  const phone = newPhone(backend)
+  const skew = { ms: 0 }
+  const runtime = skewedRuntime(skew)
+  const client = clientOf(phone, { runtime: { ...runtime, monotonic: runtime.now } })
+  await client.user.get()
+  for (const hours of [9, -9]) {
+    skew.ms = hours * HOUR
+    for (let call = 0; call < 3; call += 1) await client.user.get()
+  }
+  assert(phone.count(REFRESH) <= 2)
+  assert.equal(phone.codes.length, 1)
+})
+
 test('a token that is about to expire is refreshed ahead, by the age that the phone can tell', async () => {
   const phone = newPhone(backend)
   await clientOf(phone).user.get()

@@ -13,7 +13,9 @@ export interface ConfigApi {
 
 interface Cached {
   value: unknown
-  until: number
+  since: number
+  /** Milliseconds. */
+  lifetime: number
 }
 
 export function configApi(caller: Caller, runtime: Runtime): ConfigApi {
@@ -24,14 +26,20 @@ export function configApi(caller: Caller, runtime: Runtime): ConfigApi {
     const { data, headers } = await caller({ method: 'GET', path, isPublic: true, ...options })
     const { value } = data as ConfigValue
     const [, seconds = '0'] = /max-age=(\d+)/.exec(headers['cache-control'] || '') || []
-    cache.set(key, { value, until: runtime.monotonic() + Number(seconds) * 1000 })
+    cache.set(key, { value, since: runtime.monotonic(), lifetime: Number(seconds) * 1000 })
     return value
+  }
+
+  /** Not after a clock that went back, either: in a mini-program the monotonic clock is only the phone's. */
+  const isFresh = ({ since, lifetime }: Cached) => {
+    const age = runtime.monotonic() - since
+    return age >= 0 && age < lifetime
   }
 
   return {
     async get<T>(key: string, options?: CallOptions) {
       const known = cache.get(key)
-      if (known && runtime.monotonic() < known.until) return known.value as T
+      if (known && isFresh(known)) return known.value as T
       try {
         return (await fetched(key, options)) as T
       } catch (error) {
