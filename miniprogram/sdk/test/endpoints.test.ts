@@ -300,7 +300,7 @@ test('a picture that WeChat checks is asked about on the next visit', async () =
     assert.equal(status, 'checking')
     // The next visit, after a restart. The verdict is pushed by the simulator: some moments later, so it is asked for.
     let outcome = await clientOf(phone).avatar.pending()
-    for (let turn = 0; turn < 200 && outcome?.status === 'checking'; turn += 1) {
+    for (let turn = 0; turn < 1_000 && outcome?.status === 'checking'; turn += 1) {
       await new Promise((resolve) => setTimeout(resolve, 20))
       outcome = await clientOf(phone).avatar.pending()
     }

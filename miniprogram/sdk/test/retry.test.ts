@@ -38,8 +38,7 @@ test('a call above the rate limit waits for Retry-After and is repeated', async 
   try {
     const runtime = recordingRuntime()
     const { client, phone } = await signedIn({ runtime, timeout: 10_000 }, limited)
-    await client.user.get()
-    await client.user.get()
+    await Promise.all([client.user.get(), client.user.get()])
     assert(phone.count(INFO) >= 3, 'one of them was refused')
     // Retry-After is in whole seconds, and the jitter only adds to it.
     const waited = runtime.waits.filter((ms) => ms > 1_000 && ms < 2_000)
