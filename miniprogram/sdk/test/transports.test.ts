@@ -46,19 +46,17 @@ test('fetch is aborted when a call is cancelled', async () => {
 
 test('uni carries requests as wx does, and names its provider', async () => {
   const phone = newPhone(backend)
-  const { wx } = phone
+  // Not all of uni's platforms have a file system manager.
+  const { getFileSystemManager, ...functions } = phone.wx
   let provider: unknown
-  const uni = {
-    ...wx,
+  const platform = wxPlatform({
+    ...functions,
     login: (options: unknown) => {
       provider = (options as { provider?: string }).provider
-      return wx.login?.(options)
+      return functions.login?.(options)
     },
-    // In place of the file system manager, which not all of uni's platforms have.
-    getFileSystemManager: undefined,
-    getFileInfo: (options: unknown) => wx.getFileSystemManager?.().getFileInfo(options),
-  }
-  const platform = wxPlatform({ ...uni, getFileSystemManager: () => wx.getFileSystemManager?.() as never })
+    getFileInfo: (options: unknown) => getFileSystemManager?.().getFileInfo(options),
+  })
   const client = createClient({ baseURL: backend.url, platform })
   assert.equal((await client.avatar.upload('http://tmp/picture.png')).status, 'published')
   assert.equal(provider, 'weixin')

@@ -34,7 +34,7 @@ class SignInFailure {
   }
 }
 
-const final = <T>(signIn: Promise<T>): Promise<T> =>
+const unrepeated = <T>(signIn: Promise<T>): Promise<T> =>
   signIn.catch((error) => {
     throw new SignInFailure(error)
   })
@@ -42,10 +42,10 @@ const final = <T>(signIn: Promise<T>): Promise<T> =>
 export function createCaller(exchange: Exchange, session: Session, runtime: Runtime, policy: RetryPolicy): Caller {
   /** With a token, and once more with another one after a 401. */
   const authorized = async (call: Call, { renewal = 'login', signal }: Request): Promise<Answer> => {
-    const token = await final(session.token(signal))
+    const token = await unrepeated(session.token(signal))
     const answer = await exchange.send({ ...call, token })
     if (answer.status !== 401) return answer
-    const renewed = await final(session.renew(token, answer.error?.reason || '', renewal, signal))
+    const renewed = await unrepeated(session.renew(token, answer.error?.reason || '', renewal, signal))
     return exchange.send({ ...call, token: renewed })
   }
 
