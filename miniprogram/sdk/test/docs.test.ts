@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
+import { Backend } from './kit'
 
 const read = (path: string) => readFileSync(path, 'utf8')
 const PAGES = readdirSync('docs').filter((name) => name.endsWith('.md'))
@@ -39,6 +41,19 @@ test('the adapters of the documents are those that are tested', () => {
     for (const page of ['docs/transports.md', 'docs/en/transports.md']) {
       assert(blocks(page, 'ts').map(withoutComments).includes(code), `${page}: ${name}`)
     }
+  }
+})
+
+test('the example for node runs', async () => {
+  const example = read('examples/node.mjs')
+  for (const page of ['README.md', 'README.en.md']) assert.deepEqual(blocks(page, 'js'), [example])
+  const backend = await Backend.start()
+  try {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['examples/node.mjs', backend.url])
+    assert.equal(stderr, '')
+    assert.match(stdout, /nickname: '小明'/)
+  } finally {
+    await backend.stop()
   }
 })
 
