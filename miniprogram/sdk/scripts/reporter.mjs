@@ -6,7 +6,7 @@ export default async function* reporter(events) {
   const count = { passed: 0, failed: 0, ignored: 0 }
   const started = Date.now()
   for await (const { type, data } of events) {
-    if (type === 'test:diagnostic' && data.message.startsWith('gzipped')) yield `${data.message}\n`
+    if (type === 'test:diagnostic' && /^(gzipped|refreshes)/.test(data.message)) yield `${data.message}\n`
     if (type === 'test:stderr' || type === 'test:stdout') yield data.message
     if (type !== 'test:pass' && type !== 'test:fail') continue
     if (data.details?.type === 'suite') continue

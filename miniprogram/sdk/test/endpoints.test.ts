@@ -312,6 +312,20 @@ test('a picture that WeChat checks is asked about on the next visit', async () =
   }
 })
 
+test('a user who was disabled is told so, after one login', async () => {
+  const { client, id, phone } = await signedIn()
+  const { client: admin, id: adminId } = await signedIn()
+  backend.command('admin', adminId)
+  const { version } = await admin.request<{ version: number }>('GET', `/api/v1/users/${id}`)
+  await admin.request('PUT', `/api/v1/users/${id}`, { body: { status: 'disabled', version } })
+  await assert.rejects(client.user.get(), (error) => {
+    assert(hasReason(error, 'user_disabled'))
+    assert.equal(error.userMessage, '账号已停用，请联系客服')
+    return true
+  })
+  assert.equal(phone.codes.length, 2)
+})
+
 test('any endpoint can be called', async () => {
   const { client } = await signedIn()
   const health = await client.request<{ status: string }>('GET', '/health', { isPublic: true })

@@ -76,7 +76,7 @@ export class Backend {
 
   /** A command of the binary, such as `admin <id>`. */
   command(...words: string[]): void {
-    execFileSync(BINARY, words, { cwd: this.folder, env: this.environment })
+    execFileSync(BINARY, words, { cwd: this.folder, env: this.environment, stdio: 'pipe' })
   }
 
   /** What happens on the phone or inside WeChat: the simulator's control side. */
