@@ -89,7 +89,7 @@ export function createSealing(
           await random(jose.RANDOM_BYTES),
         )
         const { status, headers, body } = await carried(call, MEDIA_TYPE, sealed.body)
-        if (headers['content-type'] === MEDIA_TYPE) return opened(sealed.open, headers, body)
+        if (isSealed(headers)) return opened(sealed.open, headers, body)
         const answer = readAnswer(status, headers, body)
         // A success that is not sealed was not made by the function: something on the way answers in its place.
         if (!answer.error) throw new WeappError({ kind: 'network', reason: 'bad_response', status })
@@ -99,6 +99,12 @@ export function createSealing(
       }
     },
   }
+}
+
+/** Whatever parameters something on the way has added. */
+function isSealed(headers: { [name: string]: string }): boolean {
+  const [type = ''] = (headers['content-type'] || '').split(';')
+  return type.trim().toLowerCase() === MEDIA_TYPE
 }
 
 async function loaded({ load }: SealedOptions): Promise<SealedModule> {
