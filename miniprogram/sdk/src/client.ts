@@ -97,15 +97,19 @@ export function createClient(options: ClientOptions): Client {
   const { runtime = systemRuntime, platform = detectPlatform(), appId } = options
   const baseURL = options.baseURL.replace(/\/+$/, '')
   const { storage = platform.storage, transport = platform.transport } = options
+  // A platform may be an object of a class.
+  const inspect = platform.inspectPicture?.bind(platform)
+  const randomBytes = platform.randomBytes?.bind(platform)
+  const getCode = options.getCode || platform.getCode?.bind(platform)
   const policy = { retries, maxWait: maxRetryWait }
 
   const clock = serverClock(runtime)
-  const sealing = options.sealed && createSealing(options.sealed, runtime, clock, platform.randomBytes)
+  const sealing = options.sealed && createSealing(options.sealed, runtime, clock, randomBytes)
   const exchange = createExchange({ baseURL, transport, runtime, clock, timeout, sealing })
   const session = createSession({
     vault: createVault(storage, storageKey, baseURL, runtime, clock),
     lock: storageLock(storage, `${storageKey}.lock`, runtime),
-    signIn: createSignIn({ exchange, runtime, policy, timeout, appId, getCode: options.getCode || platform.getCode }),
+    signIn: createSignIn({ exchange, runtime, policy, timeout, appId, getCode }),
     onLogin: options.onLogin,
   })
   const caller = createCaller(exchange, session, runtime, policy)
@@ -123,10 +127,14 @@ export function createClient(options: ClientOptions): Client {
         })
       }),
     isSignedOut: () => session.isSignedOut(),
-    request: (method, path, wanted) => call({ method, path, ...wanted }),
+    async request(method, path, wanted) {
+      // Behind `https://api.example.com`, `.evil.example` and `@evil.example` would name another host.
+      if (!/^\/(?!\/)/.test(path)) throw new TypeError('a path starts with one slash, as in /api/v1/user/info')
+      return call({ ...wanted, method, path })
+    },
     user: userApi(api),
     phone: phoneApi(api),
-    avatar: avatarApi(api, { exchange, storage, storageKey: `${storageKey}.avatar`, inspect: platform.inspectPicture }),
+    avatar: avatarApi(api, { exchange, storage, storageKey: `${storageKey}.avatar`, inspect }),
     ...weChatDataApi(api),
     sessions: sessionsApi(api),
     consents: consentsApi(api),

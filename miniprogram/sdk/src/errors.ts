@@ -19,7 +19,7 @@ export type ClientReason =
   | 'login_failed'
   /** The answer does not come from the backend: a captive portal, or a wrong `baseURL`. */
   | 'bad_response'
-  /** The object store refused the picture. */
+  /** The phone can't read the picture, or the object store refused it. */
   | 'upload_failed'
   /** The platform lacks a function that the call needs; for developers. */
   | 'unsupported'
@@ -95,4 +95,11 @@ export function hasReason<R extends Reason | ClientReason>(
   reason: R,
 ): error is WeappError & { readonly reason: R; readonly data: R extends keyof ErrorData ? ErrorData[R] : unknown } {
   return isWeappError(error) && error.reason === reason
+}
+
+/** What kind of error it is, such as `TypeError ECONNREFUSED`. Its text can hold what no log should. */
+export function errorName(error: unknown): string {
+  const { name, code, cause }: { name?: unknown; code?: unknown; cause?: unknown } = Object(error)
+  const { code: inner }: { code?: unknown } = Object(cause)
+  return [name, code || inner].filter((part) => typeof part === 'string' && /^\w{1,40}$/.test(part)).join(' ')
 }

@@ -1,8 +1,8 @@
-import { WeappError } from './errors'
+import { type ClientReason, WeappError } from './errors'
 import { memoryStorage, type Storage } from './storage'
 import { type Fetch, fetchTransport } from './transport/fetch'
 import type { Transport } from './transport/transport'
-import { promised, scrubbed, type WxLike, wxTransport } from './transport/wx-like'
+import { errMsgOf, failed, promised, scrubbed, type WxLike, wxTransport } from './transport/wx-like'
 import type { PictureType } from './types'
 
 /** A picture on the phone. */
@@ -41,13 +41,22 @@ function wxStorage(api: WxLike): Storage {
   }
 }
 
+/** One of the platform's functions, whose failures become those of the SDK. */
+async function asked<T>(name: keyof WxLike, api: Partial<WxLike>, options: object, reason: ClientReason): Promise<T> {
+  const ask = api[name] as ((options: unknown) => unknown) | undefined
+  if (!ask) throw new WeappError({ kind: 'client', reason: 'unsupported', detail: `no ${name}` })
+  try {
+    return await promised<T>((callbacks) => ask.call(api, { ...options, ...callbacks }))
+  } catch (error) {
+    throw new WeappError({ kind: 'client', reason, detail: scrubbed(errMsgOf(error)) })
+  }
+}
+
 async function inspect(api: WxLike, filePath: string): Promise<Picture> {
-  const files = api.getFileSystemManager?.()
+  const files = api.getFileSystemManager?.() || api
   const [info, { size }] = await Promise.all([
-    promised<{ type?: string }>((callbacks) => api.getImageInfo?.({ src: filePath, ...callbacks })),
-    promised<{ size: number }>((callbacks) =>
-      files ? files.getFileInfo({ filePath, ...callbacks }) : api.getFileInfo?.({ filePath, ...callbacks }),
-    ),
+    asked<{ type?: string }>('getImageInfo', api, { src: filePath }, 'upload_failed'),
+    asked<{ size: number }>('getFileInfo', files, { filePath }, 'upload_failed'),
   ])
   // What WeChat can't tell is sent as JPEG, which most pictures are; the backend looks at the bytes.
   return { filePath, size, contentType: TYPES[info.type || ''] || 'image/jpeg' }
@@ -55,23 +64,33 @@ async function inspect(api: WxLike, filePath: string): Promise<Picture> {
 
 /** `provider` is `uni`'s way to name WeChat; `wx` and `Taro` ignore it. */
 async function codeOf(api: WxLike): Promise<string> {
-  const { code, errMsg } = await promised<{ code?: string; errMsg?: string }>((callbacks) =>
-    api.login?.({ provider: 'weixin', ...callbacks }),
-  )
-  if (!code) throw new WeappError({ kind: 'client', reason: 'login_failed', detail: scrubbed(errMsg) })
-  return code
+  try {
+    const answer = await promised<{ code?: string }>((callbacks) => api.login?.({ provider: 'weixin', ...callbacks }))
+    if (answer.code) return answer.code
+    throw answer
+  } catch (error) {
+    const { failure, message } = await failed(api, error)
+    // Without a network WeChat has no code to give, and says so in many ways.
+    if (failure === 'offline' || failure === 'timeout') {
+      throw new WeappError({ kind: 'network', reason: failure, detail: message })
+    }
+    throw new WeappError({ kind: 'client', reason: 'login_failed', detail: message })
+  }
 }
 
 /** Everything by `wx`, or by `uni` or `Taro`, which have the same functions. */
 export function wxPlatform(api: WxLike): Platform {
   const platform: Platform = { transport: wxTransport(api), storage: wxStorage(api) }
-  const random = api.getRandomValues
   if (api.login) platform.getCode = () => codeOf(api)
   if (api.getImageInfo) platform.inspectPicture = (filePath) => inspect(api, filePath)
-  if (random) {
+  if (api.getRandomValues) {
     platform.randomBytes = async (length) => {
-      const { randomValues } = await promised<{ randomValues: ArrayBuffer }>((callbacks) =>
-        random.call(api, { length, ...callbacks }),
+      const options = { length }
+      const { randomValues } = await asked<{ randomValues: ArrayBuffer }>(
+        'getRandomValues',
+        api,
+        options,
+        'unsupported',
       )
       return new Uint8Array(randomValues)
     }

@@ -48,8 +48,9 @@ export function parsed(body: unknown): unknown {
   }
 }
 
-function isEnvelope(value: unknown): value is Envelope {
-  return typeof value === 'object' && value !== null && typeof (value as Envelope).code === 'number'
+/** The backend's `code` repeats the status; firewalls and gateways have a `code` as well, often with a status of 200. */
+function isEnvelope(value: unknown, status: number): value is Envelope {
+  return typeof value === 'object' && value !== null && (value as Envelope).code === status
 }
 
 function withoutEnvelope(status: number): { kind: 'api' | 'network'; reason: Reason | ClientReason } {
@@ -66,7 +67,7 @@ export function readAnswer(status: number, headers: { [name: string]: string }, 
   const content = parsed(body)
   const ids = { status, ...(headers['x-request-id'] && { requestId: headers['x-request-id'] }) }
   const refused = retryAfterOf(headers['retry-after'])
-  if (!isEnvelope(content)) {
+  if (!isEnvelope(content, status)) {
     const error = new WeappError({ ...withoutEnvelope(status), ...ids, ...refused })
     return { status, headers, data: null, error }
   }

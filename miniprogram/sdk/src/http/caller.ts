@@ -44,8 +44,10 @@ export function createCaller(exchange: Exchange, session: Session, runtime: Runt
   const authorized = async (call: Call, { renewal = 'login', signal }: Request): Promise<Answer> => {
     const token = await unrepeated(session.token(signal))
     const answer = await exchange.send({ ...call, token })
-    if (answer.status !== 401) return answer
-    const renewed = await unrepeated(session.renew(token, answer.error?.reason || '', renewal, signal))
+    const { error } = answer
+    // A 401 of something on the way says nothing of the token.
+    if (!error || answer.status !== 401 || error.kind !== 'api') return answer
+    const renewed = await unrepeated(session.renew(token, error.reason, renewal, signal))
     return exchange.send({ ...call, token: renewed })
   }
 

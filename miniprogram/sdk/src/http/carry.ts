@@ -1,11 +1,11 @@
 import { type CancelSignal, createCanceller, throwIfCancelled, unlessCancelled } from '../cancel'
-import { WeappError } from '../errors'
+import { errorName, isWeappError, WeappError } from '../errors'
 import type { Runtime } from '../runtime'
-import { TransportError, type TransportResponse } from '../transport/transport'
+import { isTransportError, TransportError, type TransportResponse } from '../transport/transport'
 
 function toWeappError(error: unknown): WeappError {
-  if (error instanceof WeappError) return error
-  if (!(error instanceof TransportError)) return new WeappError({ kind: 'network', reason: 'network' })
+  if (isWeappError(error)) return error
+  if (!isTransportError(error)) return new WeappError({ kind: 'network', reason: 'network', detail: errorName(error) })
   return new WeappError({ kind: 'network', reason: error.failure, detail: error.message })
 }
 

@@ -1,7 +1,7 @@
 import type { CancelSignal } from '../cancel'
 import { WeappError } from '../errors'
 import type { Runtime } from '../runtime'
-import type { Transport, TransportRequest, UploadRequest } from '../transport/transport'
+import type { Transport, TransportRequest, TransportResponse, UploadRequest } from '../transport/transport'
 import { type Answer, lowerCased, readAnswer } from './answer'
 import { carry } from './carry'
 import type { Sealing } from './sealing'
@@ -57,7 +57,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const headers = lowerCased(response.headers)
     // A cache on the way keeps the date of the answer that it repeats.
     if (!headers.age) clock.observe(headers.date)
-    return { status: response.status, headers, body: response.body }
+    return { status: statusOf(response), headers, body: response.body }
   }
 
   const plain = async (call: Call) => {
@@ -74,9 +74,14 @@ export function createExchange(options: ExchangeOptions): Exchange {
         throw new WeappError({ kind: 'client', reason: 'unsupported', detail: 'the transport has no upload' })
       const limit = timeout * UPLOAD_FACTOR
       const send = (aborted: CancelSignal) => upload.call(transport, { ...request, timeout: limit }, aborted)
-      return (await carry(runtime, limit, signal, send)).status
+      return statusOf(await carry(runtime, limit, signal, send))
     },
   }
+}
+
+/** Some platforms give it as text. */
+function statusOf({ status }: TransportResponse): number {
+  return Number(status)
 }
 
 /** A picture takes longer than a request. */

@@ -29,7 +29,7 @@ export function delayBefore(
 ): number | undefined {
   const may = NOT_CARRIED_OUT.indexOf(error.reason) >= 0 || (repeatable && TRANSIENT.indexOf(error.reason) >= 0)
   if (!may || attempt >= policy.retries) return undefined
-  const backoff = BASE_DELAY * 2 ** attempt
+  const backoff = Math.min(BASE_DELAY * 2 ** attempt, policy.maxWait)
   // `Retry-After` is the earliest moment; the jitter keeps phones that were refused together from returning together.
   const wait =
     error.retryAfter === undefined

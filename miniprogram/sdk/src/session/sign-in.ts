@@ -1,4 +1,4 @@
-import { isWeappError, WeappError } from '../errors'
+import { errorName, isWeappError, WeappError } from '../errors'
 import type { Exchange } from '../http/exchange'
 import { delayBefore, type RetryPolicy, repeating, sleep } from '../http/repeat'
 import type { Runtime } from '../runtime'
@@ -48,7 +48,7 @@ export function createSignIn(options: SignInOptions): SignIn {
       return await Promise.race([getCode(), late])
     } catch (error) {
       if (isWeappError(error)) throw error
-      throw new WeappError({ kind: 'client', reason: 'login_failed' })
+      throw new WeappError({ kind: 'client', reason: 'login_failed', detail: errorName(error) })
     } finally {
       runtime.clearTimeout(timer)
     }

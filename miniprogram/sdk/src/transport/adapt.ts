@@ -1,7 +1,14 @@
 import type { CancelSignal } from '../cancel'
+import { errorName } from '../errors'
 import { type Fetch, readResponse } from './fetch'
-import { type Transport, TransportError, type TransportRequest, type TransportResponse } from './transport'
-import { type Failure, failureOf } from './wx-like'
+import {
+  isTransportError,
+  type Transport,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+} from './transport'
+import { errMsgOf, failureOf, scrubbed } from './wx-like'
 
 /** What request libraries answer: as `wx.request` does, or as `fetch` does. */
 export type LibraryResponse =
@@ -32,9 +39,12 @@ export function adaptTransport(
       try {
         return await toTransportResponse(await send(request, signal))
       } catch (error) {
-        if (error instanceof TransportError) throw error
+        if (isTransportError(error)) throw error
         if (isResponse(error)) return toTransportResponse(error)
-        throw new TransportError(failureOf((error || {}) as Failure))
+        const errMsg = errMsgOf(error)
+        // The text of an `Error` can hold what was sent or answered: it tells the failure, and is not passed on.
+        const { message }: { message?: unknown } = Object(error)
+        throw new TransportError(failureOf(errMsg || String(message || '')), scrubbed(errMsg) || errorName(error))
       }
     },
   }

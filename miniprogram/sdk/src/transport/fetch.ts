@@ -1,4 +1,5 @@
 import type { CancelSignal } from '../cancel'
+import { errorName } from '../errors'
 import { type Transport, TransportError, type TransportResponse } from './transport'
 
 interface FetchInit {
@@ -43,9 +44,9 @@ export function fetchTransport(fetch: Fetch): Transport {
       const init: FetchInit = { method, headers, ...abortedWith(signal), ...(body !== undefined && { body }) }
       try {
         return await readResponse(await fetch(url, init as never))
-      } catch {
+      } catch (error) {
         const offline = typeof navigator === 'object' && navigator.onLine === false
-        throw new TransportError(offline ? 'offline' : 'network')
+        throw new TransportError(offline ? 'offline' : 'network', errorName(error))
       }
     },
   }

@@ -51,3 +51,8 @@ export class TransportError extends Error {
     this.failure = failure
   }
 }
+
+/** By its name, as `isWeappError`. */
+export function isTransportError(error: unknown): error is TransportError {
+  return error instanceof Error && error.name === 'TransportError' && 'failure' in error
+}

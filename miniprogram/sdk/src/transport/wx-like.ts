@@ -3,12 +3,7 @@ import { type Transport, TransportError, type TransportFailure, type TransportRe
 
 interface Callbacks<T> {
   success?: (result: T) => void
-  fail?: (error: Failure) => void
-}
-
-/** What `wx`, `uni` and `Taro` say about a failure. */
-export interface Failure {
-  errMsg?: string
+  fail?: (error: unknown) => void
 }
 
 interface Answer {
@@ -48,19 +43,23 @@ export function promised<T>(call: (callbacks: Required<Callbacks<T>>) => unknown
   })
 }
 
-/** The failure by WeChat's text, which has no documented codes for most of them. */
-export function failureOf({ errMsg = '' }: Failure): TransportFailure {
-  if (/INTERNET_DISCONNECTED|NETWORK_UNREACHABLE|-1009\b/i.test(errMsg)) return 'offline'
-  if (/not in domain list|illegal url|域名/i.test(errMsg)) return 'domain_blocked'
-  if (/timed?[-_ ]?out|-1001\b/i.test(errMsg)) return 'timeout'
+/** What `wx`, `uni` and `Taro` say about a failure; they may also throw. */
+export function errMsgOf(error: unknown): string {
+  const { errMsg }: { errMsg?: unknown } = Object(error)
+  return String(errMsg || '')
+}
+
+/** The failure by the text, in the language of the phone: most of them have no documented code. */
+export function failureOf(text: string): TransportFailure {
+  if (/INTERNET_DISCONNECTED|NETWORK_UNREACHABLE|-1009\b/i.test(text)) return 'offline'
+  if (/not in domain list|illegal url|域名/i.test(text)) return 'domain_blocked'
+  if (/timed?[-_ ]?out|超时|-1001\b/i.test(text)) return 'timeout'
   return 'network'
 }
 
 /** WeChat's text without addresses, whose queries can hold what no log should. */
-export function scrubbed(errMsg: unknown): string {
-  return String(errMsg || '')
-    .replace(/\w+:\/\/\S+/g, '…')
-    .slice(0, 120)
+export function scrubbed(errMsg: string): string {
+  return errMsg.replace(/\w+:\/\/\S+/g, '…').slice(0, 120)
 }
 
 /** Asks the platform whether there is a network at all: the text of a failure mostly does not say. */
@@ -73,10 +72,11 @@ function isOffline(api: WxLike): Promise<boolean> {
   )
 }
 
-export async function failed(api: WxLike, error: Failure): Promise<TransportError> {
-  const failure = failureOf(error)
+export async function failed(api: WxLike, error: unknown): Promise<TransportError> {
+  const errMsg = errMsgOf(error)
+  const failure = failureOf(errMsg)
   const offline = failure === 'network' && (await isOffline(api))
-  return new TransportError(offline ? 'offline' : failure, scrubbed(error.errMsg))
+  return new TransportError(offline ? 'offline' : failure, scrubbed(errMsg))
 }
 
 async function run(
@@ -95,7 +95,7 @@ async function run(
     })
     return { status: answer.statusCode, headers: answer.header || {}, body: answer.data }
   } catch (error) {
-    throw await failed(api, error as Failure)
+    throw await failed(api, error)
   } finally {
     signal.removeEventListener('abort', abort)
   }
