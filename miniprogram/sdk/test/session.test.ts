@@ -264,6 +264,48 @@ test('a lock that a closed context left is waited for, one from a clock that wen
   }
 })
 
+test('a lock that can’t be read is none', async () => {
+  for (const junk of ['x', 'null', '{}', 7, '{"until":"soon"}']) {
+    const phone = await returning()
+    phone.stored.set('weapp-session.lock', junk)
+    const [one, other] = [clientOf(phone), clientOf(phone)]
+    await Promise.all([one.user.get(), other.user.get()])
+    assert.equal(phone.count(REFRESH), 1)
+    assert.equal(phone.stored.has('weapp-session.lock'), false)
+  }
+})
+
+test('a lock that another context took meanwhile is left to it', async () => {
+  const phone = await returning()
+  const theirs = JSON.stringify({ owner: 'somebody', until: Date.now() + 9_000 })
+  phone.interference.before = (sent) => {
+    if (sent.path === REFRESH) phone.stored.set('weapp-session.lock', theirs)
+    return undefined
+  }
+  await clientOf(phone).user.get()
+  assert.equal(phone.stored.get('weapp-session.lock'), theirs)
+})
+
+test('a token of another context that has expired as well is refreshed', async () => {
+  const phone = newPhone(backend)
+  const client = clientOf(phone)
+  await client.user.get()
+  const old = stored(phone)
+  // Another context refreshed once and is gone; then this one wakes up, after hours.
+  expire(phone)
+  await clientOf(phone).user.get()
+  const { served, received } = stored(phone)
+  expire(phone)
+  change(phone, { served: served - 3 * HOUR, received: received - 3 * HOUR })
+  phone.interference.before = (sent) => {
+    if (sent.headers.Authorization === `Bearer ${old.token}`)
+      sent.headers.Authorization = `Bearer ${expired(old.token)}`
+    return undefined
+  }
+  await client.user.get()
+  assert.equal(phone.count(REFRESH), 2)
+})
+
 test('a phone whose clock is wrong by hours needs no more refreshes than another', async () => {
   for (const hours of [-9, 9]) {
     const phone = newPhone(backend)
@@ -371,6 +413,10 @@ test('what is in the storage is not trusted to be whole, nor to be of this backe
   const { refreshToken } = stored(phone)
   for (const junk of ['', 'x', '{}', '{"state":"in"}', 'null', 7]) {
     phone.stored.set('weapp-session', junk)
+    assert.equal((await clientOf(phone).user.get()).id, id)
+  }
+  for (const useless of ['', 'x', 'y'.repeat(5000)]) {
+    change(phone, { refreshToken: useless, token: expired(stored(phone).token) })
     assert.equal((await clientOf(phone).user.get()).id, id)
   }
   phone.stored.set(

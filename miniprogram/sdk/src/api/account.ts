@@ -64,12 +64,12 @@ export function accountApi({ call, session }: Api): AccountApi {
       // The token that began a deletion is accepted for going on with it. A login would make a new account instead.
       const remove = () => call<Deletion>({ method: 'DELETE', path: '/api/v1/user', renewal: 'refresh', ...options })
       const deletion = await remove().catch(async (error) => {
-        if (!isWeappError(error) || error.status !== 401 || mayHaveBegun) {
+        if (!isWeappError(error) || error.kind !== 'api' || error.status !== 401 || mayHaveBegun) {
           mayHaveBegun = mayHaveBegun || isUncertain(error)
           throw error
         }
         // The session had ended before.
-        await session.login({})
+        await session.relogin()
         return remove()
       })
       mayHaveBegun = false

@@ -29,7 +29,7 @@ export function phoneApi({ call, session }: Api): PhoneApi {
     }
     if (resolved.status === 'merging') {
       // The merge goes on; the next login completes it, and is one to the account that is left.
-      await session.login({})
+      await session.relogin()
       return call({ method: 'GET', path: '/api/v1/user/info', ...options })
     }
     return resolved

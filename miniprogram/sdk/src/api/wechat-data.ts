@@ -36,7 +36,7 @@ export function weChatDataApi({ call, session }: Api): WeChatDataApi {
         return await decrypted()
       } catch (error) {
         if (!hasReason(error, 'session_key_stale')) throw error
-        await session.login({})
+        await session.relogin()
         return decrypted()
       }
     },

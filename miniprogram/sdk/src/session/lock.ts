@@ -1,3 +1,4 @@
+import { parsed } from '../http/answer'
 import { sleep } from '../http/repeat'
 import type { Runtime } from '../runtime'
 import type { Storage } from '../storage'
@@ -26,25 +27,30 @@ export interface StorageLock {
 export function storageLock(storage: Storage, key: string, runtime: Runtime): StorageLock {
   const owner = `${runtime.now()}.${runtime.random()}`
 
-  const holder = async (): Promise<Holder | undefined> => {
-    const raw = await storage.get(key)
-    if (typeof raw !== 'string' || !raw) return undefined
-    const { owner, until } = JSON.parse(raw) as Holder
-    const left = until - runtime.now()
+  /** Its holder. What can't be read is no lock: it would otherwise stay for ever. */
+  const holder = async (): Promise<string | undefined> => {
+    const held = parsed(await storage.get(key)) as Partial<Holder> | null | undefined
+    const left = Number(held?.until) - runtime.now()
     // More than a whole term: the phone's clock was set back since.
-    return left > 0 && left <= LOCK_TTL ? { owner, until } : undefined
+    return left > 0 && left <= LOCK_TTL ? held?.owner : undefined
   }
 
   const write = () => storage.set(key, JSON.stringify({ owner, until: runtime.now() + LOCK_TTL }))
 
-  /** Whether the lock is ours. After one term of somebody else who goes on renewing, it goes on without. */
+  /** Timers stop while the mini-program is in the background: another context may have taken the lock meanwhile. */
+  const unlessTaken = async (work: () => void | PromiseLike<void>) => {
+    const held = await holder()
+    if (held === undefined || held === owner) await work()
+  }
+
+  /** Whether the lock is ours. After two terms of somebody else who goes on renewing, it goes on without. */
   const acquire = async (): Promise<boolean> => {
     const giveUp = runtime.monotonic() + 2 * LOCK_TTL
     while (runtime.monotonic() < giveUp) {
       if (!(await holder())) {
         await write()
         await sleep(runtime, SETTLE)
-        if ((await holder())?.owner === owner) return true
+        if ((await holder()) === owner) return true
       }
       await sleep(runtime, POLL)
     }
@@ -53,17 +59,19 @@ export function storageLock(storage: Storage, key: string, runtime: Runtime): St
 
   const renewing = () => {
     let timer: unknown
+    let isStopped = false
     const again = () => {
       timer = runtime.setTimeout(() => {
         // A failure leaves the lock to expire.
-        Promise.resolve()
-          .then(write)
-          .catch(() => undefined)
+        unlessTaken(() => (isStopped ? undefined : write())).catch(() => undefined)
         again()
       }, RENEWAL)
     }
     again()
-    return () => runtime.clearTimeout(timer)
+    return () => {
+      isStopped = true
+      runtime.clearTimeout(timer)
+    }
   }
 
   return {
@@ -75,9 +83,7 @@ export function storageLock(storage: Storage, key: string, runtime: Runtime): St
         return await work()
       } finally {
         stop()
-        await Promise.resolve()
-          .then(() => storage.remove(key))
-          .catch(() => undefined)
+        await unlessTaken(() => storage.remove(key)).catch(() => undefined)
       }
     },
   }

@@ -1,5 +1,5 @@
 import { type CancelSignal, unlessCancelled } from '../cancel'
-import { isWeappError, WeappError } from '../errors'
+import { hasReason, isWeappError, WeappError } from '../errors'
 import type { LoginResult, Reason, Tokens } from '../types'
 import { createExclusive, sharing } from './exclusive'
 import type { StorageLock } from './lock'
@@ -15,8 +15,11 @@ export interface Session {
   token(signal?: CancelSignal): Promise<string>
   /** Another token than `used`, which the backend refused for `reason`. */
   renew(used: string, reason: string, renewal: Renewal, signal?: CancelSignal): Promise<string>
+  /** As the user wants it, also after a logout. */
   login(options: LoginOptions): Promise<LoginResult>
-  /** Takes over the tokens of another session: that of the account that is left of a merge. */
+  /** A silent login in place of a session that does not do; not after a logout. */
+  relogin(): Promise<void>
+  /** Takes over the tokens of another session, that of the account that is left of a merge; not after a logout. */
   adopt(tokens: Tokens): Promise<void>
   /** Forgets the session; `end` is given its token, to end it at the backend. */
   logout(end: (token: string) => Promise<void>): Promise<void>
@@ -37,6 +40,8 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
   let isStarted = false
   /** Logouts that have begun: nothing may log in silently behind their back. */
   let leaving = 0
+  /** How many have begun so far: a login after one is another than a login before it. */
+  let departures = 0
 
   const logIn = async (options: LoginOptions): Promise<LoginResult> => {
     const { user, isNewUser, consentsMissing, phone, ...tokens } = await signIn.login(options)
@@ -50,13 +55,13 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
   const renewNow = async (used: string, reason: string, renewal: Renewal): Promise<string> => {
     const record = vault.current()
     if (record?.state === 'out') throw signedOut()
-    // Another call, or another context, has renewed it meanwhile.
-    if (record && record.token !== used) return record.token
+    // Another call, or another context, has renewed it meanwhile. That may be long ago, too.
+    if (record && record.token !== used && !vault.isExpiring()) return record.token
     if (record && reason !== 'session_revoked') {
       try {
         return await vault.keep(await signIn.refresh(record.refreshToken))
       } catch (error) {
-        if (!hasEnded(error)) throw error
+        if (!isUseless(error)) throw error
       }
     }
     if (renewal === 'refresh') throw ended(reason)
@@ -88,8 +93,18 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
     })
   }
 
+  const assertStaying = () => {
+    if (leaving > 0 || vault.current()?.state === 'out') throw signedOut()
+  }
+
+  const relogin = async () => {
+    assertStaying()
+    return logIn({})
+  }
+
   const leave = async (work: (record: SignedIn) => Promise<void>) => {
     leaving += 1
+    departures += 1
     try {
       await exclusive(async () => {
         const record = vault.current()
@@ -104,8 +119,13 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
   return {
     token: (signal) => unlessCancelled(token(), signal),
     renew: (used, reason, renewal, signal) => unlessCancelled(renew(used, reason, renewal), signal),
-    login: (options) => sharedLogin(JSON.stringify(options), () => exclusive(() => logIn(options))),
-    adopt: async (tokens) => void (await exclusive(() => vault.keep(tokens))),
+    login: (options) => sharedLogin(`${departures} ${JSON.stringify(options)}`, () => exclusive(() => logIn(options))),
+    relogin: async () => void (await sharedLogin(`${departures}`, () => exclusive(relogin))),
+    adopt: (tokens) =>
+      exclusive(async () => {
+        assertStaying()
+        await vault.keep(tokens)
+      }),
     logout: (end) => leave((record) => endAtBackend(record, end, signIn)),
     forget: () => leave(() => Promise.resolve()),
     isSignedOut: async () => leaving > 0 || (await known())?.state === 'out',
@@ -125,9 +145,14 @@ async function endAtBackend(record: SignedIn, end: (token: string) => Promise<vo
   }
 }
 
-/** 401: this token, or the session, is no longer accepted. */
+/** 401 of the backend, not of something on the way: this token, or the session, is no longer accepted. */
 function hasEnded(error: unknown): error is WeappError {
-  return isWeappError(error) && error.status === 401
+  return isWeappError(error) && error.kind === 'api' && error.status === 401
+}
+
+/** Whether the refresh token leads nowhere: its session has ended, or what the storage gave is no refresh token. */
+function isUseless(error: unknown): boolean {
+  return hasEnded(error) || hasReason(error, 'invalid_request')
 }
 
 /** Whether the backend was not reached, or is busy: nothing is known of the session. */
