@@ -20,6 +20,21 @@ const modules = (page: string) =>
 
 const isPage = (code: string) => /^(Page|App)\(/m.test(code) && code.includes("'../../utils/client'")
 
+/** Everything on a page, once; the page itself twice. */
+async function visit(page: PageObject, phoneCode: () => Promise<unknown>) {
+  const tap = async (handler: string, event?: unknown) => {
+    await (page[handler] as Handler | undefined)?.call(page, event)
+  }
+  for (const handler of ['onLoad', 'onShow', 'onUnload', 'onLoad']) await tap(handler)
+  await tap('choose', { detail: { avatarUrl: 'http://tmp/picture.png' } })
+  await tap('signInWithPhone', { detail: await phoneCode() })
+  await tap('bindPhone', { detail: await phoneCode() })
+  await tap('agree')
+  await tap('withdraw')
+  await tap('save', { detail: { value: { nickname: '小明' } } })
+  for (const handler of ['signOut', 'signIn', 'remove']) await tap(handler)
+}
+
 test('the pages of the documents do what they say', async () => {
   const backend = await Backend.start({ CONSENTS: 'privacy:3,terms:2' })
   try {
@@ -85,21 +100,7 @@ test('the pages of the documents do what they say', async () => {
     })
     await import(pathToFileURL(outfile).href)
 
-    const tap = async (page: PageObject, handler: string, event?: unknown) => {
-      await (page[handler] as Handler | undefined)?.call(page, event)
-    }
-    for (const page of pages) {
-      await tap(page, 'onLoad')
-      await tap(page, 'onShow')
-      await tap(page, 'choose', { detail: { avatarUrl: 'http://tmp/picture.png' } })
-      await tap(page, 'bindPhone', { detail: await control('phone-code') })
-      await tap(page, 'agree')
-      await tap(page, 'withdraw')
-      await tap(page, 'save', { detail: { value: { nickname: '小明' } } })
-      await tap(page, 'signOut')
-      await tap(page, 'signIn')
-      await tap(page, 'remove')
-    }
+    for (const page of pages) await visit(page, () => control('phone-code'))
     assert.equal((shown.user as { nickname: string }).nickname, '小明')
     assert.match(String(shown.avatar), /^http/)
     assert.match(String(shown.phone), /^1\d{10}$/)
