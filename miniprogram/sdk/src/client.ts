@@ -11,6 +11,7 @@ import { type ConfigApi, configApi } from './api/config'
 import { type PhoneApi, phoneApi } from './api/phone'
 import { type UserApi, userApi } from './api/user'
 import { type WeChatDataApi, weChatDataApi } from './api/wechat-data'
+import { within } from './deadline'
 import { type CallOptions, createCaller, type Request } from './http/caller'
 import { createExchange } from './http/exchange'
 import { repeating } from './http/repeat'
@@ -97,9 +98,11 @@ export function createClient(options: ClientOptions): Client {
   const { runtime = systemRuntime, platform = detectPlatform(), appId } = options
   const baseURL = options.baseURL.replace(/\/+$/, '')
   const { storage = platform.storage, transport = platform.transport } = options
-  // A platform may be an object of a class.
-  const inspect = platform.inspectPicture?.bind(platform)
-  const randomBytes = platform.randomBytes?.bind(platform)
+  // A platform may be an object of a class, and may not answer.
+  const inPlatform = <A, T>(work: ((argument: A) => Promise<T>) | undefined) =>
+    work && ((argument: A) => within(runtime, timeout, () => work.call(platform, argument)))
+  const inspect = inPlatform(platform.inspectPicture)
+  const randomBytes = inPlatform(platform.randomBytes)
   const getCode = options.getCode || platform.getCode?.bind(platform)
   const policy = { retries, maxWait: maxRetryWait }
 

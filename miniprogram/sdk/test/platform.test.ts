@@ -85,6 +85,15 @@ test('a picture that the phone can’t read is told as one', async () => {
   await assert.rejects(unsized.avatar.upload('http://tmp/picture.png'), reason('unsupported'))
 })
 
+test('a function that never calls back is given up', async () => {
+  const wx = { ...newPhone(backend).wx, getImageInfo: () => undefined, getRandomValues: () => undefined }
+  const options = { baseURL: backend.url, platform: wxPlatform(wx), timeout: 1_000 }
+  const client = createClient(options)
+  await assert.rejects(client.avatar.choose('http://tmp/picture.png'), reason('timeout'))
+  const sealing = createClient({ ...options, sealed: { load: () => sealed }, retries: 0 })
+  await assert.rejects(sealing.login(), reason('timeout'))
+})
+
 test('without random bytes nothing is sealed, and the error says so', async () => {
   const wx = { ...newPhone(backend).wx, getRandomValues: failing('getRandomValues:fail') }
   const client = createClient({ baseURL: backend.url, platform: wxPlatform(wx), sealed: { load: () => sealed } })

@@ -1,7 +1,8 @@
 import { type CancelSignal, createCanceller, throwIfCancelled, unlessCancelled } from '../cancel'
+import { within } from '../deadline'
 import { errorName, isWeappError, WeappError } from '../errors'
 import type { Runtime } from '../runtime'
-import { isTransportError, TransportError, type TransportResponse } from '../transport/transport'
+import { isTransportError, type TransportResponse } from '../transport/transport'
 
 function toWeappError(error: unknown): WeappError {
   if (isWeappError(error)) return error
@@ -21,16 +22,13 @@ export async function carry(
 ): Promise<TransportResponse> {
   throwIfCancelled(signal)
   const aborting = createCanceller()
-  let timer: unknown
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = runtime.setTimeout(() => reject(new TransportError('timeout')), timeout)
-  })
   try {
-    return await unlessCancelled(Promise.race([work(aborting.signal), late]), signal)
+    return await unlessCancelled(
+      within(runtime, timeout, () => work(aborting.signal)),
+      signal,
+    )
   } catch (error) {
     aborting.cancel()
     throw toWeappError(error)
-  } finally {
-    runtime.clearTimeout(timer)
   }
 }

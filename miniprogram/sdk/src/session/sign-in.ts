@@ -1,3 +1,4 @@
+import { within } from '../deadline'
 import { errorName, isWeappError, WeappError } from '../errors'
 import type { Exchange } from '../http/exchange'
 import { delayBefore, type RetryPolicy, repeating, sleep } from '../http/repeat'
@@ -37,20 +38,13 @@ export function createSignIn(options: SignInOptions): SignIn {
     return data as T
   }
 
-  /** `wx.login` under a deadline: it has been seen not to call back. */
   const newCode = async () => {
     if (!getCode) throw new WeappError({ kind: 'client', reason: 'unsupported', detail: 'no way to get a login code' })
-    let timer: unknown
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = runtime.setTimeout(() => reject(new WeappError({ kind: 'network', reason: 'timeout' })), timeout)
-    })
     try {
-      return await Promise.race([getCode(), late])
+      return await within(runtime, timeout, getCode)
     } catch (error) {
       if (isWeappError(error)) throw error
       throw new WeappError({ kind: 'client', reason: 'login_failed', detail: errorName(error) })
-    } finally {
-      runtime.clearTimeout(timer)
     }
   }
 
