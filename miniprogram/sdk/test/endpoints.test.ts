@@ -312,6 +312,25 @@ test('a picture that WeChat checks is asked about on the next visit', async () =
   }
 })
 
+test('a picture that is chosen while an older one is asked about is remembered', async () => {
+  const { client, phone } = await signedIn()
+  const key = 'weapp-session.avatar'
+  for (const [code, content] of [
+    [200, { data: { status: 'published', user: {} } }],
+    [400, { reason: 'content_risky' }],
+    [404, { reason: 'not_found' }],
+  ] as const) {
+    phone.stored.set(key, 'older')
+    phone.interference.before = ({ path }) => {
+      if (path !== '/api/v1/user/avatar') return undefined
+      phone.stored.set(key, 'newer')
+      return { statusCode: code, data: JSON.stringify({ code, ...content }), header: {} }
+    }
+    await client.avatar.pending().catch(() => undefined)
+    assert.equal(phone.stored.get(key), 'newer')
+  }
+})
+
 test('a user who was disabled is told so, after one login', async () => {
   const { client, id, phone } = await signedIn()
   const { client: admin, id: adminId } = await signedIn()

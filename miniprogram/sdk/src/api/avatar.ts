@@ -19,6 +19,8 @@ export interface AvatarApi {
 }
 
 const PATH = '/api/v1/user/avatar'
+/** The refusals that say what became of a picture; others leave it open. */
+const DECIDED = ['content_risky', 'upload_invalid', 'not_found'] as const
 
 export interface AvatarParts {
   exchange: Exchange
@@ -52,12 +54,8 @@ export function avatarApi({ call }: Api, parts: AvatarParts): AvatarApi {
     }
   }
 
-  const confirm = async (key: string, options?: CallOptions): Promise<AvatarResult> => {
-    const result = await call<AvatarResult>({ method: 'PUT', path: PATH, body: { key }, ...options })
-    const isChecking = result.status === 'checking'
-    await remember(isChecking ? key : undefined)
-    return result
-  }
+  const confirm = (key: string, options?: CallOptions) =>
+    call<AvatarResult>({ method: 'PUT', path: PATH, body: { key }, ...options })
 
   const remember = async (key: string | undefined) => {
     try {
@@ -67,26 +65,38 @@ export function avatarApi({ call }: Api, parts: AvatarParts): AvatarApi {
     }
   }
 
+  const remembered = async (): Promise<string | undefined> => {
+    try {
+      const key = await storage.get(storageKey)
+      return typeof key === 'string' && key ? key : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  /** What became of it was told. The user may have chosen another picture meanwhile: that one stays. */
+  const forget = async (key: string) => {
+    if ((await remembered()) === key) await remember(undefined)
+  }
+
   return {
     choose,
     async upload(picture, options) {
       const chosen = typeof picture === 'string' ? await choose(picture) : picture
-      return confirm(await store(chosen, options), options)
+      const key = await store(chosen, options)
+      const result = await confirm(key, options)
+      await remember(result.status === 'checking' ? key : undefined)
+      return result
     },
     async pending(options) {
-      const key = await Promise.resolve()
-        .then(() => storage.get(storageKey))
-        .catch(() => undefined)
-      if (typeof key !== 'string' || !key) return null
+      const key = await remembered()
+      if (!key) return null
       try {
-        return await confirm(key, options)
+        const result = await confirm(key, options)
+        if (result.status === 'published') await forget(key)
+        return result
       } catch (error) {
-        // The backend has decided, and says so once.
-        if (
-          ['content_risky', 'upload_invalid', 'not_found'].some((reason) => hasReason(error, reason as 'not_found'))
-        ) {
-          await remember(undefined)
-        }
+        if (DECIDED.some((reason) => hasReason(error, reason))) await forget(key)
         if (hasReason(error, 'not_found')) return null
         throw error
       }
