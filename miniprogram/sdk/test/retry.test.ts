@@ -117,6 +117,9 @@ test('no network, a broken one and a slow one are told apart', async () => {
     ['request:fail errcode:-118 cronet_error_code:-118 error_msg:net::ERR_CONNECTION_TIMED_OUT', 'timeout'],
     ['request:fail -106:net::ERR_INTERNET_DISCONNECTED', 'offline'],
     ['request:fail url not in domain list:https://api.example.com', 'domain_blocked'],
+    ['request:fail 请求超时。', 'timeout'],
+    ['request:fail 似乎已断开与互联网的连接。', 'offline'],
+    ['request:fail The Internet connection appears to be offline.', 'offline'],
     ['request:fail interrupted', 'network'],
   ] as const) {
     phone.interference.before = () => {

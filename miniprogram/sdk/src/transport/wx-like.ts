@@ -51,7 +51,7 @@ export function errMsgOf(error: unknown): string {
 
 /** The failure by the text, in the language of the phone: most of them have no documented code. */
 export function failureOf(text: string): TransportFailure {
-  if (/INTERNET_DISCONNECTED|NETWORK_UNREACHABLE|-1009\b/i.test(text)) return 'offline'
+  if (/INTERNET_DISCONNECTED|NETWORK_UNREACHABLE|-1009\b|to be offline|断开与互联网/i.test(text)) return 'offline'
   if (/not in domain list|illegal url|域名/i.test(text)) return 'domain_blocked'
   if (/timed?[-_ ]?out|超时|-1001\b/i.test(text)) return 'timeout'
   return 'network'
