@@ -286,6 +286,24 @@ test('a lock that another context took meanwhile is left to it', async () => {
   assert.equal(phone.stored.get('weapp-session.lock'), theirs)
 })
 
+test('a session of another context is refreshed, though the one before was ended', async () => {
+  const phone = newPhone(backend)
+  const client = clientOf(phone)
+  await client.user.get()
+  const old = stored(phone)
+  // Its session was ended at the backend. Another context logged in since, was closed, and this one wakes up after hours.
+  const [session] = await client.sessions.list()
+  await client.sessions.end(session?.id || '')
+  await clientOf(phone).user.get()
+  const { served, received } = stored(phone)
+  expire(phone)
+  change(phone, { served: served - 3 * HOUR, received: received - 3 * HOUR })
+  await client.user.get()
+  assert.equal(phone.count(REFRESH), 1)
+  assert.equal(phone.codes.length, 2)
+  assert.notEqual(stored(phone).refreshToken, old.refreshToken)
+})
+
 test('a token of another context that has expired as well is refreshed', async () => {
   const phone = newPhone(backend)
   const client = clientOf(phone)

@@ -44,9 +44,9 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
   let departures = 0
 
   const logIn = async (options: LoginOptions): Promise<LoginResult> => {
-    const { user, isNewUser, consentsMissing, phone, ...tokens } = await signIn.login(options)
-    await vault.keep(tokens)
-    const result = { user, isNewUser, ...(consentsMissing && { consentsMissing }), ...(phone && { phone }) }
+    const answer = await signIn.login(options)
+    await vault.keep(answer)
+    const result = withoutTokens(answer)
     // Not awaited, and its failures are its own: the login has succeeded.
     if (onLogin) Promise.resolve(result).then(onLogin)
     return result
@@ -56,8 +56,10 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
     const record = vault.current()
     if (record?.state === 'out') throw signedOut()
     // Another call, or another context, has renewed it meanwhile. That may be long ago, too.
-    if (record && record.token !== used && !vault.isExpiring()) return record.token
-    if (record && reason !== 'session_revoked') {
+    const isNews = record && record.token !== used
+    if (isNews && !vault.isExpiring()) return record.token
+    // `reason` is that of the token that was used.
+    if (record && (isNews || reason !== 'session_revoked')) {
       try {
         return await vault.keep(await signIn.refresh(record.refreshToken))
       } catch (error) {
@@ -93,13 +95,9 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
     })
   }
 
-  const assertStaying = () => {
+  const unlessSignedOut = async <T>(work: () => Promise<T>): Promise<T> => {
     if (leaving > 0 || vault.current()?.state === 'out') throw signedOut()
-  }
-
-  const relogin = async () => {
-    assertStaying()
-    return logIn({})
+    return work()
   }
 
   const leave = async (work: (record: SignedIn) => Promise<void>) => {
@@ -120,16 +118,18 @@ export function createSession({ vault, lock, signIn, onLogin }: SessionOptions):
     token: (signal) => unlessCancelled(token(), signal),
     renew: (used, reason, renewal, signal) => unlessCancelled(renew(used, reason, renewal), signal),
     login: (options) => sharedLogin(`${departures} ${JSON.stringify(options)}`, () => exclusive(() => logIn(options))),
-    relogin: async () => void (await sharedLogin(`${departures}`, () => exclusive(relogin))),
-    adopt: (tokens) =>
-      exclusive(async () => {
-        assertStaying()
-        await vault.keep(tokens)
-      }),
+    relogin: async () =>
+      void (await sharedLogin(`${departures}`, () => exclusive(() => unlessSignedOut(() => logIn({}))))),
+    adopt: async (tokens) => void (await exclusive(() => unlessSignedOut(() => vault.keep(tokens)))),
     logout: (end) => leave((record) => endAtBackend(record, end, signIn)),
     forget: () => leave(() => Promise.resolve()),
     isSignedOut: async () => leaving > 0 || (await known())?.state === 'out',
   }
+}
+
+/** What pages are told of a login. */
+function withoutTokens({ user, isNewUser, consentsMissing, phone }: LoginResult): LoginResult {
+  return { user, isNewUser, ...(consentsMissing && { consentsMissing }), ...(phone && { phone }) }
 }
 
 /** Ends the session with its token, refreshed if it has expired. A session that has ended already is what was wanted. */
