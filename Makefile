@@ -90,4 +90,4 @@ tools-check: ## install what the checks need
 	@scripts/tools/install.sh check clients
 
 clean: ## remove everything built, the tools and the local data
-	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules miniprogram/sdk/node_modules miniprogram/sdk/dist miniprogram/sdk/miniprogram_dist miniprogram/sdk/build
+	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules miniprogram/sdk/node_modules miniprogram/sdk/dist miniprogram/sdk/miniprogram_dist miniprogram/sdk/build miniprogram/demo/node_modules miniprogram/demo/build miniprogram/demo/src/miniprogram_npm

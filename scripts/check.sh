@@ -24,6 +24,7 @@ step cargo fmt --all --check
 step typos
 step shellcheck --external-sources .ci/run scripts/*.sh scripts/tools/*.sh
 step scripts/sdk.sh check
+step scripts/demo.sh check
 step cfn-lint template.yaml
 step sam validate --lint --region us-east-1
 # Without advisories, which need a database from the network: `make audit`.

@@ -10,5 +10,6 @@ scripts/tools/install.sh valkey || say "no Valkey for this machine: its test is 
 cargo build --workspace --bins --tests
 status=0
 scripts/sdk.sh test || status=1
+scripts/demo.sh test || status=1
 cargo test --workspace --no-fail-fast || status=1
 exit "$status"

@@ -1,0 +1,29 @@
+import type { WeappError } from 'weapp-serverless-sdk'
+
+/** 页面顶部的提示，由组件 notice 显示。 */
+export interface Notice {
+  kind: 'offline' | 'busy' | 'error'
+  text: string
+  /** 多少秒后才可重试。 */
+  wait: number
+  canRetry: boolean
+  /** 用户联系客服时提供，用于在后端日志中查找。 */
+  requestId: string
+}
+
+/** 再试也不会成功。 */
+const FINAL = ['user_disabled', 'user_blocked', 'forbidden', 'phone_taken', 'content_risky', 'not_configured']
+/** 需要用户重新操作，而不是重发同一请求。 */
+const NEEDS_USER = ['invalid_request', 'phone_code_invalid', 'ticket_invalid', 'upload_invalid', 'version_mismatch']
+
+export function noticeOf(error: WeappError): Notice {
+  const { reason, kind, retryAfter = 0, requestId = '', userMessage } = error
+  const isBusy = reason === 'rate_limited' || reason === 'unavailable'
+  return {
+    kind: kind === 'network' ? 'offline' : isBusy ? 'busy' : 'error',
+    text: userMessage,
+    wait: isBusy ? retryAfter : 0,
+    canRetry: ![...FINAL, ...NEEDS_USER].includes(reason),
+    requestId,
+  }
+}
