@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { Backend, Device, type EnvVersion, until } from './kit'
+import type { EnvVersion } from './kit'
+import { Backend, Device, until } from './kit'
 
 let backend: Backend
 let users = 0
@@ -20,7 +21,7 @@ after(() => backend.stop())
 /** Opens a page whose use of personal information the user agrees to. */
 async function openAgreeing(phone: Device, path: string) {
   const page = phone.open(path)
-  await page.does('#privacy .agree', 'agreeprivacyauthorization')
+  await page.tap('#privacy .agree')
   return page
 }
 
@@ -50,17 +51,14 @@ test('a nickname that is too short is explained and can be corrected', async () 
   const phone = device()
   const page = await openAgreeing(phone, 'profile')
   await page.does('.form', 'submit', { value: { nickname: '明' } })
-  await until(
-    () => page.has('#notice .notice'),
-    () => page.text,
-  )
-  await page.shows('2')
-  assert.doesNotMatch(page.text, /重试/)
+  await page.shows('2 到 32 个可见字符')
+  assert(!page.has('#notice .notice'))
   await page.does('.form', 'submit', { value: { nickname: '小明' } })
   await until(
     () => phone.toasts.includes('已保存'),
     () => page.text,
   )
+  assert.doesNotMatch(page.text, /可见字符/)
 })
 
 test('an avatar and a gender are chosen and shown', async () => {
@@ -170,7 +168,7 @@ test('nothing personal is asked for after privacy is refused', async () => {
     await page.shows('尚未同意')
     assert(!page.has('.avatar-button') && !page.has('.nickname') && !page.has('.bind'))
     await page.tap('.ask-again')
-    await page.does('#privacy .agree', 'agreeprivacyauthorization')
+    await page.tap('#privacy .agree')
     await until(
       () => page.has('.save') || page.has('.bind'),
       () => page.text,
@@ -192,19 +190,40 @@ test('the consent that WeChat waits for is answered', async () => {
   const refused = phone.usePrivateData()
   await page.tap('#privacy .refuse')
   assert.deepEqual(await refused, { event: 'disagree' })
-  await page.tap('.ask-again')
   const both = [phone.usePrivateData(), phone.usePrivateData()]
   await page.does('#privacy .agree', 'agreeprivacyauthorization')
   for (const answer of await Promise.all(both)) assert.deepEqual(answer, { event: 'agree', buttonId: 'agree-button' })
+  assert(!page.has('#privacy .agree'))
+  const left = phone.usePrivateData()
+  page.close()
+  assert.deepEqual(await left, { event: 'disagree' })
 })
 
-test('WeChat requiring consent is enough to ask for it', async () => {
+test('a consent that WeChat requires is asked for with its own button', async () => {
   const phone = device()
   await (await openAgreeing(phone, 'profile')).shows('保存')
   phone.needsAuthorization = true
   const page = phone.open('phone')
   await page.tap('#privacy .refuse')
   await page.shows('尚未同意')
+  await page.tap('.ask-again')
+  await page.does('#privacy .agree', 'agreeprivacyauthorization')
+  await page.shows('绑定手机号')
+})
+
+test('a consent that can not be recorded can be given again', async () => {
+  const phone = device()
+  const page = phone.open('profile')
+  await until(
+    () => page.has('#privacy .agree'),
+    () => page.text,
+  )
+  phone.phone.isOffline = true
+  await page.tap('#privacy .agree')
+  await page.shows('网络不可用')
+  assert(!page.has('.avatar-button'))
+  phone.goOnline()
+  await page.shows('保存')
 })
 
 test('everything stored is exported, sent, and not left on the phone', async () => {

@@ -24,9 +24,13 @@ async function missingVersion(): Promise<number | undefined> {
   return consentsMissing.find(({ document }) => document === DOCUMENT)?.version
 }
 
+/** 缺少哪一层的同意；两层都缺时为 `wechat`。 */
+export type ConsentMissing = 'wechat' | 'backend'
+
 /** 使用个人信息前是否须先征得同意。 */
-export async function needsConsent(): Promise<boolean> {
-  return (await isMissingAtWeChat()) || (await missingVersion()) !== undefined
+export async function missingConsent(): Promise<ConsentMissing | undefined> {
+  if (await isMissingAtWeChat()) return 'wechat'
+  return (await missingVersion()) === undefined ? undefined : 'backend'
 }
 
 /** 在后端记录同意；已同意或后端不要求时不做任何事。 */

@@ -1,6 +1,7 @@
 /** 页面调用后端的统一方式：进行中的状态、失败时的提示、重试。 */
 import { hasReason, isWeappError } from 'weapp-serverless-sdk'
-import { type Notice, noticeOf } from './notice'
+import type { Notice } from './notice'
+import { noticeOf } from './notice'
 
 /** 页面的 data 须包含的部分：`data: { ...idle }`。 */
 export interface Running {

@@ -1,4 +1,5 @@
-import { hasReason, type User } from 'weapp-serverless-sdk'
+import type { User } from 'weapp-serverless-sdk'
+import { hasReason } from 'weapp-serverless-sdk'
 import { client } from '../../utils/client'
 import { maskedPhone, timeText } from '../../utils/format'
 import { ask, idle, run, runAgain, toast } from '../../utils/run'

@@ -2,7 +2,6 @@ import type { PhoneOffer } from 'weapp-serverless-sdk'
 import { client } from '../../utils/client'
 import { usesSimulator } from '../../utils/environment'
 import { maskedPhone } from '../../utils/format'
-import { needsConsent } from '../../utils/privacy'
 import { ask, idle, run, runAgain, toast } from '../../utils/run'
 import { phoneCode, simulatePhone } from '../../utils/simulator'
 
@@ -35,13 +34,10 @@ Page({
   },
   start() {
     return run(this, async () => {
-      if (await needsConsent()) this.selectComponent('#privacy').open()
-      else await this.load()
+      const isAgreed: boolean = await this.selectComponent('#privacy').ensure()
+      this.setData({ isRefused: !isAgreed })
+      if (isAgreed) await this.load()
     })
-  },
-  async answered({ detail }: WechatMiniprogram.CustomEvent<{ isAgreed: boolean }>) {
-    this.setData({ isRefused: !detail.isAgreed })
-    if (detail.isAgreed && !this.data.isLoaded) await run(this, () => this.load())
   },
   async load() {
     this.show((await client.user.get()).phone)

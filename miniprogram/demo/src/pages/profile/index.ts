@@ -1,6 +1,6 @@
 import type { AvatarResult, User } from 'weapp-serverless-sdk'
+import { hasReason } from 'weapp-serverless-sdk'
 import { client } from '../../utils/client'
-import { needsConsent } from '../../utils/privacy'
 import { idle, run, runAgain, toast } from '../../utils/run'
 
 const GENDERS = ['不设置', '男', '女']
@@ -13,6 +13,7 @@ Page({
     isLoaded: false,
     avatarUrl: '',
     nickname: '',
+    nicknameError: '',
     genders: GENDERS,
     gender: 0,
     isChecking: false,
@@ -23,14 +24,10 @@ Page({
   },
   start() {
     return run(this, async () => {
-      if (await needsConsent()) this.selectComponent('#privacy').open()
-      else await this.load()
+      const isAgreed: boolean = await this.selectComponent('#privacy').ensure()
+      this.setData({ isRefused: !isAgreed })
+      if (isAgreed) await this.load()
     })
-  },
-  /** 隐私弹窗的回答；同意之后才读取和填写个人信息。 */
-  async answered({ detail }: WechatMiniprogram.CustomEvent<{ isAgreed: boolean }>) {
-    this.setData({ isRefused: !detail.isAgreed })
-    if (detail.isAgreed && !this.data.isLoaded) await run(this, () => this.load())
   },
   async load() {
     this.show(await client.user.get())
@@ -54,8 +51,15 @@ Page({
   save({ detail }: WechatMiniprogram.FormSubmit) {
     const nickname = String(detail.value.nickname || '').trim()
     return run(this, async () => {
-      this.show(await client.user.update({ nickname: nickname || null }))
-      toast('已保存')
+      this.setData({ nicknameError: '' })
+      try {
+        this.show(await client.user.update({ nickname: nickname || null }))
+        toast('已保存')
+      } catch (error) {
+        // 内容本身的问题显示在输入框下方，其他失败由 `run` 提示。
+        if (!hasReason(error, 'invalid_request') && !hasReason(error, 'content_risky')) throw error
+        this.setData({ nicknameError: error.userMessage })
+      }
     })
   },
   chooseGender({ detail }: WechatMiniprogram.PickerChange) {
