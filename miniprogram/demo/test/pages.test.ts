@@ -346,12 +346,12 @@ test('a release asks WeChat for codes, whatever the settings say', async () => {
     () => bind.has('.bind'),
     () => bind.text,
   )
-  assert.equal(bind.attribute('.bind', 'openType'), 'getPhoneNumber')
+  assert.equal(bind.attribute('.bind', 'openType'), 'getRealtimePhoneNumber')
   assert(!bind.has('.simulated'))
-  await bind.does('.bind', 'getphonenumber', { errMsg: 'getPhoneNumber:fail user deny' })
+  await bind.does('.bind', 'getrealtimephonenumber', { errMsg: 'getRealtimePhoneNumber:fail user deny' })
   assert.deepEqual(phone.toasts, ['未获取手机号'])
   const code = await backend.control('phone-code', { user: phone.phone.user })
-  await bind.does('.bind', 'getphonenumber', code)
+  await bind.does('.bind', 'getrealtimephonenumber', code)
   await bind.shows('****')
 })
 

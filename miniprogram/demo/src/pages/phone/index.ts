@@ -45,7 +45,7 @@ Page({
   show(phone: string | null) {
     this.setData({ isLoaded: true, phone: phone ? maskedPhone(phone) : '' })
   },
-  /** 手机号快速验证组件。用户拒绝时没有 `code`。 */
+  /** 手机号实时验证组件：号码可能带来另一账号，因此不用快速验证组件。用户拒绝时没有 `code`。 */
   bindPhone({ detail }: WechatMiniprogram.CustomEvent<{ code?: string }>) {
     if (!detail.code) {
       toast('未获取手机号')
@@ -67,7 +67,7 @@ Page({
   typeSimulated({ detail }: WechatMiniprogram.Input) {
     this.setData({ simulated: detail.value })
   },
-  /** 测试号不能使用手机号快速验证组件：由微信模拟器代替。 */
+  /** 测试号不能使用手机号实时验证组件：由微信模拟器代替。 */
   async bindSimulated() {
     let code = ''
     await run(this, async () => {
