@@ -115,6 +115,14 @@ test('colours are defined for both themes', () => {
   for (const name of ['--bg', '--cell', '--text', '--line']) assert.match(darkBlock, new RegExp(`${name}: `))
 })
 
+test('style sheets of components select by class, as WeChat demands', () => {
+  for (const path of withEnding('.wxss').filter((name) => name.startsWith('components/'))) {
+    for (const [, selector = ''] of read(path).matchAll(/^([^{}@\n]+?)(?: \{|,)$/gm)) {
+      assert.match(selector, /^[.:][\w.:-]+( [.:][\w.:-]+)*$/, path)
+    }
+  }
+})
+
 test('the project opens with a test number and without the check of domains', () => {
   const project = JSON.parse(readFileSync('project.config.json', 'utf8'))
   assert.equal(project.appid, 'touristappid')

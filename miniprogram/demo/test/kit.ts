@@ -88,6 +88,7 @@ export class Device {
   answers: boolean[] = []
   /** WeChat's own record of the consent to the privacy policy. */
   needsAuthorization = false
+  isFull = false
   private privacyListener: ((resolve: (answer: Answer) => void) => void) | undefined
   private readonly networkListeners = new Set<NetworkListener>()
 
@@ -159,7 +160,10 @@ export class Device {
       shareFileMessage: ({ filePath }: { filePath: string }) => this.shared.push(this.written.get(filePath) || ''),
       getFileSystemManager: () => ({
         ...base.getFileSystemManager?.(),
-        writeFileSync: (path: string, text: string) => this.written.set(path, text),
+        writeFileSync: (path: string, text: string) => {
+          if (this.isFull) throw new Error('writeFileSync:fail the maximum size of the file storage limit is exceeded')
+          this.written.set(path, text)
+        },
         statSync: (path: string) => ({ size: Buffer.byteLength(this.written.get(path) || '') }),
         unlink: ({ filePath }: { filePath: string }) => this.written.delete(filePath),
       }),

@@ -238,6 +238,17 @@ test('everything stored is exported, sent, and not left on the phone', async () 
   assert.equal(phone.written.size, 0)
 })
 
+test('a phone without space for an export says so', async () => {
+  const phone = device()
+  const page = phone.open('account')
+  phone.isFull = true
+  await assert.rejects(Promise.resolve(page.call('exportData')), /exceeded/)
+  await page.shows('操作失败', '重试')
+  phone.isFull = false
+  await page.tap('#notice .retry')
+  await page.shows('已生成')
+})
+
 test('an account is deleted after a second question only', async () => {
   const phone = device()
   const page = phone.open('account')

@@ -16,6 +16,15 @@ const FINAL = ['user_disabled', 'user_blocked', 'forbidden', 'phone_taken', 'con
 /** 需要用户重新操作，而不是重发同一请求。 */
 const NEEDS_USER = ['invalid_request', 'phone_code_invalid', 'ticket_invalid', 'upload_invalid', 'version_mismatch']
 
+/** 程序或手机的错误，例如存储空间已满。 */
+export const UNEXPECTED: Notice = {
+  kind: 'error',
+  text: '操作失败，请稍后再试',
+  wait: 0,
+  canRetry: true,
+  requestId: '',
+}
+
 export function noticeOf(error: WeappError): Notice {
   const { reason, kind, retryAfter = 0, requestId = '', userMessage } = error
   const isBusy = reason === 'rate_limited' || reason === 'unavailable'

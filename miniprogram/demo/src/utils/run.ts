@@ -1,7 +1,7 @@
 /** 页面调用后端的统一方式：进行中的状态、失败时的提示、重试。 */
 import { hasReason, isWeappError } from 'weapp-serverless-sdk'
 import type { Notice } from './notice'
-import { noticeOf } from './notice'
+import { noticeOf, UNEXPECTED } from './notice'
 
 /** 页面的 data 须包含的部分：`data: { ...idle }`。 */
 export interface Running {
@@ -26,7 +26,10 @@ export async function run(page: RunningPage, work: () => Promise<void>): Promise
   try {
     await work()
   } catch (error) {
-    if (!isWeappError(error)) throw error
+    if (!isWeappError(error)) {
+      page.setData({ notice: UNEXPECTED })
+      throw error
+    }
     if (hasReason(error, 'signed_out')) wx.reLaunch({ url: '/pages/index/index' })
     else page.setData({ notice: noticeOf(error) })
   } finally {
