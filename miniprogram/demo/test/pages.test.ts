@@ -129,6 +129,33 @@ test('sessions are listed and ended', async () => {
   assert.deepEqual(phone.asked, ['下线设备', '下线设备'])
 })
 
+test('all other sessions are ended at once, also ones ended elsewhere meanwhile', async () => {
+  const phone = device()
+  await phone.open('index').shows('编号')
+  for (const _ of [1, 2, 3]) await new Device(backend, phone.phone.user).open('index').shows('编号')
+  phone.start()
+  const page = phone.open('sessions')
+  await page.shows('下线其他设备')
+  let isFirst = true
+  phone.phone.interference = {
+    before: ({ method }) => {
+      if (method !== 'DELETE' || !isFirst) return undefined
+      isFirst = false
+      const data = JSON.stringify({ code: 404, reason: 'not_found', message: '', data: null })
+      return { statusCode: 404, data, header: {} }
+    },
+  }
+  phone.answers = [true]
+  await page.tap('.end-others')
+  await until(
+    () => phone.toasts.includes('已下线'),
+    () => page.text,
+  )
+  assert.equal(phone.phone.sent.filter(({ method }) => method === 'DELETE').length, 3)
+  // The one whose end was invented is still there.
+  assert(page.has('.end') && !page.has('.end-others'))
+})
+
 test('a logout waits for the user, also after a restart', async () => {
   const phone = device()
   const page = phone.open('index')

@@ -1,4 +1,5 @@
 import type { Session } from 'weapp-serverless-sdk'
+import { hasReason } from 'weapp-serverless-sdk'
 import { client } from '../../utils/client'
 import { deviceText, timeText } from '../../utils/format'
 import { ask, idle, run, runAgain, toast } from '../../utils/run'
@@ -10,6 +11,15 @@ const shown = ({ id, current, userAgent, createdAt, refreshedAt }: Session) => (
   created: timeText(createdAt),
   used: timeText(refreshedAt),
 })
+
+/** 已在别处下线的不算失败。 */
+async function end(id: string): Promise<void> {
+  try {
+    await client.sessions.end(id)
+  } catch (error) {
+    if (!hasReason(error, 'not_found')) throw error
+  }
+}
 
 Page({
   data: {
@@ -33,7 +43,7 @@ Page({
     const { id, device } = currentTarget.dataset
     if (!(await ask('下线设备', `「${device}」将退出登录。`, '下线', true))) return
     await run(this, async () => {
-      await client.sessions.end(id)
+      await end(id)
       await this.load()
       toast('已下线')
     })
@@ -41,7 +51,8 @@ Page({
   async endOthers() {
     if (!(await ask('下线其他设备', '除本机外的全部设备将退出登录。', '下线', true))) return
     await run(this, async () => {
-      for (const { id, current } of this.data.sessions) if (!current) await client.sessions.end(id)
+      // 重新获取：此前打开的页面上可能不是全部。
+      for (const { id, current } of await client.sessions.list()) if (!current) await end(id)
       await this.load()
       toast('已下线')
     })
