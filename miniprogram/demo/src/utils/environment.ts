@@ -2,7 +2,8 @@ import { SERVERS, USE_SIMULATOR } from '../config'
 
 const { envVersion } = wx.getAccountInfoSync().miniProgram
 
-export const baseURL = SERVERS[envVersion].replace(/\/+$/, '')
+/** 版本不明时按正式版处理。 */
+export const baseURL = (SERVERS[envVersion] || SERVERS.release).replace(/\/+$/, '')
 
 const isLocal = /^http:\/\/(127\.0\.0\.1|localhost)(:\d+)?$/.test(baseURL)
 
