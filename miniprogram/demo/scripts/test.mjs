@@ -9,15 +9,10 @@ import { buildSdk, root } from './build.mjs'
 const built = join(root, 'build')
 const compiler = join(root, 'node_modules/typescript/bin/tsc')
 
-function compile(...options) {
-  const { status } = spawnSync(process.execPath, [compiler, ...options], { cwd: root, stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
-}
-
 buildSdk()
 rmSync(built, { recursive: true, force: true })
-compile()
-compile('--noEmit', '--project', 'test')
+const { status } = spawnSync(process.execPath, [compiler], { cwd: root, stdio: 'inherit' })
+if (status !== 0) process.exit(status ?? 1)
 // Beside the compiled scripts what the developer tools would put there.
 cpSync(join(root, 'src'), join(built, 'app'), { recursive: true, filter: (path) => !path.endsWith('.ts') })
 
