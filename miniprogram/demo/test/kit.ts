@@ -65,7 +65,7 @@ world.Page = (options: Options) => {
 }
 
 export async function until(condition: () => unknown, what: () => string): Promise<void> {
-  const deadline = Date.now() + 8_000
+  const deadline = Date.now() + 20_000
   while (!condition()) {
     if (Date.now() > deadline) assert.fail(`not in time: ${what()}`)
     await new Promise((done) => setTimeout(done, 5))
