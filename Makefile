@@ -41,8 +41,8 @@ admin: toolchain ## make a user an administrator: USER=<user id> (in the table o
 sagas: toolchain ## continue the deletions of accounts that stopped half-way (in the table of the settings, else in that of `make run`)
 	@cargo run --quiet --bin local -- sagas
 
-generate: toolchain ## update docs/configuration.md, its Chinese counterpart and .env.example from the settings
-	@UPDATE=1 cargo test --quiet -p e2e --test project -- the_documents_of_settings_are_up_to_date
+generate: toolchain ## update docs/configuration.md, its Chinese counterpart, .env.example and docs/openapi.json from the code
+	@UPDATE=1 cargo test --quiet -p e2e --test project -- are_up_to_date
 
 test: toolchain ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
 	@scripts/test.sh

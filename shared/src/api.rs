@@ -26,6 +26,7 @@ pub use page_limit::page_limit;
 pub use profile::RawProfile;
 pub use query::Query;
 pub use success::{Accepted, Empty, Success};
+pub(crate) use validation::ValidationReport;
 pub use validation::{Checks, Rule, Violation};
 
 /// The maximum size of a request body, in bytes.

@@ -11,10 +11,13 @@ use uuid::Uuid;
 #[error("not a well-formed {0}")]
 pub struct InvalidId(&'static str);
 
+/// The most characters of WeChat's ids.
+const MAX_WECHAT_ID: usize = 64;
+
 /// WeChat's ids are short and have these characters only; others could break the keys built from
 /// them.
 fn is_wechat_id(text: &str) -> bool {
-    (1..=64).contains(&text.len())
+    (1..=MAX_WECHAT_ID).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
@@ -42,6 +45,9 @@ macro_rules! wechat_id {
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// The most characters.
+            pub const MAX_LENGTH: usize = MAX_WECHAT_ID;
+
             /// The id as WeChat writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -104,6 +110,9 @@ wechat_id!(
 pub struct DocumentId(Arc<str>);
 
 impl DocumentId {
+    /// The most characters.
+    pub const MAX_LENGTH: usize = 32;
+
     /// The id as it is configured.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -116,7 +125,7 @@ fn is_document_id(text: &str) -> bool {
     let is_other = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
     };
-    text.len() <= 32
+    text.len() <= DocumentId::MAX_LENGTH
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(is_other)
 }

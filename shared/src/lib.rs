@@ -19,6 +19,8 @@ pub mod instance;
 pub mod kv;
 pub mod lenient_json;
 pub mod objects;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod random;
 pub mod request;
 pub mod resilience;

@@ -53,12 +53,17 @@ pub use user_rows::{UserRow, UserRows};
 ///
 /// `Debug` leaves out the phone number.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// UUIDv7.
     pub id: UserId,
     /// At most 32 characters.
     #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schemars(with = "Option<crate::values::Nickname>")
+    )]
     pub nickname: Option<String>,
     /// An https URL.
     #[serde(default)]
@@ -74,8 +79,10 @@ pub struct User {
     /// Whether the user may do anything.
     pub status: Status,
     /// RFC 3339, UTC.
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     pub created_at: Timestamp,
     /// RFC 3339, UTC.
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     pub updated_at: Timestamp,
     /// 1 at first; each change adds 1.
     pub version: u64,
@@ -85,6 +92,7 @@ pub struct User {
     pub consents: AgreedVersions,
     /// The last day, in UTC, that a refresh of a session recorded; nobody but operators sees it.
     #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schemars(skip))]
     pub last_active_on: Option<Date>,
 }
 
@@ -120,6 +128,7 @@ impl std::fmt::Debug for User {
 
 /// As WeChat's user info codes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_repr, Deserialize_repr)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema_repr))]
 #[repr(u8)]
 pub enum Gender {
     /// Unknown.
@@ -132,6 +141,7 @@ pub enum Gender {
 
 /// What a user may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Use the mini-program.
@@ -161,6 +171,8 @@ impl Role {
 
 /// Whether a user may do anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "UserStatus"))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Yes.

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::Value;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, conformance};
 
 /// A client of one server.
 #[derive(Debug, Clone)]
@@ -111,9 +111,11 @@ impl Request {
 
     /// Sends it and returns status, headers and body as they are.
     pub async fn send_raw(self) -> (u16, HeaderMap, Vec<u8>) {
-        let response = self
-            .0
-            .send()
+        let (client, request) = self.0.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client
+            .execute(request)
             .await
             .unwrap_or_else(|e| panic!("no answer: {e:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -121,6 +123,7 @@ impl Request {
             .bytes()
             .await
             .unwrap_or_else(|e| panic!("no whole answer: {e:?}"));
+        conformance::check(method.as_str(), &path, status, &headers, &body);
         (status, headers, body.into())
     }
 }

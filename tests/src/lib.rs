@@ -36,6 +36,7 @@
 )]
 
 pub mod binaries;
+pub mod conformance;
 pub mod dynamodb;
 pub mod events;
 pub mod foreign_s3;

@@ -12,8 +12,15 @@ use shared::{
 
 /// The body of an agreement.
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ConsentVersion")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawVersion {
+    /// At most the one that is required now.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
     version: u32,
 }
 
@@ -29,7 +36,9 @@ impl Input for VersionInput {
     }
 }
 
+/// What a user agreed to, and has to agree to.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConsentList {
     /// What the user agrees to now.
@@ -40,7 +49,9 @@ pub struct ConsentList {
     history: Vec<Consent>,
 }
 
+/// An agreement or a withdrawal, and what it leaves.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConsentChange {
     /// The agreement that was made, held already, or was withdrawn.

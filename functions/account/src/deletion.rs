@@ -16,17 +16,28 @@ use shared::{
 
 /// How far a deletion has come.
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AccountDeletion")
+)]
 #[serde(rename_all = "camelCase")]
-struct Deletion {
+pub struct Deletion {
     status: Status,
     /// What an administrator finds the deletion by.
     saga: SagaId,
     /// Until when the account can be called back, by logging in with `cancelDeletion`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>", extend("format" = "date-time")))]
     until: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AccountDeletionStatus")
+)]
 #[serde(rename_all = "lowercase")]
 enum Status {
     /// Nothing about the user is stored.

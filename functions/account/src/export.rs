@@ -1,5 +1,7 @@
 //! `GET /api/v1/user/export`: everything that is stored about the caller, page by page.
 
+#[cfg(feature = "openapi")]
+mod openapi;
 mod page;
 
 use std::pin::pin;
@@ -21,7 +23,7 @@ use shared::{
     users::{UserRows, rows::PROFILE},
 };
 
-use page::Page;
+pub use page::Page;
 
 /// The name of the list that cursors are of.
 const LIST: &str = "export";
@@ -29,8 +31,14 @@ const LIST: &str = "export";
 const DISPOSITION: HeaderValue = HeaderValue::from_static("attachment; filename=\"export.json\"");
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ExportPosition")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawPosition {
+    /// The `nextCursor` of the page before this one.
     #[serde(default)]
     cursor: Optional<String>,
 }

@@ -6,6 +6,8 @@
 mod consents;
 mod deletion;
 mod export;
+#[cfg(feature = "openapi")]
+mod openapi;
 
 use axum::{
     extract::FromRef,
@@ -20,6 +22,9 @@ use shared::{
 };
 
 use export::Exports;
+
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 
 #[derive(Clone, FromRef)]
 struct Account {

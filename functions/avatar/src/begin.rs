@@ -15,9 +15,17 @@ use shared::{
 };
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "Picture")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawPicture {
+    #[cfg_attr(feature = "openapi", schemars(with = "ImageType"))]
     content_type: String,
+    /// In bytes, at most `AVATAR_MAX_BYTES`.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1)))]
     size: u64,
 }
 
@@ -53,13 +61,20 @@ pub struct AreChecked(pub bool);
 
 /// The form, and what it takes.
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AvatarForm")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct FormResponse {
     #[serde(flatten)]
     form: UploadForm,
+    /// To confirm the upload with.
     key: String,
     /// In seconds.
     expires_in: u64,
+    /// Of the file.
     max_bytes: u32,
 }
 

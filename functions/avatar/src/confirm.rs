@@ -27,8 +27,14 @@ const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AvatarKey")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawKey {
+    /// The one that came with the form.
     key: String,
 }
 
@@ -46,6 +52,11 @@ impl Input for KeyInput {
 
 /// What became of the picture.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AvatarStatus")
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It is the user's avatar.
@@ -54,8 +65,14 @@ pub enum Status {
     Checking,
 }
 
+/// What became of an upload.
 #[derive(Serialize)]
-struct Confirmed {
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AvatarConfirmation")
+)]
+pub struct Confirmed {
     status: Status,
     user: User,
 }

@@ -4,6 +4,8 @@
 mod begin;
 mod check;
 mod confirm;
+#[cfg(feature = "openapi")]
+mod openapi;
 
 use std::sync::Arc;
 
@@ -15,6 +17,9 @@ use shared::{
 use begin::{AreChecked, FormCost};
 use check::PictureCheck;
 use confirm::Confirmation;
+
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 
 #[derive(Clone, FromRef)]
 struct Avatar {

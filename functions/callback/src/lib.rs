@@ -7,6 +7,8 @@ mod claims;
 mod handler;
 mod handlers;
 mod inbox;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod push;
 mod rejection;
 mod response;
@@ -35,6 +37,8 @@ pub use cipher::{Opened, PushError, PushSecrets, Sealed, Stamp};
 use claims::{MessageClaims, PushOutcome};
 pub use handler::{Handled, Handler, Reply};
 use inbox::{Inbox, PushQuery, Received};
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 use rejection::{NotHandled, PushRejection};
 pub use settings::{DOCUMENTED, LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH, push_key};
 

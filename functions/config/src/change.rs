@@ -27,9 +27,17 @@ use crate::{
 const AROUND_VALUE: usize = 1024;
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ConfigChange")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawPut {
+    /// Any JSON of at most 64 KiB.
+    #[cfg_attr(feature = "openapi", schemars(with = "serde_json::Value"))]
     value: Box<RawValue>,
+    /// The version that is replaced; none for a new value.
     #[serde(default)]
     version: Optional<u64>,
 }
@@ -64,8 +72,14 @@ impl PutInput {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ConfigDeletion")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawDelete {
+    /// The only version that is deleted.
     #[serde(default)]
     version: Optional<u64>,
 }

@@ -20,6 +20,26 @@ const MAX_LENGTH: usize = 64;
 #[serde(try_from = "String", into = "String")]
 pub struct ConfigKey(String);
 
+#[cfg(feature = "openapi")]
+impl schemars::JsonSchema for ConfigKey {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ConfigKey".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "maxLength": MAX_LENGTH,
+            "pattern": "^[a-z0-9][a-z0-9._-]*$",
+            "examples": ["home.banner"],
+        })
+    }
+}
+
 /// The text is not a key.
 #[derive(Debug, thiserror::Error)]
 #[error("not a key of remote configuration")]

@@ -5,6 +5,8 @@
 mod change;
 mod key;
 mod list;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod read;
 mod settings;
 mod store;
@@ -19,6 +21,8 @@ use shared::{
     users::Administrators,
 };
 
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 pub use settings::DOCUMENTED;
 use settings::RemoteConfigSettings;
 use store::RemoteConfig;

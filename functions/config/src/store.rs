@@ -27,15 +27,18 @@ use crate::{key::ConfigKey, settings::RemoteConfigSettings, value::JsonText};
 
 /// A value, as cached and as clients see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigValue {
     /// Its key.
     pub key: ConfigKey,
     /// Any JSON.
+    #[cfg_attr(feature = "openapi", schemars(with = "serde_json::Value"))]
     pub value: JsonText,
     /// One more with each change of the key.
     pub version: u64,
     /// When it was written.
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     pub updated_at: Timestamp,
 }
 

@@ -1,5 +1,7 @@
 //! `GET /health`: whether the service is up; with `?deep=1`, whether its dependencies are.
 
+#[cfg(feature = "openapi")]
+mod openapi;
 mod probe;
 mod recent;
 
@@ -22,6 +24,9 @@ use shared::{
 use probe::{Dependency, Findings, Probes};
 use recent::Recent;
 
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
+
 #[derive(Clone)]
 struct Health {
     region: Option<String>,
@@ -40,13 +45,23 @@ struct HealthQuery {
     deep: Option<String>,
 }
 
+/// How the service is.
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "HealthReport")
+)]
 struct Report<'a> {
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["ok", "degraded", "down"])))]
     status: &'static str,
     version: &'static str,
+    /// `AWS_REGION`.
     region: Option<String>,
+    /// Of a deep check.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     parts: &'a [Dependency],
+    /// Of a deep check, while shared state can be reached.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     breakers: &'a [BreakerReport],
 }

@@ -14,9 +14,11 @@ use tokio::time::Instant;
 
 /// The state of one dependency.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Dependency {
     name: &'static str,
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["ok", "down"])))]
     status: &'static str,
     latency_ms: f64,
     /// Whether requests fail without it.

@@ -25,6 +25,8 @@ use shared::{
     wechat::{WeChat, WeChatError},
 };
 
+#[cfg(feature = "openapi")]
+pub use deletion::Pending;
 pub use phone::PhoneOutcome;
 
 use crate::{

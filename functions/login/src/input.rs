@@ -8,14 +8,26 @@ use shared::{
 };
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "LoginBody")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawLogin {
+    /// A code of `wx.login`.
+    #[cfg_attr(feature = "openapi", schemars(with = "OneTimeCode"))]
     code: SecretString,
+    /// One of `WECHAT_APPIDS`; the first of them is the default.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::ids::AppId"))]
     app_id: Optional<String>,
+    /// Whether an account that is being deleted is called back.
     #[serde(default)]
     cancel_deletion: Optional<bool>,
+    /// A code of the phone number button, whose number is bound.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "OneTimeCode"))]
     phone_code: Optional<SecretString>,
 }
 

@@ -4,6 +4,8 @@
 mod claims;
 mod flow;
 mod input;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod rate_limit;
 mod resolve;
 mod settings;
@@ -29,6 +31,8 @@ use shared::{
 use flow::{Attempt, LoggedIn, Login, PhoneOutcome};
 use input::LoginInput;
 
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 pub use settings::DOCUMENTED;
 
 /// The maximum length of a stored user agent, which is only shown in the list of sessions.
@@ -55,6 +59,7 @@ pub fn routes(instance: &Instance) -> Routes {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct LoginResponse {
     #[serde(flatten)]

@@ -30,9 +30,18 @@ use crate::{
 };
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "PhoneResolution")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawResolution {
+    /// As it was offered.
+    #[cfg_attr(feature = "openapi", schemars(with = "String"))]
     ticket: SecretString,
+    /// As it was offered.
+    #[cfg_attr(feature = "openapi", schemars(with = "Choice"))]
     choice: String,
 }
 
@@ -62,8 +71,11 @@ enum Resolved {
     Merging(Merging),
 }
 
+/// A merge that goes on without the client.
 #[derive(Serialize)]
-struct Merging {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Merging {
+    #[cfg_attr(feature = "openapi", schemars(extend("const" = "merging")))]
     status: &'static str,
     /// What an administrator finds the merge by; left out if it has just ended.
     #[serde(skip_serializing_if = "Option::is_none")]

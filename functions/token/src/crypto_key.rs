@@ -15,7 +15,12 @@ const CACHE_CONTROL: &str = "public, max-age=600";
 
 /// The JWK, and what it may be used with.
 #[derive(Clone, Serialize)]
-struct OfferedKey {
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "TransportKey")
+)]
+pub struct OfferedKey {
     #[serde(flatten)]
     key: RsaJwk,
     /// The accepted values of a JWE's `enc`.

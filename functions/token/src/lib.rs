@@ -3,6 +3,8 @@
 
 mod crypto_key;
 mod jwks;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod refresh;
 mod sessions;
 
@@ -18,6 +20,9 @@ use shared::{
     instance::Instance,
     users::Activity,
 };
+
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 
 #[derive(Clone, FromRef)]
 struct Token {

@@ -13,10 +13,20 @@ use shared::{
     users::Activity,
 };
 
+/// The most bytes of a refresh token.
+const MAX_LENGTH: usize = 256;
+
 /// The body.
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "RefreshBody")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawRefresh {
+    /// The newest that the client has.
+    #[cfg_attr(feature = "openapi", schemars(with = "String", length(min = 1, max = MAX_LENGTH)))]
     refresh_token: SecretString,
 }
 
@@ -27,7 +37,7 @@ impl Input for RefreshInput {
     type Raw = RawRefresh;
 
     fn parse(raw: RawRefresh, checks: &mut Checks) -> Option<Self> {
-        let fits = (1..=256).contains(&raw.refresh_token.expose_secret().len());
+        let fits = (1..=MAX_LENGTH).contains(&raw.refresh_token.expose_secret().len());
         checks.field(
             "refreshToken",
             Rule::RefreshToken,

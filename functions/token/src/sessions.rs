@@ -12,8 +12,14 @@ use shared::{
 
 /// The body of a logout; without one, only the current session ends.
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "LogoutBody")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawLogout {
+    /// Whether all sessions of the user end, not only this one.
     #[serde(default)]
     all: bool,
 }
@@ -32,19 +38,28 @@ impl Input for LogoutInput {
     }
 }
 
+/// The active sessions of a user.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SessionList {
+    /// The newest first.
     sessions: Vec<SessionInfo>,
 }
 
+/// A session.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct SessionInfo {
     id: SessionId,
     app_id: AppId,
+    /// That of the login.
     user_agent: Option<String>,
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     created_at: Timestamp,
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     refreshed_at: Timestamp,
+    /// Whether the request came with its token.
     current: bool,
 }
 

@@ -26,14 +26,24 @@ use crate::session_key::SessionKeys;
 const AHEAD: i64 = 60;
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "DecryptBody")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawInput {
+    /// Base64.
     encrypted_data: String,
+    /// Base64 of 16 bytes.
     iv: String,
+    /// Only with `signature`.
     #[serde(default)]
     raw_data: Optional<String>,
+    /// Only with `rawData`.
     #[serde(default)]
     signature: Optional<String>,
+    /// Whether WeChat is asked first whether its key is still current.
     #[serde(default)]
     check_session: bool,
 }

@@ -4,6 +4,8 @@
 mod decrypt;
 mod encrypt_keys;
 mod message;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod phone;
 mod session_key;
 
@@ -16,6 +18,9 @@ use decrypt::Decryption;
 use message::Messages;
 use phone::Phones;
 use session_key::SessionKeys;
+
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 
 #[derive(Clone, FromRef)]
 struct UserData {

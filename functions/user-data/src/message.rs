@@ -22,10 +22,18 @@ use crate::{encrypt_keys::EncryptKeys, session_key::SessionKeys};
 const NO_IV: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "MessageBody")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawMessage {
+    /// Base64.
     encrypted_data: String,
+    /// That of the key.
     version: u32,
+    /// Base64 of 16 bytes; the key's own is the default.
     #[serde(default)]
     iv: Optional<String>,
 }

@@ -16,8 +16,15 @@ use shared::{
 };
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "PhoneBody")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawCode {
+    /// A code of the phone number button.
+    #[cfg_attr(feature = "openapi", schemars(with = "OneTimeCode"))]
     code: SecretString,
 }
 

@@ -21,13 +21,24 @@ pub struct Rules {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ProfileChange")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawChange {
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "Edit<shared::values::Nickname>"))]
     nickname: Edit<String>,
     #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schemars(with = "Edit<shared::values::AvatarUrl>")
+    )]
     avatar_url: Edit<String>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "Edit<shared::users::Gender>"))]
     gender: Edit<u8>,
 }
 

@@ -4,6 +4,8 @@
 
 mod change;
 mod content_check;
+#[cfg(feature = "openapi")]
+mod openapi;
 
 use std::sync::Arc;
 
@@ -25,6 +27,9 @@ use shared::{
 use change::{ProfileInput, Rules};
 use content_check::ContentCheck;
 
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
+
 #[derive(Clone, FromRef)]
 struct UserInfo {
     admission: Admission,
@@ -37,6 +42,7 @@ struct UserInfo {
 
 /// The user object, with what the user has to agree to.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct UserInfoResponse {
     #[serde(flatten)]

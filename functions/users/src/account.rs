@@ -19,9 +19,15 @@ use crate::{sagas::Unfinished, user_id};
 
 /// One user, with what surrounds them.
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "UserDetail")
+)]
 pub struct Detail {
     #[serde(flatten)]
     user: User,
+    /// The mini-programs that know the user.
     identities: Vec<KnownIn>,
     /// How many living sessions there are.
     sessions: usize,
@@ -31,6 +37,7 @@ pub struct Detail {
 
 /// A mini-program that knows the user. Without the openid: nobody needs it who has the user's id.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct KnownIn {
     app_id: AppId,

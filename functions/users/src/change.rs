@@ -26,18 +26,32 @@ use crate::{account::etag, audit, user_id};
 
 /// The body: a JSON merge patch (RFC 7396), and the version that it was made for.
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "UserChange")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawAccountChange {
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "Edit<shared::values::Nickname>"))]
     nickname: Edit<String>,
     #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schemars(with = "Edit<shared::values::AvatarUrl>")
+    )]
     avatar_url: Edit<String>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "Edit<shared::users::Gender>"))]
     gender: Edit<u8>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "Role"))]
     role: Optional<String>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("enum" = [Status::Active.as_str(), Status::Disabled.as_str()])))]
     status: Optional<String>,
+    /// That the change was made for.
     #[serde(default)]
     version: Optional<u64>,
 }

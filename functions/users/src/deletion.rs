@@ -28,12 +28,22 @@ const CONCURRENCY: usize = 8;
 
 /// How far a deletion has come.
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "UserDeletion")
+)]
 pub struct Deletion {
     status: Status,
     saga: SagaId,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "UserDeletionStatus")
+)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     /// Nothing about the user is stored.
@@ -60,8 +70,14 @@ pub async fn delete(
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "UserBatch")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawBatch {
+    #[cfg_attr(feature = "openapi", schemars(with = "Vec<UserId>", length(min = 1, max = MOST)))]
     ids: Vec<String>,
 }
 
@@ -83,19 +99,30 @@ impl Input for BatchInput {
     }
 }
 
+/// What became of the accounts.
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "BatchOutcomes")
+)]
 pub struct BatchAnswer {
     outcomes: Vec<Outcome>,
 }
 
 /// What became of one user's account.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 struct Outcome {
     id: UserId,
     #[serde(flatten)]
     deletion: Option<Deletion>,
     /// Why it was not deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schemars(with = "Option<shared::openapi::ReasonName>")
+    )]
     reason: Option<&'static str>,
 }
 

@@ -7,6 +7,8 @@ mod change;
 mod deletion;
 mod list;
 mod move_in;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod sagas;
 mod search;
 mod sessions;
@@ -32,6 +34,9 @@ use shared::{
 
 use change::Changing;
 use deletion::Deleting;
+
+#[cfg(feature = "openapi")]
+pub use openapi::operations;
 
 #[derive(Clone, FromRef)]
 struct Users {

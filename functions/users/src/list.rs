@@ -17,15 +17,27 @@ const LIST: &str = "users";
 
 /// The query. No phone numbers here: addresses end up in logs of proxies and in histories.
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ListQuery")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawListQuery {
+    /// Users on a page.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "usize", range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT)))]
     limit: Optional<String>,
+    /// The `cursor` of the page before this one.
     #[serde(default)]
     cursor: Optional<String>,
+    /// Users of this status only.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("enum" = [Status::Active.as_str(), Status::Disabled.as_str()])))]
     status: Optional<String>,
+    /// Users of this mini-program only.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::ids::AppId"))]
     app_id: Optional<String>,
 }
 

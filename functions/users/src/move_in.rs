@@ -21,27 +21,46 @@ const MAX_IDENTITIES: usize = 20;
 
 /// The body.
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "NewUser")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawUser {
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::values::Nickname"))]
     nickname: Optional<String>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::values::AvatarUrl"))]
     avatar_url: Optional<String>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::users::Gender"))]
     gender: Optional<u8>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "Phone"))]
     phone: Optional<SecretString>,
+    /// Those of a mini-program once.
+    #[cfg_attr(feature = "openapi", schemars(length(min = 1, max = MAX_IDENTITIES)))]
     identities: Vec<RawIdentity>,
 }
 
 /// A person in one mini-program.
 #[expect(clippy::struct_field_names, reason = "they are WeChat's words")]
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "NewIdentity")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawIdentity {
+    #[cfg_attr(feature = "openapi", schemars(with = "AppId"))]
     app_id: String,
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::ids::OpenId"))]
     open_id: String,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::ids::UnionId"))]
     union_id: Optional<String>,
 }
 
@@ -58,12 +77,14 @@ impl Input for UserInput {
 
 /// `data` of `user_exists`.
 #[derive(Serialize)]
-struct Conflicts {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Conflicts {
     conflicts: Vec<Conflict>,
 }
 
 /// Something that is another user's already.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Conflict {
     /// Where it stands in the body: `identities[0]`, `identities[0].unionId`, `phone`.

@@ -19,24 +19,36 @@ use crate::audit;
 /// How many are shown: the oldest.
 const SHOWN: u16 = 100;
 
+/// What has not ended.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SagaList {
+    /// The oldest first.
     sagas: Vec<Unfinished>,
 }
 
 /// A saga that has not ended. Whom it is about stays in its row.
 #[derive(Serialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "Saga")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Unfinished {
     id: SagaId,
+    /// `account-deletion` or `account-merge`.
     kind: String,
     /// The step that is next.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'static str>,
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     created_at: Timestamp,
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     updated_at: Timestamp,
     /// It goes on at this time, not earlier.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>", extend("format" = "date-time")))]
     until: Option<Timestamp>,
     /// Whether its last step failed; the log says why.
     failed: bool,
@@ -70,9 +82,12 @@ pub async fn list(
 
 /// How far a saga has come.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Resumed {
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["done", "undone", "unfinished", "waiting"])))]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>", extend("format" = "date-time")))]
     until: Option<Timestamp>,
 }
 

@@ -17,8 +17,14 @@ use shared::{
 use crate::summary::UserList;
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "UserSearch")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawSearch {
+    #[cfg_attr(feature = "openapi", schemars(with = "Phone"))]
     phone: SecretString,
 }
 

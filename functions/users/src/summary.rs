@@ -10,6 +10,7 @@ use shared::{
 
 /// A user as lists show them: without what is only needed of one user, and with a masked number.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UserSummary {
     id: UserId,
@@ -19,17 +20,20 @@ pub struct UserSummary {
     phone: Option<String>,
     role: Role,
     status: Status,
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     created_at: Timestamp,
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     updated_at: Timestamp,
     version: u64,
 }
 
 /// A part of a list.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UserList {
     /// The users.
     pub users: Vec<UserSummary>,
-    /// The cursor of the next page; `None` at the end.
+    /// The cursor of the next page; none at the end.
     pub cursor: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use http::{
 };
 use serde_json::{Value, json};
 
-use super::{Violation, envelope};
+use super::{ValidationReport, Violation, envelope};
 use crate::{
     request::{self, Language},
     telemetry,
@@ -238,14 +238,10 @@ impl IntoResponse for ApiError {
         } = self;
         request::note(|notes| (notes.reason, notes.cause) = (Some(reason.as_str()), cause));
         let language = request::language();
-        let fields: Vec<_> = violations
-            .iter()
-            .map(|violation| violation.describe(language))
-            .collect();
-        let data = if fields.is_empty() {
+        let data = if violations.is_empty() {
             data
         } else {
-            json!({ "fields": fields })
+            json!(ValidationReport::new(&violations, language))
         };
         let mut response = envelope::failure(
             reason.status(),

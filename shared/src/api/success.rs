@@ -9,6 +9,7 @@ use crate::request::{self, Language};
 
 /// The `data` of a success that has nothing to return: `{}`.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Empty {}
 
 /// A success with `data`.

@@ -15,6 +15,10 @@ macro_rules! rules {
         }
 
         impl Rule {
+            /// The names of all of them.
+            #[cfg(feature = "openapi")]
+            const NAMES: &[&str] = &[$($name,)*];
+
             fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
@@ -105,12 +109,35 @@ pub struct Violation {
     min: u32,
 }
 
-/// A violation as a client sees it.
+/// `data` of a body that broke rules.
 #[derive(Serialize)]
-pub(super) struct Described<'a> {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(inline))]
+pub(crate) struct ValidationReport<'a> {
+    fields: Vec<Described<'a>>,
+}
+
+/// A field that broke a rule.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Violation"))]
+struct Described<'a> {
+    /// Its path; empty for the body as a whole.
     field: &'a str,
+    /// The rule.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = Rule::NAMES)))]
     rule: &'static str,
+    /// For people.
     message: Cow<'static, str>,
+}
+
+impl<'a> ValidationReport<'a> {
+    pub(super) fn new(violations: &'a [Violation], language: Language) -> Self {
+        let fields = violations.iter().map(|it| it.describe(language));
+        Self {
+            fields: fields.collect(),
+        }
+    }
 }
 
 impl Violation {
@@ -130,7 +157,7 @@ impl Violation {
         Self { min, ..self }
     }
 
-    pub(super) fn describe(&self, language: Language) -> Described<'_> {
+    fn describe(&self, language: Language) -> Described<'_> {
         Described {
             field: &self.field,
             rule: self.rule.name(),

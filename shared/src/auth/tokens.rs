@@ -25,17 +25,21 @@ use crate::{
 /// What a client gets at login and refresh. Serialising is where the tokens are shown; `Debug`
 /// hides them.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
     /// The JWT.
     #[serde(rename = "token", serialize_with = "exposed")]
+    #[cfg_attr(feature = "openapi", schemars(with = "String"))]
     pub access: SecretString,
     /// `Bearer` (RFC 6750).
+    #[cfg_attr(feature = "openapi", schemars(extend("const" = "Bearer")))]
     pub token_type: &'static str,
     /// Seconds that the access token is still valid.
     pub expires_in: i64,
     /// The refresh token.
     #[serde(rename = "refreshToken", serialize_with = "exposed")]
+    #[cfg_attr(feature = "openapi", schemars(with = "String"))]
     pub refresh: SecretString,
     /// Seconds that the refresh token is still valid.
     pub refresh_expires_in: i64,

@@ -175,6 +175,7 @@ impl PublicKey {
 
 /// A public RSA key as JWK (RFC 7517).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RsaJwk {
     kty: String,
     r#use: String,

@@ -31,10 +31,12 @@ pub struct FormOrder<'a> {
 
 /// A signed form. It has no `Debug`: it is permission to upload for anybody.
 #[derive(Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UploadForm {
     /// Where it is posted to, as `multipart/form-data`.
     pub url: String,
     /// Its fields, all of which have to be sent before the file.
+    #[cfg_attr(feature = "openapi", schemars(with = "BTreeMap<String, String>"))]
     pub fields: BTreeMap<&'static str, String>,
 }
 

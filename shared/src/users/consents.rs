@@ -37,6 +37,7 @@ const KEPT: usize = 100;
 
 /// The versions of documents that a user agreed to and has not withdrawn, by document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct AgreedVersions(BTreeMap<String, u32>);
 
@@ -62,6 +63,7 @@ impl<const N: usize> From<[(String, u32); N]> for AgreedVersions {
 
 /// An agreement, as it is kept and as the user sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Consent {
     /// The document.
@@ -69,11 +71,13 @@ pub struct Consent {
     /// The version that was agreed to.
     pub version: u32,
     /// When. The same version again, without a withdrawal in between, keeps the first time.
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     pub agreed_at: Timestamp,
     /// In which mini-program.
     pub app_id: AppId,
     /// When it was withdrawn, if it was.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub withdrawn_at: Option<Timestamp>,
     /// In which mini-program it was withdrawn.
     #[serde(default)]

@@ -10,11 +10,15 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct OneTimeCode(SecretString);
 
 impl OneTimeCode {
+    /// The most characters.
+    pub const MAX_LENGTH: usize = 256;
+
     /// The code, if it is well-formed.
     #[must_use]
     pub fn parse(text: SecretString) -> Option<Self> {
         let code = text.expose_secret();
-        let fits = (1..=256).contains(&code.len()) && code.bytes().all(|it| it.is_ascii_graphic());
+        let fits = (1..=Self::MAX_LENGTH).contains(&code.len())
+            && code.bytes().all(|it| it.is_ascii_graphic());
         fits.then_some(Self(text))
     }
 

@@ -7,23 +7,21 @@ use icu_properties::{
 };
 use url::Url;
 
-/// Characters (not bytes) of a nickname at most.
-const MAX_NICKNAME: usize = 32;
-/// Bytes of a URL at most.
-const MAX_URL: usize = 1024;
-
 /// At most 32 characters (not bytes), trimmed, with at least one visible character, and without
 /// control characters, line separators and direction marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nickname(String);
 
 impl Nickname {
+    /// The most characters (not bytes).
+    pub const MAX_CHARACTERS: usize = 32;
+
     /// The trimmed name, if it is valid and has at least `min` characters
     /// (`NICKNAME_MIN_CHARACTERS`).
     #[must_use]
     pub fn parse(text: &str, min: usize) -> Option<Self> {
         let text = text.trim();
-        let fits = (min..=MAX_NICKNAME).contains(&text.chars().count());
+        let fits = (min..=Self::MAX_CHARACTERS).contains(&text.chars().count());
         let valid = fits && text.chars().any(is_visible) && !text.chars().any(deceives);
         valid.then(|| Self(text.to_owned()))
     }
@@ -66,6 +64,9 @@ fn is_visible(character: char) -> bool {
 pub struct AvatarUrl(String);
 
 impl AvatarUrl {
+    /// The most bytes, once it is normalized.
+    pub const MAX_BYTES: usize = 1024;
+
     /// The normalized URL, if it is valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -74,7 +75,7 @@ impl AvatarUrl {
             && url.has_host()
             && url.username().is_empty()
             && url.password().is_none()
-            && url.as_str().len() <= MAX_URL;
+            && url.as_str().len() <= Self::MAX_BYTES;
         plain.then(|| Self(url.into()))
     }
 

@@ -9,6 +9,7 @@ mod docs;
 mod features;
 mod functions;
 mod modules;
+mod openapi;
 mod scripts;
 mod settings;
 mod template;

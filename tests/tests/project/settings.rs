@@ -47,16 +47,21 @@ fn documents() -> [(&'static str, String); 3] {
 
 #[test]
 fn the_documents_of_settings_are_up_to_date() {
-    #[expect(clippy::disallowed_methods, reason = "a switch of this test")]
+    assert_up_to_date(&documents());
+}
+
+/// That these files say this; with `UPDATE` set, they are written.
+pub fn assert_up_to_date(documents: &[(&'static str, String)]) {
+    #[expect(clippy::disallowed_methods, reason = "a switch of these tests")]
     let update = std::env::var_os("UPDATE").is_some();
     let mut outdated = Vec::new();
-    for (file, wanted) in documents() {
+    for (file, wanted) in documents {
         let path = workspace().join(file);
         let found = fs::read_to_string(&path).unwrap_or_default();
-        if found != wanted && update {
-            write(&path, &wanted);
-        } else if found != wanted {
-            outdated.push(format!("{file}:\n{}", difference(&found, &wanted)));
+        if found != *wanted && update {
+            write(&path, wanted);
+        } else if found != *wanted {
+            outdated.push(format!("{file}:\n{}", difference(&found, wanted)));
         }
     }
     assert!(

@@ -14,8 +14,14 @@ use super::{LoggedIn, Login};
 
 /// What a person is told whose account is being deleted.
 #[derive(Serialize)]
-struct Pending {
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "PendingDeletion")
+)]
+pub struct Pending {
     /// Until when it can be called back.
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     until: Timestamp,
 }
 

@@ -23,6 +23,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// What became of the number.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum PhoneOutcome {
     /// The user has it.
@@ -35,6 +36,7 @@ pub enum PhoneOutcome {
     /// It is not known, or was not stored.
     Failed {
         /// The reason that `POST /user/phone` would have answered.
+        #[cfg_attr(feature = "openapi", schemars(with = "shared::openapi::ReasonName"))]
         reason: &'static str,
     },
 }

@@ -28,6 +28,7 @@ const LIFETIME: Duration = Duration::from_mins(10);
 
 /// How a conflict about a number is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Choice {
     /// The caller's account ends, and its identities become the holder's.
@@ -50,10 +51,12 @@ impl Choice {
 
 /// What a client is offered. Serialising is where the ticket is shown; `Debug` hides it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Offer {
     /// 256 random bits, in base64url.
     #[serde(serialize_with = "exposed")]
+    #[cfg_attr(feature = "openapi", schemars(with = "String"))]
     pub ticket: SecretString,
     /// Seconds that it can be used.
     pub expires_in: i64,

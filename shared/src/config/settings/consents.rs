@@ -26,6 +26,7 @@ settings! {
 
 /// A document, and the version of it that users have to agree to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RequiredConsent {
     /// The document.
     pub document: DocumentId,

@@ -12,6 +12,7 @@ use super::{JweError, cbc_hmac};
 
 /// The `enc` values that are accepted (RFC 7518 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub enum Enc {
     /// AES-256 in CBC mode, authenticated with HMAC-SHA-512.
     #[serde(rename = "A256CBC-HS512")]

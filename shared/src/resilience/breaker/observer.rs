@@ -26,11 +26,13 @@ pub struct Observer {
 
 /// The status of a breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BreakerReport {
     /// The upstream that it protects.
     pub name: &'static str,
     /// `closed`, `half-open` or `open`.
+    #[cfg_attr(feature = "openapi", schemars(extend("enum" = ["closed", "half-open", "open"])))]
     pub state: &'static str,
     /// Whether an administrator forced this state.
     pub forced: bool,

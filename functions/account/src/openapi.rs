@@ -1,0 +1,115 @@
+//! The routes for clients.
+
+use shared::{
+    api::Reason,
+    ids::DocumentId,
+    openapi::{
+        Access, Operation, Tag,
+        examples::{consent, user, with},
+        json,
+    },
+};
+
+use crate::{
+    consents::{ConsentChange, ConsentList, VersionInput},
+    deletion::Deletion,
+    export::{Page, PositionInput},
+};
+
+/// The operations of this function.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![list(), agree(), withdraw(), export(), delete()]
+}
+
+fn list() -> Operation {
+    let terms = json!({"document": "terms", "version": 2});
+    let consents = json!({
+        "consents": {"privacy": 3},
+        "required": [{"document": "privacy", "version": 3}, terms],
+        "consentsMissing": [terms],
+        "history": [consent()],
+    });
+    Operation::new(
+        "GET",
+        "/api/v1/user/consents",
+        "listConsents",
+        Tag::Account,
+        "What the user agrees to, and has to agree to",
+    )
+    .access(Access::User)
+    .ok::<ConsentList>("The consents.", consents)
+}
+
+fn change(method: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    let changed = json!({
+        "consent": consent(),
+        "consents": {"privacy": 3},
+        "consentsMissing": [{"document": "terms", "version": 2}],
+    });
+    Operation::new(
+        method,
+        "/api/v1/user/consents/{document}",
+        id,
+        Tag::Account,
+        summary,
+    )
+    .access(Access::User)
+    .path_part::<DocumentId>("document", "The document, as `CONSENTS` names it.")
+    .ok::<ConsentChange>("The consents after that.", changed)
+    .fails(&[Reason::NotFound, Reason::Conflict])
+}
+
+fn agree() -> Operation {
+    change("PUT", "agree", "Agree to a version of a document")
+        .body::<VersionInput>(json!({"version": 3}))
+}
+
+fn withdraw() -> Operation {
+    change("DELETE", "withdrawConsent", "Withdraw an agreement")
+}
+
+fn export() -> Operation {
+    let page = json!({
+        "exportedAt": "2026-11-23T16:24:31.402Z",
+        "user": with(user(), json!({"consents": {"privacy": 3}, "lastActiveOn": null})),
+        "identities": [],
+        "unionLinks": [],
+        "avatarUploads": [],
+        "avatarChecks": [],
+        "phoneNumbers": [{"userId": "01a20939-2967-7d17-98c2-7448ee036be2"}],
+        "sessions": [],
+        "consents": [consent()],
+    });
+    Operation::new(
+        "GET",
+        "/api/v1/user/export",
+        "exportAccount",
+        Tag::Account,
+        "Everything that is stored about the caller",
+    )
+    .details("In pages: one that is followed by another has `nextCursor`.")
+    .access(Access::User)
+    .query::<PositionInput>()
+    .ok::<Page>("A page.", page)
+    .with_headers(&["Content-Disposition"])
+}
+
+fn delete() -> Operation {
+    let deletion = |status| json!({"status": status, "saga": "8ec7bbdb9e68689d6a0779458142f841"});
+    Operation::new(
+        "DELETE",
+        "/api/v1/user",
+        "deleteAccount",
+        Tag::Account,
+        "Delete the caller's account",
+    )
+    .details("From the first step on, no token of it is accepted for anything else. The same request can be sent again with the same token, and says how far the deletion has come.")
+    .access(Access::User)
+    .ok::<Deletion>("Nothing about the user is stored.", deletion("deleted"))
+    .accepted::<Deletion>(
+        "`deleting`: goes on without the client. `barred`: the account is deleted at the time in `until`, and can be called back before.",
+        deletion("deleting"),
+    )
+    .fails(&[Reason::NotFound, Reason::Conflict])
+}
