@@ -10,6 +10,7 @@ pub mod examples;
 mod failures;
 mod headers;
 mod operation;
+mod tidy;
 mod values;
 
 pub use document::document;

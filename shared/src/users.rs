@@ -54,6 +54,10 @@ pub use user_rows::{UserRow, UserRows};
 /// `Debug` leaves out the phone number.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schemars(description = "A user, as its owner and administrators see it.")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// UUIDv7.

@@ -14,6 +14,7 @@ use shared::{
     values::ImageType,
 };
 
+/// A picture that is to be uploaded.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

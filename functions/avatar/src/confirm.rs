@@ -26,6 +26,7 @@ const ATTEMPTS: u32 = 4;
 /// The pause in between.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What was uploaded.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

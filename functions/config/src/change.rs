@@ -26,6 +26,7 @@ use crate::{
 /// What stands around a value in a body.
 const AROUND_VALUE: usize = 1024;
 
+/// A value, and which version it replaces.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",
@@ -71,6 +72,7 @@ impl PutInput {
     }
 }
 
+/// Which version to delete.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

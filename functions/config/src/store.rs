@@ -28,6 +28,10 @@ use crate::{key::ConfigKey, settings::RemoteConfigSettings, value::JsonText};
 /// A value, as cached and as clients see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schemars(description = "A value of remote configuration.")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigValue {
     /// Its key.

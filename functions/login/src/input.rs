@@ -7,6 +7,7 @@ use shared::{
     values::OneTimeCode,
 };
 
+/// A code, and what else a login brings along.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

@@ -60,6 +60,10 @@ pub fn routes(instance: &Instance) -> Routes {
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schemars(description = "A session, and whose it is.")
+)]
 #[serde(rename_all = "camelCase")]
 struct LoginResponse {
     #[serde(flatten)]

@@ -29,6 +29,7 @@ use crate::{
     user_agent,
 };
 
+/// A ticket, and what it is used for.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

@@ -16,7 +16,7 @@ use shared::{
 /// The most bytes of a refresh token.
 const MAX_LENGTH: usize = 256;
 
-/// The body.
+/// A refresh token.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

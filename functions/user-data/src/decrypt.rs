@@ -25,6 +25,7 @@ use crate::session_key::SessionKeys;
 /// How far WeChat's clock may be ahead of ours, in seconds.
 const AHEAD: i64 = 60;
 
+/// Data that WeChat encrypted with the `session_key`.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

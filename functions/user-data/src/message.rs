@@ -21,6 +21,7 @@ use crate::{encrypt_keys::EncryptKeys, session_key::SessionKeys};
 /// A placeholder, for messages that use the key's own IV: 16 zero bytes as base64.
 const NO_IV: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 
+/// A message that the page encrypted.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

@@ -15,6 +15,7 @@ use shared::{
     values::OneTimeCode,
 };
 
+/// A code of the phone number button.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

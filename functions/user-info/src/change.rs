@@ -20,6 +20,7 @@ pub struct Rules {
     pub avatar_hosts: Arc<AvatarHosts>,
 }
 
+/// A JSON merge patch of a profile.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

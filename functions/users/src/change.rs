@@ -24,7 +24,7 @@ use shared::{
 
 use crate::{account::etag, audit, user_id};
 
-/// The body: a JSON merge patch (RFC 7396), and the version that it was made for.
+/// A JSON merge patch (RFC 7396), and the version that it was made for.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

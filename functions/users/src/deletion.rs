@@ -69,6 +69,7 @@ pub async fn delete(
     })
 }
 
+/// Whose accounts to delete.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

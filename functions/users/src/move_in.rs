@@ -19,7 +19,7 @@ use crate::{Apps, account::etag, audit};
 /// A transaction writes at most 100 rows: two for each identity, and a few.
 const MAX_IDENTITIES: usize = 20;
 
-/// The body.
+/// A person from another backend.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

@@ -16,6 +16,7 @@ use shared::{
 
 use crate::summary::UserList;
 
+/// Whom to search.
 #[derive(Deserialize)]
 #[cfg_attr(
     feature = "openapi",

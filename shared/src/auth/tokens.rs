@@ -26,6 +26,10 @@ use crate::{
 /// hides them.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schemars(description = "The tokens of a session.")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
     /// The JWT.

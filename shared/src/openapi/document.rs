@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     failures, headers,
     operation::{Access, Answer, Content, Operation, Parameter, Place, Tag},
+    tidy,
 };
 
 const DESCRIPTION: &str = "The API of weapp-serverless, a backend for WeChat mini-programs. Made from the code; \
@@ -39,7 +40,11 @@ impl Generators {
 
     fn definitions(mut self) -> Map<String, Value> {
         let mut all = self.written.take_definitions(true);
-        all.extend(self.read.take_definitions(true));
+        all.values_mut().for_each(tidy::written);
+        for (name, read) in self.read.take_definitions(true) {
+            let written = all.entry(name).or_insert_with(|| read.clone());
+            debug_assert_eq!(*written, read, "two schemas of one name");
+        }
         all
     }
 }
@@ -84,6 +89,7 @@ pub fn document(operations: &[Operation], version: &str) -> Value {
             }},
         },
     });
+    tidy::plain(&mut document);
     document.sort_all_objects();
     document
 }

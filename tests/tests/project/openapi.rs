@@ -141,6 +141,21 @@ fn every_example_is_of_its_schema() {
     }
 }
 
+#[test]
+fn schemas_have_names_of_their_own_and_say_what_they_are() {
+    let document = openapi();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        // A number is appended to the name of a second type.
+        assert!(
+            !name.ends_with(|last: char| last.is_ascii_digit()),
+            "{name}"
+        );
+        let description = schema["description"].as_str().unwrap_or_default();
+        assert!(!description.is_empty(), "{name} says nothing");
+        assert!(!description.contains("Debug"), "{name}: {description}");
+    }
+}
+
 /// Texts around the edges of the values' rules.
 fn texts() -> Vec<String> {
     let mut texts: Vec<String> = [

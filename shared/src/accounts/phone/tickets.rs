@@ -52,6 +52,12 @@ impl Choice {
 /// What a client is offered. Serialising is where the ticket is shown; `Debug` hides it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schemars(
+        description = "What the caller can do about a number that another user has: `resolvePhone`."
+    )
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Offer {
     /// 256 random bits, in base64url.
