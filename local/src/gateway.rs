@@ -20,7 +20,7 @@ use crate::{
     listen::listen,
     metrics::MetricsServer,
     objects::{ObjectStore, StoreKeys},
-    push,
+    openapi, push,
     serve::serve,
     settings::{LOCAL_APP_SECRET, LOCAL_BUCKET, LocalUrls, Settings, with_local_defaults},
     simulated::explained,
@@ -98,7 +98,7 @@ impl Gateway {
             let client = database_client(&database.endpoint);
             create_table(&client, instance.dynamo().table()).await?;
         }
-        let mut app = instance.app(routes)?;
+        let mut app = instance.app(routes)?.merge(openapi::router());
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
             app = explained(app).nest(WECHAT, simulator.router());

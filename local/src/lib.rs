@@ -33,7 +33,7 @@ pub use gateway::{FUNCTIONS, Gateway, routes};
 pub use keys::KeySet;
 pub use names::ignored_names;
 pub use objects::{ObjectStore, StoreKeys};
-pub use openapi::{OPERATIONS, openapi};
+pub use openapi::{DeclareOperations, OPERATIONS, openapi};
 pub use phone::release_phone;
 pub use sagas::resume_sagas;
 pub use seal::seal;

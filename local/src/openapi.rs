@@ -1,10 +1,21 @@
 //! The API as OpenAPI 3.1: what all functions declare, as one document.
 
-use serde_json::Value;
+mod page;
+mod schema;
+
+use axum::{
+    Router,
+    http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    routing::get,
+};
+use serde_json::{Value, json};
 use shared::openapi::{Operation, document};
 
+/// What a function declares.
+pub type DeclareOperations = fn() -> Vec<Operation>;
+
 /// What each function declares, by its crate's name.
-pub const OPERATIONS: &[(&str, fn() -> Vec<Operation>)] = &[
+pub const OPERATIONS: &[(&str, DeclareOperations)] = &[
     ("health", health::operations),
     ("login", login::operations),
     ("token", token::operations),
@@ -23,4 +34,31 @@ pub fn openapi() -> Value {
     let operations = OPERATIONS.iter().flat_map(|(_, operations)| operations());
     let operations: Vec<Operation> = operations.collect();
     document(&operations, env!("CARGO_PKG_VERSION"))
+}
+
+/// Where the page is that shows it.
+pub(crate) const PAGE: &str = "/docs";
+
+/// `/openapi.json`, and a readable page of it. They are made when they are asked for: nobody waits for
+/// them at start.
+pub(crate) fn router() -> Router {
+    let json = || async {
+        let mut document = openapi();
+        // Whatever the port is: relative to the document.
+        document["servers"] = json!([{"url": "/"}]);
+        ([(CONTENT_TYPE, "application/json")], document.to_string())
+    };
+    let page = || async {
+        let headers = [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (
+                CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'",
+            ),
+        ];
+        (headers, page::page(&openapi()))
+    };
+    Router::new()
+        .route("/openapi.json", get(json))
+        .route(PAGE, get(page))
 }

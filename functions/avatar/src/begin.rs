@@ -72,6 +72,7 @@ pub struct FormResponse {
     #[serde(flatten)]
     form: UploadForm,
     /// To confirm the upload with.
+    #[cfg_attr(feature = "openapi", schemars(with = "shared::users::UploadId"))]
     key: String,
     /// In seconds.
     expires_in: u64,

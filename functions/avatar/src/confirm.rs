@@ -36,6 +36,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[serde(deny_unknown_fields)]
 pub struct RawKey {
     /// The one that came with the form.
+    #[cfg_attr(feature = "openapi", schemars(with = "UploadId"))]
     key: String,
 }
 

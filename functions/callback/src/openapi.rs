@@ -37,6 +37,6 @@ fn receive() -> Operation {
         .query_part::<String>("encrypt_type", "`aes` when the message is encrypted.")
         .plain::<String>("text/plain; charset=utf-8", "Taken.", json!("success"))
         .plain::<Value>("application/json", "A reply in the format of the message.", json!({"ToUserName": "oAbC", "MsgType": "text"}))
-        .plain::<String>("application/xml", "A reply in the format of the message.", json!("<xml>…</xml>"))
+        .plain::<String>("text/xml", "A reply in the format of the message.", json!("<xml>…</xml>"))
         .fails(&[Reason::RequestTimeout, Reason::BodyTooLarge, Reason::RateLimited])
 }

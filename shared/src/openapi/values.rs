@@ -9,6 +9,7 @@ use crate::{
     api::Optional,
     ids::{AppId, DocumentId, OpenId, SessionId, UnionId, UserId},
     saga::SagaId,
+    users::UploadId,
     values::{AvatarUrl, Edit, ImageType, Nickname, OneTimeCode, Phone},
 };
 
@@ -93,6 +94,16 @@ value!(
         "description": "A deletion or a merge.",
         "pattern": "^[0-9a-f]{32}$",
         "examples": ["8ec7bbdb9e68689d6a0779458142f841"],
+    })
+);
+value!(
+    UploadId,
+    "UploadKey",
+    json_schema!({
+        "type": "string",
+        "description": "The key of an upload.",
+        "pattern": format!("^{}[0-9a-f]{{32}}$", UploadId::KEY_PREFIX),
+        "examples": ["uploads/6f0c3d51a2b74e8899aabbccddeeff00"],
     })
 );
 value!(

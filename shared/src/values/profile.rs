@@ -228,7 +228,7 @@ mod tests {
                 }
             }
             if let Some(url) = AvatarUrl::parse(&url) {
-                prop_assert!(url.as_str().len() <= MAX_URL);
+                prop_assert!(url.as_str().len() <= AvatarUrl::MAX_BYTES);
                 prop_assert_eq!(AvatarUrl::parse(url.as_str()), Some(url));
             }
         }

@@ -133,6 +133,8 @@ fn register(copy: &mut Copy, steps: &[Step]) {
     copy.insert(local[0], "[dependencies]", local[1]);
     let functions = format!("pub const {}", local[4]);
     copy.insert(local[2], &functions, &format!("    {}", local[3]));
+    let operations = format!("pub const {}", local[7]);
+    copy.insert(local[5], &operations, &format!("    {}", local[6]));
     let list = format!("const {}", events[2]);
     copy.insert(events[0], &list, &format!("    {}", events[1]));
     copy.insert("tests/tests/http/main.rs", test[2], test[1]);

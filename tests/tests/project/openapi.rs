@@ -14,6 +14,7 @@ use shared::{
     ids::{AppId, DocumentId, OpenId, SessionId, UnionId, UserId},
     openapi::{JsonSchema, SchemaGenerator},
     saga::SagaId,
+    users::UploadId,
     values::OneTimeCode,
 };
 use tower::ServiceExt;
@@ -167,6 +168,7 @@ fn texts() -> Vec<String> {
         texts.push("a".repeat(length));
         texts.push("0".repeat(length));
     }
+    texts.extend([31, 32, 33].map(|length| format!("uploads/{}", "0".repeat(length))));
     let uuid = "0193c0de-0000-7000-8000-00000000abcd";
     texts.extend([
         uuid.to_owned(),
@@ -199,6 +201,7 @@ fn the_schemas_of_values_take_what_their_parsers_take() {
     assert_same::<UserId>(|text| text.parse::<UserId>().is_ok());
     assert_same::<SessionId>(|text| text.parse::<SessionId>().is_ok());
     assert_same::<SagaId>(|text| text.parse::<SagaId>().is_ok());
+    assert_same::<UploadId>(|text| UploadId::of_key(text).is_some());
     assert_same::<OneTimeCode>(|text| OneTimeCode::parse(text.into()).is_some());
 }
 

@@ -28,6 +28,9 @@ pub struct UploadId(String);
 pub struct NotAnUpload;
 
 impl UploadId {
+    /// How the keys of uploads begin.
+    pub const KEY_PREFIX: &str = UPLOADS;
+
     pub(super) fn random(random: &Random) -> Self {
         Self(hex::encode(random.bytes::<16>()))
     }
