@@ -207,6 +207,13 @@ impl Process {
         self.child.lock().unwrap().wait().unwrap()
     }
 
+    /// The same for a program that takes longer.
+    pub async fn wait_exit_within(&self, limit: Duration) -> ExitStatus {
+        let ended = tokio::time::timeout(limit, self.ended()).await;
+        ended.unwrap_or_else(|_| panic!("{} goes on after {limit:?}", self.name));
+        self.child.lock().unwrap().wait().unwrap()
+    }
+
     /// Sends a signal, e.g. `Signal::INT` for Ctrl-C.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal)

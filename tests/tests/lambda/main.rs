@@ -24,6 +24,7 @@ mod phone;
 mod pictures;
 mod proxies;
 mod sample_events;
+mod schemathesis;
 mod sealed;
 mod several_instances;
 mod snippets;
