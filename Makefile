@@ -42,7 +42,7 @@ sagas: toolchain ## continue the deletions of accounts that stopped half-way (in
 	@cargo run --quiet --bin local -- sagas
 
 generate: toolchain ## update docs/configuration.md, its Chinese counterpart, .env.example and docs/openapi.json from the code
-	@UPDATE=1 cargo test --quiet -p e2e --test project -- are_up_to_date
+	@UPDATE=1 cargo test --quiet -p e2e --test project -- up_to_date
 
 test: toolchain ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
 	@scripts/test.sh

@@ -22,7 +22,7 @@ pub(crate) use json::read_body;
 pub use json::{BodyTimedOut, Input, Json, Raw};
 pub use language::preferred_language;
 pub use optional::Optional;
-pub use page_limit::page_limit;
+pub use page_limit::{DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT, page_limit};
 pub use profile::RawProfile;
 pub use query::Query;
 pub use success::{Accepted, Empty, Success};

@@ -14,11 +14,20 @@ use crate::{
 };
 
 #[derive(Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ConfigListQuery")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RawListQuery {
+    /// Values on a page.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "usize", range(min = 1, max = shared::api::MAX_PAGE_LIMIT), extend("default" = shared::api::DEFAULT_PAGE_LIMIT)))]
     limit: Optional<String>,
+    /// The `cursor` of the page before this one.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(with = "ConfigKey"))]
     cursor: Optional<String>,
 }
 
@@ -50,6 +59,7 @@ impl Input for ListQuery {
 
 /// A page of the list.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConfigList {
     values: Vec<ConfigSummary>,
     /// Where the next page begins; null on the last one.

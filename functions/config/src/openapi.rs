@@ -8,19 +8,44 @@ use shared::{
 use crate::{
     change::{DeleteInput, PutInput},
     key::ConfigKey,
+    list::{ConfigList, ListQuery},
     store::ConfigValue,
 };
 
 /// The operations of this function.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    vec![read(), put(), delete()]
+    vec![list(), read(), put(), delete()]
 }
 
 fn operation(method: &'static str, id: &'static str, summary: &'static str) -> Operation {
     Operation::new(method, "/api/v1/config/{key}", id, Tag::Config, summary)
         .path_part::<ConfigKey>("key", "The value's key.")
         .fails(&[Reason::InvalidRequest, Reason::NotFound])
+}
+
+fn list() -> Operation {
+    let page = json!({
+        "values": [{
+            "key": "home.banner",
+            "version": 1,
+            "size": 52,
+            "updatedAt": "2026-11-23T16:24:30.823Z",
+            "updatedBy": "0193c0de-0000-7000-8000-00000000abcd",
+        }],
+        "cursor": null,
+    });
+    Operation::new(
+        "GET",
+        "/api/v1/config",
+        "listConfig",
+        Tag::Config,
+        "The keys, in their order",
+    )
+    .details("Without the values. The list ends when `cursor` is `null`.")
+    .access(Access::Administrator)
+    .query::<ListQuery>()
+    .ok::<ConfigList>("A page.", page)
 }
 
 fn value() -> Value {

@@ -26,7 +26,7 @@ const LIST: &str = "users";
 pub struct RawListQuery {
     /// Users on a page.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schemars(with = "usize", range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT)))]
+    #[cfg_attr(feature = "openapi", schemars(with = "usize", range(min = 1, max = shared::api::MAX_PAGE_LIMIT), extend("default" = shared::api::DEFAULT_PAGE_LIMIT)))]
     limit: Optional<String>,
     /// The `cursor` of the page before this one.
     #[serde(default)]

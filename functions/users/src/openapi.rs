@@ -107,7 +107,8 @@ fn move_in() -> Operation {
 }
 
 fn read() -> Operation {
-    let around = json!({"identities": [{"appId": "wx0123456789abcdef"}], "sessions": 1});
+    let around =
+        json!({"identities": [{"appId": "wx0123456789abcdef"}], "sessions": 1, "sagas": []});
     about(operation("GET", USER, "getUser", "One user"))
         .ok::<Detail>("The user.", with(user(), around))
         .with_headers(&["ETag"])

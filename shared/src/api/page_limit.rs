@@ -3,22 +3,22 @@
 use super::{Checks, Rule};
 
 /// Entries of a page if the query does not say.
-const DEFAULT: usize = 20;
+pub const DEFAULT_PAGE_LIMIT: usize = 20;
 /// Entries of a page at most.
-const MOST: usize = 100;
+pub const MAX_PAGE_LIMIT: usize = 100;
 
 /// The entries of a page at most: 1 to 100. A violation of the field `limit` is recorded in `checks`.
 pub fn page_limit(text: Option<&str>, checks: &mut Checks) -> Option<usize> {
     match text {
         Some(text) => checks.field("limit", Rule::Limit, parse(text)),
-        None => Some(DEFAULT),
+        None => Some(DEFAULT_PAGE_LIMIT),
     }
 }
 
 /// Digits only: a sign or a zero in front would be another spelling of the same page.
 fn parse(text: &str) -> Option<usize> {
     let limit: usize = text.parse().ok()?;
-    ((1..=MOST).contains(&limit) && limit.to_string() == text).then_some(limit)
+    ((1..=MAX_PAGE_LIMIT).contains(&limit) && limit.to_string() == text).then_some(limit)
 }
 
 #[cfg(test)]

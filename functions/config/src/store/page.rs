@@ -21,6 +21,7 @@ const CONCURRENCY: usize = 16;
 
 /// What there is to know of a value without reading it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigSummary {
     /// Its key.
@@ -30,6 +31,7 @@ pub struct ConfigSummary {
     /// The bytes of the value, as it was written.
     pub size: usize,
     /// When it was written.
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     pub updated_at: Timestamp,
     /// The administrator who wrote it.
     pub updated_by: UserId,

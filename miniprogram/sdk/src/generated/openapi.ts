@@ -42,7 +42,10 @@ export interface components {
             fields: {
                 [key: string]: string;
             };
-            /** @description To confirm the upload with. */
+            /**
+             * @description To confirm the upload with.
+             * @example uploads/6f0c3d51a2b74e8899aabbccddeeff00
+             */
             key: string;
             /** @description Of the file. */
             maxBytes: number;
@@ -51,7 +54,10 @@ export interface components {
         };
         /** @description What was uploaded. */
         AvatarKey: {
-            /** @description The one that came with the form. */
+            /**
+             * @description The one that came with the form.
+             * @example uploads/6f0c3d51a2b74e8899aabbccddeeff00
+             */
             key: string;
         };
         /**
@@ -107,6 +113,38 @@ export interface components {
         ConfigDeletion: {
             /** @description The only version that is deleted. */
             version?: number;
+        };
+        /** @description A page of the list. */
+        ConfigList: {
+            /**
+             * @description Where the next page begins; null on the last one.
+             * @example home.banner
+             */
+            cursor: string | null;
+            values: components["schemas"]["ConfigSummary"][];
+        };
+        /** @description What there is to know of a value without reading it. */
+        ConfigSummary: {
+            /**
+             * @description Its key.
+             * @example home.banner
+             */
+            key: string;
+            /** @description The bytes of the value, as it was written. */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When it was written.
+             */
+            updatedAt: string;
+            /**
+             * Format: uuid
+             * @description The administrator who wrote it.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            updatedBy: string;
+            /** @description One more with each change of the key. */
+            version: number;
         };
         /** @description A value of remote configuration. */
         ConfigValue: {
@@ -794,6 +832,8 @@ export interface components {
             phone: string | null;
             /** @description What the user may do. */
             role: components["schemas"]["Role"];
+            /** @description What bars the account: its deletion, or a merge. */
+            sagas: components["schemas"]["Saga"][];
             /** @description How many living sessions there are. */
             sessions: number;
             /** @description Whether the user may do anything. */
