@@ -57,6 +57,25 @@ pub struct LoggedIn {
     pub phone: Option<Box<PhoneOutcome>>,
 }
 
+/// What the first login with a code leads to.
+struct First {
+    result: Result<LoggedIn, ApiError>,
+    /// For later logins with the code; `None` if they may try it themselves.
+    outcome: Option<LoginOutcome>,
+    /// The person, if they are new, and their session: for their next login.
+    newcomer: Option<(WeChatLogin, Session)>,
+}
+
+impl First {
+    fn failed(error: ApiError, outcome: Option<LoginOutcome>) -> Self {
+        Self {
+            result: Err(error),
+            outcome,
+            newcomer: None,
+        }
+    }
+}
+
 /// How far the first try of a login came.
 enum Step {
     Done(Box<LoggedIn>),
@@ -186,20 +205,31 @@ impl Login {
         claim: Claim<LoginOutcome>,
         attempt: &Attempt,
     ) -> Result<LoggedIn, ApiError> {
-        let (result, outcome) = self.first(attempt).await;
+        let First {
+            result,
+            outcome,
+            newcomer,
+        } = self.first(attempt).await;
         let end = async {
             match outcome {
                 Some(outcome) => claim.complete(&outcome).await,
                 None => claim.release().await,
             }
         };
-        let end = async { futures_util::join!(end, self.withdraw_if_barred(result)).1 };
+        let leave = async {
+            if let Some((login, session)) = &newcomer {
+                futures_util::join!(
+                    self.logins.remember(login, session.user),
+                    self.sessions.know_first(session)
+                );
+            }
+        };
+        let end = async { futures_util::join!(end, leave, self.withdraw_if_barred(result)).2 };
         deadline::at_least(FINISH, end).await
     }
 
-    /// The first login with this code. Also returns the outcome for later logins with it; `None` if
-    /// they may try the code themselves.
-    async fn first(&self, attempt: &Attempt) -> (Result<LoggedIn, ApiError>, Option<LoginOutcome>) {
+    /// The first login with this code.
+    async fn first(&self, attempt: &Attempt) -> First {
         let Attempt {
             code,
             client,
@@ -211,7 +241,7 @@ impl Login {
             Ok(identity) => identity,
             Err(error) => {
                 let outcome = Failure::of(&error).map(LoginOutcome::Failed);
-                return (Err(error.into()), outcome);
+                return First::failed(error.into(), outcome);
             }
         };
         let login = WeChatLogin {
@@ -235,21 +265,25 @@ impl Login {
                     None => opened,
                 };
                 let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
-                (
-                    Ok(opened),
-                    Some(LoginOutcome::Opened(Opened {
+                let newcomer = is_new.then(|| (login, opened.session.clone()));
+                First {
+                    result: Ok(opened),
+                    outcome: Some(LoginOutcome::Opened(Opened {
                         user,
                         session,
                         is_new,
                     })),
-                )
+                    newcomer,
+                }
             }
-            Err(error) if error.reason() == Reason::UserDisabled => (
-                Err(error),
-                Some(LoginOutcome::Failed(Failure::UserDisabled)),
-            ),
-            // WeChat has accepted the code, so a retry needs a new one.
-            Err(error) => (Err(error), Some(LoginOutcome::Failed(Failure::CodeUsed))),
+            Err(error) => {
+                let failure = match error.reason() {
+                    Reason::UserDisabled => Failure::UserDisabled,
+                    // WeChat has accepted the code, so a retry needs a new one.
+                    _ => Failure::CodeUsed,
+                };
+                First::failed(error, Some(LoginOutcome::Failed(failure)))
+            }
         }
     }
 

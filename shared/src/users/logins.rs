@@ -162,7 +162,8 @@ impl Logins {
     }
 
     /// Leaves for the next login of this person what this one found out. It may go out before the
-    /// login is written: what it says is checked by [`Self::confirm`].
+    /// login of an existing user is written: what it says is checked by [`Self::confirm`]. A new user
+    /// is remembered when they exist: reading one who does not would be remembered, too.
     pub async fn remember(&self, login: &WeChatLogin, user: UserId) {
         let identity = last_logins::digest(&login.identity_pk());
         let last = LastLogin {
@@ -180,32 +181,29 @@ impl Logins {
         User::new(id, self.clock.now())
     }
 
-    /// The user of this login, made at the first one, which is remembered then.
+    /// The user of this login, made at the first one.
     ///
     /// A returning login is one update, which also moves the stored session key to
     /// `prevSessionKey`. A first login is one transaction, so that logins racing for the same
-    /// person make one user; `meanwhile` goes out together with it.
+    /// person make one user.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn resolve<F: Future<Output = ()>>(
+    pub async fn resolve(
         &self,
         login: &WeChatLogin,
         first: &FirstLogin,
-        meanwhile: impl Fn() -> F,
     ) -> Result<Resolved, DynamoError> {
-        let meanwhile = &meanwhile;
-        let attempt = || self.attempt(login, first, meanwhile);
+        let attempt = || self.attempt(login, first);
         let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
         self.dynamo.retry_conflicts(attempt, is_conflict).await
     }
 
     /// The user, or [`DynamoError::Conflict`] when another login of the same person was faster.
-    async fn attempt<F: Future<Output = ()>>(
+    async fn attempt(
         &self,
         login: &WeChatLogin,
         first: &FirstLogin,
-        meanwhile: impl Fn() -> F,
     ) -> Result<Resolved, DynamoError> {
         if let Some(row) = self.returning(login).await? {
             let is_linked = self.link_union_later(login, &row).await?;
@@ -218,13 +216,7 @@ impl Logins {
         if let Some(owner) = self.union_owner(login).await? {
             return self.link_to(owner, login).await;
         }
-        let writes = self.first_writes(login, first)?;
-        let (written, (), ()) = futures_util::join!(
-            self.dynamo.transact(writes),
-            self.remember(login, first.user.id),
-            meanwhile()
-        );
-        match written? {
+        match self.dynamo.transact(self.first_writes(login, first)?).await? {
             TransactionOutcome::Written => Ok(Resolved::New),
             TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
         }

@@ -111,8 +111,8 @@ impl Login {
             user,
             session: write,
         };
-        let meanwhile = || self.sessions.know_first(&session);
-        let known = match self.logins.resolve(login, &first, meanwhile).await? {
+        let known = match self.logins.resolve(login, &first).await? {
+            // What the next login wants to know is left with the claim's outcome.
             Resolved::New => return Ok(Some((first.user, session, true))),
             Resolved::Known(id) => id,
             // Boxed, because it is large and rare.

@@ -13,7 +13,10 @@ use e2e::{
 use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::json;
+use tokio::{join, sync::Notify};
 use wechat_simulator::{UnionId, UserChange};
+
+use crate::dynamodb_faults::Front;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,6 +233,41 @@ async fn a_person_whose_identity_is_gone_is_a_new_user_and_leaves_the_old_one_al
         2,
         "those from before"
     );
+}
+
+/// Their rows become visible while the second one is on its way: it must not have found before, and left
+/// in the cache, that there is no such user.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_overtakes_the_first_one_finds_its_user() {
+    let app = TestApp::start(Redis).await;
+    let (making, one) = Front::of(&app).await;
+    let (looking, other) = Front::of(&app).await;
+    let codes = [app.code("alice"), app.code("alice")];
+    let made = making.hold("TransactWriteItems");
+    let found = looking.hold("UpdateItem");
+    let is_made = Notify::new();
+    let first = async {
+        let answer = one.login(&codes[0]).await;
+        is_made.notify_one();
+        answer
+    };
+    let second = async {
+        made.arrived().await;
+        let login = async { other.login(&codes[1]).await };
+        let release = async {
+            found.arrived().await;
+            drop(made);
+            is_made.notified().await;
+            drop(found);
+        };
+        join!(login, release).0
+    };
+    let (first, second) = join!(first, second);
+    let (first, second) = (Tokens::of(&first), Tokens::of(&second));
+    assert_eq!(first.user_id(), second.user_id());
+    for tokens in [&first, &second] {
+        app.api.info(&tokens.access).await.ok(200);
+    }
 }
 
 fn has_union_id(app: &TestApp, person: &str) {
