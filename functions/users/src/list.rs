@@ -33,7 +33,7 @@ pub struct RawListQuery {
     cursor: Optional<String>,
     /// Users of this status only.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("enum" = [Status::Active.as_str(), Status::Disabled.as_str()])))]
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("enum" = [Status::Active.as_str(), Status::Disabled.as_str(), Status::Barred.as_str()])))]
     status: Optional<String>,
     /// Users of this mini-program only.
     #[serde(default)]

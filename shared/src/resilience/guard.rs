@@ -228,6 +228,8 @@ impl Guard {
     }
 
     fn refusal(&self, retry_after: Duration) -> CircuitOpen {
+        // A refusal that is known asks nobody, so nothing else would say that calls are refused.
+        metrics::breaker_state(self.upstream, BreakerState::Open);
         CircuitOpen {
             upstream: self.upstream,
             retry_after,
@@ -253,13 +255,25 @@ impl Guard {
     }
 
     fn local_refusal(&self) -> Option<CircuitOpen> {
-        let (store, breaker) = self.local.as_ref()?;
-        let reply = read(&store.step(&breaker.check(Outcomes::default())))?;
+        let status = self.local_status()?;
         let is_refusal = matches!(
-            reply.status,
+            status,
             BreakerStatus::Open { .. } | BreakerStatus::HalfOpen(Probe::Taken(_))
         );
-        is_refusal.then(|| self.refusal(retry_after(reply.status)))
+        is_refusal.then(|| self.refusal(retry_after(status)))
+    }
+
+    /// The breaker of this instance, if it has one of its own.
+    fn local_status(&self) -> Option<BreakerStatus> {
+        let (store, breaker) = self.local.as_ref()?;
+        Some(read(&store.step(&breaker.check(Outcomes::default())))?.status)
+    }
+
+    /// Records the more restrictive state of the breaker of this instance and the shared one, where
+    /// that is known: either refuses calls.
+    fn record_state(&self, shared: Option<BreakerStatus>) {
+        let states = [shared, self.local_status()].into_iter().flatten().map(state);
+        metrics::breaker_state(self.upstream, states.max().unwrap_or(BreakerState::Closed));
     }
 
     async fn ask(&self, kv: &Kv, step: &BreakerStep, delivery: Delivery) -> Option<BreakerReply> {
@@ -271,7 +285,7 @@ impl Guard {
     /// Caches a reply of the shared breaker, and reports its transition.
     fn remember(&self, reply: &BreakerReply) {
         self.memory().remember(*reply);
-        metrics::breaker_state(self.upstream, state(reply.status));
+        self.record_state(Some(reply.status));
         self.report_transition(reply.transition, "all instances");
     }
 

@@ -198,8 +198,8 @@ pub fn denied(policy: &'static str) {
     counter!("denials", "policy" => policy).increment(1);
 }
 
-/// What a circuit breaker does with calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a circuit breaker does with calls, the most restrictive last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BreakerState {
     /// Admits them.
     Closed,
@@ -229,11 +229,10 @@ pub fn breaker_state(breaker: &'static str, state: BreakerState) {
     gauge!("breaker_state", "breaker" => breaker).set(number);
 }
 
-/// A circuit breaker changed its state. Also records the new [`breaker_state`].
+/// A circuit breaker changed its state.
 pub fn breaker_transition(breaker: &'static str, from: BreakerState, to: BreakerState) {
     counter!("breaker_transitions", "breaker" => breaker, "from" => from.word(), "to" => to.word())
         .increment(1);
-    breaker_state(breaker, to);
 }
 
 /// A call to another service succeeded (`None`), or failed with this code ([`upstream_error`]).

@@ -40,12 +40,16 @@ impl DataKeySettings {
     /// Reads the settings; config errors are recorded in `env`.
     #[must_use]
     pub fn read(env: &Env) -> Self {
-        let mut keys = Vec::new();
+        let mut keys: Vec<DataKey> = Vec::new();
         for (entry, position) in DATA_KEYS.read(env).into_iter().zip(1..) {
             match parse(entry) {
                 Some(key) if is_local_data_key(&key) && !env.is_local() => {
                     let what = format!("key {position} is the public one of local development");
                     DATA_KEYS.add_error(env, what);
+                }
+                // What the one encrypted would be given to the other, which can't open it.
+                Some(key) if keys.iter().any(|other| other.id == key.id) => {
+                    DATA_KEYS.add_error(env, format!("key {position} has the id of another"));
                 }
                 Some(key) if !key.id.is_empty() && !key.id.contains('.') => keys.push(key),
                 _ => {

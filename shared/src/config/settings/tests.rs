@@ -161,6 +161,15 @@ fn a_placeholder_key_is_refused() {
 }
 
 #[test]
+fn two_keys_for_data_at_rest_have_two_ids() {
+    let [one, other] = ["ab", "cd"].map(|byte| format!("{byte}00").repeat(16));
+    let twice = format!("k1:{one},k1:{other}");
+    let env = Env::new([("DATA_KEYS", &*twice)]);
+    let _ = DataKeySettings::read(&env);
+    assert_eq!(rejected(&env), ["DATA_KEYS"]);
+}
+
+#[test]
 fn the_embedded_data_key_is_refused_under_any_name() {
     let (_, key) = LOCAL_DATA_KEYS.split_once(':').unwrap();
     let keys = format!("good:{},renamed:{key}", "0123456789abcdef".repeat(4));

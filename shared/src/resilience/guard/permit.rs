@@ -71,6 +71,9 @@ impl CallPermit<'_> {
             let reply = store.step(&breaker.report(start.outcomes(outcome), start.token));
             let transition = read(&reply).and_then(|reply| reply.transition);
             self.guard.report_transition(transition, "this instance");
+            if transition.is_some() {
+                self.guard.record_state(None);
+            }
         }
     }
 }
