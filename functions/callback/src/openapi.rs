@@ -38,5 +38,10 @@ fn receive() -> Operation {
         .plain::<String>("text/plain; charset=utf-8", "Taken.", json!("success"))
         .plain::<Value>("application/json", "A reply in the format of the message.", json!({"ToUserName": "oAbC", "MsgType": "text"}))
         .plain::<String>("text/xml", "A reply in the format of the message.", json!("<xml>…</xml>"))
-        .fails(&[Reason::RequestTimeout, Reason::BodyTooLarge, Reason::RateLimited])
+        .fails(&[
+            Reason::RequestTimeout,
+            Reason::BodyTooLarge,
+            Reason::RateLimited,
+            Reason::Conflict,
+        ])
 }

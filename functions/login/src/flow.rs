@@ -57,16 +57,51 @@ pub struct LoggedIn {
     pub phone: Option<Box<PhoneOutcome>>,
 }
 
+/// A new person, and their first session.
+struct Newcomer {
+    login: WeChatLogin,
+    session: Session,
+}
+
 /// What the first login with a code leads to.
 struct First {
     result: Result<LoggedIn, ApiError>,
     /// For later logins with the code; `None` if they may try it themselves.
     outcome: Option<LoginOutcome>,
     /// The person, if they are new, and their session: for their next login.
-    newcomer: Option<(WeChatLogin, Session)>,
+    newcomer: Option<Box<Newcomer>>,
 }
 
 impl First {
+    /// Of a login that WeChat has accepted.
+    fn of(opened: Result<LoggedIn, ApiError>, login: WeChatLogin) -> Self {
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let failure = match error.reason() {
+                    Reason::UserDisabled => Failure::UserDisabled,
+                    // The code is used up, so a retry needs a new one.
+                    _ => Failure::CodeUsed,
+                };
+                return Self::failed(error, Some(LoginOutcome::Failed(failure)));
+            }
+        };
+        let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
+        let newcomer = is_new.then(|| {
+            let session = opened.session.clone();
+            Box::new(Newcomer { login, session })
+        });
+        Self {
+            outcome: Some(LoginOutcome::Opened(Opened {
+                user,
+                session,
+                is_new,
+            })),
+            result: Ok(opened),
+            newcomer,
+        }
+    }
+
     fn failed(error: ApiError, outcome: Option<LoginOutcome>) -> Self {
         Self {
             result: Err(error),
@@ -217,15 +252,23 @@ impl Login {
             }
         };
         let leave = async {
-            if let Some((login, session)) = &newcomer {
-                futures_util::join!(
-                    self.logins.remember(login, session.user),
-                    self.sessions.know_first(session)
-                );
+            if let Some(newcomer) = newcomer {
+                // Boxed, because most logins are not a person's first.
+                Box::pin(self.leave_for_the_next(*newcomer)).await;
             }
         };
-        let end = async { futures_util::join!(end, leave, self.withdraw_if_barred(result)).2 };
+        // Boxed, so that a login's future, which is moved into its task, stays small.
+        let end =
+            Box::pin(async { futures_util::join!(end, leave, self.withdraw_if_barred(result)).2 });
         deadline::at_least(FINISH, end).await
+    }
+
+    /// What the next login of a new person wants to know.
+    async fn leave_for_the_next(&self, Newcomer { login, session }: Newcomer) {
+        futures_util::join!(
+            self.logins.remember(&login, session.user),
+            self.sessions.know_first(&session)
+        );
     }
 
     /// The first login with this code.
@@ -258,33 +301,11 @@ impl Login {
             Some(Box::pin(self.shared_number(app_id, &login.open_id, code)).await)
         };
         let (opened, shared) = futures_util::join!(deadline::at_least(FINISH, opening), shared);
-        match opened {
-            Ok(opened) => {
-                let opened = match shared {
-                    Some(shared) => Box::pin(self.with_number(opened, shared)).await,
-                    None => opened,
-                };
-                let (user, session, is_new) = (opened.user.id, opened.session.id, opened.is_new);
-                let newcomer = is_new.then(|| (login, opened.session.clone()));
-                First {
-                    result: Ok(opened),
-                    outcome: Some(LoginOutcome::Opened(Opened {
-                        user,
-                        session,
-                        is_new,
-                    })),
-                    newcomer,
-                }
-            }
-            Err(error) => {
-                let failure = match error.reason() {
-                    Reason::UserDisabled => Failure::UserDisabled,
-                    // WeChat has accepted the code, so a retry needs a new one.
-                    _ => Failure::CodeUsed,
-                };
-                First::failed(error, Some(LoginOutcome::Failed(failure)))
-            }
-        }
+        let opened = match (opened, shared) {
+            (Ok(opened), Some(shared)) => Ok(Box::pin(self.with_number(opened, shared)).await),
+            (opened, _) => opened,
+        };
+        First::of(opened, login)
     }
 
     /// A later login with a code: a repeated request gets the answer that it missed. Once the session

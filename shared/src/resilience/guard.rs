@@ -272,7 +272,10 @@ impl Guard {
     /// Records the more restrictive state of the breaker of this instance and the shared one, where
     /// that is known: either refuses calls.
     fn record_state(&self, shared: Option<BreakerStatus>) {
-        let states = [shared, self.local_status()].into_iter().flatten().map(state);
+        let states = [shared, self.local_status()]
+            .into_iter()
+            .flatten()
+            .map(state);
         metrics::breaker_state(self.upstream, states.max().unwrap_or(BreakerState::Closed));
     }
 

@@ -216,7 +216,11 @@ impl Logins {
         if let Some(owner) = self.union_owner(login).await? {
             return self.link_to(owner, login).await;
         }
-        match self.dynamo.transact(self.first_writes(login, first)?).await? {
+        match self
+            .dynamo
+            .transact(self.first_writes(login, first)?)
+            .await?
+        {
             TransactionOutcome::Written => Ok(Resolved::New),
             TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict),
         }

@@ -586,7 +586,8 @@ async fn with_a_redis_url_shared_state_is_in_redis() {
         keys,
         [
             format!("{{s:{}}}", tokens.session_id()),
-            format!("{{u:{}}}:profile", tokens.user_id())
+            format!("{{u:{}}}:profile", tokens.user_id()),
+            format!("{{u:{}}}:sessions:20", tokens.user_id())
         ]
     );
 }

@@ -191,9 +191,9 @@ async fn a_name_that_looks_like_a_setting_is_logged_and_does_not_stop_a_function
     answer(&health, &load("health", "health", &[]))
         .await
         .ok(200);
-    let warnings = health
-        .logs()
-        .json_where("message", &"no setting has this name".into());
+    let warning = "no setting has this name";
+    health.process().wait_for_line(warning).await;
+    let warnings = health.logs().json_where("message", &warning.into());
     assert_eq!(warnings.len(), 1, "{}", health.logs());
     assert_eq!(warnings[0]["name"], "WECHAT_APPID");
     assert_eq!(warnings[0]["meant"], "WECHAT_APPIDS");

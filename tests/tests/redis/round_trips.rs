@@ -394,7 +394,8 @@ fn traffic(commands: &[&str], round_trips: usize) -> Traffic {
     }
 }
 
-/// An app whose instances have connected to the store, and whose user has no avatar.
+/// An app whose instances have connected to the store, and whose user has no avatar. DynamoDB is slow, so
+/// that calls which don't wait for each other arrive before the first of them is answered.
 async fn with_avatars(app: TestAppBuilder) -> (TestApp, Tokens) {
     let (app, tokens) = warm_up(app.avatars()).await;
     let key = uploaded(&app, &tokens).await;
@@ -403,6 +404,8 @@ async fn with_avatars(app: TestAppBuilder) -> (TestApp, Tokens) {
     let clear = json!({"avatarUrl": null});
     app.api.change(&tokens.access, &clear).await.ok(200);
     app.api.info(&tokens.access).await.ok(200);
+    let slow = Fault::Latency(Duration::from_millis(100));
+    app.proxies().dynamodb.set(slow).await;
     (app, tokens)
 }
 
@@ -467,15 +470,12 @@ async fn an_avatar_is_replaced_in_eleven_round_trips() {
         commands,
         [&deleted[..], &["GET uploads", "PUT avatars"]].concat()
     );
-    // Again: the row is all that is asked for.
+    // Again: the row, and the profile, which the cache may not have heard of.
     app.api.info(&tokens.access).await.ok(200);
     forget(&app);
     app.api.confirm_avatar(&tokens.access, &key).await.ok(200);
-    assert_eq!(
-        to_redis(&app),
-        traffic(&["EVALSHA", "GET", "GET", "GET"], 2)
-    );
-    assert_eq!(to_dynamodb(&app), ["GetItem"]);
+    assert_eq!(to_redis(&app), traffic(&["EVALSHA", "GET", "GET"], 1));
+    assert_eq!(to_dynamodb(&app), ["GetItem", "GetItem"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,9 +114,7 @@ fn of_the_template(action: &str) -> BTreeMap<String, Keys> {
             let mut actions = actions
                 .as_array()
                 .map_or(vec![actions], |list| list.iter().collect());
-            actions
-                .iter_mut()
-                .any(|granted| **granted == action)
+            actions.iter_mut().any(|granted| **granted == action)
         });
         checks.flat_map(leading_keys).collect()
     };
