@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by deploy.sh and configure.sh: the variables that become parameters of the stack. A variable that
 # is not set keeps the stack's value (the default, at the first deployment), an empty one sets the
-# parameter back to its default.
+# parameter back to its default; some may not be empty.
 
 # KIND NAME VARIABLE [DEFAULT]: passes VARIABLE to the stack's parameter NAME, whose default is DEFAULT in
 # template.yaml. KIND is text, number (a whole one), or list: values separated by commas, whatever blanks
@@ -110,6 +110,11 @@ number MaxConcurrency MAX_CONCURRENCY 256
 for name in WECHAT_APPIDS WECHAT_SECRETS ALARM_EMAIL; do
   if [ -n "${!name+set}" ] && [ -z "${!name//[[:space:],]/}" ]; then
     die "$name is empty: set it, or unset it to keep the stack's value"
+  fi
+done
+for name in EXISTING_TABLE EXISTING_JWT_SECRET EXISTING_DATA_KEY; do
+  if [ -n "${!name+set}" ] && [ -z "${!name//[[:space:]]/}" ]; then
+    die "$name is empty: the stack would make a new one, without what the present one holds. Unset it to keep the stack's value"
   fi
 done
 

@@ -162,6 +162,8 @@ fn nothing_is_sent_with_a_wrong_value() {
         ),
         (&["WECHAT_APPID=wx1"], "WECHAT_APPID is not a setting"),
         (&["WECHAT_APPIDS= "], "WECHAT_APPIDS is empty"),
+        // The stack would make a new, empty table.
+        (&["EXISTING_TABLE="], "EXISTING_TABLE is empty"),
     ] {
         let change = Change::run(arguments, &[]);
         let text = errors(&change.output);

@@ -209,11 +209,22 @@ fn each_deployment_is_a_release_of_ten_characters() {
 
 #[test]
 fn an_empty_variable_sets_its_parameter_back_to_the_default() {
-    let required = ["WECHAT_APPIDS", "WECHAT_SECRETS", "ALARM_EMAIL"];
+    let required = [
+        "WECHAT_APPIDS",
+        "WECHAT_SECRETS",
+        "ALARM_EMAIL",
+        // Without them the stack would make a new table, or new secrets.
+        "EXISTING_TABLE",
+        "EXISTING_JWT_SECRET",
+        "EXISTING_DATA_KEY",
+    ];
     for variable in required {
-        let deployment = Deployment::run(&[(variable, "")]);
-        assert!(!deployment.output.status.success());
-        assert!(errors(&deployment.output).contains(&format!("{variable} is empty")));
+        for empty in ["", " "] {
+            let deployment = Deployment::run(&[(variable, empty)]);
+            assert!(!deployment.output.status.success());
+            assert!(deployment.report.is_none(), "{variable}");
+            assert!(errors(&deployment.output).contains(&format!("{variable} is empty")));
+        }
     }
     let passed = passed();
     let optional = passed
