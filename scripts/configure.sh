@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # configure.sh: changes parameters of the running stack, and publishes its functions with the current
-# values of parameters and secrets. Template and code stay as they are, so nothing is built. The variables are those of parameters.sh; STACK is another stack than that of
-# samconfig.toml. Needs the AWS CLI, with account and region from the environment.
+# values of parameters and secrets. Template and code stay as they are, so nothing is built. The variables
+# are those of parameters.sh; STACK is another stack than that of samconfig.toml. Needs the AWS CLI, with
+# account and region from the environment.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/parameters.sh"
@@ -25,8 +26,11 @@ for entry in ${entries[@]+"${entries[@]}"}; do
   names="$names $name"
 done
 say "${names:+changing$names and }publishing the functions of $stack"
+# By this the update's own events are known.
+token="configure-$(new_release)-$$"
 status=0
-answer="$(aws cloudformation update-stack --cli-input-json "file://$private/update.json" 2>&1)" || status=$?
+answer="$(aws cloudformation update-stack --cli-input-json "file://$private/update.json" \
+  --client-request-token "$token" 2>&1)" || status=$?
 if [ "$status" -ne 0 ]; then
   case "$answer" in
     *"No updates are to be performed"*)
@@ -38,11 +42,28 @@ if [ "$status" -ne 0 ]; then
   exit "$status"
 fi
 
-# As long as the new versions get their traffic step by step. An update that fails is rolled back by
-# CloudFormation; its events say why.
-if ! aws cloudformation wait stack-update-complete --stack-name "$stack"; then
-  aws cloudformation describe-stack-events --stack-name "$stack" --max-items 50 --output text \
-    --query "StackEvents[?contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2 || true
-  die "$stack was not changed (CloudFormation rolls the update back)"
+# Waits until the new versions have all traffic, step by step. Leaves the stack's status in `state`:
+# empty, if it can't be read.
+state=""
+until aws cloudformation wait stack-update-complete --stack-name "$stack" && state=UPDATE_COMPLETE; do
+  state="$(aws cloudformation describe-stacks --stack-name "$stack" \
+    --query 'Stacks[0].StackStatus' --output text)" || state=""
+  case "$state" in
+    # The AWS CLI stops waiting after an hour.
+    UPDATE_IN_PROGRESS | UPDATE_COMPLETE_CLEANUP_IN_PROGRESS) sleep 10 ;;
+    *) break ;;
+  esac
+done
+
+# An update that fails is rolled back by CloudFormation; its events say why.
+if [ "$state" != UPDATE_COMPLETE ]; then
+  aws cloudformation describe-stack-events --stack-name "$stack" --output text \
+    --query "StackEvents[?ClientRequestToken=='$token' && contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2 || true
 fi
-say "$stack is changed"
+case "$state" in
+  UPDATE_COMPLETE) say "$stack is changed" ;;
+  UPDATE_ROLLBACK_COMPLETE) die "$stack was not changed: CloudFormation rolled the update back" ;;
+  UPDATE_ROLLBACK_FAILED) die "$stack is changed in part: CloudFormation could not roll the update back (aws cloudformation continue-update-rollback)" ;;
+  *ROLLBACK*) die "$stack is not changed: CloudFormation is rolling the update back ($state)" ;;
+  *) die "it is not known whether $stack is changed (${state:-no answer}): look at its events" ;;
+esac

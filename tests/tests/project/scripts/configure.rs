@@ -23,7 +23,14 @@ if "--cli-input-json" in arguments:
         call["input"] = json.load(input)
 with open(os.environ["REPORT"], "a") as output:
     print(json.dumps(call), file=output)
-if arguments[1] == "describe-stacks":
+if "Stacks[0].StackStatus" in arguments:
+    with open(os.environ["REPORT"]) as calls:
+        asked = sum("Stacks[0].StackStatus" in line for line in calls)
+    states = os.environ.get("STATES", "").split()
+    if asked > len(states):
+        sys.exit(254)
+    print(states[asked - 1])
+elif arguments[1] == "describe-stacks":
     print(os.environ["KNOWN"])
 if arguments[1] == os.environ.get("FAILING"):
     print(os.environ.get("ERROR", ""), file=sys.stderr)
@@ -43,6 +50,8 @@ impl Change {
         known.push_str("\tArchitecture\tRelease");
         let scratch = Scratch::new();
         scratch.program("bin/aws", AWS);
+        // The stack does not take time here.
+        scratch.program("bin/sleep", "#!/bin/sh\n");
         let report = scratch.root.join("report");
         let output = Command::new("make")
             .arg("configure")
@@ -70,6 +79,12 @@ impl Change {
         self.calls
             .iter()
             .find(|call| call["arguments"][1] == command)
+    }
+
+    fn count(&self, command: &str) -> usize {
+        let calls = self.calls.iter();
+        let calls = calls.filter(|call| call["arguments"][1] == command);
+        calls.count()
     }
 
     fn update(&self) -> &Value {
@@ -209,8 +224,63 @@ fn a_failure_is_reported_with_its_reason() {
     );
     assert!(!refused.output.status.success());
     assert!(errors(&refused.output).contains("not greater than 100"));
-    let rolled_back = Change::run(&["MAX_SESSIONS=5"], &[("FAILING", "wait")]);
-    assert!(!rolled_back.output.status.success());
-    assert!(rolled_back.call("describe-stack-events").is_some());
-    assert!(errors(&rolled_back.output).contains("rolls the update back"));
+    for (states, why) in [
+        ("UPDATE_ROLLBACK_COMPLETE", "was not changed"),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", "is rolling the update back"),
+        ("UPDATE_ROLLBACK_FAILED", "is changed in part"),
+        ("UPDATE_FAILED", "is not known whether"),
+        // The status can't be read.
+        ("", "is not known whether"),
+    ] {
+        let failed = Change::run(
+            &["MAX_SESSIONS=5"],
+            &[("FAILING", "wait"), ("STATES", states)],
+        );
+        let text = errors(&failed.output);
+        assert!(!failed.output.status.success(), "{states}");
+        assert!(text.contains(why), "{states}: {text}");
+        let says_unchanged = text.contains("was not changed");
+        assert_eq!(says_unchanged, why == "was not changed", "{text}");
+    }
+}
+
+#[test]
+fn the_reasons_of_a_failure_are_those_of_this_update() {
+    let states = "UPDATE_ROLLBACK_COMPLETE";
+    let failed = Change::run(
+        &["MAX_SESSIONS=5"],
+        &[("FAILING", "wait"), ("STATES", states)],
+    );
+    let arguments = failed.call("update-stack").unwrap();
+    let arguments = arguments["arguments"].as_array().unwrap();
+    let name = "--client-request-token";
+    let option = arguments.iter().position(|it| it == name);
+    let token = arguments[option.unwrap() + 1].as_str().unwrap();
+    let events = failed.call("describe-stack-events").unwrap();
+    let events = events["arguments"].as_array().unwrap();
+    let wanted = format!("ClientRequestToken=='{token}'");
+    let query = |it: &Value| it.as_str().unwrap().contains(&wanted);
+    assert!(events.iter().any(query), "{events:?}");
+    // However many events there are since.
+    let is_limited = events.iter().any(|it| it == "--max-items");
+    assert!(!is_limited, "{events:?}");
+}
+
+#[test]
+fn an_update_is_waited_for_as_long_as_it_runs() {
+    let running = "UPDATE_IN_PROGRESS UPDATE_COMPLETE_CLEANUP_IN_PROGRESS";
+    for (last, succeeds) in [
+        ("UPDATE_COMPLETE", true),
+        ("UPDATE_ROLLBACK_COMPLETE", false),
+    ] {
+        let states = format!("{running} {last}");
+        let change = Change::run(
+            &["MAX_SESSIONS=5"],
+            &[("FAILING", "wait"), ("STATES", &*states)],
+        );
+        let text = errors(&change.output);
+        assert_eq!(change.output.status.success(), succeeds, "{text}");
+        assert_eq!(change.count("wait"), 3, "{text}");
+        assert_eq!(change.call("describe-stack-events").is_none(), succeeds);
+    }
 }
