@@ -1,6 +1,6 @@
 //! The alarms. That their metrics exist, tests/lambda/alarms.rs shows.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use e2e::binaries::workspace;
 use serde_json::Value;
@@ -139,15 +139,44 @@ fn every_alarm_has_its_heading_in_the_runbooks() {
     assert_none(&wrong);
 }
 
-#[test]
-fn the_dashboard_is_json_and_reads_the_logs_of_every_function() {
-    let template = rendered(&[]);
+/// What the dashboard shows.
+fn widgets(template: &Template) -> Vec<Value> {
     let [(_, dashboard)] = &template.resources("AWS::CloudWatch::Dashboard")[..] else {
         panic!("not one dashboard")
     };
     let body = dashboard["DashboardBody"].as_str().unwrap();
     let body: Value = serde_json::from_str(body).unwrap();
-    let queries = body["widgets"].as_array().unwrap().iter();
+    body["widgets"].as_array().unwrap().clone()
+}
+
+/// The last members of the metrics of this name: the values of their dimension.
+fn shown(widgets: &[Value], name: &str) -> BTreeSet<String> {
+    let metrics = |widget: &Value| widget["properties"]["metrics"].as_array().cloned();
+    let lists = widgets.iter().filter_map(metrics);
+    let mut lists = lists.filter(|metrics| metrics[0][1] == name);
+    let metrics = lists.next().unwrap_or_default();
+    let value = |metric: &Value| metric.as_array()?.last()?.as_str().map(str::to_owned);
+    metrics.iter().filter_map(value).collect()
+}
+
+/// By name, where a search would find nothing if the namespace or a name is not as it expects.
+#[test]
+fn the_dashboard_shows_the_metrics_of_every_function() {
+    let template = rendered(&[]);
+    let widgets = widgets(&template);
+    let functions = template.functions().into_iter();
+    let functions: BTreeSet<_> = functions.map(|function| function.package).collect();
+    assert_eq!(shown(&widgets, "server_errors"), functions);
+    let logs = template.resources("AWS::Logs::LogGroup").into_iter();
+    let logs: BTreeSet<_> = logs.map(|(name, _)| name).collect();
+    assert_eq!(shown(&widgets, "IncomingBytes"), logs);
+}
+
+#[test]
+fn the_dashboard_is_json_and_reads_the_logs_of_every_function() {
+    let template = rendered(&[]);
+    let widgets = widgets(&template);
+    let queries = widgets.iter();
     let queries = queries.filter_map(|widget| widget["properties"]["query"].as_str());
     let queries: Vec<_> = queries.collect();
     assert!(!queries.is_empty());
