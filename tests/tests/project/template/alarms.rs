@@ -20,9 +20,16 @@ const ALL: [(&str, &str); 4] = [
     ),
 ];
 
-/// Alarms that don't wait for two of three values: one whose metric is there once a day, and one about
-/// values that are missing.
-const OTHER_PERIODS: [&str; 2] = ["certificate", "no-traffic"];
+/// Alarms that don't wait for two of three values, and why.
+const OTHER_PERIODS: [(&str, &str); 4] = [
+    ("certificate", "its metric is there once a day"),
+    ("no-traffic", "it is about values that are missing"),
+    ("wechat-misconfigured", "one such answer is the proof"),
+    (
+        "api-errors-slow",
+        "a quarter of an hour is one value, of at least three errors",
+    ),
+];
 
 /// The alarms by their names without the stack's.
 fn alarms(template: &Template) -> Vec<(String, Value)> {
@@ -50,9 +57,39 @@ fn an_alarm_needs_two_of_three_values_and_missing_ones_are_no_alarm() {
             alarm["DatapointsToAlarm"].as_u64(),
         );
         let usual = periods == (Some(3), Some(2)) && alarm["TreatMissingData"] == "notBreaching";
-        usual == OTHER_PERIODS.contains(&&**name)
+        usual == OTHER_PERIODS.iter().any(|(other, _)| other == name)
     });
     assert_none(&wrong.map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    for (other, _) in OTHER_PERIODS {
+        assert!(alarms.iter().any(|(name, _)| name == other), "{other}");
+    }
+}
+
+/// The properties of an alarm that one value sets off.
+fn at_once<'a>(alarms: &'a [(String, Value)], wanted: &str) -> &'a Value {
+    let alarm = alarms.iter().find(|(name, _)| name == wanted);
+    let (_, alarm) = alarm.unwrap();
+    assert_eq!(alarm["EvaluationPeriods"], 1, "{wanted}");
+    assert_eq!(alarm["DatapointsToAlarm"], 1, "{wanted}");
+    assert_eq!(alarm["TreatMissingData"], "notBreaching", "{wanted}");
+    alarm
+}
+
+#[test]
+fn an_app_with_few_requests_has_alarms_too() {
+    let alarms = alarms(&rendered(&ALL));
+    let misconfigured = at_once(&alarms, "wechat-misconfigured");
+    assert_eq!(misconfigured["Statistic"], "Sum");
+    assert_eq!(misconfigured["Threshold"], 0);
+    // A request a minute, all of which fail.
+    let slow = at_once(&alarms, "api-errors-slow");
+    let expression = slow["Metrics"][0]["Expression"].as_str().unwrap();
+    assert!(expression.contains("errors >= 3"), "{expression}");
+    for metric in &slow["Metrics"].as_array().unwrap()[1..] {
+        let seconds = metric["MetricStat"]["Period"].as_u64().unwrap();
+        assert!(seconds / 60 >= 3, "{metric}");
+    }
+    assert!(slow["Threshold"].as_f64().unwrap() < 100.0);
 }
 
 #[test]
