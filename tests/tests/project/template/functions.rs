@@ -104,18 +104,19 @@ fn every_list_of_functions_is_that_of_the_folders() {
 }
 
 /// Lambda leaves out its START, END and REPORT lines only with its JSON format, which leaves the
-/// lines of functions as they are.
+/// lines of functions as they are, down to the level that is set.
 #[test]
 fn lambdas_own_lines_can_be_left_out() {
-    for (platform_logs, format, level) in [
-        ("on", "Text", Value::Null),
-        ("off", "JSON", Value::from("WARN")),
+    for (platform_logs, format, level, own) in [
+        ("on", "Text", Value::Null, Value::Null),
+        ("off", "JSON", Value::from("WARN"), Value::from("TRACE")),
     ] {
         for function in rendered(&[("PlatformLogs", platform_logs)]).functions() {
             let logging = &function.properties["LoggingConfig"];
             let name = &function.resource;
             assert_eq!(logging["LogFormat"], format, "{name}");
             assert_eq!(logging["SystemLogLevel"], level, "{name}");
+            assert_eq!(logging["ApplicationLogLevel"], own, "{name}");
             assert!(logging["LogGroup"].is_string(), "{name}");
         }
     }
