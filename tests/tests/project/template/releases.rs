@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use e2e::binaries::workspace;
 use serde_json::{Map, Value};
 
-use super::rendered;
+use super::{SOURCE, rendered};
 
 /// The resources, with the transform applied.
 fn transformed(parameters: &[&str]) -> Map<String, Value> {
@@ -52,6 +52,35 @@ fn a_changed_value_alone_publishes_nothing() {
     let one = transformed(&["Release=1795420800", "LogLevel=info"]);
     let other = transformed(&["Release=1795420800", "LogLevel=debug"]);
     assert_eq!(of_kind(&one, VERSION), of_kind(&other, VERSION));
+}
+
+/// How long `sam deploy` waits for a deployment, in minutes.
+const WAIT: u32 = 60;
+
+/// How many of them a deployment has for everything but its traffic.
+const REST: u32 = 15;
+
+/// How long the traffic takes to move, in minutes.
+fn minutes(preference: &str) -> u32 {
+    let Some((kind, pace)) = preference.split_once("10Percent") else {
+        return 0;
+    };
+    let digits: String = pace.chars().filter(char::is_ascii_digit).collect();
+    let minutes: u32 = digits.parse().unwrap();
+    match kind {
+        "Canary" => minutes,
+        "Linear" => 10 * minutes,
+        other => panic!("what is {other}?"),
+    }
+}
+
+#[test]
+fn a_deployment_ends_while_it_is_waited_for() {
+    let preferences = &SOURCE["Parameters"]["DeploymentPreference"]["AllowedValues"];
+    let mut preferences = preferences.as_array().unwrap().iter();
+    assert!(preferences.len() > 3);
+    let too_slow = preferences.find(|it| minutes(it.as_str().unwrap()) + REST > WAIT);
+    assert_eq!(too_slow, None);
 }
 
 #[test]
