@@ -156,6 +156,28 @@ fn a_deployment_at_once_has_no_alarm_that_could_keep_a_repair_out() {
 }
 
 #[test]
+fn alarms_without_the_metrics_that_they_need_are_refused() {
+    let canary = "Canary10Percent5Minutes";
+    for (metrics, email, preference, count) in [
+        ("off", "none", "AllAtOnce", 0),
+        ("off", "ops@example.com", "AllAtOnce", 1),
+        ("off", "none", canary, 1),
+        ("off", "ops@example.com", canary, 2),
+        ("lean", "ops@example.com", canary, 0),
+    ] {
+        let template = rendered(&[
+            ("Metrics", metrics),
+            ("AlarmEmail", email),
+            ("DeploymentPreference", preference),
+        ]);
+        let refusals = template.refusals();
+        assert_eq!(refusals.len(), count, "{refusals:?}");
+        let is_named = |why: &String| why.starts_with("Metrics=off needs ");
+        assert!(refusals.iter().all(is_named), "{refusals:?}");
+    }
+}
+
+#[test]
 fn every_alarm_has_its_heading_in_the_runbooks() {
     let alarms = alarms(&rendered(&ALL));
     let mut wrong = Vec::new();

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 /// A rendered template.
 pub struct Template {
     resources: Map<String, Value>,
+    refusals: Vec<String>,
 }
 
 impl Template {
@@ -35,9 +36,16 @@ impl Template {
             }
             exists.then(|| (name.clone(), scope.resolve(&resource).unwrap()))
         });
+        let rules = names("Rules").values();
         Self {
             resources: resources.collect(),
+            refusals: rules.flat_map(|rule| scope.refusals(rule)).collect(),
         }
+    }
+
+    /// Why CloudFormation refuses the parameters: what its rules say.
+    pub fn refusals(&self) -> &[String] {
+        &self.refusals
     }
 
     /// All resources, by name.
@@ -85,6 +93,15 @@ impl Scope<'_> {
         let condition =
             condition.unwrap_or_else(|| panic!("template.yaml has no condition {name}"));
         self.resolve(condition) == Some(json!(true))
+    }
+
+    /// What a rule says against the parameters.
+    fn refusals(&self, rule: &Value) -> Vec<String> {
+        let holds = |condition: &Value| self.resolve(condition) == Some(json!(true));
+        let applies = rule.get("RuleCondition").is_none_or(holds);
+        let assertions = rule["Assertions"].as_array().into_iter().flatten();
+        let failed = assertions.filter(|one| applies && !holds(&one["Assert"]));
+        failed.map(|one| text(&one["AssertDescription"])).collect()
     }
 
     /// `None` is `AWS::NoValue`: what holds it has no such member.
