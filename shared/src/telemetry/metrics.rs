@@ -366,6 +366,7 @@ mod tests {
         admitted("login");
         denied("login");
         breaker_transition("wechat", BreakerState::Closed, BreakerState::Open);
+        breaker_state("wechat", BreakerState::Open);
         upstream("wechat", Some("-1".to_owned()), took);
         retry("wechat");
         cache_reads("profile", CacheRead::Hit, 2);
