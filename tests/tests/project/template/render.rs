@@ -43,7 +43,7 @@ impl Template {
         }
     }
 
-    /// Why CloudFormation refuses the parameters: what its rules say.
+    /// Why `CloudFormation` refuses the parameters: what its rules say.
     pub fn refusals(&self) -> &[String] {
         &self.refusals
     }
