@@ -1,5 +1,5 @@
 //! A simulated WeChat that responds at once and accepts every code. The part of a code before the
-//! dot identifies the user; what follows a tilde in it is the union id, which others have none.
+//! dot identifies the user; what follows an underscore in it is the union id, which others have none.
 
 use std::{
     io::{self, BufReader, Write},
@@ -38,7 +38,7 @@ fn serve_connection(stream: &TcpStream) -> io::Result<()> {
         let (user, number) = code.split_once('.').unwrap_or((code, ""));
         // A new session_key at each login: WeChat replaces it from time to time.
         let session_key = STANDARD.encode(format!("{number:>16.16}"));
-        let (user, union) = match user.split_once('~') {
+        let (user, union) = match user.split_once('_') {
             Some((user, union)) => (user, Some(union)),
             None => (user, None),
         };

@@ -126,8 +126,8 @@ pub async fn merges(login: &Path, settings: &Settings, pairs: usize) -> (Request
     let mut codes = Vec::new();
     for pair in 0..pairs {
         call(format!("older{pair}.1")).await;
-        call(format!("newer{pair}~pair{pair}.1")).await;
-        codes.push(format!("older{pair}~pair{pair}.2"));
+        call(format!("newer{pair}_pair{pair}.1")).await;
+        codes.push(format!("older{pair}_pair{pair}.2"));
     }
     (Requests::Merge(codes), settings)
 }
