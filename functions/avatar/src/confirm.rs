@@ -111,7 +111,8 @@ impl Confirmation {
                         self.avatars.tidy_up(claims.sub, upload).await;
                     }
                 };
-                // Not from the cache: whoever published the picture may have yet to tell it.
+                // Not from the cache: the request that published the picture may not have removed the old
+                // profile from it yet.
                 let ((), user) = tokio::join!(tidy_up, self.profiles.read(claims.sub));
                 (Status::Published, user?)
             }

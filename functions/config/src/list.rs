@@ -40,8 +40,8 @@ pub struct ListQuery {
 impl Input for ListQuery {
     type Raw = RawListQuery;
 
-    /// A cursor is the last key of the page before. It holds nothing that could be forged: whoever may
-    /// list the keys may begin at any.
+    /// A cursor is the last key of the page before. There is nothing to forge in it: a caller who
+    /// may list the keys may begin at any.
     fn parse(raw: RawListQuery, checks: &mut Checks) -> Option<Self> {
         let limit = page_limit(raw.limit.0.as_deref(), checks);
         let after = match raw.cursor.0 {

@@ -13,7 +13,7 @@ use shared::{
 
 use crate::{decrypt::DataInput, message::MessageInput, phone::PhoneInput};
 
-/// An object as whoever encrypted it made it.
+/// An object as its sender encrypted it.
 type Opened = serde_json::Map<String, Value>;
 
 /// The operations of this function.

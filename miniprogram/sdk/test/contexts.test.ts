@@ -70,7 +70,7 @@ async function inContexts(...words: string[]): Promise<{ refreshes: number; logi
 if (process.argv[2] === 'context') {
   await context(...(process.argv.slice(3) as [string, string, string]))
 } else {
-  test('processes on one storage keep one session, whoever refreshes it', async (run) => {
+  test('processes on one storage keep one session, whichever refreshes it', async (run) => {
     const backend = await Backend.start()
     const folder = mkdtempSync(join(tmpdir(), 'weapp-storage-'))
     try {

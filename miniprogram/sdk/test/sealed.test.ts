@@ -85,7 +85,7 @@ test('a phone whose clock is wrong by hours seals by the backend’s', async () 
   }
 })
 
-test('an answer that was changed, or is not sealed, is none', async () => {
+test('an answer that was changed, or is not sealed, is refused', async () => {
   const phone = newPhone(backend)
   const client = clientOf(phone, { sealed: { load }, retries: 0 })
   await client.user.update({ nickname: '小明' })

@@ -264,7 +264,7 @@ test('a lock that a closed context left is waited for, one from a clock that wen
   }
 })
 
-test('a lock that can’t be read is none', async () => {
+test('a lock that can’t be read does not lock', async () => {
   for (const junk of ['x', 'null', '{}', 7, '{"until":"soon"}']) {
     const phone = await returning()
     phone.stored.set('weapp-session.lock', junk)

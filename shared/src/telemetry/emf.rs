@@ -316,6 +316,18 @@ mod tests {
         );
     }
 
+    fn unavailable<'a>(route: Option<&'a str>, notes: &'a Notes) -> AnsweredRequest<'a> {
+        AnsweredRequest {
+            id: "r1",
+            method: &Method::GET,
+            route,
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            latency: Duration::from_micros(1500),
+            is_cold_start: false,
+            notes,
+        }
+    }
+
     #[test]
     fn a_requests_log_line_has_the_metrics_that_agree_with_it() {
         let emf = emf();
@@ -323,15 +335,7 @@ mod tests {
             reason: Some("unavailable"),
             ..Notes::default()
         };
-        let request = AnsweredRequest {
-            id: "r1",
-            method: &Method::GET,
-            route: Some("/a"),
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            latency: Duration::from_micros(1500),
-            is_cold_start: false,
-            notes: &notes,
-        };
+        let request = unavailable(Some("/a"), &notes);
         let mut lines = Vec::new();
         with_local_recorder(&emf, || {
             counter!("requests", "route" => "/a", "method" => "GET", "status" => "503")
@@ -588,15 +592,7 @@ mod tests {
     fn a_requests_lean_line_spells_its_status_as_a_number() {
         let emf = lean("user-info");
         let notes = Notes::default();
-        let request = AnsweredRequest {
-            id: "r1",
-            method: &Method::GET,
-            route: None,
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            latency: Duration::from_micros(1500),
-            is_cold_start: false,
-            notes: &notes,
-        };
+        let request = unavailable(None, &notes);
         let mut lines = Vec::new();
         with_local_recorder(&emf, || {
             counter!("requests", "route" => "unmatched", "method" => "GET", "status" => "503")

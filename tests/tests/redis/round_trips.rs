@@ -357,7 +357,7 @@ fn to_store(app: &TestApp) -> Traffic {
     traffic
 }
 
-/// A form that was used. What that takes is none of what is counted.
+/// A form that was used; its calls are not counted.
 async fn uploaded(app: &TestApp, tokens: &Tokens) -> String {
     let form = app
         .api

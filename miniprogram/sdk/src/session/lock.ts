@@ -7,7 +7,7 @@ import type { Storage } from '../storage'
 export const LOCK_TTL = 10_000
 const RENEWAL = LOCK_TTL / 3
 const POLL = 50
-/** Between writing the lock and reading it back: whoever wrote last in that time has it. */
+/** Between writing the lock and reading it back: the context that wrote last in that time has it. */
 const SETTLE = 15
 
 interface Holder {
