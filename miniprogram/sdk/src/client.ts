@@ -23,7 +23,7 @@ import { storageLock } from './session/lock'
 import { createSession } from './session/session'
 import { createSignIn, type LoginOptions } from './session/sign-in'
 import { createVault } from './session/vault'
-import type { Storage } from './storage'
+import { punctualStorage, type Storage } from './storage'
 import type { Transport } from './transport/transport'
 import type { LoginResult } from './types'
 
@@ -36,7 +36,7 @@ export interface ClientOptions {
   platform?: Platform
   /** In place of the platform's. */
   transport?: Transport
-  /** In place of the platform's. */
+  /** In place of the platform's. One that does not answer within a second counts as one that fails. */
   storage?: Storage
   /** In place of `wx.login`. */
   getCode?: () => Promise<string>
@@ -97,7 +97,8 @@ export function createClient(options: ClientOptions): Client {
   const { timeout = 10_000, retries = 2, maxRetryWait = 5_000, storageKey = 'weapp-session' } = options
   const { runtime = systemRuntime, platform = detectPlatform(), appId } = options
   const baseURL = options.baseURL.replace(/\/+$/, '')
-  const { storage = platform.storage, transport = platform.transport } = options
+  const { transport = platform.transport } = options
+  const storage = punctualStorage(options.storage || platform.storage, runtime)
   // A platform may be an object of a class, and may not answer.
   const inPlatform = <A, T>(work: ((argument: A) => Promise<T>) | undefined) =>
     work && ((argument: A) => within(runtime, timeout, () => work.call(platform, argument)))

@@ -425,6 +425,87 @@ test('a storage that always fails costs one login for each start', async () => {
   assert.equal(phone.codes.length, 1)
 })
 
+/** The storage of a phone by asynchronous functions, of which `isStuck` decides whether they ever call back. */
+function asynchronous(phone: Phone, isStuck: (name: string, key: string) => boolean) {
+  const late: (() => void)[] = []
+  let asked = 0
+  const answered = <T>(name: string, key: string, work: () => T) =>
+    new Promise<T>((done) => {
+      asked += 1
+      const answer = () => done(work())
+      if (isStuck(name, key)) late.push(answer)
+      else setTimeout(answer, 1)
+    })
+  const storage = {
+    get: (key: string) => answered('get', key, () => phone.stored.get(key)),
+    set: (key: string, value: string) => answered('set', key, () => void phone.stored.set(key, value)),
+    remove: (key: string) => answered('remove', key, () => void phone.stored.delete(key)),
+  }
+  return { storage, late, asked: () => asked }
+}
+
+test('an asynchronous storage keeps the session as well', async () => {
+  const phone = newPhone(backend)
+  const { storage } = asynchronous(phone, () => false)
+  const { id } = await clientOf(phone, { storage }).user.get()
+  assert.equal((await clientOf(phone, { storage }).user.get()).id, id)
+  assert.equal(phone.codes.length, 1)
+})
+
+test('a storage that never calls back costs a wait and a login, not the call', async () => {
+  const phone = newPhone(backend)
+  const { storage, asked } = asynchronous(phone, () => true)
+  const runtime = fastRuntime()
+  const client = clientOf(phone, { storage, runtime, timeout: 1_000_000 })
+  await client.user.get()
+  await Promise.all([client.user.get(), client.user.get()])
+  assert.equal(phone.codes.length, 1)
+  assert.equal(asked(), 1, 'it is left alone after that')
+  assert.deepEqual(
+    runtime.waits.filter((ms) => ms !== 1_000_000),
+    [1_000],
+  )
+  await client.logout()
+  await assert.rejects(client.user.get(), reason('signed_out'))
+})
+
+test('a storage that did not answer is asked again later', async () => {
+  const phone = newPhone(backend)
+  let isStuck = true
+  const { storage } = asynchronous(phone, () => isStuck)
+  let monotonic = 0
+  const runtime = { ...fastRuntime(), monotonic: () => monotonic }
+  const client = clientOf(phone, { storage, runtime, timeout: 1_000_000 })
+  await client.user.get()
+  assert.equal(phone.stored.size, 0)
+  isStuck = false
+  await client.login()
+  assert.equal(phone.stored.size, 0)
+  monotonic += 10_000
+  await client.login()
+  assert.equal(stored(phone).state, 'in')
+})
+
+test('a session that a slow storage writes too late logs nobody in again', async () => {
+  const phone = newPhone(backend)
+  let isStuck = true
+  const { storage, late } = asynchronous(phone, (name, key) => isStuck && name === 'set' && key === 'weapp-session')
+  let monotonic = 0
+  const runtime = { ...fastRuntime(), monotonic: () => monotonic }
+  const client = clientOf(phone, { storage, runtime, timeout: 1_000_000 })
+  await client.user.get()
+  assert.equal(late.length, 1)
+  await client.logout()
+  // The storage recovers, and does first what it was told first.
+  isStuck = false
+  monotonic += 10_000
+  for (const write of late) write()
+  assert.equal(stored(phone).state, 'in')
+  assert.equal(await client.isSignedOut(), true)
+  await assert.rejects(client.user.get(), reason('signed_out'))
+  assert.equal(phone.codes.length, 1)
+})
+
 test('what is in the storage is not trusted to be whole, nor to be of this backend', async () => {
   const phone = newPhone(backend)
   const { id } = await clientOf(phone).user.get()

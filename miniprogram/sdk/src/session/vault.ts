@@ -15,6 +15,9 @@ export interface Vault {
   isExpiring(): boolean
 }
 
+/** More writes than that are not on their way at the same time. */
+const MAX_LATE = 4
+
 export function createVault(
   storage: Storage,
   key: string,
@@ -27,10 +30,12 @@ export function createVault(
   let receivedAt: number | undefined
   /** What the storage held when it was last read or written: only a change of it is news from another context. */
   let seen: unknown
+  /** What this process could not write in time, and a slow storage may write all the same, later: that is no news. */
+  let late: string[] = []
 
   const read = async () => {
     const raw = (await storage.get(key)) || undefined
-    if (raw === seen) return
+    if (raw === seen || late.indexOf(raw as string) >= 0) return
     seen = raw
     record = readRecord(raw, baseURL)
     receivedAt = undefined
@@ -44,6 +49,7 @@ export function createVault(
       await storage.set(key, raw)
       seen = raw
     } catch {
+      late = [...late.slice(-MAX_LATE), raw]
       // What is still stored is outdated: its refresh token is used up.
       await Promise.resolve()
         .then(() => storage.remove(key))
