@@ -48,6 +48,31 @@ test('a call above the rate limit waits for Retry-After and is repeated', async 
   }
 })
 
+test('a Retry-After that is a date is measured by the backend’s clock', async () => {
+  const at = (ms: number) => new Date(ms).toUTCString()
+  const now = Date.UTC(2026, 10, 26, 12, 0, 0)
+  for (const [header, wanted] of [
+    [at(now + 90_000), 90],
+    [at(now - 90_000), 0],
+    ['Thursday, 26-Nov-26 12:01:30 GMT', 90],
+    ['soon', undefined],
+    ['1.5', undefined],
+  ] as const) {
+    const { client, phone } = await signedIn({ retries: 0 })
+    phone.interference.before = () => ({
+      statusCode: 429,
+      data: '',
+      // The phone's clock is another one.
+      header: { 'Retry-After': header, Date: at(now) },
+    })
+    await assert.rejects(client.user.get(), (error) => {
+      assert(hasReason(error, 'rate_limited'))
+      assert.equal(error.retryAfter, wanted, header)
+      return true
+    })
+  }
+})
+
 test('a Retry-After that is too long is left to the page', async () => {
   const limited = await Backend.start({ RATE_LIMIT_USER: '1/min burst 1' })
   try {

@@ -58,15 +58,25 @@ function withoutEnvelope(status: number): { kind: 'api' | 'network'; reason: Rea
   return reason ? { kind: 'api', reason } : { kind: 'network', reason: 'bad_response' }
 }
 
-function retryAfterOf(header: string | undefined): { retryAfter?: number } {
-  return header && /^\d+$/.test(header) ? { retryAfter: Number(header) } : {}
+/**
+ * Seconds or a date (RFC 9110 §10.2.3). The backend says seconds; what stands in front of it may say either. The date is
+ * compared with the backend's clock, because the phone's can be wrong by hours.
+ */
+function retryAfterOf(header: string | undefined, now: number): { retryAfter?: number } {
+  if (!header) return {}
+  if (/^\d+$/.test(header)) return { retryAfter: Number(header) }
+  const date = / GMT$/.test(header) ? Date.parse(header) : Number.NaN
+  return Number.isNaN(date) ? {} : { retryAfter: Math.max(0, Math.ceil((date - now) / 1000)) }
 }
 
-/** Reads the envelope. `status` is the envelope's own where it was sealed: that can't be changed on the way. */
-export function readAnswer(status: number, headers: { [name: string]: string }, body: unknown): Answer {
+/**
+ * Reads the envelope. `status` is the envelope's own where it was sealed: that can't be changed on the way. `now` is the
+ * backend's time, in milliseconds.
+ */
+export function readAnswer(status: number, headers: { [name: string]: string }, body: unknown, now: number): Answer {
   const content = parsed(body)
   const ids = { status, ...(headers['x-request-id'] && { requestId: headers['x-request-id'] }) }
-  const refused = retryAfterOf(headers['retry-after'])
+  const refused = retryAfterOf(headers['retry-after'], now)
   if (!isEnvelope(content, status)) {
     const error = new WeappError({ ...withoutEnvelope(status), ...ids, ...refused })
     return { status, headers, data: null, error }

@@ -63,7 +63,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const plain = async (call: Call) => {
     const body = call.body === undefined ? undefined : JSON.stringify(call.body)
     const { status, headers, body: answered } = await carried(call, 'application/json', body)
-    return readAnswer(status, headers, answered)
+    return readAnswer(status, headers, answered, clock.now())
   }
 
   return {

@@ -89,8 +89,8 @@ export function createSealing(
           await random(jose.RANDOM_BYTES),
         )
         const { status, headers, body } = await carried(call, MEDIA_TYPE, sealed.body)
-        if (isSealed(headers)) return opened(sealed.open, headers, body)
-        const answer = readAnswer(status, headers, body)
+        if (isSealed(headers)) return opened(sealed.open, headers, body, clock.now())
+        const answer = readAnswer(status, headers, body, clock.now())
         // A success that is not sealed was not made by the function: something on the way answers in its place.
         if (!answer.error) throw new WeappError({ kind: 'network', reason: 'bad_response', status })
         if (!isFirst || answer.error.reason !== 'decrypt_failed') return answer
@@ -128,12 +128,17 @@ function sealWith(jose: SealedModule, request: SealRequest, random: Uint8Array):
   }
 }
 
-function opened(open: (answer: string) => string, headers: { [name: string]: string }, body: unknown): Answer {
+function opened(
+  open: (answer: string) => string,
+  headers: { [name: string]: string },
+  body: unknown,
+  now: number,
+): Answer {
   let content: { code?: number }
   try {
     content = JSON.parse(open(String(body)))
   } catch {
     throw new WeappError({ kind: 'network', reason: 'bad_response', detail: 'a sealed answer that does not open' })
   }
-  return readAnswer(Number(content.code), headers, content)
+  return readAnswer(Number(content.code), headers, content, now)
 }
