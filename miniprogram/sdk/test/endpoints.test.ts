@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { type Client, hasReason, type PhoneOffer } from 'weapp-serverless-sdk'
+import { type Client, createCanceller, hasReason, type PhoneOffer } from 'weapp-serverless-sdk'
 import { Backend, clientOf, Fail, fastRuntime, newPhone, Phone, PICTURE } from './kit'
 
 const AVATAR = '/api/v1/user/avatar'
@@ -97,6 +97,55 @@ test('a merge whose answer is lost is completed by the next call', async () => {
   assert.equal((await newer.client.user.get()).id, older.id)
 })
 
+test('a number of somebody who has not been here for long is taken', async () => {
+  const number = '13900139002'
+  const [older, newer] = [await signedIn(), await signedIn()]
+  for (const { phone } of [older, newer]) await backend.control('users', { user: phone.user, phone: number }, 'PUT')
+  await older.client.phone.bind(await phoneCode(older.phone))
+  await backend.lastSeen(older.id, 100)
+
+  const asked: PhoneOffer['choice'][] = []
+  const user = await newer.client.phone.bind(await phoneCode(newer.phone), ({ choice }) => asked.push(choice) > 0)
+  assert.deepEqual(asked, ['take'])
+  assert.equal(user?.id, newer.id)
+  assert.equal(user?.phone, number)
+  // Both go on with the sessions that they have; the other account has no number any longer.
+  assert.equal((await newer.client.user.get()).phone, number)
+  const left = await older.client.user.get()
+  assert.equal(left.id, older.id)
+  assert.equal(left.phone, null)
+  assert.deepEqual([newer.phone.codes.length, older.phone.codes.length], [1, 1])
+})
+
+test('a merge that goes on when it is answered is completed by the SDK’s login', async () => {
+  const own = await Backend.start()
+  try {
+    const number = '13900139003'
+    const [older, newer] = [await signedIn(own), await signedIn(own)]
+    for (const { phone } of [older, newer]) await own.control('users', { user: phone.user, phone: number }, 'PUT')
+    const code = async ({ user }: Phone) => (await own.control('phone-code', { user })).code || ''
+    await older.client.phone.bind(await code(older.phone))
+    const statuses: number[] = []
+    newer.phone.interference.after = async (sent, { statusCode }) => {
+      if (!sent.path.endsWith('/resolve')) return
+      statuses.push(statusCode)
+      await own.restart({ REQUEST_TIMEOUT_MS: '8000' })
+    }
+    const user = await newer.client.phone.bind(await code(newer.phone), async () => {
+      // A step of a merge is begun only with a second left: with less than one, it stops before the first.
+      await own.restart({ REQUEST_TIMEOUT_MS: '950' })
+      return true
+    })
+    assert.deepEqual(statuses, [202])
+    assert.equal(user?.id, older.id)
+    assert.equal(user?.phone, number)
+    assert.equal(newer.phone.codes.length, 2)
+    assert.equal((await newer.client.user.get()).id, older.id)
+  } finally {
+    await own.stop()
+  }
+})
+
 test('encrypted data is opened, and got anew when its key is stale', async () => {
   const { client, phone } = await signedIn()
   let got = 0
@@ -112,11 +161,17 @@ test('encrypted data is opened, and got anew when its key is stale', async () =>
   assert.equal(stepInfoList.length, 31)
   assert.equal(got, 1)
 
+  assert.equal(
+    (await client.decrypt<{ stepInfoList: unknown[] }>(steps, { checkSession: true })).stepInfoList.length,
+    31,
+  )
+  assert.equal(got, 2)
+
   // WeChat has changed the key twice since.
   await backend.control('session-key', { user: phone.user, action: 'rotate' })
   await backend.control('session-key', { user: phone.user, action: 'rotate' })
   assert.equal((await client.decrypt<{ stepInfoList: unknown[] }>(steps)).stepInfoList.length, 31)
-  assert.equal(got, 3)
+  assert.equal(got, 4)
   assert.equal(phone.codes.length, 2)
 })
 
@@ -239,6 +294,29 @@ test('remote configuration is read without a login and kept as long as the backe
   assert.equal(await client.config.get('home.nothing'), undefined)
   assert.equal(phone.sent.length, 2)
   assert.equal(phone.codes.length, 0)
+})
+
+test('calls for the same value at the same time share one request, and one of them can be cancelled', async () => {
+  const { client: admin, id } = await signedIn()
+  backend.command('admin', id)
+  await admin.request('PUT', '/api/v1/config/shared', { body: { value: 1 } })
+  const phone = newPhone(backend)
+  const client = clientOf(phone)
+  const { signal, cancel } = createCanceller()
+  const cancelled = client.config.get('shared', { signal })
+  const others = Array.from({ length: 20 }, () => client.config.get('shared'))
+  cancel()
+  await assert.rejects(cancelled, reason('cancelled'))
+  assert.deepEqual(await Promise.all(others), Array(20).fill(1))
+  assert.equal(phone.sent.length, 1)
+  // What failed is asked for again.
+  phone.isOffline = true
+  const failed = await Promise.allSettled([client.config.get('other'), client.config.get('other')])
+  for (const outcome of failed) assert(outcome.status === 'rejected' && hasReason(outcome.reason, 'offline'))
+  phone.isOffline = false
+  assert.equal(await client.config.get('other'), undefined)
+  await assert.rejects(client.config.get('third', { signal }), reason('cancelled'))
+  assert.equal(phone.to('/api/v1/config/third').length, 0)
 })
 
 test('remote configuration that is outdated serves while the backend is not reached', async () => {

@@ -1,7 +1,7 @@
 /** The backend of `make run`, one for each test file, with a folder of its own. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -13,6 +13,18 @@ export const SECRET = 'a secret of the SDK tests of 32 bytes or more'
 const LIMITS = ['USER', 'REFRESH', 'LOGIN', 'GUEST', 'AVATAR', 'WECHAT']
 
 type Variables = Record<string, string>
+
+const TABLE = 'weapp'
+const DAY = 86_400_000
+
+/** A value of DynamoDB's JSON, as far as tests read it. */
+interface Value {
+  S?: string
+  SS?: string[]
+  L?: Value[]
+}
+
+type Row = Record<string, Value>
 
 export class Backend {
   url = ''
@@ -86,6 +98,48 @@ export class Backend {
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
     const text = await response.text()
     return (text ? JSON.parse(text) : {}) as T
+  }
+
+  /** A call of the embedded DynamoDB. */
+  private async table<T>(operation: string, body: object): Promise<T> {
+    const endpoint = readFileSync(join(this.folder, 'data/endpoint'), 'utf8')
+    const headers = {
+      'Content-Type': 'application/x-amz-json-1.0',
+      'X-Amz-Target': `DynamoDB_20120810.${operation}`,
+      'X-Amz-Date': new Date().toISOString().replace(/[-:]|\.\d+/g, ''),
+      // It wants to see one, and checks no signature.
+      Authorization:
+        'AWS4-HMAC-SHA256 Credential=local/20261126/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0',
+    }
+    const response = await fetch(endpoint, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ TableName: TABLE, ...body }),
+    })
+    if (!response.ok) throw new Error(`${operation}: ${response.status} ${await response.text()}`)
+    return (await response.json()) as T
+  }
+
+  private async setTime(pk: string, sk: string, name: string, time: string): Promise<void> {
+    await this.table('UpdateItem', {
+      Key: { pk: { S: pk }, sk: { S: sk } },
+      UpdateExpression: 'SET #name = :time',
+      ConditionExpression: 'attribute_exists(#name)',
+      ExpressionAttributeNames: { '#name': name },
+      ExpressionAttributeValues: { ':time': { S: time } },
+    })
+  }
+
+  /** As if the user had joined, and logged in for the last time, so many days ago. */
+  async lastSeen(user: string, days: number): Promise<void> {
+    const Key = { pk: { S: `USER#${user}` }, sk: { S: 'PROFILE' } }
+    const { Item: row } = await this.table<{ Item?: Row }>('GetItem', { Key, ConsistentRead: true })
+    const { SS, L = [] } = row?.identities || {}
+    const identities = SS || L.map(({ S = '' }) => S)
+    if (identities.length === 0) throw new Error(`no identities of ${user}`)
+    const time = new Date(Date.now() - days * DAY).toISOString()
+    await this.setTime(Key.pk.S, 'PROFILE', 'createdAt', time)
+    for (const identity of identities) await this.setTime(identity, 'IDENTITY', 'lastLoginAt', time)
   }
 
   /** Everything that it has logged since it started. */
