@@ -10,7 +10,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const FOLDERS = ['dist', 'miniprogram_dist']
 /** The packages that are part of the sealed module. */
 const BUNDLED = ['@noble/ciphers', '@noble/hashes']
-const entries = { index: 'src/index.ts', sealed: 'src/sealed/index.ts' }
+const entries = { index: 'src/index.ts', admin: 'src/admin/index.ts', sealed: 'src/sealed/index.ts' }
 
 const common = {
   absWorkingDir: root,

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { type Context, createContext, runInContext } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import { createClient as fromModule } from 'weapp-serverless-sdk'
+import type { adminApi } from 'weapp-serverless-sdk/admin'
 import { Backend, newPhone } from './kit'
 
 const read = (path: string) => readFileSync(path, 'utf8')
@@ -12,14 +13,17 @@ const KiB = 1024
 
 test('the core is small, minified and gzipped', (context) => {
   const sizes = Object.fromEntries(
-    ['index', 'sealed'].map((name) => [name, gzipSync(read(`miniprogram_dist/${name}.js`), { level: 9 }).length]),
+    ['index', 'admin', 'sealed'].map((name) => [
+      name,
+      gzipSync(read(`miniprogram_dist/${name}.js`), { level: 9 }).length,
+    ]),
   )
-  context.diagnostic(`gzipped: core ${sizes.index} bytes, sealed ${sizes.sealed} bytes`)
+  context.diagnostic(`gzipped: core ${sizes.index} bytes, admin ${sizes.admin} bytes, sealed ${sizes.sealed} bytes`)
   assert((sizes.index || Number.NaN) <= 12 * KiB)
 })
 
-test('the core holds nothing that WeChat’s engines may lack', () => {
-  const core = read('dist/index.mjs')
+test('the core and the admin module hold nothing that WeChat’s engines may lack', () => {
+  const core = read('dist/index.mjs') + read('dist/admin.mjs')
   for (const name of [
     'BigInt',
     'URL(',
@@ -73,9 +77,11 @@ test('it runs in an engine without anything but the language and wx', async () =
     runInContext('delete globalThis.WebAssembly; Reflect.deleteProperty(globalThis, "SharedArrayBuffer")', engine)
     const createClient = load('miniprogram_dist/index.js', engine).createClient as typeof fromModule
     const sealed = load('miniprogram_dist/sealed.js', engine) as never
+    const adminOf = load('miniprogram_dist/admin.js', engine).adminApi as typeof adminApi
     const client = createClient({ baseURL: backend.url, sealed: { load: () => sealed } })
     assert.equal((await client.user.update({ nickname: '小明' })).nickname, '小明')
     assert.equal((await client.avatar.upload('http://tmp/picture.png')).status, 'published')
+    assert.equal((await adminOf(client).health()).status, 'ok')
     await client.logout()
   } finally {
     await backend.stop()

@@ -1,0 +1,30 @@
+/** What the backend takes from administrators and answers them. */
+import type { components } from '../generated/openapi'
+
+type Schemas = components['schemas']
+
+/** A user as lists show them: the number is masked. */
+export type UserSummary = Schemas['UserSummary']
+/** A part of the list of users. It goes on with `cursor`, and ends only where that is `null`. */
+export type UserPage = Schemas['UserList']
+export type UserStatus = Schemas['UserStatus']
+/** One user, with the whole number, their mini-programs, sessions, and what bars the account. */
+export type UserDetail = Schemas['UserDetail']
+/** What is changed of a user, and the version that the change was made for. */
+export type UserPatch = Schemas['UserChange'] & { version: number }
+/** A person from another backend. */
+export type NewUser = Schemas['NewUser']
+/** What an account is when its deletion was asked for. */
+export type UserDeletion = Schemas['UserDeletion']
+/** What became of one of several accounts: `status`, or the `reason` why it was not deleted. */
+export type DeletionOutcome = Schemas['Outcome']
+
+/** A deletion or merge that has not ended. */
+export type Saga = Schemas['Saga']
+export type ResumedSaga = Schemas['Resumed']
+
+/** A key of remote configuration, without its value. */
+export type ConfigSummary = Schemas['ConfigSummary']
+export type ConfigPage = Schemas['ConfigList']
+
+export type HealthReport = Schemas['HealthReport']
