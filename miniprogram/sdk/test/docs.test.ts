@@ -35,6 +35,17 @@ test('every link leads to a file', () => {
   }
 })
 
+test('the handlers that templates of the documents name exist', () => {
+  const handlers = PAGES.flatMap((name) => {
+    const code = blocks(`docs/${name}`, 'ts').join('\n')
+    const html = blocks(`docs/${name}`, 'html').join('\n')
+    const named = [...html.matchAll(/bind:\w+="(\w+)"/g)].map(([, handler = '']) => handler)
+    for (const handler of named) assert.match(code, new RegExp(`^ +async ${handler}\\(`, 'm'), `${name}: ${handler}`)
+    return named
+  })
+  assert(handlers.length >= 3)
+})
+
 test('the adapters of the documents are those that are tested', () => {
   for (const name of ['luch', 'alova']) {
     const code = withoutComments(read(`examples/${name}.ts`))

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { createClient, fetchPlatform, hasReason, isWeappError, wxPlatform } from 'weapp-serverless-sdk'
+import {
+  adaptTransport,
+  createClient,
+  fetchPlatform,
+  hasReason,
+  isWeappError,
+  wxPlatform,
+  wxTransport,
+} from 'weapp-serverless-sdk'
 import * as sealed from 'weapp-serverless-sdk/sealed'
 import { client as alovaClient } from '../examples/alova'
 import { client as luchClient } from '../examples/luch'
@@ -111,6 +119,19 @@ test('alova is kept as it is', async () => {
   assert.equal((await client.user.update({ nickname: '小明' })).nickname, '小明')
   assert.equal((await client.user.get()).nickname, '小明')
   await assert.rejects(client.user.update({ nickname: '' }), (error) => hasReason(error, 'invalid_request'))
+})
+
+test('an adapted library leaves uploads to wx', async () => {
+  const { wx } = newPhone(backend)
+  const send = ({ url, ...init }: { url: string; method: string; headers: object; body?: string }) =>
+    fetch(url, init as RequestInit)
+  const adapted = adaptTransport(send)
+  const platform = wxPlatform(wx)
+  const alone = createClient({ baseURL: backend.url, platform, transport: adapted })
+  await assert.rejects(alone.avatar.upload('http://tmp/picture.png'), (error) => hasReason(error, 'unsupported'))
+  const transport = { ...wxTransport(wx), ...adapted }
+  const client = createClient({ baseURL: backend.url, platform, transport })
+  assert.equal((await client.avatar.upload('http://tmp/picture.png')).status, 'published')
 })
 
 test('sealed bodies pass through fetch', async () => {
