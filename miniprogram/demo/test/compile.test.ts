@@ -113,6 +113,63 @@ test('colours are defined for both themes', () => {
   const defined = new Set([...lightBlock.matchAll(/(--[\w-]+):/g)].map(([, name]) => name))
   for (const [, name] of styles.matchAll(/var\((--[\w-]+)\)/g)) assert(defined.has(name), name)
   for (const name of ['--bg', '--cell', '--text', '--line']) assert.match(darkBlock, new RegExp(`${name}: `))
+  const inDark = new Set([...darkBlock.matchAll(/(--[\w-]+):/g)].map(([, name]) => name))
+  assert.deepEqual(
+    [...defined].filter((name) => !inDark.has(name)),
+    ['--brand', '--danger', '--warning'],
+    'what looks the same on both grounds',
+  )
+})
+
+test('outside the themes, colours are variables, tints, or white on a colour', () => {
+  for (const path of withEnding('.wxss')) {
+    for (const [, selector = '', rule = ''] of read(path).matchAll(/([^{}]+)\{([^{}]*)\}/g)) {
+      if (selector.trim().endsWith('page')) continue
+      const literals = rule.match(/#[0-9a-f]{3,8}\b|rgba?\([^)]*\)/gi) || []
+      for (const literal of literals) {
+        const isTint = /, 0\.1\d*\)$/.test(literal)
+        const isWhiteOnColour = literal === '#ffffff' && rule.includes('background-color: var(--brand)')
+        assert(isTint || isWhiteOnColour, `${path}: ${selector.trim()}: ${literal}`)
+      }
+    }
+  }
+})
+
+/** WCAG 2.2: how much two colours, the upper one with an alpha, stand apart. */
+function contrast(upper: number[], lower: number[]): number {
+  const [, , , alpha = 1] = upper
+  const luminance = (colour: number[]) => {
+    const [red = 0, green = 0, blue = 0] = colour
+      .map((part) => part / 255)
+      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+  }
+  const shown = lower.map((part, at) => (upper[at] || 0) * alpha + part * (1 - alpha))
+  const [dark = 0, light = 0] = [luminance(shown), luminance(lower)].sort((a, b) => a - b)
+  return (light + 0.05) / (dark + 0.05)
+}
+
+test('text can be read in both themes', () => {
+  const [light = '', dark = ''] = read('app.wxss').split('prefers-color-scheme: dark')
+  const colour = (theme: string, name: string): number[] => {
+    const [, hex, rgba] = new RegExp(`${name}: (?:#([0-9a-f]{6})|rgba\\(([^)]+)\\));`).exec(theme) || []
+    if (hex) return [0, 2, 4].map((at) => Number.parseInt(hex.slice(at, at + 2), 16))
+    return rgba ? rgba.split(',').map(Number) : colour(light, name)
+  }
+  for (const theme of [light, dark]) {
+    for (const ground of ['--bg', '--cell']) {
+      for (const [name, least] of [
+        ['--text', 4.5],
+        ['--text-secondary', 4.5],
+        ['--link', 4.5],
+        // WeUI's own red.
+        ['--danger', 2.8],
+      ] as const) {
+        const found = contrast(colour(theme, name), colour(theme, ground))
+        assert(found >= least, `${name} on ${ground}: ${found.toFixed(2)}`)
+      }
+    }
+  }
 })
 
 test('style sheets of components select by class, as WeChat demands', () => {
