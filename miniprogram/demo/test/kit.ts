@@ -10,6 +10,7 @@ import type { Backend } from '../../sdk/test/kit/backend'
 import { Phone } from '../../sdk/test/kit/phone'
 
 export { Backend } from '../../sdk/test/kit/backend'
+export { Fail } from '../../sdk/test/kit/phone'
 
 export const APP = resolve('build/app')
 const require = createRequire(import.meta.url)
@@ -89,6 +90,10 @@ export class Device {
   /** WeChat's own record of the consent to the privacy policy. */
   needsAuthorization = false
   isFull = false
+  /** What `wx.shareFileMessage` fails with. */
+  shareFailure = ''
+  /** Functions that the phone's WeChat is too old for. */
+  lacks: string[] = []
   private privacyListener: ((resolve: (answer: Answer) => void) => void) | undefined
   private readonly networkListeners = new Set<NetworkListener>()
 
@@ -115,6 +120,18 @@ export class Device {
     const rendered = simulate.render(simulate.load(path, { rootPath: APP }))
     rendered.attach(document.createElement('parent-wrapper'))
     return new Screen(rendered, query)
+  }
+
+  /** The user's id, as the stored token has it. */
+  get id(): string {
+    const { token } = JSON.parse(String(this.phone.stored.get('weapp-session')))
+    return JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString()).sub
+  }
+
+  /** The query of the page that was opened last, as WeChat hands it over: not decoded. */
+  get query(): Record<string, string> {
+    const [, query = ''] = this.opened.at(-1)?.split('?') || []
+    return Object.fromEntries(query.split('&').map((pair) => pair.split('=')))
   }
 
   goOnline(): void {
@@ -157,7 +174,10 @@ export class Device {
         this.privacyListener = listener
       },
       openPrivacyContract: () => this.opened.push('privacy contract'),
-      shareFileMessage: ({ filePath }: { filePath: string }) => this.shared.push(this.written.get(filePath) || ''),
+      shareFileMessage: ({ filePath, fail }: { filePath: string; fail(error: { errMsg: string }): void }) => {
+        if (this.shareFailure) fail({ errMsg: this.shareFailure })
+        else this.shared.push(this.written.get(filePath) || '')
+      },
       getFileSystemManager: () => ({
         ...base.getFileSystemManager?.(),
         writeFileSync: (path: string, text: string) => {
@@ -167,6 +187,7 @@ export class Device {
         statSync: (path: string) => ({ size: Buffer.byteLength(this.written.get(path) || '') }),
         unlink: ({ filePath }: { filePath: string }) => this.written.delete(filePath),
       }),
+      ...Object.fromEntries(this.lacks.map((name) => [name, undefined])),
     }
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { EnvVersion } from './kit'
-import { Backend, Device, until } from './kit'
+import { Backend, Device, Fail, until } from './kit'
 
 let backend: Backend
 let users = 0
@@ -293,8 +293,8 @@ test('an account is deleted after a second question only', async () => {
     () => page.text,
   )
   assert.deepEqual(phone.asked.slice(2), ['注销账号', '确认注销？'])
-  assert.deepEqual(phone.opened, ['/pages/index/index?deleted=1'])
-  const index = phone.open('index', { deleted: '1' })
+  assert.deepEqual(phone.opened, ['/pages/index/index?deletion=deleted'])
+  const index = phone.open('index', phone.query)
   await index.shows('账号已注销')
   const before = phone.phone.count('/api/v1/user/login')
   await index.tap('.sign-in')
@@ -313,8 +313,11 @@ test('a deletion is called back within its cooling period', async () => {
       () => phone.opened.length === 1,
       () => page.text,
     )
-    const query = Object.fromEntries(new URLSearchParams(phone.opened[0]?.split('?')[1]))
-    await phone.open('index', query).shows('账号正在注销', '此前可以撤销注销')
+    const told = phone.open('index', phone.query)
+    await told.shows('账号正在注销', '此前可以撤销注销')
+    assert.doesNotMatch(told.text, /NaN/)
+    await Promise.resolve(told.call('onPullDownRefresh'))
+    await told.shows('此前可以撤销注销')
     phone.start()
     const index = phone.open('index')
     await index.tap('.sign-in')
@@ -325,6 +328,242 @@ test('a deletion is called back within its cooling period', async () => {
   } finally {
     await cooling.stop()
   }
+})
+
+test('a deletion that is called back too late is not said to be called back', async () => {
+  const cooling = await Backend.start({ DELETION_COOLING_DAYS: '7' })
+  try {
+    const boss = device('develop', cooling)
+    await boss.open('index').shows('编号')
+    cooling.command('admin', boss.id)
+    const { token } = JSON.parse(String(boss.phone.stored.get('weapp-session')))
+
+    const phone = device('develop', cooling)
+    await phone.open('index').shows('编号')
+    const { id } = phone
+    phone.answers = [true, true]
+    await phone.open('account').tap('.remove')
+    await until(
+      () => phone.opened.length === 1,
+      () => 'the deletion',
+    )
+    const index = phone.open('index', phone.query)
+    await index.shows('此前可以撤销注销')
+    // An administrator does not wait for the end of the cooling period.
+    const headers = { Authorization: `Bearer ${token}` }
+    const ended = await fetch(`${cooling.url}/api/v1/users/${id}`, { method: 'DELETE', headers })
+    assert.equal(ended.status, 200)
+    await index.tap('.call-back')
+    await index.shows('编号')
+    assert.deepEqual(phone.toasts, ['已过撤销期限，已创建新账号'])
+    assert.notEqual(phone.id, id)
+  } finally {
+    await cooling.stop()
+  }
+})
+
+test('a deletion that goes on is not said to be done, and leaves a way to log in', async () => {
+  const phone = device()
+  await phone.open('index').shows('编号')
+  phone.phone.interference = {
+    before: ({ method, path }) => {
+      if (method !== 'DELETE' || path !== '/api/v1/user') return undefined
+      const data = JSON.stringify({ code: 202, message: '', data: { status: 'deleting', saga: '0'.repeat(32) } })
+      return { statusCode: 202, data, header: {} }
+    },
+  }
+  phone.answers = [true, true]
+  await phone.open('account').tap('.remove')
+  await until(
+    () => phone.opened.length === 1,
+    () => 'the deletion',
+  )
+  const index = phone.open('index', phone.query)
+  await index.shows('账号正在注销', '您的数据正在删除')
+  assert(!index.has('.call-back'))
+  await index.tap('.sign-in')
+  await index.shows('编号')
+})
+
+test('a deletion that did not reach the backend is not made later by itself', async () => {
+  const phone = device()
+  await phone.open('index').shows('编号')
+  const page = phone.open('account')
+  phone.phone.isOffline = true
+  phone.answers = [true, true]
+  await page.tap('.remove')
+  await page.shows('网络不可用')
+  assert(!page.has('#notice .retry'), 'only the button, with its questions')
+  const sent = phone.phone.sent.length
+  phone.goOnline()
+  await phone.open('sessions').shows('本机')
+  assert.equal(phone.phone.sent.slice(sent).filter(({ method }) => method === 'DELETE').length, 0)
+})
+
+test('what a user did without a network is repeated by the user only', async () => {
+  const phone = device()
+  const page = phone.open('consents')
+  await page.shows('隐私政策 待同意')
+  phone.phone.isOffline = true
+  phone.answers = [true]
+  await page.tap('.agree')
+  await page.shows('网络不可用', '重试')
+  phone.goOnline()
+  await phone.open('sessions').shows('本机')
+  assert.match(page.text, /隐私政策 待同意/)
+  await page.tap('#notice .retry')
+  await page.shows('隐私政策 已同意')
+})
+
+test('an account that is deleted on another phone sends every page to the first one', async () => {
+  const cooling = await Backend.start({ DELETION_COOLING_DAYS: '7' })
+  try {
+    const phone = device('develop', cooling)
+    await phone.open('index').shows('编号')
+    const other = new Device(cooling, phone.phone.user)
+    await other.open('index').shows('编号')
+    other.answers = [true, true]
+    await other.open('account').tap('.remove')
+    await until(
+      () => other.opened.length === 1,
+      () => 'the deletion',
+    )
+    phone.start()
+    await phone.open('sessions').isLoaded
+    assert.deepEqual(phone.opened, ['/pages/index/index'])
+    await phone.open('index').shows('账号正在注销', '撤销注销')
+  } finally {
+    await cooling.stop()
+  }
+})
+
+test('a logout without a network is one on this phone', async () => {
+  const phone = device()
+  const page = phone.open('index')
+  await page.shows('编号')
+  phone.phone.isOffline = true
+  phone.answers = [true]
+  await page.tap('.sign-out')
+  await page.shows('您已退出登录')
+  assert.deepEqual(phone.toasts, ['已在本机退出'])
+  assert(!page.has('#notice .notice'))
+})
+
+test('a nickname that WeChat emptied does not delete the one before', async () => {
+  const phone = device()
+  const page = await openAgreeing(phone, 'profile')
+  await page.does('.form', 'submit', { value: { nickname: '' } })
+  await page.shows('请输入昵称')
+  await page.does('.form', 'submit', { value: { nickname: '小明' } })
+  await until(
+    () => phone.toasts.length === 1,
+    () => page.text,
+  )
+  phone.answers = [false, true]
+  await page.does('.form', 'submit', { value: { nickname: '' } })
+  await page.shows('请输入昵称')
+  await page.does('.form', 'submit', { value: { nickname: '' } })
+  await until(
+    () => phone.toasts.length === 2,
+    () => page.text,
+  )
+  assert.deepEqual(phone.asked, ['清除昵称', '清除昵称'])
+  assert.equal(page.attribute('.nickname', 'value'), '')
+  assert.equal(phone.phone.sent.filter(({ method }) => method === 'PUT' || method === 'PATCH').length, 3)
+})
+
+test('a picture that was not chosen is not uploaded', async () => {
+  const phone = device()
+  const page = await openAgreeing(phone, 'profile')
+  await page.does('.avatar-button', 'chooseavatar', { errMsg: 'chooseAvatar:fail cancel' })
+  assert(!page.has('#notice .notice'))
+  assert.equal(phone.phone.count('/api/v1/user/avatar'), 0)
+})
+
+test('a file that can’t be sent is told of, a change of mind is not', async () => {
+  const phone = device()
+  const page = phone.open('account')
+  await page.tap('.export')
+  phone.shareFailure = 'shareFileMessage:fail cancel'
+  await page.tap('.share')
+  assert.deepEqual(phone.toasts, [])
+  phone.shareFailure = 'shareFileMessage:fail can not support'
+  await page.tap('.share')
+  assert.deepEqual(phone.toasts, ['发送失败，请在手机上重试'])
+  // The phone stops the mini-program without a word: the next visit removes the file.
+  assert.equal(phone.written.size, 1)
+  phone.start()
+  phone.open('account')
+  assert.equal(phone.written.size, 0)
+})
+
+test('an old WeChat without the privacy contract says so', async () => {
+  const phone = device()
+  phone.lacks = ['openPrivacyContract', 'getPrivacySetting', 'onNeedPrivacyAuthorization']
+  phone.start()
+  const page = phone.open('profile')
+  await page.tap('#privacy .link')
+  assert.deepEqual(phone.toasts, ['请升级微信后查看'])
+  await page.tap('#privacy .agree')
+  await page.shows('保存')
+})
+
+test('a number of somebody who has not been here for long is taken', async () => {
+  const number = '13800000002'
+  const first = device()
+  const page = await openAgreeing(first, 'phone')
+  await page.does('.simulated', 'input', { value: number })
+  await page.tap('.bind')
+  await page.shows('138****0002')
+  await backend.lastSeen(first.id, 100)
+
+  const second = device()
+  const other = await openAgreeing(second, 'phone')
+  await other.does('.simulated', 'input', { value: number })
+  second.answers = [true]
+  await other.tap('.bind')
+  await other.shows('138****0002')
+  assert.deepEqual(second.asked, ['换绑手机号'])
+  assert.notEqual(second.id, first.id)
+  first.start()
+  await first.open('phone').shows('未绑定手机号')
+})
+
+test('a number that nothing can be done about is refused, without a way to repeat it', async () => {
+  const refusing = await Backend.start({ PHONE_CONFLICT: 'refuse' })
+  try {
+    const number = '13800000003'
+    const bind = async (phone: Device) => {
+      const page = phone.open('phone')
+      await page.does('.simulated', 'input', { value: number })
+      await page.tap('.bind')
+      return page
+    }
+    await (await bind(device('develop', refusing))).shows('138****0003')
+    const page = await bind(device('develop', refusing))
+    await page.shows('该手机号已绑定其他账号', '未绑定手机号')
+    assert(!page.has('#notice .retry'))
+  } finally {
+    await refusing.stop()
+  }
+})
+
+test('a simulated number is bound after a failure as well', async () => {
+  const phone = device()
+  const page = await openAgreeing(phone, 'phone')
+  let isFirst = true
+  phone.phone.interference = {
+    before: ({ path }) => {
+      if (!isFirst || !path.endsWith('/phone-code')) return undefined
+      isFirst = false
+      throw new Fail('request:fail ')
+    },
+  }
+  await page.tap('.bind')
+  await page.shows('网络连接失败', '重试')
+  await page.tap('#notice .retry')
+  await page.shows('****')
+  assert.deepEqual(phone.toasts, ['手机号已绑定'])
 })
 
 test('without a network the user is told, and the page recovers by itself', async () => {

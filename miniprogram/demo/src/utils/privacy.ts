@@ -41,5 +41,7 @@ export async function recordConsent(): Promise<void> {
 
 /** 由微信展示小程序后台登记的《隐私保护指引》。 */
 export function openContract(): void {
-  wx.openPrivacyContract({ fail: () => toast('暂时无法打开') })
+  // 基础库 2.32.3 以前没有此接口。
+  if (wx.openPrivacyContract) wx.openPrivacyContract({ fail: () => toast('暂时无法打开') })
+  else toast('请升级微信后查看')
 }

@@ -23,9 +23,9 @@ Component({
   },
   lifetimes: {
     attached() {
-      // 网络恢复后自动重试，用户不必点击。
+      // 网络恢复后自动重试，用户不必点击；只限读取。
       const listener: NetworkListener = ({ isConnected }) => {
-        if (isConnected && this.data.notice?.kind === 'offline') this.triggerEvent('retry')
+        if (isConnected && this.data.notice?.resumes) this.triggerEvent('retry')
       }
       listeners.set(this, listener)
       wx.onNetworkStatusChange(listener)

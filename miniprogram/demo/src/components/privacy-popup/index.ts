@@ -50,11 +50,16 @@ Component({
     },
     /** 微信在用户点击 `agreePrivacyAuthorization` 按钮后触发；微信已授权时为普通点击。 */
     agree() {
-      return run(this, async () => {
-        await recordConsent()
-        this.setData({ missing: null })
-        this.answer(true)
-      })
+      // 弹窗仍开着，用户的回答仍有效：网络恢复后可自动完成。
+      return run(
+        this,
+        async () => {
+          await recordConsent()
+          this.setData({ missing: null })
+          this.answer(true)
+        },
+        'read',
+      )
     },
     refuse() {
       this.setData({ missing: null, notice: null })

@@ -31,7 +31,7 @@ Page({
     history: [] as ReturnType<typeof shownHistory>,
   },
   onLoad() {
-    return run(this, () => this.load())
+    return run(this, () => this.load(), 'read')
   },
   async load() {
     const consents = await client.consents.list()

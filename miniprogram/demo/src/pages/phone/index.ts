@@ -33,11 +33,15 @@ Page({
     return this.start()
   },
   start() {
-    return run(this, async () => {
-      const isAgreed: boolean = await this.selectComponent('#privacy').ensure()
-      this.setData({ isRefused: !isAgreed })
-      if (isAgreed) await this.load()
-    })
+    return run(
+      this,
+      async () => {
+        const isAgreed: boolean = await this.selectComponent('#privacy').ensure()
+        this.setData({ isRefused: !isAgreed })
+        if (isAgreed) await this.load()
+      },
+      'read',
+    )
   },
   async load() {
     this.show((await client.user.get()).phone)
@@ -51,30 +55,27 @@ Page({
       toast('未获取手机号')
       return undefined
     }
-    return this.bind(detail.code)
+    const { code } = detail
+    return run(this, () => this.bind(code))
   },
-  bind(code: string) {
-    return run(this, async () => {
-      const user = await client.phone.bind(code, ({ choice }: PhoneOffer) => {
-        const { title, content, confirm } = QUESTIONS[choice]
-        return ask(title, content, confirm)
-      })
-      if (!user) return
-      this.show(user.phone)
-      toast('手机号已绑定')
+  async bind(code: string) {
+    const user = await client.phone.bind(code, ({ choice }: PhoneOffer) => {
+      const { title, content, confirm } = QUESTIONS[choice]
+      return ask(title, content, confirm)
     })
+    if (!user) return
+    this.show(user.phone)
+    toast('手机号已绑定')
   },
   typeSimulated({ detail }: WechatMiniprogram.Input) {
     this.setData({ simulated: detail.value })
   },
   /** 测试号不能使用手机号实时验证组件：由微信模拟器代替。 */
-  async bindSimulated() {
-    let code = ''
-    await run(this, async () => {
+  bindSimulated() {
+    return run(this, async () => {
       if (this.data.simulated) await simulatePhone(this.data.simulated)
-      code = await phoneCode()
+      await this.bind(await phoneCode())
     })
-    if (code) await this.bind(code)
   },
   retry() {
     return runAgain(this)

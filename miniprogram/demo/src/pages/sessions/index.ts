@@ -29,10 +29,10 @@ Page({
     others: 0,
   },
   onLoad() {
-    return run(this, () => this.load())
+    return run(this, () => this.load(), 'read')
   },
   async onPullDownRefresh() {
-    await run(this, () => this.load())
+    await run(this, () => this.load(), 'read')
     wx.stopPullDownRefresh()
   },
   async load() {
