@@ -85,6 +85,10 @@ test('the handlers that templates name exist', () => {
   }
 })
 
+test('roles are said as WeChat’s screen readers read them', () => {
+  for (const unit of units) assert.doesNotMatch(read(`${unit}.wxml`), /[\s"]role=/, unit)
+})
+
 test('links lead to pages', () => {
   const { pages } = json('app.json')
   const links = files

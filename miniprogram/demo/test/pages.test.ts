@@ -265,6 +265,25 @@ test('everything stored is exported, sent, and not left on the phone', async () 
   assert.equal(phone.written.size, 0)
 })
 
+test('an export that comes after the page was left leaves no file', async () => {
+  const phone = device()
+  await phone.open('index').shows('编号')
+  const page = phone.open('account')
+  let open = () => {}
+  const passed = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  phone.phone.interference = {
+    after: ({ path }) => (path.startsWith('/api/v1/user/export') ? passed : undefined),
+  }
+  const exporting = page.call('exportData')
+  page.close()
+  open()
+  await exporting
+  assert.equal(phone.phone.count('/api/v1/user/export'), 1)
+  assert.equal(phone.written.size, 0)
+})
+
 test('a phone without space for an export says so', async () => {
   const phone = device()
   const page = phone.open('account')

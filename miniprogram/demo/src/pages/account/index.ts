@@ -9,6 +9,7 @@ Page({
     /** 导出的文件的大小。 */
     exported: '',
   },
+  isLeft: false,
   onLoad() {
     // 上次被微信结束时可能留有文件。
     this.discardExport()
@@ -16,6 +17,7 @@ Page({
   exportData() {
     return run(this, async () => {
       const text = JSON.stringify(await client.account.export(), undefined, 2)
+      if (this.isLeft) return
       wx.getFileSystemManager().writeFileSync(FILE, text, 'utf8')
       const { size } = wx.getFileSystemManager().statSync(FILE) as WechatMiniprogram.Stats
       this.setData({ exported: `${(size / 1024).toFixed(1)} KB` })
@@ -52,6 +54,7 @@ Page({
     this.setData({ exported: '' })
   },
   onUnload() {
+    this.isLeft = true
     this.discardExport()
   },
   retry() {
