@@ -56,6 +56,23 @@ test('only what is wanted is sealed, and the module loads with it', async () => 
   assert.equal(phone.to(INFO)[1]?.headers['Content-Type'], 'application/jose')
 })
 
+test('calls at the same time share the key’s request, also after a rotation', async () => {
+  const own = await Backend.start()
+  try {
+    const phone = newPhone(own)
+    const client = clientOf(phone, { sealed: { load } })
+    await client.login()
+    for (const fetched of [1, 2]) {
+      const changes = Array.from({ length: 10 }, () => client.user.update({ nickname: '一起' }))
+      await Promise.all(changes)
+      assert.equal(phone.count(KEY), fetched)
+      if (fetched === 1) await own.restart()
+    }
+  } finally {
+    await own.stop()
+  }
+})
+
 test('a rotated key is fetched again', async () => {
   const own = await Backend.start()
   try {

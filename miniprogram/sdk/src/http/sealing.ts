@@ -1,5 +1,7 @@
+import { unlessCancelled } from '../cancel'
 import { WeappError } from '../errors'
 import type { Runtime } from '../runtime'
+import { sharing } from '../sharing'
 import type { SealingKey } from '../types'
 import { type Answer, readAnswer } from './answer'
 import type { Call } from './exchange'
@@ -56,11 +58,22 @@ export function createSealing(
 ): Sealing {
   let cached: { key: SealingKey; until: number } | undefined
 
-  const fetchKey = async (call: Call, plain: (call: Call) => Promise<Answer>) => {
-    const { data, error } = await plain({ method: 'GET', path: '/api/v1/crypto/key', signal: call.signal })
+  const shared = sharing<SealingKey>()
+
+  const fetchKey = async (plain: (call: Call) => Promise<Answer>) => {
+    const { data, error } = await plain({ method: 'GET', path: '/api/v1/crypto/key' })
     if (error) throw error
     cached = { key: data as SealingKey, until: runtime.monotonic() + KEY_LIFETIME }
     return cached.key
+  }
+
+  /** Calls at the same time share the request for it. */
+  const keyFor = async ({ signal }: Call, plain: (call: Call) => Promise<Answer>) => {
+    if (cached && runtime.monotonic() < cached.until) return cached.key
+    return unlessCancelled(
+      shared('', () => fetchKey(plain)),
+      signal,
+    )
   }
 
   const random = (length: number) => {
@@ -75,7 +88,7 @@ export function createSealing(
     async send(call, plain, carried) {
       const jose = await loaded(options)
       for (let isFirst = true; ; isFirst = false) {
-        const key = cached && runtime.monotonic() < cached.until ? cached.key : await fetchKey(call, plain)
+        const key = await keyFor(call, plain)
         const sealed = sealWith(
           jose,
           {
@@ -95,7 +108,7 @@ export function createSealing(
         if (!answer.error) throw new WeappError({ kind: 'network', reason: 'bad_response', status })
         if (!isFirst || answer.error.reason !== 'decrypt_failed') return answer
         // The key was rotated, or the time was wrong: the answer's `Date` has set the clock meanwhile.
-        cached = undefined
+        if (cached?.key === key) cached = undefined
       }
     },
   }
