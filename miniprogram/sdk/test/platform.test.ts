@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { adaptTransport, createClient, fetchPlatform, hasReason, isWeappError, wxPlatform } from 'weapp-serverless-sdk'
+import { adminApi } from 'weapp-serverless-sdk/admin'
 import * as sealed from 'weapp-serverless-sdk/sealed'
 import { Backend, clientOf, expire, fastRuntime, newPhone, type WxAnswer } from './kit'
 
@@ -144,6 +145,33 @@ test('a path can’t name another host', async () => {
   for (const path of ['@evil.example/', '.evil.example/', 'https://evil.example/', '//evil.example/', '']) {
     await assert.rejects(client.request('GET', path), TypeError)
   }
+})
+
+test('an id can’t name another path', async () => {
+  const phone = newPhone(backend)
+  const client = clientOf(phone)
+  const admin = adminApi(client)
+  await client.user.get()
+  phone.sent.length = 0
+  for (const id of ['', '.', '..']) {
+    for (const call of [
+      () => client.sessions.end(id),
+      () => client.consents.agree(id, 1),
+      () => client.consents.withdraw(id),
+      () => client.config.get(id),
+      () => admin.users.get(id),
+      () => admin.users.update(id, { nickname: null, version: 1 }),
+      () => admin.users.delete(id),
+      () => admin.users.endSessions(id),
+      () => admin.sagas.resume(id),
+      () => admin.config.get(id),
+      () => admin.config.set(id, 1),
+      () => admin.config.delete(id),
+    ]) {
+      await assert.rejects(call, TypeError, `${call} ${id}`)
+    }
+  }
+  assert.deepEqual(phone.sent, [])
 })
 
 test('the waits between many repetitions do not grow beyond the longest one', async () => {

@@ -1,5 +1,6 @@
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
+import { segment } from '../http/segment'
 import type { ConfigValue } from '../types'
 import { pathWith } from './path'
 import type { ConfigPage } from './types'
@@ -27,11 +28,11 @@ export interface ConfigAdminApi {
 
 export function configAdminApi({ request }: Pick<Client, 'request'>): ConfigAdminApi {
   const path = '/api/v1/config'
-  const one = (key: string) => `${path}/${encodeURIComponent(key)}`
+  const one = (key: string) => `${path}/${segment(key)}`
   return {
     list: ({ limit, cursor } = {}, options) => request('GET', pathWith(path, { limit, cursor }), options),
-    get: (key, options) => request('GET', one(key), { ...options, isPublic: true }),
-    set: (key, value, version, options) =>
+    get: async (key, options) => request('GET', one(key), { ...options, isPublic: true }),
+    set: async (key, value, version, options) =>
       // Done twice, the second one would find the version of the first one.
       request('PUT', one(key), { ...options, body: { value, version }, repeatable: false }),
     async delete(key, version, options) {

@@ -1,5 +1,6 @@
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
+import { segment } from '../http/segment'
 import type { ResumedSaga, Saga } from './types'
 
 export interface SagasApi {
@@ -13,8 +14,8 @@ export function sagasApi({ request }: Pick<Client, 'request'>): SagasApi {
   const path = '/api/v1/sagas'
   return {
     list: async (options) => (await request<{ sagas: Saga[] }>('GET', path, options)).sagas,
-    resume: (id, options) =>
+    resume: async (id, options) =>
       // Going on twice is going on.
-      request('POST', `${path}/${encodeURIComponent(id)}/resume`, { ...options, repeatable: true }),
+      request('POST', `${path}/${segment(id)}/resume`, { ...options, repeatable: true }),
   }
 }

@@ -1,5 +1,6 @@
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
+import { segment } from '../http/segment'
 import type { User } from '../types'
 import { pathWith } from './path'
 import type {
@@ -47,7 +48,7 @@ export interface UsersApi {
 const PATH = '/api/v1/users'
 
 export function usersApi({ request }: Pick<Client, 'request'>): UsersApi {
-  const one = (id: string) => `${PATH}/${encodeURIComponent(id)}`
+  const one = (id: string) => `${PATH}/${segment(id)}`
   return {
     list: ({ status, appId, limit, cursor } = {}, options) =>
       request('GET', pathWith(PATH, { status, appId, limit, cursor }), options),
@@ -56,9 +57,9 @@ export function usersApi({ request }: Pick<Client, 'request'>): UsersApi {
       const found = { ...options, body: { phone }, repeatable: true }
       return (await request<UserPage>('POST', `${PATH}/search`, found)).users
     },
-    get: (id, options) => request('GET', one(id), options),
-    update: (id, patch, options) => request('PUT', one(id), { ...options, body: patch }),
-    delete: (id, options) => request('DELETE', one(id), options),
+    get: async (id, options) => request('GET', one(id), options),
+    update: async (id, patch, options) => request('PUT', one(id), { ...options, body: patch }),
+    delete: async (id, options) => request('DELETE', one(id), options),
     async batchDelete(ids, options) {
       // A deletion that is asked for again is answered as before.
       const deletion = { ...options, body: { ids }, repeatable: true }

@@ -1,5 +1,6 @@
 import { isWeappError } from '../errors'
 import type { CallOptions } from '../http/caller'
+import { segment } from '../http/segment'
 import type { ConsentChange, Consents, Deletion, ExportPage, Session } from '../types'
 import type { Api } from './api'
 
@@ -30,18 +31,19 @@ export function sessionsApi({ call }: Api): SessionsApi {
   return {
     list: async (options) => (await call<{ sessions: Session[] }>({ method: 'GET', path, ...options })).sessions,
     async end(id, options) {
-      await call({ method: 'DELETE', path: `${path}/${encodeURIComponent(id)}`, ...options })
+      await call({ method: 'DELETE', path: `${path}/${segment(id)}`, ...options })
     },
   }
 }
 
 export function consentsApi({ call }: Api): ConsentsApi {
   const path = '/api/v1/user/consents'
-  const one = (document: string) => `${path}/${encodeURIComponent(document)}`
+  const one = (document: string) => `${path}/${segment(document)}`
   return {
     list: (options) => call({ method: 'GET', path, ...options }),
-    agree: (document, version, options) => call({ method: 'PUT', path: one(document), body: { version }, ...options }),
-    withdraw: (document, options) => call({ method: 'DELETE', path: one(document), ...options }),
+    agree: async (document, version, options) =>
+      call({ method: 'PUT', path: one(document), body: { version }, ...options }),
+    withdraw: async (document, options) => call({ method: 'DELETE', path: one(document), ...options }),
   }
 }
 

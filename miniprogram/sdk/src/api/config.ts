@@ -1,6 +1,7 @@
 import { throwIfCancelled, unlessCancelled } from '../cancel'
 import { isWeappError } from '../errors'
 import type { Caller, CallOptions } from '../http/caller'
+import { segment } from '../http/segment'
 import type { Runtime } from '../runtime'
 import { sharing } from '../sharing'
 import type { ConfigValue } from '../types'
@@ -26,7 +27,7 @@ export function configApi(caller: Caller, runtime: Runtime): ConfigApi {
   const shared = sharing<unknown>()
 
   const fetched = async (key: string): Promise<unknown> => {
-    const path = `/api/v1/config/${encodeURIComponent(key)}`
+    const path = `/api/v1/config/${segment(key)}`
     const { data, headers } = await caller({ method: 'GET', path, isPublic: true })
     const { value } = data as ConfigValue
     const [, seconds = '0'] = /max-age=(\d+)/.exec(headers['cache-control'] || '') || []
