@@ -31,11 +31,17 @@ pub(super) fn plain(schema: &mut Value) {
         }
         if let Some(description) = schema["description"].as_str() {
             let paragraphs = description.split("\n\n");
-            let paragraphs: Vec<_> = paragraphs.map(|text| text.replace('\n', " ")).collect();
+            let paragraphs: Vec<_> = paragraphs.map(unwrapped).collect();
             schema["description"] = paragraphs.join("\n\n").into();
         }
         enumeration(schema);
     });
+}
+
+/// A paragraph without the line breaks of the source. An item of a list keeps its own line.
+fn unwrapped(paragraph: &str) -> String {
+    let items = paragraph.split("\n- ").map(|text| text.replace('\n', " "));
+    items.collect::<Vec<_>>().join("\n- ")
 }
 
 /// `oneOf` with a text each as one `enum`, with what each of them means.
@@ -128,6 +134,15 @@ mod tests {
             "named": {"$ref": "#/a", "description": "d"},
         });
         assert_eq!(schema["properties"], properties);
+    }
+
+    #[test]
+    fn lines_of_the_source_are_joined_and_items_of_a_list_are_not() {
+        let text = "One\nline.\n\n- `a`: long\ntext\n- `b`: x";
+        let mut schema = json!({"description": text});
+        plain(&mut schema);
+        let wanted = "One line.\n\n- `a`: long text\n- `b`: x";
+        assert_eq!(schema["description"], wanted);
     }
 
     #[test]
