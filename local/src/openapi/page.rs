@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::schema::{Html, escape, markup, members, type_of};
+use super::schema::{Html, escape, markup, members, paragraphs, type_of};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -13,11 +13,11 @@ pub(super) fn page(document: &Value) -> String {
     page.add(format_args!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}: API</title>\n<style>{STYLE}</style>\n<main>\n<h1>{title}</h1>\n"
+         <title>{title}: API</title>\n<style>{STYLE}</style>\n<main>\n<h1>{title}: API</h1>\n"
     ));
-    let description = markup(text(&document["info"]["description"]));
+    let description = paragraphs(text(&document["info"]["description"]));
     page.add(format_args!(
-        "<p>{description}</p>\n<p><a href=\"openapi.json\">openapi.json</a>: OpenAPI {}</p>\n",
+        "{description}<p><a href=\"openapi.json\">openapi.json</a>: OpenAPI {} · <a href=\"/\">playground</a></p>\n",
         escape(text(&document["openapi"]))
     ));
     for tag in list(&document["tags"]) {
@@ -27,8 +27,8 @@ pub(super) fn page(document: &Value) -> String {
     for (name, schema) in object(&document["components"]["schemas"]) {
         let name = escape(name);
         page.add(format_args!(
-            "<details id=\"schema-{name}\"><summary><code>{name}</code></summary>\n<p>{}</p>\n",
-            markup(text(&schema["description"]))
+            "<details id=\"schema-{name}\"><summary><code>{name}</code></summary>\n{}",
+            paragraphs(text(&schema["description"]))
         ));
         members(&mut page, schema);
         page.push_str("</details>\n");
@@ -56,11 +56,11 @@ fn describe(page: &mut String, document: &Value, (method, path): (&str, &str), o
     let method = method.to_uppercase();
     page.add(format_args!(
         "<details id=\"{}\"><summary><b class=\"{method}\">{method}</b> <code>{}</code> \
-         <span>{}</span></summary>\n<p>{}</p>\n",
+         <span>{}</span></summary>\n{}",
         escape(text(&operation["operationId"])),
         escape(path),
         markup(text(&operation["summary"])),
-        markup(text(&operation["description"])),
+        paragraphs(text(&operation["description"])),
     ));
     if !list(&operation["security"]).is_empty() {
         page.push_str("<p>With <code>Authorization: Bearer</code> and an access token.</p>\n");
@@ -113,9 +113,9 @@ fn answer(page: &mut String, document: &Value, status: &str, response: &Value) {
     let shared = shared.and_then(|path| document.pointer(path.trim_start_matches('#')));
     let response = shared.unwrap_or(response);
     page.add(format_args!(
-        "<h3>{}</h3>\n<div>{}</div>\n",
+        "<h3>{}</h3>\n{}",
         escape(status),
-        markup(text(&response["description"]))
+        paragraphs(text(&response["description"]))
     ));
     for (content_type, content) in object(&response["content"]) {
         if status.starts_with('2') {
@@ -137,7 +137,10 @@ fn answer(page: &mut String, document: &Value, status: &str, response: &Value) {
 fn example(page: &mut String, example: &Value) {
     if !example.is_null() {
         let text = serde_json::to_string_pretty(example).unwrap_or_default();
-        page.add(format_args!("<pre>{}</pre>\n", escape(&text)));
+        page.add(format_args!(
+            "<pre tabindex=\"0\">{}</pre>\n",
+            escape(&text)
+        ));
     }
 }
 

@@ -23,6 +23,29 @@ pub(super) fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
+/// Text with its paragraphs and lists, and with what stands between backticks as code.
+pub(super) fn paragraphs(text: &str) -> String {
+    let mut html = String::new();
+    let mut items = String::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if let Some(item) = line.strip_prefix("- ") {
+            items.add(format_args!("<li>{}", markup(item)));
+            continue;
+        }
+        end_list(&mut html, &mut items);
+        html.add(format_args!("<p>{}</p>\n", markup(line)));
+    }
+    end_list(&mut html, &mut items);
+    html
+}
+
+fn end_list(html: &mut String, items: &mut String) {
+    if !items.is_empty() {
+        html.add(format_args!("<ul>{items}</ul>\n"));
+        items.clear();
+    }
+}
+
 /// Text with what stands between backticks as code, and its lines as lines.
 pub(super) fn markup(text: &str) -> String {
     let parts = text.split('`').enumerate();
@@ -162,6 +185,15 @@ mod tests {
         ] {
             assert_eq!(type_of(&schema), wanted, "{schema}");
         }
+    }
+
+    #[test]
+    fn texts_have_paragraphs_and_lists() {
+        assert_eq!(
+            paragraphs("One.\n\nTwo:\n- `a`: x\n- b\nThree."),
+            "<p>One.</p>\n<p>Two:</p>\n<ul><li><code>a</code>: x<li>b</ul>\n<p>Three.</p>\n"
+        );
+        assert_eq!(paragraphs(""), "");
     }
 
     #[test]
