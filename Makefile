@@ -44,7 +44,7 @@ sagas: toolchain ## continue the deletions of accounts that stopped half-way (in
 generate: toolchain ## update docs/configuration.md, its Chinese counterpart, .env.example and docs/openapi.json from the code
 	@UPDATE=1 cargo test --quiet -p e2e --test project -- up_to_date
 
-test: toolchain ## all tests; installs redis-server, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
+test: toolchain ## all tests; installs redis-server, Chromium, the Lambda emulator, cargo-lambda, Node and JOSE libraries if missing
 	@scripts/test.sh
 
 soak: toolchain ## the tests of Redis failures and of ten thousand sessions in their long form, with figures (some minutes)
@@ -84,10 +84,10 @@ budget: toolchain ## compare sizes, instructions, allocations, round trips, log 
 	@UPDATE=$(UPDATE) scripts/budget.sh
 
 tools-test: ## install what the tests need
-	@scripts/tools/redis.sh && scripts/tools/install.sh test clients template valkey
+	@scripts/tools/redis.sh && scripts/tools/install.sh test clients template valkey && scripts/tools/chromium.sh
 
 tools-check: ## install what the checks need
 	@scripts/tools/install.sh check clients
 
 clean: ## remove everything built, the tools and the local data
-	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules miniprogram/sdk/node_modules miniprogram/sdk/dist miniprogram/sdk/miniprogram_dist miniprogram/sdk/build miniprogram/demo/node_modules miniprogram/demo/build miniprogram/demo/src/miniprogram_npm
+	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules miniprogram/sdk/node_modules miniprogram/sdk/dist miniprogram/sdk/miniprogram_dist miniprogram/sdk/build miniprogram/demo/node_modules local/playground/node_modules miniprogram/demo/build miniprogram/demo/src/miniprogram_npm

@@ -7,9 +7,11 @@
 scripts/tools/redis.sh
 scripts/tools/install.sh test clients template
 scripts/tools/install.sh valkey || say "no Valkey for this machine: its test is skipped"
+scripts/tools/chromium.sh || say "no Chromium for this machine: the tests of the playground's page are skipped"
 cargo build --workspace --bins --tests
 status=0
 scripts/sdk.sh test || status=1
 scripts/demo.sh test || status=1
+scripts/playground.sh test || status=1
 cargo test --workspace --no-fail-fast || status=1
 exit "$status"

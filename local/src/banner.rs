@@ -19,6 +19,7 @@ pub async fn banner(gateway: &Gateway) -> String {
     format!(
         "
 weapp-serverless on {base}
+  playground    {base}/
   API           {base}/docs
   DynamoDB      {}
   shared state  {}

@@ -20,7 +20,9 @@ use crate::{
     listen::listen,
     metrics::MetricsServer,
     objects::{ObjectStore, StoreKeys},
-    openapi, push,
+    openapi,
+    playground::{self, LogTail, PLAYGROUND},
+    push,
     serve::serve,
     settings::{LOCAL_APP_SECRET, LOCAL_BUCKET, LocalUrls, Settings, with_local_defaults},
     simulated::explained,
@@ -71,11 +73,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts all parts.
+    /// Starts all parts. The playground shows `log`, what this process logs.
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(env: Env) -> Result<Self, StartError> {
+    pub async fn start(env: Env, log: LogTail) -> Result<Self, StartError> {
         let settings = Settings::record(&env);
         let opened = match env.validate() {
             Ok(()) => Opened::open(&settings).await,
@@ -98,7 +100,9 @@ impl Gateway {
             let client = database_client(&database.endpoint);
             create_table(&client, instance.dynamo().table()).await?;
         }
-        let mut app = instance.app(routes)?.merge(openapi::router());
+        let shown = playground::router(&instance, &settings, log);
+        let app = instance.app(routes)?.merge(openapi::router());
+        let mut app = playground::with_page(app).nest(PLAYGROUND, shown);
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
             app = explained(app).nest(WECHAT, simulator.router());

@@ -10,7 +10,9 @@
 
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, process::ExitCode};
 
-use local::{FUNCTIONS, Gateway, KeySet, StartError, all_settings, banner, dotenv, ignored_names};
+use local::{
+    FUNCTIONS, Gateway, KeySet, LogTail, StartError, all_settings, banner, dotenv, ignored_names,
+};
 use shared::{
     config::{Env, ProcessSettings},
     random::Random,
@@ -18,6 +20,7 @@ use shared::{
     telemetry::{self, LevelFilter},
 };
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -141,14 +144,16 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
     let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
     let level = ProcessSettings::read(&env).log_level;
-    telemetry::init(level, crates, local::log_lines(&env)).map_err(|error| error.to_string())?;
+    let log = LogTail::default();
+    let lines = local::log_lines(&env).and_then(log.layer());
+    telemetry::init(level, crates, lines).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
     let ignored = ignored_names(&env, &known);
     runtime.block_on(async {
-        let gateway = Gateway::start(env).await;
+        let gateway = Gateway::start(env, log).await;
         let gateway = gateway.map_err(|error| refusal(&error, &ignored))?;
         println!("{}", banner(&gateway).await);
         gateway.serve(stop_signal()?).await?;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv, unless they are up to date.
-# Groups: test, clients (Node, libraries of the test clients, the tools of the SDK and the demo), template, valkey,
-# check, lambda (for build and deploy).
+# Groups: test, clients (Node, libraries of the test clients, the tools of the SDK, the demo and the playground),
+# template, valkey, check, lambda (for build and deploy).
 # See the .txt files in this folder.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
@@ -9,7 +9,7 @@ PATH="$machine_path"
 venv="$tools/venv"
 here="$root/scripts/tools"
 # The folders with a package.json, whose packages come with the group `clients`.
-node_folders=("$root/tests/clients" "$root/miniprogram/sdk" "$root/miniprogram/demo")
+node_folders=("$root/tests/clients" "$root/miniprogram/sdk" "$root/miniprogram/demo" "$root/local/playground")
 
 python_is_new_enough() {
   have python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null

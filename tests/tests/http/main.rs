@@ -17,6 +17,7 @@ mod edge;
 mod keys;
 mod login;
 mod many_sessions;
+mod playground;
 mod refresh;
 mod sealed_bodies;
 mod sessions;

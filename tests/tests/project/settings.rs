@@ -169,7 +169,9 @@ async fn the_values_of_the_sample_are_valid() {
 async fn the_settings_marked_so_have_a_value_in_make_run() {
     let data = tempfile::tempdir().unwrap();
     let env = Env::new([("PORT", "0"), ("DATA_DIR", data.path().to_str().unwrap())]);
-    let gateway = local::Gateway::start(env).await.unwrap();
+    let gateway = local::Gateway::start(env, local::LogTail::default())
+        .await
+        .unwrap();
     let marked = all().into_iter().filter(|setting| setting.has_local_value);
     let marked: BTreeSet<_> = marked.map(|setting| setting.name).collect();
     // Local runs make a transport key instead of setting one.

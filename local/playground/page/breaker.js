@@ -1,0 +1,259 @@
+/**
+ * The panel of the circuit breaker: its state as a picture, WeChat's faults, and traffic that finds them.
+ *
+ * @typedef {import('./live.js').Breaker} Breaker
+ * @typedef {Breaker['state']} State
+ */
+import { button, byId, choice, h, replace, svg } from './dom.js'
+import { control, send } from './http.js'
+import { language, t } from './language.js'
+import { about, breaker, breakerHistory, refresh } from './live.js'
+import { createStore } from './store.js'
+
+/** Who logs in to find out: nobody whom the phone shows. */
+const PERSON = 'playground-traffic'
+/** As many as a browser has connections, and one to see what happens. */
+const PARALLEL = 5
+const TRAFFIC_MS = 250
+const BURST = 25
+
+const SHAPES = {
+  closed: { x: 75, y: 40 },
+  open: { x: 355, y: 40 },
+  'half-open': { x: 215, y: 140 },
+}
+
+const tally = createStore(/** @type {Record<string, number>} */ ({}))
+const faults = createStore(/** @type {Record<string, unknown>[]} */ ([]))
+const isFlowing = createStore(false)
+
+let inFlight = 0
+
+/** @param {State} name */
+function node(name) {
+  const { x, y } = SHAPES[name]
+  const isNow = breaker.get()?.state === name
+  return svg(
+    'g',
+    { class: `node ${name}${isNow ? ' now' : ''}` },
+    svg('rect', { x: x - 55, y: y - 24, width: 110, height: 48, rx: 12 }),
+    svg('text', { x, y: y + 5, 'text-anchor': 'middle' }, t(`state_${name}`)),
+  )
+}
+
+/**
+ * @param {string} path
+ * @param {number} x
+ * @param {number} y
+ * @param {string} text
+ */
+function arrow(path, x, y, text) {
+  return svg(
+    'g',
+    {},
+    svg('path', { class: 'arrow', d: path, 'marker-end': 'url(#head)' }),
+    svg('text', { class: 'why', x, y, 'text-anchor': 'middle' }, text),
+  )
+}
+
+function picture() {
+  const state = breaker.get()?.state ?? 'closed'
+  const rules = about.get()?.breaker
+  const head = svg(
+    'marker',
+    { id: 'head', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: 'auto' },
+    svg('path', { class: 'arrow-head', d: 'M0 0 8 4 0 8z' }),
+  )
+  return svg(
+    'svg',
+    {
+      class: 'breaker',
+      viewBox: '0 0 430 180',
+      role: 'img',
+      'aria-label': t('breakerNow', { state: t(`state_${state}`) }),
+    },
+    svg('defs', {}, head),
+    arrow(
+      'M130 40 H297',
+      214,
+      30,
+      t('whyOpen', { percent: rules?.failurePercent ?? 50, calls: rules?.minCalls ?? 20 }),
+    ),
+    arrow('M355 64 V140 H273', 357, 160, t('whyHalfOpen', { seconds: (rules?.openMs ?? 5000) / 1000 })),
+    arrow('M160 140 H75 V67', 75, 160, t('whyClosed')),
+    .../** @type {State[]} */ (['closed', 'open', 'half-open']).map(node),
+  )
+}
+
+function facts() {
+  const now = breaker.get()
+  if (!now) return h('p', { class: 'notice' }, t('breakerUnknown'))
+  const wait = now.retryAfterMs > 0 && t('retryIn', { seconds: Math.ceil(now.retryAfterMs / 1000) })
+  return h(
+    'dl',
+    { class: 'facts' },
+    fact(
+      t('stateNow'),
+      h('b', { class: `state ${now.state}`, id: 'breaker-state' }, t(`state_${now.state}`)),
+      wait && ` ${wait}`,
+    ),
+    fact(t('callsSeen'), now.calls),
+    fact(t('callsFailed'), now.failed),
+    fact(t('callsSlow'), now.slow),
+  )
+}
+
+/**
+ * @param {string} name
+ * @param {...import('./dom.js').Child} value
+ */
+function fact(name, ...value) {
+  return h('div', {}, h('dt', {}, name), h('dd', {}, ...value))
+}
+
+function strip() {
+  const states = breakerHistory.get()
+  const bars = states.map((state, index) => svg('rect', { class: state, x: index * 5, y: 0, width: 5, height: 16 }))
+  return svg(
+    'svg',
+    { class: 'strip', viewBox: '0 0 600 16', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+    ...bars,
+  )
+}
+
+/** One login, whose code the simulated WeChat has to check. */
+async function logIn() {
+  inFlight += 1
+  const code = await control('code', { user: PERSON }, { quiet: true })
+  const body = { code: code.body?.code }
+  const answer = await send({ method: 'POST', path: '/api/v1/user/login', body, quiet: true })
+  inFlight -= 1
+  const outcome = answer.body?.reason ? `${answer.status} ${answer.body.reason}` : String(answer.status)
+  tally.update((now) => ({ ...now, [outcome]: (now[outcome] ?? 0) + 1 }))
+}
+
+async function burst() {
+  tally.set({})
+  let left = BURST
+  const worker = async () => {
+    while (left > 0) {
+      left -= 1
+      await logIn()
+    }
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, worker))
+  await refresh()
+}
+
+function flow() {
+  if (isFlowing.get() && inFlight < PARALLEL) logIn()
+}
+
+/** @param {{ latency: string, failure: string }} wanted */
+async function breakWeChat({ latency, failure }) {
+  /** @type {Record<string, unknown>} */
+  const fault = { path: '/sns/jscode2session' }
+  if (latency !== '0') fault.latencyMs = Number(latency)
+  if (failure === 'busy') fault.errcode = -1
+  if (failure === 'status') fault.status = 500
+  if (failure === 'reset') fault.reset = true
+  if (failure === 'garbage') fault.garbage = true
+  const answer = await control('faults', fault, { method: 'PUT' })
+  if (answer.ok) faults.set(answer.body.faults)
+}
+
+async function mend() {
+  const answer = await control('faults', undefined, { method: 'DELETE' })
+  if (answer.ok) faults.set(answer.body.faults)
+}
+
+function controls() {
+  /** @type {[string, string][]} */
+  const latencies = [
+    ['0', t('latencyNone')],
+    ['500', '0.5 s'],
+    ['2200', t('latencySlow')],
+  ]
+  /** @type {[string, string][]} */
+  const failures = [
+    ['status', t('failureStatus')],
+    ['busy', t('failureBusy')],
+    ['reset', t('failureReset')],
+    ['garbage', t('failureGarbage')],
+    ['none', t('failureNone')],
+  ]
+  const failure = choice(failures, { 'aria-label': t('failure'), name: 'failure' })
+  const latency = choice(latencies, { 'aria-label': t('latency'), name: 'latency' })
+  const inject = button(t('inject'), () => breakWeChat({ latency: latency.value, failure: failure.value }), {
+    class: 'button danger',
+    'data-action': 'inject',
+  })
+  const pairs = [
+    [t('failure'), failure],
+    [t('latency'), latency],
+  ]
+  const fields = pairs.map(([name, field]) =>
+    h('label', { class: 'labelled' }, h('span', { class: 'muted' }, name), field),
+  )
+  return h('div', { class: 'toolbar' }, ...fields, inject, button(t('mend'), mend, { 'data-action': 'mend' }))
+}
+
+function traffic() {
+  const toggle = () => isFlowing.update((now) => !now)
+  return h(
+    'div',
+    { class: 'toolbar' },
+    button(t('logInMany', { count: BURST }), burst, { class: 'button primary', 'data-action': 'burst' }),
+    button('', toggle, { id: 'breaker-flow', 'data-action': 'flow' }),
+    h('output', { id: 'breaker-tally', 'aria-live': 'polite' }),
+  )
+}
+
+function renderNow() {
+  const flowButton = document.getElementById('breaker-flow')
+  if (!flowButton) return
+  replace(byId('breaker-picture'), picture(), facts(), strip())
+  flowButton.textContent = t(isFlowing.get() ? 'stopTraffic' : 'startTraffic')
+  flowButton.setAttribute('aria-pressed', String(isFlowing.get()))
+  const outcomes = Object.entries(tally.get())
+  replace(
+    byId('breaker-tally'),
+    ...outcomes.map(([outcome, count]) => h('span', { class: 'tag' }, `${outcome} × ${count}`)),
+  )
+  const [fault] = faults.get()
+  const text = fault ? t('faultNow', { fault: JSON.stringify({ ...fault, path: undefined }) }) : t('noFault')
+  replace(byId('breaker-fault'), text)
+}
+
+function render() {
+  if (about.get()?.simulated === false) {
+    replace(byId('panel-breaker'), h('p', { class: 'notice' }, t('notSimulated')), h('div', { id: 'breaker-picture' }))
+    replace(byId('breaker-picture'), picture(), facts(), strip())
+    return
+  }
+  replace(
+    byId('panel-breaker'),
+    h('p', { class: 'muted' }, t('breakerNote')),
+    h('div', { id: 'breaker-picture' }),
+    h('h2', {}, t('breakIt')),
+    controls(),
+    h('p', { class: 'muted', id: 'breaker-fault' }),
+    h('h2', {}, t('traffic')),
+    traffic(),
+  )
+  renderNow()
+}
+
+export function startBreaker() {
+  for (const store of [breaker, tally, faults, isFlowing]) store.subscribe(renderNow)
+  about.subscribe(render)
+  language.subscribe(render)
+  window.setInterval(flow, TRAFFIC_MS)
+  render()
+}
+
+/** What was set before the page was opened. */
+export async function readFaults() {
+  const answer = await control('faults', undefined, { method: 'GET', quiet: true })
+  if (answer.ok) faults.set(answer.body.faults)
+}

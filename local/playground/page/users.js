@@ -1,0 +1,238 @@
+/** The panel of users, for administrators: with the API's own endpoints. */
+import { button, byId, choice, h, replace } from './dom.js'
+import { send } from './http.js'
+import { language, t } from './language.js'
+import { about } from './live.js'
+import { keepUser, phone, session } from './session.js'
+import { createStore } from './store.js'
+import { tab } from './tabs.js'
+
+/**
+ * @typedef {import('./session.js').User & { createdAt: string }} User
+ * @typedef {{ users: User[], cursor: string | null, message?: string }} Page
+ */
+
+const LIMIT = 10
+
+const page = createStore(/** @type {Page | null} */ (null))
+let status = ''
+let number = ''
+/** Whose list is shown. */
+let reader = ''
+
+/**
+ * @param {string | null} [cursor] Of the page before.
+ */
+async function list(cursor = null) {
+  const known = session()
+  if (!known) return
+  const query = new URLSearchParams({ limit: String(LIMIT) })
+  if (status) query.set('status', status)
+  if (cursor) query.set('cursor', cursor)
+  const path = `/api/v1/users?${query}`
+  const answer = await send({ method: 'GET', path, token: known.token })
+  const before = cursor ? (page.get()?.users ?? []) : []
+  if (answer.ok) page.set({ users: [...before, ...answer.body.data.users], cursor: answer.body.data.cursor })
+  else page.set({ users: before, cursor: null, message: answer.body?.message ?? t('noAnswer') })
+}
+
+async function search() {
+  const known = session()
+  if (!known) return
+  const body = { phone: number.trim() }
+  const answer = await send({ method: 'POST', path: '/api/v1/users/search', body, token: known.token })
+  const { data, message } = answer.body ?? {}
+  if (answer.ok) page.set({ users: data.users, cursor: null })
+  else page.set({ users: [], cursor: null, message: data?.fields?.[0]?.message ?? message ?? t('noAnswer') })
+}
+
+/**
+ * @param {User} user
+ * @param {{ role?: string, status?: string }} change
+ */
+async function put(user, change) {
+  const known = session()
+  if (!known) return
+  const body = { ...change, version: user.version }
+  const answer = await send({ method: 'PUT', path: `/api/v1/users/${user.id}`, body, token: known.token })
+  const changed = answer.ok ? answer.body.data : null
+  page.update((now) => {
+    if (!now) return now
+    // The list shows numbers masked, and this answer does not.
+    const users = now.users.map((one) => (one.id === changed?.id ? { ...changed, phone: one.phone } : one))
+    return answer.ok ? { users, cursor: now.cursor } : { ...now, message: answer.body?.message ?? t('noAnswer') }
+  })
+}
+
+async function becomeAdministrator() {
+  const known = session()
+  if (!known) return
+  const headers = { authorization: `Bearer ${known.token}` }
+  const response = await fetch('/_playground/administrator', { method: 'POST', headers })
+  if (!response.ok) {
+    page.set({ users: [], cursor: null, message: (await response.json()).message })
+    return
+  }
+  const path = '/api/v1/user/info'
+  const answer = await send({ method: 'GET', path, token: known.token, quiet: true })
+  if (answer.ok) keepUser(answer.body.data)
+  await list()
+}
+
+/** @param {User} user */
+function row(user) {
+  const isSelf = user.id === session()?.user.id
+  const isAdmin = user.role === 'admin'
+  const isActive = user.status === 'active'
+  const name = user.nickname ?? t('wechatUser')
+  const barred = user.status !== 'active' && user.status !== 'disabled'
+  const role = button(t(isAdmin ? 'makeUser' : 'makeAdmin'), () => put(user, { role: isAdmin ? 'user' : 'admin' }), {
+    class: 'button small',
+    'data-action': 'role',
+    disabled: isSelf || barred,
+  })
+  const state = button(
+    t(isActive ? 'disable' : 'enable'),
+    () => put(user, { status: isActive ? 'disabled' : 'active' }),
+    {
+      class: `button small ${isActive ? 'danger' : ''}`,
+      'data-action': 'status',
+      disabled: isSelf || barred,
+    },
+  )
+  return h(
+    'tr',
+    { 'data-user': user.id },
+    h(
+      'th',
+      { scope: 'row' },
+      name,
+      isSelf && h('span', { class: 'muted' }, ` (${t('you')})`),
+      h('code', { class: 'muted id' }, user.id),
+    ),
+    h('td', {}, user.phone ?? '–'),
+    h(
+      'td',
+      {},
+      h('span', { class: `tag ${isActive ? 'good' : 'bad'}` }, user.status),
+      ' ',
+      h('span', { class: 'tag' }, user.role),
+    ),
+    h('td', {}, h('div', { class: 'buttons' }, role, state)),
+  )
+}
+
+/** @param {Page} now */
+function table({ users, cursor, message }) {
+  const heads = ['nickname', 'phoneNumber', 'state', 'change']
+  const head = heads.map((name) => h('th', { scope: 'col' }, t(/** @type {'state'} */ (name))))
+  return [
+    message && h('p', { class: 'notice' }, message),
+    users.length > 0 &&
+      h(
+        'div',
+        { class: 'scroll' },
+        h('table', { class: 'users' }, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...users.map(row))),
+      ),
+    users.length === 0 && !message && h('p', { class: 'empty' }, t('noUsers')),
+    cursor &&
+      h(
+        'p',
+        {},
+        button(t('more'), () => list(cursor), { 'data-action': 'more-users' }),
+      ),
+  ]
+}
+
+function tools() {
+  /** @type {[string, string][]} */
+  const states = [
+    ['', t('statusAll')],
+    ['active', t('statusActive')],
+    ['disabled', t('statusDisabled')],
+  ]
+  const filter = choice(states, { 'aria-label': t('state'), name: 'status' })
+  filter.value = status
+  filter.addEventListener('change', () => {
+    status = filter.value
+    list()
+  })
+  const field = h('input', {
+    type: 'search',
+    name: 'phone',
+    'aria-label': t('searchNumber'),
+    placeholder: t('searchNumber'),
+    inputmode: 'tel',
+  })
+  field.value = number
+  field.addEventListener('input', () => {
+    number = field.value
+  })
+  const form = h(
+    'form',
+    { class: 'field' },
+    field,
+    h('button', { class: 'button', 'data-action': 'search' }, t('search')),
+  )
+  form.addEventListener('submit', (event) => {
+    event.preventDefault()
+    search()
+  })
+  return h(
+    'div',
+    { class: 'toolbar' },
+    filter,
+    button(t('list'), () => list(), { 'data-action': 'list' }),
+    form,
+  )
+}
+
+function render() {
+  const panel = byId('panel-users')
+  const known = session()
+  const now = page.get()
+  if (!known) {
+    replace(panel, h('p', { class: 'empty' }, t('usersLogin')))
+    return
+  }
+  if (known.user.role !== 'admin') {
+    const become = button(t('becomeAdmin'), becomeAdministrator, {
+      class: 'button primary',
+      'data-action': 'become-admin',
+    })
+    const mayBecome = about.get()?.makesAdministrators
+    replace(
+      panel,
+      h('p', {}, t('usersForAdmins')),
+      mayBecome ? h('p', {}, become) : h('p', { class: 'notice' }, t('makeAdminCommand', { id: known.user.id })),
+      now?.message && h('p', { class: 'notice' }, now.message),
+    )
+    return
+  }
+  replace(panel, tools(), ...(now ? table(now) : []))
+}
+
+/** A list is read for whoever looks at it. */
+function readIfSeen() {
+  const known = session()
+  if (tab.get() !== 'users' || known?.user.role !== 'admin' || reader === known.user.id) return
+  reader = known.user.id
+  list()
+}
+
+export function startUsers() {
+  page.subscribe(render)
+  language.subscribe(render)
+  about.subscribe(render)
+  tab.subscribe(readIfSeen)
+  phone.subscribe(() => {
+    const id = session()?.user.id ?? ''
+    if (reader && reader !== id) {
+      reader = ''
+      page.set(null)
+    }
+    render()
+    readIfSeen()
+  })
+  render()
+}

@@ -1,0 +1,97 @@
+//! The playground: a page at `/` that shows what the backend does, and what the page reads below
+//! `/_playground`. It answers only to a browser on this machine ([`own_page`]).
+//!
+//! The page itself is in `local/playground/page`: HTML, CSS and JavaScript modules as they are, without a
+//! build.
+
+mod about;
+mod administrator;
+mod live;
+mod log_tail;
+mod own_page;
+mod page;
+mod rows;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, header::CACHE_CONTROL},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use shared::{
+    api::{ApiError, Reason, bearer_token},
+    auth::{Claims, TokenError, Tokens},
+    instance::Instance,
+    resilience::breaker::Observer,
+    users::{ManagedUsers, UserRows},
+    wechat::WECHAT,
+};
+
+pub use log_tail::LogTail;
+pub(crate) use page::with_page;
+
+use self::about::About;
+use crate::settings::Settings;
+
+/// The path prefix of what the page reads.
+pub(crate) const PLAYGROUND: &str = "/_playground";
+
+/// What the routes read from.
+struct Playground {
+    about: About,
+    tokens: Arc<Tokens>,
+    rows: UserRows,
+    users: ManagedUsers,
+    breaker: Observer,
+    log: LogTail,
+}
+
+/// The routes below [`PLAYGROUND`].
+pub(crate) fn router(instance: &Instance, settings: &Settings, log: LogTail) -> Router {
+    let playground = Playground {
+        about: About::new(instance.env(), settings),
+        tokens: instance.verifier(),
+        rows: instance.user_rows(),
+        users: instance.managed_users(),
+        breaker: instance.observer(WECHAT),
+        log,
+    };
+    Router::new()
+        .route("/about", get(about::about))
+        .route("/live", get(live::live))
+        .route("/rows", get(rows::rows))
+        .route("/administrator", post(administrator::make_administrator))
+        .route("/page/{file}", get(page::asset))
+        .layer(middleware::from_fn(only_own_page))
+        .layer(middleware::map_response(not_kept))
+        .with_state(Arc::new(playground))
+}
+
+impl Playground {
+    /// Who calls, by their access token alone: the token of a session that has ended still says whose
+    /// rows they are, so that the page shows what a logout and a deletion leave.
+    async fn claims(&self, headers: &HeaderMap) -> Result<Claims, TokenError> {
+        let token = bearer_token(headers).ok_or(TokenError::Missing)?;
+        self.tokens.verify(token).await
+    }
+}
+
+async fn only_own_page(request: Request, next: Next) -> Response {
+    if own_page::is_own(&request) {
+        next.run(request).await
+    } else {
+        ApiError::new(Reason::Forbidden).into_response()
+    }
+}
+
+/// What is read is of this moment. Assets are small, and change with the binary.
+async fn not_kept(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    page::harden(headers);
+    response
+}
