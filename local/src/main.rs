@@ -20,7 +20,6 @@ use shared::{
     telemetry::{self, LevelFilter},
 };
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::Layer;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -145,7 +144,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
     let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
     let level = ProcessSettings::read(&env).log_level;
     let log = LogTail::default();
-    let lines = local::log_lines(&env).and_then(log.layer());
+    let lines = local::log_lines(&env, &log);
     telemetry::init(level, crates, lines).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -16,11 +16,14 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, writer::MakeWriterExt},
     registry::LookupSpan,
 };
 
-use crate::settings::{LOG_FORMAT, LogFormat};
+use crate::{
+    playground::LogTail,
+    settings::{LOG_FORMAT, LogFormat},
+};
 
 /// The message of a line that records a request.
 const REQUEST: &str = "request";
@@ -30,9 +33,9 @@ const SHORT_ID: usize = 8;
 /// everything, with its state in memory or with a Redis beside it.
 const LEFT_OUT: [&str; 2] = ["cold_start", "redis_ms"];
 
-/// Log lines on standard output, in the format that `LOG_FORMAT` says.
+/// Log lines on standard output, in the format that `LOG_FORMAT` says, and as JSON in `tail`.
 #[must_use]
-pub fn log_lines<S>(env: &Env) -> Box<dyn Layer<S> + Send + Sync>
+pub fn log_lines<S>(env: &Env, tail: &LogTail) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -43,13 +46,15 @@ where
         LogFormat::Json => false,
     };
     if !is_text {
-        return Box::new(telemetry::json_lines(std::io::stdout));
+        // Each line is made once.
+        return Box::new(telemetry::json_lines(std::io::stdout.and(tail.clone())));
     }
     let lines = TextLines {
         is_coloured: AutoStream::choice(&stdout) != ColorChoice::Never,
         time_zone: TimeZone::system(),
     };
-    Box::new(tracing_subscriber::fmt::layer().event_format(lines))
+    let text = tracing_subscriber::fmt::layer().event_format(lines);
+    Box::new(text.and_then(telemetry::json_lines(tail.clone())))
 }
 
 /// One line of text for each event.

@@ -7,9 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use shared::telemetry;
-use tracing::Subscriber;
-use tracing_subscriber::{Layer, fmt::MakeWriter, registry::LookupSpan};
+use tracing_subscriber::fmt::MakeWriter;
 
 /// A longer line is left out. None of ours is: it is what bounds the memory.
 const MAX_LINE: usize = 8 * 1024;
@@ -39,15 +37,6 @@ pub(super) struct Excerpt {
 impl LogTail {
     /// How many lines are kept; each is at most 8 KiB long.
     pub const CAPACITY: usize = 400;
-
-    /// A layer that keeps what is logged: the lines of deployed functions, whatever the terminal shows.
-    #[must_use]
-    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        telemetry::json_lines(self.clone())
-    }
 
     /// The lines from this number on.
     pub(super) fn since(&self, number: u64) -> Excerpt {
@@ -159,7 +148,8 @@ mod tests {
     fn what_is_logged_is_kept_as_json() {
         use tracing_subscriber::layer::SubscriberExt;
         let tail = LogTail::default();
-        let subscriber = tracing_subscriber::registry().with(tail.layer());
+        let subscriber = tracing_subscriber::registry();
+        let subscriber = subscriber.with(shared::telemetry::json_lines(tail.clone()));
         tracing::subscriber::with_default(subscriber, || tracing::info!(status = 200, "request"));
         let lines = tail.since(0).lines;
         let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
