@@ -210,37 +210,39 @@ function traffic() {
 }
 
 function renderNow() {
-  const flowButton = document.getElementById('breaker-flow')
-  if (!flowButton) return
-  replace(byId('breaker-picture'), picture(), facts(), strip())
+  const shown = document.getElementById('breaker-picture')
+  if (shown) replace(shown, picture(), facts(), strip())
+  if (document.getElementById('breaker-flow')) renderTraffic()
+}
+
+function renderTraffic() {
+  const flowButton = byId('breaker-flow')
   flowButton.textContent = t(isFlowing.get() ? 'stopTraffic' : 'startTraffic')
   flowButton.setAttribute('aria-pressed', String(isFlowing.get()))
   const outcomes = Object.entries(tally.get())
-  replace(
-    byId('breaker-tally'),
-    ...outcomes.map(([outcome, count]) => h('span', { class: 'tag' }, `${outcome} × ${count}`)),
-  )
+  const tags = outcomes.map(([outcome, count]) => h('span', { class: 'tag' }, `${outcome} × ${count}`))
+  replace(byId('breaker-tally'), ...tags)
   const [fault] = faults.get()
   const text = fault ? t('faultNow', { fault: JSON.stringify({ ...fault, path: undefined }) }) : t('noFault')
   replace(byId('breaker-fault'), text)
 }
 
 function render() {
+  const now = h('div', { id: 'breaker-picture' })
   if (about.get()?.simulated === false) {
-    replace(byId('panel-breaker'), h('p', { class: 'notice' }, t('notSimulated')), h('div', { id: 'breaker-picture' }))
-    replace(byId('breaker-picture'), picture(), facts(), strip())
-    return
+    replace(byId('panel-breaker'), h('p', { class: 'notice' }, t('notSimulated')), now)
+  } else {
+    replace(
+      byId('panel-breaker'),
+      h('p', { class: 'muted' }, t('breakerNote')),
+      now,
+      h('h2', {}, t('breakIt')),
+      controls(),
+      h('p', { class: 'muted', id: 'breaker-fault' }),
+      h('h2', {}, t('traffic')),
+      traffic(),
+    )
   }
-  replace(
-    byId('panel-breaker'),
-    h('p', { class: 'muted' }, t('breakerNote')),
-    h('div', { id: 'breaker-picture' }),
-    h('h2', {}, t('breakIt')),
-    controls(),
-    h('p', { class: 'muted', id: 'breaker-fault' }),
-    h('h2', {}, t('traffic')),
-    traffic(),
-  )
   renderNow()
 }
 

@@ -24,7 +24,7 @@ const seen = new Set()
 before(async () => {
   if (skip) return
   // So that the breaker can be watched without waiting.
-  backend = await startBackend({ BREAKER_OPEN_MS: '500', BREAKER_OPEN_MAX_MS: '500' })
+  backend = await startBackend({ BREAKER_OPEN_MS: '1500', BREAKER_OPEN_MAX_MS: '1500' })
   browser = await startBrowser()
 })
 
@@ -362,6 +362,33 @@ pageTest('a backend that is gone is said to be', async (page) => {
   await awaitText(page, '#connection', '无响应')
   await page.unroute('**/_playground/live*')
   await awaitText(page, '#connection', '后端正常')
+})
+
+test('it works by another name of this machine', { skip, timeout: 120_000 }, () =>
+  withPage(browser, backend.url.replace('127.0.0.1', 'localhost'), OPTIONS, async (page) => {
+    await become(page, 'mona')
+    await act(page, 'login', '登录成功')
+    // The store's address has the other name: the page goes to its own.
+    await act(page, 'avatar', '头像已更换')
+    await pictureOf(page, 256)
+  }),
+)
+
+test('with a real WeChat there is no phone, and the rest is there', { skip, timeout: 120_000 }, async () => {
+  const real = await startBackend({ WECHAT_BASE_URL: 'http://127.0.0.1:1' })
+  try {
+    await withPage(browser, real.url, OPTIONS, async (page) => {
+      await awaitText(page, '#people', '没有模拟的手机')
+      assert.equal(await page.locator('#actions [data-action]').count(), 0)
+      await open(page, 'breaker')
+      await awaitText(page, '#breaker-state', '关闭')
+      await fetch(`${real.url}/health`)
+      await open(page, 'log')
+      await awaitText(page, '#log-lines summary', 'GET /health → 200')
+    })
+  } finally {
+    await real.stop()
+  }
 })
 
 test('each button was pressed', { skip }, () => {
