@@ -76,10 +76,15 @@ function kept(headers) {
   return headers.filter(([name]) => !OWN_HEADERS.includes(name))
 }
 
-/** @param {Exchange} exchange */
+/**
+ * What a page writes for it; empty for what a page has no part in.
+ *
+ * @param {Exchange} exchange
+ */
 export function wx(exchange) {
+  const { side, method, path, requestHeaders, requestBody } = exchange
   if (exchange.wx) return exchange.wx
-  const { method, path, requestHeaders, requestBody } = exchange
+  if (side !== 'backend') return ''
   const header = Object.fromEntries(kept(requestHeaders).filter(([name]) => name !== 'Content-Type'))
   const options = [
     `url: ${literal(location.origin + path)}`,
@@ -91,7 +96,11 @@ export function wx(exchange) {
   return `wx.request({\n${options.map((option) => `  ${option},`).join('\n')}\n})`
 }
 
-/** @param {Exchange} exchange */
+/**
+ * The same with the SDK.
+ *
+ * @param {Exchange} exchange
+ */
 export function sdk({ sdk: known, method, path, requestBody, side }) {
   if (known) return `${SDK_CLIENT}\n\n${known}`
   if (side !== 'backend') return ''

@@ -95,7 +95,7 @@ function detail(exchange) {
   const chosenView = view.get()
   if (chosenView === 'http') return http(exchange)
   const written = { wx, curl, sdk }[chosenView](exchange)
-  if (!written) return [h('p', { class: 'notice' }, t('noSdk'))]
+  if (!written) return [h('p', { class: 'notice' }, t('noCode'))]
   return [block(t(`view_${chosenView}`), written, coloured)]
 }
 

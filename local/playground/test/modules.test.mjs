@@ -89,6 +89,11 @@ test('wx.request is called with what the page sent', () => {
   )
 })
 
+test('what no page has a part in has no code', () => {
+  const push = { ...exchange(), side: /** @type {const} */ ('wechat') }
+  assert.deepEqual([wx(push), sdk(push)], ['', ''])
+})
+
 test('a value as JavaScript is that value', () => {
   for (const value of ['a\'b"c\\d\n', 7, true, null, ['x', 1], { a: 1, 'b-c': { d: 'é' } }, 'x'.repeat(100)]) {
     assert.deepEqual(new Function(`return (${literal(value, 1)})`)(), value)
