@@ -247,13 +247,14 @@ fn start_store(env: &Env, settings: &Settings, is_own: bool) -> io::Result<Objec
 pub(crate) fn open_store(env: &Env, folder: PathBuf) -> io::Result<ObjectStore> {
     let DynamoSettings {
         region,
-        credentials: (id, secret, session),
+        credentials,
         ..
     } = DynamoSettings::read(env);
+    let current = credentials.current();
     let keys = StoreKeys {
-        id,
-        secret,
-        session,
+        id: current.id.clone(),
+        secret: current.secret.clone(),
+        session: current.session.clone(),
         region,
     };
     ObjectStore::open(LOCAL_BUCKET, keys, Clock::System, Some(folder))

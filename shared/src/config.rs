@@ -8,6 +8,7 @@
 //! only for what it uses. Reading never fails: a wrong value is recorded, a placeholder takes its
 //! place, and [`Env::validate`] refuses the start with the whole list before anything is served.
 
+mod credentials;
 mod documented;
 mod env;
 mod reference;
@@ -16,6 +17,7 @@ mod setting;
 mod settings;
 mod unknown;
 
+pub use credentials::{AwsCredentials, AwsKeys};
 pub use documented::{Documented, Form, Section, Translated};
 pub use env::{ConfigError, ConfigErrors, Env, Reads};
 pub use reference::SECRET_SETTINGS;

@@ -26,6 +26,7 @@ pub mod request;
 pub mod resilience;
 pub mod runtime;
 pub mod saga;
+mod sigv4;
 pub mod telemetry;
 pub mod users;
 pub mod values;

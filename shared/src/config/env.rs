@@ -9,7 +9,10 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::reference::{SECRET_SETTINGS, contains_reference};
+use super::{
+    AwsCredentials,
+    reference::{SECRET_SETTINGS, contains_reference},
+};
 
 type Values = BTreeMap<String, SecretString>;
 
@@ -64,6 +67,7 @@ pub struct Env {
     /// With references instead of the values that were fetched for them, where any were.
     unresolved: Option<Arc<Values>>,
     local: bool,
+    credentials: Option<AwsCredentials>,
     errors: Mutex<Vec<ConfigError>>,
     reads: Option<Reads>,
 }
@@ -94,6 +98,7 @@ impl Env {
         Self {
             values: Arc::new(values),
             local: false,
+            credentials: None,
             errors: Mutex::default(),
             unresolved: None,
             reads: None,
@@ -105,6 +110,7 @@ impl Env {
         Self {
             values: Arc::clone(&self.values),
             local: self.local,
+            credentials: self.credentials.clone(),
             errors: Mutex::default(),
             unresolved: None,
             reads: self.reads.clone(),
@@ -149,6 +155,18 @@ impl Env {
     pub fn local_development(mut self) -> Self {
         self.local = true;
         self
+    }
+
+    /// Signs AWS's requests with these credentials in place of those of the variables.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: AwsCredentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// The credentials that stand in for those of the variables, if any do.
+    pub(super) fn credentials(&self) -> Option<AwsCredentials> {
+        self.credentials.clone()
     }
 
     /// Records from now on which variables are read, so that a test can tell which function reads

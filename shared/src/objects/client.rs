@@ -19,7 +19,7 @@ use super::{
     answer::{MAX_ANSWER, ObjectStart, broken, is_copied, object_start, start_of_body},
     form::form,
     location::{bucket_url, is_china},
-    sign::{Signer, construction},
+    sign::{SERVICE, Signer, construction},
 };
 use crate::{
     clock::Clock,
@@ -28,6 +28,7 @@ use crate::{
     random::Random,
     request::deadline,
     resilience::retry::{Retries, RetryPolicy},
+    sigv4::Signers,
     telemetry::metrics,
 };
 
@@ -62,10 +63,17 @@ struct Bucket {
     url: String,
     form_url: String,
     authorities: Authorities,
-    signer: Signer,
+    signers: Signers,
     connections: OnceLock<Connections>,
     retries: Retries,
     clock: Clock,
+}
+
+impl Bucket {
+    /// Signs with the keys of this moment.
+    fn signer(&self) -> Signer {
+        Signer(self.signers.current())
+    }
 }
 
 impl Objects {
@@ -93,7 +101,7 @@ impl Objects {
             form_url: upload_url.unwrap_or_else(|| url.clone()),
             url,
             authorities,
-            signer: Signer::new(region, credentials),
+            signers: Signers::new(SERVICE, region, credentials),
             connections: OnceLock::new(),
             retries: Retries::new(UPSTREAM, RetryPolicy::DEFAULT, random),
             clock,
@@ -108,11 +116,10 @@ impl Objects {
         let Bucket {
             name,
             form_url,
-            signer,
             clock,
             ..
         } = &*self.0;
-        form(signer, (name, form_url), order, clock.now())
+        form(&self.0.signer(), (name, form_url), order, clock.now())
     }
 
     /// A URL with which anybody can read the object for this long. No call. It is a secret.
@@ -121,7 +128,9 @@ impl Objects {
     /// [`ObjectError::Construction`].
     pub fn signed_url(&self, key: &str, lifetime: Duration) -> Result<String, ObjectError> {
         let url = self.url(key);
-        self.0.signer.signed_url(&url, lifetime, self.0.clock.now())
+        self.0
+            .signer()
+            .signed_url(&url, lifetime, self.0.clock.now())
     }
 
     /// The first bytes of an object, if there is one.
@@ -251,7 +260,7 @@ impl Objects {
         *request.uri_mut() = uri;
         request.headers_mut().extend(headers.iter().cloned());
         // Signed anew for each attempt: an instance may have been frozen in between.
-        self.0.signer.sign(&mut request, self.0.clock.now())?;
+        self.0.signer().sign(&mut request, self.0.clock.now())?;
         let answer = lent.client.request(request).await;
         let answer = answer.map_err(|error| broken(&error))?;
         match answer.status() {
@@ -283,6 +292,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::config::{AwsCredentials, AwsKeys};
 
     /// A bucket in a store that accepts connections and never answers.
     fn silent() -> (TcpListener, Objects) {
@@ -292,7 +302,11 @@ mod tests {
             region: "local".into(),
             endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
             upload_url: None,
-            credentials: ("id".into(), "secret".into(), None),
+            credentials: AwsCredentials::new(AwsKeys {
+                id: "id".into(),
+                secret: "secret".into(),
+                session: None,
+            }),
         };
         let objects = Objects::new(settings, Clock::System, Random::System);
         (listener, objects)

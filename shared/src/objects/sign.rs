@@ -1,61 +1,43 @@
 //! Signatures of requests, URLs and policies (AWS Signature Version 4), as S3 wants them.
 
-use std::time::{Duration, SystemTime};
+use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::config::Credentials;
-use aws_sigv4::{
-    http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
-        SigningSettings, UriPathNormalizationMode, sign,
-    },
-    sign::v4,
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode,
 };
-use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{Request, header::AUTHORIZATION};
 use http_body_util::Full;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 
 use super::ObjectError;
+use crate::sigv4;
 
 /// The service's name in signatures.
-const SERVICE: &str = "s3";
+pub(super) const SERVICE: &str = "s3";
 /// The algorithm's name.
 pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The header and the form's field of a session token.
 pub(super) const SECURITY_TOKEN: &str = "x-amz-security-token";
 
-/// ID, secret, and session token.
-pub(super) type Keys = (String, SecretString, Option<SecretString>);
-
-/// Signs. It has no `Debug`, because it holds credentials.
-pub(super) struct Signer {
-    keys: Keys,
-    region: String,
-}
+/// Signs one request, or one form. It has no `Debug`, because it holds credentials.
+pub(super) struct Signer(pub(super) Arc<sigv4::Signer>);
 
 impl Signer {
-    pub(super) fn new(region: String, keys: Keys) -> Self {
-        Self { keys, region }
-    }
-
     /// The session token of the credentials, if they are temporary.
     pub(super) fn session_token(&self) -> Option<&str> {
-        self.keys.2.as_ref().map(ExposeSecret::expose_secret)
+        self.0.session_token()
     }
 
     /// What a signature of this time says of whose it is.
     pub(super) fn credential(&self, now: Timestamp) -> String {
-        let (id, date, region) = (&self.keys.0, format(now, "%Y%m%d"), &self.region);
-        format!("{id}/{date}/{region}/{SERVICE}/aws4_request")
+        self.0.credential(now)
     }
 
     /// The signature of a policy, which is base64.
     pub(super) fn sign_policy(&self, policy: &str, now: Timestamp) -> String {
-        let secret = self.keys.1.expose_secret();
-        let key = v4::generate_signing_key(secret, system_time(now), &self.region, SERVICE);
-        v4::calculate_signature(key, policy.as_bytes())
+        self.0.sign_text(policy, now)
     }
 
     /// Signs a request without a body.
@@ -64,7 +46,15 @@ impl Signer {
         request: &mut Request<Full<Bytes>>,
         now: Timestamp,
     ) -> Result<(), ObjectError> {
-        let signature = self.instructions(request, now, s3_settings())?;
+        let headers = request.headers().iter();
+        let headers =
+            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let (method, uri) = (request.method().as_str(), request.uri().to_string());
+        let body = SignableBody::Bytes(&[]);
+        let signable = SignableRequest::new(method, uri, headers, body);
+        let signable = signable.map_err(|error| construction(&error))?;
+        let signature = self.0.sign(signable, s3_settings(), now);
+        let signature = signature.map_err(|error| construction(&error))?;
         signature.apply_to_request_http1x(request);
         if let Some(authorization) = request.headers_mut().get_mut(AUTHORIZATION) {
             authorization.set_sensitive(true);
@@ -79,50 +69,9 @@ impl Signer {
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<String, ObjectError> {
-        let request = Request::get(url).body(Full::default());
-        let mut request = request.map_err(|error| construction(&error))?;
-        let mut settings = s3_settings();
-        settings.signature_location = SignatureLocation::QueryParams;
-        settings.expires_in = Some(lifetime);
-        let signature = self.instructions(&request, now, settings)?;
-        signature.apply_to_request_http1x(&mut request);
-        Ok(request.uri().to_string())
-    }
-
-    fn instructions(
-        &self,
-        request: &Request<Full<Bytes>>,
-        now: Timestamp,
-        settings: SigningSettings,
-    ) -> Result<aws_sigv4::http_request::SigningInstructions, ObjectError> {
-        let in_url = settings.signature_location == SignatureLocation::QueryParams;
-        let body = if in_url {
-            SignableBody::UnsignedPayload
-        } else {
-            SignableBody::Bytes(&[])
-        };
-        let headers = request.headers().iter();
-        let headers =
-            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let method = request.method().as_str();
-        let signable = SignableRequest::new(method, request.uri().to_string(), headers, body);
-        let (id, secret, session) = &self.keys;
-        let session = session
-            .as_ref()
-            .map(|token| token.expose_secret().to_owned());
-        let identity: Identity =
-            Credentials::new(id, secret.expose_secret(), session, None, "environment").into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(SERVICE)
-            .time(system_time(now))
-            .settings(settings)
-            .build()
-            .map_err(|error| construction(&error))?;
-        let signable = signable.map_err(|error| construction(&error))?;
-        let signed = sign(signable, &params.into()).map_err(|error| construction(&error))?;
-        Ok(signed.into_parts().0)
+        let (body, times) = (SignableBody::UnsignedPayload, (lifetime, now));
+        let signed = self.0.signed_url(url, body, times, s3_settings());
+        signed.map_err(|error| construction(&error))
     }
 }
 
@@ -137,16 +86,7 @@ fn s3_settings() -> SigningSettings {
 
 /// The time as signatures have it.
 pub(super) fn amz_date(now: Timestamp) -> String {
-    format(now, "%Y%m%dT%H%M%SZ")
-}
-
-/// In UTC.
-fn format(time: Timestamp, format: &str) -> String {
-    time.strftime(format).to_string()
-}
-
-fn system_time(time: Timestamp) -> SystemTime {
-    SystemTime::UNIX_EPOCH + time.as_duration().unsigned_abs()
+    now.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 pub(super) fn construction(error: &impl ToString) -> ObjectError {
@@ -156,15 +96,19 @@ pub(super) fn construction(error: &impl ToString) -> ObjectError {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::{
+        config::{AwsCredentials, AwsKeys},
+        sigv4::Signers,
+    };
 
     /// The keys of AWS's examples.
     pub(crate) fn example(session: Option<&str>) -> Signer {
-        let keys = (
-            "AKIAIOSFODNN7EXAMPLE".to_owned(),
-            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
-            session.map(Into::into),
-        );
-        Signer::new("us-east-1".into(), keys)
+        let credentials = AwsCredentials::new(AwsKeys {
+            id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
+            session: session.map(Into::into),
+        });
+        Signer(Signers::new(SERVICE, "us-east-1".into(), credentials).current())
     }
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html>

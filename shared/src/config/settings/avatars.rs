@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use url::Url;
 
 use super::DynamoSettings;
 use crate::{
-    config::{Env, Number, Optional, Period, Setting, Text},
+    config::{AwsCredentials, Env, Number, Optional, Period, Setting, Text},
     settings,
 };
 
@@ -56,8 +55,8 @@ pub struct ObjectSettings {
     pub endpoint: Option<String>,
     /// `AVATAR_UPLOAD_URL`.
     pub upload_url: Option<String>,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
-    pub credentials: (String, SecretString, Option<SecretString>),
+    /// Those of DynamoDB.
+    pub credentials: AwsCredentials,
 }
 
 /// Uploaded avatars.

@@ -1,9 +1,7 @@
 //! DynamoDB.
 
-use secrecy::SecretString;
-
 use crate::{
-    config::{Env, Optional, Required, Text},
+    config::{AwsCredentials, AwsKeys, Env, Optional, Required, Text},
     settings,
 };
 
@@ -37,7 +35,8 @@ settings! {
         wanted_zh("URL"), unset("not set: the region's", "未设置：该区域的 DynamoDB"), example("http://127.0.0.1:8000"), has_local_value();
 }
 
-/// Where DynamoDB is. Region and credentials come from the variables that Lambda sets.
+/// Where DynamoDB is. Region and credentials come from the variables that Lambda sets, or the
+/// credentials from [`Env::with_credentials`].
 pub struct DynamoSettings {
     /// `TABLE_NAME`.
     pub table: String,
@@ -46,7 +45,7 @@ pub struct DynamoSettings {
     /// `AWS_ENDPOINT_URL_DYNAMODB`: another DynamoDB than the region's, for local use and tests.
     pub endpoint: Option<String>,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
-    pub credentials: (String, SecretString, Option<SecretString>),
+    pub credentials: AwsCredentials,
 }
 
 impl DynamoSettings {
@@ -57,11 +56,15 @@ impl DynamoSettings {
             table: TABLE_NAME.read(env).to_owned(),
             region: AWS_REGION.read(env).to_owned(),
             endpoint: AWS_ENDPOINT_URL_DYNAMODB.get(env).map(str::to_owned),
-            credentials: (
-                AWS_ACCESS_KEY_ID.read(env).to_owned(),
-                AWS_SECRET_ACCESS_KEY.read(env).into(),
-                AWS_SESSION_TOKEN.get(env).map(Into::into),
-            ),
+            credentials: env.credentials().unwrap_or_else(|| of_variables(env)),
         }
     }
+}
+
+fn of_variables(env: &Env) -> AwsCredentials {
+    AwsCredentials::new(AwsKeys {
+        id: AWS_ACCESS_KEY_ID.read(env).to_owned(),
+        secret: AWS_SECRET_ACCESS_KEY.read(env).into(),
+        session: AWS_SESSION_TOKEN.get(env).map(Into::into),
+    })
 }

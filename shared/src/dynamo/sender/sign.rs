@@ -1,44 +1,27 @@
-//! Signatures of requests (AWS Signature Version 4).
+//! Signatures of requests.
 
-use std::time::SystemTime;
-
-use aws_sdk_dynamodb::{config::Credentials, error::BoxError};
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningInstructions, SigningSettings, sign},
-    sign::v4,
+use aws_sdk_dynamodb::error::BoxError;
+use aws_sigv4::http_request::{
+    SignableBody, SignableRequest, SigningInstructions, SigningSettings,
 };
-use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{Method, Request, Uri, header::AUTHORIZATION};
 use http_body_util::Full;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 
 use super::operation::{ErasedFailure, Serialized};
-use crate::dynamo::failure::Failure;
+use crate::{config::AwsCredentials, dynamo::failure::Failure, sigv4::Signers};
 
 /// The service's name in signatures.
 const SERVICE: &str = "dynamodb";
 
 /// Signs requests. It has no `Debug`, because it holds credentials.
-pub(super) struct Signer {
-    identity: Identity,
-    region: String,
-}
+pub(super) struct Signer(Signers);
 
 impl Signer {
-    /// Signs for `region` with these credentials: ID, secret, and session token.
-    pub(super) fn new(
-        region: String,
-        (id, secret, session): (String, SecretString, Option<SecretString>),
-    ) -> Self {
-        let session = session.map(|token| token.expose_secret().to_owned());
-        let credentials =
-            Credentials::new(id, secret.expose_secret(), session, None, "environment");
-        Self {
-            identity: credentials.into(),
-            region,
-        }
+    /// Signs for `region` with these credentials.
+    pub(super) fn new(region: String, credentials: AwsCredentials) -> Self {
+        Self(Signers::new(SERVICE, region, credentials))
     }
 
     /// The request to `uri`, signed at `now`.
@@ -81,15 +64,8 @@ impl Signer {
             headers,
             SignableBody::Bytes(&serialized.body),
         )?;
-        let params = v4::SigningParams::builder()
-            .identity(&self.identity)
-            .region(&self.region)
-            .name(SERVICE)
-            .time(SystemTime::UNIX_EPOCH + now.as_duration().unsigned_abs())
-            .settings(SigningSettings::default())
-            .build()?;
-        let (instructions, _) = sign(request, &params.into())?.into_parts();
-        Ok(instructions)
+        let signer = self.0.current();
+        signer.sign(request, SigningSettings::default(), now)
     }
 }
 
@@ -99,7 +75,7 @@ mod tests {
     use aws_smithy_runtime_api::client::interceptors::context::Input;
 
     use super::*;
-    use crate::dynamo::sender::operation::Operation;
+    use crate::{config::AwsKeys, dynamo::sender::operation::Operation};
 
     fn serialized() -> Serialized {
         let input = GetItemInput::builder().table_name("weapp").build().unwrap();
@@ -110,7 +86,11 @@ mod tests {
     }
 
     fn signed(session: Option<&str>, now: &str) -> Request<Full<Bytes>> {
-        let credentials = ("AKID".into(), "secret".into(), session.map(Into::into));
+        let credentials = AwsCredentials::new(AwsKeys {
+            id: "AKID".into(),
+            secret: "secret".into(),
+            session: session.map(Into::into),
+        });
         let uri = Uri::from_static("https://dynamodb.us-east-1.amazonaws.com/");
         Signer::new("us-east-1".into(), credentials)
             .signed(&uri, &serialized(), now.parse().unwrap())
