@@ -5,13 +5,14 @@ mod cluster;
 mod command;
 mod condition;
 mod connection_breaker;
+mod iam;
 mod node;
 mod target;
 mod write_access;
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::{Client, Cmd, FromRedisValue, Value};
+use redis::{Cmd, FromRedisValue, Value};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ use self::{
         pipelined,
     },
     node::{CONNECT, Node},
+    target::Target,
     write_access::WriteAccess,
 };
 use super::{Delivery, Holding, KvError, Record, Replies, RoundTrip, Script, Step};
@@ -102,6 +104,7 @@ impl RedisStore {
             url: url.clone(),
             mode: RedisMode::Standalone,
             ca: None,
+            iam: None,
             timeout: budget,
         };
         Self::open(&settings, Clock::System)
@@ -114,9 +117,9 @@ impl RedisStore {
         let is_cluster = matches!(settings.mode, RedisMode::Cluster);
         let write_access = WriteAccess::new(clock.clone(), is_cluster);
         let servers = match settings.mode {
-            RedisMode::Standalone => target::parse(settings)
-                .and_then(|(info, _)| Client::open(info))
-                .map(|client| Servers::One(Node::new(client, clock, budget, true))),
+            RedisMode::Standalone => Target::parse(settings)
+                .and_then(|target| target.first())
+                .map(|server| Servers::One(Node::new(server, clock, budget, true))),
             RedisMode::Cluster => Cluster::new(settings, clock).map(Servers::Many),
         };
         Self {

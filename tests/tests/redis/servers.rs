@@ -23,6 +23,7 @@ pub fn client(url: &str, mode: RedisMode, ca: Option<&str>) -> Kv {
         url: SecretString::from(url),
         mode,
         ca,
+        iam: None,
         timeout: Duration::from_secs(5),
     };
     Kv::Redis(RedisStore::open(&settings, Clock::System))
@@ -41,7 +42,7 @@ pub fn record<'a>(key: &'a str, value: &'a str) -> Record<'a> {
 }
 
 /// Every operation, over keys that are far apart in a cluster.
-async fn every_operation_works(kv: &Kv) {
+pub async fn every_operation_works(kv: &Kv) {
     kv.probe().await.unwrap();
     for key in ["{a}:k", "{b}:k", "{c}:k", "{d}:k"] {
         kv.put(record(key, "1"), Delivery::BestEffort)

@@ -5,8 +5,9 @@ use std::{fs, time::Duration};
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 use secrecy::SecretString;
 
+use super::DynamoSettings;
 use crate::{
-    config::{Env, Optional, Period, Words},
+    config::{AwsCredentials, Env, Optional, Period, Setting, Words},
     settings,
 };
 
@@ -25,6 +26,14 @@ settings! {
     ),
         "one server, or a cluster (ElastiCache Serverless is one)",
         "单个服务器，或集群（ElastiCache Serverless 属于集群）";
+    REDIS_IAM_USER: Optional = Optional::new("the id of a user, which is its name too; needs REDIS_IAM_CACHE, and as REDIS_URL a `rediss://` URL without user and password"),
+        "the user of ElastiCache Serverless that IAM authenticates: passwords are then signatures by the function's role",
+        "由 IAM 认证的 ElastiCache Serverless 用户：以函数角色的签名代替密码",
+        wanted_zh("用户 ID（与用户名相同）；须同时设置 REDIS_IAM_CACHE，且 REDIS_URL 为不带用户名和密码的 `rediss://` 地址"), unset("not set: user and password are those of REDIS_URL", "未设置：使用 REDIS_URL 中的用户名和密码"), example("weapp-functions");
+    REDIS_IAM_CACHE: Optional = Optional::new("the cache's name in lower case; needs REDIS_IAM_USER"),
+        "the ElastiCache Serverless cache of this user",
+        "该用户所属的 ElastiCache Serverless 缓存",
+        wanted_zh("缓存名，小写；须同时设置 REDIS_IAM_USER"), example("weapp");
     REDIS_CA_CERT: Optional = Optional::new("a certificate as PEM, or the name of a file with one"),
         "the authority that signed the certificate of a `rediss://` server",
         "`rediss://` 服务器证书的签发者",
@@ -54,8 +63,22 @@ pub struct RedisSettings {
     /// `REDIS_CA_CERT`: the authority that signed a `rediss://` server's certificate, as PEM. `None`:
     /// one that browsers trust.
     pub ca: Option<Vec<u8>>,
+    /// Who gives out the passwords. `None`: the URL has one, or needs none.
+    pub iam: Option<IamSettings>,
     /// `REDIS_TIMEOUT_MS`: how long a request may wait for Redis in all.
     pub timeout: Duration,
+}
+
+/// A user of ElastiCache that IAM authenticates.
+pub struct IamSettings {
+    /// `REDIS_IAM_USER`.
+    pub user: String,
+    /// `REDIS_IAM_CACHE`.
+    pub cache: String,
+    /// `AWS_REGION`.
+    pub region: String,
+    /// Those of DynamoDB.
+    pub credentials: AwsCredentials,
 }
 
 impl RedisSettings {
@@ -63,6 +86,7 @@ impl RedisSettings {
     #[must_use]
     pub fn read(env: &Env) -> Option<Self> {
         let (mode, ca, timeout) = (REDIS_MODE.read(env), ca(env), REDIS_TIMEOUT_MS.read(env));
+        let iam = iam(env);
         let url = REDIS_URL.get(env)?;
         match mode {
             RedisMode::Standalone if url.into_connection_info().is_err() => {
@@ -72,15 +96,81 @@ impl RedisSettings {
                 let what = "is not one or more redis:// or rediss:// URLs without a database";
                 REDIS_URL.add_error(env, what);
             }
+            _ if iam.is_some() && !url.split(',').all(has_no_login) => {
+                let what =
+                    "is not a rediss:// URL without user and password, as REDIS_IAM_USER needs it";
+                REDIS_URL.add_error(env, what);
+            }
             RedisMode::Standalone | RedisMode::Cluster => {}
         }
         Some(Self {
             url: url.into(),
             mode,
             ca,
+            iam,
             timeout,
         })
     }
+}
+
+fn iam(env: &Env) -> Option<IamSettings> {
+    let is_cache = |name: &str| {
+        name.bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    let is_user = |id: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        id.bytes().all(fits)
+    };
+    let user = iam_name(env, &REDIS_IAM_USER, is_user);
+    let cache = iam_name(env, &REDIS_IAM_CACHE, is_cache);
+    let (user, cache) = match (user, cache) {
+        (None, None) => return None,
+        (Some(user), Some(cache)) => (user, cache),
+        (None, Some(_)) => {
+            REDIS_IAM_USER.add_error(env, "is not set; it is needed with REDIS_IAM_CACHE");
+            return None;
+        }
+        (Some(_), None) => {
+            REDIS_IAM_CACHE.add_error(env, "is not set; it is needed with REDIS_IAM_USER");
+            return None;
+        }
+    };
+    let DynamoSettings {
+        region,
+        credentials,
+        ..
+    } = DynamoSettings::read(env);
+    Some(IamSettings {
+        user,
+        cache,
+        region,
+        credentials,
+    })
+}
+
+fn iam_name(
+    env: &Env,
+    setting: &Setting<Optional>,
+    fits: impl FnOnce(&str) -> bool,
+) -> Option<String> {
+    let name = setting.get(env)?.trim();
+    if !fits(name) {
+        setting.add_error(env, "can't be read; wanted: letters, digits and hyphens");
+    }
+    Some(name.to_owned())
+}
+
+/// IAM authenticates only over TLS.
+fn has_no_login(url: &str) -> bool {
+    let fits = |info: ConnectionInfo| {
+        let (is_tls, redis) = (
+            matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
+            info.redis_settings(),
+        );
+        is_tls && redis.username().is_none() && redis.password().is_none()
+    };
+    url.trim().into_connection_info().is_ok_and(fits)
 }
 
 /// There are no Unix sockets in a cluster, and only one database.

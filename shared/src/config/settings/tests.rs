@@ -238,6 +238,44 @@ fn a_redis_can_be_one_server_or_a_cluster() {
 }
 
 #[test]
+fn a_user_that_iam_authenticates_needs_a_cache_and_a_url_without_a_password() {
+    const URL: &str = "rediss://cache.example:6379";
+    let read = |url: &'static str, user: &'static str, cache: &'static str| {
+        let env = Env::new([
+            ("REDIS_URL", url),
+            ("REDIS_IAM_USER", user),
+            ("REDIS_IAM_CACHE", cache),
+            ("AWS_REGION", "cn-north-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ]);
+        let iam = RedisSettings::read(&env).unwrap().iam;
+        let iam = iam.map(|iam| (iam.user, iam.cache, iam.region));
+        (iam, rejected(&env))
+    };
+    let owned = |user: &str, cache: &str| {
+        let region = "cn-north-1".to_owned();
+        Some((user.to_owned(), cache.to_owned(), region))
+    };
+    assert_eq!(read(URL, "", ""), (None, vec![]));
+    assert_eq!(read(URL, "weapp", "c-1"), (owned("weapp", "c-1"), vec![]));
+    let default = "default.iam-user";
+    assert_eq!(read(URL, default, "c"), (owned(default, "c"), vec![]));
+    assert_eq!(read(URL, "weapp", ""), (None, vec!["REDIS_IAM_CACHE"]));
+    assert_eq!(read(URL, "", "cache"), (None, vec!["REDIS_IAM_USER"]));
+    assert_eq!(read(URL, "we app", "c").1, ["REDIS_IAM_USER"]);
+    // Caches are stored in lower case, and so is what is signed.
+    assert_eq!(read(URL, "weapp", "Cache").1, ["REDIS_IAM_CACHE"]);
+    for wrong in [
+        "redis://cache.example:6379",
+        "rediss://weapp@cache.example:6379",
+        "rediss://:p@cache.example:6379",
+    ] {
+        assert_eq!(read(wrong, "weapp", "cache").1, ["REDIS_URL"], "{wrong}");
+    }
+}
+
+#[test]
 fn a_certificate_authority_is_pem_or_a_file_with_it() {
     let pem = webpki_root_certs::TLS_SERVER_ROOT_CERTS[0].to_vec();
     let pem = format!(

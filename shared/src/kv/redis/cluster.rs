@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use redis::{Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
 use tokio::time::Instant;
 
 use self::{
@@ -26,7 +26,7 @@ use self::{
 use super::{
     command::{CommandError, Outcome, pipelined, unavailable},
     node::Node,
-    target::{self, Address, unusable},
+    target::{Address, Target, unusable},
 };
 use crate::{
     clock::Clock,
@@ -42,8 +42,7 @@ const REDIRECTIONS: usize = 3;
 pub(super) struct Cluster(Arc<Inner>);
 
 struct Inner {
-    base: ConnectionInfo,
-    seeds: Vec<Address>,
+    target: Target,
     budget: Duration,
     clock: Clock,
     nodes: Mutex<HashMap<Address, Node>>,
@@ -65,13 +64,12 @@ struct Dispatch {
 
 impl Cluster {
     pub(super) fn new(settings: &RedisSettings, clock: Clock) -> RedisResult<Self> {
-        let (base, seeds) = target::parse(settings)?;
-        if seeds.is_empty() {
+        let target = Target::parse(settings)?;
+        if target.addresses.is_empty() {
             return Err(unusable());
         }
         Ok(Self(Arc::new(Inner {
-            base,
-            seeds,
+            target,
             budget: settings.timeout,
             clock,
             nodes: Mutex::default(),
@@ -252,8 +250,8 @@ impl Cluster {
         if let Some(node) = nodes.get(address) {
             return Ok(node.clone());
         }
-        let client = address.client(&self.0.base).map_err(unavailable)?;
-        let node = Node::new(client, self.0.clock.clone(), self.0.budget, false);
+        let server = self.0.target.at(address).map_err(unavailable)?;
+        let node = Node::new(server, self.0.clock.clone(), self.0.budget, false);
         nodes.insert(address.clone(), node.clone());
         Ok(node)
     }

@@ -12,15 +12,14 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use redis::{
-    AsyncConnectionConfig, Client, Pipeline, RedisResult, Value, aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Pipeline, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::{
     command::unavailable,
     condition::{Condition, condition, is_replica},
     connection_breaker::{ConnectionBreaker, Number, Pass, Transition},
+    target::Server,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -43,7 +42,7 @@ type Attempt = Shared<BoxFuture<'static, Result<MultiplexedConnection, KvError>>
 pub(super) struct Node(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    server: Server,
     clock: Clock,
     /// A PING that takes longer counts as failed: no call would be answered in time either.
     budget: Duration,
@@ -53,10 +52,10 @@ struct Inner {
 }
 
 impl Node {
-    pub(super) fn new(client: Client, clock: Clock, budget: Duration, wants_primary: bool) -> Self {
+    pub(super) fn new(server: Server, clock: Clock, budget: Duration, wants_primary: bool) -> Self {
         let breaker = Mutex::new(ConnectionBreaker::new(CONNECT.max(budget)));
         Self(Arc::new(Inner {
-            client,
+            server,
             clock,
             budget,
             wants_primary,
@@ -196,10 +195,8 @@ impl Node {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
-        let connecting = self
-            .0
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let client = self.0.server.client(self.0.clock.now())?;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(unavailable)?;
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("PING");

@@ -100,7 +100,8 @@ impl Cluster {
         let mut topology = self.topology();
         topology.given_up = fetched.is_err();
         let slots = fetched?;
-        let needed = |address: &Address| slots.has(address) || self.0.seeds.contains(address);
+        let needed =
+            |address: &Address| slots.has(address) || self.0.target.addresses.contains(address);
         self.nodes().retain(|address, _| needed(address));
         topology.slots = Some(slots);
         Ok(())
@@ -135,7 +136,8 @@ impl Cluster {
             .as_ref()
             .map(Slots::owners)
             .unwrap_or_default();
-        let mut all: Vec<_> = self.0.seeds.iter().cloned().chain(known).collect();
+        let seeds = self.0.target.addresses.iter().cloned();
+        let mut all: Vec<_> = seeds.chain(known).collect();
         all.sort();
         all.dedup();
         let start = topology.round % all.len();
