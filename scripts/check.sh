@@ -26,7 +26,7 @@ step shellcheck --external-sources .ci/run scripts/*.sh scripts/tools/*.sh
 step scripts/sdk.sh check
 step scripts/demo.sh check
 step scripts/playground.sh check
-step cfn-lint template.yaml
+step cfn-lint template.yaml network.yaml
 step openapi-spec-validator docs/openapi.json
 step sam validate --lint --region us-east-1
 # Without advisories, which need a database from the network: `make audit`.

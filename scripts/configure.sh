@@ -5,6 +5,12 @@
 # account and region from the environment.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
+if [ -n "${AWS_REGION:-}" ]; then export AWS_DEFAULT_REGION="$AWS_REGION"; fi
+
+stack_outputs() {
+  (PATH="$machine_path" && aws cloudformation describe-stacks --stack-name "$1" \
+    --query 'Stacks[0].Outputs[].[OutputKey, OutputValue]' --output text)
+}
 . "$(dirname "$0")/parameters.sh"
 
 PATH="$machine_path"
@@ -18,7 +24,8 @@ private="$(umask 077 && mktemp -d)"
 trap 'rm -rf "$private"' EXIT
 trap 'exit 130' HUP INT TERM
 (umask 077 && printf '%s\n%s\n' "$stack" "$known" |
-  python3 scripts/parameters.py cloudformation "Release=$(new_release)" ${entries[@]+"${entries[@]}"} >"$private/update.json")
+  python3 scripts/parameters.py cloudformation "Release=$(new_release)" ${entries[@]+"${entries[@]}"} \
+    ${tags[@]+"${tags[@]/#/tag }"} >"$private/update.json")
 
 names=""
 for entry in ${entries[@]+"${entries[@]}"}; do

@@ -8,9 +8,19 @@
 arch="${1:?usage: deploy.sh arm64|x86_64 [ARGS]}"
 shift
 
-. "$(dirname "$0")/parameters.sh"
-
 scripts/tools/install.sh lambda
+# sam and older versions of aws read only the older name.
+if [ -n "${AWS_REGION:-}" ]; then export AWS_DEFAULT_REGION="$AWS_REGION"; fi
+
+stack_outputs() {
+  local outputs
+  outputs="$(sam list stack-outputs --stack-name "$1" --output json)" || return
+  python3 -c '
+import json, sys
+for output in json.load(sys.stdin):
+    print(output["OutputKey"], output["OutputValue"])' <<<"$outputs"
+}
+. "$(dirname "$0")/parameters.sh"
 
 # The values go to sam in a private file: every user of this machine can read a command line. The
 # file's format is YAML; sam accepts no JSON.
@@ -20,8 +30,14 @@ trap 'exit 130' HUP INT TERM
 (umask 077 && python3 scripts/parameters.py sam "Architecture=$arch" "Release=$(new_release)" ${entries[@]+"${entries[@]}"} \
   >"$private/parameters.yaml")
 
+# What the account allows, before anything is changed: it refuses functions that reserve more.
+count="$(functions | wc -l | tr -d ' ')"
+"$tools/venv/bin/python" scripts/quota.py "$count" "${RESERVED_CONCURRENCY:-0}" "${CONCURRENCY_QUOTA:-}" >&2 || true
+
+options=()
+if [ ${#tags[@]} -gt 0 ]; then options+=(--tags "${tags[*]}"); fi
 status=0
-sam deploy --parameter-overrides "file://$private/parameters.yaml" "$@" || status=$?
+sam deploy ${options[@]+"${options[@]}"} --parameter-overrides "file://$private/parameters.yaml" "$@" || status=$?
 if [ "$status" -ne 0 ] && [ -z "${WECHAT_APPIDS:+${WECHAT_SECRETS:+${ALARM_EMAIL:-}}}" ]; then
   say "a stack that has none yet needs WECHAT_APPIDS=wx…, WECHAT_SECRETS=wx…:secret and ALARM_EMAIL=you@example.com (or none)"
 fi

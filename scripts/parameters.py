@@ -1,9 +1,9 @@
-"""parameters.py sam|cloudformation [NAME=VALUE]... ["KIND PARAMETER VARIABLE DEFAULT"]...: the parameters of
-a deployment, from the environment to standard output. Only names are on the command line, and the values
-of NAME=VALUE, which are no secrets.
+"""parameters.py sam|cloudformation [NAME=VALUE]... ["KIND PARAMETER VARIABLE DEFAULT"]... ["tag KEY=VALUE"]...:
+the parameters of a deployment, from the environment to standard output. Only names are on the command line,
+and the values of NAME=VALUE and of tags, which are no secrets.
 
 sam: YAML for `sam deploy --parameter-overrides`. cloudformation: JSON for `aws cloudformation update-stack
---cli-input-json`, which changes the parameters of a stack and nothing else; standard input has the names
+--cli-input-json`, which changes the parameters of a stack, its tags if there are any here, and nothing else; standard input has the names
 of the stack (first line) and of all its parameters, separated by blanks.
 """
 
@@ -44,12 +44,12 @@ def quoted(text):
     return '"' + "".join(map(character, text)) + '"'
 
 
-def sam(values, _own):
+def sam(values, _own, _tags):
     for parameter, text in values.items():
         print(f"{parameter}: {quoted(escaped(text))}")
 
 
-def cloudformation(values, own):
+def cloudformation(values, own, tags):
     stack, known = sys.stdin.readline().strip(), sys.stdin.read().split()
     for parameter in values:
         # Stacks of older templates have no Release.
@@ -68,20 +68,25 @@ def cloudformation(values, own):
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         "Parameters": [entry(name) for name in known],
     }
+    # Without them the stack keeps its own.
+    if tags:
+        request["Tags"] = [{"Key": key, "Value": text} for key, text in tags]
     json.dump(request, sys.stdout)
 
 
 def main(form, *entries):
-    values, own = {}, set()
+    values, own, tags = {}, set(), []
     for entry in entries:
-        if " " in entry:
+        if entry.startswith("tag "):
+            tags.append(entry.removeprefix("tag ").split("=", 1))
+        elif " " in entry:
             kind, parameter, variable, default = entry.split(" ", 3)
             values[parameter] = value(kind, variable, default)
         else:
             parameter, text = entry.split("=", 1)
             values[parameter] = text
             own.add(parameter)
-    {"sam": sam, "cloudformation": cloudformation}[form](values, own)
+    {"sam": sam, "cloudformation": cloudformation}[form](values, own, tags)
 
 
 main(*sys.argv[1:])

@@ -3,6 +3,36 @@
 # is not set keeps the stack's value (the default, at the first deployment), an empty one sets the
 # parameter back to its default; some may not be empty.
 
+# NETWORK_STACK: outputs of that stack (network.yaml) stand in for variables that are not set. What belongs
+# together comes from one place: of the network, or of Redis, all or nothing. `stack_outputs` is the
+# script's own, and prints a name and a value on each line.
+from_network() {
+  local name output value
+  for name in "${@:2}"; do
+    if [ -n "${!name+set}" ]; then
+      say "$name is set: what $NETWORK_STACK says of $1 is not used"
+      return
+    fi
+  done
+  while read -r output value; do
+    case "$output" in
+      SubnetIds) name=SUBNET_IDS ;;
+      SecurityGroupIds) name=SECURITY_GROUP_IDS ;;
+      RedisUrl) name=REDIS_URL ;;
+      RedisMode) name=REDIS_MODE ;;
+      RedisIamUser) name=REDIS_IAM_USER ;;
+      RedisIamCache) name=REDIS_IAM_CACHE ;;
+      *) continue ;;
+    esac
+    case " ${*:2} " in *" $name "*) printf -v "$name" %s "$value" && export "${name?}" ;; esac
+  done <<<"$network"
+}
+if [ -n "${NETWORK_STACK:-}" ]; then
+  network="$(stack_outputs "$NETWORK_STACK")" || die "the outputs of the stack $NETWORK_STACK can't be read (make network)"
+  from_network "the network" SUBNET_IDS SECURITY_GROUP_IDS
+  from_network Redis REDIS_URL REDIS_MODE REDIS_IAM_USER REDIS_IAM_CACHE
+fi
+
 # KIND NAME VARIABLE [DEFAULT]: passes VARIABLE to the stack's parameter NAME, whose default is DEFAULT in
 # template.yaml. KIND is text, number (a whole one), or list: values separated by commas, whatever blanks
 # are around.
@@ -29,8 +59,11 @@ text ExistingJwtSecret EXISTING_JWT_SECRET
 text ExistingDataKey EXISTING_DATA_KEY
 text SecretsLayer SECRETS_LAYER
 text SecretsPath SECRETS_PATH /weapp
+text KmsKeyArn KMS_KEY_ARN
 text RedisUrl REDIS_URL
 text RedisMode REDIS_MODE standalone
+text RedisIamUser REDIS_IAM_USER
+text RedisIamCache REDIS_IAM_CACHE
 list CorsOrigins CORS_ORIGINS
 list TrustedProxies TRUSTED_PROXIES
 list Admins ADMINS
@@ -43,10 +76,13 @@ text LogLevel LOG_LEVEL info
 number LogRetentionDays LOG_RETENTION_DAYS 30
 text Metrics METRICS lean
 text PlatformLogs PLATFORM_LOGS on
+text Tracing TRACING Disabled
 text AlarmEmail ALARM_EMAIL
 number NoTrafficHours NO_TRAFFIC_HOURS 0
 number ConcurrencyQuota CONCURRENCY_QUOTA 1000
 text Dashboard DASHBOARD on
+number MonthlyBudget MONTHLY_BUDGET 0
+text BudgetEmail BUDGET_EMAIL
 text DomainName DOMAIN_NAME
 text CertificateArn CERTIFICATE_ARN
 list SubnetIds SUBNET_IDS
@@ -60,6 +96,8 @@ number LoginThrottlingRate LOGIN_THROTTLING_RATE 100
 number LoginThrottlingBurst LOGIN_THROTTLING_BURST 200
 number HealthThrottlingRate HEALTH_THROTTLING_RATE 10
 number HealthThrottlingBurst HEALTH_THROTTLING_BURST 20
+number ReservedConcurrency RESERVED_CONCURRENCY 0
+number ProvisionedConcurrency PROVISIONED_CONCURRENCY 0
 number WeChatConnectTimeoutMs WECHAT_CONNECT_TIMEOUT_MS 1000
 number WeChatTimeoutMs WECHAT_TIMEOUT_MS 3000
 number WeChatMaxConcurrency WECHAT_MAX_CONCURRENCY 64
@@ -107,6 +145,17 @@ number BreakerProbeMs BREAKER_PROBE_MS 5000
 number RequestTimeoutMs REQUEST_TIMEOUT_MS 8000
 number MaxConcurrency MAX_CONCURRENCY 256
 
+# Tags of the stack and of what is in it, as key=value, separated by blanks.
+tags=()
+read -ra tags <<<"${TAGS:-}"
+for tag in ${tags[@]+"${tags[@]}"}; do
+  [[ "$tag" =~ ^[0-9A-Za-z_.:/+@-]+=[0-9A-Za-z_.:/+@-]+$ ]] || die "TAGS is not key=value, separated by blanks: $tag"
+done
+if [ -n "${RESERVED_CONCURRENCY:-}" ] && [ "$RESERVED_CONCURRENCY" != 0 ] &&
+  [ "${PROVISIONED_CONCURRENCY:-0}" -gt "$RESERVED_CONCURRENCY" ] 2>/dev/null; then
+  die "PROVISIONED_CONCURRENCY is above RESERVED_CONCURRENCY"
+fi
+
 for name in WECHAT_APPIDS WECHAT_SECRETS ALARM_EMAIL; do
   if [ -n "${!name+set}" ] && [ -z "${!name//[[:space:],]/}" ]; then
     die "$name is empty: set it, or unset it to keep the stack's value"
@@ -146,6 +195,3 @@ while read -r name; do
 done <<EOF
 $(compgen -e)
 EOF
-
-# sam and older versions of aws read only the older name.
-if [ -n "${AWS_REGION:-}" ]; then export AWS_DEFAULT_REGION="$AWS_REGION"; fi

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::gateway::{ANY_PORT, Running, folder};
 
 /// Shell snippets that this test does not run, by something that they contain, and why.
-const NOT_RUN: [(&str, &str); 11] = [
+const NOT_RUN: [(&str, &str); 12] = [
     ("make run", "started by this test"),
     (
         "make build ",
@@ -24,6 +24,7 @@ const NOT_RUN: [(&str, &str); 11] = [
     ("SECRETS_LAYER=", "deploys to an AWS account"),
     ("aws dynamodb restore", "needs an AWS account"),
     ("make configure ", "changes a deployment"),
+    ("make network", "deploys to an AWS account"),
     ("<ApiUrl>", "needs a deployment"),
     ("make watch", "run by watch.rs"),
     ("make phone", "asks for a number, and needs a deployment"),

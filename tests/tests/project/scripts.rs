@@ -3,6 +3,7 @@
 mod configure;
 mod deploy;
 mod install;
+mod network;
 mod toolchain;
 
 use std::{
@@ -30,6 +31,7 @@ impl Scratch {
             "Cargo.toml",
             ".env.example",
             "template.yaml",
+            "network.yaml",
             "samconfig.toml",
             "Makefile",
         ] {

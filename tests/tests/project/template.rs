@@ -4,7 +4,9 @@ mod alarms;
 mod condition_checks;
 mod environment;
 mod functions;
+mod network;
 mod objects;
+mod options;
 mod parameters;
 mod policies;
 mod releases;
@@ -21,10 +23,11 @@ use serde_json::Value;
 use render::Template;
 
 /// The template as it is written.
-static SOURCE: LazyLock<Value> = LazyLock::new(|| {
-    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    yaml::parse(&text)
-});
+static SOURCE: LazyLock<Value> = LazyLock::new(|| source("template.yaml"));
+
+fn source(file: &str) -> Value {
+    yaml::parse(&fs::read_to_string(workspace().join(file)).unwrap())
+}
 
 /// The template, as it is deployed with these parameters; the others have their defaults.
 fn rendered(parameters: &[(&str, &str)]) -> Template {

@@ -10,6 +10,7 @@ mod breaker;
 mod cluster;
 mod counter;
 mod faults;
+mod iam;
 mod load;
 mod loads;
 mod removals;

@@ -30,6 +30,8 @@ if "Stacks[0].StackStatus" in arguments:
     if asked > len(states):
         sys.exit(254)
     print(states[asked - 1])
+elif any("Outputs" in argument for argument in arguments):
+    print(os.environ["OUTPUTS"].replace(" ", "\n").replace("=", "\t"))
 elif arguments[1] == "describe-stacks":
     print(os.environ["KNOWN"])
 if arguments[1] == os.environ.get("FAILING"):
@@ -283,4 +285,36 @@ fn an_update_is_waited_for_as_long_as_it_runs() {
         assert_eq!(change.count("wait"), 3, "{text}");
         assert_eq!(change.call("describe-stack-events").is_none(), succeeds);
     }
+}
+
+#[test]
+fn a_network_stack_and_tags_reach_a_running_stack() {
+    let outputs =
+        "RedisUrl=rediss://cache.example:6379 RedisMode=cluster SubnetIds=subnet-1,subnet-2";
+    let change = Change::run(
+        &[
+            "NETWORK_STACK=weapp-network",
+            "TAGS=team=mini-program env=prod",
+        ],
+        &[("OUTPUTS", outputs)],
+    );
+    assert!(change.output.status.success(), "{}", errors(&change.output));
+    let mut changed = change.changed();
+    changed.sort_unstable();
+    assert_eq!(
+        changed,
+        [
+            ("RedisMode", "cluster"),
+            ("RedisUrl", "rediss://cache.example:6379"),
+            ("SubnetIds", "subnet-1,subnet-2"),
+        ]
+    );
+    let tags = serde_json::json!([
+        {"Key": "team", "Value": "mini-program"},
+        {"Key": "env", "Value": "prod"},
+    ]);
+    assert_eq!(change.update()["input"]["Tags"], tags);
+    // Without any, those of the stack stay.
+    let untagged = Change::run(&["MAX_SESSIONS=5"], &[]);
+    assert!(untagged.update()["input"].get("Tags").is_none());
 }

@@ -12,12 +12,25 @@ use serde_json::Value;
 use super::{Passed, Scratch, errors, passed};
 use crate::{settings, template::yaml};
 
-/// Stands in for `sam`: reads the parameters with the real parser and writes down what it got.
+/// Stands in for `sam`: reads the parameters with the real parser and writes down what it got. Knows the
+/// outputs of one stack.
 const SAM: &str = r#"
 import json, os, stat, sys
 from samcli.cli.types import CfnParameterOverridesType
 
 arguments = sys.argv[1:]
+if arguments[:2] == ["list", "stack-outputs"]:
+    outputs = os.environ.get("OUTPUTS")
+    if outputs is None or arguments[3] != "weapp-network":
+        sys.exit("Error: the stack does not exist")
+    pairs = (line.split("=", 1) for line in outputs.split())
+    print(json.dumps([{"OutputKey": key, "OutputValue": value, "Description": ""} for key, value in pairs]))
+    sys.exit()
+if "--tags" in arguments:
+    from samcli.cli.types import CfnTags
+    tags = CfnTags().convert((arguments[arguments.index("--tags") + 1],), None, None)
+else:
+    tags = None
 overrides = arguments[arguments.index("--parameter-overrides") + 1]
 file = overrides.removeprefix("file://")
 report = {
@@ -25,6 +38,7 @@ report = {
     "file": file,
     "mode": stat.S_IMODE(os.stat(file).st_mode),
     "folder": stat.S_IMODE(os.stat(os.path.dirname(file)).st_mode),
+    "tags": tags,
     "parameters": CfnParameterOverridesType().convert((overrides,), None, None),
 }
 with open(os.environ["REPORT"], "w") as output:
@@ -310,4 +324,145 @@ fn a_name_that_only_looks_like_a_setting_is_named_and_does_not_stop_the_deployme
     let known = Deployment::run(&[("JWT_PUBLIC_KEYS", ""), ("MAX_SESSIONS", "3")]);
     let text = errors(&known.output);
     assert!(!text.contains("is not a setting"), "{text}");
+}
+
+/// The outputs of a network stack.
+const OUTPUTS: &str = "SubnetIds=subnet-1,subnet-2 SecurityGroupIds=sg-1 RedisUrl=rediss://cache.example:6379 \
+    RedisMode=cluster RedisIamUser=weapp-functions RedisIamCache=weapp EgressAddress=203.0.113.7";
+
+fn with_network(variables: &[(&str, &str)]) -> Deployment {
+    let network = [("NETWORK_STACK", "weapp-network"), ("OUTPUTS", OUTPUTS)];
+    Deployment::run(&network.iter().chain(variables).copied().collect::<Vec<_>>())
+}
+
+#[test]
+fn a_network_stack_gives_the_parameters_that_are_its_outputs() {
+    let deployment = with_network(&[]);
+    for (parameter, value) in [
+        ("SubnetIds", "subnet-1,subnet-2"),
+        ("SecurityGroupIds", "sg-1"),
+        ("RedisUrl", "rediss://cache.example:6379"),
+        ("RedisMode", "cluster"),
+        ("RedisIamUser", "weapp-functions"),
+        ("RedisIamCache", "weapp"),
+    ] {
+        assert_eq!(deployment.parameter(parameter), Some(value));
+    }
+    let parameters = deployment.report()["parameters"].as_object().unwrap();
+    assert_eq!(parameters.len(), 6 + 2);
+}
+
+/// A password would not go with the user of another cache.
+#[test]
+fn a_redis_that_is_set_is_used_without_that_of_the_network_stack() {
+    let deployment = with_network(&[("REDIS_URL", "rediss://:hunter2@h")]);
+    assert_eq!(
+        deployment.parameter("RedisUrl"),
+        Some("rediss://:hunter2@h")
+    );
+    assert_eq!(deployment.parameter("RedisIamUser"), None);
+    assert_eq!(deployment.parameter("RedisMode"), None);
+    assert_eq!(deployment.parameter("SecurityGroupIds"), Some("sg-1"));
+    let text = errors(&deployment.output);
+    assert!(text.contains("REDIS_URL is set"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn nothing_is_deployed_without_the_network_stack_that_is_named() {
+    let deployment = Deployment::run(&[("NETWORK_STACK", "weapp-network")]);
+    assert!(deployment.report.is_none());
+    let text = errors(&deployment.output);
+    assert!(text.contains("weapp-network can't be read"), "{text}");
+}
+
+#[test]
+fn tags_arrive_and_what_is_none_is_refused() {
+    let deployment = Deployment::run(&[("TAGS", "team=mini-program  env=prod")]);
+    let tags = serde_json::json!({"team": "mini-program", "env": "prod"});
+    assert_eq!(deployment.report()["tags"], tags);
+    let untagged = Deployment::run(&[]);
+    assert!(untagged.report()["tags"].is_null());
+    for wrong in ["prod", "a=b c", "=b", "a=$(id)"] {
+        let deployment = Deployment::run(&[("TAGS", wrong)]);
+        assert!(deployment.report.is_none(), "{wrong}");
+    }
+}
+
+/// Stands in for the SDK: an account's limits.
+const BOTO3: &str = r#"
+import os
+
+class Lambda:
+    def get_account_settings(self):
+        total, free = map(int, os.environ["LIMITS"].split())
+        return {"AccountLimit": {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": free}}
+
+def client(name, config):
+    assert name == "lambda"
+    return Lambda()
+"#;
+
+/// What `quota.py` says of ten functions in an account with these limits.
+fn quota(limits: &str, reserved: &str, told: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("boto3.py"), BOTO3).unwrap();
+    let output = std::process::Command::new(workspace().join(".tools/venv/bin/python"))
+        .arg(workspace().join("scripts/quota.py"))
+        .args(["10", reserved, told])
+        .env("PYTHONPATH", folder.path())
+        .env("LIMITS", limits)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output)
+}
+
+#[test]
+fn the_quota_is_told_and_whether_what_is_reserved_fits() {
+    let plain = quota("1000 900", "0", "");
+    assert!(
+        plain.contains("allows 1000 concurrent executions"),
+        "{plain}"
+    );
+    assert!(!plain.contains("warning"), "{plain}");
+    for (limits, reserved, told, warning) in [
+        ("1000 1000", "90", "", ""),
+        ("1000 1000", "91", "", "does not fit"),
+        ("10 10", "1", "", "does not fit"),
+        (
+            "1000 300",
+            "50",
+            "",
+            "only if what is reserved now is this stack's",
+        ),
+        (
+            "10 10",
+            "0",
+            "1000",
+            "CONCURRENCY_QUOTA=1000 is another quota",
+        ),
+    ] {
+        let text = quota(limits, reserved, told);
+        let is_right = match warning {
+            "" => !text.contains("warning"),
+            warning => text.contains(warning),
+        };
+        assert!(is_right, "{limits} {reserved}: {text}");
+    }
+    let unknown = quota("none", "0", "");
+    assert!(unknown.contains("can't be read: ValueError"), "{unknown}");
+}
+
+#[test]
+fn no_function_keeps_more_instances_started_than_it_may_have() {
+    let variables = [
+        ("RESERVED_CONCURRENCY", "5"),
+        ("PROVISIONED_CONCURRENCY", "6"),
+    ];
+    let deployment = Deployment::run(&variables);
+    assert!(deployment.report.is_none());
+    let text = errors(&deployment.output);
+    assert!(text.contains("is above RESERVED_CONCURRENCY"), "{text}");
+    let fits = Deployment::run(&[variables[0], ("PROVISIONED_CONCURRENCY", "5")]);
+    assert_eq!(fits.parameter("ReservedConcurrency"), Some("5"));
 }

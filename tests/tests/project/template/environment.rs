@@ -43,7 +43,9 @@ const SWITCHES: [&[(&str, &str)]; 6] = [
             "SecretsLayer",
             "arn:aws:lambda:ap-southeast-1:044395824272:layer:AWS-Parameters-and-Secrets-Lambda-Extension:12",
         ),
-        ("RedisUrl", "redis://127.0.0.1:1"),
+        ("RedisUrl", "rediss://127.0.0.1:1"),
+        ("RedisIamUser", "weapp-functions"),
+        ("RedisIamCache", "weapp"),
     ],
 ];
 

@@ -10,7 +10,7 @@ const POLICIES: [(&str, &[&str]); 10] = [
     (
         "account",
         &[
-            "ReadRedisUrl",
+            "Common",
             "ReadTransportKeys",
             "ReadPublicKeys",
             "ReadDataKeys",
@@ -20,7 +20,7 @@ const POLICIES: [(&str, &[&str]); 10] = [
     (
         "avatar",
         &[
-            "ReadRedisUrl",
+            "Common",
             "ReadTransportKeys",
             "ReadPublicKeys",
             "ReadWeChat",
@@ -28,34 +28,25 @@ const POLICIES: [(&str, &[&str]); 10] = [
             "PublishAvatars",
         ],
     ),
-    (
-        "callback",
-        &["ReadRedisUrl", "ReadMessagePush", "PublishAvatars"],
-    ),
-    (
-        "config",
-        &["ReadRedisUrl", "ReadTransportKeys", "ReadPublicKeys"],
-    ),
-    ("health", &["ReadRedisUrl"]),
+    ("callback", &["Common", "ReadMessagePush", "PublishAvatars"]),
+    ("config", &["Common", "ReadTransportKeys", "ReadPublicKeys"]),
+    ("health", &["Common"]),
     // Sign tokens.
     (
         "login",
         &[
-            "ReadRedisUrl",
+            "Common",
             "ReadTransportKeys",
             "ReadTokenKeys",
             "ReadWeChat",
             "DeleteAvatars",
         ],
     ),
-    (
-        "token",
-        &["ReadRedisUrl", "ReadTransportKeys", "ReadTokenKeys"],
-    ),
+    ("token", &["Common", "ReadTransportKeys", "ReadTokenKeys"]),
     (
         "user-data",
         &[
-            "ReadRedisUrl",
+            "Common",
             "ReadTransportKeys",
             "ReadPublicKeys",
             "ReadWeChat",
@@ -64,7 +55,7 @@ const POLICIES: [(&str, &[&str]); 10] = [
     (
         "user-info",
         &[
-            "ReadRedisUrl",
+            "Common",
             "ReadTransportKeys",
             "ReadPublicKeys",
             "ReadWeChat",
@@ -74,7 +65,7 @@ const POLICIES: [(&str, &[&str]); 10] = [
     (
         "users",
         &[
-            "ReadRedisUrl",
+            "Common",
             "ReadTransportKeys",
             "ReadPublicKeys",
             "ReadDataKeys",

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{SOURCE, rendered};
 
 /// The resources, with the transform applied.
-fn transformed(parameters: &[&str]) -> Map<String, Value> {
+pub fn transformed(parameters: &[&str]) -> Map<String, Value> {
     let root = workspace();
     let output = Command::new(root.join(".tools/venv/bin/python"))
         .arg("tests/tests/project/template/transform.py")
@@ -25,7 +25,7 @@ fn transformed(parameters: &[&str]) -> Map<String, Value> {
     template["Resources"].as_object().unwrap().clone()
 }
 
-fn of_kind<'r>(resources: &'r Map<String, Value>, kind: &str) -> BTreeSet<&'r str> {
+pub fn of_kind<'r>(resources: &'r Map<String, Value>, kind: &str) -> BTreeSet<&'r str> {
     let of_kind = resources.iter().filter(|(_, it)| it["Type"] == kind);
     of_kind.map(|(name, _)| &**name).collect()
 }

@@ -7,11 +7,13 @@ use serde_json::{Map, Value, json};
 /// A rendered template.
 pub struct Template {
     resources: Map<String, Value>,
+    outputs: Map<String, Value>,
     refusals: Vec<String>,
 }
 
 impl Template {
-    /// Renders `source` with these parameters; the others have their defaults.
+    /// Renders `source` with these parameters; the others have their defaults. What AWS itself provides
+    /// (`AWS::Region`) can be given too, and else is its name.
     pub fn render(source: &Value, given: &[(&str, &str)]) -> Self {
         let names = |section: &str| source[section].as_object().unwrap();
         let mut parameters: BTreeMap<_, _> = names("Parameters")
@@ -20,7 +22,8 @@ impl Template {
             .collect();
         for (name, value) in given {
             let known = parameters.insert(name, (*value).to_owned());
-            assert!(known.is_some(), "template.yaml has no parameter {name}");
+            let is_known = known.is_some() || name.starts_with("AWS::");
+            assert!(is_known, "the template has no parameter {name}");
         }
         let scope = Scope {
             parameters,
@@ -37,8 +40,16 @@ impl Template {
             exists.then(|| (name.clone(), scope.resolve(&resource).unwrap()))
         });
         let rules = names("Rules").values();
+        let outputs = names("Outputs").iter().filter(|(_, output)| {
+            let condition = output["Condition"].as_str();
+            condition.is_none_or(|condition| scope.condition(condition))
+        });
+        let value = |(name, output): (&String, &Value)| {
+            Some((name.clone(), scope.resolve(&output["Value"])?))
+        };
         Self {
             resources: resources.collect(),
+            outputs: outputs.filter_map(value).collect(),
             refusals: rules.flat_map(|rule| scope.refusals(rule)).collect(),
         }
     }
@@ -51,6 +62,11 @@ impl Template {
     /// All resources, by name.
     pub fn all(&self) -> &Map<String, Value> {
         &self.resources
+    }
+
+    /// The values of the outputs.
+    pub fn outputs(&self) -> &Map<String, Value> {
+        &self.outputs
     }
 
     /// The properties of the resources of a type, by name.
@@ -137,6 +153,13 @@ impl Scope<'_> {
             "Fn::And" => Some(json!(self.all(argument).all(|holds| holds))),
             "Fn::Or" => Some(json!(self.all(argument).any(|holds| holds))),
             "Fn::Sub" => Some(json!(self.substitute(argument))),
+            "Fn::Select" => {
+                let index = usize::try_from(argument[0].as_u64()?).ok()?;
+                Some(argument_at(1)?[index].clone())
+            }
+            // As good as their values.
+            "Fn::GetAZs" => Some(json!(["zone 0", "zone 1", "zone 2"])),
+            "Fn::Cidr" => Some((0..argument[1].as_u64()?).map(|part| json!(part)).collect()),
             // The name of the attribute is as good as its value here.
             "Fn::GetAtt" => Some(argument.clone()),
             other => panic!("template.yaml uses {other}, which this test can't resolve"),
