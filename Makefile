@@ -87,10 +87,10 @@ budget: toolchain ## compare sizes, instructions, allocations, round trips, log 
 	@UPDATE=$(UPDATE) scripts/budget.sh
 
 tools-test: ## install what the tests need
-	@scripts/tools/redis.sh && scripts/tools/install.sh test clients template valkey && scripts/tools/chromium.sh
+	@scripts/tools/redis.sh && scripts/tools/install.sh test clients template guard valkey && scripts/tools/chromium.sh
 
 tools-check: ## install what the checks need
-	@scripts/tools/install.sh check clients
+	@scripts/tools/install.sh check clients guard policy
 
 clean: ## remove everything built, the tools and the local data
 	@cargo clean && rm -rf .aws-sam .tools .data tests/clients/node_modules miniprogram/sdk/node_modules miniprogram/sdk/dist miniprogram/sdk/miniprogram_dist miniprogram/sdk/build miniprogram/demo/node_modules local/playground/node_modules miniprogram/demo/build miniprogram/demo/src/miniprogram_npm

@@ -10,7 +10,7 @@ component() {
 }
 component fmt rustfmt
 component clippy clippy
-scripts/tools/install.sh check clients
+scripts/tools/install.sh check clients guard policy
 
 failed=""
 step() {
@@ -29,6 +29,7 @@ step scripts/playground.sh check
 step cfn-lint template.yaml network.yaml
 step openapi-spec-validator docs/openapi.json
 step sam validate --lint --region us-east-1
+step python scripts/template/check.py
 # Without advisories, which need a database from the network: `make audit`.
 step cargo-deny --log-level warn check bans licenses sources
 step cargo clippy --workspace --all-targets -- -D warnings

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/tools/redis.sh
-scripts/tools/install.sh test clients template
+scripts/tools/install.sh test clients template guard
 scripts/tools/install.sh valkey || say "no Valkey for this machine: its test is skipped"
 scripts/tools/chromium.sh || say "no Chromium for this machine: the tests of the playground's page are skipped"
 cargo build --workspace --bins --tests

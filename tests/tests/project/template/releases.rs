@@ -11,7 +11,7 @@ use super::{SOURCE, rendered};
 pub fn transformed(parameters: &[&str]) -> Map<String, Value> {
     let root = workspace();
     let output = Command::new(root.join(".tools/venv/bin/python"))
-        .arg("tests/tests/project/template/transform.py")
+        .arg("scripts/template/transform.py")
         .args(parameters)
         .current_dir(root)
         .output()
