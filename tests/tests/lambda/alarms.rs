@@ -19,6 +19,7 @@ use crate::{
     harness::{LambdaHarness, answer, functions, login_event},
     metrics::{recorded, settled},
 };
+use render::Template;
 
 /// What the namespace of our metrics is called here.
 const STACK: &str = "AWS::StackName";
@@ -48,16 +49,47 @@ const OF_AWS: [(&str, &str, &[&str]); 10] = [
 /// A metric with its dimensions.
 type Watched = (String, String, Vec<(String, String)>);
 
+/// With everything that has an alarm.
+const ALL: [(&str, &str); 3] = [
+    ("AlarmEmail", "ops@example.com"),
+    ("NoTrafficHours", "3"),
+    ("CertificateArn", "arn"),
+];
+
+/// The template as it is deployed with these parameters.
+pub fn template(parameters: &[(&str, &str)]) -> Template {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    Template::render(&yaml::parse(&text), parameters)
+}
+
+/// The names of all alarms without the stack's.
+pub fn names() -> Vec<String> {
+    let alarms = template(&ALL).resources("AWS::CloudWatch::Alarm");
+    let name = |(_, alarm): (String, Value)| {
+        let name = alarm["AlarmName"].as_str().unwrap().to_owned();
+        name.strip_prefix("AWS::StackName-").unwrap().to_owned()
+    };
+    alarms.into_iter().map(name).collect()
+}
+
+/// The queries of the dashboard, by their titles.
+pub fn queries() -> Vec<(String, String)> {
+    let dashboards = template(&[]).resources("AWS::CloudWatch::Dashboard");
+    let body = dashboards[0].1["DashboardBody"].as_str().unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let widgets = body["widgets"].as_array().unwrap().iter();
+    let query = |widget: &Value| {
+        let text = |name| Some(widget["properties"][name].as_str()?.to_owned());
+        text("title").zip(text("query"))
+    };
+    widgets.filter_map(query).collect()
+}
+
 /// The metrics that the alarms of the template watch.
 fn watched() -> BTreeSet<Watched> {
-    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let parameters = [
-        ("AlarmEmail", "ops@example.com"),
-        ("NoTrafficHours", "3"),
-        ("CertificateArn", "arn"),
-    ];
-    let template = render::Template::render(&yaml::parse(&text), &parameters);
-    let alarms = template.resources("AWS::CloudWatch::Alarm").into_iter();
+    let alarms = template(&ALL)
+        .resources("AWS::CloudWatch::Alarm")
+        .into_iter();
     let metrics = alarms.flat_map(|(_, alarm)| {
         let several = alarm["Metrics"].as_array().cloned().unwrap_or_default();
         let several = several
@@ -82,7 +114,7 @@ fn watched() -> BTreeSet<Watched> {
 
 /// The log of a function of login to which everything happens that there is an alarm for. One instance
 /// is no quorum: its breaker opens by itself.
-async fn faults() -> Logs {
+pub async fn faults() -> Logs {
     let mut harness = LambdaHarness::start().await;
     for (name, value) in [
         ("METRICS_NAMESPACE", STACK),

@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod gateway;
 mod harness;
+mod insights;
 mod jose_clients;
 mod key_sources;
 mod log;
