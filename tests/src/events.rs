@@ -79,6 +79,11 @@ impl HttpApi {
         }
     }
 
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {

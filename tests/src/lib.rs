@@ -8,6 +8,7 @@
 //! | [`sealed`] | a client that seals bodies and opens answers |
 //! | [`rie`] | a function binary under AWS's own Runtime Interface Emulator |
 //! | [`foreign_s3`] | an S3 server that is not ours |
+//! | [`moto`] | AWS in one process, which creates stacks from the template |
 //! | [`objects`] | the object store of `make run` |
 //! | [`upload`] | forms as `wx.uploadFile` posts them |
 //! | [`redis_server`] | a real Redis on a port of its own, to stop, freeze and restart |
@@ -43,6 +44,7 @@ pub mod foreign_s3;
 pub mod http;
 pub mod http1;
 pub mod logs;
+pub mod moto;
 pub mod objects;
 pub mod process;
 pub mod redis_cluster;

@@ -29,6 +29,7 @@ mod schemathesis;
 mod sealed;
 mod several_instances;
 mod snippets;
+mod stack;
 mod start;
 mod watch;
 mod writes;
