@@ -151,7 +151,18 @@ impl Admission {
     async fn admit_any(&self, caller: Caller<'_>) -> Result<(Claims, User), AdmissionError> {
         let claims = self.identify(caller).await?;
         let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
-        let (opening, [session, profile]) = self.open(&claims, [&keys[0], &keys[1]]).await?;
+        let (opening, entries) = self.open(&claims, [&keys[0], &keys[1]]).await?;
+        let outcome = self.complete(&claims, entries).await;
+        let user = self.settle(&claims, caller, opening, outcome).await?;
+        Ok((claims, user))
+    }
+
+    /// The user of these claims, if their session lives, from what was found in the cache.
+    async fn complete(
+        &self,
+        claims: &Claims,
+        [session, profile]: [CacheEntry; 2],
+    ) -> Result<User, AdmissionError> {
         let session = async {
             let check = self.parts.sessions.check(claims.sub, claims.sid, session);
             check.await.map_err(AdmissionError::from)
@@ -165,8 +176,26 @@ impl Admission {
             }
         };
         // Of an ended session, no profile is loaded.
-        let outcome = futures_util::try_join!(session, user).map(|((), user)| user);
-        let user = self.settle(&claims, caller, opening, outcome).await?;
+        futures_util::try_join!(session, user).map(|((), user)| user)
+    }
+
+    /// Who the bearer of `token` is, by the same checks as [`Self::admit_with_user`], without a charge:
+    /// for answers that others cache, so that requests can't be counted by them.
+    ///
+    /// # Errors
+    /// [`AdmissionError`], but never [`AdmissionError::Denied`].
+    pub async fn inspect(&self, token: Option<&str>) -> Result<(Claims, User), AdmissionError> {
+        let Self { parts, .. } = self;
+        let claims = parts
+            .tokens
+            .verify(token.ok_or(TokenError::Missing)?)
+            .await?;
+        let keys = [session_cache_key(claims.sid), profile_cache_key(claims.sub)];
+        let entries = parts.cache.read([&keys[0], &keys[1]]).await;
+        let user = self.complete(&claims, entries).await?;
+        if user.status == Status::Disabled {
+            return Err(AdmissionError::UserDisabled);
+        }
         Ok((claims, user))
     }
 
