@@ -2,6 +2,7 @@
 
 mod deferred_start;
 mod event;
+mod events;
 mod metrics;
 mod response;
 
@@ -11,7 +12,8 @@ use axum::{Router, extract::Request, response::Response};
 use lambda_runtime::{LambdaEvent, service_fn};
 use tower::{Service, ServiceExt};
 
-use self::{deferred_start::DeferredStart, event::Event, response::EventResponse};
+pub use self::events::{Events, Failure, Invocation};
+use self::{deferred_start::DeferredStart, events::HttpEvents};
 use crate::{
     clock::Clock,
     config::{
@@ -55,6 +57,12 @@ struct Function {
 /// extension is registered to get a SIGTERM, which would cost every cold start a call.
 #[must_use]
 pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
+    run_for::<HttpEvents>(name, routes)
+}
+
+/// The same for events that are no HTTP requests: `E` makes requests of them, which the routes answer.
+#[must_use]
+pub fn run_for<E: Events>(name: &'static str, routes: BuildRoutes) -> ExitCode {
     let env = Env::from_process();
     let settings = ProcessSettings::read(&env);
     if let Err(error) = telemetry::init(
@@ -71,33 +79,35 @@ pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
     };
     // In a task: whatever wakes the future of `block_on` itself costs a system call.
     let function = Function { name, routes };
-    match runtime.block_on(async { tokio::spawn(run_with(env, function)).await }) {
+    match runtime.block_on(async { tokio::spawn(run_with::<E>(env, function)).await }) {
         Ok(code) => code,
         Err(panic) => refuse(&panic.to_string()),
     }
 }
 
-async fn run_with(env: Env, function: Function) -> ExitCode {
+async fn run_with<E: Events>(env: Env, function: Function) -> ExitCode {
     let env = match References::of(&env) {
         None => env,
         Some(references) => match references.resolve(AT_START).await {
             Ok(env) => env,
             Err(ResolveError::Failed(errors)) => return refuse(&errors.to_string()),
-            Err(ResolveError::NotReady(_)) => return serve_deferred(references, function).await,
+            Err(ResolveError::NotReady(_)) => {
+                return serve_deferred::<E>(references, function).await;
+            }
         },
     };
     match start(env, function).await {
-        Ok(app) => serve(app).await,
+        Ok(app) => serve::<E, _>(app).await,
         Err(errors) => refuse(&errors.to_string()),
     }
 }
 
-async fn serve_deferred(references: References, function: Function) -> ExitCode {
+async fn serve_deferred<E: Events>(references: References, function: Function) -> ExitCode {
     let deferred = match DeferredStart::new(references, function) {
         Ok(deferred) => deferred,
         Err(errors) => return refuse(&errors.to_string()),
     };
-    serve(service_fn(move |request| {
+    serve::<E, _>(service_fn(move |request| {
         let deferred = deferred.clone();
         async move { Ok::<_, Infallible>(deferred.answer(request).await) }
     }))
@@ -116,17 +126,18 @@ async fn start(env: Env, function: Function) -> Result<Router, ConfigErrors> {
 }
 
 /// Serves events until Lambda ends the process.
-async fn serve<S>(app: S) -> ExitCode
+async fn serve<E, S>(app: S) -> ExitCode
 where
+    E: Events,
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let events = service_fn(move |event: LambdaEvent<Event>| {
+    let events = service_fn(move |event: LambdaEvent<E::Event>| {
         let app = app.clone();
-        let (format, request) = event.payload.into_request(&event.context, &Clock::System);
+        let (form, request) = E::request(event.payload, &Invocation::new(event.context));
         async move {
             let Ok(response) = app.oneshot(request).await;
-            Ok::<_, Infallible>(EventResponse::new(format, response).await)
+            E::answer(form, response).await
         }
     });
     match lambda_runtime::run_concurrent(events).await {
