@@ -26,9 +26,12 @@ step shellcheck --external-sources .ci/run scripts/*.sh scripts/tools/*.sh
 step scripts/sdk.sh check
 step scripts/demo.sh check
 step scripts/playground.sh check
-step cfn-lint template.yaml network.yaml
+step cfn-lint template.yaml network.yaml examples/*/template.yaml
 step openapi-spec-validator docs/openapi.json
 step sam validate --lint --region us-east-1
+for example in examples/*/template.yaml; do
+  step sam validate --lint --region us-east-1 --template-file "$example"
+done
 step python scripts/template/check.py
 # Without advisories, which need a database from the network: `make audit`.
 step cargo-deny --log-level warn check bans licenses sources

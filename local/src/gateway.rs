@@ -48,6 +48,7 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
     ("callback", callback::routes),
     ("account", account::routes),
     ("avatar", avatar::routes),
+    ("authorizer", authorizer::routes),
 ];
 
 /// The routes of all functions together.

@@ -26,6 +26,7 @@ pub const OPERATIONS: &[(&str, DeclareOperations)] = &[
     ("callback", callback::operations),
     ("account", account::operations),
     ("avatar", avatar::operations),
+    ("authorizer", authorizer::operations),
 ];
 
 /// The document that is kept as `docs/openapi.json`.

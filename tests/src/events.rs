@@ -184,6 +184,7 @@ mod tests {
             "users",
             "config",
             "callback",
+            "authorizer",
         ] {
             let names = names(function);
             assert!(!names.is_empty(), "events/{function} is empty");

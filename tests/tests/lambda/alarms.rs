@@ -9,7 +9,8 @@ mod yaml;
 use std::{collections::BTreeSet, fs};
 
 use e2e::{
-    binaries::workspace, logs::Logs, runtime_api::FunctionUnderTest, wire_proxy::Fault as Broken,
+    binaries::workspace, events::load, logs::Logs, runtime_api::FunctionUnderTest,
+    wire_proxy::Fault as Broken,
 };
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -154,6 +155,17 @@ pub async fn faults() -> Logs {
     settled(&login).await
 }
 
+/// The log of an authorizer that is asked about a token which nobody has issued.
+async fn unauthorized() -> Logs {
+    let mut harness = LambdaHarness::start().await;
+    harness.settings = harness.settings.with("METRICS_NAMESPACE", STACK);
+    let authorizer = harness.function("authorizer");
+    let event = load("authorizer", "rest-token", &[("accessToken", "forged")]);
+    authorizer.measure(event.to_string().as_bytes()).await;
+    authorizer.process().wait_for_line("unauthorized").await;
+    authorizer.logs()
+}
+
 fn set_fault(harness: &LambdaHarness, fault: Fault) {
     harness.wechat.set_faults([fault]).unwrap();
 }
@@ -164,7 +176,8 @@ async fn log_in(harness: &LambdaHarness, login: &FunctionUnderTest) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_of_an_alarm_is_written_by_a_function_or_by_aws() {
-    let written = recorded(&faults().await, STACK);
+    let mut written = recorded(&faults().await, STACK);
+    written.append(&mut recorded(&unauthorized().await, STACK));
     let functions: Vec<_> = functions().collect();
     let exists = |(namespace, name, dimensions): &Watched| {
         if namespace != STACK {
@@ -178,6 +191,7 @@ async fn every_metric_of_an_alarm_is_written_by_a_function_or_by_aws() {
             (name.clone(), value.to_owned())
         });
         written.contains_key(&(name.clone(), as_login.collect()))
+            || written.contains_key(&(name.clone(), dimensions.clone()))
     };
     let watched = watched();
     let missing: Vec<_> = watched.iter().filter(|metric| !exists(metric)).collect();

@@ -7,11 +7,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alarms;
+mod authorizer;
 mod concurrency;
 mod contents;
 mod deletion;
 mod emulator;
 mod events;
+mod extend;
 mod faults;
 mod gateway;
 mod harness;

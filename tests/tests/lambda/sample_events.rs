@@ -9,7 +9,10 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{LambdaHarness, functions, push_sample};
+use crate::{
+    authorizer::QUESTIONS,
+    harness::{LambdaHarness, functions, push_sample},
+};
 
 /// The table of events/README.md: function, file, status, reason.
 const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
@@ -84,10 +87,12 @@ const PUSHES: [(&str, &str); 4] = [
 #[test]
 fn every_sample_event_is_tested() {
     let pushes = PUSHES.iter().map(|(name, _)| ("callback", *name));
+    let questions = QUESTIONS.map(|name| ("authorizer", name));
     let known = EVENTS
         .iter()
         .map(|(function, name, ..)| (*function, *name))
-        .chain(pushes);
+        .chain(pushes)
+        .chain(questions);
     let known: BTreeSet<_> = known
         .map(|(function, name)| (function.to_owned(), name.to_owned()))
         .collect();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::gateway::{ANY_PORT, Running, folder};
 
 /// Shell snippets that this test does not run, by something that they contain, and why.
-const NOT_RUN: [(&str, &str); 15] = [
+const NOT_RUN: &[(&str, &str)] = &[
     ("make run", "started by this test"),
     (
         "make build ",
@@ -32,6 +32,7 @@ const NOT_RUN: [(&str, &str); 15] = [
     ("make configure ", "changes a deployment"),
     ("make network", "deploys to an AWS account"),
     ("<ApiUrl>", "needs a deployment"),
+    ("sam deploy", "deploys to an AWS account"),
     ("make watch", "run by watch.rs"),
     ("make phone", "asks for a number, and needs a deployment"),
     ("make admin USER=…", "needs a deployment"),
@@ -90,7 +91,14 @@ pub fn snippets(page: &Path, language: &str) -> Vec<String> {
 /// The Markdown files with snippets.
 fn pages() -> Vec<PathBuf> {
     let root = binaries::workspace();
-    let folders = ["", "docs", "docs/zh", "events"].map(|folder| root.join(folder));
+    let folders = [
+        "",
+        "docs",
+        "docs/zh",
+        "events",
+        "examples/protected-function",
+    ];
+    let folders = folders.map(|folder| root.join(folder));
     let files = folders
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap());

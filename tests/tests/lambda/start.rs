@@ -78,7 +78,7 @@ async fn all_missing_settings_are_reported_together() {
 
 #[tokio::test]
 async fn a_function_requires_only_the_settings_it_uses() {
-    for function in ["token", "user-info", "config"] {
+    for function in ["token", "user-info", "config", "authorizer"] {
         let (_, why) = refusal(function, &[]).await;
         let mut names = names_in(&why);
         names.sort_unstable();

@@ -72,10 +72,12 @@ fn the_table_of_metrics_is_that_of_the_code() {
     assert_eq!(documented, known);
 }
 
-/// The Markdown files of the project: those at its root, below `docs` and in `events`.
+/// The Markdown files of the project: those at its root, below `docs`, in `events` and in
+/// `examples`.
 fn pages() -> Vec<PathBuf> {
     let docs = root().join("docs");
-    let mut folders = vec![root(), root().join("events")];
+    let example = root().join("examples/protected-function");
+    let mut folders = vec![root(), root().join("events"), example];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

@@ -3,6 +3,7 @@
 mod alarms;
 mod condition_checks;
 mod environment;
+mod example;
 mod functions;
 mod network;
 mod objects;
@@ -68,12 +69,14 @@ impl Template {
 impl Function {
     /// The paths of its events; `$default` is what API Gateway calls the route of all other paths.
     fn paths(&self) -> Vec<String> {
-        let events = self.properties["Events"].as_object().unwrap();
+        // The authorizer has none: other APIs call it.
+        let events = self.properties["Events"].as_object();
         let path = |event: &Value| {
             let path = event["Properties"]["Path"].as_str();
             path.unwrap_or("$default").to_owned()
         };
-        events.values().map(path).collect()
+        let events = events.into_iter().flat_map(|events| events.values());
+        events.map(path).collect()
     }
 
     /// Its environment variables.

@@ -40,6 +40,10 @@ const LEAN: [(&str, Kept); 6] = [
 /// 5xx by function: what a new version of one did, however few of all requests it gets.
 pub(super) const SERVER_ERRORS: &str = "server_errors";
 
+/// 401 by the function whose 401 are errors to Lambda: what its alarm takes off.
+pub(super) const UNAUTHORIZED: &str = "unauthorized";
+const AUTHORIZER: &str = "authorizer";
+
 /// Calls to WeChat that were refused for the credentials or the address of this server.
 pub(super) const WECHAT_MISCONFIGURED: &str = "wechat_misconfigured";
 
@@ -76,9 +80,16 @@ impl Views {
             let mut labels = key.labels();
             labels.any(|label| label.key() == name && values(label.value()))
         };
-        if key.name() == "requests" && is("status", &|status| status.starts_with('5')) {
+        let by_function = |name: &'static str| {
             let label = Label::new("function", self.function.clone());
-            return Some(plain(Key::from_parts(SERVER_ERRORS, vec![label])));
+            Some(plain(Key::from_parts(name, vec![label])))
+        };
+        if key.name() == "requests" && is("status", &|status| status.starts_with('5')) {
+            return by_function(SERVER_ERRORS);
+        }
+        let is_authorizer = self.function == AUTHORIZER;
+        if is_authorizer && key.name() == "requests" && is("status", &|status| status == "401") {
+            return by_function(UNAUTHORIZED);
         }
         let is_misconfigured = key.name() == "upstream_errors"
             && is("upstream", &|upstream| upstream == "wechat")

@@ -14,7 +14,7 @@ const OF_AWS: [&str; 2] = [
 ];
 
 /// The policies of each function, by its package, where everything is switched on.
-const POLICIES: [(&str, &[&str]); 10] = [
+const POLICIES: [(&str, &[&str]); 11] = [
     (
         "account",
         &[
@@ -25,6 +25,7 @@ const POLICIES: [(&str, &[&str]); 10] = [
             "DeleteAvatars",
         ],
     ),
+    ("authorizer", &["ReadRedisUrl", "ReadPublicKeys"]),
     (
         "avatar",
         &[

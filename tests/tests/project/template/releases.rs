@@ -86,11 +86,20 @@ fn a_deployment_ends_while_it_is_waited_for() {
 #[test]
 fn the_api_calls_the_alias_that_a_deployment_moves() {
     let resources = transformed(&["Release=1795420800"]);
+    let functions = rendered(&[]).functions().into_iter();
+    let without_routes = functions.filter(|function| function.paths().is_empty());
+    let called_by_others: BTreeSet<_> = without_routes
+        .map(|function| format!("{}Aliaslive", function.resource))
+        .collect();
+    assert!(called_by_others.len() < 3, "{called_by_others:?}");
     let aliases = of_kind(&resources, "AWS::Lambda::Alias");
     assert_eq!(aliases.len(), rendered(&[]).functions().len());
     let api = resources["Api"].to_string();
     for alias in aliases {
         assert!(resources[alias].get("UpdatePolicy").is_some(), "{alias}");
+        if called_by_others.contains(alias) {
+            continue;
+        }
         assert!(
             api.contains(&format!("${{{alias}}}")),
             "{alias} is not called"

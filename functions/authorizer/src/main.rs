@@ -1,0 +1,13 @@
+//! Starts the function on Lambda.
+
+use shared::runtime::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+fn main() -> std::process::ExitCode {
+    shared::runtime::run_for::<authorizer::AuthorizerEvents>(
+        env!("CARGO_CRATE_NAME"),
+        authorizer::decisions,
+    )
+}
