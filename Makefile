@@ -1,7 +1,7 @@
 # The project's commands; their logic is in scripts/ and .ci/. `make` alone lists the targets.
 # Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys seal breaker phone admin sagas generate test soak check audit fmt build deploy network configure invoke-login bench budget tools-test tools-check clean toolchain watch invoke
+.PHONY: help run keys seal breaker phone admin sagas generate test soak check audit fmt build release deploy network smoke configure invoke-login bench budget tools-test tools-check clean toolchain watch invoke
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
@@ -62,11 +62,17 @@ fmt: toolchain ## format the Rust code
 build: toolchain ## release binaries of the deployed functions for Lambda (ARCH=arm64|x86_64)
 	@scripts/build.sh $(ARCH)
 
-deploy: build ## build, then deploy to AWS with SAM (docs/deploy.md lists its variables)
+release: toolchain ## make a release in a folder: VERSION=v… (docs/releases.md)
+	@scripts/release.sh "$$VERSION" $${OUT:+"$$OUT"}
+
+deploy: $(if $(RELEASE),,build) ## build, then deploy to AWS with SAM (docs/deploy.md lists its variables); RELEASE=v… or a folder: without a build
 	@scripts/deploy.sh $(ARCH) $(ARGS)
 
 network: ## create or change the network stack: ARGS="CacheMaxGb=5 …" (docs/deploy.md lists its parameters)
 	@scripts/network.sh $(ARGS)
+
+smoke: ## ask a deployment a few questions: URL=https://…
+	@scripts/smoke.sh "$$URL"
 
 configure: ## change the running stack, without a build: NAME=value … (docs/deploy.md lists the names)
 	@scripts/configure.sh

@@ -26,7 +26,10 @@ step shellcheck --external-sources .ci/run scripts/*.sh scripts/tools/*.sh
 step scripts/sdk.sh check
 step scripts/demo.sh check
 step scripts/playground.sh check
-step cfn-lint template.yaml network.yaml examples/*/template.yaml
+step cfn-lint template.yaml network.yaml .github/deploy-role.yaml examples/*/template.yaml
+# actionlint also runs shellcheck on what they run.
+step actionlint .github/workflows/*.yml
+step zizmor --offline --no-progress --quiet --persona pedantic .github
 step openapi-spec-validator docs/openapi.json
 step sam validate --lint --region us-east-1
 for example in examples/*/template.yaml; do

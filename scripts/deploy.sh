@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# deploy.sh ARCH [ARGS of `sam deploy`]: deploys the output of `make build`. The AWS account and region
+# deploy.sh ARCH [ARGS of `sam deploy`]: deploys the output of `make build`, or RELEASE: a folder that
+# `make release` made, or a version, which needs neither Rust nor a build. The AWS account and region
 # come from the environment as for any AWS tool, the stack's parameters from the variables listed in
 # parameters.sh. WECHAT_APPIDS, WECHAT_SECRETS and ALARM_EMAIL are needed once.
 # shellcheck source-path=SCRIPTDIR
@@ -8,7 +9,17 @@
 arch="${1:?usage: deploy.sh arm64|x86_64 [ARGS]}"
 shift
 
-scripts/tools/install.sh lambda
+# A release brings its functions; otherwise sam finds what `make build` left.
+source=()
+if [ -n "${RELEASE:-}" ]; then
+  template="$(scripts/release-template.sh "$RELEASE" "$arch")"
+  # sam would look for its settings beside the template.
+  source=(--template-file "$template" --config-file "$root/samconfig.toml")
+  scripts/tools/install.sh deploy
+else
+  scripts/tools/install.sh lambda
+fi
+
 # sam and older versions of aws read only the older name.
 if [ -n "${AWS_REGION:-}" ]; then export AWS_DEFAULT_REGION="$AWS_REGION"; fi
 
@@ -37,7 +48,8 @@ count="$(functions | wc -l | tr -d ' ')"
 options=()
 if [ ${#tags[@]} -gt 0 ]; then options+=(--tags "${tags[*]}"); fi
 status=0
-sam deploy ${options[@]+"${options[@]}"} --parameter-overrides "file://$private/parameters.yaml" "$@" || status=$?
+sam deploy ${source[@]+"${source[@]}"} ${options[@]+"${options[@]}"} \
+  --parameter-overrides "file://$private/parameters.yaml" "$@" || status=$?
 if [ "$status" -ne 0 ] && [ -z "${WECHAT_APPIDS:+${WECHAT_SECRETS:+${ALARM_EMAIL:-}}}" ]; then
   say "a stack that has none yet needs WECHAT_APPIDS=wx…, WECHAT_SECRETS=wx…:secret and ALARM_EMAIL=you@example.com (or none)"
 fi

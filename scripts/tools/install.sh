@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # install.sh GROUP...: installs groups of pinned tools into .tools/venv, unless they are up to date.
 # Groups: test, clients (Node, libraries of the test clients, the tools of the SDK, the demo and the playground),
-# template, guard, valkey, check, lambda (for build and deploy); policy, which gets .tools/policy for itself, because
-# it needs other versions of what the others depend on.
+# template, guard, valkey, check, lambda (for build and deploy), deploy (of a release), release; policy, which gets
+# .tools/policy for itself, because it needs other versions of what the others depend on.
 # See the .txt files in this folder.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib.sh"
@@ -127,14 +127,15 @@ usable_venv() {
   fi
 }
 
-[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, template, guard, valkey, check, policy, lambda)"
+[ $# -gt 0 ] || die "usage: install.sh GROUP... (test, clients, template, guard, valkey, check, policy, lambda, deploy,
+  release)"
 for group in "$@"; do
   if [ "$group" = policy ]; then
     venv="$tools/policy"
     usable_venv "$tools/policy.stamp"
   else
     venv="$tools/venv"
-    usable_venv "$tools"/{check,clients,guard,lambda,template,test,valkey}.stamp
+    usable_venv "$tools"/{check,clients,deploy,guard,lambda,release,template,test,valkey}.stamp
   fi
   install_group "$group"
 done

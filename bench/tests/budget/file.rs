@@ -84,6 +84,15 @@ impl Budget {
         self.other_tools = (!others.is_empty()).then(|| others.join(", "));
     }
 
+    /// One of the limits, which are never updated.
+    pub fn limit(&self, key: &str) -> u64 {
+        let limit = Value::read(&self.document["release"][key]);
+        let Some(Value::Number(limit)) = limit else {
+            panic!("bench/budget.toml has no {key} under [release]");
+        };
+        limit
+    }
+
     /// Compares all figures, or writes them to the file.
     pub fn compare(mut self, figures: &[Figure]) {
         if self.updates {

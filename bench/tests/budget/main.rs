@@ -11,8 +11,11 @@
 mod allocations;
 mod file;
 mod instructions;
+mod starts;
 mod surroundings;
 mod wire;
+
+use std::time::Duration;
 
 use e2e::binaries;
 use file::{Budget, Figure, Tolerance};
@@ -61,6 +64,18 @@ fn a_release_build_is_as_large_and_as_busy_as_is_budgeted() {
         println!("valgrind is not installed here: instructions are not compared");
     }
     budget.compare(&figures);
+}
+
+/// A limit, not a figure: times are those of the machine.
+#[test]
+#[ignore = "needs release builds, which take minutes: `make budget`"]
+fn a_function_starts_within_its_limit() {
+    let limit = Duration::from_millis(Budget::open().limit("start-ms"));
+    for (_, function) in REQUESTS {
+        let time = starts::measure(&release(function));
+        println!("{function} starts in {time:?}, of {limit:?}");
+        assert!(time <= limit, "{function} takes {time:?} to start");
+    }
 }
 
 /// The function's release binary, built alone as for deployment.

@@ -30,6 +30,7 @@ mod sample_events;
 mod schemathesis;
 mod sealed;
 mod several_instances;
+mod smoke;
 mod snippets;
 mod stack;
 mod start;

@@ -21,6 +21,9 @@ const NOT_RUN: &[(&str, &str)] = &[
         "make build ",
         "builds for Lambda, and deploys to an AWS account",
     ),
+    ("make release ", "builds for every platform"),
+    ("RELEASE=", "deploys to an AWS account"),
+    ("gh attestation", "needs a release on GitHub"),
     ("SECRETS_LAYER=", "deploys to an AWS account"),
     ("aws dynamodb restore", "run by stack.rs"),
     (

@@ -5,14 +5,17 @@
 mod architecture;
 mod bodies;
 mod contributing;
+mod deploy_role;
 mod docs;
 mod features;
 mod functions;
 mod modules;
 mod openapi;
+mod row_formats;
 mod scripts;
 mod settings;
 mod template;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 

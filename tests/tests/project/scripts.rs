@@ -4,6 +4,7 @@ mod configure;
 mod deploy;
 mod install;
 mod network;
+mod release;
 mod toolchain;
 
 use std::{
