@@ -3,6 +3,7 @@
 functions ARCH FOLDER VERSION   zips the functions that `sam build` left in .aws-sam/build, and writes
                                 template-ARCH.yaml, which names them
 binary NAME TARGET FILE FOLDER  packs a program that runs without Lambda
+sbom NAME FILE FOLDER           takes a list of dependencies, without the folders of this machine
 finish FOLDER VERSION COMMIT    writes manifest.json and SHA256SUMS
 verify FOLDER ARCH              checks what a deployment to ARCH reads, and prints the path of the template
 
@@ -148,6 +149,12 @@ def binary(name, target, file, folder):
     print(f"  {path}  {path.stat().st_size} bytes")
 
 
+def sbom(name, file, folder):
+    text = Path(file).read_text().replace(f"path+file://{Path.cwd()}", "path+file:///weapp-serverless")
+    Path(folder, f"{name}.cdx.json").write_text(text)
+    Path(file).unlink()
+
+
 def finish(folder, version, commit):
     folder, newest = Path(folder), json.loads(FORMATS.read_text())[-1]
     names = sorted(path.name for path in folder.iterdir() if path.name not in (SUMS, MANIFEST))
@@ -212,7 +219,7 @@ def verify(folder, architecture):
     print((folder / template).resolve())
 
 
-COMMANDS = {"functions": functions, "binary": binary, "finish": finish, "verify": verify}
+COMMANDS = {"functions": functions, "binary": binary, "sbom": sbom, "finish": finish, "verify": verify}
 
 
 def main(command, *arguments):

@@ -66,11 +66,11 @@ sboms_part() {
     cargo install --quiet --locked --root "$tools" cargo-cyclonedx@"$generator"
   fi
   # It writes beside each manifest of the workspace.
-  "$tools/bin/cargo-cyclonedx" cyclonedx --quiet --format json --target all --override-filename release.sbom
+  "$tools/bin/cargo-cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --target all --override-filename release.sbom
   for name in $(functions) $(binaries); do
     manifest="functions/$name"
     [ -d "$manifest" ] || manifest="$name"
-    mv "$manifest/release.sbom.json" "$out/$name.cdx.json"
+    python3 scripts/release.py sbom "$name" "$manifest/release.sbom.json" "$out"
   done
   find . \( -name target -o -name node_modules -o -name .tools \) -prune -o -name release.sbom.json -exec rm {} +
 }

@@ -1,5 +1,5 @@
-//! `.github/deploy-role.yaml`: GitHub can hand over a release, and CloudFormation can make what the
-//! template describes.
+//! `.github/deploy-role.yaml`: GitHub can hand over a release, and `CloudFormation` can make what
+//! the template describes.
 
 use std::{collections::BTreeSet, fs};
 
@@ -75,10 +75,9 @@ fn permissions_are_limited_to_the_stack() {
         for statement in statements(role) {
             let is_of_everything = texts(&statement["Resource"]).contains(&"*");
             for action in texts(&statement["Action"]) {
-                let known = |start: &&str| action.starts_with(*start);
                 // API Gateway's log deliveries name no group.
-                let may_be =
-                    action.starts_with("logs:") || OF_EVERYTHING.iter().any(|it| known(&it));
+                let may_be = action.starts_with("logs:")
+                    || OF_EVERYTHING.iter().any(|start| action.starts_with(start));
                 assert!(
                     !is_of_everything || may_be,
                     "{role}: {action} on everything"

@@ -5,6 +5,7 @@ mod elf;
 
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -51,7 +52,8 @@ cp "built/${target%%-*}" "target/$target/release/$name"
 const CYCLONEDX: &str = r#"#!/bin/sh
 if [ "$2" = --version ]; then echo "cargo-cyclonedx-cyclonedx VERSION"; exit; fi
 for manifest in functions/*/Cargo.toml local/Cargo.toml; do
-  echo '{"bomFormat":"CycloneDX"}' >"${manifest%Cargo.toml}release.sbom.json"
+  folder="$(pwd -P)/${manifest%/Cargo.toml}"
+  echo "{\"bomFormat\":\"CycloneDX\",\"bom-ref\":\"path+file://$folder#0.1.0\"}" >"$folder/release.sbom.json"
 done
 "#;
 
@@ -191,7 +193,10 @@ fn a_release_has_everything_in_one_flat_folder() {
     for line in sums.lines() {
         let (sum, name) = line.split_once("  ").unwrap();
         let digest = Sha256::digest(&files[name]);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
         assert_eq!(sum, hex, "{name}");
         listed.push(name);
     }
@@ -266,6 +271,18 @@ fn the_template_names_the_zips_and_takes_no_other_architecture() {
         }
         assert_eq!(packaged, wanted);
     }
+}
+
+/// Where it was built is nobody's business, and differs from machine to machine.
+#[test]
+fn the_lists_of_dependencies_do_not_say_where_they_were_made() {
+    let workshop = Workshop::new();
+    let list = fs::read(workshop.release("out").join("health.cdx.json")).unwrap();
+    let list: Value = serde_json::from_slice(&list).unwrap();
+    assert_eq!(
+        list["bom-ref"],
+        "path+file:///weapp-serverless/functions/health#0.1.0"
+    );
 }
 
 #[test]
@@ -349,4 +366,28 @@ fn a_release_is_finished_only_with_every_function() {
         manifest(&folder)["architectures"],
         Value::from(vec!["arm64"])
     );
+}
+
+#[test]
+fn the_notes_are_what_changed_and_where_it_can_be_rolled_back_to() {
+    let workshop = Workshop::new();
+    let root = &workshop.scratch.root;
+    let folder = workshop.release("out");
+    let notes = |version: &str| {
+        let folder = folder.to_str().unwrap();
+        let script = &workshop.scratch;
+        script.script("release-notes.sh", &[version, folder], &[])
+    };
+    let changelog = "# Changelog\n\n## [Unreleased]\n\n- later\n\n## [1.2.3] - 2026-01-31\n\n### Added\n\n- this\n\n\
+                     ## [1.2.2] - 2026-01-01\n\n- before\n";
+    fs::write(root.join("CHANGELOG.md"), changelog).unwrap();
+    let output = notes("v1.2.3");
+    assert!(output.status.success(), "{}", errors(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let wanted =
+        "### Added\n\n- this\n\nSafe to roll back to v0.1.0 and later (the first release).";
+    assert_eq!(text.trim(), wanted);
+    let output = notes("v1.2.4");
+    assert!(!output.status.success());
+    assert!(errors(&output).contains("no part for 1.2.4"));
 }

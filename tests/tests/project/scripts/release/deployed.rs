@@ -133,46 +133,47 @@ fn the_other_architecture_has_its_own_template() {
     assert!(template.ends_with("/template-x86_64.yaml"), "{template}");
 }
 
+/// Adds a byte to a file.
+fn append(file: &Path) {
+    let mut content = fs::read(file).unwrap();
+    content.push(b'\n');
+    fs::write(file, content).unwrap();
+}
+
+/// Removes a file from the list of checksums.
+fn unlist(folder: &Path, name: &str) {
+    let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    let lines = sums.lines().filter(|line| !line.ends_with(name));
+    let kept: Vec<_> = lines.collect();
+    fs::write(folder.join("SHA256SUMS"), kept.join("\n")).unwrap();
+}
+
 #[test]
 fn a_release_that_was_changed_is_refused() {
+    const ZIP: &str = "login-arm64.zip";
     type Change = fn(&Path);
-    fn append(file: &Path) {
-        let mut content = fs::read(file).unwrap();
-        content.push(b'\n');
-        fs::write(file, content).unwrap();
-    }
     let changes: [(Change, &str); 6] = [
         (
-            |folder| append(&folder.join("login-arm64.zip")),
+            |it| append(&it.join(ZIP)),
             "login-arm64.zip is not what was released",
         ),
         (
-            |folder| append(&folder.join("template-arm64.yaml")),
-            "template-arm64.yaml is not what was released",
+            |it| append(&it.join("template-arm64.yaml")),
+            "template-arm64.yaml is not what",
         ),
         (
-            |folder| append(&folder.join("manifest.json")),
-            "manifest.json is not what was released",
+            |it| append(&it.join("manifest.json")),
+            "manifest.json is not what was",
         ),
         (
-            |folder| fs::remove_file(folder.join("login-arm64.zip")).unwrap(),
+            |it| fs::remove_file(it.join(ZIP)).unwrap(),
             "login-arm64.zip is missing",
         ),
         (
-            |folder| fs::remove_file(folder.join("SHA256SUMS")).unwrap(),
+            |it| fs::remove_file(it.join("SHA256SUMS")).unwrap(),
             "has no SHA256SUMS",
         ),
-        (
-            |folder| {
-                let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
-                let lines = sums
-                    .lines()
-                    .filter(|line| !line.ends_with("login-arm64.zip"));
-                let kept: Vec<_> = lines.collect();
-                fs::write(folder.join("SHA256SUMS"), kept.join("\n")).unwrap();
-            },
-            "does not list login-arm64.zip",
-        ),
+        (|it| unlist(it, ZIP), "does not list login-arm64.zip"),
     ];
     let machine = Machine::new();
     for (number, (change, wanted)) in changes.into_iter().enumerate() {
