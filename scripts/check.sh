@@ -30,6 +30,16 @@ step cfn-lint template.yaml network.yaml .github/deploy-role.yaml examples/*/tem
 # actionlint also runs shellcheck on what they run.
 step actionlint .github/workflows/*.yml
 step zizmor --offline --no-progress --quiet --persona pedantic .github
+# What is deployed in China, by what AWS's regions there know.
+lint_for_china() {
+  local folder status=0
+  folder="$(mktemp -d)"
+  "$tools/venv/bin/python" scripts/china.py template.yaml >"$folder/template.yaml" &&
+    cfn-lint --regions cn-north-1 cn-northwest-1 -- "$folder/template.yaml" network.yaml || status=$?
+  rm -rf "$folder"
+  return "$status"
+}
+step lint_for_china
 step openapi-spec-validator docs/openapi.json
 step sam validate --lint --region us-east-1
 for example in examples/*/template.yaml; do

@@ -46,6 +46,23 @@ count="$(functions | wc -l | tr -d ' ')"
 "$tools/venv/bin/python" scripts/quota.py "$count" "${RESERVED_CONCURRENCY:-0}" "${CONCURRENCY_QUOTA:-}" >&2 || true
 
 options=()
+# The region, as sam finds it: in its arguments, in the environment, or in the profile.
+region="${AWS_DEFAULT_REGION:-}"
+previous=""
+for argument in "$@"; do
+  if [ "$previous" = --region ]; then region="$argument"; fi
+  case "$argument" in --region=*) region="${argument#*=}" ;; esac
+  previous="$argument"
+done
+if [ -z "$region" ]; then
+  region="$("$tools/venv/bin/python" -c 'import boto3; print(boto3.Session().region_name or "")' || true)"
+fi
+case "$region" in
+  cn-*)
+    "$tools/venv/bin/python" scripts/china.py .aws-sam/build/template.yaml >.aws-sam/build/template.china.yaml
+    options+=(--template-file .aws-sam/build/template.china.yaml)
+    ;;
+esac
 if [ ${#tags[@]} -gt 0 ]; then options+=(--tags "${tags[*]}"); fi
 status=0
 sam deploy ${source[@]+"${source[@]}"} ${options[@]+"${options[@]}"} \

@@ -55,13 +55,13 @@ impl Cache {
         server
             .command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
             .await;
-        let serves = async {
+        let formed = async {
             let info = async || server.command(&["CLUSTER", "INFO"]).await;
             while !format!("{:?}", info().await).contains("cluster_state:ok") {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        within_patience("a state of ok", serves).await;
+        within_patience("a state of ok", formed).await;
         Self {
             server,
             clock: ManualClock::new(START.parse().unwrap()),

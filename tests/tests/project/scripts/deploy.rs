@@ -26,6 +26,10 @@ if arguments[:2] == ["list", "stack-outputs"]:
     pairs = (line.split("=", 1) for line in outputs.split())
     print(json.dumps([{"OutputKey": key, "OutputValue": value, "Description": ""} for key, value in pairs]))
     sys.exit()
+template = None
+if "--template-file" in arguments:
+    with open(arguments[arguments.index("--template-file") + 1]) as input:
+        template = input.read()
 if "--tags" in arguments:
     from samcli.cli.types import CfnTags
     tags = CfnTags().convert((arguments[arguments.index("--tags") + 1],), None, None)
@@ -39,6 +43,7 @@ report = {
     "mode": stat.S_IMODE(os.stat(file).st_mode),
     "folder": stat.S_IMODE(os.stat(os.path.dirname(file)).st_mode),
     "tags": tags,
+    "template": template,
     "parameters": CfnParameterOverridesType().convert((overrides,), None, None),
 }
 with open(os.environ["REPORT"], "w") as output:
@@ -54,7 +59,10 @@ struct Deployment {
 
 impl Deployment {
     fn run(variables: &[(&str, &str)]) -> Self {
-        let scratch = Scratch::new();
+        Self::run_in(Scratch::new(), &[], variables)
+    }
+
+    fn run_in(scratch: Scratch, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let python = workspace().join(".tools/venv/bin/python");
         scratch.program("scripts/tools/install.sh", "#!/bin/sh\n");
         scratch.program("sam.py", SAM);
@@ -67,7 +75,8 @@ impl Deployment {
         let report = scratch.root.join("report.json");
         let mut all = vec![("REPORT", report.to_str().unwrap())];
         all.extend(variables);
-        let output = scratch.script("deploy.sh", &["arm64", "--no-confirm-changeset"], &all);
+        let arguments = [&["arm64"], arguments, &["--no-confirm-changeset"]].concat();
+        let output = scratch.script("deploy.sh", &arguments, &all);
         let report = fs::read(&report)
             .ok()
             .map(|text| serde_json::from_slice(&text).unwrap());
@@ -465,4 +474,41 @@ fn no_function_keeps_more_instances_started_than_it_may_have() {
     assert!(text.contains("is above RESERVED_CONCURRENCY"), "{text}");
     let fits = Deployment::run(&[variables[0], ("PROVISIONED_CONCURRENCY", "5")]);
     assert_eq!(fits.parameter("ReservedConcurrency"), Some("5"));
+}
+
+/// A project that was built, with the tools' Python.
+fn built() -> Scratch {
+    let scratch = Scratch::new();
+    let python = workspace().join(".tools/venv/bin/python");
+    let python = format!("#!/bin/sh\nexec '{}' \"$@\"\n", python.display());
+    scratch.program(".tools/venv/bin/python", &python);
+    let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    scratch.program(".aws-sam/build/template.yaml", &template);
+    scratch
+}
+
+/// They refuse a template that names a type of resource that they don't know.
+#[test]
+fn regions_in_china_get_a_template_with_what_they_know() {
+    // There is no account here to ask for its quota.
+    let offline = ("AWS_EC2_METADATA_DISABLED", "true");
+    let unknown = "AWS::CloudFront::OriginAccessControl";
+    let named = |region| Deployment::run_in(built(), &["--region", region], &[offline]);
+    let set = |region| Deployment::run_in(built(), &[], &[offline, ("AWS_REGION", region)]);
+    for deployment in [named("cn-north-1"), set("cn-northwest-1")] {
+        let template = deployment.report()["template"].as_str().unwrap();
+        assert!(!template.contains(unknown));
+        let (china, own) = (yaml::parse(template), &template_of("template.yaml"));
+        let resources = |of: &Value| of["Resources"].as_object().unwrap().len();
+        assert_eq!(resources(&china), resources(own) - 1);
+        assert_eq!(china["Parameters"], own["Parameters"]);
+        assert_eq!(china["Rules"], own["Rules"]);
+    }
+    for deployment in [named("ap-southeast-1"), set("eu-west-1")] {
+        assert!(deployment.report()["template"].is_null());
+    }
+}
+
+fn template_of(file: &str) -> Value {
+    yaml::parse(&fs::read_to_string(workspace().join(file)).unwrap())
 }
