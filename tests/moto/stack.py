@@ -92,7 +92,13 @@ def described(region, stack, template):
     for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
-        made = stacks.describe_stack_resource(StackName=stack, LogicalResourceId=name)["StackResourceDetail"]
+        try:
+            made = stacks.describe_stack_resource(StackName=stack, LogicalResourceId=name)["StackResourceDetail"]
+        except stacks.exceptions.ClientError:
+            # Left out.
+            if "Condition" in resource:
+                continue
+            raise
         live = functions_of_region.get_function(FunctionName=made["PhysicalResourceId"], Qualifier="live")
         live = live["Configuration"]
         variables = live.get("Environment", {}).get("Variables", {})

@@ -28,12 +28,15 @@ enum Source {
 }
 use Source::{Api, Functions};
 
+/// Texts that some row of a result has in these columns.
+type Part = &'static [(&'static str, &'static str)];
+
 const ENGLISH: &str = "docs/runbook.md";
 const CHINESE: &str = "docs/zh/runbook.md";
 
-/// The queries of the runbook in their order: the heading that they stand under, where they look, and parts
-/// of a row that they find. `fields` and `stats` name every column, so a column is as good as a value.
-const QUERIES: [(&str, Source, &[(&str, &str)]); 21] = [
+/// The queries of the runbook in their order: the heading that they stand under, where they look, and what they
+/// find.
+const QUERIES: [(&str, Source, Part); 21] = [
     (
         "Logs",
         Functions,
@@ -113,8 +116,8 @@ const QUERIES: [(&str, Source, &[(&str, &str)]); 21] = [
     ("A secret has leaked", Functions, &[("user_id", "-")]),
 ];
 
-/// What the dashboard asks, by the title, and parts of a row.
-const OF_DASHBOARD: [(&str, &[(&str, &str)]); 2] = [
+/// What the dashboard asks, by the title, and what it finds.
+const OF_DASHBOARD: [(&str, Part); 2] = [
     (
         "Failures by reason",
         &[("reason", "internal"), ("route", "/api/v1/user/login")],
@@ -256,7 +259,7 @@ fn of_api() -> Vec<Row> {
 }
 
 /// What is wrong with a query that should find such a row in these lines.
-fn wrong(text: &str, lines: &[Row], wanted: &[(&str, &str)]) -> Option<String> {
+fn wrong(text: &str, lines: &[Row], wanted: Part) -> Option<String> {
     let query = match Query::parse(text) {
         Ok(query) => query,
         Err(error) => return Some(format!("{error}:\n{text}")),

@@ -293,6 +293,26 @@ async fn a_table_is_restored_and_attached_with_the_commands_of_the_runbook() {
     let back = world.deployed(&stacks["back"], REGION).await;
     back.info(&late).await.ok(200);
 
-    let events = command(PAGE, "aws cloudformation describe-stack-events");
+    the_other_commands_run(&world, PAGE).await;
+}
+
+/// What an incident asks for. Moto knows nothing of quotas: there AWS's CLI says only whether it knows the command.
+async fn the_other_commands_run(world: &World, page: &str) {
+    let events = command(page, "aws cloudformation describe-stack-events");
     world.moto.shell(&events, REGION).await;
+    let request = "aws acm request-certificate --domain-name api.example.com --query CertificateArn --output text";
+    let certificate = world.moto.shell(request, REGION).await;
+    let describe = command(page, "aws acm describe-certificate");
+    let describe = describe.replace("arn:aws:acm:…", certificate.trim());
+    let described = world.moto.shell(&describe, REGION).await;
+    assert!(
+        described.contains("ISSUED") || described.contains("PENDING"),
+        "{described}"
+    );
+    let quotas = command(page, "aws lambda get-account-settings");
+    let quotas: Vec<_> = quotas
+        .lines()
+        .map(|line| format!("{line} --generate-cli-skeleton output"))
+        .collect();
+    world.moto.shell(&quotas.join("\n"), REGION).await;
 }

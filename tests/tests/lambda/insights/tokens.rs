@@ -50,9 +50,12 @@ fn first(text: &str) -> Result<(Token, &str), String> {
         return Ok((token, after));
     }
     let is_number = start.is_ascii_digit();
-    let belongs = |c: char| match is_number {
-        true => c.is_ascii_digit() || c == '.',
-        false => c.is_ascii_alphanumeric() || "_@.".contains(c),
+    let belongs = |c: char| {
+        if is_number {
+            c.is_ascii_digit() || c == '.'
+        } else {
+            c.is_ascii_alphanumeric() || "_@.".contains(c)
+        }
     };
     let end = text.find(|c| !belongs(c)).unwrap_or(text.len());
     let (word, after) = text.split_at(end);
