@@ -209,6 +209,7 @@ STAND_INS = {
     "AWS::ApiGatewayV2::ApiMapping": {},
     "AWS::ApiGatewayV2::DomainName": {"RegionalDomainName": "d.execute-api.example.com"},
     "AWS::ApiGatewayV2::Stage": {},
+    "AWS::Budgets::Budget": {},
     "AWS::CloudFront::Distribution": {"DomainName": "d111111abcdef8.cloudfront.net"},
     "AWS::CloudFront::OriginAccessControl": {},
     "AWS::CloudWatch::Alarm": {},
@@ -344,6 +345,10 @@ models.ResourceMap = ResourceMap
 
 # The templates are JSON, which moto would read as YAML at great length.
 models.Stack.parse_template = staticmethod(json.loads)
+# Of the template with its transform applied.
+models.Stack._create_output_map = lambda self: parsing.OutputMap(
+    self.resource_map, self.resource_map._template, self.stack_id
+)
 # Without those that a condition leaves out.
 models.Stack.stack_resources = property(lambda self: [it for it in self.resource_map.values() if it is not None])
 
