@@ -290,6 +290,12 @@ class ResourceMap(parsing.ResourceMap):
         self._template = transformed(template, self.input_parameters, self._region_name)
         self._resource_json_map = self._template["Resources"]
 
+    def __getitem__(self, key):
+        try:
+            return super().__getitem__(key)
+        except KeyError as error:
+            raise parsing.ValidationError(message=f"Unresolved resource dependencies [{error.args[0]}]") from error
+
     def create(self, template):
         return super().create(self._template)
 

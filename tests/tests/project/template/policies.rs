@@ -25,7 +25,7 @@ const POLICIES: [(&str, &[&str]); 11] = [
             "DeleteAvatars",
         ],
     ),
-    ("authorizer", &["ReadRedisUrl", "ReadPublicKeys"]),
+    ("authorizer", &["Common", "ReadPublicKeys"]),
     (
         "avatar",
         &[
