@@ -16,14 +16,10 @@ fn statements(role: &str) -> Vec<Value> {
     let roles = template(".github/deploy-role.yaml");
     let policies = &roles["Resources"][role]["Properties"]["Policies"];
     let policies = policies.as_array().unwrap().iter();
-    policies
-        .flat_map(|it| {
-            it["PolicyDocument"]["Statement"]
-                .as_array()
-                .unwrap()
-                .clone()
-        })
-        .collect()
+    let all = policies.flat_map(|it| it["PolicyDocument"]["Statement"].as_array().unwrap());
+    // Of a condition, what holds if it is true.
+    let statement = |it: &Value| it.get("Fn::If").map_or(it, |branches| &branches[1]).clone();
+    all.map(statement).collect()
 }
 
 /// A value that may be one text or a list of them.
@@ -61,11 +57,18 @@ fn cloudformation_may_use_the_services_of_every_resource() {
 }
 
 /// What has to name no resource: reads, and services whose resources have no names of the stack.
-const OF_EVERYTHING: [&str; 5] = [
+const OF_EVERYTHING: [&str; 12] = [
     "cloudfront:",
     "cloudwatch:Describe",
     "ec2:Describe",
+    "lambda:CreateEventSourceMapping",
+    "lambda:DeleteEventSourceMapping",
+    "lambda:GetEventSourceMapping",
     "lambda:GetLayerVersion",
+    "lambda:ListTags",
+    "lambda:TagResource",
+    "lambda:UntagResource",
+    "lambda:UpdateEventSourceMapping",
     "secretsmanager:GetRandomPassword",
 ];
 
