@@ -51,7 +51,8 @@ cp "built/${target%%-*}" "target/$target/release/$name"
 /// Stands in for cargo-cyclonedx.
 const CYCLONEDX: &str = r#"#!/bin/sh
 if [ "$2" = --version ]; then echo "cargo-cyclonedx-cyclonedx VERSION"; exit; fi
-for manifest in functions/*/Cargo.toml local/Cargo.toml; do
+for manifest in functions/*/Cargo.toml local/Cargo.toml server/Cargo.toml; do
+  [ -f "$manifest" ] || continue
   folder="$(pwd -P)/${manifest%/Cargo.toml}"
   echo "{\"bomFormat\":\"CycloneDX\",\"bom-ref\":\"path+file://$folder#0.1.0\"}" >"$folder/release.sbom.json"
 done
@@ -270,6 +271,21 @@ fn the_template_names_the_zips_and_takes_no_other_architecture() {
             resource.as_object_mut().unwrap().remove("Metadata");
         }
         assert_eq!(packaged, wanted);
+    }
+}
+
+#[test]
+fn the_server_is_released_where_its_crate_is() {
+    let workshop = Workshop::new();
+    let server = workshop.scratch.root.join("server");
+    fs::create_dir(&server).unwrap();
+    fs::write(server.join("Cargo.toml"), "").unwrap();
+    let files = files(&workshop.release("out"));
+    for file in [
+        "server-aarch64-unknown-linux-musl.tar.gz",
+        "server.cdx.json",
+    ] {
+        assert!(files.contains_key(file), "no {file}");
     }
 }
 
