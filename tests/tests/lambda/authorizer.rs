@@ -70,9 +70,11 @@ async fn ask(authorizer: &FunctionUnderTest, event: &Value) -> Outcome {
 fn outcome(event: &Value, answer: &Value) -> Outcome {
     let context = || answer["context"].clone();
     if event["version"] == "2.0" {
-        return match answer["isAuthorized"].as_bool().unwrap() {
-            true => Outcome::Allowed(context()),
-            false => Outcome::Denied,
+        let is_allowed = answer["isAuthorized"].as_bool().unwrap();
+        return if is_allowed {
+            Outcome::Allowed(context())
+        } else {
+            Outcome::Denied
         };
     }
     let stage = if event["version"] == "1.0" {
@@ -152,10 +154,10 @@ async fn the_log_line_has_api_gateways_request_id_and_no_token() {
     logs.assert_without_secrets(Settings::secrets().into_iter().chain(own));
 }
 
-/// Tokens of a session as it was two hours ago, by the keys of these settings.
+/// Tokens of a session as it was three hours ago, by the keys of these settings.
 fn expired(settings: &Settings, tokens: &Tokens) -> String {
     let clock = ManualClock::new(Clock::System.now());
-    clock.advance_seconds(-2 * 60 * 60);
+    clock.advance_seconds(-3 * 60 * 60);
     let clock = Clock::Manual(clock);
     let session = Session {
         id: tokens.session_id().parse().unwrap(),

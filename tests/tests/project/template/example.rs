@@ -27,9 +27,12 @@ fn names(value: &Value, function: &str, stack: &str) -> BTreeSet<String> {
         name.unwrap_or_else(|| panic!("{text} is not of ${{{stack}}}"))
             .to_owned()
     };
-    let of_member = |(member, value): (&String, &Value)| match member == function {
-        true => BTreeSet::from([name(value)]),
-        false => names(value, function, stack),
+    let of_member = |(member, value): (&String, &Value)| {
+        if member == function {
+            BTreeSet::from([name(value)])
+        } else {
+            names(value, function, stack)
+        }
     };
     members.iter().flat_map(of_member).collect()
 }
