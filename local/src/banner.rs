@@ -19,7 +19,7 @@ pub async fn banner(gateway: &Gateway) -> String {
     format!(
         "
 weapp-serverless on {base}
-  playground    {base}/
+  playground    {}
   API           {base}/docs
   DynamoDB      {}
   shared state  {}
@@ -30,6 +30,7 @@ weapp-serverless on {base}
 Try (Ctrl-C ends):
   curl {base}/health; echo
 {examples}",
+        playground(gateway, &base),
         database(gateway),
         shared_state(gateway).await,
         wechat(gateway, &base),
@@ -37,6 +38,15 @@ Try (Ctrl-C ends):
         metrics(gateway),
         ignored(gateway),
     )
+}
+
+/// It answers only to names of this machine.
+fn playground(gateway: &Gateway, base: &str) -> String {
+    if reachable(gateway.address).ip().is_loopback() {
+        format!("{base}/")
+    } else {
+        "off (needs HOST=127.0.0.1 or HOST=0.0.0.0)".to_owned()
+    }
 }
 
 fn database(gateway: &Gateway) -> String {

@@ -25,7 +25,7 @@ use crate::{
     push,
     serve::serve,
     settings::{LOCAL_APP_SECRET, LOCAL_BUCKET, LocalUrls, Settings, with_local_defaults},
-    simulated::explained,
+    simulated::{explained, guarded},
 };
 
 /// The path prefix of the simulated WeChat.
@@ -106,7 +106,7 @@ impl Gateway {
         let mut app = playground::with_page(app).nest(PLAYGROUND, shown);
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
-            app = explained(app).nest(WECHAT, simulator.router());
+            app = explained(app).nest(WECHAT, guarded(simulator.router()));
         }
         if settings.store_objects {
             let is_own = database.is_some();

@@ -15,6 +15,7 @@ mod names;
 mod objects;
 mod on_table;
 mod openapi;
+mod own_page;
 mod phone;
 mod playground;
 mod push;

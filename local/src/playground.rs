@@ -1,5 +1,5 @@
 //! The playground: a page at `/` that shows what the backend does, and what the page reads below
-//! `/_playground`. It answers only to a browser on this machine ([`own_page`]).
+//! `/_playground`. It answers only to a browser on this machine ([`crate::own_page`]).
 //!
 //! The page itself is in `local/playground/page`: HTML, CSS and JavaScript modules as they are, without a
 //! build.
@@ -8,7 +8,6 @@ mod about;
 mod administrator;
 mod live;
 mod log_tail;
-mod own_page;
 mod page;
 mod rows;
 
@@ -25,7 +24,9 @@ use axum::{
 use shared::{
     api::{ApiError, Reason, bearer_token},
     auth::{Claims, TokenError, Tokens},
+    clock::Clock,
     instance::Instance,
+    random::Random,
     resilience::breaker::Observer,
     users::{ManagedUsers, UserRows},
     wechat::WECHAT,
@@ -35,13 +36,15 @@ pub use log_tail::LogTail;
 pub(crate) use page::with_page;
 
 use self::about::About;
-use crate::settings::Settings;
+use crate::{own_page, settings::Settings};
 
 /// The path prefix of what the page reads.
 pub(crate) const PLAYGROUND: &str = "/_playground";
 
 /// What the routes read from.
 struct Playground {
+    /// Drawn at start.
+    instance: String,
     about: About,
     tokens: Arc<Tokens>,
     rows: UserRows,
@@ -53,6 +56,7 @@ struct Playground {
 /// The routes below [`PLAYGROUND`].
 pub(crate) fn router(instance: &Instance, settings: &Settings, log: LogTail) -> Router {
     let playground = Playground {
+        instance: Random::System.uuid_v7(&Clock::System).to_string(),
         about: About::new(instance.env(), settings),
         tokens: instance.verifier(),
         rows: instance.user_rows(),

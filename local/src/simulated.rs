@@ -1,18 +1,21 @@
-//! Tells a developer that WeChat is simulated, where that explains a failure.
+//! The simulated WeChat beside the API: whose requests control it, and that a developer is told of it where that
+//! explains a failure.
 
 use axum::{
-    Router,
+    Json, Router,
     body::{Body, to_bytes},
     extract::Request,
     http::{StatusCode, header::CONTENT_LENGTH},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 use shared::{
     api::{Reason, preferred_language},
     request::Language,
 };
+
+use crate::own_page::may_control;
 
 /// The failures of a code that the simulator does not know, such as every code of the real WeChat.
 const UNKNOWN_CODES: [Reason; 2] = [Reason::CodeInvalid, Reason::PhoneCodeInvalid];
@@ -21,6 +24,23 @@ const MAX_ENVELOPE: usize = 64 * 1024;
 
 const CHINESE: &str = "（微信为本地模拟，不认识真实小程序的 code：请设置 WECHAT_APPIDS 和 WECHAT_SECRETS 以使用真实微信，或从 /_wechat/_control 获取模拟的 code）";
 const ENGLISH: &str = " (WeChat is simulated here and does not know codes of a real mini-program: set WECHAT_APPIDS and WECHAT_SECRETS to use the real WeChat, or get a simulated code from /_wechat/_control)";
+
+/// Where the simulator is controlled.
+const CONTROL: &str = "/_control/";
+
+/// The simulator, whose controls no page on the web can use: its signed pushes delete accounts, and its codes
+/// log anybody in.
+pub(crate) fn guarded(simulator: Router) -> Router {
+    simulator.layer(middleware::from_fn(guard))
+}
+
+async fn guard(request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with(CONTROL) && !may_control(request.headers()) {
+        let error = "not from a page on the web, nor by a name of the public DNS";
+        return (StatusCode::FORBIDDEN, Json(json!({"error": error}))).into_response();
+    }
+    next.run(request).await
+}
 
 /// `app` with an explanation in the message of each failure that a real code gets, and in the log:
 /// "call wx.login again" alone would send a developer round in circles.

@@ -21,6 +21,8 @@ pub(super) struct Seen {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Live {
+    /// Another one after each start: the numbers of lines begin again then.
+    instance: String,
     /// The circuit breaker in front of WeChat; `None` while shared state is unavailable.
     breaker: Option<BreakerReport>,
     log: Excerpt,
@@ -32,6 +34,7 @@ pub(super) async fn live(
 ) -> Result<Success<Live>, ApiError> {
     let seen = seen.map_err(|error| ApiError::new(Reason::InvalidRequest).because(&error))?;
     Ok(Success(Live {
+        instance: playground.instance.clone(),
         // Why it is unavailable is in the lines of the requests that need it.
         breaker: playground.breaker.inspect().await.ok(),
         log: playground.log.since(seen.since),

@@ -15,7 +15,7 @@ use axum::{
 };
 use shared::api::{ApiError, Reason};
 
-use super::own_page;
+use crate::own_page;
 
 /// Nothing from elsewhere, nothing inline. Pictures are also those that the page draws.
 const POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

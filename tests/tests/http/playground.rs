@@ -183,6 +183,34 @@ async fn other_pages_are_refused(#[case] header: &str, #[case] value: &str) {
     assert_eq!(info.send().await.ok(200)["role"], "user");
 }
 
+/// A page on the web could otherwise have the simulator push that a person cancelled, which deletes their account.
+#[rstest]
+#[case::rebound_name("host", "evil.example:9000")]
+#[case::page_elsewhere("origin", "https://evil.example")]
+#[case::request_of_another_site("sec-fetch-site", "cross-site")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_on_the_web_controls_the_simulated_wechat(
+    #[case] header: &str,
+    #[case] value: &str,
+) {
+    let backend = Backend::start(&[]).await;
+    let tokens = backend.log_in("alice").await;
+    let cancellation = json!({"user": "alice", "event": "user_authorization_cancellation"});
+    let push = "/_wechat/_control/push";
+    let request = backend
+        .client
+        .post(push, &cancellation)
+        .header(header, value);
+    assert_eq!(request.send_raw().await.0, 403);
+    let info = backend
+        .client
+        .get("/api/v1/user/info")
+        .bearer(&tokens.access);
+    info.send().await.ok(200);
+    let own = backend.client.post(push, &cancellation);
+    assert_eq!(own.send_raw().await.0, 200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_are_the_callers_own_without_secrets() {
     let backend = Backend::start(&[]).await;

@@ -117,7 +117,7 @@ const QUERIES: [(&str, Source, Part); 21] = [
 ];
 
 /// What the dashboard asks, by the title, and what it finds.
-const OF_DASHBOARD: [(&str, Part); 2] = [
+const OF_DASHBOARD: [(&str, Part); 3] = [
     (
         "Failures by reason",
         &[("reason", "internal"), ("route", "/api/v1/user/login")],
@@ -125,6 +125,10 @@ const OF_DASHBOARD: [(&str, Part); 2] = [
     (
         "Latency by route (ms)",
         &[("route", "/api/v1/user/login"), ("p99", "")],
+    ),
+    (
+        "Cold starts",
+        &[("route", "/api/v1/user/login"), ("starts", "")],
     ),
 ];
 

@@ -28,8 +28,7 @@ pub struct Views {
 type Kept = &'static [&'static str];
 
 /// The metrics of [`Detail::Lean`] that keep their names, and the labels that they keep.
-const LEAN: [(&str, Kept); 6] = [
-    ("cold_starts", &[]),
+const LEAN: [(&str, Kept); 5] = [
     ("degraded_requests", &[]),
     ("shed_requests", &[]),
     ("denials", &[]),
@@ -37,7 +36,8 @@ const LEAN: [(&str, Kept); 6] = [
     ("upstream_errors", &["upstream"]),
 ];
 
-/// 5xx by function: what a new version of one did, however few of all requests it gets.
+/// 5xx by function: what a new version of one did, however few of all requests it gets. Not of the
+/// authorizer, whose 5xx Lambda counts.
 pub(super) const SERVER_ERRORS: &str = "server_errors";
 
 /// 401 by the function whose 401 are errors to Lambda: what its alarm takes off.
@@ -82,14 +82,14 @@ impl Views {
         };
         let by_function = |name: &'static str| {
             let label = Label::new("function", self.function.clone());
-            Some(plain(Key::from_parts(name, vec![label])))
+            plain(Key::from_parts(name, vec![label]))
         };
-        if key.name() == "requests" && is("status", &|status| status.starts_with('5')) {
-            return by_function(SERVER_ERRORS);
+        if key.name() == "requests" && self.function == AUTHORIZER {
+            let is_expected = is("status", &|status| status == "401");
+            return is_expected.then(|| by_function(UNAUTHORIZED));
         }
-        let is_authorizer = self.function == AUTHORIZER;
-        if is_authorizer && key.name() == "requests" && is("status", &|status| status == "401") {
-            return by_function(UNAUTHORIZED);
+        if key.name() == "requests" && is("status", &|status| status.starts_with('5')) {
+            return Some(by_function(SERVER_ERRORS));
         }
         let is_misconfigured = key.name() == "upstream_errors"
             && is("upstream", &|upstream| upstream == "wechat")
