@@ -213,6 +213,9 @@ fn a_budget_is_one_of_the_partitions_currency() {
         };
         let limit = json!({"Amount": "30", "Unit": currency});
         assert_eq!(made["Budget"]["BudgetLimit"], limit);
+        // CloudFormation makes another budget for another address, and only then deletes this one.
+        let name = "AWS::StackName-monthly-boss@example.com";
+        assert_eq!(made["Budget"]["BudgetName"], name);
         let notices = made["NotificationsWithSubscribers"].as_array().unwrap();
         assert_eq!(notices.len(), 3);
         for notice in notices {
