@@ -85,6 +85,14 @@ fn an_address_that_is_there_already_is_kept() {
     assert!(!template.outputs().contains_key("EgressAddress"));
 }
 
+/// It is on WeChat's whitelist, with or without this stack.
+#[test]
+fn an_address_is_not_released_with_the_stack() {
+    let address = &source("network.yaml")["Resources"]["Address"];
+    assert_eq!(address["DeletionPolicy"], "RetainExceptOnCreate");
+    assert_eq!(address["UpdateReplacePolicy"], "Retain");
+}
+
 #[test]
 fn only_functions_reach_the_cache_and_nobody_reaches_functions() {
     let template = network(&[]);
