@@ -29,7 +29,7 @@ def cases():
     templates = {}
     for name, case in declared["cases"].items():
         parameters = declared["required"] | case["parameters"]
-        templates[name] = rendered(transformed(template, parameters, case["region"]), parameters)
+        templates[name] = rendered(transformed(template, parameters, case["region"]), parameters, case["region"])
     return templates
 
 

@@ -8,7 +8,7 @@ NO_VALUE = object()
 
 
 class Renderer:
-    def __init__(self, template, parameters):
+    def __init__(self, template, parameters, region):
         self.declared = template["Parameters"]
         self.conditions = template["Conditions"]
         self.values = {}
@@ -17,6 +17,8 @@ class Renderer:
             if value is None:
                 raise ValueError(f"{name} has no default")
             self.values[name] = str(value)
+        # What conditions ask about. References to it stay, as those to resources do.
+        self.partition = "aws-cn" if region.startswith("cn-") else "aws"
         unknown = parameters.keys() - self.declared.keys()
         if unknown:
             raise ValueError(f"template.yaml has no parameter {sorted(unknown)}")
@@ -41,6 +43,8 @@ class Renderer:
             (function, argument), = value.items()
             if function == "Ref" and argument in self.values:
                 return self.values[argument]
+            if function == "Ref" and argument == "AWS::Partition":
+                return self.partition
             if function == "Ref":
                 return argument
             if function == "Fn::Join":
@@ -95,9 +99,9 @@ class Renderer:
         return re.sub(r"\$\{([A-Za-z0-9]+)\}", value, argument)
 
 
-def rendered(template, parameters):
-    """The template with these parameters; the others have their defaults."""
-    renderer = Renderer(template, parameters)
+def rendered(template, parameters, region):
+    """The template with these parameters in a region; the other parameters have their defaults."""
+    renderer = Renderer(template, parameters, region)
 
     def kept(section):
         entries = template.get(section, {}).items()

@@ -269,6 +269,31 @@ fn what_there_is_not_in_china_is_refused_there() {
     assert!(rendered(&elsewhere).refusals().is_empty());
 }
 
+#[test]
+fn deployments_have_a_role_that_codedeploy_assumes_under_either_name() {
+    let services = |parameters: &[(&str, &str)]| {
+        let [(_, role)] = &rendered(parameters).resources("AWS::IAM::Role")[..] else {
+            panic!("not one role");
+        };
+        role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"].clone()
+    };
+    assert_eq!(services(&[]), json!(["codedeploy.amazonaws.com"]));
+    let both = [
+        "codedeploy.amazonaws.com",
+        "codedeploy.cn-north-1.AWS::URLSuffix",
+    ];
+    assert_eq!(services(&CHINA), json!(both));
+    // SAM makes none besides.
+    let resources = transformed(&[]);
+    let groups = of_kind(&resources, "AWS::CodeDeploy::DeploymentGroup");
+    assert_eq!(groups.len(), rendered(&[]).functions().len());
+    for group in groups {
+        let role = &resources[group]["Properties"]["ServiceRoleArn"];
+        let ours = json!({"Fn::GetAtt": ["CodeDeployServiceRole", "Arn"]});
+        assert_eq!(*role, ours, "{group}");
+    }
+}
+
 /// Regions in China have a partition and host names of their own.
 #[test]
 fn no_template_names_a_partition_or_a_regions_hosts() {
