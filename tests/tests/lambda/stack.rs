@@ -172,7 +172,10 @@ async fn functions_serve_people_in_the_environment_that_each_stack_gives_them() 
     let world = World::start().await;
     let cases = cases();
     let first = cases.keys().map(String::as_str);
-    let first: Vec<_> = first.filter(|name| *name != "existing").collect();
+    // `existing` comes later; what is not started needs something that nothing here stands in for.
+    let first: Vec<_> = first
+        .filter(|name| *name != "existing" && cases[*name]["started"] != false)
+        .collect();
     let stacks = world.create(&first, &[]).await;
     let mut kept = None;
     for name in first {
