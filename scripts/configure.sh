@@ -30,7 +30,8 @@ trap 'exit 130' HUP INT TERM
 names=""
 for entry in ${entries[@]+"${entries[@]}"}; do
   read -r _ name _ <<<"$entry"
-  names="$names $name"
+  # Others are empty, see parameters.py.
+  case " ${known//[[:space:]]/ } " in *" $name "*) names="$names $name" ;; esac
 done
 say "${names:+changing$names and }publishing the functions of $stack"
 # By this the update's own events are known.

@@ -51,6 +51,8 @@ def sam(values, _own, _tags):
 
 def cloudformation(values, own, tags):
     stack, known = sys.stdin.readline().strip(), sys.stdin.read().split()
+    # A stack of an older template is without it anyway.
+    values = {name: text for name, text in values.items() if text or name in known}
     for parameter in values:
         # Stacks of older templates have no Release.
         if parameter not in known and parameter not in own:

@@ -32,6 +32,10 @@ if [ -n "${NETWORK_STACK:-}" ]; then
   from_network "the network" SUBNET_IDS SECURITY_GROUP_IDS
   from_network Redis REDIS_URL REDIS_MODE REDIS_IAM_USER REDIS_IAM_CACHE
 fi
+# Nor does another Redis go with the stack's present user: it has none, unless it is named.
+if [ -n "${REDIS_URL+set}" ]; then
+  export REDIS_IAM_USER="${REDIS_IAM_USER-}" REDIS_IAM_CACHE="${REDIS_IAM_CACHE-}"
+fi
 
 # KIND NAME VARIABLE [DEFAULT]: passes VARIABLE to the stack's parameter NAME, whose default is DEFAULT in
 # template.yaml. KIND is text, number (a whole one), or list: values separated by commas, whatever blanks

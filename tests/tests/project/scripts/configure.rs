@@ -150,7 +150,9 @@ fn values_are_in_a_private_file_that_is_removed_and_nowhere_else() {
     for call in &change.calls {
         assert!(!call["arguments"].to_string().contains("hunter2"), "{call}");
     }
-    assert_eq!(change.changed(), [("RedisUrl", secret)]);
+    let user = [("RedisIamCache", ""), ("RedisIamUser", "")];
+    let wanted = [user[0], user[1], ("RedisUrl", secret)];
+    assert_eq!(change.changed(), wanted);
     let text = errors(&change.output);
     assert!(
         text.contains("REDIS_URL") || text.contains("RedisUrl"),
@@ -200,6 +202,28 @@ fn a_parameter_that_the_stacks_template_does_not_have_is_named() {
     assert!(!change.output.status.success());
     assert!(text.contains("has no MaxSessions yet"), "{text}");
     assert!(change.call("update-stack").is_none());
+}
+
+/// The user and the cache that IAM knows would need its address.
+#[test]
+fn a_redis_that_is_switched_off_takes_its_user_along() {
+    let change = Change::run(&["REDIS_URL="], &[]);
+    assert!(change.output.status.success(), "{}", errors(&change.output));
+    let wanted = [
+        ("RedisIamCache", ""),
+        ("RedisIamUser", ""),
+        ("RedisUrl", ""),
+    ];
+    assert_eq!(change.changed(), wanted);
+    // Of an older template, which knows neither.
+    let older = Change::run(
+        &["REDIS_URL=rediss://h"],
+        &[("KNOWN", "Architecture\tRedisUrl\tRelease")],
+    );
+    let text = errors(&older.output);
+    assert!(older.output.status.success(), "{text}");
+    assert_eq!(older.changed(), [("RedisUrl", "rediss://h")]);
+    assert!(text.contains("changing RedisUrl and"), "{text}");
 }
 
 #[test]
@@ -304,6 +328,8 @@ fn a_network_stack_and_tags_reach_a_running_stack() {
     assert_eq!(
         changed,
         [
+            ("RedisIamCache", ""),
+            ("RedisIamUser", ""),
             ("RedisMode", "cluster"),
             ("RedisUrl", "rediss://cache.example:6379"),
             ("SubnetIds", "subnet-1,subnet-2"),

@@ -369,12 +369,21 @@ fn a_redis_that_is_set_is_used_without_that_of_the_network_stack() {
         deployment.parameter("RedisUrl"),
         Some("rediss://:hunter2@h")
     );
-    assert_eq!(deployment.parameter("RedisIamUser"), None);
+    // Those that the stack has would not go with it either.
+    assert_eq!(deployment.parameter("RedisIamUser"), Some(""));
+    assert_eq!(deployment.parameter("RedisIamCache"), Some(""));
     assert_eq!(deployment.parameter("RedisMode"), None);
     assert_eq!(deployment.parameter("SecurityGroupIds"), Some("sg-1"));
     let text = errors(&deployment.output);
     assert!(text.contains("REDIS_URL is set"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
+    let own = Deployment::run(&[
+        ("REDIS_URL", "rediss://h"),
+        ("REDIS_IAM_USER", "me"),
+        ("REDIS_IAM_CACHE", "mine"),
+    ]);
+    assert_eq!(own.parameter("RedisIamUser"), Some("me"));
+    assert_eq!(own.parameter("RedisIamCache"), Some("mine"));
 }
 
 #[test]
