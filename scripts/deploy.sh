@@ -10,6 +10,7 @@ arch="${1:?usage: deploy.sh arm64|x86_64 [ARGS]}"
 shift
 
 # A release brings its functions; otherwise sam finds what `make build` left.
+template=""
 source=()
 if [ -n "${RELEASE:-}" ]; then
   template="$(scripts/release-template.sh "$RELEASE" "$arch")"
@@ -45,6 +46,7 @@ trap 'exit 130' HUP INT TERM
 count="$(functions | wc -l | tr -d ' ')"
 "$tools/venv/bin/python" scripts/quota.py "$count" "${RESERVED_CONCURRENCY:-0}" "${CONCURRENCY_QUOTA:-}" >&2 || true
 
+base="${template:-.aws-sam/build/template.yaml}"
 options=()
 # The region, as sam finds it: in its arguments, in the environment, or in the profile.
 region="${AWS_DEFAULT_REGION:-}"
@@ -59,8 +61,12 @@ if [ -z "$region" ]; then
 fi
 case "$region" in
   cn-*)
-    "$tools/venv/bin/python" scripts/china.py .aws-sam/build/template.yaml >.aws-sam/build/template.china.yaml
-    options+=(--template-file .aws-sam/build/template.china.yaml)
+    # Beside the other one, because paths in it are relative to it; removed again, because a release is what its
+    # checksums list.
+    china="${base%.yaml}.china.yaml"
+    trap 'rm -rf "$private" "$china"' EXIT
+    "$tools/venv/bin/python" scripts/china.py "$base" >"$china"
+    source=(--template-file "$china" --config-file "$root/samconfig.toml")
     ;;
 esac
 if [ ${#tags[@]} -gt 0 ]; then options+=(--tags "${tags[*]}"); fi

@@ -19,6 +19,12 @@ import json, os, stat, sys
 from samcli.cli.types import CfnParameterOverridesType
 
 arguments = sys.argv[1:]
+
+def last(option):
+    """The value that sam would take: of the last one, if there are several."""
+    found = [following for name, following in zip(arguments, arguments[1:]) if name == option]
+    return found[-1] if found else None
+
 if arguments[:2] == ["list", "stack-outputs"]:
     outputs = os.environ.get("OUTPUTS")
     if outputs is None or arguments[3] != "weapp-network":
@@ -26,16 +32,14 @@ if arguments[:2] == ["list", "stack-outputs"]:
     pairs = (line.split("=", 1) for line in outputs.split())
     print(json.dumps([{"OutputKey": key, "OutputValue": value, "Description": ""} for key, value in pairs]))
     sys.exit()
-template = None
-if "--template-file" in arguments:
-    with open(arguments[arguments.index("--template-file") + 1]) as input:
+template = tags = None
+if last("--template-file"):
+    with open(last("--template-file")) as input:
         template = input.read()
-if "--tags" in arguments:
+if last("--tags"):
     from samcli.cli.types import CfnTags
-    tags = CfnTags().convert((arguments[arguments.index("--tags") + 1],), None, None)
-else:
-    tags = None
-overrides = arguments[arguments.index("--parameter-overrides") + 1]
+    tags = CfnTags().convert((last("--tags"),), None, None)
+overrides = last("--parameter-overrides")
 file = overrides.removeprefix("file://")
 report = {
     "arguments": arguments,
@@ -95,6 +99,14 @@ impl Deployment {
 
     fn parameter(&self, name: &str) -> Option<&str> {
         self.report()["parameters"][name].as_str()
+    }
+
+    /// All values of an option of `sam`.
+    fn option(&self, name: &str) -> Vec<&str> {
+        let arguments = self.report()["arguments"].as_array().unwrap();
+        let pairs = arguments.iter().zip(&arguments[1..]);
+        let found = pairs.filter(|(option, _)| *option == name);
+        found.map(|(_, value)| value.as_str().unwrap()).collect()
     }
 }
 
@@ -512,6 +524,12 @@ fn regions_in_china_get_a_template_with_what_they_know() {
         assert_eq!(resources(&china), resources(own) - 1);
         assert_eq!(china["Parameters"], own["Parameters"]);
         assert_eq!(china["Rules"], own["Rules"]);
+        let file = deployment.option("--template-file");
+        assert_eq!(file, [".aws-sam/build/template.china.yaml"]);
+        // Otherwise sam looks for it beside the template.
+        let settings = deployment.scratch.root.join("samconfig.toml");
+        let file = deployment.option("--config-file");
+        assert_eq!(file, [settings.to_str().unwrap()]);
     }
     for deployment in [named("ap-southeast-1"), set("eu-west-1")] {
         assert!(deployment.report()["template"].is_null());

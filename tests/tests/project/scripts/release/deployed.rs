@@ -6,10 +6,18 @@ use std::{
     process::{Command, Output},
 };
 
+use e2e::binaries::workspace;
+
 use super::{Scratch, VERSION, Workshop, errors, path};
 
-/// Stands in for `sam`: writes down its arguments, one a line.
-const SAM: &str = "#!/bin/sh\nprintf '%s\\n' \"$@\" >sam.log\n";
+/// Stands in for `sam`: writes down its arguments, one a line, and the template.
+const SAM: &str = r#"#!/bin/sh
+printf '%s\n' "$@" >sam.log
+for argument; do
+  if [ "${previous:-}" = --template-file ]; then cp "$argument" template.log; fi
+  previous="$argument"
+done
+"#;
 
 /// Stands in for what is not there: says so.
 const MISSING: &str = "#!/bin/sh\necho \"$0 $*\" >>called.log\nexit 127\n";
@@ -131,6 +139,41 @@ fn the_other_architecture_has_its_own_template() {
     let sam = machine.sam().unwrap();
     let template = value(&sam, "--template-file");
     assert!(template.ends_with("/template-x86_64.yaml"), "{template}");
+}
+
+/// Without what they don't know, and without what another build left.
+#[test]
+fn a_region_in_china_gets_the_releases_own_template() {
+    let machine = Machine::new();
+    let python = workspace().join(".tools/venv/bin/python");
+    let python = format!("#!/bin/sh\nexec '{}' \"$@\"\n", python.display());
+    machine.scratch.program(".tools/venv/bin/python", &python);
+    let left = "Resources: {}\n";
+    machine
+        .scratch
+        .program(".aws-sam/build/template.yaml", left);
+    let variables = [
+        ("AWS_REGION", "cn-north-1"),
+        // There is no account here to ask for its quota.
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let before = fs::read_dir(&machine.release).unwrap().count();
+    let output = machine.deploy(machine.release.to_str().unwrap(), &variables);
+    assert!(output.status.success(), "{}", errors(&output));
+    let sam = machine.sam().unwrap();
+    let count = |option: &str| sam.iter().filter(|it| *it == option).count();
+    assert_eq!((count("--template-file"), count("--config-file")), (1, 1));
+    let folder = machine.release.canonicalize().unwrap();
+    let template = folder.join("template-arm64.china.yaml");
+    assert_eq!(Path::new(value(&sam, "--template-file")), template);
+    let settings = machine.scratch.root.join("samconfig.toml");
+    assert_eq!(Path::new(value(&sam, "--config-file")), settings);
+    let text = machine.log("template.log");
+    assert!(text.contains("CodeUri: ./login-arm64.zip"), "{text}");
+    assert!(!text.contains("AWS::CloudFront::OriginAccessControl"));
+    // A release is what its checksums list.
+    let after = fs::read_dir(&machine.release).unwrap().count();
+    assert_eq!(after, before);
 }
 
 /// Adds a byte to a file.
