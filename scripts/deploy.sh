@@ -9,6 +9,22 @@
 arch="${1:?usage: deploy.sh arm64|x86_64 [ARGS]}"
 shift
 
+# What sam's arguments say of the account and the stack holds for what is asked before sam deploys.
+profile="" region="" stack=""
+previous=""
+for argument in "$@"; do
+  case "$previous" in --profile | --region | --stack-name) argument="$previous=$argument" ;; esac
+  case "$argument" in
+    --profile=*) profile="${argument#*=}" ;;
+    --region=*) region="${argument#*=}" ;;
+    --stack-name=*) stack="${argument#*=}" ;;
+  esac
+  previous="$argument"
+done
+account=()
+if [ -n "$profile" ]; then account+=(--profile "$profile"); fi
+if [ -n "$region" ]; then account+=(--region "$region"); fi
+
 # A release brings its functions; otherwise sam finds what `make build` left.
 template=""
 source=()
@@ -26,7 +42,7 @@ if [ -n "${AWS_REGION:-}" ]; then export AWS_DEFAULT_REGION="$AWS_REGION"; fi
 
 stack_outputs() {
   local outputs
-  outputs="$(sam list stack-outputs --stack-name "$1" --output json)" || return
+  outputs="$(sam list stack-outputs --stack-name "$1" --output json ${account[@]+"${account[@]}"})" || return
   python3 -c '
 import json, sys
 for output in json.load(sys.stdin):
@@ -42,22 +58,25 @@ trap 'exit 130' HUP INT TERM
 (umask 077 && python3 scripts/parameters.py sam "Architecture=$arch" "Release=$(new_release)" ${entries[@]+"${entries[@]}"} \
   >"$private/parameters.yaml")
 
-# What the account allows, before anything is changed: it refuses functions that reserve more.
-count="$(functions | wc -l | tr -d ' ')"
-"$tools/venv/bin/python" scripts/quota.py "$count" "${RESERVED_CONCURRENCY:-0}" "${CONCURRENCY_QUOTA:-}" >&2 || true
-
+# What the account allows, before anything is changed: it refuses functions that reserve more. A quota that is
+# not set stays what the stack has, an empty one is the template's default.
 base="${template:-.aws-sam/build/template.yaml}"
+quota=(--template "$base" ${account[@]+"${account[@]}"})
+if [ -z "${CONCURRENCY_QUOTA+set}" ]; then
+  quota+=(--stack "${stack:-$(sed -n 's/^stack_name = "\(.*\)"$/\1/p' samconfig.toml)}")
+elif [ -n "${CONCURRENCY_QUOTA//[[:space:]]/}" ]; then
+  quota+=(--quota "$CONCURRENCY_QUOTA")
+fi
+count="$(functions | wc -l | tr -d ' ')"
+"$tools/venv/bin/python" scripts/quota.py "${quota[@]}" "$count" "${RESERVED_CONCURRENCY:-0}" >&2 || true
+
 options=()
 # The region, as sam finds it: in its arguments, in the environment, or in the profile.
-region="${AWS_DEFAULT_REGION:-}"
-previous=""
-for argument in "$@"; do
-  if [ "$previous" = --region ]; then region="$argument"; fi
-  case "$argument" in --region=*) region="${argument#*=}" ;; esac
-  previous="$argument"
-done
+region="${region:-${AWS_DEFAULT_REGION:-}}"
 if [ -z "$region" ]; then
-  region="$("$tools/venv/bin/python" -c 'import boto3; print(boto3.Session().region_name or "")' || true)"
+  region="$("$tools/venv/bin/python" -c '
+import boto3, sys
+print(boto3.Session(profile_name=sys.argv[1] or None).region_name or "")' "$profile" || true)"
 fi
 case "$region" in
   cn-*)

@@ -26,6 +26,8 @@ def last(option):
     return found[-1] if found else None
 
 if arguments[:2] == ["list", "stack-outputs"]:
+    with open(os.environ["REPORT"] + ".list", "w") as output:
+        json.dump(arguments, output)
     outputs = os.environ.get("OUTPUTS")
     if outputs is None or arguments[3] != "weapp-network":
         sys.exit("Error: the stack does not exist")
@@ -419,28 +421,56 @@ fn tags_arrive_and_what_is_none_is_refused() {
     }
 }
 
-/// Stands in for the SDK: an account's limits.
+/// Stands in for the SDK: the limits of an account, by profile and region if these are named, and one stack with
+/// its quota, unless that is `none`.
 const BOTO3: &str = r#"
 import os
+from botocore.exceptions import ClientError
 
-class Lambda:
+REGIONS = {"other": "cn-north-1"}
+
+class Client:
+    def __init__(self, limits):
+        self.limits = limits
+
     def get_account_settings(self):
-        total, free = map(int, os.environ["LIMITS"].split())
+        total, free = map(int, os.environ[self.limits].split())
         return {"AccountLimit": {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": free}}
 
-def client(name, config):
-    assert name == "lambda"
-    return Lambda()
+    def describe_stacks(self, StackName):
+        name, _, quota = os.environ.get("STACKS", "").partition("=")
+        if quota == "denied":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeStacks")
+        if name != StackName:
+            message = f"Stack with id {StackName} does not exist"
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks")
+        parameters = [{"ParameterKey": "LogLevel", "ParameterValue": "info"}]
+        if quota != "none":
+            parameters.append({"ParameterKey": "ConcurrencyQuota", "ParameterValue": quota})
+        return {"Stacks": [{"Parameters": parameters}]}
+
+class Session:
+    def __init__(self, profile_name=None, region_name=None):
+        self.limits = "_".join(filter(None, ["LIMITS", profile_name, region_name])).replace("-", "_")
+        self.region_name = region_name or os.environ.get("AWS_DEFAULT_REGION") or REGIONS.get(profile_name)
+
+    def client(self, name, config):
+        assert name in ("lambda", "cloudformation")
+        return Client(self.limits)
 "#;
 
 /// What `quota.py` says of ten functions in an account with these limits.
-fn quota(limits: &str, reserved: &str, told: &str) -> String {
+fn quota(limits: &str, reserved: &str, told: &[&str], stacks: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("boto3.py"), BOTO3).unwrap();
     let output = std::process::Command::new(workspace().join(".tools/venv/bin/python"))
         .arg(workspace().join("scripts/quota.py"))
-        .args(["10", reserved, told])
+        .arg("--template")
+        .arg(workspace().join("template.yaml"))
+        .args(told)
+        .args(["10", reserved])
         .env("PYTHONPATH", folder.path())
+        .env("STACKS", stacks)
         .env("LIMITS", limits)
         .output()
         .unwrap();
@@ -449,20 +479,20 @@ fn quota(limits: &str, reserved: &str, told: &str) -> String {
 
 #[test]
 fn the_quota_is_told_and_whether_what_is_reserved_fits() {
-    let plain = quota("1000 900", "0", "");
+    let plain = quota("1000 900", "0", &[], "");
     assert!(
         plain.contains("allows 1000 concurrent executions"),
         "{plain}"
     );
     assert!(!plain.contains("warning"), "{plain}");
     for (limits, reserved, told, warning) in [
-        ("1000 1000", "90", "", ""),
-        ("1000 1000", "91", "", "does not fit"),
-        ("10 10", "1", "", "does not fit"),
+        ("1000 1000", "90", "1000", ""),
+        ("1000 1000", "91", "1000", "does not fit"),
+        ("10 10", "1", "10", "does not fit"),
         (
             "1000 300",
             "50",
-            "",
+            "1000",
             "only if what is reserved now is this stack's",
         ),
         (
@@ -472,15 +502,88 @@ fn the_quota_is_told_and_whether_what_is_reserved_fits() {
             "CONCURRENCY_QUOTA=1000 is another quota",
         ),
     ] {
-        let text = quota(limits, reserved, told);
+        let text = quota(limits, reserved, &["--quota", told], "");
         let is_right = match warning {
             "" => !text.contains("warning"),
             warning => text.contains(warning),
         };
         assert!(is_right, "{limits} {reserved}: {text}");
     }
-    let unknown = quota("none", "0", "");
+    let unknown = quota("none", "0", &[], "");
     assert!(unknown.contains("can't be read: ValueError"), "{unknown}");
+}
+
+#[test]
+fn a_quota_that_is_not_set_is_what_the_stack_has_or_the_default() {
+    for (limits, stacks, warning) in [
+        ("1000 1000", "", ""),
+        ("10 10", "", "=1000, the default, is another quota"),
+        (
+            "10 10",
+            "another=10",
+            "=1000, the default, is another quota",
+        ),
+        // Of an older template.
+        ("10 10", "mine=none", "=1000, the default, is another quota"),
+        ("10 10", "mine=10", ""),
+        (
+            "1000 1000",
+            "mine=10",
+            "=10, which the stack has, is another quota",
+        ),
+        ("10 10", "mine=denied", "has can't be read: ClientError"),
+    ] {
+        let text = quota(limits, "0", &["--stack", "mine"], stacks);
+        let is_right = match warning {
+            "" => !text.contains("warning"),
+            warning => text.contains(warning),
+        };
+        assert!(is_right, "{limits} {stacks}: {text}");
+    }
+}
+
+#[test]
+fn a_deployment_compares_the_quota_with_what_its_stack_will_have() {
+    let own = "=10, which the stack has, is another quota";
+    let plain = [("LIMITS", "1000 1000"), ("STACKS", "weapp-serverless=10")];
+    let deployment = Deployment::run_in(built(), &[], &plain);
+    let text = errors(&deployment.output);
+    assert!(text.contains(own), "{text}");
+    let set = [plain[0], plain[1], ("CONCURRENCY_QUOTA", "1000")];
+    let text = errors(&Deployment::run_in(built(), &[], &set).output);
+    assert!(!text.contains("warning"), "{text}");
+    let empty = [plain[0], plain[1], ("CONCURRENCY_QUOTA", " ")];
+    let text = errors(&Deployment::run_in(built(), &[], &empty).output);
+    assert!(!text.contains("warning"), "{text}");
+}
+
+/// However they are written.
+#[test]
+fn account_region_and_stack_in_the_arguments_hold_for_what_is_asked() {
+    for arguments in [
+        "--profile other --region eu-west-1 --stack-name mine",
+        "--profile=other --region=eu-west-1 --stack-name=mine",
+    ] {
+        let variables = [
+            ("LIMITS_other_eu_west_1", "1000 1000"),
+            ("STACKS", "mine=10"),
+            ("AWS_REGION", "cn-north-1"),
+            ("NETWORK_STACK", "weapp-network"),
+            ("OUTPUTS", OUTPUTS),
+        ];
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        let deployment = Deployment::run_in(built(), &arguments, &variables);
+        let text = errors(&deployment.output);
+        assert!(text.contains("=10, which the stack has,"), "{text}");
+        assert!(deployment.option("--template-file").is_empty());
+        let list = deployment.scratch.root.join("report.json.list");
+        let list: Vec<String> = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
+        let wanted = ["--profile", "other", "--region", "eu-west-1"];
+        assert!(list.ends_with(&wanted.map(str::to_owned)), "{list:?}");
+    }
+    // The region of a profile that is named.
+    let china = Deployment::run_in(built(), &["--profile", "other"], &[]);
+    assert!(!china.report()["template"].is_null());
 }
 
 #[test]
@@ -497,11 +600,16 @@ fn no_function_keeps_more_instances_started_than_it_may_have() {
     assert_eq!(fits.parameter("ReservedConcurrency"), Some("5"));
 }
 
-/// A project that was built, with the tools' Python.
+/// A project that was built, with the tools' Python, and the SDK that stands in.
 fn built() -> Scratch {
     let scratch = Scratch::new();
     let python = workspace().join(".tools/venv/bin/python");
-    let python = format!("#!/bin/sh\nexec '{}' \"$@\"\n", python.display());
+    let sdk = scratch.program("sdk/boto3.py", BOTO3);
+    let python = format!(
+        "#!/bin/sh\nPYTHONPATH='{}' exec '{}' \"$@\"\n",
+        sdk.parent().unwrap().display(),
+        python.display()
+    );
     scratch.program(".tools/venv/bin/python", &python);
     let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
     scratch.program(".aws-sam/build/template.yaml", &template);
@@ -511,11 +619,9 @@ fn built() -> Scratch {
 /// They refuse a template that names a type of resource that they don't know.
 #[test]
 fn regions_in_china_get_a_template_with_what_they_know() {
-    // There is no account here to ask for its quota.
-    let offline = ("AWS_EC2_METADATA_DISABLED", "true");
     let unknown = "AWS::CloudFront::OriginAccessControl";
-    let named = |region| Deployment::run_in(built(), &["--region", region], &[offline]);
-    let set = |region| Deployment::run_in(built(), &[], &[offline, ("AWS_REGION", region)]);
+    let named = |region| Deployment::run_in(built(), &["--region", region], &[]);
+    let set = |region| Deployment::run_in(built(), &[], &[("AWS_REGION", region)]);
     for deployment in [named("cn-north-1"), set("cn-northwest-1")] {
         let template = deployment.report()["template"].as_str().unwrap();
         assert!(!template.contains(unknown));
