@@ -4,7 +4,7 @@
  * @typedef {import('./http.js').Exchange} Exchange
  */
 
-/** Headers that whoever copies the code sets otherwise. */
+/** Headers of this page, which the code is better off without. */
 const OWN_HEADERS = ['Accept-Language']
 
 /**
@@ -43,18 +43,23 @@ export function pretty(text) {
 }
 
 /** @param {Exchange} exchange */
-export function curl({ method, path, requestHeaders, requestText, requestBody, side }) {
+export function curl({ method, path, requestHeaders, requestForm, requestBody }) {
   const parts = [`curl -i${method === 'GET' ? '' : ` -X ${method}`} ${quoted(location.origin + path)}`]
   for (const [name, value] of kept(requestHeaders)) parts.push(`-H ${quoted(`${name}: ${value}`)}`)
-  if (side === 'store') parts.push(...formFields(requestText).map((field) => `-F ${quoted(field)}`))
-  else if (requestBody !== undefined) parts.push(`-d ${quoted(compact(requestBody))}`)
+  parts.push(...requestForm.map(formOption))
+  if (requestBody !== undefined) parts.push(`-d ${quoted(compact(requestBody))}`)
   return parts.join(' \\\n  ')
 }
 
-/** @param {string} text As `http.js` writes a form. */
-function formFields(text) {
-  const fields = text.split('\n').slice(1)
-  return fields.map((field) => field.replace(/^file: <(.*?), (.*?), .*>$/, 'file: @$1;type=$2').replace(': ', '='))
+/**
+ * To `-F`, some characters of a value mean something else; in quotes, those of a file's name don't.
+ *
+ * @param {import('./http.js').FormField} field
+ */
+function formOption({ name, value, file }) {
+  if (!file) return `--form-string ${quoted(`${name}=${value}`)}`
+  const path = file.name.replace(/["\\]/g, '\\$&')
+  return `-F ${quoted(`${name}=@"${path}";type=${file.type}`)}`
 }
 
 /** @param {unknown} body */
@@ -102,12 +107,13 @@ export function wx(exchange) {
  * @param {Exchange} exchange
  */
 export function sdk({ sdk: known, method, path, requestBody, side }) {
-  if (known) return `${SDK_CLIENT}\n\n${known}`
+  if (known) return `${known.includes('adminApi(') ? `${SDK_ADMIN}\n` : ''}${SDK_CLIENT}\n\n${known}`
   if (side !== 'backend') return ''
   const options = requestBody === undefined ? '' : `, { body: ${literal(requestBody)} }`
   return `${SDK_CLIENT}\n\nawait client.request(${literal(method)}, ${literal(path)}${options})`
 }
 
+const SDK_ADMIN = "import { adminApi } from 'weapp-serverless-sdk/admin'"
 const SDK_CLIENT = "import { client } from '../../utils/client' // createClient({ baseURL })"
 
 /**

@@ -8,7 +8,7 @@ import { createStore } from './store.js'
  *
  * @typedef {'backend' | 'store' | 'phone' | 'wechat'} Side
  *
- * @typedef {object} Wanted
+ * @typedef {object} RequestSpec
  * @property {Side} [side]
  * @property {string} method
  * @property {string} path
@@ -19,6 +19,8 @@ import { createStore } from './store.js'
  * @property {string} [sdk] The call of the SDK that does this.
  * @property {string} [wx] What a page writes for it, where that is not `wx.request`.
  * @property {boolean} [quiet] Not shown: one of many.
+ *
+ * @typedef {{ name: string, value: string, file?: { name: string, type: string, size: number } }} FormField
  *
  * @typedef {object} Answer
  * @property {number} status 0: none came.
@@ -37,6 +39,7 @@ import { createStore } from './store.js'
  * @property {[string, string][]} requestHeaders
  * @property {string} requestText
  * @property {unknown} requestBody
+ * @property {FormField[]} requestForm Empty, if it was no form.
  * @property {string | undefined} sdk
  * @property {string | undefined} wx
  * @property {number} status
@@ -48,7 +51,7 @@ import { createStore } from './store.js'
 /** How many are kept. */
 const KEPT = 60
 /** Above `REQUEST_TIMEOUT_MS`. */
-const PATIENCE_MS = 40_000
+const TIMEOUT_MS = 40_000
 
 let count = 0
 
@@ -60,27 +63,28 @@ export const lastAnswer = createStore(/** @type {Answer | null} */ (null))
 /**
  * Sends a request. Never rejects: without an answer, the status is 0.
  *
- * @param {Wanted} wanted
+ * @param {RequestSpec} spec
  * @returns {Promise<Answer>}
  */
-export async function send(wanted) {
-  const { side = 'backend', quiet = false } = wanted
-  const headers = requestHeaders(wanted)
+export async function send(spec) {
+  const { side = 'backend', quiet = false } = spec
+  const headers = requestHeaders(spec)
   const started = performance.now()
   const at = new Date()
-  const answer = await answerOf(wanted, headers, started)
+  const answer = await answerOf(spec, headers, started)
   if (side === 'backend') lastAnswer.set(answer)
   if (!quiet) {
     record({
       at,
       side,
-      method: wanted.method,
-      path: wanted.path,
+      method: spec.method,
+      path: spec.path,
       requestHeaders: headers,
-      requestText: requestText(wanted),
-      requestBody: wanted.body,
-      sdk: wanted.sdk,
-      wx: wanted.wx,
+      requestText: requestText(spec),
+      requestBody: spec.body,
+      requestForm: spec.form ? fieldsOf(spec.form) : [],
+      sdk: spec.sdk,
+      wx: spec.wx,
       status: answer.status,
       responseHeaders: [...answer.headers],
       responseText: answer.text,
@@ -97,7 +101,7 @@ export function record(exchange) {
   exchanges.update((kept) => [numbered, ...kept].slice(0, KEPT))
 }
 
-/** @param {Wanted} wanted */
+/** @param {RequestSpec} spec */
 function requestHeaders({ side = 'backend', body, token, headers = {} }) {
   /** @type {[string, string][]} */
   const list = []
@@ -107,22 +111,33 @@ function requestHeaders({ side = 'backend', body, token, headers = {} }) {
   return [...list, ...Object.entries(headers)]
 }
 
-/** @param {Wanted} wanted */
+/** @param {RequestSpec} spec */
 function requestText({ body, form }) {
   if (form) {
-    const fields = [...form].map(([name, value]) => `${name}: ${typeof value === 'string' ? value : fileText(value)}`)
+    const fields = fieldsOf(form).map(({ name, value, file }) => `${name}: ${file ? fileText(file) : value}`)
     return `multipart/form-data\n${fields.join('\n')}`
   }
   return body === undefined ? '' : JSON.stringify(body, null, 2)
 }
 
-/** @param {File} file */
+/**
+ * @param {FormData} form
+ * @returns {FormField[]}
+ */
+function fieldsOf(form) {
+  return [...form].map(([name, value]) => {
+    if (typeof value === 'string') return { name, value }
+    return { name, value: '', file: { name: value.name, type: value.type, size: value.size } }
+  })
+}
+
+/** @param {NonNullable<FormField['file']>} file */
 function fileText(file) {
   return `<${file.name}, ${file.type}, ${file.size} B>`
 }
 
 /**
- * @param {Wanted} wanted
+ * @param {RequestSpec} spec
  * @param {[string, string][]} headers
  * @param {number} started
  * @returns {Promise<Answer>}
@@ -133,7 +148,7 @@ async function answerOf({ method, path, body, form }, headers, started) {
       method,
       headers,
       body: form ?? (body === undefined ? null : JSON.stringify(body)),
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
       cache: 'no-store',
       credentials: 'omit',
     })

@@ -98,8 +98,8 @@ export async function refreshTokens() {
 export async function logout() {
   const known = session()
   if (!known) return loginFirst()
-  const wanted = { method: 'POST', path: '/api/v1/user/logout', token: known.token, sdk: 'await client.logout()' }
-  const answer = await send(wanted)
+  const spec = { method: 'POST', path: '/api/v1/user/logout', token: known.token, sdk: 'await client.logout()' }
+  const answer = await send(spec)
   if (answer.ok) endSession()
   return outcome(answer, t('loggedOut'))
 }
@@ -249,6 +249,7 @@ export async function push(kind) {
     requestHeaders: [['Content-Type', request.contentType]],
     requestText: request.body,
     requestBody: request.body,
+    requestForm: [],
     sdk: undefined,
     wx: undefined,
     status,

@@ -1,7 +1,11 @@
 /** Modules of the page that need no browser. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { coloured, curl, literal, quoted, sdk, wx } from '../page/code.js'
 import { en, zh } from '../page/messages.js'
@@ -10,7 +14,10 @@ import { buckets, refilled } from '../page/rate-limit-fields.js'
 const PAGE = new URL('../page/', import.meta.url)
 
 // What a browser has.
-Object.assign(globalThis, { location: { origin: 'http://127.0.0.1:9000', host: '127.0.0.1:9000' } })
+Object.assign(globalThis, {
+  location: { origin: 'http://127.0.0.1:9000', host: '127.0.0.1:9000' },
+  sessionStorage: { getItem: () => null, setItem() {} },
+})
 
 /** @returns {import('../page/http.js').Exchange} */
 function exchange() {
@@ -27,6 +34,7 @@ function exchange() {
     ],
     requestText: '{"nickname":"it\'s \\"小明\\""}',
     requestBody: { nickname: 'it\'s "小明"' },
+    requestForm: [],
     sdk: undefined,
     wx: undefined,
     status: 200,
@@ -70,6 +78,45 @@ test('a shell gives curl what the page sent', () => {
   assert.equal(quoted("a'b"), "'a'\\''b'")
 })
 
+test('curl uploads a file whatever its name is, and takes values as they are', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'weapp-upload-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  const name = 'my, "photo";x\'y\\z.png'
+  writeFileSync(join(folder, name), 'PNG')
+  /** @type {FormData | undefined} */
+  let received
+  const server = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray())
+    received = await new Response(body, {
+      headers: { 'Content-Type': request.headers['content-type'] ?? '' },
+    }).formData()
+    response.end()
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  const upload = {
+    ...exchange(),
+    side: /** @type {const} */ ('store'),
+    method: 'POST',
+    path: '/_objects/avatars',
+    requestHeaders: [],
+    requestBody: undefined,
+    requestForm: [
+      { name: 'key', value: '@a;type=b, <c' },
+      { name: 'file', value: '', file: { name, type: 'image/png', size: 3 } },
+    ],
+  }
+  const line = curl(upload).replace(location.origin, `http://127.0.0.1:${port}`)
+  const ended = spawn('sh', ['-c', line], { cwd: folder, stdio: 'ignore' })
+  const [code] = await once(ended, 'exit')
+  server.close()
+  assert.equal(code, 0, line)
+  assert.equal(received?.get('key'), '@a;type=b, <c')
+  const file = received?.get('file')
+  assert.ok(file instanceof File)
+  assert.deepEqual([file.type, await file.text()], ['image/png', 'PNG'])
+})
+
 test('wx.request is called with what the page sent', () => {
   /** @type {any} */
   let called
@@ -104,6 +151,8 @@ test('a call without a method of its own is a request of the SDK', () => {
   assert.match(sdk(exchange()), /await client\.request\('PUT', '\/api\/v1\/user\/info', \{ body: \{ nickname: /)
   assert.match(sdk({ ...exchange(), sdk: 'await client.login()' }), /await client\.login\(\)$/)
   assert.equal(sdk({ ...exchange(), side: 'phone' }), '')
+  const admin = sdk({ ...exchange(), sdk: "await adminApi(client).users.search('13800138000')" })
+  assert.match(admin, /^import \{ adminApi \} from 'weapp-serverless-sdk\/admin'\nimport \{ client \}/)
 })
 
 test('coloured text is the whole text', () => {
