@@ -95,6 +95,9 @@ export const zh = {
   deletionCancelled: '已取消',
   deleted: '账号已注销，数据已删除',
   deleting: '注销已受理',
+  callBackTitle: '撤销注销？',
+  callBackText: '账号正在等待注销，{until} 之前可以撤销。撤销后账号恢复原状。',
+  callBack: '撤销注销',
   // Requests
   noRequests: '还没有请求。点击手机上的按钮，请求和应答就会出现在这里。',
   side_backend: '后端',
@@ -311,6 +314,10 @@ export const en = {
   deletionCancelled: 'Not deleted',
   deleted: 'Account deleted, with all its data',
   deleting: 'The deletion is under way',
+  callBackTitle: 'Keep the account?',
+  callBackText:
+    'The account is waiting for its deletion, which can be cancelled until {until}. It is then as it was before.',
+  callBack: 'Keep the account',
   noRequests: 'No requests yet. Press a button on the phone: what was sent and answered appears here.',
   side_backend: 'backend',
   side_store: 'store',

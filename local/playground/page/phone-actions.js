@@ -47,13 +47,14 @@ const PUSHES = {
 /** @typedef {keyof typeof PUSHES} PushKind */
 
 /**
+ * @param {string} who Who asked.
  * @param {Answer} answer
  * @param {string} done
  * @returns {Outcome}
  */
-function outcome(answer, done) {
+function outcome(who, answer, done) {
   if (answer.ok) return { message: done }
-  if (answer.status === 401) endSession()
+  if (answer.status === 401) endSession(who)
   const { message, reason, error } = answer.body ?? {}
   const text = message ?? error ?? t('noAnswer')
   return { message: reason ? `${text} (${reason})` : text, failed: true }
@@ -65,53 +66,82 @@ function loginFirst() {
 }
 
 /**
- * @param {{ cancelDeletion?: boolean }} [options]
+ * @param {Ask} ask Whether to call back an account that is being deleted.
  * @returns {Promise<Outcome>}
  */
-export async function login(options = {}) {
-  const code = await control('code', { user: person() }, { wx: WX_LOGIN })
-  if (!code.ok) return outcome(code, '')
+export async function login(ask) {
+  const who = person()
+  const first = await logIn(who, {})
+  if (first.body?.reason !== 'account_deletion_pending') return loginOutcome(who, first)
+  const until = new Date(first.body.data.until).toLocaleString(language.get())
+  const question = { title: t('callBackTitle'), text: t('callBackText', { until }), confirm: t('callBack') }
+  return loginOutcome(who, (await ask(question)) ? await logIn(who, { cancelDeletion: true }) : first)
+}
+
+/**
+ * A code serves one login.
+ *
+ * @param {string} who
+ * @param {{ cancelDeletion?: boolean }} options
+ */
+async function logIn(who, options) {
+  const code = await control('code', { user: who }, { wx: WX_LOGIN })
+  if (!code.ok) return code
   const body = { code: code.body.code, ...options }
   const sdk = `await client.login(${Object.keys(options).length > 0 ? literal(options) : ''})`
   const answer = await send({ method: 'POST', path: '/api/v1/user/login', body, sdk })
-  if (answer.ok) keepTokens(answer.body.data)
-  return outcome(answer, t(answer.body?.data?.isNewUser ? 'loggedInNew' : 'loggedIn'))
+  if (answer.ok) keepTokens(who, answer.body.data)
+  return answer
 }
 
-/** @param {{ token: string, refreshToken: string, user?: import('./session.js').User }} tokens */
-function keepTokens({ token, refreshToken, user = anySession()?.user }) {
-  if (user) keepSession({ token, refreshToken, user, ended: false })
+/**
+ * @param {string} who
+ * @param {Answer} answer
+ */
+function loginOutcome(who, answer) {
+  return outcome(who, answer, t(answer.body?.data?.isNewUser ? 'loggedInNew' : 'loggedIn'))
+}
+
+/**
+ * @param {string} who
+ * @param {{ token: string, refreshToken: string, user?: import('./session.js').User }} tokens
+ */
+function keepTokens(who, { token, refreshToken, user = anySession(who)?.user }) {
+  if (user) keepSession(who, { token, refreshToken, user, ended: false })
 }
 
 /** @returns {Promise<Outcome>} */
 export async function refreshTokens() {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
   const body = { refreshToken: known.refreshToken }
   const sdk = '// The SDK refreshes by itself: any call does.\nawait client.user.get()'
   const answer = await send({ method: 'POST', path: '/api/v1/user/refresh', body, sdk })
-  if (answer.ok) keepTokens(answer.body.data)
-  return outcome(answer, t('refreshed'))
+  if (answer.ok) keepTokens(who, answer.body.data)
+  return outcome(who, answer, t('refreshed'))
 }
 
 /** @returns {Promise<Outcome>} */
 export async function logout() {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
   const spec = { method: 'POST', path: '/api/v1/user/logout', token: known.token, sdk: 'await client.logout()' }
   const answer = await send(spec)
-  if (answer.ok) endSession()
-  return outcome(answer, t('loggedOut'))
+  if (answer.ok) endSession(who)
+  return outcome(who, answer, t('loggedOut'))
 }
 
 /** @returns {Promise<Outcome>} */
 export async function readProfile() {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
   const path = '/api/v1/user/info'
   const answer = await send({ method: 'GET', path, token: known.token, sdk: 'const user = await client.user.get()' })
-  if (answer.ok) keepUser(answer.body.data)
-  return outcome(answer, t('profileRead'))
+  if (answer.ok) keepUser(who, answer.body.data)
+  return outcome(who, answer, t('profileRead'))
 }
 
 /**
@@ -119,14 +149,15 @@ export async function readProfile() {
  * @returns {Promise<Outcome>}
  */
 export async function changeNickname(nickname) {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
   const body = { nickname: nickname.trim() === '' ? null : nickname }
   const sdk = `const user = await client.user.update(${literal(body)})`
   // `wx.request` has no PATCH.
   const answer = await send({ method: 'PUT', path: '/api/v1/user/info', body, token: known.token, sdk })
-  if (answer.ok) keepUser(answer.body.data)
-  return outcome(answer, t('nicknameSaved'))
+  if (answer.ok) keepUser(who, answer.body.data)
+  return outcome(who, answer, t('nicknameSaved'))
 }
 
 /**
@@ -134,21 +165,22 @@ export async function changeNickname(nickname) {
  * @returns {Promise<Outcome>}
  */
 export async function changeAvatar(chosen) {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
   if (about.get()?.storesPictures === false) return { message: t('storedElsewhere'), failed: true }
   const { token } = known
-  const picture = chosen ?? (await drawPicture(person()))
+  const picture = chosen ?? (await drawPicture(who))
   const path = '/api/v1/user/avatar'
   const sdk = 'const { user } = await client.avatar.upload(detail.avatarUrl) // chooseAvatar'
   const body = { contentType: picture.type, size: picture.size }
   const form = await send({ method: 'POST', path, body, token, sdk })
-  if (!form.ok) return outcome(form, '')
+  if (!form.ok) return outcome(who, form, '')
   const uploaded = await upload(form.body.data, picture)
   if (!uploaded.ok) return { message: t('uploadFailed', { status: uploaded.status }), failed: true }
   const confirmed = await send({ method: 'PUT', path, body: { key: form.body.data.key }, token, sdk })
-  if (confirmed.ok) keepUser(confirmed.body.data.user)
-  return outcome(confirmed, t(confirmed.status === 202 ? 'avatarChecking' : 'avatarSaved'))
+  if (confirmed.ok) keepUser(who, confirmed.body.data.user)
+  return outcome(who, confirmed, t(confirmed.status === 202 ? 'avatarChecking' : 'avatarSaved'))
 }
 
 /**
@@ -171,43 +203,45 @@ function upload({ url, fields }, picture) {
  * @returns {Promise<Outcome>}
  */
 export async function bindPhone(number, ask) {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
   if (number.trim() !== '') {
-    const changed = await control('users', { user: person(), phone: number.trim() }, { method: 'PUT', quiet: true })
-    if (!changed.ok) return outcome(changed, '')
+    const changed = await control('users', { user: who, phone: number.trim() }, { method: 'PUT', quiet: true })
+    if (!changed.ok) return outcome(who, changed, '')
   }
-  const code = await control('phone-code', { user: person() }, { wx: PHONE_BUTTON })
-  if (!code.ok) return outcome(code, '')
+  const code = await control('phone-code', { user: who }, { wx: PHONE_BUTTON })
+  if (!code.ok) return outcome(who, code, '')
   const sdk = 'const user = await client.phone.bind(detail.code, (offer) => ask(offer.choice))'
   const body = { code: code.body.code }
   const answer = await send({ method: 'POST', path: '/api/v1/user/phone', body, token: known.token, sdk })
-  if (answer.ok) keepUser(answer.body.data)
+  if (answer.ok) keepUser(who, answer.body.data)
   const offer = answer.body?.reason === 'phone_taken' ? answer.body.data : null
-  if (!offer) return outcome(answer, t('phoneBound'))
+  if (!offer) return outcome(who, answer, t('phoneBound'))
   const isMerge = offer.choice === 'merge'
   const question = {
     title: t(isMerge ? 'mergeTitle' : 'takeTitle'),
     text: t(isMerge ? 'mergeText' : 'takeText'),
     confirm: t(isMerge ? 'merge' : 'take'),
   }
-  return (await ask(question)) ? resolve(offer, known.token) : { message: t('phoneTaken'), failed: true }
+  return (await ask(question)) ? resolve(who, offer, known.token) : { message: t('phoneTaken'), failed: true }
 }
 
 /**
+ * @param {string} who
  * @param {{ ticket: string, choice: string }} offer
  * @param {string} token
  */
-async function resolve({ ticket, choice }, token) {
+async function resolve(who, { ticket, choice }, token) {
   const sdk = 'const user = await client.phone.resolve(offer)'
   const path = '/api/v1/user/phone/resolve'
   const answer = await send({ method: 'POST', path, body: { ticket, choice }, token, sdk })
   const data = answer.body?.data
-  if (data?.token) keepTokens(data)
-  else if (answer.status === 200) keepUser(data)
+  if (data?.token) keepTokens(who, data)
+  else if (answer.status === 200) keepUser(who, data)
   // The next login completes it.
-  else if (answer.status === 202) endSession()
-  return outcome(answer, t(choice === 'merge' ? 'merged' : 'taken'))
+  else if (answer.status === 202) endSession(who)
+  return outcome(who, answer, t(choice === 'merge' ? 'merged' : 'taken'))
 }
 
 /**
@@ -215,15 +249,16 @@ async function resolve({ ticket, choice }, token) {
  * @returns {Promise<Outcome>}
  */
 export async function decrypt(kind) {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
-  const sealed = await control('encrypted-data', { user: person(), kind }, { wx: ENCRYPTED[kind] })
-  if (!sealed.ok) return outcome(sealed, '')
+  const sealed = await control('encrypted-data', { user: who, kind }, { wx: ENCRYPTED[kind] })
+  if (!sealed.ok) return outcome(who, sealed, '')
   const get = { werun: 'wx.getWeRunData()', userinfo: 'wx.getUserInfo()', phone: 'detail' }[kind]
   const sdk = `const data = await client.decrypt(() => ${get})`
   const path = '/api/v1/user/decrypt'
   const answer = await send({ method: 'POST', path, body: sealed.body, token: known.token, sdk })
-  return outcome(answer, answer.ok ? decrypted(answer.body.data) : '')
+  return outcome(who, answer, answer.ok ? decrypted(answer.body.data) : '')
 }
 
 /** @param {any} data */
@@ -237,9 +272,10 @@ function decrypted({ stepInfoList, phoneNumber, nickName }) {
  * @returns {Promise<Outcome>}
  */
 export async function push(kind) {
+  const who = person()
   const at = new Date()
-  const answer = await control('push', { user: person(), ...PUSHES[kind] }, { quiet: true })
-  if (!answer.ok) return outcome(answer, '')
+  const answer = await control('push', { user: who, ...PUSHES[kind] }, { quiet: true })
+  if (!answer.ok) return outcome(who, answer, '')
   const { request, status, answer: text } = answer.body
   record({
     at,
@@ -258,17 +294,21 @@ export async function push(kind) {
     ms: answer.ms,
   })
   if (status !== 200) return { message: t('pushRefused', { status }), failed: true }
-  await readBack()
+  await readBack(who)
   return { message: t('pushed') }
 }
 
-/** What a push changed is seen at once. */
-async function readBack() {
-  const known = session()
+/**
+ * What a push changed is seen at once.
+ *
+ * @param {string} who
+ */
+async function readBack(who) {
+  const known = session(who)
   if (!known) return
   const answer = await send({ method: 'GET', path: '/api/v1/user/info', token: known.token, quiet: true })
-  if (answer.ok) keepUser(answer.body.data)
-  if (answer.status === 401) endSession()
+  if (answer.ok) keepUser(who, answer.body.data)
+  if (answer.status === 401) endSession(who)
 }
 
 /**
@@ -276,12 +316,13 @@ async function readBack() {
  * @returns {Promise<Outcome>}
  */
 export async function deleteAccount(ask) {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return loginFirst()
   const question = { title: t('deleteTitle'), text: t('deleteText'), confirm: t('delete'), danger: true }
   if (!(await ask(question))) return { message: t('deletionCancelled') }
   const sdk = 'await client.account.delete() // after a second question'
   const answer = await send({ method: 'DELETE', path: '/api/v1/user', token: known.token, sdk })
-  if (answer.ok) endSession()
-  return outcome(answer, t(answer.status === 200 ? 'deleted' : 'deleting'))
+  if (answer.ok) endSession(who)
+  return outcome(who, answer, t(answer.status === 200 ? 'deleted' : 'deleting'))
 }

@@ -1,4 +1,4 @@
-/** The phone on the left: a mini-program, and who holds it. */
+/** The phone on the left: a mini-program, and the current user. */
 import { button, byId, choice, h, replace } from './dom.js'
 import { language, t } from './language.js'
 import { about } from './live.js'
@@ -16,7 +16,7 @@ const SHOWN_MS = 6000
 let hiding = 0
 
 /** @param {Outcome} outcome */
-function tell({ message, failed = false }) {
+function show({ message, failed = false }) {
   const toast = byId('toast')
   toast.textContent = message
   toast.classList.toggle('failed', failed)
@@ -38,16 +38,22 @@ function actionButton(name, label, action, kind = '') {
   async function run() {
     made.disabled = true
     made.setAttribute('aria-busy', 'true')
-    try {
-      tell(await action())
-    } catch (error) {
-      tell({ message: String(error), failed: true })
-    } finally {
-      made.disabled = false
-      made.removeAttribute('aria-busy')
-    }
+    await perform(action)
+    made.disabled = false
+    made.removeAttribute('aria-busy')
   }
   return made
+}
+
+/**
+ * Does something, and shows what came of it, with the name of the user if another one was chosen meanwhile.
+ *
+ * @param {() => Promise<Outcome>} action
+ */
+async function perform(action) {
+  const who = person()
+  const { message, failed = false } = await action().catch((error) => ({ message: String(error), failed: true }))
+  show({ message: person() === who ? message : `${who}: ${message}`, failed })
 }
 
 /**
@@ -139,7 +145,7 @@ function group(title, ...children) {
 function loginGroup() {
   return group(
     t('session'),
-    actionButton('login', t('login'), actions.login, 'primary'),
+    actionButton('login', t('login'), () => actions.login(ask), 'primary'),
     actionButton('refresh', t('refresh'), actions.refreshTokens),
     actionButton('logout', t('logout'), actions.logout),
   )
@@ -162,7 +168,7 @@ function profileGroup() {
   const choose = h('label', { class: 'button', for: 'picture' }, t('choosePicture'))
   file.addEventListener('change', async () => {
     const [picture] = file.files ?? []
-    if (picture) tell(await actions.changeAvatar(picture))
+    if (picture) await perform(() => actions.changeAvatar(picture))
     file.value = ''
   })
   return group(
@@ -242,7 +248,7 @@ export function startPhone() {
   let shown = person()
   phone.subscribe((now) => {
     renderCard()
-    // What somebody typed stays, as long as they hold the phone.
+    // What somebody typed stays, as long as the current user does.
     if (now.person !== shown) render()
     shown = now.person
   })

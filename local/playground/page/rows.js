@@ -1,12 +1,12 @@
 /**
- * The panel of rows: what the table holds of whoever holds the phone.
+ * The panel of rows: what the table holds of the current user.
  *
  * @typedef {{ pk: string, sk: string, attributes: Record<string, unknown>, withheld: string[] }} Row
  */
 import { button, byId, h, replace } from './dom.js'
 import { exchanges } from './http.js'
 import { language, t } from './language.js'
-import { anySession, phone } from './session.js'
+import { anySession, person, phone } from './session.js'
 import { createStore } from './store.js'
 import { tab } from './tabs.js'
 
@@ -17,19 +17,30 @@ const found = createStore(/** @type {Found | null} */ (null))
 let isStale = true
 
 async function read() {
-  const known = anySession()
+  const who = person()
+  const known = anySession(who)
   if (!known) {
     found.set(null)
     return
   }
   isStale = false
-  const headers = { authorization: `Bearer ${known.token}` }
+  const rows = await rowsOf(known.token)
+  // Otherwise they are another user's by now, whose own are read.
+  if (person() === who) found.set(rows)
+}
+
+/**
+ * @param {string} token
+ * @returns {Promise<Found>}
+ */
+async function rowsOf(token) {
+  const headers = { authorization: `Bearer ${token}` }
   try {
     const response = await fetch('/_playground/rows', { headers, cache: 'no-store' })
     const answer = await response.json()
-    found.set(response.ok ? answer.data : { rows: [], more: false, failed: answer.message })
-  } catch (error) {
-    found.set({ rows: [], more: false, failed: String(error) })
+    return response.ok ? answer.data : { rows: [], more: false, failed: answer.message }
+  } catch {
+    return { rows: [], more: false, failed: t('noAnswer') }
   }
 }
 

@@ -1,4 +1,4 @@
-/** Who holds the phone, and the tokens that each of them got here. They stay in this tab. */
+/** The current user, and the tokens that each user got here. They stay in this tab. */
 import { createStore } from './store.js'
 
 /**
@@ -19,7 +19,7 @@ import { createStore } from './store.js'
  *
  * @typedef {object} Phone
  * @property {string} person
- * @property {Record<string, Session>} sessions
+ * @property {Map<string, Session>} sessions By the person's name, which can be any text.
  */
 
 const KEY = 'playground-sessions'
@@ -27,33 +27,45 @@ const KEY = 'playground-sessions'
 /** People who are always offered; any other name is a person, too. */
 export const PEOPLE = ['alice', 'bob', 'carol']
 
-/** @returns {Phone} */
-function remembered() {
+/**
+ * What an earlier page of this tab kept.
+ *
+ * @param {string | null} text As `stored` writes it.
+ * @returns {Phone}
+ */
+export function restored(text) {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? '')
-    if (typeof kept.person === 'string' && typeof kept.sessions === 'object') return kept
+    const kept = JSON.parse(text ?? 'null')
+    if (typeof kept?.person === 'string' && Array.isArray(kept.sessions)) {
+      return { person: kept.person, sessions: new Map(kept.sessions) }
+    }
   } catch {
-    // Nothing was kept, or by another version.
+    // It was kept by another version.
   }
-  return { person: PEOPLE[0] ?? '', sessions: {} }
+  return { person: PEOPLE[0] ?? '', sessions: new Map() }
 }
 
-export const phone = createStore(remembered())
+/** @param {Phone} phone */
+export function stored({ person, sessions }) {
+  return JSON.stringify({ person, sessions: [...sessions] })
+}
 
-phone.subscribe((now) => sessionStorage.setItem(KEY, JSON.stringify(now)))
+export const phone = createStore(restored(sessionStorage.getItem(KEY)))
+
+phone.subscribe((now) => sessionStorage.setItem(KEY, stored(now)))
 
 export function person() {
   return phone.get().person
 }
 
-/** The session of whoever holds the phone, ended ones included. */
-export function anySession() {
-  return phone.get().sessions[person()]
+/** The session of a person, by default the current user; ended ones included. */
+export function anySession(who = person()) {
+  return phone.get().sessions.get(who)
 }
 
 /** The session, while it lasts. */
-export function session() {
-  const found = anySession()
+export function session(who = person()) {
+  const found = anySession(who)
   return found && !found.ended ? found : undefined
 }
 
@@ -62,21 +74,25 @@ export function choosePerson(name) {
   phone.update((now) => ({ ...now, person: name }))
 }
 
-/** @param {Session | undefined} next */
-export function keepSession(next) {
-  phone.update((now) => {
-    const { [now.person]: _, ...others } = now.sessions
-    return { ...now, sessions: next ? { ...others, [now.person]: next } : others }
-  })
+/**
+ * @param {string} who The person who asked, who need not be the current user by now.
+ * @param {Session} next
+ */
+export function keepSession(who, next) {
+  phone.update((now) => ({ ...now, sessions: new Map(now.sessions).set(who, next) }))
 }
 
-/** @param {User} user */
-export function keepUser(user) {
-  const known = anySession()
-  if (known) keepSession({ ...known, user })
+/**
+ * @param {string} who
+ * @param {User} user
+ */
+export function keepUser(who, user) {
+  const known = anySession(who)
+  if (known) keepSession(who, { ...known, user })
 }
 
-export function endSession() {
-  const known = anySession()
-  if (known) keepSession({ ...known, ended: true })
+/** @param {string} who */
+export function endSession(who) {
+  const known = anySession(who)
+  if (known) keepSession(who, { ...known, ended: true })
 }

@@ -1,9 +1,10 @@
 /** The panel of users, for administrators: with the API's own endpoints. */
+import { literal } from './code.js'
 import { button, byId, choice, h, replace } from './dom.js'
 import { send } from './http.js'
 import { language, t } from './language.js'
 import { about } from './live.js'
-import { keepUser, phone, session } from './session.js'
+import { keepUser, person, phone, session } from './session.js'
 import { createStore } from './store.js'
 import { tab } from './tabs.js'
 
@@ -24,23 +25,31 @@ let reader = ''
  * @param {string | null} [cursor] Of the page before.
  */
 async function list(cursor = null) {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return
   const query = new URLSearchParams({ limit: String(LIMIT) })
   if (status) query.set('status', status)
   if (cursor) query.set('cursor', cursor)
   const path = `/api/v1/users?${query}`
-  const answer = await send({ method: 'GET', path, token: known.token })
+  const filter = { ...(status ? { status } : {}), limit: LIMIT, ...(cursor ? { cursor } : {}) }
+  const sdk = `const { users, cursor } = await adminApi(client).users.list(${literal(filter)})`
+  const answer = await send({ method: 'GET', path, token: known.token, sdk })
+  // The list is another user's by now.
+  if (person() !== who) return
   const before = cursor ? (page.get()?.users ?? []) : []
   if (answer.ok) page.set({ users: [...before, ...answer.body.data.users], cursor: answer.body.data.cursor })
   else page.set({ users: before, cursor: null, message: answer.body?.message ?? t('noAnswer') })
 }
 
 async function search() {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return
   const body = { phone: number.trim() }
-  const answer = await send({ method: 'POST', path: '/api/v1/users/search', body, token: known.token })
+  const sdk = `const users = await adminApi(client).users.search(${literal(body.phone)})`
+  const answer = await send({ method: 'POST', path: '/api/v1/users/search', body, token: known.token, sdk })
+  if (person() !== who) return
   const { data, message } = answer.body ?? {}
   if (answer.ok) page.set({ users: data.users, cursor: null })
   else page.set({ users: [], cursor: null, message: data?.fields?.[0]?.message ?? message ?? t('noAnswer') })
@@ -51,10 +60,13 @@ async function search() {
  * @param {{ role?: string, status?: string }} change
  */
 async function put(user, change) {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return
   const body = { ...change, version: user.version }
-  const answer = await send({ method: 'PUT', path: `/api/v1/users/${user.id}`, body, token: known.token })
+  const sdk = `const user = await adminApi(client).users.update(${literal(user.id)}, ${literal(body)})`
+  const answer = await send({ method: 'PUT', path: `/api/v1/users/${user.id}`, body, token: known.token, sdk })
+  if (person() !== who) return
   const changed = answer.ok ? answer.body.data : null
   page.update((now) => {
     if (!now) return now
@@ -65,18 +77,32 @@ async function put(user, change) {
 }
 
 async function becomeAdministrator() {
-  const known = session()
+  const who = person()
+  const known = session(who)
   if (!known) return
-  const headers = { authorization: `Bearer ${known.token}` }
-  const response = await fetch('/_playground/administrator', { method: 'POST', headers })
-  if (!response.ok) {
-    page.set({ users: [], cursor: null, message: (await response.json()).message })
+  const refusal = await makeAdministrator(known.token)
+  if (refusal) {
+    if (person() === who) page.set({ users: [], cursor: null, message: refusal })
     return
   }
   const path = '/api/v1/user/info'
   const answer = await send({ method: 'GET', path, token: known.token, quiet: true })
-  if (answer.ok) keepUser(answer.body.data)
-  await list()
+  if (answer.ok) keepUser(who, answer.body.data)
+  if (person() === who) await list()
+}
+
+/**
+ * @param {string} token
+ * @returns {Promise<string>} Why it failed; empty: it did not.
+ */
+async function makeAdministrator(token) {
+  const headers = { authorization: `Bearer ${token}` }
+  try {
+    const response = await fetch('/_playground/administrator', { method: 'POST', headers })
+    return response.ok ? '' : (await response.json()).message
+  } catch {
+    return t('noAnswer')
+  }
 }
 
 /** @param {User} user */
@@ -212,7 +238,7 @@ function render() {
   replace(panel, tools(), ...(now ? table(now) : []))
 }
 
-/** A list is read for whoever looks at it. */
+/** A list is read for the user who looks at it. */
 function readIfSeen() {
   const known = session()
   if (tab.get() !== 'users' || known?.user.role !== 'admin' || reader === known.user.id) return

@@ -117,6 +117,35 @@ test('curl uploads a file whatever its name is, and takes values as they are', a
   assert.deepEqual([file.type, await file.text()], ['image/png', 'PNG'])
 })
 
+test('sessions are kept and restored under any name', async () => {
+  const { restored, stored } = await import('../page/session.js')
+  const user = { id: '1', nickname: null, avatarUrl: null, phone: null, role: 'user', status: 'active', version: 1 }
+  const session = { token: 'a', refreshToken: 'b', user, ended: false }
+  for (const name of ['constructor', '__proto__', 'toString']) {
+    const phone = { person: name, sessions: new Map() }
+    assert.equal(restored(stored(phone)).sessions.get(name), undefined)
+    phone.sessions.set(name, session)
+    assert.deepEqual(restored(stored(phone)), phone)
+  }
+})
+
+test('what is no state of the page is not restored', async () => {
+  const { restored } = await import('../page/session.js')
+  const none = { person: 'alice', sessions: new Map() }
+  for (const text of [
+    null,
+    '',
+    '{',
+    'null',
+    '1',
+    '{"person":"bob","sessions":null}',
+    '{"person":"bob","sessions":{}}',
+  ]) {
+    assert.deepEqual(restored(text), none, String(text))
+  }
+  assert.deepEqual(restored('{"person":"bob","sessions":[1]}'), none)
+})
+
 test('wx.request is called with what the page sent', () => {
   /** @type {any} */
   let called
