@@ -5,7 +5,7 @@
  */
 import { button, byId, choice, h, replace } from './dom.js'
 import { language, t } from './language.js'
-import { logLines } from './live.js'
+import { logLines, lostLines, restarts } from './live.js'
 import { statusKind } from './status.js'
 import { createStore } from './store.js'
 import { showTab, tab } from './tabs.js'
@@ -37,12 +37,12 @@ let elements = new WeakMap()
 
 /**
  * @param {LogLine} line
- * @param {Filter} wanted
+ * @param {Filter} filter
  */
-export function matches({ fields, text }, wanted) {
-  const isLoud = LEVELS.indexOf(fields.level) >= LEVELS.indexOf(wanted.level)
-  const isOf = String(fields.request_id ?? '').includes(wanted.id.trim())
-  return isLoud && isOf && text.toLowerCase().includes(wanted.text.trim().toLowerCase())
+export function matches({ fields, text }, { level, id, text: part }) {
+  const isLoud = LEVELS.indexOf(fields.level) >= LEVELS.indexOf(level)
+  const isOf = String(fields.request_id ?? '').includes(id.trim())
+  return isLoud && isOf && text.toLowerCase().includes(part.trim().toLowerCase())
 }
 
 /**
@@ -75,7 +75,13 @@ function item(line) {
   const { fields } = line
   const id = fields.request_id ? String(fields.request_id) : ''
   const took = fields.latency_ms === undefined ? '' : `${Number(fields.latency_ms).toFixed(1)} ms`
-  const only = id && button(`#${id.slice(-SHORT_ID)}`, () => showLinesOf(id), { class: 'link', title: t('onlyThis') })
+  const only =
+    id &&
+    button(`#${id.slice(-SHORT_ID)}`, () => showLinesOf(id), {
+      class: 'link',
+      title: t('onlyThis'),
+      'data-action': 'only-request',
+    })
   return h(
     'details',
     { class: `log-line ${String(fields.level ?? '').toLowerCase()}` },
@@ -98,6 +104,8 @@ function renderLines() {
   if (!list || tab.get() !== 'log') return
   const wanted = filter.get()
   const all = frozen ?? logLines.get()
+  const lost = lostLines.get()
+  replace(byId('log-lost'), lost > 0 && t('linesLost', { count: lost }))
   const shown = all.filter((line) => line.number >= cleared && matches(line, wanted)).toReversed()
   replace(byId('log-count'), t('lineCount', { shown: shown.length, all: all.length }))
   if (shown.length === 0) {
@@ -118,7 +126,7 @@ function element(line) {
 }
 
 /** @param {Partial<Filter>} change */
-function change(change) {
+function updateFilter(change) {
   filter.update((now) => ({ ...now, ...change }))
 }
 
@@ -133,7 +141,7 @@ function renderFilter() {
   ]
   const levelField = choice(levels, { 'aria-label': t('level'), name: 'level' })
   levelField.value = level
-  levelField.addEventListener('change', () => change({ level: levelField.value }))
+  levelField.addEventListener('change', () => updateFilter({ level: levelField.value }))
   const idField = h('input', {
     type: 'search',
     name: 'request-id',
@@ -141,10 +149,10 @@ function renderFilter() {
     placeholder: t('requestId'),
   })
   idField.value = id
-  idField.addEventListener('input', () => change({ id: idField.value }))
+  idField.addEventListener('input', () => updateFilter({ id: idField.value }))
   const textField = h('input', { type: 'search', name: 'text', 'aria-label': t('text'), placeholder: t('text') })
   textField.value = text
-  textField.addEventListener('input', () => change({ text: textField.value }))
+  textField.addEventListener('input', () => updateFilter({ text: textField.value }))
   const pause = button(t(isPaused.get() ? 'resume' : 'pause'), togglePause, {
     class: 'button small',
     'data-action': 'pause',
@@ -171,15 +179,32 @@ function togglePause() {
 
 function clearLines() {
   cleared = (logLines.get().at(-1)?.number ?? -1) + 1
+  lostLines.set(0)
   renderLines()
 }
 
+/** The numbers of lines start over with the backend, and the lines that were frozen are another one's. */
+function startOver() {
+  cleared = 0
+  frozen = null
+  isPaused.set(false)
+  renderFilter()
+}
+
 export function startLog() {
-  replace(byId('panel-log'), h('div', { class: 'toolbar', id: 'log-filter' }), h('div', { id: 'log-lines' }))
+  replace(
+    byId('panel-log'),
+    h('div', { class: 'toolbar', id: 'log-filter' }),
+    h('div', { id: 'log-lines' }),
+    h('p', { class: 'muted', id: 'log-lost' }),
+  )
   filter.subscribe(renderLines)
-  logLines.subscribe(() => {
+  const follow = () => {
     if (!isPaused.get()) renderLines()
-  })
+  }
+  logLines.subscribe(follow)
+  lostLines.subscribe(follow)
+  restarts.subscribe(startOver)
   language.subscribe(() => {
     elements = new WeakMap()
     renderFilter()

@@ -194,6 +194,7 @@ export const zh = {
   resume: '继续',
   noLines: '没有符合条件的日志。',
   lineCount: '{shown} / {all} 行',
+  linesLost: '… {count} 行更早的日志未能读取，已被覆盖',
   noRoute: '（无此路由）',
   onlyThis: '只看此请求',
   // Users
@@ -411,6 +412,7 @@ export const en = {
   resume: 'Resume',
   noLines: 'No lines match.',
   lineCount: '{shown} of {all} lines',
+  linesLost: '… {count} earlier lines lost: overwritten before they were read',
   noRoute: '(no such route)',
   onlyThis: 'Only this request',
   usersLogin: 'After a login, administrators see and change users here.',

@@ -1,8 +1,8 @@
 /**
- * A value that parts of the page share. Whoever subscribes is told of each change.
+ * A value that parts of the page share. Each change calls the listeners.
  *
  * @template T
- * @typedef {{ get(): T, set(next: T): void, update(change: (value: T) => T): void, subscribe(told: (value: T) => void): () => void }} Store
+ * @typedef {{ get(): T, set(next: T): void, update(change: (value: T) => T): void, subscribe(listener: (value: T) => void): () => void }} Store
  */
 
 /**
@@ -23,9 +23,9 @@ export function createStore(initial) {
     get: () => value,
     set,
     update: (change) => set(change(value)),
-    subscribe(told) {
-      listeners.add(told)
-      return () => listeners.delete(told)
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
     },
   }
 }
