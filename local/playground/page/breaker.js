@@ -4,11 +4,12 @@
  * @typedef {import('./live.js').Breaker} Breaker
  * @typedef {Breaker['state']} State
  */
-import { button, byId, choice, h, replace, svg } from './dom.js'
+import { button, byId, choice, h, replace, replaceIfChanged, svg } from './dom.js'
 import { control, send } from './http.js'
 import { language, t } from './language.js'
 import { about, breaker, breakerHistory, refresh } from './live.js'
 import { createStore } from './store.js'
+import { tab } from './tabs.js'
 
 /** Who logs in to find out: nobody whom the phone shows. */
 const PERSON = 'playground-traffic'
@@ -16,6 +17,10 @@ const PERSON = 'playground-traffic'
 const PARALLEL = 5
 const TRAFFIC_MS = 250
 const BURST = 25
+/** How long logins go on by themselves. */
+const FLOW_MS = 120_000
+/** How much slower than a slow call a call is made. */
+const SLOWER_MS = 200
 
 const SHAPES = {
   closed: { x: 75, y: 40 },
@@ -28,6 +33,8 @@ const faults = createStore(/** @type {Record<string, unknown>[]} */ ([]))
 const isFlowing = createStore(false)
 
 let inFlight = 0
+/** When logins end. */
+let flowEnd = 0
 
 /** @param {State} name */
 function node(name) {
@@ -57,7 +64,7 @@ function arrow(path, x, y, text) {
 }
 
 function picture() {
-  const state = breaker.get()?.state ?? 'closed'
+  const state = breaker.get()?.state ?? 'unknown'
   const rules = about.get()?.breaker
   const head = svg(
     'marker',
@@ -95,6 +102,8 @@ function facts() {
     fact(
       t('stateNow'),
       h('b', { class: `state ${now.state}`, id: 'breaker-state' }, t(`state_${now.state}`)),
+      now.forced && ' ',
+      now.forced && h('span', { class: 'tag', id: 'breaker-forced' }, t('forced')),
       wait && ` ${wait}`,
     ),
     fact(t('callsSeen'), now.calls),
@@ -146,7 +155,18 @@ async function burst() {
 }
 
 function flow() {
+  if (performance.now() > flowEnd) stopFlow()
   if (isFlowing.get() && inFlight < PARALLEL) logIn()
+}
+
+function toggleFlow() {
+  flowEnd = performance.now() + FLOW_MS
+  isFlowing.update((now) => !now)
+}
+
+/** Nothing logs in that nobody sees. */
+function stopFlow() {
+  if (isFlowing.get()) isFlowing.set(false)
 }
 
 /** @param {{ latency: string, failure: string }} wanted */
@@ -172,8 +192,12 @@ function controls() {
   const latencies = [
     ['0', t('latencyNone')],
     ['500', '0.5 s'],
-    ['2200', t('latencySlow')],
   ]
+  const rules = about.get()?.breaker
+  if (rules) {
+    const slow = rules.slowMs + SLOWER_MS
+    latencies.push([String(slow), t('latencySlow', { seconds: slow / 1000 })])
+  }
   /** @type {[string, string][]} */
   const failures = [
     ['status', t('failureStatus')],
@@ -199,12 +223,11 @@ function controls() {
 }
 
 function traffic() {
-  const toggle = () => isFlowing.update((now) => !now)
   return h(
     'div',
     { class: 'toolbar' },
     button(t('logInMany', { count: BURST }), burst, { class: 'button primary', 'data-action': 'burst' }),
-    button('', toggle, { id: 'breaker-flow', 'data-action': 'flow' }),
+    button('', toggleFlow, { id: 'breaker-flow', 'data-action': 'flow' }),
     h('output', { id: 'breaker-tally', 'aria-live': 'polite' }),
   )
 }
@@ -221,10 +244,10 @@ function renderTraffic() {
   flowButton.setAttribute('aria-pressed', String(isFlowing.get()))
   const outcomes = Object.entries(tally.get())
   const tags = outcomes.map(([outcome, count]) => h('span', { class: 'tag' }, `${outcome} × ${count}`))
-  replace(byId('breaker-tally'), ...tags)
+  replaceIfChanged(byId('breaker-tally'), ...tags)
   const [fault] = faults.get()
   const text = fault ? t('faultNow', { fault: JSON.stringify({ ...fault, path: undefined }) }) : t('noFault')
-  replace(byId('breaker-fault'), text)
+  replaceIfChanged(byId('breaker-fault'), text)
 }
 
 function render() {
@@ -250,6 +273,12 @@ export function startBreaker() {
   for (const store of [breaker, tally, faults, isFlowing]) store.subscribe(renderNow)
   about.subscribe(render)
   language.subscribe(render)
+  tab.subscribe((now) => {
+    if (now !== 'breaker') stopFlow()
+  })
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) stopFlow()
+  })
   window.setInterval(flow, TRAFFIC_MS)
   render()
 }

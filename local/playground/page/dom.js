@@ -77,6 +77,18 @@ export function replace(element, ...children) {
   refocus()
 }
 
+/**
+ * The same, unless they say what is there already: a screen reader reads out what an `aria-live` element gets.
+ *
+ * @param {Element} element
+ * @param {...Child} children
+ */
+export function replaceIfChanged(element, ...children) {
+  const next = document.createElement('div')
+  next.append(...nodes(children))
+  if (next.textContent !== element.textContent) replace(element, ...next.childNodes)
+}
+
 /** @param {Element} element */
 function focusIn(element) {
   const focused = document.activeElement

@@ -5,7 +5,7 @@
  * @typedef {{ at: number, level: number }} Sample `at` in seconds.
  * @typedef {{ bucket: Bucket, samples: Sample[] }} History
  */
-import { button, byId, h, replace } from './dom.js'
+import { button, byId, h, replace, replaceIfChanged } from './dom.js'
 import { lastAnswer, send } from './http.js'
 import { language, t } from './language.js'
 import { COLOURS, plot } from './plot.js'
@@ -135,7 +135,7 @@ function renderTally() {
   const shown = document.getElementById('limits-tally')
   if (!shown) return
   const statuses = Object.entries(tally.get())
-  replace(shown, ...statuses.map(([status, count]) => h('span', { class: 'tag' }, `${status} × ${count}`)))
+  replaceIfChanged(shown, ...statuses.map(([status, count]) => h('span', { class: 'tag' }, `${status} × ${count}`)))
 }
 
 function render() {

@@ -23,7 +23,7 @@ function renderHeader() {
 }
 
 function renderState() {
-  const state = breaker.get()?.state ?? 'closed'
+  const state = breaker.get()?.state ?? 'unknown'
   const chip = byId('connection')
   const text = isConnected.get() ? t('connected', { state: t(`state_${state}`) }) : t('disconnected')
   if (chip.textContent !== text) chip.textContent = text
