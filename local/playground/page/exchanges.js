@@ -107,7 +107,7 @@ function views() {
         type: 'button',
         class: 'segment',
         'aria-pressed': String(view.get() === name),
-        'data-item': name,
+        'data-action': `view-${name}`,
         onClick: () => view.set(name),
       },
       t(`view_${name}`),

@@ -165,7 +165,7 @@ function profileGroup() {
     id: 'picture',
     class: 'hidden-input',
   })
-  const choose = h('label', { class: 'button', for: 'picture' }, t('choosePicture'))
+  const choose = h('label', { class: 'button', for: 'picture', 'data-action': 'choose-picture' }, t('choosePicture'))
   file.addEventListener('change', async () => {
     const [picture] = file.files ?? []
     if (picture) await perform(() => actions.changeAvatar(picture))

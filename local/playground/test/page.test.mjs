@@ -38,7 +38,12 @@ after(async () => {
  * @param {(page: Page) => Promise<void>} work
  */
 function pageTest(name, work) {
-  test(name, { skip, timeout: 120_000 }, () => withPage(browser, backend.url, OPTIONS, work))
+  test(name, { skip, timeout: 120_000 }, () =>
+    withPage(browser, backend.url, OPTIONS, async (page) => {
+      await work(page)
+      await note(page)
+    }),
+  )
 }
 
 /** @param {Page} page */
@@ -106,6 +111,15 @@ function awaitText(page, selector, hasText) {
   return page.locator(selector).filter({ hasText }).first().waitFor()
 }
 
+/**
+ * Until the page was drawn with what has arrived.
+ *
+ * @param {Page} page
+ */
+function drawn(page) {
+  return page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+}
+
 pageTest('a login is shown as it was sent and answered, as code, and in the log', async (page) => {
   await act(page, 'login', '登录成功')
   await awaitText(page, '.exchange', /POST \/api\/v1\/user\/login\s*200/)
@@ -113,13 +127,13 @@ pageTest('a login is shown as it was sent and answered, as code, and in the log'
   await press(page, 'copy')
   const copied = () => page.evaluate(() => navigator.clipboard.readText())
   assert.match(await copied(), /^POST \/api\/v1\/user\/login HTTP\/1\.1\n/)
-  await page.getByRole('button', { name: 'wx.*' }).click()
+  await press(page, 'view-wx')
   await awaitText(page, '#panel-requests pre', /wx\.request\(\{/)
-  await page.getByRole('button', { name: 'curl' }).click()
+  await press(page, 'view-curl')
   await awaitText(page, '#panel-requests pre', /curl -i -X POST/)
-  await page.getByRole('button', { name: 'SDK' }).click()
+  await press(page, 'view-sdk')
   await awaitText(page, '#panel-requests pre', 'await client.login()')
-  await page.getByRole('button', { name: 'HTTP' }).click()
+  await press(page, 'view-http')
   await press(page, 'show-log')
   await awaitText(page, '#log-lines summary', 'POST /api/v1/user/login → 200')
   assert.equal(await page.locator('#log-lines details').count(), 1)
@@ -144,13 +158,20 @@ pageTest('the log is filtered, paused and cleared', async (page) => {
   await page.locator('select[name=level]').selectOption('INFO')
   await page.locator('#log-lines summary').first().click()
   await awaitText(page, '#log-lines pre', /"route": "\/api\/v1\/user\/info"/)
-  await page.locator('#log-lines .link').first().click()
+  await press(page, 'only-request')
   await page.waitForFunction(() => document.querySelectorAll('#log-lines details').length === 1)
   await press(page, 'pause')
   await page.locator('input[name=request-id]').fill('')
   const count = await page.locator('#log-count').textContent()
+  const before = await backend.live()
+  const read = page.waitForResponse(async (response) => {
+    if (!response.url().includes('/_playground/live')) return false
+    const { log } = (await response.json()).data
+    return log.next > before.log.next && log.lines.some((/** @type {string} */ line) => line.includes('/user/info'))
+  })
   await act(page, 'profile', '资料已读取')
-  await page.waitForResponse((response) => response.url().includes('/_playground/live'))
+  await read
+  await drawn(page)
   assert.equal(await page.locator('#log-count').textContent(), count)
   await press(page, 'pause')
   await page.waitForFunction((before) => document.getElementById('log-count')?.textContent !== before, count)
@@ -171,7 +192,9 @@ pageTest('the profile is read and changed, with an avatar', async (page) => {
   await act(page, 'avatar', '头像已更换')
   await pictureOf(page, 256)
   await awaitText(page, '.exchange', /POST \/_objects\/avatars\s*204/)
-  await page.locator('#picture').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: PIXEL })
+  const chooser = page.waitForEvent('filechooser')
+  await press(page, 'choose-picture')
+  await (await chooser).setFiles({ name: 'a.png', mimeType: 'image/png', buffer: PIXEL })
   await pictureOf(page, 1)
 })
 
@@ -269,7 +292,118 @@ pageTest('an account is deleted after a second question', async (page) => {
   await press(page, 'confirm', 'dialog')
   await awaitText(page, '#toast', '账号已注销')
   await awaitText(page, '#card-name', '未登录')
-  await page.waitForFunction(() => document.querySelectorAll('.row').length <= 1)
+  await awaitText(page, '#panel-rows', '表中没有此用户的数据')
+})
+
+test('an account is called back while it waits for its deletion', { skip, timeout: 120_000 }, async () => {
+  const cooling = await startBackend({ DELETION_COOLING_DAYS: '7' })
+  try {
+    await withPage(browser, cooling.url, OPTIONS, async (page) => {
+      await act(page, 'login', '登录成功')
+      const id = await userId(page)
+      await press(page, 'delete')
+      await press(page, 'confirm', 'dialog')
+      await awaitText(page, '#toast', '注销已受理')
+      await press(page, 'login')
+      await awaitText(page, 'dialog', /撤销注销？.*之前可以撤销/)
+      await press(page, 'cancel', 'dialog')
+      await awaitText(page, '#toast', 'account_deletion_pending')
+      await awaitText(page, '#card-name', '未登录')
+      await press(page, 'login')
+      await press(page, 'confirm', 'dialog')
+      await awaitText(page, '#toast', '登录成功')
+      assert.equal(await userId(page), id)
+    })
+  } finally {
+    await cooling.stop()
+  }
+})
+
+pageTest('any name is a person', async (page) => {
+  for (const name of ['constructor', '__proto__']) {
+    await become(page, name)
+    await awaitText(page, '#card-name', '未登录')
+    await act(page, 'login', '登录成功')
+    await page.reload()
+    await page.locator(`input[name=person][value="${name}"]:checked`).waitFor({ state: 'attached' })
+    await act(page, 'profile', '资料已读取')
+  }
+})
+
+pageTest('an answer goes to the user who asked, not to the one who was chosen meanwhile', async (page) => {
+  const { arrived } = await hold(page, '**/api/v1/user/login')
+  await become(page, 'nora')
+  await press(page, 'login')
+  const release = await arrived
+  await become(page, 'otto')
+  release()
+  await awaitText(page, '#toast', 'nora: 登录成功')
+  await awaitText(page, '#card-name', '未登录')
+  await act(page, 'profile', '请先登录')
+  await become(page, 'nora')
+  await awaitText(page, '#card-name', '微信用户')
+  await act(page, 'profile', '资料已读取')
+})
+
+pageTest('rows that come late are not shown to another user', async (page) => {
+  await become(page, 'pete')
+  await act(page, 'login', '登录成功')
+  await become(page, 'quin')
+  await act(page, 'login', '登录成功')
+  await open(page, 'tokens')
+  const own = JSON.parse((await page.locator('#panel-tokens pre').nth(1).textContent()) ?? '').sub
+  await become(page, 'pete')
+  const { arrived } = await hold(page, '**/_playground/rows')
+  await page.locator('#tab-rows').click()
+  const release = await arrived
+  await become(page, 'quin')
+  await awaitText(page, '.row summary', own)
+  const late = page.waitForEvent('requestfinished', (request) => request.url().endsWith('/_playground/rows'))
+  release()
+  await late
+  await drawn(page)
+  const shown = await page.locator('.row summary').allTextContents()
+  assert.ok(shown.length > 0 && shown.some((summary) => summary.includes(own)), shown.join())
+})
+
+/**
+ * Holds back the answer to the first of these requests.
+ *
+ * @param {Page} page
+ * @param {string} url
+ * @returns {Promise<{ arrived: Promise<() => void> }>} Once it was sent: what lets its answer through.
+ */
+async function hold(page, url) {
+  /** @type {(release: () => void) => void} */
+  let arrive = () => {}
+  const arrived = new Promise((/** @type {(release: () => void) => void} */ found) => {
+    arrive = found
+  })
+  const handler = async (/** @type {import('playwright-core').Route} */ route) => {
+    const response = await route.fetch()
+    const released = new Promise((/** @type {(nothing: void) => void} */ release) => arrive(release))
+    await released
+    await route.fulfill({ response })
+  }
+  await page.route(url, handler, { times: 1 })
+  return { arrived }
+}
+
+pageTest('no text becomes markup', async (page) => {
+  const markup = '<img src=x onerror="alert(1)">'
+  await become(page, 'rosa')
+  await act(page, 'login', '登录成功')
+  await page.locator('input[name=nickname]').fill(markup)
+  await act(page, 'nickname', '昵称已保存')
+  await awaitText(page, '#card-name', markup)
+  await awaitText(page, '#panel-requests pre', 'onerror')
+  await open(page, 'rows')
+  await awaitText(page, '.row tr', markup)
+  await open(page, 'users')
+  await press(page, 'become-admin')
+  await awaitText(page, 'tr[data-user]', markup)
+  await open(page, 'log')
+  assert.equal(await page.locator('[onerror], img[src=x]').count(), 0)
 })
 
 pageTest('buckets drain and fill again', async (page) => {
@@ -303,6 +437,91 @@ pageTest('the breaker opens when WeChat fails, and recovers', async (page) => {
   await awaitText(page, '#breaker-tally', /200 ×/)
   await press(page, 'flow')
   await awaitText(page, '[data-action=flow]', '持续登录')
+  await press(page, 'flow')
+  await awaitText(page, '[data-action=flow]', '停止登录')
+  await open(page, 'log')
+  await open(page, 'breaker')
+  await awaitText(page, '[data-action=flow]', '持续登录')
+})
+
+pageTest('the breaker is unknown without shared state, and said to be forced', async (page) => {
+  /** @type {object | null} */
+  let breaker = null
+  await answerLive(page, (live) => ({ ...live, breaker }))
+  await open(page, 'breaker')
+  await awaitText(page, '#connection.unknown', '熔断器未知')
+  await awaitText(page, '#panel-breaker', '共享状态不可用')
+  assert.equal(await page.locator('.node.now').count(), 0)
+  breaker = { state: 'open', forced: true, retryAfterMs: 0, calls: 0, failed: 0, slow: 0 }
+  await awaitText(page, '#connection.open', '打开')
+  await awaitText(page, '#breaker-forced', '手动设定')
+})
+
+pageTest('a slow call is as slow as the settings say', async (page) => {
+  await page.route('**/_playground/about', async (route) => {
+    const response = await route.fetch()
+    const { data } = await response.json()
+    await route.fulfill({ response, json: { data: { ...data, breaker: { ...data.breaker, slowMs: 700 } } } })
+  })
+  await page.reload()
+  await open(page, 'breaker')
+  await page.locator('select[name=latency]').selectOption('900')
+  assert.match((await page.locator('select[name=latency] option:checked').textContent()) ?? '', /^0\.9 秒/)
+  await press(page, 'inject')
+  await awaitText(page, '#breaker-fault', '"latencyMs":900')
+  await press(page, 'mend')
+  await awaitText(page, '#breaker-fault', '微信正常')
+})
+
+pageTest('after a restart of the backend its log is read from the start', async (page) => {
+  let instance = 'first'
+  let version = '1.0.0'
+  const asked = new Set()
+  await page.route('**/_playground/about', async (route) => {
+    const response = await route.fetch()
+    const { data } = await response.json()
+    await route.fulfill({ response, json: { data: { ...data, version } } })
+  })
+  await answerLive(page, (live, since) => {
+    asked.add(`${instance} ${since}`)
+    return { ...live, instance, log: { ...live.log, lost: instance === 'second' ? 7 : 0 } }
+  })
+  await page.reload()
+  await act(page, 'login', '登录成功')
+  await open(page, 'log')
+  await awaitText(page, '#log-lines summary', 'POST /api/v1/user/login → 200')
+  await press(page, 'clear-log')
+  await awaitText(page, '#log-lines', '没有符合条件的日志')
+  await press(page, 'pause')
+  instance = 'second'
+  version = '2.0.0'
+  await awaitText(page, '#log-lines summary', 'POST /api/v1/user/login → 200')
+  await awaitText(page, '[data-action=pause]', '暂停')
+  await awaitText(page, '#log-lost', /… \d+ 行/)
+  await awaitText(page, '#version', 'v2.0.0')
+  assert.ok(asked.has('second 0'), [...asked].join())
+})
+
+/**
+ * Changes what the backend says of itself.
+ *
+ * @param {Page} page
+ * @param {(live: any, since: string | null) => object} change
+ */
+function answerLive(page, change) {
+  return page.route('**/_playground/live*', async (route) => {
+    const response = await route.fetch()
+    const { data } = await response.json()
+    const since = new URL(route.request().url()).searchParams.get('since')
+    await route.fulfill({ response, json: { data: change(data, since) } })
+  })
+}
+
+pageTest('language and appearance are switched', async (page) => {
+  await press(page, 'language')
+  await page.getByRole('tab', { name: 'Breaker' }).waitFor()
+  await press(page, 'theme')
+  await awaitText(page, '#switch-theme', 'Light')
 })
 
 pageTest('an administrator lists, finds and changes users', async (page) => {
@@ -324,6 +543,10 @@ pageTest('an administrator lists, finds and changes users', async (page) => {
   await awaitText(page, `${other} .tag`, 'admin')
   await press(page, 'status', other)
   await awaitText(page, `${other} .tag`, 'disabled')
+  await open(page, 'requests')
+  await press(page, 'view-sdk')
+  await awaitText(page, '#panel-requests pre', "adminApi(client).users.update('")
+  await open(page, 'users')
   await page.locator('#panel-users select[name=status]').selectOption('disabled')
   await page.waitForFunction(() => document.querySelectorAll('tr[data-user]').length === 1)
   await page.locator('#panel-users select[name=status]').selectOption('')
@@ -334,6 +557,16 @@ pageTest('an administrator lists, finds and changes users', async (page) => {
   await awaitText(page, 'tr[data-user]', '139****9000')
   await press(page, 'list')
   await page.locator('tr[data-user]').nth(9).waitFor()
+})
+
+pageTest('without an answer the page says so', async (page) => {
+  await become(page, 'sven')
+  await act(page, 'login', '登录成功')
+  await open(page, 'users')
+  // A status that the browser itself does not report.
+  await page.route('**/_playground/administrator', (route) => route.fulfill({ body: '', status: 300 }))
+  await press(page, 'become-admin')
+  await awaitText(page, '#panel-users .notice', '没有收到应答')
 })
 
 pageTest('tabs and people are chosen with the keyboard', async (page) => {

@@ -18,6 +18,7 @@ export const SCREENSHOTS = join(WORKSPACE, 'target/playground')
  * @property {() => Promise<void>} stop
  * @property {(path: string, body: object) => Promise<any>} post
  * @property {(person: string) => Promise<any>} logIn
+ * @property {() => Promise<any>} live What `/_playground/live` answers.
  */
 
 /**
@@ -42,6 +43,10 @@ export async function startBackend(variables = {}) {
     async logIn(person) {
       const { code } = await post('/_wechat/_control/code', { user: person })
       return (await post('/api/v1/user/login', { code })).data
+    },
+    async live() {
+      const response = await fetch(`${url}/_playground/live`)
+      return (await response.json()).data
     },
     async stop() {
       if (child.exitCode === null) {
