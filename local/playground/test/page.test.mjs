@@ -444,6 +444,25 @@ pageTest('the breaker opens when WeChat fails, and recovers', async (page) => {
   await awaitText(page, '[data-action=flow]', '持续登录')
 })
 
+pageTest('logins that go on by themselves end after a while, and when nobody sees them', async (page) => {
+  await page.clock.install()
+  await page.reload()
+  await open(page, 'breaker')
+  await press(page, 'flow')
+  await awaitText(page, '[data-action=flow]', '停止登录')
+  await page.clock.fastForward('01:50')
+  await awaitText(page, '[data-action=flow]', '停止登录')
+  await page.clock.fastForward('00:15')
+  await awaitText(page, '[data-action=flow]', '持续登录')
+  await press(page, 'flow')
+  await awaitText(page, '[data-action=flow]', '停止登录')
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { value: true })
+    document.dispatchEvent(new Event('visibilitychange'))
+  })
+  await awaitText(page, '[data-action=flow]', '持续登录')
+})
+
 pageTest('the breaker is unknown without shared state, and said to be forced', async (page) => {
   /** @type {object | null} */
   let breaker = null
