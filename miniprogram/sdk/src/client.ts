@@ -17,6 +17,7 @@ import { createExchange } from './http/exchange'
 import { repeating } from './http/repeat'
 import { createSealing, type SealedOptions } from './http/sealing'
 import { serverClock } from './http/server-clock'
+import { createTargets } from './http/target'
 import { detectPlatform, type Platform } from './platform'
 import { type Runtime, systemRuntime } from './runtime'
 import { storageLock } from './session/lock'
@@ -30,6 +31,11 @@ import type { LoginResult } from './types'
 export interface ClientOptions {
   /** `https://api.example.com`, with the stage if the URL has one. */
   baseURL: string
+  /**
+   * Origins of functions of your own that get the user's token, as in `['https://functions.example.com']`: what
+   * `client.request` may call beside the backend. `http` only on this machine, or where `baseURL` is `http`.
+   */
+  origins?: readonly string[]
   /** Needed only where the backend serves several mini-programs. */
   appId?: string
   /** By default what the code runs on: `wx`, `uni`, or `fetch`. */
@@ -81,7 +87,11 @@ export interface Client extends WeChatDataApi {
    */
   logout(options?: LogoutOptions): Promise<void>
   isSignedOut(): Promise<boolean>
-  /** Any endpoint of the backend, with everything that the other methods do. The `data` of the answer. */
+  /**
+   * Any endpoint of the backend, with everything that the other methods do; the result is the `data` of the answer. Or,
+   * by its whole address, a function of your own at one of `origins`, with the same token, refreshes and repetitions; the
+   * result is the whole body, parsed if it is JSON, and `null` if it is empty. Bodies to it are not sealed.
+   */
   request<T>(method: Request['method'], path: string, options?: RequestOptions): Promise<T>
   user: UserApi
   phone: PhoneApi
@@ -106,6 +116,7 @@ export function createClient(options: ClientOptions): Client {
   const randomBytes = inPlatform(platform.randomBytes)
   const getCode = options.getCode || platform.getCode?.bind(platform)
   const policy = { retries, maxWait: maxRetryWait }
+  const target = createTargets(baseURL, options.origins || [])
 
   const clock = serverClock(runtime)
   const sealing = options.sealed && createSealing(options.sealed, runtime, clock, randomBytes)
@@ -132,9 +143,7 @@ export function createClient(options: ClientOptions): Client {
       }),
     isSignedOut: () => session.isSignedOut(),
     async request(method, path, wanted) {
-      // Behind `https://api.example.com`, `.evil.example` and `@evil.example` would name another host.
-      if (!/^\/(?!\/)/.test(path)) throw new TypeError('a path starts with one slash, as in /api/v1/user/info')
-      return call({ ...wanted, method, path })
+      return call({ ...wanted, method, ...target(path) })
     },
     user: userApi(api),
     phone: phoneApi(api),

@@ -23,6 +23,10 @@ export type ClientReason =
   | 'upload_failed'
   /** The platform lacks a function that the call needs; for developers. */
   | 'unsupported'
+  /** `client.request` was given an address that may not get the user's token; for developers. Nothing was sent. */
+  | 'address_refused'
+  /** A function of one's own answered with a status that says no more; `status` and `data` are its answer. */
+  | 'refused'
 
 /**
  * - `api`: the backend answered, and refused
@@ -42,6 +46,8 @@ export interface ErrorFields {
   /** For developers, without secrets. */
   detail?: string
   serverMessage?: string
+  /** In place of the sentence for the reason. */
+  userMessage?: string
 }
 
 /**
@@ -72,7 +78,12 @@ export class WeappError extends Error {
     this.status = status
     this.requestId = requestId
     this.retryAfter = retryAfter
-    this.userMessage = violations(reason, data) || messageOf(reason) || fields.serverMessage || messageOf('internal')
+    this.userMessage =
+      fields.userMessage ||
+      violations(reason, data) ||
+      messageOf(reason) ||
+      fields.serverMessage ||
+      messageOf('internal')
     Object.defineProperty(this, 'data', { value: data, enumerable: false })
   }
 }
@@ -81,7 +92,9 @@ export class WeappError extends Error {
 function violations(reason: string, data: unknown): string {
   if (reason !== 'invalid_request' || typeof data !== 'object' || data === null) return ''
   const { fields } = data as { fields?: Violation[] }
-  return Array.isArray(fields) ? fields.map(({ message }) => message).join('；') : ''
+  // A function of one's own may call something else by that name.
+  const messages = Array.isArray(fields) ? fields.map((field) => Object(field).message) : []
+  return messages.filter((message) => typeof message === 'string').join('；')
 }
 
 /** Whether it is a failure of this SDK. By its name: `instanceof` fails where a page has a second copy of the package. */

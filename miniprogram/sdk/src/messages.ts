@@ -13,6 +13,8 @@ const MESSAGES: { [reason in Reason | ClientReason]?: string } = {
   bad_response: '网络异常，请检查网络后再试',
   upload_failed: '图片上传失败，请重新选择',
   unsupported: '当前微信版本过低，请升级后再试',
+  address_refused: '服务异常，请稍后再试',
+  refused: '操作失败，请稍后再试',
 
   code_invalid: '登录失败，请重试',
   code_used: '登录失败，请重试',

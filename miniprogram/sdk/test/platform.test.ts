@@ -1,5 +1,8 @@
 /** What WeChat, and what looks like it, does beside the rule. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { adaptTransport, createClient, fetchPlatform, hasReason, isWeappError, wxPlatform } from 'weapp-serverless-sdk'
 import { adminApi } from 'weapp-serverless-sdk/admin'
@@ -140,10 +143,38 @@ test('a backend that does not run is named by the error’s code', async () => {
   })
 })
 
+test('a getCode that reaches no server is a failure of the network', async () => {
+  const closed = createServer().listen(0, '127.0.0.1')
+  await once(closed, 'listening')
+  const { port } = closed.address() as AddressInfo
+  await new Promise((resolve) => closed.close(resolve))
+  const refusing = () => fetch(`http://127.0.0.1:${port}`).then(() => '')
+  const wxRefusing = () => Promise.reject({ errMsg: 'request:fail timeout' })
+  for (const [getCode, wanted] of [
+    [refusing, 'network'],
+    [wxRefusing, 'timeout'],
+  ] as const) {
+    await assert.rejects(createClient({ baseURL: backend.url, getCode }).login(), (error) => {
+      assert(hasReason(error, wanted))
+      assert.equal(error.kind, 'network')
+      return true
+    })
+  }
+})
+
+test('where there is no wx.login the failure says what to do', async () => {
+  await assert.rejects(createClient({ baseURL: backend.url }).user.get(), (error) => {
+    assert(hasReason(error, 'unsupported'))
+    assert.match(error.message, /getCode/)
+    assert.match(error.userMessage, /getCode/)
+    return true
+  })
+})
+
 test('a path can’t name another host', async () => {
   const client = clientOf(newPhone(backend))
   for (const path of ['@evil.example/', '.evil.example/', 'https://evil.example/', '//evil.example/', '']) {
-    await assert.rejects(client.request('GET', path), TypeError)
+    await assert.rejects(client.request('GET', path), reason('address_refused'))
   }
 })
 

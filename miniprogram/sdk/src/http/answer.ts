@@ -93,3 +93,26 @@ export function readAnswer(status: number, headers: { [name: string]: string }, 
   })
   return { status, headers, data, error }
 }
+
+/** What statuses mean where they are all that is known, beside `BY_STATUS`. */
+const OWN_STATUS: { [status: number]: Reason } = { 401: 'token_invalid', 403: 'forbidden' }
+
+/**
+ * Reads the answer of a function of one's own, which has no envelope: of a success the whole body, parsed if it is JSON.
+ * A refusal that was passed on from the backend keeps its reason.
+ */
+export function readOwnAnswer(status: number, headers: { [name: string]: string }, body: unknown, now: number): Answer {
+  const content = parsed(body)
+  const data = content === undefined ? body || null : content
+  if (status >= 200 && status < 300) return { status, headers, data }
+  if (isEnvelope(content, status) && typeof content.reason === 'string') return readAnswer(status, headers, body, now)
+  const error = new WeappError({
+    kind: 'api',
+    reason: OWN_STATUS[status] || BY_STATUS[status] || 'refused',
+    status,
+    data,
+    ...(headers['x-request-id'] && { requestId: headers['x-request-id'] }),
+    ...retryAfterOf(headers['retry-after'], now),
+  })
+  return { status, headers, data, error }
+}

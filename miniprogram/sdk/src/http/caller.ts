@@ -13,6 +13,8 @@ export interface CallOptions {
 export interface Request extends CallOptions {
   method: Call['method']
   path: string
+  /** In place of an address of the backend: that of a function of one's own. */
+  url?: string | undefined
   body?: unknown
   /** Whether doing it twice is the same as doing it once; by default all but POST. Only such calls are repeated. */
   repeatable?: boolean
@@ -52,8 +54,8 @@ export function createCaller(exchange: Exchange, session: Session, runtime: Runt
   }
 
   return (request) => {
-    const { method, path, body, sealed, signal, isPublic, repeatable = method !== 'POST' } = request
-    const call: Call = { method, path, body, sealed, signal }
+    const { method, path, url, body, sealed, signal, isPublic, repeatable = method !== 'POST' } = request
+    const call: Call = { method, path, url, body, sealed, signal }
     return repeating(runtime, policy, repeatable, signal, async () => {
       const answer = await (isPublic ? exchange.send(call) : authorized(call, request))
       if (answer.error) throw answer.error

@@ -2,7 +2,7 @@ import type { CancelSignal } from '../cancel'
 import { WeappError } from '../errors'
 import type { Runtime } from '../runtime'
 import type { Transport, TransportRequest, TransportResponse, UploadRequest } from '../transport/transport'
-import { type Answer, lowerCased, readAnswer } from './answer'
+import { type Answer, lowerCased, readAnswer, readOwnAnswer } from './answer'
 import { carry } from './carry'
 import type { Sealing } from './sealing'
 import type { ServerClock } from './server-clock'
@@ -12,6 +12,8 @@ export interface Call {
   method: TransportRequest['method']
   /** With the query, from `/api/…` on. */
   path: string
+  /** The whole address of a function of one's own; the backend is not asked then. */
+  url?: string | undefined
   /** Sent as JSON. */
   body?: unknown
   token?: string
@@ -50,24 +52,25 @@ export function createExchange(options: ExchangeOptions): Exchange {
   }
 
   const carried = async (call: Call, contentType: string, body: string | undefined) => {
-    const { method, path, signal } = call
-    const request: TransportRequest = { url: baseURL + path, method, headers: headersOf(call, contentType), timeout }
+    const { method, path, url = baseURL + path, signal } = call
+    const request: TransportRequest = { url, method, headers: headersOf(call, contentType), timeout }
     if (body !== undefined) request.body = body
     const response = await carry(runtime, timeout, signal, (aborted) => transport.request(request, aborted))
     const headers = lowerCased(response.headers)
     // A cache on the way keeps the date of the answer that it repeats.
-    if (!headers.age) clock.observe(headers.date)
+    if (!headers.age && !call.url) clock.observe(headers.date)
     return { status: statusOf(response), headers, body: response.body }
   }
 
   const plain = async (call: Call) => {
     const body = call.body === undefined ? undefined : JSON.stringify(call.body)
     const { status, headers, body: answered } = await carried(call, 'application/json', body)
-    return readAnswer(status, headers, answered, clock.now())
+    return (call.url ? readOwnAnswer : readAnswer)(status, headers, answered, clock.now())
   }
 
   return {
-    send: (call) => (sealing?.applies(call) ? sealing.send(call, plain, carried) : plain(call)),
+    // Only the backend has the key of sealed bodies.
+    send: (call) => (!call.url && sealing?.applies(call) ? sealing.send(call, plain, carried) : plain(call)),
     async upload(request, signal) {
       const { upload } = transport
       if (!upload)

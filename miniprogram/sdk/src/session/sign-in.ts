@@ -3,6 +3,8 @@ import { errorName, isWeappError, WeappError } from '../errors'
 import type { Exchange } from '../http/exchange'
 import { delayBefore, type RetryPolicy, repeating, sleep } from '../http/repeat'
 import type { Runtime } from '../runtime'
+import { isTransportError } from '../transport/transport'
+import { errMsgOf, failureOf } from '../transport/wx-like'
 import type { LoginResult, Tokens } from '../types'
 
 export interface LoginOptions {
@@ -39,12 +41,16 @@ export function createSignIn(options: SignInOptions): SignIn {
   }
 
   const newCode = async () => {
-    if (!getCode) throw new WeappError({ kind: 'client', reason: 'unsupported', detail: 'no way to get a login code' })
+    if (!getCode) {
+      const detail = 'no wx.login here: pass getCode to createClient'
+      const userMessage = '此环境没有 wx.login，请在 createClient 中传入 getCode'
+      throw new WeappError({ kind: 'client', reason: 'unsupported', detail, userMessage })
+    }
     try {
       return await within(runtime, timeout, getCode)
     } catch (error) {
       if (isWeappError(error)) throw error
-      throw new WeappError({ kind: 'client', reason: 'login_failed', detail: errorName(error) })
+      throw codeFailure(error)
     }
   }
 
@@ -68,6 +74,19 @@ export function createSignIn(options: SignInOptions): SignIn {
     refresh: (refreshToken) =>
       repeating(runtime, policy, true, undefined, () => post<Tokens>('/api/v1/user/refresh', { refreshToken })),
   }
+}
+
+/** Codes of failed connections in node, alone or behind a space in `errorName`. */
+const CONNECTION_CODES = /(^| )(E(CONN|HOST|NET|PIPE|AI_|NOTFOUND|TIMEDOUT)|UND_ERR_)/
+
+/** What a `getCode` of the page failed with: it may ask a server, which may not be reached. */
+function codeFailure(error: unknown): WeappError {
+  const detail = errorName(error)
+  const errMsg = errMsgOf(error)
+  if (isTransportError(error)) return new WeappError({ kind: 'network', reason: error.failure, detail })
+  if (/^request:fail/.test(errMsg)) return new WeappError({ kind: 'network', reason: failureOf(errMsg), detail })
+  if (CONNECTION_CODES.test(detail)) return new WeappError({ kind: 'network', reason: 'network', detail })
+  return new WeappError({ kind: 'client', reason: 'login_failed', detail })
 }
 
 function delayBeforeLogin(
