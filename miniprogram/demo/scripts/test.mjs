@@ -1,13 +1,21 @@
 // Builds the SDK, the mini-program and the tests, and runs the tests against a real backend: LOCAL_BINARY, by default
 // that of the workspace's debug build. Arguments go to node's test runner.
 import { spawnSync } from 'node:child_process'
-import { cpSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { buildSdk, root } from './build.mjs'
 
 const built = join(root, 'build')
 const compiler = join(root, 'node_modules/typescript/bin/tsc')
+
+const backend = resolve(root, process.env.LOCAL_BINARY || '../../target/debug/local')
+if (!existsSync(backend)) {
+  process.stderr.write(
+    `The tests need the backend, and ${backend} does not exist: build it in the repository's root with \`cargo build --bin local\`, or name that of a release in LOCAL_BINARY.\n`,
+  )
+  process.exit(1)
+}
 
 buildSdk()
 rmSync(built, { recursive: true, force: true })

@@ -1,14 +1,21 @@
 // Builds the package and the tests, and runs the tests against a real backend: LOCAL_BINARY, by default that of the
 // workspace's debug build. Arguments go to node's test runner.
 import { spawnSync } from 'node:child_process'
-import { readdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { buildPackage, buildTypes } from './build.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const built = join(root, 'build/test')
+const backend = resolve(root, process.env.LOCAL_BINARY || '../../target/debug/local')
+if (!existsSync(backend)) {
+  process.stderr.write(
+    `The tests need the backend, and ${backend} does not exist: build it in the repository's root with \`cargo build --bin local\`, or name that of a release in LOCAL_BINARY.\n`,
+  )
+  process.exit(1)
+}
 
 await buildPackage()
 buildTypes()
