@@ -35,8 +35,9 @@ phone: toolchain ## take a phone number from its owner: ARGS=release, the number
 	@cargo run --quiet --bin local -- phone $(ARGS)
 
 # The shell expands it, not make, so that nothing in it is a command.
-admin: toolchain ## make a user an administrator: USER=<user id> (in the table of the settings, else in that of `make run`)
-	@cargo run --quiet --bin local -- admin "$$USER"
+admin: toolchain ## make a user an administrator: ID=<user id> (in the table of the settings, else in that of `make run`)
+	@test -n "$$ID" || { echo "usage: make admin ID=<user id>" >&2; exit 1; }
+	@cargo run --quiet --bin local -- admin "$$ID"
 
 sagas: toolchain ## continue the deletions of accounts that stopped half-way (in the table of the settings, else in that of `make run`)
 	@cargo run --quiet --bin local -- sagas

@@ -1,4 +1,4 @@
-//! `local admin USER`: makes a user an administrator.
+//! `local admin ID`: makes a user an administrator.
 //!
 //! There is no open endpoint for this: an operator who can write the table makes the first one.
 
@@ -17,7 +17,7 @@ use crate::on_table::on_table;
 pub async fn make_administrator(env: Env, user: &str) -> Result<(), String> {
     let id: UserId = user
         .parse()
-        .map_err(|_| format!("{user:?} is not a user id; usage: make admin USER=<user id>"))?;
+        .map_err(|_| format!("{user:?} is not a user id; usage: make admin ID=<user id>"))?;
     on_table(env, |env| grant(env, id)).await
 }
 

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER | admin USER | sagas]";
+const USAGE: &str = "usage: local [keys [FOLDER] | seal METHOD URL [TOKEN] < BODY | breaker show|open|close|reset | phone release < NUMBER | admin ID | sagas]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -38,7 +38,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("sam deploy", "deploys to an AWS account"),
     ("make watch", "run by watch.rs"),
     ("make phone", "asks for a number, and needs a deployment"),
-    ("make admin USER=…", "needs a deployment"),
+    ("make admin ID=…", "needs a deployment"),
     ("cargo bench", "takes minutes"),
     (
         "mkdir -p events/greet",
