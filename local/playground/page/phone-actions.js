@@ -20,7 +20,7 @@ const WX_LOGIN = `wx.login({
   },
 })`
 const PHONE_BUTTON = `<!-- WXML -->
-<button open-type="getPhoneNumber" bind:getphonenumber="bindPhone">绑定手机号</button>
+<button open-type="getRealtimePhoneNumber" bind:getrealtimephonenumber="bindPhone">绑定手机号</button>
 
 // JS
 bindPhone({ detail }) {
