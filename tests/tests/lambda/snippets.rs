@@ -190,6 +190,28 @@ async fn the_shell_snippets_of_the_documents_run() {
     assert!(unused.is_empty(), "no snippet contains {unused:?}");
 }
 
+/// `USER`, which every shell sets, is nobody's id.
+#[test]
+fn make_admin_asks_for_the_id() {
+    let folder = folder();
+    let project = project(folder.path());
+    #[expect(clippy::disallowed_methods, reason = "the machine's programs")]
+    let path = std::env::var("PATH").unwrap();
+    let mut make = Command::new("make");
+    make.arg("admin")
+        .current_dir(&project)
+        .env_clear()
+        .env("PATH", format!("{}:{path}", project.join("bin").display()))
+        .env("USER", "alice");
+    let output = make.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{errors}");
+    assert!(
+        errors.contains("usage: make admin ID=<user id>"),
+        "{errors}"
+    );
+}
+
 /// A page module of a mini-program as WeChat's compiler makes it: `import` and `export` become
 /// `require` and `module.exports`, and there is no `await` outside a function.
 fn compiled(source: &str) -> String {
