@@ -6,11 +6,16 @@
 
 find_chromium() {
   local name
-  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome-stable google-chrome \
+  if [ -n "${CHROMIUM:-}" ]; then
+    "$CHROMIUM" --version >/dev/null 2>&1 || die "CHROMIUM=$CHROMIUM does not start"
+    command -v "$CHROMIUM"
+    return
+  fi
+  for name in chromium chromium-browser google-chrome-stable google-chrome \
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" \
     "/Applications/Chromium.app/Contents/MacOS/Chromium"; do
     # Ubuntu's chromium-browser is a script that asks for a snap, where there is none.
-    if [ -n "$name" ] && "$name" --version >/dev/null 2>&1; then
+    if "$name" --version >/dev/null 2>&1; then
       command -v "$name"
       return
     fi
