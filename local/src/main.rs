@@ -97,7 +97,9 @@ fn release_phone() -> Result<(), String> {
 fn make_administrator(user: &str) -> Result<(), String> {
     let env = environment().map_err(|error| error.to_string())?;
     log_audit_lines()?;
-    block_on(local::make_administrator(env, user))
+    block_on(local::make_administrator(env, user))?;
+    println!("{user} is an administrator");
+    Ok(())
 }
 
 /// Continues what stopped half-way, and says what became of each.

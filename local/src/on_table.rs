@@ -27,7 +27,7 @@ where
 {
     if REDIS_URL.get(&env).is_none() {
         eprintln!(
-            "REDIS_URL is not set: what Redis, or a running `make run`, remembers of it stays until it expires"
+            "REDIS_URL is not set: a running backend may show what it has cached for up to PROFILE_CACHE_SECONDS (10 minutes)"
         );
     }
     let names_a_table = AWS_ENDPOINT_URL_DYNAMODB.get(&env).or(AWS_REGION.get(&env));

@@ -5,7 +5,7 @@ export const zh = {
   playground: '演练场',
   phone: '手机',
   happening: '后端',
-  apiDocs: '接口文档',
+  apiDocs: '接口文档（英文）',
   skip: '跳到右侧面板',
   requests: '请求',
   tokens: '令牌',
@@ -201,7 +201,8 @@ export const zh = {
   onlyThis: '只看此请求',
   // Users
   usersLogin: '登录后，管理员可以在这里查看和修改用户。',
-  usersForAdmins: '用户管理接口仅供管理员使用，当前用户不是管理员。',
+  usersForAdmins:
+    '用户管理接口仅供管理员使用，当前资料中的角色不是管理员。刚用 make admin 设置过时，资料有缓存，最多 10 分钟后更新；用下面的按钮可立即更新。',
   becomeAdmin: '设为管理员（同 make admin）',
   makeAdminCommand: '请在终端运行：make admin ID={id}',
   statusAll: '全部状态',
@@ -420,7 +421,8 @@ export const en = {
   noRoute: '(no such route)',
   onlyThis: 'Only this request',
   usersLogin: 'After a login, administrators see and change users here.',
-  usersForAdmins: 'These endpoints are for administrators. This user is not one.',
+  usersForAdmins:
+    'These endpoints are for administrators, and the profile says that this user is not one. Just after make admin it may be cached for up to 10 minutes; the button below renews it at once.',
   becomeAdmin: 'Make this user an administrator (make admin)',
   makeAdminCommand: 'Run in a terminal: make admin ID={id}',
   statusAll: 'any status',

@@ -18,7 +18,7 @@ const LIMIT = 10
 const page = createStore(/** @type {Page | null} */ (null))
 let status = ''
 let number = ''
-/** Whose list is shown. */
+/** Whose list is shown, and as what version of themselves: their own row is in it. */
 let reader = ''
 
 /**
@@ -105,6 +105,12 @@ async function makeAdministrator(token) {
   }
 }
 
+/** @param {string} status */
+function statusText(status) {
+  if (status === 'active') return t('statusActive')
+  return status === 'disabled' ? t('statusDisabled') : status
+}
+
 /** @param {User} user */
 function row(user) {
   const isSelf = user.id === session()?.user.id
@@ -140,9 +146,8 @@ function row(user) {
     h(
       'td',
       {},
-      h('span', { class: `tag ${isActive ? 'good' : 'bad'}` }, user.status),
-      ' ',
-      h('span', { class: 'tag' }, user.role),
+      h('span', { class: `tag ${isActive ? 'good' : 'bad'}` }, statusText(user.status)),
+      isAdmin && h('span', { class: 'tag' }, t('administrator')),
     ),
     h('td', {}, h('div', { class: 'buttons' }, role, state)),
   )
@@ -238,11 +243,16 @@ function render() {
   replace(panel, tools(), ...(now ? table(now) : []))
 }
 
-/** A list is read for the user who looks at it. */
+/** @param {import('./session.js').User} user */
+function versionOf(user) {
+  return `${user.id} ${user.version}`
+}
+
+/** A list is read for the user who looks at it, and again when they have changed. */
 function readIfSeen() {
   const known = session()
-  if (tab.get() !== 'users' || known?.user.role !== 'admin' || reader === known.user.id) return
-  reader = known.user.id
+  if (tab.get() !== 'users' || known?.user.role !== 'admin' || reader === versionOf(known.user)) return
+  reader = versionOf(known.user)
   list()
 }
 
@@ -252,8 +262,8 @@ export function startUsers() {
   about.subscribe(render)
   tab.subscribe(readIfSeen)
   phone.subscribe(() => {
-    const id = session()?.user.id ?? ''
-    if (reader && reader !== id) {
+    const user = session()?.user
+    if (reader && !reader.startsWith(`${user?.id} `)) {
       reader = ''
       page.set(null)
     }

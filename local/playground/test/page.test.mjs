@@ -559,9 +559,9 @@ pageTest('an administrator lists, finds and changes users', async (page) => {
   const id = await row.getAttribute('data-user')
   const other = `tr[data-user="${id}"]`
   await press(page, 'role', other)
-  await awaitText(page, `${other} .tag`, 'admin')
+  await awaitText(page, `${other} .tag`, '管理员')
   await press(page, 'status', other)
-  await awaitText(page, `${other} .tag`, 'disabled')
+  await awaitText(page, `${other} .tag`, '已停用')
   await open(page, 'requests')
   await press(page, 'view-sdk')
   await awaitText(page, '#panel-requests pre', "adminApi(client).users.update('")
