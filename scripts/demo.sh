@@ -2,18 +2,15 @@
 # demo.sh check|test: the demo mini-program in miniprogram/demo, as sdk.sh does it for the SDK.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=node-lib.sh
+. "$root/scripts/node-lib.sh"
 
-demo="$root/miniprogram/demo"
-node="$tools/node"
-[ -x "$node" ] && [ -d "$demo/node_modules" ] || die "the demo's tools are missing: scripts/tools/install.sh clients"
-cd "$demo"
+in_package "$root/miniprogram/demo" demo
 
 case "${1:-}" in
   check)
     "$node" scripts/build.mjs
-    "$node" node_modules/typescript/bin/tsc --noEmit
-    "$node" node_modules/typescript/bin/tsc --noEmit --project test
-    "$node" node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+    check_package
     ;;
   test)
     LOCAL_BINARY="${LOCAL_BINARY:-$root/target/debug/local}" "$node" scripts/test.mjs

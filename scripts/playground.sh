@@ -4,22 +4,21 @@
 # target/playground.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=node-lib.sh
+. "$root/scripts/node-lib.sh"
 
-playground="$root/local/playground"
-node="$tools/node"
-[ -x "$node" ] && [ -d "$playground/node_modules" ] || die "the playground's tools are missing: scripts/tools/install.sh clients"
-cd "$playground"
+in_package "$root/local/playground" playground
 
 case "${1:-}" in
   check)
-    "$node" node_modules/typescript/bin/tsc --noEmit
-    "$node" node_modules/typescript/bin/tsc --noEmit --project test
-    "$node" node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+    check_package
     ;;
   test)
     # What a run leaves is what it saw.
     rm -rf "$root/target/playground"
-    CHROMIUM="$("$root/scripts/tools/chromium.sh" find || true)" \
+    # One that is named has to be there.
+    chromium="$("$root/scripts/tools/chromium.sh" find)" || [ -z "${CHROMIUM:-}" ]
+    CHROMIUM="$chromium" \
       LOCAL_BINARY="${LOCAL_BINARY:-$root/target/debug/local}" "$node" test/run.mjs
     ;;
   *) die "usage: playground.sh check|test" ;;

@@ -3,17 +3,14 @@
 # against the backend of `cargo build`, and ends with a line as cargo's test runner writes it.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=node-lib.sh
+. "$root/scripts/node-lib.sh"
 
-sdk="$root/miniprogram/sdk"
-node="$tools/node"
-[ -x "$node" ] && [ -d "$sdk/node_modules" ] || die "the SDK's tools are missing: scripts/tools/install.sh clients"
-cd "$sdk"
+in_package "$root/miniprogram/sdk" SDK
 
 case "${1:-}" in
   check)
-    "$node" node_modules/typescript/bin/tsc --noEmit
-    "$node" node_modules/typescript/bin/tsc --noEmit --project test
-    "$node" node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+    check_package
     ;;
   test)
     LOCAL_BINARY="${LOCAL_BINARY:-$root/target/debug/local}" "$node" scripts/test.mjs

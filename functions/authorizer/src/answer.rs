@@ -1,6 +1,6 @@
 //! What API Gateway is answered.
 //!
-//! | who asks | answer | the client gets |
+//! | caller | answer | the client gets |
 //! |---|---|---|
 //! | a caller who is admitted | allowed, with the context | the function's response |
 //! | a disabled user | denied | 403 |

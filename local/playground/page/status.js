@@ -1,5 +1,5 @@
 /**
- * Whether an HTTP status is good news; 0 is none.
+ * Whether an HTTP status is good news; 0 means that no answer came.
  *
  * @param {number} status
  */
