@@ -9,7 +9,7 @@ use shared::{
     config::{DynamoSettings, Env, WECHAT_APPIDS},
     instance::Instance,
     random::Random,
-    runtime::BuildRoutes,
+    runtime::{BuildHandler, BuildRoutes},
 };
 use tokio::net::TcpListener;
 use wechat_simulator::Simulator;
@@ -47,6 +47,9 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
     ("account", account::routes),
     ("avatar", avatar::routes),
 ];
+
+/// The functions that API Gateway does not call: each crate's name, and what handles its events.
+pub const WORKERS: &[(&str, BuildHandler)] = &[("worker", worker::handler)];
 
 /// The routes of all functions together.
 pub fn routes(instance: &Instance) -> Router {

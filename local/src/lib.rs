@@ -29,7 +29,7 @@ pub use banner::banner;
 pub use breaker::breaker;
 pub use data_dir::DataDirError;
 pub use database::{Database, create_table, database_client};
-pub use gateway::{FUNCTIONS, Gateway, routes};
+pub use gateway::{FUNCTIONS, Gateway, WORKERS, routes};
 pub use keys::KeySet;
 pub use names::ignored_names;
 pub use objects::{ObjectStore, StoreKeys};

@@ -14,6 +14,6 @@ pub use admission::{Admission, AdmissionError, AdmissionParts, Caller};
 pub use refresh_token::{RefreshToken, RefreshTokenError};
 pub use session::{
     Client, KNOWN_SESSIONS_LUA, KnownSession, OpenSession, OpenedSession, Place, RotateError,
-    Session, SessionError, SessionParts, Sessions,
+    Session, SessionError, SessionParts, Sessions, session_cache_key,
 };
 pub use tokens::{TokenPair, Tokens};

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod api;
 pub mod auth;
 pub mod cache;
+pub mod changes;
 pub mod claims;
 pub mod clock;
 pub mod config;

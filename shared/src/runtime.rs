@@ -1,7 +1,8 @@
-//! Runs a function's routes on Lambda.
+//! Runs a function on Lambda: its routes ([`run`]), or what handles its other events ([`run_events`]).
 
 mod deferred_start;
 mod event;
+mod invocation;
 mod metrics;
 mod response;
 
@@ -9,9 +10,17 @@ use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use axum::{Router, extract::Request, response::Response};
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::value::RawValue;
 use tower::{Service, ServiceExt};
 
-use self::{deferred_start::DeferredStart, event::Event, response::EventResponse};
+pub use self::invocation::{
+    BuildHandler, EventHandler, Handled, Invocation, InvocationError, Invoker,
+};
+use self::{
+    deferred_start::{DeferredHandler, DeferredStart},
+    event::Event,
+    response::EventResponse,
+};
 use crate::{
     clock::Clock,
     config::{
@@ -38,12 +47,12 @@ pub use mimalloc::MiMalloc as Allocator;
 /// Builds a function's routes from the parts of its instance.
 pub type BuildRoutes = fn(&Instance) -> Routes;
 
-/// What a process runs.
+/// What a process runs: its routes, or its handler.
 #[derive(Clone, Copy)]
-struct Function {
+struct Function<B = BuildRoutes> {
     /// Its crate.
     name: &'static str,
-    routes: BuildRoutes,
+    build: B,
 }
 
 /// Builds and connects the parts, and serves events until Lambda ends the process. `name` is the
@@ -55,6 +64,26 @@ struct Function {
 /// extension is registered to get a SIGTERM, which would cost every cold start a call.
 #[must_use]
 pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
+    let function = Function {
+        name,
+        build: routes,
+    };
+    run_process(name, |env| run_with(env, function))
+}
+
+/// The same for a function that API Gateway does not call: its events are those of a stream, a queue
+/// or a schedule.
+#[must_use]
+pub fn run_events(name: &'static str, build: BuildHandler) -> ExitCode {
+    let function = Function { name, build };
+    run_process(name, |env| run_events_with(env, function))
+}
+
+/// Reads the settings of the process, starts logging, and runs `work`.
+fn run_process<F>(name: &'static str, work: impl FnOnce(Env) -> F) -> ExitCode
+where
+    F: Future<Output = ExitCode> + Send + 'static,
+{
     let env = Env::from_process();
     let settings = ProcessSettings::read(&env);
     if let Err(error) = telemetry::init(
@@ -69,26 +98,52 @@ pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.to_string()),
     };
+    let work = work(env);
     // In a task: whatever wakes the future of `block_on` itself costs a system call.
-    let function = Function { name, routes };
-    match runtime.block_on(async { tokio::spawn(run_with(env, function)).await }) {
+    match runtime.block_on(async { tokio::spawn(work).await }) {
         Ok(code) => code,
         Err(panic) => refuse(&panic.to_string()),
     }
 }
 
 async fn run_with(env: Env, function: Function) -> ExitCode {
-    let env = match References::of(&env) {
-        None => env,
-        Some(references) => match references.resolve(AT_START).await {
-            Ok(env) => env,
-            Err(ResolveError::Failed(errors)) => return refuse(&errors.to_string()),
-            Err(ResolveError::NotReady(_)) => return serve_deferred(references, function).await,
+    match resolve(env).await {
+        Ok(Resolved::Env(env)) => match start(env, function).await {
+            Ok(app) => serve(app).await,
+            Err(errors) => refuse(&errors.to_string()),
         },
-    };
-    match start(env, function).await {
-        Ok(app) => serve(app).await,
+        Ok(Resolved::NotReady(references)) => serve_deferred(references, function).await,
         Err(errors) => refuse(&errors.to_string()),
+    }
+}
+
+async fn run_events_with(env: Env, function: Function<BuildHandler>) -> ExitCode {
+    match resolve(env).await {
+        Ok(Resolved::Env(env)) => match start_handler(env, function).await {
+            Ok(invoker) => serve_events(DeferredHandler::Started(invoker)).await,
+            Err(errors) => refuse(&errors.to_string()),
+        },
+        Ok(Resolved::NotReady(references)) => {
+            serve_events(DeferredHandler::new(references, function)).await
+        }
+        Err(errors) => refuse(&errors.to_string()),
+    }
+}
+
+/// The settings with their secrets, where those could be fetched before the first event.
+enum Resolved {
+    Env(Env),
+    NotReady(References),
+}
+
+async fn resolve(env: Env) -> Result<Resolved, ConfigErrors> {
+    let Some(references) = References::of(&env) else {
+        return Ok(Resolved::Env(env));
+    };
+    match references.resolve(AT_START).await {
+        Ok(env) => Ok(Resolved::Env(env)),
+        Err(ResolveError::Failed(errors)) => Err(errors),
+        Err(ResolveError::NotReady(_)) => Ok(Resolved::NotReady(references)),
     }
 }
 
@@ -110,9 +165,43 @@ async fn start(env: Env, function: Function) -> Result<Router, ConfigErrors> {
     let _ = ProcessSettings::read(&env);
     metrics::record(&env, function.name);
     let instance = Instance::new(env, Clock::System, Random::System);
-    let app = instance.app((function.routes)(&instance))?;
+    let app = instance.app((function.build)(&instance))?;
     instance.connect().await;
     Ok(app)
+}
+
+/// Builds and connects the parts of a handler.
+async fn start_handler(
+    env: Env,
+    function: Function<BuildHandler>,
+) -> Result<Invoker, ConfigErrors> {
+    let _ = ProcessSettings::read(&env);
+    metrics::record(&env, function.name);
+    let instance = Instance::new(env, Clock::System, Random::System);
+    let handler = (function.build)(&instance);
+    instance.env().validate()?;
+    instance.connect().await;
+    Ok(Invoker::new(handler))
+}
+
+/// Hands events to the handler until Lambda ends the process.
+async fn serve_events(handler: DeferredHandler) -> ExitCode {
+    let events = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let handler = handler.clone();
+        async move {
+            let invocation = Invocation {
+                id: &event.context.request_id,
+                deadline: event::deadline(&event.context, &Clock::System),
+            };
+            let invoker = handler.get().await?;
+            let answer = invoker.invoke(&event.payload, invocation).await?;
+            Ok::<_, lambda_runtime::Error>(answer)
+        }
+    });
+    match lambda_runtime::run_concurrent(events).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error.to_string()),
+    }
 }
 
 /// Serves events until Lambda ends the process.

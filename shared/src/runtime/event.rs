@@ -378,7 +378,7 @@ fn refused(malformed: Malformed, arrival: &mut Arrival) -> Request {
 
 /// When Lambda ends the invocation, which it sends in milliseconds since the epoch. A time in the
 /// past is ignored: some emulators send a constant.
-fn deadline(context: &Context, clock: &Clock) -> Option<Instant> {
+pub(super) fn deadline(context: &Context, clock: &Clock) -> Option<Instant> {
     let now = u64::try_from(clock.now().as_millisecond()).ok()?;
     let left = context.deadline.checked_sub(now)?;
     Instant::now().checked_add(Duration::from_millis(left))

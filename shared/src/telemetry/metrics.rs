@@ -52,7 +52,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const ALL: [Metric; 15] = [
+pub const ALL: [Metric; 16] = [
     metric(
         "requests",
         Kind::Counter,
@@ -142,6 +142,12 @@ pub const ALL: [Metric; 15] = [
         Kind::Histogram,
         &["cache"],
         "duration of loading a value that a cache lacks",
+    ),
+    metric(
+        "stream_records",
+        Kind::Counter,
+        &["outcome"],
+        "changes of the table that the worker was handed",
     ),
 ];
 
@@ -298,6 +304,35 @@ pub fn cache_load(cache: &'static str, took: Duration) {
     histogram!("cache_load_latency", "cache" => cache).record(took);
 }
 
+/// What became of a record of the table's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRecord {
+    /// Every reaction did what it does.
+    Handled,
+    /// It is to be delivered again.
+    Failed,
+    /// It can't be read, and is skipped.
+    Unreadable,
+    /// A reaction can never do what it does with it.
+    GivenUp,
+}
+
+impl StreamRecord {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Failed => "failed",
+            Self::Unreadable => "unreadable",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// A record of the table's stream was handed to the worker.
+pub fn stream_record(record: StreamRecord) {
+    counter!("stream_records", "outcome" => record.word()).increment(1);
+}
+
 /// A route as a label, shared by the metrics of a request.
 fn label(route: Option<&str>) -> SharedString {
     Arc::<str>::from(route_label(route)).into()
@@ -371,6 +406,7 @@ mod tests {
         retry("wechat");
         cache_reads("profile", CacheRead::Hit, 2);
         cache_load("profile", took);
+        stream_record(StreamRecord::Unreadable);
     }
 
     #[test]

@@ -288,6 +288,12 @@ pub const REMOTE_CONFIG: RowKind = RowKind {
     },
 };
 
+/// Where a value of remote configuration is cached.
+#[must_use]
+pub fn config_cache_key(key: &str) -> String {
+    format!("{{config:{key}}}")
+}
+
 /// All kinds of rows that users have.
 pub const ROW_KINDS: [&RowKind; 9] = [
     &PROFILE,

@@ -1,0 +1,16 @@
+//! The list of what reacts to changes.
+
+mod cache;
+mod sagas;
+
+use std::sync::Arc;
+
+use shared::{changes::Reactions, instance::Instance};
+
+/// All reactions. Each gets each change, whatever becomes of the others.
+pub fn all(instance: &Instance) -> Reactions {
+    Reactions::new(vec![
+        Arc::new(cache::Invalidation::new(instance)),
+        Arc::new(sagas::Continuation::new(instance)),
+    ])
+}
