@@ -25,6 +25,7 @@ list DataKeys DATA_KEYS
 text DataKeyId DATA_KEY_ID k1
 list TransportKeys TRANSPORT_KEYS
 text ExistingTable EXISTING_TABLE
+text ExistingTableStream EXISTING_TABLE_STREAM
 text ExistingJwtSecret EXISTING_JWT_SECRET
 text ExistingDataKey EXISTING_DATA_KEY
 text SecretsLayer SECRETS_LAYER
@@ -70,6 +71,7 @@ number MessagePushMaxAgeSeconds MESSAGE_PUSH_MAX_AGE_SECONDS 300
 list Consents CONSENTS
 number DeletionCoolingDays DELETION_COOLING_DAYS 0
 number SagaRetentionDays SAGA_RETENTION_DAYS 30
+number AuditDays AUDIT_DAYS 190
 text PhoneConflict PHONE_CONFLICT resolve
 number PhoneRecycleDays PHONE_RECYCLE_DAYS 90
 text UnionConflict UNION_CONFLICT keep

@@ -9,14 +9,15 @@ use shared::{
     config::{DynamoSettings, Env, WECHAT_APPIDS},
     instance::Instance,
     random::Random,
-    runtime::{BuildHandler, BuildRoutes},
+    runtime::{BuildHandler, BuildRoutes, Invoker},
 };
 use tokio::net::TcpListener;
 use wechat_simulator::Simulator;
 
 use crate::{
     StartError,
-    database::{Database, create_table, database_client},
+    database::{Database, create_table, database_client, enable_stream},
+    feed::{ChangeFeed, Follower},
     listen::listen,
     metrics::MetricsServer,
     objects::{ObjectStore, StoreKeys},
@@ -71,6 +72,8 @@ pub struct Gateway {
     metrics: Option<MetricsServer>,
     listener: TcpListener,
     app: Router,
+    /// The table's changes, and what they are handed to; none where another process has the table.
+    changes: Option<(ChangeFeed, Invoker)>,
 }
 
 impl Gateway {
@@ -97,10 +100,14 @@ impl Gateway {
         let env = with_own_urls(env, &settings, endpoint, address);
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
-        if let Some(database) = &database {
-            let client = database_client(&database.endpoint);
-            create_table(&client, instance.dynamo().table()).await?;
-        }
+        let worker = Invoker::new(worker::handler(&instance));
+        let changes = match &database {
+            Some(database) => {
+                let feed = open_table(database, instance.dynamo().table()).await?;
+                Some((feed, worker))
+            }
+            None => None,
+        };
         let mut app = instance.app(routes)?.merge(openapi::router());
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
@@ -123,6 +130,7 @@ impl Gateway {
             metrics,
             listener,
             app,
+            changes,
         })
     }
 
@@ -149,7 +157,14 @@ impl Gateway {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let metrics = self.metrics.map(|metrics| tokio::spawn(metrics.serve()));
+        let folder = &self.settings.data_dir;
+        let follower = self
+            .changes
+            .map(|(feed, worker)| Follower::start(feed, worker, folder));
         serve(self.listener, self.app, stop).await?;
+        if let Some(follower) = follower {
+            follower.stop().await;
+        }
         if let Some(metrics) = metrics {
             metrics.abort();
         }
@@ -216,6 +231,14 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
     Database::start(Some(&settings.data_dir), settings.dynamodb_port)
         .await
         .map(Some)
+}
+
+/// Makes the table of the embedded database, if it has none, and opens its stream.
+async fn open_table(database: &Database, table: &str) -> Result<ChangeFeed, StartError> {
+    let client = database_client(&database.endpoint);
+    create_table(&client, table).await?;
+    enable_stream(&client, table).await?;
+    ChangeFeed::open(database.database.clone(), table).map_err(StartError::database)
 }
 
 /// The defaults, with the parts that this process serves itself.

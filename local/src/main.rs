@@ -10,7 +10,9 @@
 
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, process::ExitCode};
 
-use local::{FUNCTIONS, Gateway, KeySet, StartError, all_settings, banner, dotenv, ignored_names};
+use local::{
+    FUNCTIONS, Gateway, KeySet, StartError, WORKERS, all_settings, banner, dotenv, ignored_names,
+};
 use shared::{
     config::{Env, ProcessSettings},
     random::Random,
@@ -139,7 +141,9 @@ fn block_on<T, E: ToString>(command: impl Future<Output = Result<T, E>>) -> Resu
 /// Starts the gateway, and serves until a stop signal.
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
-    let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
+    let crates = FUNCTIONS.iter().map(|(name, _)| *name);
+    let crates = crates.chain(WORKERS.iter().map(|(name, _)| *name));
+    let crates = crates.chain(["local"]);
     let level = ProcessSettings::read(&env).log_level;
     telemetry::init(level, crates, local::log_lines(&env)).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -16,5 +16,10 @@ mod row;
 
 pub use batch::{Batch, Failures};
 pub use reaction::{Reaction, ReactionError, Reactions, RecordOutcome};
-pub use record::{Change, Record, Unreadable};
-pub use row::{ConfigKeyText, Images, Row, SagaImage, UserImage};
+pub use record::{Change, Group, Record, Unreadable};
+pub use row::{
+    ConfigKeyText, HiddenFields, HiddenSaga, Images, Row, SagaImage, SagaSubject, UserImage,
+};
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,9 @@ mod response;
 use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use axum::{Router, extract::Request, response::Response};
+use futures_util::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use tower::{Service, ServiceExt};
 
 pub use self::invocation::{
@@ -68,7 +69,16 @@ pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
         name,
         build: routes,
     };
-    run_process(name, |env| run_with(env, function))
+    match prepare(name) {
+        // In a task: whatever wakes the future of `block_on` itself costs a system call.
+        Ok((env, runtime)) => {
+            let run = async { tokio::spawn(run_with(env, function)).await };
+            runtime
+                .block_on(run)
+                .unwrap_or_else(|panic| refuse(&panic.to_string()))
+        }
+        Err(why) => refuse(&why),
+    }
 }
 
 /// The same for a function that API Gateway does not call: its events are those of a stream, a queue
@@ -76,34 +86,27 @@ pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
 #[must_use]
 pub fn run_events(name: &'static str, build: BuildHandler) -> ExitCode {
     let function = Function { name, build };
-    run_process(name, |env| run_events_with(env, function))
+    match prepare(name) {
+        // Not in a task: nobody waits for these events, and they are few.
+        Ok((env, runtime)) => runtime.block_on(run_events_with(env, function)),
+        Err(why) => refuse(&why),
+    }
 }
 
-/// Reads the settings of the process, starts logging, and runs `work`.
-fn run_process<F>(name: &'static str, work: impl FnOnce(Env) -> F) -> ExitCode
-where
-    F: Future<Output = ExitCode> + Send + 'static,
-{
+/// Reads the settings of the process, and starts logging and the executor. Or says why not.
+fn prepare(name: &'static str) -> Result<(Env, tokio::runtime::Runtime), String> {
     let env = Env::from_process();
     let settings = ProcessSettings::read(&env);
-    if let Err(error) = telemetry::init(
+    telemetry::init(
         settings.log_level,
         [name],
         telemetry::json_lines(std::io::stdout),
-    ) {
-        return refuse(&error.to_string());
-    }
+    )
+    .map_err(|error| error.to_string())?;
     log_unknown_names(&env);
-    let runtime = match executor(settings.max_concurrency).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(&error.to_string()),
-    };
-    let work = work(env);
-    // In a task: whatever wakes the future of `block_on` itself costs a system call.
-    match runtime.block_on(async { tokio::spawn(work).await }) {
-        Ok(code) => code,
-        Err(panic) => refuse(&panic.to_string()),
-    }
+    let runtime = executor(settings.max_concurrency).enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    Ok((env, runtime))
 }
 
 async fn run_with(env: Env, function: Function) -> ExitCode {
@@ -140,7 +143,9 @@ async fn resolve(env: Env) -> Result<Resolved, ConfigErrors> {
     let Some(references) = References::of(&env) else {
         return Ok(Resolved::Env(env));
     };
-    match references.resolve(AT_START).await {
+    // Boxed, or the compiler does not see that what awaits it can move between threads.
+    let resolving: BoxFuture<'_, _> = Box::pin(references.resolve(AT_START));
+    match resolving.await {
         Ok(env) => Ok(Resolved::Env(env)),
         Err(ResolveError::Failed(errors)) => Err(errors),
         Err(ResolveError::NotReady(_)) => Ok(Resolved::NotReady(references)),
@@ -187,21 +192,25 @@ async fn start_handler(
 /// Hands events to the handler until Lambda ends the process.
 async fn serve_events(handler: DeferredHandler) -> ExitCode {
     let events = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let handler = handler.clone();
-        async move {
-            let invocation = Invocation {
-                id: &event.context.request_id,
-                deadline: event::deadline(&event.context, &Clock::System),
-            };
-            let invoker = handler.get().await?;
-            let answer = invoker.invoke(&event.payload, invocation).await?;
-            Ok::<_, lambda_runtime::Error>(answer)
-        }
+        let answer: BoxFuture<'static, _> = Box::pin(answer_event(handler.clone(), event));
+        answer
     });
     match lambda_runtime::run_concurrent(events).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error.to_string()),
     }
+}
+
+async fn answer_event(
+    handler: DeferredHandler,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<Value, lambda_runtime::Error> {
+    let invocation = Invocation {
+        id: &event.context.request_id,
+        deadline: event::deadline(&event.context, &Clock::System),
+    };
+    let invoker = handler.get().await?;
+    Ok(invoker.invoke(&event.payload, invocation).await?)
 }
 
 /// Serves events until Lambda ends the process.

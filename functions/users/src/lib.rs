@@ -2,6 +2,7 @@
 //! sessions, and continues deletions and merges that stopped.
 
 mod account;
+mod activity;
 mod audit;
 mod change;
 mod deletion;
@@ -23,6 +24,7 @@ use axum::{
 use shared::{
     accounts::AccountSagas,
     api::{ApiError, Cursors, Reason},
+    audit::AuditTrail,
     auth::{Admission, Sessions},
     config::{NicknameMin, app_ids},
     edge::Routes,
@@ -45,6 +47,7 @@ struct Users {
     managed: ManagedUsers,
     listing: Listing,
     cursors: Cursors,
+    trail: AuditTrail,
     apps: Apps,
     numbers: Arc<PhoneNumbers>,
     moving_in: Arc<MovingIn>,
@@ -77,6 +80,7 @@ pub fn routes(instance: &Instance) -> Routes {
         managed: instance.managed_users(),
         listing: instance.listing(),
         cursors: instance.cursors(),
+        trail: instance.audit_trail(),
         apps: Apps(app_ids(instance.env()).into()),
         numbers: Arc::new(instance.phone_numbers()),
         moving_in: Arc::new(instance.moving_in()),
@@ -97,6 +101,7 @@ pub fn routes(instance: &Instance) -> Routes {
                 .put(change::change)
                 .delete(deletion::delete),
         )
+        .route("/api/v1/users/{id}/activity", get(activity::list))
         .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
         .route("/api/v1/sagas", get(sagas::list))
         .route("/api/v1/sagas/{id}/resume", post(sagas::resume))

@@ -1,11 +1,11 @@
 //! The routes for administrators' clients.
 
 use shared::{
-    api::{Empty, Reason},
+    api::{ActivityList, ActivityQuery, Empty, Reason},
     ids::UserId,
     openapi::{
         Access, Operation, Tag, Value,
-        examples::{user, with},
+        examples::{activity, user, with},
         json,
     },
     saga::SagaId,
@@ -36,6 +36,7 @@ pub fn operations() -> Vec<Operation> {
         move_in(),
         read(),
         change(),
+        activities(),
         end_sessions(),
         delete(),
         delete_batch(),
@@ -127,6 +128,16 @@ fn change() -> Operation {
             Reason::AccountDeletionPending,
             Reason::VersionMismatch,
         ])
+}
+
+fn activities() -> Operation {
+    let path = "/api/v1/users/{id}/activity";
+    let summary = "What happened to an account";
+    let page = json!({"activities": [activity()], "cursor": null});
+    about(operation("GET", path, "listUserActivity", summary))
+        .details("The newest first, as its user sees it, and which administrator did what.")
+        .query::<ActivityQuery>()
+        .ok::<ActivityList>("A page.", page)
 }
 
 fn end_sessions() -> Operation {

@@ -40,13 +40,14 @@ pub enum ReactionError {
     Refused(String),
 }
 
+/// What DynamoDB refuses for what is asked is refused each time. What it refuses for who asks, or where,
+/// an operator can put right.
 impl From<DynamoError> for ReactionError {
     fn from(error: DynamoError) -> Self {
-        match error {
-            DynamoError::Unavailable(_) | DynamoError::Conflict => {
-                Self::Unavailable(error.to_string())
-            }
-            DynamoError::Refused(_) => Self::Refused(error.to_string()),
+        if error.is_about_the_row() {
+            Self::Refused(error.to_string())
+        } else {
+            Self::Unavailable(error.to_string())
         }
     }
 }
@@ -75,21 +76,19 @@ impl Reactions {
 
     /// Has all react to a record.
     pub async fn react(&self, record: &Record) -> RecordOutcome {
+        let is_late = deadline::remaining().is_some_and(|left| left.is_zero());
         let outcome = match &record.change {
-            Ok(_) if deadline::remaining().is_some_and(|left| left.is_zero()) => {
-                RecordOutcome::Failed
-            }
-            Ok(change) => self.react_to(record, change).await,
             Err(unreadable) => {
                 let (sequence, key) = (record.sequence.as_deref(), record.group);
-                tracing::error!(why = %unreadable, sequence, %key, "a record of the stream is skipped");
-                metrics::stream_record(StreamRecord::Unreadable);
-                return RecordOutcome::Skipped;
+                tracing::error!(why = %unreadable, sequence, %key, "a change is skipped");
+                RecordOutcome::Skipped
             }
+            Ok(_) if is_late => RecordOutcome::Failed,
+            Ok(change) => self.react_to(record, change).await,
         };
         metrics::stream_record(match outcome {
             RecordOutcome::Handled => StreamRecord::Handled,
-            RecordOutcome::Skipped => StreamRecord::GivenUp,
+            RecordOutcome::Skipped => StreamRecord::Skipped,
             RecordOutcome::Failed => StreamRecord::Failed,
         });
         outcome
@@ -109,7 +108,7 @@ impl Reactions {
                     outcome = RecordOutcome::Failed;
                 }
                 ReactionError::Refused(why) => {
-                    tracing::error!(reaction, why, sequence, %key, "a change is given up");
+                    tracing::error!(reaction, why, sequence, %key, "a change is skipped");
                     if outcome == RecordOutcome::Handled {
                         outcome = RecordOutcome::Skipped;
                     }

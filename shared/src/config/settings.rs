@@ -1,6 +1,7 @@
 //! The settings, each declared beside what reads it; one file for each part that has some.
 
 mod accounts;
+mod audit;
 mod avatars;
 mod breaker;
 mod cache;
@@ -31,6 +32,7 @@ use super::Documented;
 pub(super) use self::process::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT;
 pub use self::{
     accounts::administrators,
+    audit::audit_retention,
     avatars::{
         AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ENDPOINT_URL_S3, AvatarHosts, AvatarSettings,
         ObjectSettings,
@@ -71,7 +73,7 @@ pub(crate) use self::{
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 25] = [
+pub static DOCUMENTED: [&[Documented]; 26] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
@@ -79,6 +81,7 @@ pub static DOCUMENTED: [&[Documented]; 25] = [
     accounts::DOCUMENTED,
     consents::DOCUMENTED,
     deletion::DOCUMENTED,
+    audit::DOCUMENTED,
     phone_numbers::DOCUMENTED,
     avatars::DOCUMENTED,
     tokens::DOCUMENTED,

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, response::Response, routing::any};
+use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 use tower::ServiceExt;
 
@@ -102,23 +103,32 @@ impl DeferredHandler {
     ///
     /// # Errors
     /// After what is wrong with the settings, or why the secrets could not be fetched, was logged.
-    pub(super) async fn get(&self) -> Result<Invoker, InvocationError> {
+    pub(super) async fn get(self) -> Result<Invoker, InvocationError> {
         let (references, function, invoker) = match self {
-            Self::Started(invoker) => return Ok(invoker.clone()),
+            Self::Started(invoker) => return Ok(invoker),
             Self::WithFirstEvent {
                 references,
                 function,
                 invoker,
-            } => (references, *function, invoker),
+            } => (references, function, invoker),
         };
-        let start = async || match references.resolve(DURING_REQUEST).await {
-            Ok(env) => start_handler(env, function).await,
-            Err(error) => Err(error.into_config_errors()),
-        };
-        let started = invoker.get_or_try_init(start).await;
+        let start: BoxFuture<'static, _> = Box::pin(start_deferred(references, function));
+        let started = invoker.get_or_try_init(|| start).await;
         started.cloned().map_err(|errors| {
             tracing::error!(why = %errors, "start refused");
             InvocationError("start refused".to_owned())
         })
+    }
+}
+
+async fn start_deferred(
+    references: References,
+    function: Function<BuildHandler>,
+) -> Result<Invoker, ConfigErrors> {
+    // Boxed, or the compiler does not see that what awaits it can move between threads.
+    let resolving: BoxFuture<'_, _> = Box::pin(references.resolve(DURING_REQUEST));
+    match resolving.await {
+        Ok(env) => start_handler(env, function).await,
+        Err(error) => Err(error.into_config_errors()),
     }
 }

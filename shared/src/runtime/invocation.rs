@@ -185,8 +185,9 @@ mod tests {
             id: "i1",
             deadline: deadline.map(|left| Instant::now() + left),
         };
-        let answer = Invoker::new(Arc::new(Probe)).invoke(&event, invocation);
-        answer.await.map_err(|error| error.to_string())
+        let invoker = Invoker::new(Arc::new(Probe));
+        let answer = invoker.invoke(&event, invocation).await;
+        answer.map_err(|error| error.to_string())
     }
 
     #[tokio::test(start_paused = true)]

@@ -311,10 +311,8 @@ pub enum StreamRecord {
     Handled,
     /// It is to be delivered again.
     Failed,
-    /// It can't be read, and is skipped.
-    Unreadable,
-    /// A reaction can never do what it does with it.
-    GivenUp,
+    /// It can't be read, or a reaction gave it up.
+    Skipped,
 }
 
 impl StreamRecord {
@@ -322,8 +320,7 @@ impl StreamRecord {
         match self {
             Self::Handled => "handled",
             Self::Failed => "failed",
-            Self::Unreadable => "unreadable",
-            Self::GivenUp => "given_up",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -406,7 +403,7 @@ mod tests {
         retry("wechat");
         cache_reads("profile", CacheRead::Hit, 2);
         cache_load("profile", took);
-        stream_record(StreamRecord::Unreadable);
+        stream_record(StreamRecord::Skipped);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
+mod activity;
 mod avatar;
 mod bad_input;
 mod callback;

@@ -9,7 +9,8 @@ mod yaml;
 use std::{collections::BTreeSet, fs};
 
 use e2e::{
-    binaries::workspace, logs::Logs, runtime_api::FunctionUnderTest, wire_proxy::Fault as Broken,
+    binaries::workspace, events::load, logs::Logs, runtime_api::FunctionUnderTest,
+    wire_proxy::Fault as Broken,
 };
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -24,7 +25,7 @@ use crate::{
 const STACK: &str = "AWS::StackName";
 
 /// The metrics of AWS that alarms watch, with their dimensions.
-const OF_AWS: [(&str, &str, &[&str]); 10] = [
+const OF_AWS: [(&str, &str, &[&str]); 12] = [
     // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
     ("AWS/ApiGateway", "5xx", &["ApiId"]),
     ("AWS/ApiGateway", "Count", &["ApiId"]),
@@ -34,6 +35,13 @@ const OF_AWS: [(&str, &str, &[&str]); 10] = [
     ("AWS/Lambda", "ConcurrentExecutions", &[]),
     ("AWS/Lambda", "Errors", &["FunctionName"]),
     ("AWS/Lambda", "Invocations", &["FunctionName"]),
+    ("AWS/Lambda", "IteratorAge", &["FunctionName"]),
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        &["QueueName"],
+    ),
     // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
     ("AWS/DynamoDB", "ReadThrottleEvents", &["TableName"]),
     ("AWS/DynamoDB", "WriteThrottleEvents", &["TableName"]),
@@ -119,7 +127,24 @@ async fn faults() -> Logs {
     }
     harness.redis.kill();
     log_in(&harness, &login).await;
-    settled(&login).await
+    let mut logs = settled(&login).await;
+    logs.extend(failed_changes(&harness).await);
+    logs
+}
+
+/// The log of the worker, to which changes are handed over that can't be read, or handled.
+async fn failed_changes(harness: &LambdaHarness) -> Logs {
+    let worker = harness.function("worker");
+    let user = "0193c0de-0000-7000-8000-00000000abcd";
+    let session = "0193c0de-0000-7000-8000-000000000002";
+    let values = [("userId", user), ("sessionId", session)];
+    let mut changes = load("worker", "changes", &values);
+    changes["Records"][0] = Value::Null;
+    harness.dynamodb_proxy.set(Broken::Refuse).await;
+    harness.dynamodb_proxy.cut_and_wait().await;
+    worker.invoke(&changes).await;
+    worker.process().wait_for_line(r#""route":"stream""#).await;
+    worker.logs()
 }
 
 fn set_fault(harness: &LambdaHarness, fault: Fault) {
@@ -133,7 +158,7 @@ async fn log_in(harness: &LambdaHarness, login: &FunctionUnderTest) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_of_an_alarm_is_written_by_a_function_or_by_aws() {
     let written = recorded(&faults().await, STACK);
-    let functions: Vec<_> = functions().collect();
+    let functions: Vec<_> = functions().chain(["worker".to_owned()]).collect();
     let exists = |(namespace, name, dimensions): &Watched| {
         if namespace != STACK {
             let names: Vec<_> = dimensions.iter().map(|(name, _)| name.as_str()).collect();

@@ -30,4 +30,5 @@ mod several_instances;
 mod snippets;
 mod start;
 mod watch;
+mod worker;
 mod writes;

@@ -56,6 +56,7 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("users", "move-in", 200, None),
     ("users", "get", 200, None),
     ("users", "update", 200, None),
+    ("users", "activity", 200, None),
     ("users", "end-sessions", 200, None),
     ("users", "delete", 200, None),
     ("users", "batch-delete", 200, None),
@@ -64,6 +65,7 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("account", "consents", 200, None),
     ("account", "agree", 200, None),
     ("account", "withdraw", 200, None),
+    ("account", "activity", 200, None),
     ("account", "export", 200, None),
     ("account", "delete", 200, None),
     ("config", "put", 200, None),
@@ -81,13 +83,21 @@ const PUSHES: [(&str, &str); 4] = [
     ("secure-xml", "success"),
 ];
 
+/// Those of the worker, with what it answers.
+const TASKS: [(&str, &str); 2] = [
+    ("changes", r#"{"batchItemFailures":[]}"#),
+    ("resume-sagas", r#"{"ended":0,"failed":0,"unfinished":0}"#),
+];
+
 #[test]
 fn every_sample_event_is_tested() {
     let pushes = PUSHES.iter().map(|(name, _)| ("callback", *name));
+    let tasks = TASKS.iter().map(|(name, _)| ("worker", *name));
     let known = EVENTS
         .iter()
         .map(|(function, name, ..)| (*function, *name))
-        .chain(pushes);
+        .chain(pushes)
+        .chain(tasks);
     let known: BTreeSet<_> = known
         .map(|(function, name)| (function.to_owned(), name.to_owned()))
         .collect();
@@ -134,6 +144,17 @@ async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
         }
         function.logs().assert_all_json();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_event_of_the_worker_gets_its_answer() {
+    let harness = LambdaHarness::start().await;
+    let (login, worker) = (harness.function("login"), harness.function("worker"));
+    for (name, wanted) in TASKS {
+        let (event, _) = harness.sample(&login, "worker", name).await;
+        assert_eq!(worker.invoke(&event).await.to_string(), wanted, "{name}");
+    }
+    worker.logs().assert_all_json();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! `template.yaml` deploys what the code is: functions, routes, settings and the table.
 
 mod alarms;
+mod changes;
 mod condition_checks;
 mod environment;
 mod functions;
@@ -65,11 +66,12 @@ impl Function {
     /// The paths of its events; `$default` is what API Gateway calls the route of all other paths.
     fn paths(&self) -> Vec<String> {
         let events = self.properties["Events"].as_object().unwrap();
+        let of_api = |event: &&Value| event["Type"] == "HttpApi";
         let path = |event: &Value| {
             let path = event["Properties"]["Path"].as_str();
             path.unwrap_or("$default").to_owned()
         };
-        events.values().map(path).collect()
+        events.values().filter(of_api).map(path).collect()
     }
 
     /// Its environment variables.

@@ -90,6 +90,7 @@ async fn an_unsupported_method_is_a_405_with_an_allow_header(
         ("/api/v1/user/avatar", "POST,PUT"),
         ("/api/v1/user/consents", "GET,HEAD"),
         ("/api/v1/user/consents/x", "PUT,DELETE"),
+        ("/api/v1/user/activity", "GET,HEAD"),
         ("/api/v1/user/export", "GET,HEAD"),
         ("/api/v1/user", "DELETE"),
         ("/api/v1/users/batch-delete", "POST"),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::rendered;
 
 /// The policies of each function, by its package, where everything is switched on.
-const POLICIES: [(&str, &[&str]); 10] = [
+const POLICIES: [(&str, &[&str]); 11] = [
     (
         "account",
         &[
@@ -81,6 +81,7 @@ const POLICIES: [(&str, &[&str]); 10] = [
             "DeleteAvatars",
         ],
     ),
+    ("worker", &["ReadRedisUrl", "DeleteAvatars"]),
 ];
 
 /// The managed policies of each function with these parameters.

@@ -84,16 +84,17 @@ fn a_deployment_ends_while_it_is_waited_for() {
 }
 
 #[test]
-fn the_api_calls_the_alias_that_a_deployment_moves() {
+fn the_alias_that_a_deployment_moves_is_what_is_called() {
     let resources = transformed(&["Release=1795420800"]);
     let aliases = of_kind(&resources, "AWS::Lambda::Alias");
     assert_eq!(aliases.len(), rendered(&[]).functions().len());
-    let api = resources["Api"].to_string();
+    let (api, changes) = (&resources["Api"], &resources["ChangesMapping"]);
+    let callers = format!("{api}{changes}");
     for alias in aliases {
         assert!(resources[alias].get("UpdatePolicy").is_some(), "{alias}");
-        assert!(
-            api.contains(&format!("${{{alias}}}")),
-            "{alias} is not called"
-        );
+        let is_called = [format!("${{{alias}}}"), format!(r#""Ref":"{alias}""#)]
+            .iter()
+            .any(|reference| callers.contains(reference));
+        assert!(is_called, "{alias} is not called");
     }
 }
