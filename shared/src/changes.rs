@@ -13,13 +13,15 @@ mod batch;
 mod reaction;
 mod record;
 mod row;
+mod unreadable;
 
 pub use batch::{Batch, Failures};
 pub use reaction::{Reaction, ReactionError, Reactions, RecordOutcome};
-pub use record::{Change, Group, Record, Unreadable};
+pub use record::{Change, Group, Record};
 pub use row::{
     ConfigKeyText, HiddenFields, HiddenSaga, Images, Row, SagaImage, SagaSubject, UserImage,
 };
+pub use unreadable::Unreadable;
 
 #[cfg(test)]
 mod tests;

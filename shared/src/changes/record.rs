@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
-use super::row::Row;
+use super::{row::Row, unreadable::Unreadable};
 use crate::dynamo::Item;
 
 /// By whom `DynamoDB` deletes rows that have expired.
@@ -55,21 +54,6 @@ impl std::fmt::Display for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&hex::encode(self.0))
     }
-}
-
-/// Why a record can't be read. Its text names no content of the row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Unreadable {
-    /// Not a record of a stream.
-    #[error("not a record of the table's stream")]
-    Record,
-    /// Of no kind that this version knows.
-    #[error("a row of an unknown kind")]
-    Kind,
-    /// The row does not have the form in which this version writes rows of its kind: another version
-    /// wrote it, or somebody by hand.
-    #[error("a row of the kind {0} in an unknown form")]
-    Row(&'static str),
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::Unreadable;
+use super::unreadable::Unreadable;
 use crate::{
     auth::Session,
     dynamo::{self, Item},
