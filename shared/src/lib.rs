@@ -23,6 +23,7 @@ pub mod lenient_json;
 pub mod objects;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod queue;
 pub mod random;
 pub mod request;
 pub mod resilience;
@@ -31,4 +32,5 @@ pub mod saga;
 pub mod telemetry;
 pub mod users;
 pub mod values;
+pub mod webhooks;
 pub mod wechat;

@@ -56,6 +56,7 @@ pub mod secrets_extension;
 pub mod settings;
 pub mod test_app;
 pub mod upload;
+pub mod webhooks;
 pub mod wire_proxy;
 
 use std::{future::Future, net::TcpListener, sync::OnceLock, time::Duration};

@@ -1,5 +1,5 @@
 //! Users for administrators: lists, finds, moves in, reads, changes and deletes them, ends their
-//! sessions, and continues deletions and merges that stopped.
+//! sessions, and continues deletions and merges that stopped. Events of webhooks that were not delivered.
 
 mod account;
 mod activity;
@@ -14,6 +14,7 @@ mod sagas;
 mod search;
 mod sessions;
 mod summary;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use shared::{
     instance::Instance,
     saga::Sagas,
     users::{Administrators, Listing, ManagedUsers, MovingIn, PhoneNumbers},
+    webhooks::{Failures, Outbox},
 };
 
 use change::Changing;
@@ -57,6 +59,8 @@ struct Users {
     account_sagas: AccountSagas,
     changing: Changing,
     deleting: Deleting,
+    failures: Failures,
+    outbox: Outbox,
 }
 
 /// The mini-programs of this service.
@@ -90,6 +94,8 @@ pub fn routes(instance: &Instance) -> Routes {
         account_sagas: instance.account_sagas(),
         changing: Changing::new(instance),
         deleting: Deleting::new(instance),
+        failures: instance.webhook_failures(),
+        outbox: instance.webhook_outbox(),
     };
     Routes::new()
         .route("/api/v1/users", get(list::list).post(move_in::move_in))
@@ -105,6 +111,11 @@ pub fn routes(instance: &Instance) -> Routes {
         .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
         .route("/api/v1/sagas", get(sagas::list))
         .route("/api/v1/sagas/{id}/resume", post(sagas::resume))
+        .route("/api/v1/webhooks/failures", get(webhooks::list))
+        .route(
+            "/api/v1/webhooks/failures/{id}/redeliver",
+            post(webhooks::redeliver),
+        )
         .with_state(state)
 }
 

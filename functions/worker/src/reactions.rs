@@ -3,6 +3,7 @@
 mod audit;
 mod cache;
 mod sagas;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -14,5 +15,6 @@ pub fn all(instance: &Instance) -> Reactions {
         Arc::new(audit::Audit::new(instance)),
         Arc::new(cache::Invalidation::new(instance)),
         Arc::new(sagas::Continuation::new(instance)),
+        Arc::new(webhooks::Announcement::new(instance)),
     ])
 }

@@ -10,7 +10,7 @@ use crate::{
     saga::{Entry, SAGA_PK_PREFIX, SAGA_SK, SagaId},
     users::{
         Consent, User,
-        rows::{CONSENT, PROFILE, REMOTE_CONFIG, RowKind, SESSION},
+        rows::{CONSENT, PROFILE, REMOTE_CONFIG, RowKind, SESSION, WEBHOOK_FAILURE},
     },
 };
 
@@ -146,6 +146,9 @@ impl Row {
             let images = images.read(SAGA_SK, saga)?;
             let row = Self::Saga { id, images };
             return (sk == SAGA_SK).then_some(row).ok_or(Unreadable::Kind);
+        }
+        if pk.starts_with(WEBHOOK_FAILURE.pk_prefix) && sk == WEBHOOK_FAILURE.sk {
+            return Ok(Self::Other(&WEBHOOK_FAILURE));
         }
         let kind = RowKind::of(pk, sk).ok_or(Unreadable::Kind)?;
         Self::of_user(kind, pk, sk, images)

@@ -23,6 +23,7 @@ mod signing_keys;
 mod tokens;
 mod transport_keys;
 mod user_data;
+mod webhooks;
 mod wechat;
 
 use signing_keys::signing_keys;
@@ -60,6 +61,7 @@ pub use self::{
     tokens::{JWT_SECRETS, LOCAL_JWT_SECRET, TokenSettings},
     transport_keys::{Pkcs8Key, TransportSettings},
     user_data::UserDataSettings,
+    webhooks::{QueueSettings, WEBHOOK_QUEUE_URL, WebhookSettings},
     wechat::{WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, WeChatSettings, app_ids},
 };
 pub(crate) use self::{
@@ -73,7 +75,7 @@ pub(crate) use self::{
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 26] = [
+pub static DOCUMENTED: [&[Documented]; 27] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
@@ -84,6 +86,7 @@ pub static DOCUMENTED: [&[Documented]; 26] = [
     audit::DOCUMENTED,
     phone_numbers::DOCUMENTED,
     avatars::DOCUMENTED,
+    webhooks::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

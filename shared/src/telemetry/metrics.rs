@@ -52,7 +52,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 17] = [
     metric(
         "requests",
         Kind::Counter,
@@ -148,6 +148,12 @@ pub const ALL: [Metric; 16] = [
         Kind::Counter,
         &["outcome"],
         "changes of the table that the worker was handed",
+    ),
+    metric(
+        "webhook_deliveries",
+        Kind::Counter,
+        &["outcome"],
+        "messages of the queue of webhooks, by what became of them",
     ),
 ];
 
@@ -330,6 +336,41 @@ pub fn stream_record(record: StreamRecord) {
     counter!("stream_records", "outcome" => record.word()).increment(1);
 }
 
+/// What became of a message of the queue of webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookDelivery {
+    /// The receiver has it.
+    Delivered,
+    /// The receiver did not take it; it is tried again.
+    Retried,
+    /// It is not tried again; administrators see it.
+    GivenUp,
+    /// Its receiver is no longer configured.
+    Dropped,
+    /// It can't be read.
+    Unreadable,
+    /// A store of this service's failed.
+    Broken,
+}
+
+impl WebhookDelivery {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::GivenUp => "given_up",
+            Self::Dropped => "dropped",
+            Self::Unreadable => "unreadable",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// A message of the queue of webhooks was handled.
+pub fn webhook_delivery(delivery: WebhookDelivery) {
+    counter!("webhook_deliveries", "outcome" => delivery.word()).increment(1);
+}
+
 /// A route as a label, shared by the metrics of a request.
 fn label(route: Option<&str>) -> SharedString {
     Arc::<str>::from(route_label(route)).into()
@@ -404,6 +445,7 @@ mod tests {
         cache_reads("profile", CacheRead::Hit, 2);
         cache_load("profile", took);
         stream_record(StreamRecord::Skipped);
+        webhook_delivery(WebhookDelivery::GivenUp);
     }
 
     #[test]

@@ -322,6 +322,20 @@ pub fn config_cache_key(key: &str) -> String {
     format!("{{config:{key}}}")
 }
 
+/// A delivery of a webhook that was given up: `WEBHOOK#{id}` / `FAILURE`. No user's row, although its
+/// event can be about one; it expires.
+pub const WEBHOOK_FAILURE: RowKind = RowKind {
+    pk_prefix: "WEBHOOK#",
+    sk: "FAILURE",
+    found: Found::OfNobody,
+    export: Export {
+        section: Export::LEFT_OUT,
+        key_parts: &[],
+        shown: &[],
+        withheld: &[],
+    },
+};
+
 /// All kinds of rows that users have.
 pub const ROW_KINDS: [&RowKind; 10] = [
     &PROFILE,

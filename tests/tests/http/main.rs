@@ -24,4 +24,5 @@ mod sessions;
 mod user_data;
 mod user_info;
 mod users;
+mod webhooks;
 mod wechat_access_token;

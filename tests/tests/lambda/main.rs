@@ -30,5 +30,6 @@ mod several_instances;
 mod snippets;
 mod start;
 mod watch;
+mod webhooks;
 mod worker;
 mod writes;

@@ -62,6 +62,8 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("users", "batch-delete", 200, None),
     ("users", "sagas", 200, None),
     ("users", "resume-saga", 404, Some("not_found")),
+    ("users", "webhook-failures", 200, None),
+    ("users", "redeliver-webhook", 404, Some("not_found")),
     ("account", "consents", 200, None),
     ("account", "agree", 200, None),
     ("account", "withdraw", 200, None),
@@ -83,16 +85,21 @@ const PUSHES: [(&str, &str); 4] = [
     ("secure-xml", "success"),
 ];
 
-/// Those of the worker, with what it answers.
-const TASKS: [(&str, &str); 2] = [
-    ("changes", r#"{"batchItemFailures":[]}"#),
-    ("resume-sagas", r#"{"ended":0,"failed":0,"unfinished":0}"#),
+/// Those of functions that API Gateway does not call, with what they answer.
+const TASKS: [(&str, &str, &str); 3] = [
+    ("worker", "changes", r#"{"batchItemFailures":[]}"#),
+    (
+        "worker",
+        "resume-sagas",
+        r#"{"ended":0,"failed":0,"unfinished":0}"#,
+    ),
+    ("webhooks", "messages", r#"{"batchItemFailures":[]}"#),
 ];
 
 #[test]
 fn every_sample_event_is_tested() {
     let pushes = PUSHES.iter().map(|(name, _)| ("callback", *name));
-    let tasks = TASKS.iter().map(|(name, _)| ("worker", *name));
+    let tasks = TASKS.iter().map(|(function, name, _)| (*function, *name));
     let known = EVENTS
         .iter()
         .map(|(function, name, ..)| (*function, *name))
@@ -147,14 +154,16 @@ async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_sample_event_of_the_worker_gets_its_answer() {
+async fn every_sample_event_of_a_stream_a_schedule_or_a_queue_gets_its_answer() {
     let harness = LambdaHarness::start().await;
-    let (login, worker) = (harness.function("login"), harness.function("worker"));
-    for (name, wanted) in TASKS {
-        let (event, _) = harness.sample(&login, "worker", name).await;
-        assert_eq!(worker.invoke(&event).await.to_string(), wanted, "{name}");
+    let login = harness.function("login");
+    for (name, event, wanted) in TASKS {
+        let function = harness.function(name);
+        let (event, _) = harness.sample(&login, name, event).await;
+        let answer = function.invoke(&event).await.to_string();
+        assert_eq!(answer, wanted, "{name}");
+        function.logs().assert_all_json();
     }
-    worker.logs().assert_all_json();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

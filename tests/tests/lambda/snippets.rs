@@ -61,7 +61,7 @@ esac
 ";
 
 /// The snippets of one language of a page.
-fn snippets(page: &Path, language: &str) -> Vec<String> {
+pub fn snippets(page: &Path, language: &str) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap();
     let mut found = Vec::new();
     let mut lines = text.lines();

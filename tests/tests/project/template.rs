@@ -12,6 +12,7 @@ mod releases;
 mod render;
 mod routes;
 mod table;
+mod webhooks;
 pub mod yaml;
 
 use std::{collections::BTreeMap, fs, sync::LazyLock};

@@ -440,6 +440,29 @@ export interface components {
                 version: number | null;
             } | null;
         };
+        /** @description A delivery that was given up. */
+        FailedWebhook: {
+            /** @description The `webhook-id` of the event. */
+            eventId: string;
+            /** @description Such as `user.created`. */
+            eventType: string;
+            /** Format: date-time */
+            failedAt: string;
+            /**
+             * @description A delivery of a webhook that was given up.
+             * @example 5f2b7c1e9a3d4f608b7a6c5d4e3f2a1b
+             */
+            id: string;
+            /** @description Why the last attempt failed: `status 500`, `timeout`, `unreachable`, or another word. */
+            reason: string;
+            /** @description The receiver, as `WEBHOOKS` names it. */
+            receiver: string;
+        };
+        /** @description Deliveries that were given up. */
+        FailedWebhookList: {
+            /** @description The newest first. */
+            failures: components["schemas"]["FailedWebhook"][];
+        };
         /**
          * @description As WeChat's user info codes it.
          * @enum {integer}
@@ -692,6 +715,11 @@ export interface components {
          * @enum {string}
          */
         Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "unavailable" | "upstream_timeout";
+        /** @description What becomes of a delivery. */
+        Redelivered: {
+            /** @enum {string} */
+            status: "queued";
+        };
         /** @description A refresh token. */
         RefreshBody: {
             /** @description The newest that the client has. */

@@ -28,7 +28,7 @@ pub struct Views {
 type Kept = &'static [&'static str];
 
 /// The metrics of [`Detail::Lean`] that keep their names, and the labels that they keep.
-const LEAN: [(&str, Kept); 7] = [
+const LEAN: [(&str, Kept); 8] = [
     ("cold_starts", &[]),
     ("degraded_requests", &[]),
     ("shed_requests", &[]),
@@ -36,6 +36,7 @@ const LEAN: [(&str, Kept); 7] = [
     ("breaker_state", &[]),
     ("upstream_errors", &["upstream"]),
     ("stream_records", &["outcome"]),
+    ("webhook_deliveries", &["outcome"]),
 ];
 
 /// 5xx by function: what a new version of one did, however few of all requests it gets.

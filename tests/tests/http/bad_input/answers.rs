@@ -96,6 +96,8 @@ async fn an_unsupported_method_is_a_405_with_an_allow_header(
         ("/api/v1/users/batch-delete", "POST"),
         ("/api/v1/sagas", "GET,HEAD"),
         ("/api/v1/sagas/x/resume", "POST"),
+        ("/api/v1/webhooks/failures", "GET,HEAD"),
+        ("/api/v1/webhooks/failures/x/redeliver", "POST"),
         ("/api/v1/config", "GET,HEAD"),
         ("/api/v1/config/x", "GET,HEAD,PUT,DELETE"),
     ];

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::rendered;
 
 /// The policies of each function, by its package, where everything is switched on.
-const POLICIES: [(&str, &[&str]); 11] = [
+const POLICIES: [(&str, &[&str]); 12] = [
     (
         "account",
         &[
@@ -30,7 +30,12 @@ const POLICIES: [(&str, &[&str]); 11] = [
     ),
     (
         "callback",
-        &["ReadRedisUrl", "ReadMessagePush", "PublishAvatars"],
+        &[
+            "ReadRedisUrl",
+            "ReadMessagePush",
+            "PublishAvatars",
+            "SendWebhooks",
+        ],
     ),
     (
         "config",
@@ -79,9 +84,11 @@ const POLICIES: [(&str, &[&str]); 11] = [
             "ReadPublicKeys",
             "ReadDataKeys",
             "DeleteAvatars",
+            "SendWebhooks",
         ],
     ),
-    ("worker", &["ReadRedisUrl", "DeleteAvatars"]),
+    ("webhooks", &["ReadWebhooks", "SendWebhooks"]),
+    ("worker", &["ReadRedisUrl", "DeleteAvatars", "SendWebhooks"]),
 ];
 
 /// The managed policies of each function with these parameters.
@@ -103,6 +110,7 @@ fn each_function_has_the_policies_of_this_list() {
         ("JwtPublicKeys", "ssm:/weapp/JWT_PUBLIC_KEYS"),
         ("ContentCheck", "on"),
         ("Avatars", "cloudfront"),
+        ("Webhooks", "ssm:/weapp/WEBHOOKS"),
     ];
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let wanted = POLICIES.map(|(package, names)| (package.to_owned(), owned(names)));

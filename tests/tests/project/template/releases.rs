@@ -88,8 +88,8 @@ fn the_alias_that_a_deployment_moves_is_what_is_called() {
     let resources = transformed(&["Release=1795420800"]);
     let aliases = of_kind(&resources, "AWS::Lambda::Alias");
     assert_eq!(aliases.len(), rendered(&[]).functions().len());
-    let (api, changes) = (&resources["Api"], &resources["ChangesMapping"]);
-    let callers = format!("{api}{changes}");
+    let callers = ["Api", "ChangesMapping", "WebhooksFunctionQueue"];
+    let callers = callers.map(|caller| resources[caller].to_string()).concat();
     for alias in aliases {
         assert!(resources[alias].get("UpdatePolicy").is_some(), "{alias}");
         let is_called = [format!("${{{alias}}}"), format!(r#""Ref":"{alias}""#)]
