@@ -35,4 +35,6 @@ mod snippets;
 mod stack;
 mod start;
 mod watch;
+mod webhooks;
+mod worker;
 mod writes;

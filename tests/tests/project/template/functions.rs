@@ -69,7 +69,7 @@ fn every_list_of_functions_is_that_of_the_folders() {
     let deployed = rendered(&[]).functions();
     let lists: [(&str, Names); 6] = [
         (
-            "local/src/gateway.rs, FUNCTIONS",
+            "local/src/gateway.rs, FUNCTIONS and WORKERS",
             crate::functions::all()
                 .into_iter()
                 .map(|(name, _)| name)
