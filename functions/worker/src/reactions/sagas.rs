@@ -43,7 +43,11 @@ impl Reaction for Continuation {
 
     fn react<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<(), ReactionError>> {
         // Boxed, because it is large and rare.
-        async { Ok(Box::pin(self.resume(change)).await) }.boxed()
+        async {
+            Box::pin(self.resume(change)).await;
+            Ok(())
+        }
+        .boxed()
     }
 }
 
