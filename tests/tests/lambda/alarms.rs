@@ -184,6 +184,8 @@ async fn failed_changes(harness: &LambdaHarness) -> Logs {
     let values = [("userId", user), ("sessionId", session)];
     let mut changes = load("worker", "changes", &values);
     changes["Records"][0] = Value::Null;
+    // Not too long ago for an entry in the audit trail.
+    changes["Records"][2]["dynamodb"]["NewImage"]["updatedAt"]["S"] = "2099-12-31T00:00:00Z".into();
     harness.dynamodb_proxy.set(Broken::Refuse).await;
     harness.dynamodb_proxy.cut_and_wait().await;
     worker.invoke(&changes).await;

@@ -61,7 +61,7 @@ impl Reaction for Audit {
 
 /// Once for each entry, unless the process ends in between.
 fn log(user: UserId, event: &AuditEvent) {
-    let AuditEvent { event, at, .. } = &event;
+    let AuditEvent { event, at, .. } = event;
     tracing::info!(activity = event.as_str(), user_id = %user, %at, "activity");
 }
 
