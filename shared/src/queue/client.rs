@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::{QueueError, sign::Signer};
+use super::{
+    QueueError,
+    sign::{SERVICE, sign},
+};
 use crate::{
     clock::Clock,
     config::QueueSettings,
@@ -24,6 +27,7 @@ use crate::{
     random::Random,
     request::deadline,
     resilience::retry::{Retries, RetryPolicy},
+    sigv4::Signers,
     telemetry::{self, metrics},
 };
 
@@ -56,7 +60,7 @@ struct Inner {
     url: String,
     endpoint: Uri,
     authorities: Authorities,
-    signer: Signer,
+    signers: Signers,
     connections: OnceLock<Connections>,
     retries: Retries,
     clock: Clock,
@@ -131,7 +135,7 @@ impl Queue {
             url,
             endpoint,
             authorities,
-            signer: Signer::new(region, credentials),
+            signers: Signers::new(SERVICE, region, credentials),
             connections: OnceLock::new(),
             retries: Retries::new(UPSTREAM, RetryPolicy::DEFAULT, random),
             clock,
@@ -273,7 +277,8 @@ impl Queue {
             HeaderName::from_static("x-amz-target"),
             target.map_err(|error| construction(&error))?,
         );
-        self.0.signer.sign(&mut request, body, self.0.clock.now())?;
+        let signer = self.0.signers.current();
+        sign(&signer, &mut request, body, self.0.clock.now())?;
         Ok(request)
     }
 }
@@ -327,6 +332,7 @@ fn construction(error: &impl ToString) -> QueueError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{AwsCredentials, AwsKeys};
 
     fn lengths(bodies: &[usize]) -> Vec<Vec<usize>> {
         let bodies: Vec<_> = bodies.iter().map(|length| "x".repeat(*length)).collect();
@@ -352,7 +358,11 @@ mod tests {
             url: format!("{endpoint}/0/q"),
             endpoint: endpoint.parse().unwrap(),
             region: "us-east-1".into(),
-            credentials: ("AKID".into(), "hunter2".into(), None),
+            credentials: AwsCredentials::new(AwsKeys {
+                id: "AKID".into(),
+                secret: "hunter2".into(),
+                session: None,
+            }),
         };
         Queue::new(settings, Clock::System, Random::System)
     }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use http::Uri;
-use secrecy::SecretString;
 use url::Url;
 
 use super::DynamoSettings;
 use crate::{
-    config::{Env, Optional, Period},
+    config::{AwsCredentials, Env, Optional, Period},
     settings,
 };
 
@@ -34,8 +33,8 @@ pub struct QueueSettings {
     pub endpoint: Uri,
     /// `AWS_REGION`.
     pub region: String,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
-    pub credentials: (String, SecretString, Option<SecretString>),
+    /// Those of DynamoDB's calls.
+    pub credentials: AwsCredentials,
 }
 
 /// What functions have to do with webhooks.

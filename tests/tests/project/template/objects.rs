@@ -24,7 +24,7 @@ use shared::{
     clock::Clock,
     instance::Instance,
     random::Random,
-    runtime::{Invocation, Invoker},
+    runtime::{InvocationScope, Invoker},
 };
 use tokio::net::TcpListener;
 use wechat_simulator::MediaCheck;
@@ -271,7 +271,7 @@ impl Functions {
         let (_, handler) = local::WORKERS[0];
         let worker = Invoker::new(handler(&instance));
         let task = RawValue::from_string(r#"{"task":"resume-sagas"}"#.to_owned());
-        let invocation = Invocation {
+        let invocation = InvocationScope {
             id: "i1",
             deadline: None,
         };
