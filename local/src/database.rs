@@ -36,7 +36,7 @@ pub struct Database {
     /// Its URL, e.g. `http://127.0.0.1:34567`.
     pub endpoint: String,
     /// The database itself, past HTTP.
-    pub(crate) database: dynoxide::Database,
+    pub(crate) inner: dynoxide::Database,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
     watch: Option<JoinHandle<()>>,
@@ -70,7 +70,7 @@ impl Database {
         let watch = watched.map(|folder| tokio::spawn(async move { folder.deleted().await }));
         Ok(Self {
             endpoint,
-            database,
+            inner: database,
             stop,
             server,
             watch,

@@ -1,5 +1,6 @@
-//! What Lambda does with the table's stream, for the embedded DynamoDB: it hands batches of changes to
-//! the worker, goes on behind what was handled, and once a minute sends what the schedule sends.
+//! What Lambda does with the table's stream, for the embedded DynamoDB: it hands batches of the changes
+//! that something reacts to to the worker, goes on behind what was handled, and once a minute sends what
+//! the schedule sends.
 
 use std::{
     fs, io,
@@ -16,9 +17,10 @@ use dynoxide::{
 };
 use serde_json::{Value, json, value::RawValue};
 use shared::{
+    changes::wakes_worker,
     clock::Clock,
     random::Random,
-    runtime::{InvocationScope, InvocationError, Invoker},
+    runtime::{InvocationError, InvocationScope, Invoker},
 };
 use tokio::{
     task::{JoinHandle, spawn_blocking},
@@ -28,7 +30,7 @@ use tokio::{
 /// Records of a batch at most, as in template.yaml.
 const BATCH: usize = 100;
 /// How long an invocation may take, as in template.yaml.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often the stream is looked at.
 const POLL: Duration = Duration::from_millis(250);
 /// The pauses after a failure: the first, and the longest.
@@ -111,9 +113,9 @@ impl Follower {
     /// folder.
     pub(crate) fn start(feed: ChangeFeed, invoker: Invoker, folder: &Path) -> Self {
         let following = Following {
+            position: Position::read(folder, &feed.arn),
             feed,
             invoker: invoker.clone(),
-            position: Position::read(folder),
             pause: FIRST_PAUSE,
         };
         Self {
@@ -132,23 +134,33 @@ impl Follower {
     }
 }
 
-/// How far the stream was followed, in memory and in a file.
+/// How far the stream was followed, in memory and in a file: the stream's ARN, and the sequence number
+/// behind which it goes on.
 struct Position {
     file: PathBuf,
+    stream: String,
     after: Option<String>,
 }
 
 impl Position {
-    fn read(folder: &Path) -> Self {
+    fn read(folder: &Path, stream: &str) -> Self {
         let file = folder.join(POSITION_FILE);
-        // Without a file, from the beginning: everything can be handled twice.
-        let after = fs::read_to_string(&file).ok();
-        let after = after.filter(|text| !text.is_empty());
-        Self { file, after }
+        // Without a file, or with that of another stream, from the beginning: everything can be handled
+        // twice.
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let after = match text.split_once(' ') {
+            Some((of, after)) if of == stream => Some(after.to_owned()),
+            _ => None,
+        };
+        Self {
+            file,
+            stream: stream.to_owned(),
+            after,
+        }
     }
 
     fn store(&mut self, after: String) {
-        if let Err(error) = replace(&self.file, &after) {
+        if let Err(error) = replace(&self.file, &format!("{} {after}", self.stream)) {
             tracing::warn!(%error, "how far changes were followed can't be written: the next start repeats them");
         }
         self.after = Some(after);
@@ -198,9 +210,13 @@ impl Following {
         if records.is_empty() {
             return Ok(None);
         }
-        let answer = invoke(&self.invoker, &json!({ "Records": records })).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        let failed = first_failure(&answer, &records);
+        let wanted: Vec<_> = records.iter().filter(|it| wakes_worker(it)).collect();
+        let failed = if wanted.is_empty() {
+            None
+        } else {
+            let answer = invoke(&self.invoker, &json!({ "Records": wanted })).await;
+            first_failure(&answer.map_err(|error| error.to_string())?, &records)
+        };
         let handled = failed.unwrap_or(records.len());
         if let Some(last) = handled.checked_sub(1).and_then(|at| records.get(at)) {
             self.position.store(sequence(last).to_owned());
@@ -271,6 +287,15 @@ async fn invoke(invoker: &Invoker, event: &Value) -> Result<Value, InvocationErr
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use futures_util::{
+        FutureExt,
+        future::{BoxFuture, ready},
+    };
+    use shared::runtime::{EventHandler, Handled};
+
     use super::*;
 
     fn record(sequence: &str) -> Value {
@@ -292,10 +317,90 @@ mod tests {
     #[test]
     fn a_position_survives_its_process() {
         let folder = tempfile::tempdir().unwrap();
-        let mut position = Position::read(folder.path());
+        let mut position = Position::read(folder.path(), "arn:1");
         assert_eq!(position.after, None);
         position.store("100000000000000000007".to_owned());
-        let read = Position::read(folder.path());
+        let read = Position::read(folder.path(), "arn:1");
         assert_eq!(read.after.as_deref(), Some("100000000000000000007"));
+        // It says nothing of another table, or of the same after it was made anew.
+        assert_eq!(Position::read(folder.path(), "arn:2").after, None);
+    }
+
+    /// Writes down what it is handed, and asks for what it is told to ask for again.
+    #[derive(Default)]
+    struct Probe {
+        handed: Mutex<Vec<Vec<String>>>,
+        refused: Mutex<Option<String>>,
+    }
+
+    impl EventHandler for Probe {
+        fn handle<'a>(
+            &'a self,
+            event: &'a RawValue,
+        ) -> BoxFuture<'a, Result<Handled, InvocationError>> {
+            let event: Value = serde_json::from_str(event.get()).unwrap();
+            let records = event["Records"].as_array().unwrap();
+            let name = |record: &Value| record["dynamodb"]["Keys"]["pk"]["S"].to_string();
+            let refused = self.refused.lock().unwrap().clone();
+            let failed = records.iter().find(|it| Some(name(it)) == refused);
+            let failed = failed.map(|it| json!({"itemIdentifier": sequence(it)}));
+            self.handed
+                .lock()
+                .unwrap()
+                .push(records.iter().map(name).collect());
+            let answer = json!({"batchItemFailures": Vec::from_iter(failed)});
+            let handled = Handled {
+                route: "stream",
+                answer,
+                is_complete: true,
+            };
+            ready(Ok(handled)).boxed()
+        }
+    }
+
+    /// A table with rows of these partition keys, written in this order, and its stream.
+    async fn feed(names: &[&str]) -> (Database, ChangeFeed) {
+        let running = crate::Database::start(None, 0).await.unwrap();
+        let client = crate::database_client(&running.endpoint);
+        crate::create_table(&client, "t").await.unwrap();
+        crate::enable_stream(&client, "t").await.unwrap();
+        for name in names {
+            let text = |text: &str| AttributeValue::S(text.to_owned());
+            let put = client.put_item().table_name("t");
+            let put = put.item("pk", text(name)).item("sk", text("SAGA"));
+            put.send().await.unwrap();
+        }
+        let database = running.inner.clone();
+        running.stop().await;
+        let feed = ChangeFeed::open(database.clone(), "t").unwrap();
+        (database, feed)
+    }
+
+    fn following(feed: &ChangeFeed, probe: &Arc<Probe>, folder: &Path) -> Following {
+        Following {
+            position: Position::read(folder, &feed.arn),
+            feed: feed.clone(),
+            invoker: Invoker::new(probe.clone()),
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn changes_are_handed_over_behind_what_was_handled_also_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_database, feed) = feed(&["SAGA#1", "PROBE", "SAGA#2", "SAGA#3", "PROBE#2"]).await;
+        let probe = Arc::new(Probe::default());
+        let quoted = |name: &str| format!("\"{name}\"");
+        *probe.refused.lock().unwrap() = Some(quoted("SAGA#2"));
+        let mut first = following(&feed, &probe, folder.path());
+        assert!(first.batch().await.is_err());
+        assert!(first.batch().await.is_err());
+        *probe.refused.lock().unwrap() = None;
+        let mut second = following(&feed, &probe, folder.path());
+        assert_eq!(second.batch().await, Ok(Some(())));
+        assert_eq!(second.batch().await, Ok(None));
+        let handed = std::mem::take(&mut *probe.handed.lock().unwrap());
+        let all = ["SAGA#1", "SAGA#2", "SAGA#3"].map(quoted);
+        assert_eq!(handed, [&all[..], &all[1..], &all[1..]]);
     }
 }

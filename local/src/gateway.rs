@@ -265,7 +265,7 @@ async fn open_table(database: &Database, table: &str) -> Result<ChangeFeed, Star
     let client = database_client(&database.endpoint);
     create_table(&client, table).await?;
     enable_stream(&client, table).await?;
-    ChangeFeed::open(database.database.clone(), table).map_err(StartError::database)
+    ChangeFeed::open(database.inner.clone(), table).map_err(StartError::database)
 }
 
 /// The defaults, with the parts that this process serves itself.

@@ -10,14 +10,16 @@
 //! that another attempt would not help.
 
 mod batch;
+mod filter;
 mod reaction;
 mod record;
 mod row;
 mod unreadable;
 
 pub use batch::{Batch, Failures};
+pub use filter::wakes_worker;
 pub use reaction::{Reaction, ReactionError, Reactions, RecordOutcome};
-pub use record::{Change, Group, Record};
+pub use record::{Change, Group, Record, RowKey};
 pub use row::{
     ConfigKeyText, HiddenFields, HiddenSaga, Images, Row, SagaImage, SagaSubject, UserImage,
 };

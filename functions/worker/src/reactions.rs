@@ -2,6 +2,8 @@
 
 mod audit;
 mod cache;
+#[cfg(test)]
+mod fixtures;
 mod sagas;
 mod webhooks;
 

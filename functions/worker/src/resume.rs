@@ -7,6 +7,7 @@ use shared::{
     instance::Instance,
     request::deadline,
     saga::{Progress, SagaError, SagaId},
+    telemetry::metrics,
 };
 use tokio::time::Instant;
 
@@ -46,6 +47,7 @@ impl Resuming {
             Ok(Progress::Waiting(_) | Progress::Unfinished) => Resumed::GoesOn,
             Err(error) => {
                 tracing::warn!(saga_id = %id, %error, "a saga could not be continued");
+                metrics::saga_failure();
                 Resumed::Failed
             }
         }

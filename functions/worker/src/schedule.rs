@@ -1,15 +1,24 @@
 //! Once a minute: the sagas that stopped half-way, because their process died or a step failed.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use shared::{clock::Clock, instance::Instance, runtime::InvocationError, saga::Sagas};
+use shared::{
+    clock::Clock,
+    instance::Instance,
+    request::deadline,
+    runtime::InvocationError,
+    saga::{Entry, Sagas},
+    telemetry::metrics,
+};
 
 use crate::resume::{Resumed, Resuming};
 
-/// How many are continued at most. Those that are due first.
-const MOST: u16 = 200;
-/// How many at the same time.
+/// How many are continued at the same time.
 const CONCURRENCY: usize = 16;
+/// One is begun only if the invocation has at least this long left.
+const FOR_A_SAGA: Duration = Duration::from_secs(3);
 
 /// What the schedule does.
 pub struct Schedule {
@@ -25,7 +34,7 @@ pub struct Report {
     pub ended: usize,
     /// They go on later, or other processes have them.
     pub unfinished: usize,
-    /// A step of theirs failed.
+    /// A step of theirs failed, or their rows can't be read.
     pub failed: usize,
 }
 
@@ -38,25 +47,50 @@ impl Schedule {
         }
     }
 
-    /// Continues the sagas that are due. One that a process has is left to it.
+    /// Continues the sagas that are due, those that have been so for the longest time first, as long as
+    /// there is time. One that a process has is left to it. One that fails keeps none of the others.
     pub async fn resume_sagas(&self) -> Result<Report, InvocationError> {
-        let unfinished = self.log.unfinished(MOST).await;
-        let unfinished = unfinished.map_err(|error| InvocationError(error.to_string()))?;
+        let mut report = Report::default();
+        let mut after = None;
+        loop {
+            let due = self.log.due(after).await;
+            let due = due.map_err(|error| InvocationError(error.to_string()))?;
+            for _ in 0..due.unreadable {
+                metrics::saga_failure();
+            }
+            report.failed += due.unreadable;
+            self.resume_all(due.entries, &mut report).await;
+            after = due.next;
+            if after.is_none() || is_out_of_time() {
+                return Ok(report);
+            }
+        }
+    }
+
+    async fn resume_all(&self, entries: Vec<Entry>, report: &mut Report) {
         let now = self.clock.now().as_second();
-        let due = unfinished
+        let due = entries
             .into_iter()
             .filter(|saga| saga.not_before.is_none_or(|time| time <= now));
-        let outcomes = stream::iter(due)
-            .map(|saga| async move { self.resuming.resume(&saga.id).await })
+        let mut outcomes = stream::iter(due)
+            .map(|saga| async move {
+                if is_out_of_time() {
+                    Resumed::GoesOn
+                } else {
+                    self.resuming.resume(&saga.id).await
+                }
+            })
             .buffer_unordered(CONCURRENCY);
-        let report = outcomes.fold(Report::default(), async |mut report, outcome| {
+        while let Some(outcome) = outcomes.next().await {
             match outcome {
                 Resumed::Ended => report.ended += 1,
                 Resumed::GoesOn => report.unfinished += 1,
                 Resumed::Failed => report.failed += 1,
             }
-            report
-        });
-        Ok(report.await)
+        }
     }
+}
+
+fn is_out_of_time() -> bool {
+    deadline::remaining().is_some_and(|left| left < FOR_A_SAGA)
 }

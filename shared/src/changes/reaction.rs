@@ -2,11 +2,14 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use thiserror::Error;
 use tokio::time::timeout_at;
 
-use super::{Change, Record};
+use super::{Change, Record, RowKey};
 use crate::{
     dynamo::DynamoError,
     request::deadline,
@@ -27,6 +30,16 @@ pub trait Reaction: Send + Sync + 'static {
     /// # Errors
     /// [`ReactionError`].
     fn react<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<(), ReactionError>>;
+
+    /// Reacts to a change of which only the row's key can be read: another version wrote the row. It is
+    /// skipped whatever comes of this.
+    ///
+    /// # Errors
+    /// [`ReactionError`].
+    fn react_to_key<'a>(&'a self, key: &'a RowKey) -> BoxFuture<'a, Result<(), ReactionError>> {
+        let _ = key;
+        ready(Ok(())).boxed()
+    }
 }
 
 /// Why a reaction did not do what it does. The texts are logged: they hold no content of rows.
@@ -81,6 +94,7 @@ impl Reactions {
             Err(unreadable) => {
                 let (sequence, key) = (record.sequence.as_deref(), record.group);
                 tracing::error!(why = %unreadable, sequence, %key, "a change is skipped");
+                self.react_to_key(record).await;
                 RecordOutcome::Skipped
             }
             Ok(_) if is_late => RecordOutcome::Failed,
@@ -92,6 +106,17 @@ impl Reactions {
             RecordOutcome::Failed => StreamRecord::Failed,
         });
         outcome
+    }
+
+    async fn react_to_key(&self, record: &Record) {
+        let Some(key) = &record.key else { return };
+        for reaction in self.0.iter() {
+            if let Err(error) = guarded(reaction.react_to_key(key)).await {
+                let (reaction, why) = (reaction.name(), error.to_string());
+                let (sequence, key) = (record.sequence.as_deref(), record.group);
+                tracing::error!(reaction, why, sequence, %key, "a reaction to a change failed");
+            }
+        }
     }
 
     async fn react_to(&self, record: &Record, change: &Change) -> RecordOutcome {

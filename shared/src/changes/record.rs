@@ -32,8 +32,20 @@ pub struct Record {
     pub sequence: Option<String>,
     /// What changes of one row share: a digest of its partition key.
     pub group: Group,
+    /// The row's key, if it can be read.
+    pub key: Option<RowKey>,
     /// The change, if it can be read.
     pub change: Result<Change, Unreadable>,
+}
+
+/// The key of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Keys")]
+pub struct RowKey {
+    /// The partition key.
+    pub pk: String,
+    /// The sort key.
+    pub sk: String,
 }
 
 /// A digest of a partition key: records of one group are handled one after the other. Also what a log
@@ -68,16 +80,32 @@ struct Wire {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UserIdentity {
-    #[serde(default)]
+    #[serde(default, alias = "PrincipalId")]
     principal_id: Option<String>,
+}
+
+/// A time, as Lambda has it or as the command line of AWS prints it: an operator hands over again what
+/// was given up (docs/runbook.md).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    /// Seconds since the epoch, with or without a fraction.
+    Seconds(f64),
+    Text(Timestamp),
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self::Seconds(0.0)
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct WireRow {
     #[serde(default)]
-    approximate_creation_date_time: f64,
-    keys: Keys,
+    approximate_creation_date_time: Written,
+    keys: RowKey,
     #[serde(default)]
     new_image: Option<serde_dynamo::Item>,
     #[serde(default)]
@@ -88,6 +116,15 @@ struct WireRow {
 struct Keys {
     pk: Text,
     sk: Text,
+}
+
+impl From<Keys> for RowKey {
+    fn from(Keys { pk, sk }: Keys) -> Self {
+        Self {
+            pk: pk.text,
+            sk: sk.text,
+        }
+    }
 }
 
 /// A text attribute.
@@ -121,13 +158,15 @@ impl Record {
             // Without a place it could not be asked for again.
             Ok(wire) if sequence.is_some() => Self {
                 sequence,
-                group: Group::of(&wire.dynamodb.keys.pk.text),
+                group: Group::of(&wire.dynamodb.keys.pk),
+                key: Some(wire.dynamodb.keys.clone()),
                 change: wire.into_change(),
             },
             _ => Self {
                 // Nothing is known of its key.
                 group: Group::of(sequence.as_deref().unwrap_or_default()),
                 sequence,
+                key: None,
                 change: Err(Unreadable::Record),
             },
         }
@@ -141,9 +180,9 @@ impl Wire {
         let (old, new) = (row.old_image.map(item), row.new_image.map(item));
         Ok(Change {
             id: self.event_id,
-            at: time(row.approximate_creation_date_time),
+            at: row.approximate_creation_date_time.to_second(),
             has_expired: expired_by.as_deref() == Some(TTL),
-            row: Row::read(&row.keys.pk.text, &row.keys.sk.text, old, new)?,
+            row: Row::read(&row.keys.pk, &row.keys.sk, old, new)?,
         })
     }
 }
@@ -153,14 +192,19 @@ fn item(item: serde_dynamo::Item) -> Item {
     item
 }
 
-/// Seconds since the epoch, with or without a fraction, which is left out.
-fn time(seconds: f64) -> Timestamp {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a time that is out of range becomes the epoch below"
-    )]
-    let seconds = seconds as i64;
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+impl Written {
+    /// To the second, which is what the stream says in both forms.
+    fn to_second(&self) -> Timestamp {
+        let seconds = match self {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a time that is out of range becomes the epoch below"
+            )]
+            Self::Seconds(seconds) => *seconds as i64,
+            Self::Text(time) => time.as_second(),
+        };
+        Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
 }
 
 #[cfg(test)]
@@ -230,6 +274,20 @@ mod tests {
         assert!(read(&record).change.unwrap().has_expired);
         record["userIdentity"] = json!({"type": "Service", "principalId": "someone"});
         assert!(!read(&record).change.unwrap().has_expired);
+    }
+
+    /// `aws dynamodbstreams get-records`, version 2.
+    #[test]
+    fn a_record_is_read_as_the_command_line_prints_it() {
+        let mut record = profile();
+        let row = &mut record["dynamodb"];
+        row["ApproximateCreationDateTime"] = json!("2026-11-23T09:20:00+08:00");
+        record["userIdentity"] = json!({"Type": "Service", "PrincipalId": TTL});
+        let change = read(&record).change.unwrap();
+        assert_eq!(change.at.to_string(), "2026-11-23T01:20:00Z");
+        assert!(change.has_expired);
+        record["dynamodb"]["ApproximateCreationDateTime"] = json!("yesterday");
+        assert_eq!(read(&record).change.unwrap_err(), Unreadable::Record);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use self::{
         ObjectSettings,
     },
     breaker::BreakerSettings,
-    cache::CacheSettings,
+    cache::{CacheSettings, ConfigCacheSettings},
     consents::{ConsentSettings, RequiredConsent},
     content_check::{ContentCheckSettings, OnFailure},
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},

@@ -52,7 +52,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const ALL: [Metric; 17] = [
+pub const ALL: [Metric; 18] = [
     metric(
         "requests",
         Kind::Counter,
@@ -148,6 +148,12 @@ pub const ALL: [Metric; 17] = [
         Kind::Counter,
         &["outcome"],
         "changes of the table that the worker was handed",
+    ),
+    metric(
+        "saga_failures",
+        Kind::Counter,
+        &[],
+        "attempts of the worker to continue a deletion or merge that failed",
     ),
     metric(
         "webhook_deliveries",
@@ -336,6 +342,11 @@ pub fn stream_record(record: StreamRecord) {
     counter!("stream_records", "outcome" => record.word()).increment(1);
 }
 
+/// The worker could not continue a saga.
+pub fn saga_failure() {
+    counter!("saga_failures").increment(1);
+}
+
 /// What became of a message of the queue of webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookDelivery {
@@ -445,6 +456,7 @@ mod tests {
         cache_reads("profile", CacheRead::Hit, 2);
         cache_load("profile", took);
         stream_record(StreamRecord::Skipped);
+        saga_failure();
         webhook_delivery(WebhookDelivery::GivenUp);
     }
 

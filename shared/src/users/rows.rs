@@ -157,7 +157,8 @@ pub const SESSION: RowKind = RowKind {
             Shown::As("endedBy"),
             Shown::Time("ttl", "expiresAt"),
         ],
-        withheld: &["user"],
+        // `endedById` is another person's id.
+        withheld: &["user", "endedById"],
     },
 };
 /// An agreement of a user to a version of a document:

@@ -8,8 +8,10 @@ mod yaml;
 
 use std::{collections::BTreeSet, fs};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{
     binaries::workspace,
+    dynamodb::TABLE,
     events::load,
     logs::Logs,
     runtime_api::FunctionUnderTest,
@@ -186,10 +188,24 @@ async fn failed_changes(harness: &LambdaHarness) -> Logs {
     changes["Records"][0] = Value::Null;
     // Not too long ago for an entry in the audit trail.
     changes["Records"][2]["dynamodb"]["NewImage"]["updatedAt"]["S"] = "2099-12-31T00:00:00Z".into();
-    harness.dynamodb_proxy.set(Broken::Refuse).await;
-    harness.dynamodb_proxy.cut_and_wait().await;
     worker.invoke(&changes).await;
     worker.process().wait_for_line(r#""route":"stream""#).await;
+    // A deletion whose row is of no form that this version knows.
+    let row = [
+        ("pk", "SAGA#00000000000000000000000000000000"),
+        ("sk", "SAGA"),
+        ("id", "00000000000000000000000000000000"),
+        ("gsi1pk", "SAGAS"),
+        ("gsi1sk", "2026-01-01T00:00:00.000Z#"),
+    ];
+    let put = harness.table.client().put_item().table_name(TABLE);
+    let put = row.into_iter().fold(put, |put, (name, text)| {
+        put.item(name, AttributeValue::S(text.to_owned()))
+    });
+    put.send().await.unwrap();
+    worker.invoke(&json!({"task": "resume-sagas"})).await;
+    let schedule = r#""route":"schedule""#;
+    worker.process().wait_for_line(schedule).await;
     worker.logs()
 }
 

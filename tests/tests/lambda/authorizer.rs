@@ -169,6 +169,7 @@ fn expired(settings: &Settings, tokens: &Tokens) -> String {
         refreshed_at: clock.now(),
         revoked_at: None,
         ended_by: None,
+        ended_by_id: None,
         user_agent: None,
         ttl: i64::MAX,
     };

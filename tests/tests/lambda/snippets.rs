@@ -32,6 +32,10 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
     ("aws lambda get-account-settings", "run by stack.rs"),
     ("aws acm describe-certificate", "run by stack.rs"),
+    (
+        "aws dynamodbstreams get-records",
+        "reads the stream of an AWS account",
+    ),
     ("make configure ", "changes a deployment"),
     ("make network", "deploys to an AWS account"),
     ("<ApiUrl>", "needs a deployment"),

@@ -190,8 +190,10 @@ async fn functions_serve_people_in_the_environment_that_each_stack_gives_them() 
     }
     let (bob, everything) = kept.unwrap();
     let secrets = secrets_of(&world, "weapp-everything").await;
+    let stream = stream_of(&world, everything.output("TableName")).await;
     let values = [
         ("{table}", everything.output("TableName")),
+        ("{stream}", &stream),
         ("{bucket}", everything.output("AvatarBucketName")),
         ("{jwt-secret}", &secrets[0]),
         ("{data-key}", &secrets[1]),
@@ -220,6 +222,14 @@ async fn secrets_of(world: &World, stack: &str) -> [String; 2] {
     let text = world.moto.shell(&script, REGION).await;
     let mut lines = text.lines().map(str::to_owned);
     [lines.next().unwrap(), lines.next().unwrap()]
+}
+
+/// The ARN of a table's stream.
+async fn stream_of(world: &World, table: &str) -> String {
+    let script = format!(
+        "aws dynamodb describe-table --table-name {table} --query Table.LatestStreamArn --output text"
+    );
+    world.moto.shell(&script, REGION).await.trim().to_owned()
 }
 
 /// The commands of a page that contain this.
@@ -271,7 +281,7 @@ async fn a_table_is_restored_and_attached_with_the_commands_of_the_runbook() {
     // Not in the restored table.
     let late = world.log_in(&before, "bob").await;
 
-    let attach = command(PAGE, "make configure EXISTING_TABLE=weapp-restored");
+    let attach = command(PAGE, "EXISTING_TABLE=weapp-restored");
     world.moto.shell(&attach, REGION).await;
     case["read"] = json!(true);
     let stacks = world.moto.stacks(&json!({"after": case})).await;
@@ -290,7 +300,7 @@ async fn a_table_is_restored_and_attached_with_the_commands_of_the_runbook() {
     a_session_lives_and_ends(&world, &after).await;
 
     // And back: the old table is still there.
-    let back = format!("make configure EXISTING_TABLE={old}");
+    let back = attach.replace("weapp-restored", &old);
     world.moto.shell(&back, REGION).await;
     let stacks = world.moto.stacks(&json!({"back": case})).await;
     let back = world.deployed(&stacks["back"], REGION).await;

@@ -1,6 +1,6 @@
 //! The worker's binary over the Runtime API, with the changes of a real table.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{
@@ -9,13 +9,19 @@ use e2e::{
     dynamodb::TABLE,
     events::HttpApi,
     runtime_api::FunctionUnderTest,
-    settings::APP_ID,
+    settings::{APP_ID, AWS_ENVIRONMENT},
     test_app::Tokens,
+    webhooks::{queue, serve},
     wire_proxy::Fault,
     within_patience,
 };
+use local::MessageQueue;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use shared::{
+    clock::Clock, config::Env, instance::Instance, queue::Queue, random::Random,
+    webhooks::QueuedEvent,
+};
 
 use crate::{
     harness::{LambdaHarness, answer, logout_event},
@@ -83,7 +89,10 @@ async fn each_change_is_one_entry_and_one_log_line_however_it_is_delivered() {
     let lines = logs.json_where("message", &"activity".into());
     assert_eq!(lines.len(), BUSY_DAY.len(), "{lines:?}");
     assert!(lines.iter().all(|line| line["user_id"] == tokens.user_id()));
-    assert!(!logs.contain("138"), "a phone number is in the log");
+    let rows = harness.table.items_under("USER#").await;
+    let number = rows.iter().find_map(|row| row.get("phone")).unwrap();
+    let number = number.as_s().unwrap();
+    assert!(!logs.contain(number), "a phone number is in the log");
     logs.assert_all_json();
     // Its own entries come back as changes, and are of no interest.
     let own = changes.read();
@@ -216,6 +225,169 @@ async fn a_worker_that_is_killed_at_any_write_loses_nothing_and_doubles_nothing(
     assert_eq!(killed, 2 * BUSY_DAY.len());
 }
 
+/// The queue of webhooks, where a test sees what receivers would get.
+struct Hooks {
+    messages: MessageQueue,
+    url: String,
+    queue: Queue,
+}
+
+impl Hooks {
+    async fn start() -> Self {
+        let messages = queue(Clock::System);
+        let url = serve(&messages).await;
+        let variables = AWS_ENVIRONMENT
+            .into_iter()
+            .chain([("WEBHOOK_QUEUE_URL", &*url)]);
+        let env = Env::new(variables);
+        let queue = Instance::new(env, Clock::System, Random::System).webhook_queue();
+        Self {
+            messages,
+            url,
+            queue: queue.unwrap(),
+        }
+    }
+
+    /// Takes all events out of the queue: by their ids, from which receivers know repetitions, what each
+    /// says.
+    async fn take(&self) -> BTreeMap<String, String> {
+        let mut events = BTreeMap::new();
+        while !self.messages.is_empty() {
+            let received = self.queue.receive(10, Duration::ZERO).await.unwrap();
+            for message in &received {
+                let event = QueuedEvent::read(&message.body).unwrap().event;
+                let before = events.insert(event.id, event.payload.clone());
+                assert!(before.is_none_or(|payload| payload == event.payload));
+                self.queue.delete(&message.receipt_handle).await.unwrap();
+            }
+        }
+        events
+    }
+}
+
+/// Where a worker is killed.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Table,
+    Queue,
+}
+
+/// Hands a batch to a worker that is killed at this write, and then to another one. Whether it came to
+/// that write.
+async fn handle_twice(
+    harness: &LambdaHarness,
+    hooks: &Hooks,
+    batch: &Value,
+    (place, at, carried_out): (Place, usize, bool),
+) -> bool {
+    let whole = harness
+        .settings
+        .clone()
+        .with("WEBHOOK_QUEUE_URL", &hooks.url);
+    let server = hooks.url.strip_suffix("/sqs/0/hooks").unwrap();
+    let (target, name) = match place {
+        Place::Table => (harness.table.url(), "AWS_ENDPOINT_URL_DYNAMODB"),
+        Place::Queue => (server.to_owned(), "WEBHOOK_QUEUE_URL"),
+    };
+    let (writes, url) = Writes::start(target, at, carried_out).await;
+    let url = match place {
+        Place::Table => url,
+        Place::Queue => format!("{url}/sqs/0/hooks"),
+    };
+    let settings = whole.clone().with(name, &url);
+    let worker = FunctionUnderTest::spawn(binaries::path("worker"), settings.variables());
+    let is_stuck = tokio::select! {
+        answered = worker.invoke(batch) => {
+            assert_eq!(failures(&answered), [] as [&str; 0]);
+            false
+        }
+        () = writes.stuck.notified() => true,
+    };
+    worker.process().signal(Signal::KILL);
+    within_patience("the end of the function", worker.wait_exit()).await;
+    if is_stuck {
+        let next = FunctionUnderTest::spawn(binaries::path("worker"), whole.variables());
+        assert_eq!(failures(&next.invoke(batch).await), [] as [&str; 0]);
+    }
+    is_stuck
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_at_any_step_loses_and_doubles_no_event_of_a_receiver() {
+    let harness = LambdaHarness::start().await;
+    let mut changes = harness.table.changes().await;
+    let (_, records) = a_busy_day(&harness, &mut changes).await;
+    let (batch, hooks) = (event(&records), Hooks::start().await);
+    let settings = harness
+        .settings
+        .clone()
+        .with("WEBHOOK_QUEUE_URL", &hooks.url);
+    let worker = FunctionUnderTest::spawn(binaries::path("worker"), settings.variables());
+    worker.invoke(&batch).await;
+    let wanted = hooks.take().await;
+    let has = |kind: &str| wanted.values().any(|payload| payload.contains(kind));
+    for kind in ["user.created", "user.updated", "session.revoked"] {
+        assert!(has(kind), "{kind}: {wanted:?}");
+    }
+    for place in [Place::Table, Place::Queue] {
+        for carried_out in [false, true] {
+            for at in 0.. {
+                remove_entries(&harness).await;
+                let killed = (place, at, carried_out);
+                let is_killed = handle_twice(&harness, &hooks, &batch, killed).await;
+                assert_eq!(hooks.take().await, wanted, "killed at {killed:?}");
+                if !is_killed {
+                    assert!(at >= wanted.len(), "killed only {at} times: {killed:?}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// An entry is written and then taken back, if the account is gone: also by a worker that comes after one
+/// that was killed in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_at_any_write_leaves_nothing_of_a_deleted_account() {
+    let harness = LambdaHarness::start().await;
+    let mut changes = harness.table.changes().await;
+    let (tokens, records) = a_busy_day(&harness, &mut changes).await;
+    let delete = HttpApi::new("DELETE", "/api/v1/user").bearer(&tokens.access);
+    answer(&harness.function("account"), &delete.event())
+        .await
+        .ok(200);
+    let batch = event(&records);
+    let mut killed = 0;
+    for at in 0.. {
+        let (writes, url) = Writes::start(harness.table.url(), at, true).await;
+        let settings = harness
+            .settings
+            .clone()
+            .with("AWS_ENDPOINT_URL_DYNAMODB", &url);
+        let worker = FunctionUnderTest::spawn(binaries::path("worker"), settings.variables());
+        let is_stuck = tokio::select! {
+            answered = worker.invoke(&batch) => {
+                assert_eq!(failures(&answered), [] as [&str; 0]);
+                false
+            }
+            () = writes.stuck.notified() => true,
+        };
+        worker.process().signal(Signal::KILL);
+        within_patience("the end of the function", worker.wait_exit()).await;
+        if is_stuck {
+            killed += 1;
+            let next = harness.function("worker");
+            assert_eq!(failures(&next.invoke(&batch).await), [] as [&str; 0]);
+        }
+        assert_eq!(entries(&harness).await, BTreeMap::new(), "killed at {at}");
+        if !is_stuck {
+            break;
+        }
+    }
+    // Each entry is written, and taken back.
+    assert_eq!(killed, 2 * BUSY_DAY.len());
+}
+
 async fn remove_entries(harness: &LambdaHarness) {
     for row in harness.table.items_under("USER#").await {
         if row["sk"].as_s().unwrap().starts_with("AUDIT#") {
@@ -300,6 +472,50 @@ async fn the_schedule_continues_what_stopped_when_its_lease_has_run_out() {
     assert_eq!(report, json!({"ended": 0, "unfinished": 0, "failed": 0}));
     let unknown = worker.measure(br#"{"task": "something else"}"#).await;
     assert!(matches!(unknown.reply, e2e::runtime_api::Reply::Error(_)));
+}
+
+/// Rows of sagas that no version of the worker could continue, in front of all others.
+async fn unreadable_sagas(harness: &LambdaHarness, count: usize) {
+    for number in 0..count {
+        let id = format!("{number:032x}");
+        let place = format!("2026-01-01T00:00:00.000Z#{id}");
+        let row = [
+            ("pk", format!("SAGA#{id}")),
+            ("sk", "SAGA".to_owned()),
+            ("id", id),
+            ("kind", "account-deletion".to_owned()),
+            ("direction", "sideways".to_owned()),
+            ("gsi1pk", "SAGAS".to_owned()),
+            ("gsi1sk", place),
+        ];
+        let put = harness.table.client().put_item().table_name(TABLE);
+        let put = row.into_iter().fold(put, |put, (name, text)| {
+            put.item(name, AttributeValue::S(text))
+        });
+        put.send().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sagas_that_cannot_be_read_keep_none_waiting_and_are_counted() {
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
+    let tokens = harness.log_in(&login, "alice").await;
+    killed_deletion(&harness, &tokens, 4).await;
+    end_leases(&harness).await;
+    // More than a page of them.
+    unreadable_sagas(&harness, 120).await;
+    let worker = harness.function("worker");
+    let report = worker.invoke(&json!({"task": "resume-sagas"})).await;
+    assert_eq!(report, json!({"ended": 1, "unfinished": 0, "failed": 120}));
+    let rows = format!("{:?}", harness.table.items().await);
+    assert!(!rows.contains(&tokens.user_id()), "{rows}");
+    let lines = worker
+        .logs()
+        .json_where("message", &"a saga can't be read".into());
+    assert_eq!(lines.len(), 120);
+    let id = format!("{:032x}", 7);
+    assert!(lines.iter().any(|line| line["saga_id"] == id), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

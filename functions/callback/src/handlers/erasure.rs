@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use shared::{
     accounts::{AccountSagas, DeletionError},
     api::{ApiError, Reason},
-    auth::{EndedBy, Sessions},
+    auth::{Revoker, Sessions},
     ids::{AppId, OpenId, UserId},
     instance::Instance,
     request,
@@ -138,7 +138,7 @@ impl EraseOnRevocation {
 
     /// The identity is deleted last, so that a repeated delivery still finds the rest.
     async fn leave(&self, identity: &Identity) -> Result<(), ApiError> {
-        let by = Some(EndedBy::Service);
+        let by = Revoker::SERVICE;
         self.sessions.revoke_all(identity.user, None, by).await?;
         self.erasure
             .clear(identity.user, &PersonalField::ALL)

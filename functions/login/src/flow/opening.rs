@@ -2,7 +2,7 @@
 
 use shared::{
     api::{ApiError, Reason},
-    auth::{Client, EndedBy, OpenedSession, Session},
+    auth::{Client, OpenedSession, Revoker, Session},
     ids::UserId,
     telemetry::OrDegraded,
     users::{ExpectedUser, FirstLogin, Resolved, Status, User, UserError, WeChatLogin},
@@ -31,7 +31,7 @@ impl Login {
             Status::Active => Ok(opened),
             Status::Disabled => {
                 let (user, session) = (opened.user.id, opened.session.id);
-                let by = Some(EndedBy::Service);
+                let by = Revoker::SERVICE;
                 Box::pin(self.sessions.revoke(user, session, by)).await?;
                 Err(Reason::UserDisabled.into())
             }

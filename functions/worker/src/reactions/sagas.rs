@@ -61,3 +61,43 @@ fn waiting(change: &Change, now: i64) -> Option<&SagaId> {
     let is_free = hidden.lease_until.is_none();
     (is_due && is_free && entry.outcome.is_none() && entry.failure.is_none()).then_some(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{
+        super::fixtures::{changed, profile, saga},
+        *,
+    };
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn is_continued(changes: &Value) -> bool {
+        let row = saga("account-deletion", changes);
+        waiting(&changed(None, Some(row)), NOW).is_some()
+    }
+
+    #[test]
+    fn a_saga_is_continued_that_nobody_has_and_that_can_go_on() {
+        for (changes, wanted) in [
+            (json!({}), true),
+            (json!({"notBefore": {"N": NOW.to_string()}}), true),
+            (json!({"notBefore": {"N": (NOW + 1).to_string()}}), false),
+            (json!({"leaseUntil": {"N": "1"}}), false),
+            (json!({"outcome": {"S": "done"}}), false),
+            // It would be tried again by its own change, and again.
+            (json!({"failure": {"S": "no"}}), false),
+        ] {
+            assert_eq!(is_continued(&changes), wanted, "{changes}");
+        }
+    }
+
+    #[test]
+    fn a_saga_that_is_gone_and_other_rows_are_not_continued() {
+        let gone = changed(Some(saga("account-deletion", &json!({}))), None);
+        assert_eq!(waiting(&gone, NOW), None);
+        let user = changed(None, Some(profile(&json!({}))));
+        assert_eq!(waiting(&user, NOW), None);
+    }
+}

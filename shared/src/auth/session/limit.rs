@@ -110,6 +110,7 @@ mod tests {
             refreshed_at,
             revoked_at: None,
             ended_by: None,
+            ended_by_id: None,
             user_agent: None,
             ttl: 0,
         }

@@ -196,6 +196,7 @@ impl Sessions {
             refreshed_at: now,
             revoked_at: None,
             ended_by: None,
+            ended_by_id: None,
             user_agent: client.user_agent,
             ttl: later(now, self.refresh_lifetime),
         }

@@ -5,7 +5,7 @@ use std::{future::ready, pin::pin};
 use futures_util::{Stream, StreamExt};
 
 use super::{
-    EndedBy, SessionError, SessionState, Sessions, known, later, row::session_key,
+    Revoker, SessionError, SessionState, Sessions, known, later, row::session_key,
     session_cache_key,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 pub(super) const CONCURRENCY: usize = 16;
 
 impl Sessions {
-    /// Ends a session, for its user if `by` names nobody else. Doing it again changes nothing.
+    /// Ends a session. Doing it again changes nothing, nor who ended it.
     ///
     /// # Errors
     /// [`SessionError::Ended`] when there is no such session; DynamoDB's.
@@ -26,7 +26,7 @@ impl Sessions {
         &self,
         user: UserId,
         id: SessionId,
-        by: Option<EndedBy>,
+        by: Revoker,
     ) -> Result<(), SessionError> {
         let marked = self.mark_revoked(user, id, by).await;
         let key = session_cache_key(id);
@@ -45,8 +45,8 @@ impl Sessions {
         marked
     }
 
-    /// Ends all sessions of a user, for that user if `by` names nobody else. The caller's own, if one is given, only when all others have
-    /// ended: after a failure it is still there for the next try.
+    /// Ends all sessions of a user. The caller's own, if one is given, only when all others have ended:
+    /// after a failure it is still there for the next try.
     ///
     /// # Errors
     /// DynamoDB's, the first one: all sessions were tried, or as many as there was time for
@@ -55,7 +55,7 @@ impl Sessions {
         &self,
         user: UserId,
         own: Option<SessionId>,
-        by: Option<EndedBy>,
+        by: Revoker,
     ) -> Result<(), DynamoError> {
         let revoke = async |id| match self.revoke(user, id, by).await {
             Err(SessionError::Dynamo(error)) => Err(error),
@@ -88,12 +88,12 @@ impl Sessions {
         &self,
         user: UserId,
         id: SessionId,
-        by: Option<EndedBy>,
+        by: Revoker,
     ) -> Result<(), SessionError> {
         let now = self.clock.now();
-        let expression = match by {
-            Some(_) => "SET revokedAt = :now, #ttl = :ttl, endedBy = :by",
-            None => "SET revokedAt = :now, #ttl = :ttl",
+        let expression = match by.administrator {
+            Some(_) => "SET revokedAt = :now, #ttl = :ttl, endedBy = :by, endedById = :id",
+            None => "SET revokedAt = :now, #ttl = :ttl, endedBy = :by",
         };
         let update = Update::new(
             session_key(user, id),
@@ -104,9 +104,10 @@ impl Sessions {
             .name("#ttl", "ttl")
             .value(":now", dynamo::string(now.to_string()))
             .value(":ttl", dynamo::number(later(now, self.access_lifetime)))
+            .value(":by", dynamo::string(by.by.as_str()))
             .returning_old_on_failure();
-        let update = match by {
-            Some(by) => update.value(":by", dynamo::string(by.as_str())),
+        let update = match by.administrator {
+            Some(id) => update.value(":id", dynamo::string(id.to_string())),
             None => update,
         };
         match self.dynamo.update(update).await? {

@@ -47,6 +47,7 @@ fn session() -> Session {
         refreshed_at: at,
         revoked_at: None,
         ended_by: None,
+        ended_by_id: None,
         user_agent: None,
         ttl: NOW + 2_592_000,
     }

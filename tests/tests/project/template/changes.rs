@@ -1,7 +1,7 @@
 //! The table's changes: which of them reach the worker, and how.
 
 use serde_json::{Value, json};
-use shared::users::rows::ROW_KINDS;
+use shared::{changes::wakes_worker, users::rows::ROW_KINDS};
 
 use super::rendered;
 
@@ -92,6 +92,8 @@ fn changes_that_something_reacts_to_wake_the_worker_and_no_others() {
     ] {
         let record = record(name, pk, sk, image);
         assert_eq!(is_handed_over(&record), wakes, "{record}");
+        // What `local` does in place of the mapping.
+        assert_eq!(wakes_worker(&record), wakes, "{record}");
     }
 }
 
@@ -111,6 +113,7 @@ fn each_kind_of_row_is_one_that_wakes_the_worker_or_is_known_not_to() {
         let record = record("INSERT", &kind.pk("id"), kind.sk, &json!({}));
         let wakes = patterns.iter().any(|pattern| matches(pattern, &record));
         assert_ne!(wakes, ASLEEP.contains(&kind.sk), "{kind:?}");
+        assert_eq!(wakes_worker(&record), wakes, "{kind:?}");
     }
 }
 
@@ -126,7 +129,8 @@ fn what_fails_is_repeated_for_a_while_and_then_named_in_an_encrypted_queue() {
     // The stream forgets after a day; before that, the queue has to be told.
     let age = mapping["MaximumRecordAgeInSeconds"].as_u64().unwrap();
     assert!((3600..86_400).contains(&age), "{age}");
-    assert!(mapping["MaximumRetryAttempts"].as_u64().unwrap() > 0);
+    // Attempts that fail at once would be used up long before.
+    assert_eq!(mapping["MaximumRetryAttempts"], -1);
     let queue = &mapping["DestinationConfig"]["OnFailure"]["Destination"];
     assert_eq!(queue, "ChangesDeadLetters.Arn");
     let template = rendered(&[]);

@@ -39,7 +39,12 @@ const POLICIES: [(&str, &[&str]); 13] = [
     ),
     (
         "callback",
-        &["Common", "ReadMessagePush", "PublishAvatars", "SendWebhooks"],
+        &[
+            "Common",
+            "ReadMessagePush",
+            "PublishAvatars",
+            "SendWebhooks",
+        ],
     ),
     ("config", &["Common", "ReadTransportKeys", "ReadPublicKeys"]),
     ("health", &["Common"]),
@@ -85,8 +90,8 @@ const POLICIES: [(&str, &[&str]); 13] = [
             "SendWebhooks",
         ],
     ),
-    ("webhooks", &["ReadWebhooks", "SendWebhooks"]),
-    ("worker", &["ReadRedisUrl", "DeleteAvatars", "SendWebhooks"]),
+    ("webhooks", &["Common", "ReadWebhooks", "SendWebhooks"]),
+    ("worker", &["Common", "DeleteAvatars", "SendWebhooks"]),
 ];
 
 /// The managed policies of each function with these parameters.

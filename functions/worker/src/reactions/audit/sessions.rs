@@ -14,11 +14,17 @@ pub(super) fn event(change: &Change, images: &Images<Session>) -> Option<AuditEv
         }),
         (Some(old), Some(new)) if old.revoked_at.is_none() => {
             let kind = match new.ended_by {
-                None => AuditKind::Logout,
+                Some(EndedBy::User) => AuditKind::Logout,
                 Some(EndedBy::Reuse) => AuditKind::RefreshReused,
-                Some(EndedBy::Service) => AuditKind::SessionEnded,
+                // Earlier versions did not say who it was.
+                None | Some(EndedBy::Service | EndedBy::Administrator | EndedBy::Unknown) => {
+                    AuditKind::SessionEnded
+                }
             };
-            Some(of(new, kind, new.revoked_at?))
+            Some(AuditEvent {
+                by: new.ended_by_id,
+                ..of(new, kind, new.revoked_at?)
+            })
         }
         (Some(old), None) => {
             // What had expired was deleted by DynamoDB, or would have been.

@@ -1,91 +1,19 @@
 //! From records as the stream delivers them to entries of the trail.
 
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 use shared::{
     accounts::AccountDeletion,
     audit::{AuditEvent, AuditKind},
-    changes::Record,
     ids::UserId,
 };
 
-use super::{deleted, events};
-
-const USER: &str = "0193c0de-0000-7000-8000-00000000abcd";
-const OTHER: &str = "0193c0de-0000-7000-8000-00000000dcba";
-const SESSION: &str = "0193c0de-0000-7000-8000-000000000002";
-const SAGA: &str = "000102030405060708090a0b0c0d0e0f";
-const THEN: &str = "2026-11-23T01:02:03.004Z";
-const NOW: &str = "2026-11-23T02:00:00Z";
-
-/// The image with these members set, or removed where they are null.
-fn with(mut image: Value, changes: &Value) -> Value {
-    for (name, value) in changes.as_object().unwrap() {
-        if value.is_null() {
-            image.as_object_mut().unwrap().remove(name);
-        } else {
-            image[name] = value.clone();
-        }
-    }
-    image
-}
-
-fn profile(changes: &Value) -> Value {
-    let image = json!({
-        "pk": {"S": format!("USER#{USER}")}, "sk": {"S": "PROFILE"}, "id": {"S": USER},
-        "role": {"S": "user"}, "status": {"S": "active"}, "createdAt": {"S": THEN},
-        "updatedAt": {"S": THEN}, "version": {"N": "1"},
-    });
-    with(image, changes)
-}
-
-fn session(changes: &Value) -> Value {
-    let image = json!({
-        "pk": {"S": format!("USER#{USER}")}, "sk": {"S": format!("SESSION#{SESSION}")},
-        "id": {"S": SESSION}, "user": {"S": USER}, "appId": {"S": "wx1"}, "counter": {"N": "0"},
-        "createdAt": {"S": THEN}, "rotatedAt": {"S": THEN}, "userAgent": {"S": "phone"},
-        "ttl": {"N": "1798012800"},
-    });
-    with(image, changes)
-}
-
-fn consent(changes: &Value) -> Value {
-    let image = json!({
-        "pk": {"S": format!("USER#{USER}")}, "sk": {"S": "CONSENT#privacy#0000003#0001"},
-        "document": {"S": "privacy"}, "version": {"N": "3"}, "agreedAt": {"S": THEN},
-        "appId": {"S": "wx1"},
-    });
-    with(image, changes)
-}
-
-fn saga(kind: &str, changes: &Value) -> Value {
-    let image = json!({
-        "pk": {"S": format!("SAGA#{SAGA}")}, "sk": {"S": "SAGA"}, "id": {"S": SAGA},
-        "kind": {"S": kind}, "position": {"N": "11"}, "direction": {"S": "forward"},
-        "createdAt": {"S": THEN}, "updatedAt": {"S": THEN},
-    });
-    with(image, changes)
-}
-
-fn record(old: Option<Value>, new: Option<Value>) -> Value {
-    let image = new.as_ref().or(old.as_ref()).unwrap();
-    let keys = json!({"pk": image["pk"], "sk": image["sk"]});
-    let seconds = NOW.parse::<jiff::Timestamp>().unwrap().as_second();
-    let mut row = json!({
-        "Keys": keys, "SequenceNumber": "1", "ApproximateCreationDateTime": seconds,
-    });
-    if let Some(old) = old {
-        row["OldImage"] = old;
-    }
-    if let Some(new) = new {
-        row["NewImage"] = new;
-    }
-    json!({"eventID": "e1", "dynamodb": row})
-}
-
-fn change(record: &Value) -> shared::changes::Change {
-    let raw = RawValue::from_string(record.to_string()).unwrap();
-    Record::read(&raw).change.unwrap()
-}
+use super::{
+    super::fixtures::{
+        NOW, OTHER, SAGA, SESSION, THEN, USER, change, consent, profile, record, saga, session,
+        with,
+    },
+    deleted, events,
+};
 
 /// What a change says about the user.
 fn said(old: Option<Value>, new: Option<Value>) -> Vec<AuditEvent> {
@@ -118,16 +46,27 @@ fn a_session_begins_with_a_login() {
 }
 
 #[test]
-fn a_session_ends_by_its_user_by_reuse_or_by_the_service() {
+fn a_session_ends_by_its_user_by_reuse_by_the_service_or_by_an_administrator() {
     for (by, kind) in [
-        (Value::Null, AuditKind::Logout),
+        (json!({"S": "user"}), AuditKind::Logout),
         (json!({"S": "reuse"}), AuditKind::RefreshReused),
         (json!({"S": "service"}), AuditKind::SessionEnded),
+        (json!({"S": "administrator"}), AuditKind::SessionEnded),
+        // Of earlier versions, and of later ones.
+        (json!({"NULL": true}), AuditKind::SessionEnded),
+        (json!({"S": "robot"}), AuditKind::SessionEnded),
     ] {
-        let ended = session(&json!({"revokedAt": {"S": NOW}, "endedBy": by}));
+        let is_administrator = by["S"] == "administrator";
+        let mut ended = json!({"revokedAt": {"S": NOW}, "endedBy": by});
+        if is_administrator {
+            ended["endedById"] = json!({"S": OTHER});
+        }
+        let ended = session(&ended);
         let said = said(Some(session(&json!({}))), Some(ended.clone()));
         assert_eq!((said.len(), said[0].event), (1, kind));
         assert_eq!(said[0].at.to_string(), NOW);
+        let by = said[0].by.map(|id| id.to_string());
+        assert_eq!(by.as_deref(), is_administrator.then_some(OTHER));
         // Its row goes later.
         assert_eq!(kinds(Some(ended), None), []);
     }
