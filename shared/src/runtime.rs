@@ -15,13 +15,13 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, value::RawValue};
 use tower::{Service, ServiceExt};
 
-pub use self::{
-    events::{Events, Failure, Invocation},
-    invocation::{BuildHandler, EventHandler, Handled, InvocationError, InvocationScope, Invoker},
-};
 use self::{
     deferred_start::{DeferredHandler, DeferredStart},
     events::HttpEvents,
+};
+pub use self::{
+    events::{Events, Failure, Invocation},
+    invocation::{BuildHandler, EventHandler, Handled, InvocationError, InvocationScope, Invoker},
 };
 use crate::{
     clock::Clock,
