@@ -113,7 +113,7 @@ async fn the_answer_names_what_failed_and_what_follows_under_the_same_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_never_be_done_keeps_nothing_waiting() {
+async fn a_refused_change_keeps_no_other_waiting() {
     for fate in [Fate::Refused, Fate::Panics, Fate::Unreadable] {
         let records = [record(1, 0, fate), record(2, 0, Fate::Handled)];
         let (failed, [first, _]) = handled(&records).await;

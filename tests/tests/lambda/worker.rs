@@ -102,7 +102,7 @@ async fn each_change_is_one_entry_and_one_log_line_however_it_is_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn poison_blocks_nothing_and_is_seen() {
+async fn unreadable_records_are_skipped_and_logged_and_block_nothing() {
     let harness = LambdaHarness::start().await;
     let mut changes = harness.table.changes().await;
     let (tokens, mut records) = a_busy_day(&harness, &mut changes).await;
@@ -157,7 +157,7 @@ async fn poison_blocks_nothing_and_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_is_asked_for_again_from_the_first_of_its_key_on() {
+async fn failed_records_are_reported_from_the_first_of_their_key_on() {
     let harness = LambdaHarness::start().await;
     let mut changes = harness.table.changes().await;
     let (_, records) = a_busy_day(&harness, &mut changes).await;

@@ -118,7 +118,7 @@ fn each_kind_of_row_is_one_that_wakes_the_worker_or_is_known_not_to() {
 }
 
 #[test]
-fn what_fails_is_repeated_for_a_while_and_then_named_in_an_encrypted_queue() {
+fn a_failing_change_is_repeated_until_it_is_too_old_and_then_named_in_an_encrypted_queue() {
     let mapping = mapping(&[]).unwrap();
     assert_eq!(mapping["FunctionName"], "WorkerFunction.Alias");
     assert_eq!(

@@ -73,7 +73,7 @@ fn a_session_ends_by_its_user_by_reuse_by_the_service_or_by_an_administrator() {
 }
 
 #[test]
-fn a_refresh_is_no_entry() {
+fn a_refresh_causes_no_entry() {
     let refreshed = session(&json!({"counter": {"N": "1"}, "rotatedAt": {"S": NOW}}));
     assert_eq!(kinds(Some(session(&json!({}))), Some(refreshed)), []);
 }
