@@ -358,21 +358,23 @@ mod tests {
         }
     }
 
+    const TABLE: &str = "weapp";
+
     /// A table with rows of these partition keys, written in this order, and its stream.
     async fn feed(names: &[&str]) -> (Database, ChangeFeed) {
         let running = crate::Database::start(None, 0).await.unwrap();
         let client = crate::database_client(&running.endpoint);
-        crate::create_table(&client, "t").await.unwrap();
-        crate::enable_stream(&client, "t").await.unwrap();
+        crate::create_table(&client, TABLE).await.unwrap();
+        crate::enable_stream(&client, TABLE).await.unwrap();
         for name in names {
             let text = |text: &str| AttributeValue::S(text.to_owned());
-            let put = client.put_item().table_name("t");
+            let put = client.put_item().table_name(TABLE);
             let put = put.item("pk", text(name)).item("sk", text("SAGA"));
             put.send().await.unwrap();
         }
         let database = running.inner.clone();
         running.stop().await;
-        let feed = ChangeFeed::open(database.clone(), "t").unwrap();
+        let feed = ChangeFeed::open(database.clone(), TABLE).unwrap();
         (database, feed)
     }
 
