@@ -99,6 +99,13 @@ async fn add_activity(app: &TestApp, tokens: &Tokens) {
         .update_expression("SET changedBy = :by")
         .expression_attribute_values(":by", text(ADMINISTRATOR));
     update.send().await.unwrap();
+    let update = app.table.client().update_item().table_name(TABLE);
+    let update = update
+        .key("pk", text(&pk))
+        .key("sk", text(&format!("SESSION#{}", tokens.session_id())))
+        .update_expression("SET endedById = :by")
+        .expression_attribute_values(":by", text(ADMINISTRATOR));
+    update.send().await.unwrap();
     let put = app.table.client().put_item().table_name(TABLE);
     let put = put
         .item("pk", text(&pk))

@@ -206,6 +206,11 @@ async fn failed_changes(harness: &LambdaHarness) -> Logs {
     worker.invoke(&json!({"task": "resume-sagas"})).await;
     let schedule = r#""route":"schedule""#;
     worker.process().wait_for_line(schedule).await;
+    harness.dynamodb_proxy.set(Broken::Refuse).await;
+    harness.dynamodb_proxy.cut_and_wait().await;
+    worker.invoke(&changes).await;
+    let failed = "a reaction to a change failed";
+    worker.process().wait_for_line(failed).await;
     worker.logs()
 }
 
@@ -228,11 +233,11 @@ async fn log_in(harness: &LambdaHarness, login: &FunctionUnderTest) {
     answer(login, &login_event(&harness.code("alice"))).await;
 }
 
-/// The log of a function of webhooks whose receiver wants nothing any more.
-async fn given_up() -> Logs {
+/// The log of a function of webhooks whose receiver fails, and then wants no more events.
+pub async fn given_up() -> Logs {
     let mut harness = LambdaHarness::start().await;
     let receiver = Receiver::start().await;
-    receiver.set(Behaviour::status(410));
+    receiver.set(Behaviour::status(500));
     let receivers = json!([{
         "id": "gone", "url": format!("http://{}/", receiver.address),
         "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
@@ -250,7 +255,10 @@ async fn given_up() -> Logs {
     };
     let record = json!({"messageId": "1", "receiptHandle": "1", "body": queued.to_message()});
     let webhooks = harness.function("webhooks");
-    let answer = webhooks.invoke(&json!({"Records": [record]})).await;
+    let event = json!({ "Records": [record] });
+    webhooks.invoke(&event).await;
+    receiver.set(Behaviour::status(410));
+    let answer = webhooks.invoke(&event).await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
     webhooks
         .process()

@@ -36,7 +36,7 @@ const CHINESE: &str = "docs/zh/runbook.md";
 
 /// The queries of the runbook in their order: the heading that they stand under, where they look, and what they
 /// find.
-const QUERIES: [(&str, Source, Part); 21] = [
+const QUERIES: [(&str, Source, Part); 24] = [
     (
         "Logs",
         Functions,
@@ -102,6 +102,17 @@ const QUERIES: [(&str, Source, Part); 21] = [
         &[("what", "shared state"), ("error", "")],
     ),
     ("shed", Functions, &[("cause", "at capacity: wechat")]),
+    ("changes-lag", Functions, &[("reaction", "audit")]),
+    (
+        "sagas-stuck",
+        Functions,
+        &[("saga_id", "0000"), ("error", "unreadable row")],
+    ),
+    (
+        "webhooks-given-up",
+        Functions,
+        &[("receiver", "gone"), ("reason", "status 500")],
+    ),
     ("no-traffic", Api, &[("ip", "203.0.113.7")]),
     (
         "rollback",
@@ -133,7 +144,18 @@ const OF_DASHBOARD: [(&str, Part); 3] = [
 ];
 
 /// Alarms whose section has no query, and why.
-const WITHOUT_QUERY: [(&str, &str); 2] = [
+const WITHOUT_QUERY: [(&str, &str); 7] = [
+    ("changes-lost", "a queue says which they are"),
+    ("changes-skipped", "each is a line whose text stands there"),
+    ("webhooks-dead", "a queue has them"),
+    (
+        "webhooks-waiting",
+        "what to do is that of webhooks-given-up",
+    ),
+    (
+        "worker-errors",
+        "a function that does not start says so once",
+    ),
     ("api-errors-slow", "what to do is that of api-errors"),
     ("certificate", "a connection that fails writes no line"),
 ];
@@ -168,8 +190,10 @@ fn documented(page: &str) -> Vec<(String, String)> {
 /// What the functions logged, as Insights reads it.
 async fn of_functions() -> Vec<Row> {
     let login = alarms::faults().await;
+    let webhooks = alarms::given_up().await;
     let others = others().await;
-    let sources = [("LoginLogs", login)].into_iter().chain(others);
+    let sources = [("LoginLogs", login), ("WebhooksLogs", webhooks)];
+    let sources = sources.into_iter().chain(others);
     let mut rows = Vec::new();
     for (group, logs) in sources {
         for text in logs.lines() {
