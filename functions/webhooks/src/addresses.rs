@@ -48,9 +48,12 @@ const SPECIAL_V6: [Ipv6Net; 5] = [
     v6(0x2620_004f_8000 << 80, 48),
     v6(0x3fff << 112, 20),
 ];
-/// What no setting opens: link-local addresses, at which clouds serve credentials, also by IPv6.
-const NEVER: [IpNet; 3] = [
+/// What no setting opens: addresses at which clouds serve credentials. Link-local ones (AWS, Azure, Google,
+/// Tencent), and those of Alibaba Cloud and Oracle Cloud, which are in shared and reserved space.
+const NEVER: [IpNet; 5] = [
     IpNet::V4(v4([169, 254, 0, 0], 16)),
+    IpNet::V4(v4([100, 100, 100, 200], 32)),
+    IpNet::V4(v4([192, 0, 0, 192], 32)),
     IpNet::V6(v6(0xfe80 << 112, 10)),
     IpNet::V6(v6(0xfd00_0ec2 << 96, 32)),
 ];
@@ -75,15 +78,43 @@ impl AllowedAddresses {
 
     /// Whether this address may be called.
     pub fn allow(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let is_never = NEVER.iter().any(|net| net.contains(&address));
-        !is_never && (is_public(address) || self.name(address))
+        let is_never = |address: IpAddr| NEVER.iter().any(|net| net.contains(&address));
+        let is_closed = is_never(address.to_canonical()) || wrapped(address).is_some_and(is_never);
+        !is_closed && (is_public(address) || self.is_configured(address))
     }
 
     /// Whether one of the operator's networks has this address.
-    pub fn name(&self, address: IpAddr) -> bool {
+    pub fn is_configured(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// The IPv4 address that a translator makes of an IPv6 address: NAT64 (RFC 6052), 6to4 (RFC 3056), and
+/// IPv4-compatible ones (RFC 4291).
+fn wrapped(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(ip) = address else { return None };
+    let [first, second, third, ..] = ip.segments();
+    let [.., a, b, c, d] = ip.octets();
+    let wrapped = match ip.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0, ..] => Ipv4Addr::new(a, b, c, d),
+        _ if first == 0x2002 => Ipv4Addr::from_bits(u32::from(second) << 16 | u32::from(third)),
+        _ => return None,
+    };
+    Some(wrapped.into())
+}
+
+/// Whether a network has no address of the public Internet.
+pub fn is_private(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(net) => {
+            let is_multicast = net.network().octets()[0] >= FIRST_MULTICAST;
+            is_multicast || SPECIAL_V4.iter().any(|special| special.contains(net))
+        }
+        IpNet::V6(net) => {
+            let is_apart = !GLOBAL_V6.contains(net) && !net.contains(&GLOBAL_V6);
+            is_apart || SPECIAL_V6.iter().any(|special| special.contains(net))
+        }
     }
 }
 
@@ -245,8 +276,34 @@ mod tests {
             "::ffff:169.254.169.254",
             "fd00:ec2::254",
             "fe80::1",
+            "100.100.100.200",
+            "192.0.0.192",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b::6464:64c8",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
         ] {
             assert!(!all.allow(ip(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_private_network_has_no_public_address() {
+        for (text, expected) in [
+            ("10.1.0.0/16", true),
+            ("192.168.0.0/16", true),
+            ("100.64.0.0/10", true),
+            ("fd12::/16", true),
+            ("::1/128", true),
+            ("2001:db8::/32", true),
+            ("0.0.0.0/0", false),
+            ("10.0.0.0/7", false),
+            ("8.8.8.0/24", false),
+            ("::/0", false),
+            ("2000::/3", false),
+            ("2606:4700::/32", false),
+        ] {
+            assert_eq!(is_private(&text.parse().unwrap()), expected, "{text}");
         }
     }
 
@@ -262,8 +319,11 @@ mod tests {
         }
 
         #[test]
-        fn nor_of_ipv6(bits: u128) {
-            let ip = Ipv6Addr::from_bits(bits);
+        fn nothing_private_of_ipv6_is_public(
+            (first, prefix) in prop::sample::select(vec![(0u128, 96), (0xfc << 120, 7), (0xfe80 << 112, 10), (0xff << 120, 8)]),
+            bits: u128,
+        ) {
+            let ip = Ipv6Addr::from_bits(first | (bits & (u128::MAX >> prefix)));
             let is_special = ip.is_loopback() || ip.is_unspecified() || ip.is_multicast()
                 || ip.is_unique_local() || ip.is_unicast_link_local();
             prop_assert!(!(is_special && is_public(ip.into())));

@@ -8,7 +8,10 @@ use serde_json::Value;
 use shared::config::{Env, List, Optional, Period};
 use url::{Host, Url};
 
-use crate::{addresses::AllowedAddresses, signature::WebhookSecret};
+use crate::{
+    addresses::{AllowedAddresses, is_private},
+    signature::WebhookSecret,
+};
 
 shared::settings! {
     /// The settings of this function, for the documents.
@@ -37,8 +40,21 @@ const MAX_SECRETS: usize = 3;
 /// Characters of a receiver's id at most.
 const MAX_ID: usize = 32;
 
-/// The types that an event can have, as far as they are known beforehand.
-const GROUPS: [&str; 3] = ["user.", "session.", "wechat."];
+/// The types that an event can have, besides those of WeChat's messages.
+const TYPES: [&str; 8] = [
+    "user.created",
+    "user.updated",
+    "user.deleted",
+    "user.merged",
+    "session.revoked",
+    "message.sent",
+    "message.refused",
+    "message.failed",
+];
+/// How types begin.
+const GROUPS: [&str; 4] = ["user.", "session.", "message.", WECHAT];
+/// What WeChat pushes cannot be listed.
+const WECHAT: &str = "wechat.";
 
 /// A receiver.
 pub struct Receiver {
@@ -101,9 +117,9 @@ impl DeliverySettings {
 fn networks(env: &Env) -> Vec<IpNet> {
     let entries = WEBHOOK_PRIVATE_NETWORKS.entries(env).enumerate();
     let read = entries.filter_map(|(index, entry)| {
-        let network = entry.parse().ok();
+        let network = entry.parse().ok().filter(is_private);
         if network.is_none() {
-            WEBHOOK_PRIVATE_NETWORKS.add_entry_error(env, index, "is no network");
+            WEBHOOK_PRIVATE_NETWORKS.add_entry_error(env, index, "is not a private network");
         }
         network
     });
@@ -138,7 +154,7 @@ fn receivers(env: &Env, rules: &UrlRules<'_>) -> Vec<Receiver> {
         return Vec::new();
     };
     let Ok(entries) = serde_json::from_str::<Vec<Value>>(text) else {
-        WEBHOOKS.add_error(env, "is no JSON list");
+        WEBHOOKS.add_error(env, "is not a JSON list");
         return Vec::new();
     };
     if entries.len() > MAX_RECEIVERS {
@@ -184,17 +200,15 @@ fn pattern(text: &str) -> Option<Pattern> {
     if text == "*" {
         return Some(Pattern::Prefix(String::new()));
     }
-    let is_known = GROUPS.iter().any(|group| text.starts_with(group));
-    let (name, make): (_, fn(String) -> Pattern) = match text.strip_suffix('*') {
-        Some(prefix) if prefix.ends_with('.') => (prefix, Pattern::Prefix),
-        _ => (text, Pattern::One),
-    };
-    let is_word = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.');
-    let is_type = is_known
-        && name
-            .bytes()
-            .all(|byte| is_word(byte) || byte.is_ascii_digit());
-    is_type.then(|| make(name.to_owned()))
+    if let Some(prefix) = text.strip_suffix('*') {
+        let is_group = GROUPS.contains(&prefix);
+        return is_group.then(|| Pattern::Prefix(prefix.to_owned()));
+    }
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let of_wechat = text.strip_prefix(WECHAT);
+    let is_of_wechat = of_wechat.is_some_and(|kind| !kind.is_empty() && kind.bytes().all(is_word));
+    let is_known = is_of_wechat || TYPES.contains(&text);
+    is_known.then(|| Pattern::One(text.to_owned()))
 }
 
 impl UrlRules<'_> {
@@ -202,7 +216,7 @@ impl UrlRules<'_> {
     /// names as private, and for local development. An address instead of a name is not resolved, so it
     /// is checked here.
     fn check(&self, text: &str) -> Result<Url, &'static str> {
-        let url = Url::parse(text).map_err(|_| "url is no URL")?;
+        let url = Url::parse(text).map_err(|_| "url is not a URL")?;
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err("url has a fragment or credentials");
         }
@@ -215,7 +229,7 @@ impl UrlRules<'_> {
         if address.is_some_and(|address| !self.addresses.allow(address)) {
             return Err("url is at an address that is not public");
         }
-        let is_private = address.is_some_and(|address| self.addresses.name(address));
+        let is_private = address.is_some_and(|address| self.addresses.is_configured(address));
         match url.scheme() {
             "https" => Ok(url),
             "http" if is_private || self.is_local => Ok(url),
@@ -308,11 +322,16 @@ mod tests {
             let read = read(&one(url, "null"), "10.1.0.0/16,169.254.0.0/16");
             assert_eq!(read.is_ok(), ok, "{url}");
         }
-        assert!(read("", "10.1.0.0/16,nonsense").is_err());
+        for network in ["nonsense", "0.0.0.0/0", "8.8.8.8/32"] {
+            assert!(
+                read("", &format!("10.1.0.0/16,{network}")).is_err(),
+                "{network}"
+            );
+        }
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_its_place_and_not_quoted() {
+    fn errors_name_a_receiver_by_its_place_and_do_not_quote_it() {
         let good =
             r#"{"id":"crm","url":"https://a.cn","secrets":["SECRET"]}"#.replace("SECRET", SECRET);
         for entries in [
@@ -327,6 +346,9 @@ mod tests {
             one("https://a.cn", "[]"),
             one("https://a.cn", r#"["hunter2"]"#),
             one("https://a.cn", r#"["user.Created"]"#),
+            one("https://a.cn", r#"["user.craeted"]"#),
+            one("https://a.cn", r#"["session.revoke"]"#),
+            one("https://a.cn", r#"["wechat."]"#),
             one("https://a.cn", r#"["user*"]"#),
         ] {
             let errors = read(&entries, "")
