@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long such a call can wait.
 const LONGEST_WAIT: u64 = 20;
 /// How long a message is hidden, and how long it can be (seconds).
-const HIDDEN: u64 = 180;
+const HIDDEN: u64 = 360;
 const LONGEST_HIDDEN: u64 = 43_200;
 
 /// A queue. Cheap to clone.
@@ -159,13 +159,6 @@ struct Receipt {
     receipt_handle: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Hide {
-    receipt_handle: String,
-    visibility_timeout: u64,
-}
-
 impl Inner {
     async fn call(&self, operation: &str, body: &Bytes) -> Result<Value, SqsError> {
         let Addressed { queue_url } = read(body)?;
@@ -181,7 +174,6 @@ impl Inner {
                 self.messages.delete(&receipt_handle)?;
                 Ok(json!({}))
             }
-            "ChangeMessageVisibility" => self.hide(&read(body)?),
             _ => Err(SqsError::UNKNOWN_OPERATION),
         }
     }
@@ -232,16 +224,6 @@ impl Inner {
             }
             sleep(LOOK).await;
         }
-    }
-
-    fn hide(&self, hide: &Hide) -> Result<Value, SqsError> {
-        if hide.visibility_timeout > LONGEST_HIDDEN {
-            return Err(SqsError::INVALID);
-        }
-        let now = self.clock.now().as_millisecond();
-        self.messages
-            .hide(&hide.receipt_handle, hide.visibility_timeout, now)?;
-        Ok(json!({}))
     }
 }
 

@@ -1,7 +1,10 @@
 //! The queue of webhooks, and a receiver that behaves as a test says.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,8 @@ pub async fn serve(queue: &MessageQueue) -> String {
 pub enum Behaviour {
     /// With these bytes at once; then it closes the connection.
     Answer(String),
+    /// With these bytes after a pause; then it closes the connection.
+    Late(String, Duration),
     /// With these bytes, one every so often.
     Drip(String, Duration),
     /// Never.
@@ -95,6 +100,7 @@ pub struct Receiver {
     /// `127.0.0.1` and its port.
     pub address: String,
     behaviour: Arc<Mutex<Behaviour>>,
+    connections: Arc<AtomicUsize>,
     hooks: watch::Receiver<Vec<Hook>>,
 }
 
@@ -105,9 +111,12 @@ impl Receiver {
         let address = listener.local_addr().unwrap().to_string();
         let behaviour = Arc::new(Mutex::new(Behaviour::status(204)));
         let (sender, hooks) = watch::channel(Vec::new());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
         let (sender, behaves) = (Arc::new(sender), Arc::clone(&behaviour));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::Relaxed);
                 let (sender, behaviour) = (Arc::clone(&sender), Arc::clone(&behaves));
                 tokio::spawn(async move { converse(socket, &sender, &behaviour).await });
             }
@@ -115,6 +124,7 @@ impl Receiver {
         Self {
             address,
             behaviour,
+            connections,
             hooks,
         }
     }
@@ -122,6 +132,11 @@ impl Receiver {
     /// From now on it behaves like this.
     pub fn set(&self, behaviour: Behaviour) {
         *lock(&self.behaviour) = behaviour;
+    }
+
+    /// How often somebody connected to it.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// What it was sent so far.
@@ -163,6 +178,12 @@ async fn converse(
     hooks.send_modify(|hooks| hooks.push(hook));
     let behaviour = lock(behaviour).clone();
     match behaviour {
+        Behaviour::Late(bytes, pause) => {
+            tokio::time::sleep(pause).await;
+            if socket.write_all(bytes.as_bytes()).await.is_ok() {
+                let _ = socket.shutdown().await;
+            }
+        }
         Behaviour::Answer(bytes) => {
             if socket.write_all(bytes.as_bytes()).await.is_ok() {
                 let _ = socket.shutdown().await;

@@ -10,7 +10,7 @@ use shared::{
     },
     saga::SagaId,
     users::User,
-    webhooks::FailureId,
+    webhooks::DeliveryId,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     sagas::{Resumed, SagaList},
     search::SearchInput,
     summary::UserList,
-    webhooks::{FailureList, Redelivered},
+    webhooks::{FailureList, FailuresQuery, Redelivered},
 };
 
 const USERS: &str = "/api/v1/users";
@@ -237,7 +237,9 @@ fn failures() -> Operation {
         "Events that a receiver did not get",
     )
     .access(Access::Administrator)
-    .ok::<FailureList>("The newest 100.", json!({"failures": [failure]}))
+    .details("The newest first. The list ends when `cursor` is `null`, and only then: with `receiver` a page can be short, or empty.")
+    .query::<FailuresQuery>()
+    .ok::<FailureList>("A page.", json!({"failures": [failure], "cursor": null}))
 }
 
 fn redeliver() -> Operation {
@@ -249,7 +251,7 @@ fn redeliver() -> Operation {
         "Deliver an event that a receiver did not get",
     )
     .access(Access::Administrator)
-    .path_part::<FailureId>("id", "The id of the failed delivery.")
+    .path_part::<DeliveryId>("id", "The id of the failed delivery.")
     .accepted::<Redelivered>("It is in the queue again.", json!({"status": "queued"}))
     .fails(&[Reason::NotFound, Reason::NotConfigured])
 }

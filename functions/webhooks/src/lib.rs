@@ -1,10 +1,12 @@
 //! Delivers events to receivers (`docs/webhooks.md`). Its events are messages of the queue of webhooks.
 //!
 //! An event is first for all receivers; then each that wants it gets a message of its own, so that none
-//! waits for another. A message that is not delivered stays in the queue, hidden until the next attempt.
+//! waits for another. A delivery that fails becomes a row, and so does one to a receiver that is slow. A
+//! schedule has the rows worked on that are due.
 
 mod addresses;
-mod resting;
+mod bulkheads;
+mod retries;
 mod schedule;
 mod sender;
 mod settings;
@@ -16,20 +18,23 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use shared::{
     clock::Clock,
     instance::Instance,
-    queue::{BatchResponse, Queue, QueueEvent, QueueRecord},
+    queue::{BatchResponse, QueueEvent, QueueRecord},
     request,
     runtime::{EventHandler, Handled, InvocationError},
     telemetry::metrics::{self, WebhookDelivery},
-    webhooks::{Event, Failures, Outbox, QueuedEvent},
+    webhooks::{Event, Failures, Outbox, PendingDeliveries, PendingDelivery, QueuedEvent},
 };
 
-use resting::Resting;
+use bulkheads::Bulkheads;
+use retries::Retries;
 use schedule::Schedule;
-use sender::{Attempt, Failure, Sender};
+use sender::{Attempt, Sender};
 use settings::{DeliverySettings, Receiver};
 
 pub use settings::{DOCUMENTED, WEBHOOK_PRIVATE_NETWORKS, WEBHOOKS};
@@ -42,42 +47,74 @@ pub fn handler(instance: &Instance) -> Arc<dyn EventHandler> {
         timeout,
         give_up_after,
     } = DeliverySettings::read(instance.env());
+    let (clock, sender) = (
+        instance.clock(),
+        Sender::new(addresses, timeout, instance.clock()),
+    );
+    let schedule = Schedule {
+        give_up_after,
+        random: instance.random(),
+    };
+    let (outbox, pending, failures) = (
+        instance.webhook_outbox(),
+        instance.pending_webhooks(),
+        instance.webhook_failures(),
+    );
     Arc::new(Deliveries {
         receivers,
-        sender: Sender::new(addresses, timeout, instance.clock()),
-        resting: Resting::default(),
-        schedule: Schedule {
-            give_up_after,
-            random: instance.random(),
+        bulkheads: Bulkheads::new(clock.clone()),
+        retries: Retries {
+            sender: sender.clone(),
+            schedule: schedule.clone(),
+            pending: pending.clone(),
+            failures: failures.clone(),
+            outbox: outbox.clone(),
+            clock: clock.clone(),
         },
-        queue: instance.webhook_queue(),
-        outbox: instance.webhook_outbox(),
-        failures: instance.webhook_failures(),
-        clock: instance.clock(),
+        sender,
+        schedule,
+        outbox,
+        pending,
+        failures,
+        clock,
     })
 }
+
+/// For how long a message waits for its receiver to be configured: while a new version takes over, both
+/// get messages.
+const CONFIGURATION_LAG: Duration = Duration::from_mins(15);
 
 struct Deliveries {
     receivers: Vec<Receiver>,
     sender: Sender,
-    resting: Resting,
+    bulkheads: Bulkheads,
     schedule: Schedule,
-    queue: Option<Queue>,
     outbox: Outbox,
+    pending: PendingDeliveries,
     failures: Failures,
+    retries: Retries,
     clock: Clock,
 }
+
+/// What the schedule of `template.yaml` sends.
+#[derive(Deserialize)]
+struct Scheduled {
+    task: String,
+}
+
+/// The only task that there is.
+const RETRY: &str = "retry-webhooks";
 
 /// What becomes of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// Nothing is left to do: it is deleted.
     Done,
-    /// It stays in the queue until the next attempt.
+    /// It comes back after a while.
     Later,
-    /// It stays in the queue because this service failed, or because it can't be read. After many such
-    /// ends the queue moves it to its dead letters.
-    Broken,
+    /// It comes back, because this service failed or because it can't be read. After many such ends the
+    /// queue moves it to its dead letters.
+    Failed,
 }
 
 impl EventHandler for Deliveries {
@@ -85,21 +122,35 @@ impl EventHandler for Deliveries {
         &'a self,
         event: &'a RawValue,
     ) -> BoxFuture<'a, Result<Handled, InvocationError>> {
-        async move {
-            // The parser's own words can quote the event.
-            let event: QueueEvent = serde_json::from_str(event.get())
-                .map_err(|_| InvocationError("not messages of a queue".to_owned()))?;
-            Ok(self.handle_all(event.records).await)
-        }
-        .boxed()
+        self.dispatch(event.get()).boxed()
     }
 }
 
 impl Deliveries {
+    async fn dispatch(&self, event: &str) -> Result<Handled, InvocationError> {
+        if let Ok(event) = serde_json::from_str::<QueueEvent>(event) {
+            return Ok(self.handle_all(event.records).await);
+        }
+        match serde_json::from_str::<Scheduled>(event) {
+            Ok(scheduled) if scheduled.task == RETRY => {
+                let report = self.retries.run(&self.receivers).await;
+                Ok(Handled {
+                    route: "schedule",
+                    is_complete: report.failed == 0,
+                    answer: json!(report),
+                })
+            }
+            // The parser's own words can quote the event.
+            _ => Err(InvocationError(
+                "neither messages of a queue nor a task".to_owned(),
+            )),
+        }
+    }
+
     async fn handle_all(&self, records: Vec<QueueRecord>) -> Handled {
         let each = records.iter().map(|record| self.handle_one(record));
         let outcomes = join_all(each).await;
-        let is_complete = !outcomes.contains(&Outcome::Broken);
+        let is_complete = !outcomes.contains(&Outcome::Failed);
         let kept = records.into_iter().zip(outcomes);
         let kept = kept.filter(|(_, outcome)| *outcome != Outcome::Done);
         let answer: BatchResponse = kept.map(|(record, _)| record.message_id).collect();
@@ -111,7 +162,7 @@ impl Deliveries {
     }
 
     async fn handle_one(&self, record: &QueueRecord) -> Outcome {
-        let QueuedEvent { event, receiver } = match QueuedEvent::read(&record.body) {
+        let queued = match QueuedEvent::read(&record.body) {
             Ok(queued) => queued,
             Err(error) => {
                 let (message_id, why) = (&record.message_id, error.to_string());
@@ -122,127 +173,146 @@ impl Deliveries {
                     "an unreadable message"
                 );
                 metrics::webhook_delivery(WebhookDelivery::Unreadable);
-                return Outcome::Broken;
+                return Outcome::Failed;
             }
         };
-        let Some(id) = receiver else {
-            return self.address(&event).await;
+        let Some(id) = &queued.receiver else {
+            return self.fan_out(&queued.event).await;
         };
-        if let Some(receiver) = self.receivers.iter().find(|known| known.id == id) {
-            return self.deliver(record, receiver, &event).await;
+        match self.receivers.iter().find(|known| known.id == *id) {
+            Some(receiver) => self.deliver(record, receiver, &queued).await,
+            None => self.not_configured(record, id, &queued.event).await,
         }
-        let event = &event.id;
-        tracing::warn!(
-            request_id = request::id(),
-            receiver = id,
-            event,
-            "an event for a receiver that is no longer configured"
-        );
-        metrics::webhook_delivery(WebhookDelivery::Dropped);
-        Outcome::Done
     }
 
     /// Puts an event into the queue again, for each receiver that wants it. If that ends half-way, some
     /// get it twice, under the same id.
-    async fn address(&self, event: &Event) -> Outcome {
+    async fn fan_out(&self, event: &Event) -> Outcome {
         let wanting = self.receivers.iter().filter(|it| it.wants(&event.kind));
         let ids = wanting.map(|receiver| receiver.id.clone());
-        match self.outbox.address(event, ids).await {
+        match self.outbox.fan_out(event, ids).await {
             Ok(()) => Outcome::Done,
-            Err(error) => Self::broken(event, "its receivers", &error),
+            Err(error) => Self::failed(event, "its receivers", &error),
         }
     }
 
-    async fn deliver(&self, record: &QueueRecord, receiver: &Receiver, event: &Event) -> Outcome {
-        // The last attempt is always made.
-        let is_last = self.schedule.is_last(self.age(record));
-        let attempt = if !is_last && self.resting.has(&receiver.id, self.clock.now()) {
-            Attempt::Failed(Failure::silence("resting"))
-        } else {
-            self.attempt(receiver, event).await
-        };
-        match attempt {
-            Attempt::Delivered => {
-                let (event, receiver) = (&event.id, &receiver.id);
-                tracing::debug!(request_id = request::id(), receiver, event, "delivered");
-                metrics::webhook_delivery(WebhookDelivery::Delivered);
-                Outcome::Done
-            }
-            Attempt::Gone => self.give_up(receiver, event, "status 410".to_owned()).await,
-            Attempt::Failed(failure) => self.retry(record, receiver, event, failure).await,
-        }
-    }
-
-    async fn attempt(&self, receiver: &Receiver, event: &Event) -> Attempt {
-        let attempt = self.sender.attempt(receiver, event).await;
-        match &attempt {
-            Attempt::Failed(failure) if failure.is_silence => {
-                self.resting.begin(&receiver.id, self.clock.now());
-            }
-            _ => self.resting.end(&receiver.id),
-        }
-        attempt
-    }
-
-    async fn retry(
+    async fn deliver(
         &self,
         record: &QueueRecord,
         receiver: &Receiver,
-        event: &Event,
-        failure: Failure,
+        queued: &QueuedEvent,
     ) -> Outcome {
-        let pause = self.schedule.pause(self.age(record), failure.retry_after);
-        let Some(pause) = pause else {
-            return self.give_up(receiver, event, failure.reason).await;
+        let event = &queued.event;
+        let attempt = self.sender.attempt(receiver, event);
+        let Some(attempt) = self.bulkheads.attempt(&receiver.id, attempt).await else {
+            let now = self.clock.now();
+            metrics::webhook_delivery(WebhookDelivery::Deferred);
+            return self
+                .put_off(record, receiver, queued, ("deferred", now))
+                .await;
         };
-        let (id, reason, seconds) = (&event.id, &failure.reason, pause.as_secs());
-        tracing::info!(
-            request_id = request::id(),
-            receiver = receiver.id,
-            event = id,
-            reason,
-            seconds,
-            "a delivery failed and is tried again"
-        );
-        metrics::webhook_delivery(WebhookDelivery::Retried);
-        let Some(queue) = &self.queue else {
-            return Outcome::Later;
-        };
-        match queue.hide(&record.receipt_handle, pause).await {
-            Ok(()) => Outcome::Later,
-            // It comes back when the queue's own time is over.
-            Err(error) => Self::broken(event, "its next attempt", &error),
+        match attempt {
+            Attempt::Delivered => self.delivered(receiver, queued).await,
+            Attempt::Gone => self.give_up(&receiver.id, event, "status 410").await,
+            Attempt::Failed(failure) => {
+                let queued_at = self.queued_at(record);
+                let (now, asked) = (self.clock.now(), failure.retry_after);
+                let next = self.schedule.next(queued_at, now, asked);
+                metrics::webhook_delivery(WebhookDelivery::Retried);
+                self.put_off(record, receiver, queued, (&failure.reason, next))
+                    .await
+            }
         }
     }
 
-    /// How long the delivery has waited already.
-    fn age(&self, record: &QueueRecord) -> Duration {
-        let sent = record.sent_at();
-        let age = sent.map(|sent| self.clock.now().duration_since(sent));
-        age.and_then(|age| Duration::try_from(age).ok())
-            .unwrap_or_default()
+    async fn delivered(&self, receiver: &Receiver, queued: &QueuedEvent) -> Outcome {
+        let (event, id) = (&queued.event, &receiver.id);
+        tracing::debug!(
+            request_id = request::id(),
+            receiver = id,
+            event = event.id,
+            "delivered"
+        );
+        metrics::webhook_delivery(WebhookDelivery::Delivered);
+        if !queued.is_redelivery {
+            return Outcome::Done;
+        }
+        match self.failures.delete(event, id).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => Self::failed(event, "that it is delivered", &error),
+        }
     }
 
-    /// Writes down that the event was not delivered, for administrators.
-    async fn give_up(&self, receiver: &Receiver, event: &Event, reason: String) -> Outcome {
+    /// Lets a delivery wait in the table for its next attempt.
+    async fn put_off(
+        &self,
+        record: &QueueRecord,
+        receiver: &Receiver,
+        queued: &QueuedEvent,
+        (reason, next): (&str, Timestamp),
+    ) -> Outcome {
+        let (event, times) = (&queued.event, (self.queued_at(record), next));
+        tracing::info!(
+            request_id = request::id(), receiver = receiver.id, event = event.id, reason, next = %next,
+            "a delivery waits for its next attempt"
+        );
+        let mut pending = PendingDelivery::new(event, &receiver.id, times, reason);
+        pending.is_redelivery = queued.is_redelivery;
+        match self.pending.add(&pending).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => Self::failed(event, "its next attempt", &error),
+        }
+    }
+
+    /// When the message was sent to the queue.
+    fn queued_at(&self, record: &QueueRecord) -> Timestamp {
+        let now = self.clock.now();
+        record.sent_at().map_or(now, |sent| sent.min(now))
+    }
+
+    /// Nothing is lost for a receiver that is missing in the configuration: administrators see it.
+    async fn not_configured(&self, record: &QueueRecord, receiver: &str, event: &Event) -> Outcome {
+        let age = self.clock.now().duration_since(self.queued_at(record));
+        if age.unsigned_abs() < CONFIGURATION_LAG {
+            return Outcome::Later;
+        }
         let id = &event.id;
         tracing::warn!(
             request_id = request::id(),
-            receiver = receiver.id,
+            receiver,
+            event = id,
+            "an event for a receiver that is not configured"
+        );
+        let reason = "not configured";
+        match self.failures.record(event, receiver, reason).await {
+            Ok(()) => {
+                metrics::webhook_delivery(WebhookDelivery::NotConfigured);
+                Outcome::Done
+            }
+            Err(error) => Self::failed(event, "that it is given up", &error),
+        }
+    }
+
+    /// Writes down that the event was not delivered, for administrators.
+    async fn give_up(&self, receiver: &str, event: &Event, reason: &str) -> Outcome {
+        let id = &event.id;
+        tracing::warn!(
+            request_id = request::id(),
+            receiver,
             event = id,
             reason,
             "a delivery is given up"
         );
-        match self.failures.record(event, &receiver.id, reason).await {
+        match self.failures.record(event, receiver, reason).await {
             Ok(()) => {
                 metrics::webhook_delivery(WebhookDelivery::GivenUp);
                 Outcome::Done
             }
-            Err(error) => Self::broken(event, "that it is given up", &error),
+            Err(error) => Self::failed(event, "that it is given up", &error),
         }
     }
 
-    fn broken(event: &Event, what: &'static str, error: &dyn std::error::Error) -> Outcome {
+    fn failed(event: &Event, what: &'static str, error: &dyn std::error::Error) -> Outcome {
         let (event, why) = (&event.id, error.to_string());
         tracing::error!(
             request_id = request::id(),
@@ -251,7 +321,7 @@ impl Deliveries {
             why,
             "an event can't be moved on"
         );
-        metrics::webhook_delivery(WebhookDelivery::Broken);
-        Outcome::Broken
+        metrics::webhook_delivery(WebhookDelivery::Failed);
+        Outcome::Failed
     }
 }

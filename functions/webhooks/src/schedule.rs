@@ -7,10 +7,11 @@ use shared::{clock::Clock, random::Random};
 
 /// The least time between two attempts.
 const SHORTEST: Duration = Duration::from_secs(5);
-/// The most. SQS hides a message for at most 12 hours from when it was received.
+/// The most.
 const LONGEST: Duration = Duration::from_hours(11);
 
-/// How long deliveries are tried, and when.
+/// How long deliveries are tried, and when. Cheap to clone.
+#[derive(Clone)]
 pub struct Schedule {
     /// From when the event was sent to the receiver's queue; then a delivery is given up.
     pub give_up_after: Duration,
@@ -24,21 +25,26 @@ impl Schedule {
         age >= self.give_up_after
     }
 
-    /// The pause before the next attempt of a delivery that has waited for `age`: as long as it has
-    /// waited, so that pauses double, less up to a fifth at random; longer if the receiver asks for that.
-    /// None when it is to be given up.
-    pub fn pause(&self, age: Duration, asked: Option<Duration>) -> Option<Duration> {
-        if self.is_last(age) {
-            return None;
-        }
+    /// When a delivery that has waited since `queued_at` is tried again: after as long as it has waited,
+    /// so that pauses double, less up to a fifth at random; later if the receiver asks for that. The last
+    /// attempt is at the end of the time for which deliveries are tried.
+    pub fn next(&self, queued_at: Timestamp, now: Timestamp, asked: Option<Duration>) -> Timestamp {
+        let age = Duration::try_from(now.duration_since(queued_at)).unwrap_or_default();
+        let left = self.give_up_after.saturating_sub(age);
+        let pause = self.pause(age, asked);
+        let pause = if left.is_zero() {
+            pause
+        } else {
+            pause.min(left)
+        };
+        now.checked_add(pause).unwrap_or(Timestamp::MAX)
+    }
+
+    fn pause(&self, age: Duration, asked: Option<Duration>) -> Duration {
         let [random] = self.random.bytes();
         let doubled = age.clamp(SHORTEST, LONGEST);
         let jittered = doubled.saturating_sub(doubled / 5 * u32::from(random) / 255);
-        Some(
-            jittered
-                .max(asked.unwrap_or_default())
-                .clamp(Duration::from_secs(1), LONGEST),
-        )
+        jittered.max(asked.unwrap_or_default()).min(LONGEST)
     }
 }
 
@@ -68,27 +74,36 @@ mod tests {
         }
     }
 
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap()
+    }
+
+    /// The pause before the next attempt of a delivery that has waited for so long.
+    fn pause(age: u64, asked: Option<Duration>) -> Duration {
+        let next = schedule().next(at(0), at(age), asked);
+        next.duration_since(at(age)).unsigned_abs()
+    }
+
     #[test]
     fn attempts_go_on_over_days_and_become_rare() {
         let schedule = schedule();
-        let mut ages = vec![Duration::ZERO];
-        while let Some(pause) = schedule.pause(*ages.last().unwrap(), None) {
-            ages.push(*ages.last().unwrap() + pause);
+        let mut times = vec![at(0)];
+        while !schedule.is_last(times.last().unwrap().duration_since(at(0)).unsigned_abs()) {
+            times.push(schedule.next(at(0), *times.last().unwrap(), None));
         }
-        assert!((15..30).contains(&ages.len()), "{ages:?}");
-        assert!(ages[1] <= Duration::from_secs(5) && ages[1] >= Duration::from_secs(4));
-        let in_the_first_hour = ages.iter().filter(|age| **age < Duration::from_hours(1));
-        assert!((8..14).contains(&in_the_first_hour.count()), "{ages:?}");
-        let last = ages.last().unwrap();
-        assert!(*last >= DAYS && *last < DAYS + LONGEST, "{ages:?}");
+        assert!((15..30).contains(&times.len()), "{times:?}");
+        assert!(times[1] <= at(5) && times[1] >= at(4));
+        let in_the_first_hour = times.iter().filter(|time| **time < at(3600));
+        assert!((8..14).contains(&in_the_first_hour.count()), "{times:?}");
+        assert_eq!(*times.last().unwrap(), at(DAYS.as_secs()));
     }
 
     #[test]
     fn a_receiver_is_not_called_before_it_asks_for() {
-        let pause = |asked| schedule().pause(Duration::ZERO, Some(asked)).unwrap();
-        assert_eq!(pause(Duration::from_secs(90)), Duration::from_secs(90));
-        assert_eq!(pause(Duration::from_hours(100)), LONGEST);
-        assert!(pause(Duration::ZERO) >= Duration::from_secs(4));
+        let asks = |seconds| pause(0, Some(Duration::from_secs(seconds)));
+        assert_eq!(asks(90), Duration::from_secs(90));
+        assert_eq!(asks(100 * 3600), LONGEST);
+        assert!(asks(0) >= Duration::from_secs(4));
     }
 
     #[test]
@@ -107,14 +122,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_pause_is_within_its_bounds(age in 0u64..72 * 3600, asked in proptest::option::of(any::<u64>())) {
-            let asked = asked.map(Duration::from_secs);
-            let age = Duration::from_secs(age);
-            let pause = schedule().pause(age, asked).unwrap();
-            prop_assert!(pause <= LONGEST && pause >= Duration::from_secs(1));
-            let least = age.clamp(SHORTEST, LONGEST) * 4 / 5;
-            prop_assert!(pause >= least, "{pause:?} after {age:?}");
-            let most = age.clamp(SHORTEST, LONGEST).max(asked.unwrap_or_default());
-            prop_assert!(pause <= most.min(LONGEST));
+            let pause = pause(age, asked.map(Duration::from_secs));
+            let left = DAYS - Duration::from_secs(age);
+            prop_assert!(pause <= LONGEST && pause <= left);
+            let age = Duration::from_secs(age).clamp(SHORTEST, LONGEST);
+            prop_assert!(pause >= (age * 4 / 5).min(left), "{pause:?} after {age:?}");
         }
     }
 }

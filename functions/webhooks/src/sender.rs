@@ -27,7 +27,8 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Calls receivers. Keep one per instance.
+/// Calls receivers. Cheap to clone; keep one per instance.
+#[derive(Clone)]
 pub struct Sender {
     http: Client,
     timeout: Duration,
@@ -39,7 +40,7 @@ pub struct Sender {
 pub enum Attempt {
     /// With a status of success.
     Delivered,
-    /// With 410: the receiver wants nothing any more.
+    /// With 410: the receiver wants no more events.
     Gone,
     /// It failed, and is worth another one.
     Failed(Failure),
@@ -53,16 +54,16 @@ pub struct Failure {
     /// The pause that the receiver asks for.
     pub retry_after: Option<Duration>,
     /// Whether it was unreachable or did not answer in time, which the next attempt would wait for, too.
-    pub is_silence: bool,
+    pub is_unresponsive: bool,
 }
 
 impl Failure {
     /// Without an answer.
-    pub fn silence(reason: &str) -> Self {
+    fn unresponsive(reason: &str) -> Self {
         Self {
             reason: reason.to_owned(),
             retry_after: None,
-            is_silence: true,
+            is_unresponsive: true,
         }
     }
 }
@@ -94,14 +95,19 @@ impl Sender {
         }
     }
 
+    /// How much time an attempt needs of an invocation, with what is written down then.
+    pub fn longest_attempt(&self) -> Duration {
+        self.timeout + SETTLE
+    }
+
     /// Posts the event. The status is the answer: a body is not read, however long it is or takes.
     pub async fn attempt(&self, receiver: &Receiver, event: &Event) -> Attempt {
         let left = deadline::remaining().map(|left| left.saturating_sub(SETTLE));
         let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
         match timeout(limit, self.post(receiver, event)).await {
             Ok(Ok(answer)) => self.judge(&answer),
-            Ok(Err(error)) => Attempt::Failed(Failure::silence(reason(&error))),
-            Err(_) => Attempt::Failed(Failure::silence("timeout")),
+            Ok(Err(error)) => Attempt::Failed(Failure::unresponsive(reason(&error))),
+            Err(_) => Attempt::Failed(Failure::unresponsive("timeout")),
         }
     }
 
@@ -133,7 +139,7 @@ impl Sender {
         Attempt::Failed(Failure {
             reason: format!("status {}", status.as_u16()),
             retry_after: asked.and_then(|value| retry_after(value, &self.clock)),
-            is_silence: false,
+            is_unresponsive: false,
         })
     }
 }

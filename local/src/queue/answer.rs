@@ -24,7 +24,6 @@ impl SqsError {
     pub(super) const TOO_MANY_ENTRIES: Self = Self::bad("TooManyEntriesInBatchRequest");
     pub(super) const BATCH_TOO_LONG: Self = Self::bad("BatchRequestTooLong");
     pub(super) const INVALID_RECEIPT: Self = Self::bad("ReceiptHandleIsInvalid");
-    pub(super) const NOT_IN_FLIGHT: Self = Self::bad("MessageNotInflight");
     pub(super) const FULL: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
 
     const fn new(status: StatusCode, code: &'static str) -> Self {

@@ -104,16 +104,6 @@ impl Messages {
             .retain(|message| message.id != id || message.receipt != Some(number));
         Ok(())
     }
-
-    pub(super) fn hide(&self, receipt: &str, seconds: u64, now: i64) -> Result<(), SqsError> {
-        let (id, number) = parse(receipt)?;
-        let mut state = self.lock();
-        let mut messages = state.messages.iter_mut();
-        let message = messages.find(|it| it.id == id && it.receipt == Some(number));
-        let message = message.filter(|message| message.visible_at > now);
-        message.ok_or(SqsError::NOT_IN_FLIGHT)?.visible_at = now + milliseconds(seconds);
-        Ok(())
-    }
 }
 
 impl State {
@@ -160,22 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn a_message_can_be_hidden_for_longer() {
+    fn a_message_can_be_delayed() {
         let messages = Messages::default();
         messages.send("a", 5, 0).unwrap();
         assert!(messages.receive(1, 30, 4_999).is_empty());
-        let received = receipt(&messages.receive(1, 30, 5_000)[0]);
-        messages.hide(&received, 3_600, 6_000).unwrap();
-        assert!(messages.receive(1, 30, 3_605_999).is_empty());
-        let again = messages.receive(1, 30, 3_606_000);
-        assert_eq!(again.len(), 1);
-        let late = messages.hide(&received, 1, 3_606_000);
-        assert_eq!(late, Err(SqsError::NOT_IN_FLIGHT));
-        assert_eq!(messages.hide("x", 1, 0), Err(SqsError::INVALID_RECEIPT));
+        assert_eq!(messages.receive(1, 30, 5_000).len(), 1);
+        assert_eq!(messages.delete("x"), Err(SqsError::INVALID_RECEIPT));
     }
 
     #[test]
-    fn what_sqs_refuses_is_refused() {
+    fn invalid_messages_are_rejected() {
         let messages = Messages::default();
         let large = "x".repeat(MAX_BODY + 1);
         for (body, delay) in [("", 0), (large.as_str(), 0), ("a", 901)] {

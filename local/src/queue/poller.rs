@@ -1,4 +1,5 @@
-//! Hands the messages of a queue to a function, as Lambda does.
+//! Hands the messages of a queue to a function, as Lambda does, and asks it from time to time for what is
+//! due, as the schedule of template.yaml does.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use shared::{
     runtime::{InvocationScope, Invoker},
 };
 use tokio::{
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{Instant, sleep},
 };
 
@@ -17,7 +18,9 @@ const BATCH: u8 = 10;
 /// Invocations at the same time.
 const INVOCATIONS: usize = 8;
 /// The time of an invocation, as in template.yaml.
-const INVOCATION: Duration = Duration::from_secs(30);
+const INVOCATION: Duration = Duration::from_secs(60);
+/// How often the function is asked for what is due. The template asks once a minute.
+const SCHEDULE: Duration = Duration::from_secs(5);
 /// How long the queue is asked for messages at a time.
 const WAIT: Duration = Duration::from_secs(1);
 /// How long the queue is left alone after it failed.
@@ -45,11 +48,20 @@ impl Poller {
 
     /// Polls until it is dropped, and its invocations end with it.
     pub async fn run(mut self) {
+        let mut next_task = Instant::now() + SCHEDULE;
+        let mut task: Option<AbortHandle> = None;
         loop {
             while self.running.len() >= INVOCATIONS {
                 self.running.join_next().await;
             }
             while self.running.try_join_next().is_some() {}
+            let is_running = task.as_ref().is_some_and(|task| !task.is_finished());
+            if !is_running && Instant::now() >= next_task {
+                next_task = Instant::now() + SCHEDULE;
+                let invoker = self.invoker.clone();
+                let retry = async move { retry(&invoker).await };
+                task = Some(self.running.spawn(retry));
+            }
             match self.queue.receive(BATCH, WAIT).await {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => self.invoke(messages),
@@ -80,19 +92,32 @@ impl Poller {
         }
         count
     }
+
+    /// Has the function work on what is due, and waits until it has.
+    pub async fn run_schedule(&self) {
+        retry(&self.invoker).await;
+    }
+}
+
+async fn retry(invoker: &Invoker) {
+    let event = json!({"task": "retry-webhooks"});
+    // The log line of the invocation says what went wrong.
+    drop(hand_over(invoker, &event, "local-webhooks-schedule").await);
+}
+
+async fn hand_over(invoker: &Invoker, event: &Value, id: &str) -> Option<Value> {
+    let event = RawValue::from_string(event.to_string()).ok()?;
+    let invocation = InvocationScope {
+        id,
+        deadline: Some(Instant::now() + INVOCATION),
+    };
+    invoker.invoke(&event, invocation).await.ok()
 }
 
 /// Deletes what was handled; the rest comes back.
 async fn invoke(queue: &Queue, invoker: &Invoker, messages: Vec<Received>, id: &str) {
     let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()});
-    let Ok(event) = RawValue::from_string(event.to_string()) else {
-        return;
-    };
-    let invocation = InvocationScope {
-        id,
-        deadline: Some(Instant::now() + INVOCATION),
-    };
-    let Ok(answer) = invoker.invoke(&event, invocation).await else {
+    let Some(answer) = hand_over(invoker, &event, id).await else {
         // It has logged why.
         return;
     };

@@ -10,7 +10,9 @@ use crate::{
     saga::{Entry, SAGA_PK_PREFIX, SAGA_SK, SagaId},
     users::{
         Consent, User,
-        rows::{CONSENT, PROFILE, REMOTE_CONFIG, RowKind, SESSION, WEBHOOK_FAILURE},
+        rows::{
+            CONSENT, PROFILE, REMOTE_CONFIG, RowKind, SESSION, WEBHOOK_FAILURE, WEBHOOK_PENDING,
+        },
     },
 };
 
@@ -147,8 +149,10 @@ impl Row {
             let row = Self::Saga { id, images };
             return (sk == SAGA_SK).then_some(row).ok_or(Unreadable::Kind);
         }
-        if pk.starts_with(WEBHOOK_FAILURE.pk_prefix) && sk == WEBHOOK_FAILURE.sk {
-            return Ok(Self::Other(&WEBHOOK_FAILURE));
+        for kind in [&WEBHOOK_FAILURE, &WEBHOOK_PENDING] {
+            if pk.starts_with(kind.pk_prefix) && sk == kind.sk {
+                return Ok(Self::Other(kind));
+            }
         }
         let kind = RowKind::of(pk, sk).ok_or(Unreadable::Kind)?;
         Self::of_user(kind, pk, sk, images)

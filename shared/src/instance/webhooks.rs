@@ -4,7 +4,7 @@ use super::Instance;
 use crate::{
     config::WebhookSettings,
     queue::Queue,
-    webhooks::{Failures, Outbox},
+    webhooks::{Failures, Outbox, PendingDeliveries},
 };
 
 impl Instance {
@@ -19,12 +19,18 @@ impl Instance {
 
     /// Where events are put for receivers of webhooks.
     pub fn webhook_outbox(&self) -> Outbox {
-        Outbox::new(self.webhook_queue())
+        Outbox::new(self.webhook_queue(), self.pending_webhooks(), self.clock())
+    }
+
+    /// Deliveries of webhooks that wait for an attempt.
+    pub fn pending_webhooks(&self) -> PendingDeliveries {
+        let retention = WebhookSettings::read(&self.env).failure_retention;
+        PendingDeliveries::new(self.dynamo(), self.clock(), retention)
     }
 
     /// Deliveries of webhooks that were given up.
     pub fn webhook_failures(&self) -> Failures {
-        let kept = WebhookSettings::read(&self.env).failures_kept;
-        Failures::new(self.dynamo(), self.clock(), kept)
+        let retention = WebhookSettings::read(&self.env).failure_retention;
+        Failures::new(self.dynamo(), self.clock(), retention)
     }
 }

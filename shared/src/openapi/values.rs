@@ -11,7 +11,7 @@ use crate::{
     saga::SagaId,
     users::UploadId,
     values::{AvatarUrl, Edit, ImageType, Nickname, OneTimeCode, Phone},
-    webhooks::FailureId,
+    webhooks::DeliveryId,
 };
 
 /// The schema of a type that is a single value, in place wherever the type is named.
@@ -98,8 +98,8 @@ value!(
     })
 );
 value!(
-    FailureId,
-    "WebhookFailureId",
+    DeliveryId,
+    "WebhookDeliveryId",
     json_schema!({
         "type": "string",
         "description": "A delivery of a webhook that was given up.",

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, Uri,
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, HeaderName, USER_AGENT},
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -45,8 +45,6 @@ const BATCH_BYTES: usize = 256 * 1024;
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// How long a call waits for messages: less than an attempt.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// How long a message can be hidden, from when it was received.
-const MAX_HIDDEN: Duration = Duration::from_hours(12);
 /// What AWS's logs show as the caller.
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("weapp-serverless/", env!("CARGO_PKG_VERSION")));
@@ -72,7 +70,7 @@ struct Inner {
 pub struct Received {
     /// The queue's id of it.
     pub message_id: String,
-    /// With what it is deleted or hidden.
+    /// With what it is deleted.
     pub receipt_handle: String,
     /// Its content.
     pub body: String,
@@ -174,7 +172,7 @@ impl Queue {
             let body = id.parse().ok().and_then(|at: usize| bodies.get(at));
             match body {
                 Some(body) if !sender_fault => self.send_one(body).await?,
-                _ => return Err(QueueError::of(http::StatusCode::BAD_REQUEST, &code)),
+                _ => return Err(QueueError::of(StatusCode::BAD_REQUEST, &code)),
             }
         }
         Ok(())
@@ -183,21 +181,6 @@ impl Queue {
     async fn send_one(&self, body: &str) -> Result<(), QueueError> {
         let input = json!({"QueueUrl": self.0.url, "MessageBody": body});
         self.call::<Value>("SendMessage", &input).await.map(drop)
-    }
-
-    /// Hides a message that was received for `delay` from now, at most 12 hours from when it was
-    /// received.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn hide(&self, receipt: &str, delay: Duration) -> Result<(), QueueError> {
-        let input = json!({
-            "QueueUrl": self.0.url,
-            "ReceiptHandle": receipt,
-            "VisibilityTimeout": delay.min(MAX_HIDDEN).as_secs(),
-        });
-        let hidden = self.call::<Value>("ChangeMessageVisibility", &input);
-        hidden.await.map(drop)
     }
 
     /// Deletes a message that was received.
@@ -252,12 +235,22 @@ impl Queue {
             connections.get_or_init(|| Connections::new(self.0.authorities, self.0.clock.clone()));
         let lent = connections.lend();
         let answer = timeout(deadline::cap(ATTEMPT), exchange(&lent, request)).await;
-        let answer = answer.unwrap_or(Err(QueueError::Timeout));
-        match &answer {
-            Err(QueueError::Timeout | QueueError::Unavailable(_)) => connections.failed(&lent),
-            _ => connections.answered(&lent),
+        // An answer that refuses or throttles is an answer: its connection is well.
+        let Ok(Ok((status, body))) = answer else {
+            connections.failed(&lent);
+            return Err(match answer {
+                Ok(Err(error)) => error,
+                _ => QueueError::Timeout,
+            });
+        };
+        connections.answered(&lent);
+        if status.is_success() {
+            // Some calls answer nothing.
+            let nothing = Bytes::from_static(b"{}");
+            return Ok(if body.is_empty() { nothing } else { body });
         }
-        answer
+        let error: ErrorBody = serde_json::from_slice(&body).unwrap_or_default();
+        Err(QueueError::of(status, &error.code))
     }
 
     /// Signed anew for each attempt: an instance may have been frozen in between.
@@ -306,19 +299,17 @@ fn batches(bodies: &[String]) -> impl Iterator<Item = &[String]> {
     })
 }
 
-async fn exchange(lent: &Lent, request: Request<Full<Bytes>>) -> Result<Bytes, QueueError> {
+/// Fails where there is no answer.
+async fn exchange(
+    lent: &Lent,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), QueueError> {
     let answer = lent.client.request(request).await;
     let answer: Response<Incoming> = answer.map_err(|error| broken(&error))?;
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, MAX_ANSWER).collect().await;
     let body = body.map_err(|error| broken(&*error))?.to_bytes();
-    if head.status.is_success() {
-        // Some calls answer nothing.
-        let nothing = Bytes::from_static(b"{}");
-        return Ok(if body.is_empty() { nothing } else { body });
-    }
-    let error: ErrorBody = serde_json::from_slice(&body).unwrap_or_default();
-    Err(QueueError::of(head.status, &error.code))
+    Ok((head.status, body))
 }
 
 fn broken(error: &dyn std::error::Error) -> QueueError {

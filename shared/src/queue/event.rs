@@ -18,7 +18,7 @@ pub struct QueueEvent {
 pub struct QueueRecord {
     /// The queue's id of it.
     pub message_id: String,
-    /// With what it is deleted or hidden: another one each time that it is received.
+    /// With what it is deleted: another one each time that it is received.
     #[serde(default)]
     pub receipt_handle: String,
     /// Its content.

@@ -159,7 +159,7 @@ pub const ALL: [Metric; 18] = [
         "webhook_deliveries",
         Kind::Counter,
         &["outcome"],
-        "messages of the queue of webhooks, by what became of them",
+        "deliveries of webhooks, by what became of them",
     ),
 ];
 
@@ -347,7 +347,7 @@ pub fn saga_failure() {
     counter!("saga_failures").increment(1);
 }
 
-/// What became of a message of the queue of webhooks.
+/// What became of a delivery of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookDelivery {
     /// The receiver has it.
@@ -356,12 +356,16 @@ pub enum WebhookDelivery {
     Retried,
     /// It is not tried again; administrators see it.
     GivenUp,
-    /// Its receiver is no longer configured.
-    Dropped,
+    /// There was no attempt: the receiver is slow, or was silent. It is attempted by the schedule.
+    Deferred,
+    /// Its receiver is not configured; administrators see it.
+    NotConfigured,
+    /// An event that the queue did not take. It is in the table.
+    NotQueued,
     /// It can't be read.
     Unreadable,
     /// A store of this service's failed.
-    Broken,
+    Failed,
 }
 
 impl WebhookDelivery {
@@ -370,14 +374,16 @@ impl WebhookDelivery {
             Self::Delivered => "delivered",
             Self::Retried => "retried",
             Self::GivenUp => "given_up",
-            Self::Dropped => "dropped",
+            Self::Deferred => "deferred",
+            Self::NotConfigured => "not_configured",
+            Self::NotQueued => "not_queued",
             Self::Unreadable => "unreadable",
-            Self::Broken => "broken",
+            Self::Failed => "failed",
         }
     }
 }
 
-/// A message of the queue of webhooks was handled.
+/// A delivery of a webhook was worked on.
 pub fn webhook_delivery(delivery: WebhookDelivery) {
     counter!("webhook_deliveries", "outcome" => delivery.word()).increment(1);
 }

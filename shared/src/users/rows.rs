@@ -325,17 +325,23 @@ pub fn config_cache_key(key: &str) -> String {
 
 /// A delivery of a webhook that was given up: `WEBHOOK#{id}` / `FAILURE`. No user's row, although its
 /// event can be about one; it expires.
-pub const WEBHOOK_FAILURE: RowKind = RowKind {
-    pk_prefix: "WEBHOOK#",
-    sk: "FAILURE",
-    found: Found::OfNobody,
-    export: Export {
-        section: Export::LEFT_OUT,
-        key_parts: &[],
-        shown: &[],
-        withheld: &[],
-    },
-};
+pub const WEBHOOK_FAILURE: RowKind = webhook_row("FAILURE");
+/// A delivery of a webhook that waits for an attempt: `WEBHOOK#{id}` / `PENDING`. As above.
+pub const WEBHOOK_PENDING: RowKind = webhook_row("PENDING");
+
+const fn webhook_row(sk: &'static str) -> RowKind {
+    RowKind {
+        pk_prefix: "WEBHOOK#",
+        sk,
+        found: Found::OfNobody,
+        export: Export {
+            section: Export::LEFT_OUT,
+            key_parts: &[],
+            shown: &[],
+            withheld: &[],
+        },
+    }
+}
 
 /// All kinds of rows that users have.
 pub const ROW_KINDS: [&RowKind; 10] = [

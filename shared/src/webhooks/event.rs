@@ -53,6 +53,21 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The payload without the fields of a message that WeChat pushed: openids, and what users wrote.
+    pub(super) fn payload_without_fields(&self) -> String {
+        let payload = serde_json::from_str::<Value>(&self.payload);
+        let Ok(mut payload) = payload else {
+            return self.payload.clone();
+        };
+        let data = payload.get_mut("data").and_then(Value::as_object_mut);
+        match data.and_then(|data| data.remove("fields")) {
+            Some(_) => payload.to_string(),
+            None => self.payload.clone(),
+        }
+    }
+}
+
 /// 128 bits of a hash. Each text is hashed with its length, so that no two lists are alike.
 fn id(kind: &str, source: &[&str]) -> String {
     let mut hash = Sha256::new();
@@ -80,6 +95,8 @@ pub struct QueuedEvent {
     /// The id of the receiver that it is for. None: for all, each of which then gets a message of its
     /// own.
     pub receiver: Option<String>,
+    /// Whether an administrator has it sent again. It is listed as given up until the receiver has it.
+    pub is_redelivery: bool,
 }
 
 /// A message that is no event. Nothing of it is quoted.
@@ -103,7 +120,12 @@ struct Message {
     payload: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     receiver: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    redelivery: bool,
 }
+
+/// Characters that SQS does not take. JSON has them in strings only, where they can be escaped.
+const NOT_IN_MESSAGES: [(char, &str); 2] = [('\u{fffe}', "\\ufffe"), ('\u{ffff}', "\\uffff")];
 
 impl QueuedEvent {
     /// The text of the message.
@@ -116,9 +138,14 @@ impl QueuedEvent {
             r#type: kind,
             payload,
             receiver: self.receiver.clone(),
+            redelivery: self.is_redelivery,
         };
         // Texts and a number: writing them can't fail.
-        serde_json::to_string(&message).unwrap_or_default()
+        let text = serde_json::to_string(&message).unwrap_or_default();
+        let each = NOT_IN_MESSAGES.into_iter();
+        each.fold(text, |text, (character, escape)| {
+            text.replace(character, escape)
+        })
     }
 
     /// Reads a message.
@@ -143,6 +170,7 @@ impl QueuedEvent {
                 payload: message.payload,
             },
             receiver: message.receiver,
+            is_redelivery: message.redelivery,
         })
     }
 }
@@ -195,11 +223,45 @@ mod tests {
 
     #[test]
     fn a_message_is_read_as_it_was_written() {
-        for receiver in [None, Some("crm".to_owned())] {
+        for (receiver, is_redelivery) in [(None, false), (Some("crm".to_owned()), true)] {
             let event = event(&["u"]);
-            let queued = QueuedEvent { event, receiver };
+            let queued = QueuedEvent {
+                event,
+                receiver,
+                is_redelivery,
+            };
             assert_eq!(QueuedEvent::read(&queued.to_message()), Ok(queued));
         }
+    }
+
+    #[test]
+    fn a_message_has_only_characters_that_the_queue_takes() {
+        let at = Timestamp::UNIX_EPOCH;
+        let text = "\u{ffff} \u{fffe} \\ \u{1} 😀";
+        let queued = QueuedEvent {
+            event: Event::new("wechat.text", &["m"], at, &json!({"text": text})),
+            receiver: None,
+            is_redelivery: false,
+        };
+        let message = queued.to_message();
+        // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+        let is_taken = |character| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        assert!(message.chars().all(is_taken), "{message}");
+        assert_eq!(QueuedEvent::read(&message), Ok(queued));
+    }
+
+    #[test]
+    fn fields_of_pushed_messages_can_be_left_out() {
+        let of = |data: &Value| {
+            let event = Event::new("wechat.text", &["m"], Timestamp::UNIX_EPOCH, data);
+            (event.payload_without_fields(), event.payload)
+        };
+        let (without, _) = of(&json!({"appId": "wx1", "fields": {"Content": "private"}}));
+        let without: Value = serde_json::from_str(&without).unwrap();
+        assert_eq!(without["data"], json!({"appId": "wx1"}));
+        assert_eq!(without["type"], "wechat.text");
+        let (without, whole) = of(&json!({"appId": "wx1"}));
+        assert_eq!(without, whole);
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Deliveries that were given up: rows `WEBHOOK#{id}` / `FAILURE`, listed by the index.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use thiserror::Error;
 
-use super::Event;
+use super::{
+    DeliveryId, Event,
+    delivery::{index_attributes, place},
+};
 use crate::{
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError, Item},
@@ -22,61 +23,20 @@ const PARTITION: &str = "WEBHOOK_FAILURES";
 /// Rows that are read at the same time.
 const CONCURRENCY: usize = 16;
 
-/// The id of a delivery that was given up: 32 hexadecimal digits, the same for the same event and
-/// receiver.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct FailureId(String);
-
-/// A text that is no id of a delivery.
-#[derive(Debug, Error)]
-#[error("not the id of a delivery")]
-pub struct NotAFailureId;
-
-impl FailureId {
-    fn of(event: &str, receiver: &str) -> Self {
-        let digest = Sha256::digest(format!("{event}#{receiver}"));
-        Self(hex::encode(&digest[..16]))
-    }
-}
-
-impl FromStr for FailureId {
-    type Err = NotAFailureId;
-
-    fn from_str(text: &str) -> Result<Self, NotAFailureId> {
-        text.to_owned().try_into()
-    }
-}
-
-impl TryFrom<String> for FailureId {
-    type Error = NotAFailureId;
-
-    fn try_from(text: String) -> Result<Self, NotAFailureId> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let is_id = text.len() == 32 && text.bytes().all(is_digit);
-        is_id.then_some(Self(text)).ok_or(NotAFailureId)
-    }
-}
-
-impl fmt::Display for FailureId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// A delivery that was given up. `Debug` does not show the payload.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedDelivery {
     /// Its id.
-    pub id: FailureId,
+    pub id: DeliveryId,
     /// The receiver.
     pub receiver: String,
     /// The event's id.
     pub event_id: String,
     /// The event's type.
     pub event_type: String,
-    /// What the receiver did not get.
+    /// What the receiver did not get, without the fields of a pushed message: they are personal, and this
+    /// is kept for long.
     payload: String,
     /// Why the last attempt failed, in a word or as a status.
     pub reason: String,
@@ -104,10 +64,38 @@ impl FailedDelivery {
     }
 }
 
-/// What the index says of one.
-#[derive(Deserialize)]
-struct Named {
-    id: FailureId,
+/// A page of deliveries that were given up.
+#[derive(Debug)]
+pub struct FailurePage {
+    /// The newest first.
+    pub failures: Vec<FailedDelivery>,
+    /// Where the next page begins; none on the last one.
+    pub next: Option<FailurePosition>,
+}
+
+/// The last row of a page, as the index has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailurePosition {
+    id: DeliveryId,
+    place: String,
+}
+
+impl FailurePosition {
+    fn of(key: &Item) -> Option<Self> {
+        let place = key.get("gsi1sk")?.as_s().ok()?.clone();
+        let (_, id) = place.rsplit_once('#')?;
+        Some(Self {
+            id: id.parse().ok()?,
+            place,
+        })
+    }
+
+    fn key(&self) -> Item {
+        let mut key = dynamo::key(&WEBHOOK_FAILURE.pk(&self.id), WEBHOOK_FAILURE.sk);
+        key.insert("gsi1pk".into(), dynamo::string(PARTITION));
+        key.insert("gsi1sk".into(), dynamo::string(&self.place));
+        key
+    }
 }
 
 /// The deliveries that were given up. Cheap to clone.
@@ -115,17 +103,17 @@ struct Named {
 pub struct Failures {
     dynamo: Dynamo,
     clock: Clock,
-    kept: Duration,
+    retention: Duration,
 }
 
 impl Failures {
-    /// Rows in `dynamo`, which expire after `kept`.
+    /// Rows in `dynamo`, which expire after `retention`.
     #[must_use]
-    pub fn new(dynamo: Dynamo, clock: Clock, kept: Duration) -> Self {
+    pub fn new(dynamo: Dynamo, clock: Clock, retention: Duration) -> Self {
         Self {
             dynamo,
             clock,
-            kept,
+            retention,
         }
     }
 
@@ -138,15 +126,15 @@ impl Failures {
         &self,
         event: &Event,
         receiver: &str,
-        reason: String,
+        reason: &str,
     ) -> Result<(), DynamoError> {
         let failed = FailedDelivery {
-            id: FailureId::of(&event.id, receiver),
+            id: DeliveryId::of(&event.id, receiver),
             receiver: receiver.to_owned(),
             event_id: event.id.clone(),
             event_type: event.kind.clone(),
-            payload: event.payload.clone(),
-            reason,
+            payload: event.payload_without_fields(),
+            reason: reason.to_owned(),
             failed_at: self.clock.now(),
         };
         let anything = Condition::new("attribute_exists(pk) OR attribute_not_exists(pk)");
@@ -157,24 +145,26 @@ impl Failures {
     }
 
     fn row(&self, failed: &FailedDelivery) -> Result<Item, DynamoError> {
-        let kept = i64::try_from(self.kept.as_secs()).unwrap_or(i64::MAX);
-        let ttl = failed.failed_at.as_second().saturating_add(kept);
-        let place = format!("{:.3}#{}", failed.failed_at, failed.id);
+        let retention = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
+        let ttl = failed.failed_at.as_second().saturating_add(retention);
         let mut row = dynamo::to_item(&WEBHOOK_FAILURE.pk(&failed.id), WEBHOOK_FAILURE.sk, failed)?;
-        row.extend([
-            ("ttl".into(), dynamo::number(ttl)),
-            ("gsi1pk".into(), dynamo::string(PARTITION)),
-            ("gsi1sk".into(), dynamo::string(place)),
-        ]);
+        let place = place(failed.failed_at, &failed.id);
+        row.extend(index_attributes(PARTITION, place, ttl));
         Ok(row)
     }
 
-    /// The newest, at most `limit`. The index only names them, a moment after they were written, and may
-    /// name one that is gone.
+    /// At most `limit`, the newest first: from the newest on, or those behind `after`; of this receiver
+    /// only, if one is named. The index knows of one a moment after it was written, and may name one
+    /// that is gone: a page can be short, or empty, and not be the last one.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn newest(&self, limit: u16) -> Result<Vec<FailedDelivery>, DynamoError> {
+    pub async fn page(
+        &self,
+        limit: usize,
+        receiver: Option<&str>,
+        after: Option<&FailurePosition>,
+    ) -> Result<FailurePage, DynamoError> {
         let query = self
             .dynamo
             .query()
@@ -183,38 +173,46 @@ impl Failures {
             .key_condition_expression("gsi1pk = :pk")
             .expression_attribute_values(":pk", dynamo::string(PARTITION))
             .scan_index_forward(false)
-            .limit(i32::from(limit));
+            .set_exclusive_start_key(after.map(FailurePosition::key))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let page = self.dynamo.page(query).await?;
+        let last = page.last_evaluated_key.as_ref();
+        let next = last.and_then(FailurePosition::of);
         let rows = page.items.unwrap_or_default().into_iter();
-        let named: Result<Vec<Named>, _> = rows.map(dynamo::from_item).collect();
-        let read = named?
+        let ids: Result<Vec<_>, _> = rows.map(DeliveryId::in_row).collect();
+        let reads = ids?
             .into_iter()
-            .map(|Named { id }| async move { self.get(&id).await });
-        let found: Vec<_> = stream::iter(read)
+            .map(|id| async move { self.get(&id).await });
+        let found: Vec<_> = stream::iter(reads)
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;
-        Ok(found.into_iter().flatten().collect())
+        let found = found.into_iter().flatten();
+        let failures =
+            found.filter(|failed| receiver.is_none_or(|wanted| failed.receiver == wanted));
+        Ok(FailurePage {
+            failures: failures.collect(),
+            next,
+        })
     }
 
     /// The one with this id, if there is one.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn get(&self, id: &FailureId) -> Result<Option<FailedDelivery>, DynamoError> {
+    pub async fn get(&self, id: &DeliveryId) -> Result<Option<FailedDelivery>, DynamoError> {
         let pk = WEBHOOK_FAILURE.pk(id);
         let row = self.dynamo.get(&pk, WEBHOOK_FAILURE.sk).await?;
         row.map(dynamo::from_item).transpose()
     }
 
-    /// Forgets one, as it was read: not if the delivery was given up again meanwhile.
+    /// Removes the row of a delivery that the receiver has got since, if there is one.
     ///
     /// # Errors
     /// DynamoDB's.
-    pub async fn forget(&self, failed: &FailedDelivery) -> Result<(), DynamoError> {
-        let key = dynamo::key(&WEBHOOK_FAILURE.pk(&failed.id), WEBHOOK_FAILURE.sk);
-        let same = Condition::new("failedAt = :failedAt")
-            .value(":failedAt", dynamo::string(failed.failed_at.to_string()));
-        self.dynamo.delete(key, same).await.map(drop)
+    pub async fn delete(&self, event: &Event, receiver: &str) -> Result<(), DynamoError> {
+        let id = DeliveryId::of(&event.id, receiver);
+        let key = dynamo::key(&WEBHOOK_FAILURE.pk(&id), WEBHOOK_FAILURE.sk);
+        self.dynamo.delete(key, Condition::exists()).await.map(drop)
     }
 }

@@ -12,19 +12,24 @@ use e2e::{
 use jiff::Timestamp;
 use local::Poller;
 use serde_json::{Value, json};
-use shared::{instance::Instance, runtime::Invoker, webhooks::Event};
+use shared::{
+    instance::Instance,
+    runtime::Invoker,
+    webhooks::{Event, FailedDelivery},
+};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// An app with a queue, and the function that delivers from it.
-struct World {
+struct Fixture {
     app: TestApp,
     instance: Instance,
     poller: Poller,
+    settings: Vec<(String, String)>,
 }
 
-impl World {
+impl Fixture {
     /// With these receivers.
     async fn start(receivers: &Value) -> Self {
         Self::start_with(receivers, &[]).await
@@ -51,6 +56,10 @@ impl World {
             app,
             instance,
             poller: Poller::new(queue, invoker),
+            settings: changes
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
         }
     }
 
@@ -63,9 +72,33 @@ impl World {
         event
     }
 
-    /// Hands over what is visible, until nothing is.
+    /// Hands over what is visible, until nothing is, and has the function work on what is due.
     async fn work(&self) {
         while self.poller.run_once().await > 0 {}
+        self.poller.run_schedule().await;
+        while self.poller.run_once().await > 0 {}
+    }
+
+    /// What is set in the function's environment.
+    fn settings(&self) -> Vec<(&str, &str)> {
+        let settings = self.settings.iter();
+        settings
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
+
+    /// What polls the queue for another instance, with some variables set otherwise.
+    fn another_poller(&self, changes: &[(&str, &str)]) -> Poller {
+        let instance = self.app.instance_with(changes);
+        let invoker = Invoker::new(webhooks::handler(&instance));
+        instance.env().validate().unwrap();
+        Poller::new(instance.webhook_queue().unwrap(), invoker)
+    }
+
+    /// The deliveries that were given up.
+    async fn given_up(&self) -> Vec<FailedDelivery> {
+        let failures = self.instance.webhook_failures();
+        failures.page(100, None, None).await.unwrap().failures
     }
 
     /// The same after some time.
@@ -98,17 +131,17 @@ async fn each_receiver_gets_the_events_that_it_wants_signed() {
     let mut second = receiver("some", &some);
     second["events"] = json!(["session.*", "user.deleted"]);
     second["secrets"] = json!([NEW_SECRET, SECRET]);
-    let world = World::start(&json!([receiver("all", &all), second])).await;
-    let created = world.announce("user.created", "a").await;
-    let deleted = world.announce("user.deleted", "a").await;
-    world.work().await;
+    let fixture = Fixture::start(&json!([receiver("all", &all), second])).await;
+    let created = fixture.announce("user.created", "a").await;
+    let deleted = fixture.announce("user.deleted", "a").await;
+    fixture.work().await;
     let mut ids = all.ids();
     ids.sort();
     let mut wanted = [created.id.clone(), deleted.id.clone()];
     wanted.sort();
     assert_eq!(ids, wanted);
     assert_eq!(some.ids(), std::slice::from_ref(&deleted.id));
-    assert!(world.app.queue().is_empty());
+    assert!(fixture.app.queue().is_empty());
 
     let hook = &some.hooks()[0];
     assert_eq!(hook.body, deleted.payload);
@@ -139,19 +172,19 @@ async fn an_event_that_nobody_wants_is_done() {
     let one = Receiver::start().await;
     let mut only = receiver("one", &one);
     only["events"] = json!(["session.revoked"]);
-    let world = World::start(&json!([only])).await;
-    world.announce("user.created", "a").await;
-    world.work().await;
-    assert!(one.hooks().is_empty() && world.app.queue().is_empty());
+    let fixture = Fixture::start(&json!([only])).await;
+    fixture.announce("user.created", "a").await;
+    fixture.work().await;
+    assert!(one.hooks().is_empty() && fixture.app.queue().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_is_announced_twice_has_one_id() {
     let one = Receiver::start().await;
-    let world = World::start(&json!([receiver("one", &one)])).await;
-    let first = world.announce("user.created", "a").await;
-    let second = world.announce("user.created", "a").await;
-    world.work().await;
+    let fixture = Fixture::start(&json!([receiver("one", &one)])).await;
+    let first = fixture.announce("user.created", "a").await;
+    let second = fixture.announce("user.created", "a").await;
+    fixture.work().await;
     assert_eq!(first, second);
     assert_eq!(one.ids(), [first.id.clone(), first.id]);
     let hooks = one.hooks();

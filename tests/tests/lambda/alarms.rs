@@ -61,11 +61,7 @@ const OF_AWS: [(&str, &str, &[&str]); 13] = [
         &["CertificateArn"],
     ),
     // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
-    (
-        "AWS/SQS",
-        "ApproximateNumberOfMessagesNotVisible",
-        &["QueueName"],
-    ),
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage", &["QueueName"]),
 ];
 
 /// A metric with its dimensions.
@@ -228,7 +224,7 @@ async fn log_in(harness: &LambdaHarness, login: &FunctionUnderTest) {
     answer(login, &login_event(&harness.code("alice"))).await;
 }
 
-/// The log of a function of webhooks whose receiver wants nothing any more.
+/// The log of a function of webhooks whose receiver wants no more events.
 async fn given_up() -> Logs {
     let mut harness = LambdaHarness::start().await;
     let receiver = Receiver::start().await;
@@ -247,6 +243,7 @@ async fn given_up() -> Logs {
     let queued = QueuedEvent {
         event: Event::new("user.created", &["a"], Timestamp::UNIX_EPOCH, &json!({})),
         receiver: Some("gone".to_owned()),
+        is_redelivery: false,
     };
     let record = json!({"messageId": "1", "receiptHandle": "1", "body": queued.to_message()});
     let webhooks = harness.function("webhooks");

@@ -89,7 +89,7 @@ const PUSHES: [(&str, &str); 4] = [
 ];
 
 /// Those of functions that API Gateway does not call, with what they answer.
-const TASKS: [(&str, &str, &str); 3] = [
+const TASKS: [(&str, &str, &str); 4] = [
     ("worker", "changes", r#"{"batchItemFailures":[]}"#),
     (
         "worker",
@@ -97,6 +97,11 @@ const TASKS: [(&str, &str, &str); 3] = [
         r#"{"ended":0,"failed":0,"unfinished":0}"#,
     ),
     ("webhooks", "messages", r#"{"batchItemFailures":[]}"#),
+    (
+        "webhooks",
+        "retry-webhooks",
+        r#"{"delivered":0,"failed":0,"given_up":0,"retried":0}"#,
+    ),
 ];
 
 #[test]

@@ -7,10 +7,9 @@ use shared::{
     auth::Session,
     changes::{Change, Images, Reaction, ReactionError, Row, SagaImage, UserImage},
     instance::Instance,
-    queue::QueueError,
     saga::Outcome,
     users::{Status, User},
-    webhooks::{Event, Outbox},
+    webhooks::{Event, Outbox, OutboxError},
 };
 
 /// Puts events into the queue of webhooks, if there is one.
@@ -25,18 +24,20 @@ impl Announcement {
         }
     }
 
+    /// Where the queue can't be used, the event goes into the table: the stream does not wait for the
+    /// queue.
     async fn announce(&self, change: &Change) -> Result<(), ReactionError> {
         if !self.outbox.is_on() {
             return Ok(());
         }
-        let events = event_of(change).into_iter().collect();
-        let announced = self.outbox.announce(events).await;
-        announced.map_err(|error| match error {
-            QueueError::Timeout | QueueError::Unavailable(_) | QueueError::Refused(_) => {
-                ReactionError::Unavailable(error.to_string())
-            }
-            QueueError::Construction(_) => ReactionError::Refused(error.to_string()),
-        })
+        let Some(event) = event_of(change) else {
+            return Ok(());
+        };
+        match self.outbox.announce(vec![event]).await {
+            Err(OutboxError::Table(error)) => Err(error.into()),
+            Err(error) => Err(ReactionError::Unavailable(error.to_string())),
+            Ok(()) => Ok(()),
+        }
     }
 }
 

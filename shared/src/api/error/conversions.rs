@@ -206,6 +206,7 @@ impl From<OutboxError> for ApiError {
         match error {
             OutboxError::NotConfigured => Self::new(Reason::NotConfigured).because(&error),
             OutboxError::Queue(error) => error.into(),
+            OutboxError::Table(error) => error.into(),
         }
     }
 }

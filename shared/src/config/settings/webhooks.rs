@@ -42,7 +42,7 @@ pub struct WebhookSettings {
     /// `WEBHOOK_QUEUE_URL`. None: there are no webhooks.
     pub queue: Option<QueueSettings>,
     /// `WEBHOOK_FAILURE_DAYS`.
-    pub failures_kept: Duration,
+    pub failure_retention: Duration,
 }
 
 impl WebhookSettings {
@@ -51,7 +51,7 @@ impl WebhookSettings {
     pub fn read(env: &Env) -> Self {
         Self {
             queue: queue(env),
-            failures_kept: WEBHOOK_FAILURE_DAYS.read(env),
+            failure_retention: WEBHOOK_FAILURE_DAYS.read(env),
         }
     }
 }

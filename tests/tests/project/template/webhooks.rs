@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{SOURCE, Template, rendered};
+use super::{Template, rendered};
 
-/// For how long SQS can hide a message, in seconds.
-const LONGEST_PAUSE: u64 = 12 * 3600;
+/// In seconds.
+const WEEK: u64 = 7 * 24 * 3600;
 
 fn properties(template: &Template, resource: &str) -> Value {
     template.all()[resource]["Properties"].clone()
@@ -18,18 +18,19 @@ fn function(template: &Template) -> Value {
 }
 
 #[test]
-fn messages_stay_hidden_while_they_are_handled_and_outlive_their_attempts() {
+fn messages_stay_hidden_while_they_are_handled_and_outlive_an_outage() {
     let template = rendered(&[("Webhooks", "[]")]);
     let (queue, function) = (properties(&template, "WebhookQueue"), function(&template));
     let number = |value: &Value| value.as_u64().unwrap();
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     assert!(number(&queue["VisibilityTimeout"]) >= 6 * number(&function["Timeout"]));
-    let tried = number(&SOURCE["Parameters"]["WebhookRetrySeconds"]["MaxValue"]);
-    assert!(number(&queue["MessageRetentionPeriod"]) > tried + LONGEST_PAUSE);
     let redrive = &queue["RedrivePolicy"];
     assert_eq!(redrive["deadLetterTargetArn"], "WebhookDeadLetters.Arn");
-    // About 20 attempts in three days, and one more for each further 11 hours.
-    assert!(number(&redrive["maxReceiveCount"]) > 20 + tried / (11 * 3600));
+    // A message that is moved to the dead letters keeps its age.
+    let received = number(&redrive["maxReceiveCount"]) * number(&queue["VisibilityTimeout"]);
+    assert!(number(&queue["MessageRetentionPeriod"]) > received);
+    let dead = number(&properties(&template, "WebhookDeadLetters")["MessageRetentionPeriod"]);
+    assert!(dead > number(&queue["MessageRetentionPeriod"]) + WEEK);
     for name in ["WebhookQueue", "WebhookDeadLetters"] {
         assert_eq!(properties(&template, name)["SqsManagedSseEnabled"], true);
     }
@@ -42,7 +43,27 @@ fn messages_are_handed_over_only_where_there_are_receivers() {
         let source = &function["Events"]["Queue"]["Properties"];
         assert_eq!(source["Enabled"], enabled, "{receivers}");
         assert_eq!(source["Queue"], "WebhookQueue.Arn");
+        let schedule = &function["Events"]["Retry"]["Properties"];
+        assert_eq!(schedule["Enabled"], enabled, "{receivers}");
         let types = json!(["ReportBatchItemFailures"]);
         assert_eq!(source["FunctionResponseTypes"], types);
     }
+}
+
+#[test]
+fn lag_and_a_function_that_does_not_start_have_alarms() {
+    let template = rendered(&[("AlarmEmail", "ops@example.com"), ("Webhooks", "[]")]);
+    let watched = |alarm: &str| {
+        let alarm = properties(&template, alarm);
+        let metric = alarm["MetricName"].as_str().unwrap().to_owned();
+        (metric, alarm["Dimensions"][0]["Value"].clone())
+    };
+    let (metric, queue) = watched("WebhooksLagAlarm");
+    assert_eq!(metric, "ApproximateAgeOfOldestMessage");
+    assert_eq!(queue, "WebhookQueue.QueueName");
+    let (metric, function) = watched("WebhooksErrorsAlarm");
+    assert_eq!(
+        (metric.as_str(), function),
+        ("Errors", json!("WebhooksFunction"))
+    );
 }

@@ -1,6 +1,5 @@
 //! Tells receivers of webhooks that WeChat pushed a message (`docs/webhooks.md`).
 
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::{
@@ -13,7 +12,6 @@ use shared::{
 };
 
 use crate::{
-    Handled, Handler,
     push::{Event as Pushed, Push},
     settings::WEBHOOK_WECHAT_FIELDS,
 };
@@ -37,16 +35,22 @@ impl Announcement {
         }
     }
 
-    /// A repeated delivery of the message is the same event.
-    async fn announce(&self, push: &Push) -> Result<(), ApiError> {
+    /// The event of a message; none where there are no webhooks. To be asked for before the message is
+    /// handled: whom it is about is known only until that is deleted. A repeated delivery of the message
+    /// is the same event.
+    pub async fn event_of(&self, push: &Push) -> Result<Option<Event>, ApiError> {
         if !self.outbox.is_on() {
-            return Ok(());
+            return Ok(None);
         }
         let user = self.user_of(push).await?;
         let kind = format!("wechat.{}", push.kind().to_ascii_lowercase());
         let at = sent_at(push).unwrap_or_else(|| self.clock.now());
         let data = data(push, user, self.with_fields);
-        let event = Event::new(&kind, &[&push.id()], at, &data);
+        Ok(Some(Event::new(&kind, &[&push.id()], at, &data)))
+    }
+
+    /// Hands the event over, to the queue or else to the table.
+    pub async fn announce(&self, event: Event) -> Result<(), ApiError> {
         Ok(self.outbox.announce(vec![event]).await?)
     }
 
@@ -57,15 +61,6 @@ impl Announcement {
         };
         let identity = self.identities.find(&push.app_id, &open_id).await?;
         Ok(identity.map(|identity| identity.user))
-    }
-}
-
-impl Handler for Announcement {
-    fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
-        Box::pin(async {
-            self.announce(push).await?;
-            Ok(None)
-        })
     }
 }
 
@@ -88,10 +83,14 @@ fn sent_at(push: &Push) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok()
 }
 
-/// Openids, and what users wrote, only where that was asked for.
+/// Openids, and what users wrote, only where that was asked for, and never of a message that demands to
+/// delete them.
 fn data(push: &Push, user: Option<UserId>, with_fields: bool) -> Value {
     let mut data = json!({"appId": push.app_id.as_str(), "kind": push.kind(), "userId": user});
-    if with_fields && let Some(data) = data.as_object_mut() {
+    if with_fields
+        && !push.event.deletes()
+        && let Some(data) = data.as_object_mut()
+    {
         data.insert("fields".to_owned(), Value::Object(push.fields.clone()));
     }
     data
@@ -115,6 +114,13 @@ mod tests {
         let with_fields = data(&push, None, true);
         assert_eq!(with_fields["fields"]["Content"], "private");
         assert_eq!(with_fields["fields"]["FromUserName"], "oSecret");
+    }
+
+    #[test]
+    fn a_message_that_demands_a_deletion_never_has_its_openid() {
+        let cancelled = r#"{"FromUserName":"oWeChat","CreateTime":1,"MsgType":"event","Event":"user_authorization_cancellation","OpenID":"oSecret"}"#;
+        let data = data(&push(cancelled), None, true).to_string();
+        assert!(!data.contains("oSecret"), "{data}");
     }
 
     #[test]
