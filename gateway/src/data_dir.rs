@@ -1,10 +1,12 @@
-//! `DATA_DIR`: the folder of the embedded DynamoDB's file, used by one process at a time.
+//! The folder of the embedded DynamoDB's file (`DATA_DIR` of `make run`, `EMBEDDED_DATA` of the server),
+//! used by one process at a time.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
-    os::unix::fs::MetadataExt,
+    fs::{self, DirBuilder, File, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -33,31 +35,51 @@ pub enum DataDirError {
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
+    is_locked: bool,
+    is_lost: AtomicBool,
 }
 
 impl DataDir {
-    /// Makes the folder if there is none, and locks it.
+    /// Makes the folder if there is none, and locks it. What is made here is for this user alone, the
+    /// folder and the files.
     ///
     /// # Errors
     /// [`DataDirError`].
     pub fn lock(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |error| DataDirError::Unusable(path.to_owned(), error);
-        fs::create_dir_all(path).map_err(unusable)?;
-        let mut options = File::options();
-        let lock = options.create(true).truncate(false).write(true);
-        let lock = lock.open(path.join("lock")).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        folder.create(path).map_err(unusable)?;
+        let lock = private_file(&path.join("lock")).map_err(unusable)?;
+        let is_locked = match lock.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path.to_owned())),
             // Some network file systems have no locks.
             Err(TryLockError::Error(error)) => {
-                tracing::warn!(%error, folder = %path.display(), "DATA_DIR can't be locked");
+                tracing::warn!(%error, folder = %path.display(), "the folder can't be locked");
+                false
             }
-        }
+        };
+        // SQLite gives its other files the permissions of this one.
+        private_file(&path.join(FILE)).map_err(unusable)?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
+            is_locked,
+            is_lost: AtomicBool::new(false),
         })
+    }
+
+    /// Whether other processes are kept out. Some network file systems have no locks.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.is_locked
+    }
+
+    /// Whether the database's file was deleted or replaced while in use.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
     }
 
     /// The database's file.
@@ -77,8 +99,11 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::Unusable`].
     pub fn publish(&self, endpoint: &str) -> Result<(), DataDirError> {
-        let file = self.path.join(ENDPOINT);
-        fs::write(file, endpoint).map_err(|error| DataDirError::Unusable(self.path.clone(), error))
+        let written = private_file(&self.path.join(ENDPOINT)).and_then(|mut file| {
+            file.set_len(0)?;
+            file.write_all(endpoint.as_bytes())
+        });
+        written.map_err(|error| DataDirError::Unusable(self.path.clone(), error))
     }
 
     /// Where the process that uses the folder at `path` serves the database.
@@ -104,11 +129,19 @@ impl DataDir {
         while identity() == opened {
             ticks.tick().await;
         }
+        self.is_lost.store(true, Ordering::Relaxed);
         tracing::error!(
             folder = %self.path.display(),
-            "DATA_DIR was deleted while in use: what is stored from now on will be lost; start again"
+            "the data was deleted while in use: what is stored from now on will be lost; start again"
         );
     }
+}
+
+/// The file, made for this user alone if there is none.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options.open(path)
 }
 
 #[cfg(test)]
@@ -127,6 +160,21 @@ mod tests {
         );
         drop(first);
         DataDir::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn other_users_of_the_machine_cannot_read_what_is_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let folder = DataDir::lock(&path).unwrap();
+        folder.publish("http://127.0.0.1:1").unwrap();
+        folder.publish("http://127.0.0.1").unwrap();
+        assert_eq!(DataDir::endpoint(&path).unwrap(), "http://127.0.0.1");
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!(mode(path.clone()), 0o700);
+        for file in ["lock", FILE, ENDPOINT] {
+            assert_eq!(mode(path.join(file)), 0o600, "{file}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An embedded DynamoDB (dynoxide), served over HTTP so that it is used as AWS's is.
 
-use std::{net::Ipv4Addr, path::Path, sync::Arc};
+use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client, Config,
@@ -12,9 +12,18 @@ use aws_sdk_dynamodb::{
         Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
     },
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use secrecy::ExposeSecret;
+use shared::config::DynamoSettings;
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, interval_at},
+};
 
 use crate::{StartError, data_dir::DataDir, listen::listen};
+
+/// How often the rows that have expired are deleted.
+const SWEEP: Duration = Duration::from_hours(1);
 
 /// What the index of users holds besides its keys, as in template.yaml.
 const LISTED: [&str; 10] = [
@@ -36,18 +45,27 @@ pub struct Database {
     pub endpoint: String,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
-    watch: Option<JoinHandle<()>>,
+    /// What watches the folder, and what deletes expired rows.
+    background: Vec<JoinHandle<()>>,
     /// Locked as long as the server runs.
-    _folder: Option<Arc<DataDir>>,
+    folder: Option<Arc<DataDir>>,
 }
 
 impl Database {
     /// Serves the database in `folder`, or an empty one in memory, on this port of the loopback
-    /// address (0: any free port).
+    /// address (0: any free port). In a folder, rows that have expired are deleted within an hour.
     ///
     /// # Errors
     /// [`StartError`] when the folder can't be used or the port is unavailable.
     pub async fn start(folder: Option<&Path>, port: u16) -> Result<Self, StartError> {
+        Self::sweeping(folder, port, SWEEP).await
+    }
+
+    async fn sweeping(
+        folder: Option<&Path>,
+        port: u16,
+        pause: Duration,
+    ) -> Result<Self, StartError> {
         let folder = folder.map(DataDir::lock).transpose()?.map(Arc::new);
         let database = open(folder.as_deref())?;
         let wanted = (Ipv4Addr::LOCALHOST, port).into();
@@ -56,32 +74,57 @@ impl Database {
         if let Some(folder) = &folder {
             folder.publish(&endpoint)?;
         }
+        let mut background = Vec::new();
+        if let Some(folder) = folder.clone() {
+            background.push(tokio::spawn(async move { folder.deleted().await }));
+            background.push(tokio::spawn(sweep(database.clone(), pause)));
+        }
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
             listener, database, stopped,
         ));
-        let watched = folder.clone();
-        let watch = watched.map(|folder| tokio::spawn(async move { folder.deleted().await }));
         Ok(Self {
             endpoint,
             stop,
             server,
-            watch,
-            _folder: folder,
+            background,
+            folder,
         })
+    }
+
+    /// The folder that the data is in, unless that is memory.
+    #[must_use]
+    pub fn folder(&self) -> Option<Arc<DataDir>> {
+        self.folder.clone()
     }
 
     /// Stops it, after the requests in flight.
     pub async fn stop(self) {
-        if let Some(watch) = self.watch {
-            watch.abort();
+        for task in self.background {
+            task.abort();
         }
         drop(self.stop);
         match self.server.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the embedded DynamoDB failed"),
             Err(error) => tracing::warn!(%error, "the embedded DynamoDB failed"),
+        }
+    }
+}
+
+/// Deletes the rows that have expired, after each `pause`: the database does so only when told. Never
+/// returns.
+async fn sweep(database: dynoxide::Database, pause: Duration) {
+    let mut ticks = interval_at(Instant::now() + pause, pause);
+    loop {
+        ticks.tick().await;
+        let database = database.clone();
+        // It blocks, page by page.
+        match spawn_blocking(move || database.sweep_ttl()).await {
+            Ok(Ok(deleted)) => tracing::debug!(deleted, "expired rows deleted"),
+            Ok(Err(error)) => tracing::warn!(%error, "expired rows can't be deleted"),
+            Err(error) => tracing::warn!(%error, "expired rows can't be deleted"),
         }
     }
 }
@@ -101,10 +144,26 @@ fn open(folder: Option<&DataDir>) -> Result<dynoxide::Database, StartError> {
 /// what functions don't do, such as creating a table.
 #[must_use]
 pub fn database_client(url: &str) -> Client {
+    let nobody = Credentials::new("local", "local", None, None, "nobody's");
+    client(url, "us-east-1".to_owned(), nobody)
+}
+
+/// The same with region and credentials of these settings, for a DynamoDB at `url` that looks at them.
+#[must_use]
+pub fn database_client_with(url: &str, settings: &DynamoSettings) -> Client {
+    let keys = settings.credentials.current();
+    let session = keys.session.as_ref();
+    let session = session.map(|token| token.expose_secret().to_owned());
+    let secret = keys.secret.expose_secret();
+    let credentials = Credentials::new(&keys.id, secret, session, None, "settings");
+    client(url, settings.region.clone(), credentials)
+}
+
+fn client(url: &str, region: String, credentials: Credentials) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "nobody's"))
+        .region(Region::new(region))
+        .credentials_provider(credentials)
         .endpoint_url(url)
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
@@ -193,5 +252,46 @@ async fn enable_ttl(client: &Client, table: &str) -> Result<(), StartError> {
             Ok(())
         }
         Err(error) => Err(StartError::database(DisplayErrorContext(error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn rows_in_a_folder_are_deleted_once_they_have_expired() {
+        let folder = tempfile::tempdir().unwrap();
+        let pause = Duration::from_millis(20);
+        let database = Database::sweeping(Some(folder.path()), 0, pause);
+        let database = database.await.unwrap();
+        let client = database_client(&database.endpoint);
+        create_table(&client, "weapp").await.unwrap();
+        for (key, ttl) in [("expired", "1600000000"), ("current", "4000000000")] {
+            let put = client
+                .put_item()
+                .table_name("weapp")
+                .item("pk", AttributeValue::S(key.to_owned()))
+                .item("sk", AttributeValue::S("-".to_owned()))
+                .item("ttl", AttributeValue::N(ttl.to_owned()));
+            put.send().await.unwrap();
+        }
+        let one_is_left = async {
+            loop {
+                let rows = client.scan().table_name("weapp").send().await.unwrap();
+                let rows = rows.items();
+                if let [row] = rows {
+                    break row["pk"].as_s().unwrap().clone();
+                }
+                sleep(pause).await;
+            }
+        };
+        let left = timeout(Duration::from_secs(20), one_is_left).await;
+        assert_eq!(left.unwrap(), "current");
+        drop(client);
+        database.stop().await;
     }
 }

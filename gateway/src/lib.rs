@@ -7,18 +7,21 @@ mod functions;
 mod listen;
 mod metrics;
 mod names;
+mod sagas;
 mod serve;
 mod settings;
 
 pub use self::metrics::MetricsServer;
 pub use data_dir::{DataDir, DataDirError};
-pub use database::{Database, create_table, database_client};
+pub use database::{Database, create_table, database_client, database_client_with};
 pub use functions::{FUNCTIONS, routes};
 pub use listen::listen;
 pub use names::{check_names, ignored_names};
+pub use sagas::resume_sagas;
 pub use serve::{ServerLimits, serve, serve_within};
 pub use settings::{
-    DOCUMENTED, HOST, METRICS_PORT, PORT, SIMULATED_APP_SECRET, host, settings_of_functions,
+    DOCUMENTED, HOST, METRICS_PORT, PORT, SIMULATED_APP_SECRET, address, host,
+    settings_of_functions,
 };
 
 use thiserror::Error;

@@ -34,7 +34,7 @@ fn remedy(variable: &str, wanted: SocketAddr) -> String {
     let is_free = |port: &u16| std::net::TcpListener::bind((wanted.ip(), *port)).is_ok();
     let next = wanted.port().saturating_add(1);
     match (next..=next.saturating_add(SUGGESTIONS)).find(is_free) {
-        Some(free) => format!("choose another port, for example {variable}={free} make run"),
-        None => format!("let the system choose a free port: {variable}=0 make run"),
+        Some(free) => format!("choose another port, for example {variable}={free}"),
+        None => format!("let the system choose a free port: {variable}=0"),
     }
 }

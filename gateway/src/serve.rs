@@ -99,12 +99,16 @@ pub async fn serve_within(
     });
     let connections = Connections::new(limits.connections);
     let mut tasks = JoinSet::new();
+    // Outside of the loop, which the stop ends: a full server lets an accepted connection wait.
+    let mut waiting = None;
     let accepting = async {
         loop {
-            let (stream, peer) = accept(&listener).await;
+            let (_, peer) = waiting.insert(accept(&listener).await);
             let slot = connections.admit(peer.ip()).await;
-            let server = Arc::clone(&server);
-            tasks.spawn(serve_connection(server, stream, peer, slot));
+            if let Some((stream, peer)) = waiting.take() {
+                let server = Arc::clone(&server);
+                tasks.spawn(serve_connection(server, stream, peer, slot));
+            }
             while tasks.try_join_next().is_some() {}
         }
     };
@@ -113,7 +117,7 @@ pub async fn serve_within(
         () = accepting => {}
     }
     server.stopping.send_replace(true);
-    for (stream, peer) in backlog(listener) {
+    for (stream, peer) in waiting.into_iter().chain(backlog(listener)) {
         let slot = connections.admit(peer.ip()).await;
         tasks.spawn(serve_connection(Arc::clone(&server), stream, peer, slot));
     }

@@ -16,8 +16,8 @@ shared::settings! {
         "the port it listens on; 0 takes any free one",
         "监听端口；0 表示任选空闲端口";
     pub METRICS_PORT: Port = Port::new(0),
-        "where Prometheus reads `/metrics`, on `HOST` too; 0 takes any free one",
-        "Prometheus 在此端口读取 `/metrics`，地址同 `HOST`；0 表示任选空闲端口",
+        "where Prometheus reads `/metrics`, with `make run` on `HOST`, with `server` on `METRICS_HOST`; 0 takes any free one",
+        "Prometheus 在此端口读取 `/metrics`，`make run` 的地址同 `HOST`，`server` 的为 `METRICS_HOST`；0 表示任选空闲端口",
         unset("not set: off", "未设置：关闭"), example("9090");
 }
 
@@ -43,7 +43,8 @@ pub fn host(env: &Env) -> IpAddr {
 }
 
 /// An address, or that of a name: of several the first, IPv4 before IPv6.
-fn address(text: &str) -> Option<IpAddr> {
+#[must_use]
+pub fn address(text: &str) -> Option<IpAddr> {
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'));

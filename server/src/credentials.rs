@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shared::{
     clock::Clock,
-    config::{AWS_ACCESS_KEY_ID, AwsCredentials, Env, Optional},
+    config::{AWS_ACCESS_KEY_ID, AwsCredentials, Env, Optional, Words},
 };
 use thiserror::Error;
 use tokio::time::sleep;
@@ -36,6 +36,13 @@ shared::settings! {
         "`server` only: the same in a file, which is read at each renewal",
         "仅 `server`：同上，保存在文件中，每次更新凭证时读取",
         wanted_zh("文件；由 EKS 设置"), example("/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token");
+    AWS_WEB_IDENTITY_TOKEN_FILE: Optional = Optional::new("not to be set: EKS Pod Identity in its place"),
+        "`server` only: a role of a service account (IRSA), which the server does not take; set without other credentials it is an error, because the role of the machine would be used in its place",
+        "仅 `server`：服务账号角色（IRSA），server 不支持；未提供其他凭证而设置它会报错，以免改用节点的角色",
+        wanted_zh("不应设置，请改用 EKS Pod Identity");
+    AWS_EC2_METADATA_DISABLED: Words<bool> = Words::new(&["true", "false"], &[true, false], 1),
+        "`server` only: the credentials of the EC2 instance are not asked for",
+        "仅 `server`：不向 EC2 元数据服务索取凭证";
     AWS_EC2_METADATA_SERVICE_ENDPOINT: Optional = Optional::new("a URL"),
         "`server` only: where an EC2 instance gets its credentials, if nothing else is set",
         "仅 `server`：以上均未设置时，EC2 实例获取凭证的地址",
@@ -69,9 +76,9 @@ pub(crate) struct Renewal {
 
 impl Renewal {
     /// Where credentials come from, if not from the environment. Config errors are recorded in `env`.
-    pub(crate) fn source(env: &Env, is_embedded: bool) -> Option<Source> {
+    pub(crate) fn source(env: &Env, needs_keys: bool) -> Option<Source> {
         let is_set = AWS_ACCESS_KEY_ID.get(env).is_some();
-        (!is_set && !is_embedded).then(|| Source::of(env))
+        (!is_set && needs_keys).then(|| Source::of(env))
     }
 
     /// Fetches the first credentials, and gives them to the settings.

@@ -5,7 +5,9 @@
 
 mod credentials;
 mod health;
+mod maintenance;
 mod ready;
+mod sagas;
 mod serving;
 mod settings;
 mod strict;
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 
 pub use credentials::CredentialsError;
 pub use health::check_health;
+pub use sagas::resume_sagas;
 pub use serving::{Outcome, Server};
 pub use settings::own_settings;
 pub use table::create_table;

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use gateway::DataDir;
 use serde::Serialize;
 use shared::{dynamo::Dynamo, instance::Instance, kv::Kv, telemetry::describe};
 use tokio::{
@@ -20,7 +21,7 @@ use tokio::{
 };
 
 /// For each probe.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// However many ask, probes run this often.
 const LIFETIME: Duration = Duration::from_secs(1);
 
@@ -29,6 +30,8 @@ const LIFETIME: Duration = Duration::from_secs(1);
 struct Readiness {
     kv: Kv,
     dynamo: Dynamo,
+    /// The embedded DynamoDB's, if there is one.
+    folder: Option<Arc<DataDir>>,
     stopping: watch::Receiver<bool>,
     last: Arc<Mutex<Option<(Instant, Findings)>>>,
 }
@@ -50,10 +53,15 @@ struct Report {
 
 /// The route, for as long as `stopping` is false. It is outside of the edge: no log line, no rate
 /// limit, and no place that a request could need.
-pub(crate) fn router(instance: &Instance, stopping: watch::Receiver<bool>) -> Router {
+pub(crate) fn router(
+    instance: &Instance,
+    folder: Option<Arc<DataDir>>,
+    stopping: watch::Receiver<bool>,
+) -> Router {
     let readiness = Readiness {
         kv: instance.kv(),
         dynamo: instance.dynamo(),
+        folder,
         stopping,
         last: Arc::default(),
     };
@@ -110,6 +118,9 @@ impl Readiness {
             probed("dynamodb", self.dynamo.probe()),
             probed(self.kv.name(), self.kv.probe()),
         );
+        // It answers, but what it is given from now on is lost with this process.
+        let is_lost = self.folder.as_ref().is_some_and(|folder| folder.is_lost());
+        let dynamodb = if is_lost { DOWN } else { dynamodb };
         let shared_state = match &self.kv {
             Kv::Memory(_) => "memory",
             Kv::Redis(_) => shared_state,
@@ -127,7 +138,7 @@ async fn probed<E: std::error::Error>(
     what: &'static str,
     probe: impl Future<Output = Result<(), E>>,
 ) -> &'static str {
-    let why = match timeout(PATIENCE, probe).await {
+    let why = match timeout(PROBE_TIMEOUT, probe).await {
         Ok(Ok(())) => return OK,
         Ok(Err(error)) => describe(&error),
         Err(_) => "no answer in time".to_owned(),

@@ -1,13 +1,18 @@
 //! The server's life: start, service, stop.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use axum::Router;
 use gateway::{DataDirError, Database, MetricsServer, ServerLimits, listen, routes, serve_within};
 use shared::{
     clock::Clock,
     config::{
-        AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, AWS_SECRET_ACCESS_KEY, Env,
+        AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION,
+        AWS_SECRET_ACCESS_KEY, AwsCredentials, AwsKeys, ConfigErrors, Env,
     },
     instance::Instance,
     random::Random,
@@ -20,10 +25,12 @@ use tokio::{
     time::{Duration, sleep, timeout},
 };
 
-use crate::{StartError, credentials::Renewal, ready, settings::Settings};
+use crate::{StartError, credentials::Renewal, maintenance, ready, settings::Settings};
 
 /// After the stop, for connections without a request to bring one more.
 const DRAIN: Duration = Duration::from_secs(2);
+/// For a client to read the last answer.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The server: its port is open, and it does not serve yet.
 pub struct Server {
@@ -36,6 +43,7 @@ pub struct Server {
     metrics: Option<MetricsServer>,
     database: Option<Database>,
     renewal: Option<Renewal>,
+    instance: Instance,
     app: Router,
     stopping: watch::Sender<bool>,
 }
@@ -56,9 +64,9 @@ impl Server {
     /// [`StartError`].
     pub async fn start(env: Env) -> Result<Self, StartError> {
         let settings = Settings::read(&env);
-        let source = Renewal::source(&env, settings.embedded.is_some());
-        // Before anything is opened or asked. What the functions need is looked at once they are built.
-        env.validate()?;
+        let source = Renewal::source(&env, needs_keys(&env, &settings));
+        // Before anything is opened or asked.
+        check_all(&env, &settings)?;
         let database = match &settings.embedded {
             Some(folder) => Some(open(folder).await?),
             None => None,
@@ -70,7 +78,8 @@ impl Server {
         let metrics = metrics(&settings).await?;
         let instance = Instance::new(env, Clock::System, Random::System);
         let (stopping, is_stopping) = watch::channel(false);
-        let ready = ready::router(&instance, is_stopping);
+        let folder = database.as_ref().and_then(Database::folder);
+        let ready = ready::router(&instance, folder, is_stopping);
         let app = instance.app(routes(&instance))?.merge(ready);
         if let Some(database) = &database {
             let client = gateway::database_client(&database.endpoint);
@@ -78,6 +87,7 @@ impl Server {
         }
         instance.connect().await;
         Ok(Self {
+            instance,
             address,
             metrics_address: metrics.as_ref().map(|metrics| metrics.address),
             settings,
@@ -105,13 +115,9 @@ impl Server {
         let background = [
             self.metrics.map(|metrics| tokio::spawn(metrics.serve())),
             self.renewal.map(|renewal| tokio::spawn(renewal.run())),
+            Some(tokio::spawn(maintenance::run(self.instance))),
         ];
-        let limits = ServerLimits {
-            connections: settings.connections,
-            idle: settings.keep_alive,
-            drain: DRAIN,
-            ..ServerLimits::default()
-        };
+        let limits = limits(&settings);
         let (stopped, mut has_stopped) = watch::channel(false);
         let delay = settings.delay;
         let stop = async move {
@@ -121,8 +127,10 @@ impl Server {
             sleep(delay).await;
             stopped.send_replace(true);
         };
+        let is_answered = AtomicBool::new(false);
         let serving = async {
             serve_within(limits, self.listener, self.app, stop).await?;
+            is_answered.store(true, Ordering::Relaxed);
             // What requests have started goes on after their answers.
             request::all_finished().await;
             Ok::<_, std::io::Error>(Outcome::Finished)
@@ -138,9 +146,12 @@ impl Server {
             () = deadline => Ok(Outcome::Abandoned),
         };
         end(background, self.database).await;
-        match outcome {
-            Ok(Outcome::Abandoned) => tracing::error!("stopped, with requests unanswered"),
-            _ => tracing::info!("stopped"),
+        if !matches!(outcome, Ok(Outcome::Abandoned)) {
+            tracing::info!("stopped");
+        } else if is_answered.load(Ordering::Relaxed) {
+            tracing::error!("stopped, before what answered requests had started was finished");
+        } else {
+            tracing::error!("stopped, with requests unanswered");
         }
         outcome
     }
@@ -148,6 +159,9 @@ impl Server {
     fn announce(&self) {
         for name in &self.settings.ignored_names {
             tracing::warn!(name, "no setting has this name");
+        }
+        if self.settings.allows_simulator {
+            tracing::warn!("ALLOW_SIMULATOR is on: anybody can log in as anybody");
         }
         tracing::info!(
             address = %self.address,
@@ -159,8 +173,56 @@ impl Server {
     }
 }
 
+/// All of them are below `SHUTDOWN_SECONDS`, so that idle connections never look like requests.
+fn limits(settings: &Settings) -> ServerLimits {
+    let most = settings.shutdown / 2;
+    ServerLimits {
+        connections: settings.connections,
+        idle: settings.keep_alive,
+        drain: DRAIN.min(most),
+        linger: LINGER.min(most),
+        ..ServerLimits::default()
+    }
+}
+
+/// Everything that is wrong with the settings, those of the functions included, which say so when they
+/// are built: once with stand-ins for what is not known yet. Nothing is opened or asked.
+fn check_all(env: &Env, settings: &Settings) -> Result<(), ConfigErrors> {
+    const NOWHERE: &str = "http://127.0.0.1:1";
+    let mut trial = env.without_errors();
+    if settings.embedded.is_some() {
+        trial = with_endpoint(trial, NOWHERE);
+    }
+    if AWS_ACCESS_KEY_ID.get(env).is_none() {
+        trial = trial.with_credentials(AwsCredentials::new(AwsKeys {
+            id: "unknown".to_owned(),
+            secret: "unknown".into(),
+            session: None,
+        }));
+    }
+    let instance = Instance::new(trial, Clock::System, Random::System);
+    let of_functions = instance.app(routes(&instance)).err();
+    let own = env.validate().err();
+    let mut errors = own.map_or_else(Vec::new, |errors| errors.0);
+    for error in of_functions.into_iter().flat_map(|errors| errors.0) {
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors(errors))
+    }
+}
+
+/// Whether anybody looks at the AWS keys: the embedded DynamoDB takes any, a bucket does not.
+fn needs_keys(env: &Env, settings: &Settings) -> bool {
+    settings.embedded.is_none() || AVATAR_BUCKET.get(env).is_some()
+}
+
 /// Ends what is not needed without requests.
-async fn end(background: [Option<JoinHandle<()>>; 2], database: Option<Database>) {
+async fn end(background: [Option<JoinHandle<()>>; 3], database: Option<Database>) {
     for task in background.into_iter().flatten() {
         task.abort();
     }
@@ -173,7 +235,7 @@ async fn end(background: [Option<JoinHandle<()>>; 2], database: Option<Database>
 /// The embedded DynamoDB, on any free port of the loopback address.
 async fn open(folder: &Path) -> Result<Database, StartError> {
     let opened = Database::start(Some(folder), 0).await;
-    opened.map_err(|error| match error {
+    let database = opened.map_err(|error| match error {
         gateway::StartError::DataDir(DataDirError::InUse(path)) => {
             StartError::Embedded(path, "is in use by another process".to_owned())
         }
@@ -181,7 +243,13 @@ async fn open(folder: &Path) -> Result<Database, StartError> {
             StartError::Embedded(path, format!("can't be used: {error}"))
         }
         error => error.into(),
-    })
+    })?;
+    if database.folder().is_some_and(|folder| !folder.is_locked()) {
+        let what =
+            "can't be locked, so that another server could write to it too: use a local disk";
+        return Err(StartError::Embedded(folder.to_owned(), what.to_owned()));
+    }
+    Ok(database)
 }
 
 fn with_database(env: Env, database: Option<&Database>) -> Env {
@@ -191,18 +259,21 @@ fn with_database(env: Env, database: Option<&Database>) -> Env {
     }
 }
 
-/// The embedded DynamoDB takes any keys.
+/// The embedded DynamoDB takes any keys and any region; a bucket has to be given its own.
 fn with_endpoint(env: Env, endpoint: &str) -> Env {
+    let env = env.or(AWS_ENDPOINT_URL_DYNAMODB.name(), endpoint);
+    if AVATAR_BUCKET.get(&env).is_some() {
+        return env;
+    }
     env.or(AWS_REGION.name(), "local")
         .or(AWS_ACCESS_KEY_ID.name(), "local")
         .or(AWS_SECRET_ACCESS_KEY.name(), "local")
-        .or(AWS_ENDPOINT_URL_DYNAMODB.name(), endpoint)
 }
 
 async fn metrics(settings: &Settings) -> Result<Option<MetricsServer>, StartError> {
     match settings.metrics_port {
         Some(port) => {
-            let wanted = SocketAddr::new(settings.host, port);
+            let wanted = SocketAddr::new(settings.metrics_host, port);
             Ok(Some(MetricsServer::start(wanted).await?))
         }
         None => Ok(None),

@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use gateway::{METRICS_PORT, PORT, check_names, host, settings_of_functions};
+use gateway::{METRICS_PORT, PORT, address, check_names, host, settings_of_functions};
 use shared::config::{
-    AWS_ENDPOINT_URL_DYNAMODB, Documented, Env, Number, Optional, Period, ProcessSettings, Words,
+    AWS_ENDPOINT_URL_DYNAMODB, Documented, Env, Number, Optional, Period, ProcessSettings, Text,
+    Words,
 };
 
 use crate::{credentials, strict};
@@ -26,9 +27,13 @@ shared::settings! {
         "`server` only: after that it takes no new connections, and requests in flight have this long to end",
         "仅 `server`：此后不再接受新连接，处理中的请求最多再用这么久";
     pub EMBEDDED_DATA: Optional = Optional::new("a folder"),
-        "`server` only: keeps all data in an SQLite file in this folder in place of DynamoDB. One process, one disk, no replica: copy the folder for a backup",
-        "仅 `server`：把全部数据保存在此目录的 SQLite 文件中，代替 DynamoDB。只有一个进程、一块磁盘、没有副本：请自行备份该目录",
+        "`server` only: keeps all data in an SQLite file in this folder in place of DynamoDB. One process, one disk, no replica; docs/server.md says how it is backed up",
+        "仅 `server`：把全部数据保存在此目录的 SQLite 文件中，代替 DynamoDB。只有一个进程、一块磁盘、没有副本；备份方法见 docs/zh/server.md",
         wanted_zh("目录"), unset("not set: DynamoDB", "未设置：使用 DynamoDB"), example("/var/lib/weapp");
+    METRICS_HOST: Text = Text::new("127.0.0.1", "an IP address, or a name of this machine such as localhost"),
+        "`server` only: the address that `METRICS_PORT` listens on. Whoever can call it reads the metrics; the image sets it to 0.0.0.0",
+        "仅 `server`：`METRICS_PORT` 的监听地址。能访问它的人都能读取指标；镜像中设为 0.0.0.0",
+        wanted_zh("IP 地址，或本机的主机名（如 `localhost`）");
     ALLOW_SIMULATOR: Words<bool> = Words::new(&["on", "off"], &[true, false], 1),
         "`server` only: lets `WECHAT_BASE_URL` be a simulator, with which anybody can log in as anybody: for load tests",
         "仅 `server`：允许 `WECHAT_BASE_URL` 指向模拟器（任何人可以任意身份登录），仅用于压力测试";
@@ -45,7 +50,9 @@ pub(crate) struct Settings {
     pub(crate) delay: Duration,
     pub(crate) shutdown: Duration,
     pub(crate) embedded: Option<PathBuf>,
-    /// Names in the environment that start like settings and are none.
+    pub(crate) metrics_host: IpAddr,
+    pub(crate) allows_simulator: bool,
+    /// Unknown names in the environment that start like settings.
     pub(crate) ignored_names: Vec<String>,
 }
 
@@ -58,7 +65,9 @@ impl Settings {
         if embedded.is_some() && AWS_ENDPOINT_URL_DYNAMODB.get(env).is_some() {
             EMBEDDED_DATA.add_error(env, "is set, and so is AWS_ENDPOINT_URL_DYNAMODB");
         }
-        strict::check(env, ALLOW_SIMULATOR.read(env));
+        let allows_simulator = ALLOW_SIMULATOR.read(env);
+        strict::check(env, allows_simulator);
+        strict::check_examples(env, all_settings());
         Self {
             host: host(env),
             port: PORT.read(env),
@@ -68,6 +77,10 @@ impl Settings {
             delay: SHUTDOWN_DELAY_SECONDS.read(env),
             shutdown: SHUTDOWN_SECONDS.read(env),
             embedded,
+            metrics_host: METRICS_HOST
+                .parse(env, address)
+                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            allows_simulator,
             ignored_names: check_names(env, &known),
         }
     }

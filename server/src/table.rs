@@ -1,6 +1,6 @@
 //! `server create-table`: the table in a DynamoDB of one's own. On AWS, `template.yaml` makes it.
 
-use gateway::{StartError, database_client};
+use gateway::{StartError, database_client_with};
 use shared::config::{AWS_ENDPOINT_URL_DYNAMODB, DynamoSettings, Env};
 
 /// Creates the table that the settings name, unless it exists.
@@ -14,10 +14,13 @@ pub async fn create_table(env: Env) -> Result<(), String> {
                 .to_owned(),
         );
     };
-    let client = database_client(endpoint);
-    // Whatever the DynamoDB is, it has to take the keys of the settings: they are read here too.
     let settings = DynamoSettings::read(&env);
+    if !endpoint.starts_with("http://") {
+        AWS_ENDPOINT_URL_DYNAMODB
+            .add_error(&env, "is not http, which is all that this command speaks");
+    }
     env.validate().map_err(|errors| errors.to_string())?;
+    let client = database_client_with(endpoint, &settings);
     gateway::create_table(&client, &settings.table)
         .await
         .map_err(|error| match error {

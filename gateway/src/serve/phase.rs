@@ -9,8 +9,10 @@ use super::ServerLimits;
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// For a request; or for the client to take the last answer.
+    /// For a request.
     Idle(Instant),
+    /// For the client to take more of the last answer, of which it took some at this time.
+    Writing(Instant),
     /// For the rest of a request's head.
     Head(Instant),
     /// For a request's body. The body keeps its own time.
@@ -25,6 +27,8 @@ impl Phase {
     pub(super) fn end(self, limits: &ServerLimits, stopped: Option<Instant>) -> Option<Instant> {
         let (since, limit) = match self {
             Self::Idle(since) => (since, limits.idle),
+            // The answer was promised, whether the server has stopped or not.
+            Self::Writing(since) => return Some(since + limits.idle),
             Self::Head(since) => (since, limits.head),
             Self::Body(_) | Self::Serving => return None,
         };
@@ -36,7 +40,9 @@ impl Phase {
     /// Since when the client has let the server wait.
     pub(super) fn waiting_since(self) -> Option<Instant> {
         match self {
-            Self::Idle(since) | Self::Head(since) | Self::Body(since) => Some(since),
+            Self::Idle(since) | Self::Writing(since) | Self::Head(since) | Self::Body(since) => {
+                Some(since)
+            }
             Self::Serving => None,
         }
     }
@@ -64,6 +70,22 @@ impl SharedPhase {
         let mut phase = self.lock();
         if matches!(*phase, Phase::Idle(_)) {
             *phase = Phase::Head(Instant::now());
+        }
+    }
+
+    /// The client has been sent a part of an answer.
+    pub(super) fn written(&self) {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Idle(_) | Phase::Writing(_)) {
+            *phase = Phase::Writing(Instant::now());
+        }
+    }
+
+    /// Everything that was written is on its way.
+    pub(super) fn flushed(&self) {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Writing(_)) {
+            *phase = Phase::Idle(Instant::now());
         }
     }
 

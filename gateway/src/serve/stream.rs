@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::phase::SharedPhase;
+use super::phase::{Phase, SharedPhase};
 
 /// The statuses that hyper answers with by itself, to what it can't parse.
 const BARE: [StatusCode; 3] = [
@@ -65,7 +65,11 @@ impl AsyncWrite for WatchedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Some((start, status)) = bare_answer(bytes) else {
-            return Pin::new(&mut self.stream).poll_write(context, bytes);
+            let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
+            if poll.is_ready() || matches!(self.phase.get(), Phase::Idle(_)) {
+                self.phase.written();
+            }
+            return poll;
         };
         if start > 0 {
             // The end of another answer.
@@ -80,7 +84,11 @@ impl AsyncWrite for WatchedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let poll = Pin::new(&mut self.stream).poll_flush(context);
+        if poll.is_ready() {
+            self.phase.flushed();
+        }
+        poll
     }
 
     /// The connection shuts the stream down itself, after its last answer.

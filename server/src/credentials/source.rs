@@ -11,17 +11,17 @@ use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder, header::AUTHORIZATION, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use shared::config::{AwsKeys, Env};
+use shared::config::{AWS_ACCESS_KEY_ID, AwsKeys, Env};
 use url::{Host, Url};
 
 use super::{
     AWS_CONTAINER_AUTHORIZATION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE,
     AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI,
-    AWS_EC2_METADATA_SERVICE_ENDPOINT,
+    AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_WEB_IDENTITY_TOKEN_FILE,
 };
 
 /// Of a call on the same machine.
-const PATIENCE: Duration = Duration::from_secs(2);
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// ECS: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html>.
 const ECS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 /// EKS: <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html>.
@@ -92,13 +92,21 @@ impl Source {
                 url,
                 authorization: Authorization::of(env),
             },
-            None => Self::Instance {
-                endpoint: AWS_EC2_METADATA_SERVICE_ENDPOINT
-                    .get(env)
-                    .unwrap_or(EC2)
-                    .trim_end_matches('/')
-                    .to_owned(),
-            },
+            None => Self::of_machine(env),
+        }
+    }
+
+    /// The EC2 instance, unless the environment says that another identity is meant.
+    fn of_machine(env: &Env) -> Self {
+        if AWS_WEB_IDENTITY_TOKEN_FILE.get(env).is_some() {
+            let what = "is set, but roles of service accounts (IRSA) are not taken: give the pod its role by EKS Pod Identity, or set AWS_ACCESS_KEY_ID";
+            AWS_WEB_IDENTITY_TOKEN_FILE.add_error(env, what);
+        } else if AWS_EC2_METADATA_DISABLED.read(env) {
+            AWS_ACCESS_KEY_ID.add_error(env, "is not set, and AWS_EC2_METADATA_DISABLED is");
+        }
+        let endpoint = AWS_EC2_METADATA_SERVICE_ENDPOINT.get(env).unwrap_or(EC2);
+        Self::Instance {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
         }
     }
 
@@ -120,7 +128,7 @@ impl Source {
         let client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
-            .timeout(PATIENCE)
+            .timeout(METADATA_TIMEOUT)
             .build()
             .map_err(without_url)?;
         let text = match self {
@@ -248,6 +256,29 @@ mod tests {
             "http://[fd00:ec2::254]/",
         );
         assert_eq!(url(source(&[other])), "instance http://[fd00:ec2::254]");
+    }
+
+    #[test]
+    fn the_role_of_the_machine_does_not_stand_in_for_another_identity() {
+        let errors = |variables: &[(&str, &str)]| {
+            let env = Env::new(variables.iter().copied());
+            Source::of(&env);
+            let errors = env
+                .validate()
+                .err()
+                .map_or_else(Vec::new, |errors| errors.0);
+            errors.iter().map(|error| error.name).collect::<Vec<_>>()
+        };
+        let irsa = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token");
+        assert_eq!(errors(&[irsa]), ["AWS_WEB_IDENTITY_TOKEN_FILE"]);
+        let pod_identity = (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "http://169.254.170.23/v1",
+        );
+        assert!(errors(&[irsa, pod_identity]).is_empty());
+        let disabled = ("AWS_EC2_METADATA_DISABLED", "true");
+        assert_eq!(errors(&[disabled]), ["AWS_ACCESS_KEY_ID"]);
+        assert!(errors(&[("AWS_EC2_METADATA_DISABLED", "false")]).is_empty());
     }
 
     #[test]
