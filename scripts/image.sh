@@ -19,7 +19,7 @@ field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])
 # push PLATFORM ARCHITECTURE, as Docker and Rust call them.
 push() {
   local program="$work/$1"
-  mkdir -p "$program"
+  mkdir -p "$program/data"
   tar -xzf "$folder/server-$2-unknown-linux-musl.tar.gz" -C "$program"
   docker buildx build --platform "$1" --file Dockerfile --build-context "build=$program" --provenance=false \
     --output "type=image,name=$image,push-by-digest=true,name-canonical=true,push=true" \

@@ -476,17 +476,20 @@ async fn a_connection_that_waits_for_a_place_at_the_stop_is_served() {
     let mut first = server.sent(request("GET /held", "")).await;
     let arrived = within_patience("the first request", server.held.arrived.acquire());
     arrived.await.unwrap().forget();
-    let mut second = server.sent(request("GET /ok", "")).await;
+    let second = server.sent(request("GET /ok", "")).await;
+    // While that one waits, this one is in the kernel's queue.
+    let third = server.sent(request("GET /ok", "")).await;
     // Long enough for the server to accept the second one, and to look for a place for it.
     sleep(SHORT * 4).await;
     server.stop.send(()).unwrap();
     server.held.release.add_permits(1);
     assert_eq!(first.answer().await.status, 204);
     drop(first);
-    let answer = second.answer().await;
-    assert!(answer.closes());
-    assert_eq!(answer.status, 204);
-    drop(second);
+    for mut waiting in [second, third] {
+        let answer = waiting.answer().await;
+        assert!(answer.closes());
+        assert_eq!(answer.status, 204);
+    }
     within_patience("the end of the server", server.serving)
         .await
         .unwrap()
