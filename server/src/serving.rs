@@ -12,7 +12,7 @@ use shared::{
     clock::Clock,
     config::{
         AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION,
-        AWS_SECRET_ACCESS_KEY, AwsCredentials, AwsKeys, ConfigErrors, Env,
+        AWS_SECRET_ACCESS_KEY, AwsCredentials, AwsKeys, ConfigErrors, Env, REDIS_IAM_USER,
     },
     instance::Instance,
     random::Random,
@@ -216,9 +216,14 @@ fn check_all(env: &Env, settings: &Settings) -> Result<(), ConfigErrors> {
     }
 }
 
-/// Whether anybody looks at the AWS keys: the embedded DynamoDB takes any, a bucket does not.
+/// Whether anybody looks at the AWS keys: the embedded DynamoDB takes any; a bucket and a Redis with IAM
+/// do not.
 fn needs_keys(env: &Env, settings: &Settings) -> bool {
-    settings.embedded.is_none() || AVATAR_BUCKET.get(env).is_some()
+    settings.embedded.is_none() || signs_for_others(env)
+}
+
+fn signs_for_others(env: &Env) -> bool {
+    AVATAR_BUCKET.get(env).is_some() || REDIS_IAM_USER.get(env).is_some()
 }
 
 /// Ends what is not needed without requests.
@@ -259,10 +264,10 @@ fn with_database(env: Env, database: Option<&Database>) -> Env {
     }
 }
 
-/// The embedded DynamoDB takes any keys and any region; a bucket has to be given its own.
+/// The embedded DynamoDB takes any keys and any region.
 fn with_endpoint(env: Env, endpoint: &str) -> Env {
     let env = env.or(AWS_ENDPOINT_URL_DYNAMODB.name(), endpoint);
-    if AVATAR_BUCKET.get(&env).is_some() {
+    if signs_for_others(&env) {
         return env;
     }
     env.or(AWS_REGION.name(), "local")

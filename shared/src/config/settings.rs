@@ -52,7 +52,7 @@ pub use self::{
     phone_numbers::PhoneNumberSettings,
     process::ProcessSettings,
     proxies::ProxySettings,
-    redis::{IamSettings, REDIS_URL, RedisMode, RedisSettings},
+    redis::{IamSettings, REDIS_IAM_USER, REDIS_URL, RedisMode, RedisSettings},
     sessions::SessionSettings,
     signing_keys::KeyDocument,
     tokens::{JWT_SECRETS, LOCAL_JWT_SECRET, TokenSettings},

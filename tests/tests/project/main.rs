@@ -9,6 +9,7 @@ mod deploy_role;
 mod docs;
 mod features;
 mod functions;
+mod image;
 mod modules;
 mod openapi;
 mod row_formats;

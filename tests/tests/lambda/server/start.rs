@@ -161,7 +161,7 @@ async fn a_table_of_its_own_can_be_made() {
     let process = spawn(&["create-table"], &with_aws(&secure));
     assert_eq!(process.wait_exit().await.code(), Some(1));
     let text = process.logs().to_string();
-    assert!(text.starts_with("AWS_ENDPOINT_URL_DYNAMODB: "), "{text}");
+    assert!(text.contains("AWS_ENDPOINT_URL_DYNAMODB: is not http"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,7 +177,7 @@ async fn its_sagas_command_continues_deletions() {
     let deletion = deletion.ok(202);
     let text = output(&spawn(&["sagas"], &variables)).await;
     let [saga, until] = ["saga", "until"].map(|name| deletion[name].as_str().unwrap());
-    assert!(text.starts_with(saga), "{text}");
+    assert!(text.contains(saga), "{text}");
     assert!(text.contains(&format!("waits until {until}")), "{text}");
     let embedded = settings
         .without("AWS_ENDPOINT_URL_DYNAMODB")

@@ -90,6 +90,7 @@ const NOT_PASSED: [(&str, &[&str]); 4] = [
             "LOG_FORMAT",
             "MAX_CONNECTIONS",
             "KEEP_ALIVE_SECONDS",
+            "METRICS_HOST",
             "SHUTDOWN_DELAY_SECONDS",
             "SHUTDOWN_SECONDS",
             "EMBEDDED_DATA",
@@ -98,7 +99,9 @@ const NOT_PASSED: [(&str, &[&str]); 4] = [
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "AWS_EC2_METADATA_DISABLED",
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
         ],
     ),
     (

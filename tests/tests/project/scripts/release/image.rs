@@ -10,7 +10,12 @@ echo "$*" >>docker.log
 case "$2" in
   build)
     for argument; do
-      case "$argument" in build=*) cp "${argument#build=}/server" "image.$(grep -c ' build ' docker.log)" ;; esac
+      case "$argument" in
+        build=*)
+          cp "${argument#build=}/server" "image.$(grep -c ' build ' docker.log)"
+          ls "${argument#build=}" >>docker.stage
+          ;;
+      esac
       if [ "${last:-}" = --metadata-file ]; then
         echo "{\"containerimage.digest\":\"sha256:$(grep -c ' build ' docker.log)\"}" >"$argument"
       fi
@@ -24,8 +29,6 @@ esac
 fn the_image_has_the_released_program_of_each_architecture() {
     let workshop = Workshop::new();
     let root = &workshop.scratch.root;
-    fs::create_dir(root.join("server")).unwrap();
-    fs::write(root.join("server/Cargo.toml"), "").unwrap();
     let folder = workshop.release("out");
     workshop.scratch.program("bin/docker", DOCKER);
     let arguments = [VERSION, folder.to_str().unwrap(), "ghcr.io/Some/Name"];
@@ -48,6 +51,9 @@ fn the_image_has_the_released_program_of_each_architecture() {
         let image = fs::read(root.join(format!("image.{}", number + 1))).unwrap();
         assert_eq!(image, program(architecture));
     }
+    // What the Dockerfile copies out of the stage that this stands in for.
+    let stage = fs::read_to_string(root.join("docker.stage")).unwrap();
+    assert_eq!(stage, "data\nserver\n".repeat(2));
     let wanted = format!(
         "buildx imagetools create --tag ghcr.io/some/name:{VERSION} ghcr.io/some/name@sha256:1 ghcr.io/some/name@sha256:2"
     );
