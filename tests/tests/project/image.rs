@@ -65,7 +65,9 @@ fn compose_waits_for_longer_than_the_server_takes_to_stop() {
     let grace = compose["services"]["server"]["stop_grace_period"].as_str();
     let grace: u32 = grace.unwrap().trim_end_matches('s').parse().unwrap();
     let seconds = |name: &str| {
-        let setting = settings::all().into_iter().find(|setting| setting.name == name);
+        let setting = settings::all()
+            .into_iter()
+            .find(|setting| setting.name == name);
         let shared::config::Form::Number { default, unit, .. } = setting.unwrap().form else {
             panic!("{name} is no length of time");
         };

@@ -161,7 +161,10 @@ async fn a_table_of_its_own_can_be_made() {
     let process = spawn(&["create-table"], &with_aws(&secure));
     assert_eq!(process.wait_exit().await.code(), Some(1));
     let text = process.logs().to_string();
-    assert!(text.contains("AWS_ENDPOINT_URL_DYNAMODB: is not http"), "{text}");
+    assert!(
+        text.contains("AWS_ENDPOINT_URL_DYNAMODB: is not http"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
