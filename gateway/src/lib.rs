@@ -17,7 +17,7 @@ pub use database::{Database, create_table, database_client, database_client_with
 pub use functions::{FUNCTIONS, routes};
 pub use listen::listen;
 pub use names::{check_names, ignored_names};
-pub use sagas::resume_sagas;
+pub use sagas::{resume_due_sagas, resume_sagas};
 pub use serve::{ServerLimits, serve, serve_within};
 pub use settings::{
     DOCUMENTED, HOST, METRICS_PORT, PORT, SIMULATED_APP_SECRET, address, host,

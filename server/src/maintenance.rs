@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::resume_sagas;
+use gateway::resume_due_sagas;
 use shared::instance::Instance;
 use tokio::time::{Instant, interval_at};
 
@@ -14,7 +14,7 @@ pub(crate) async fn run(instance: Instance) {
     let mut ticks = interval_at(Instant::now() + PAUSE, PAUSE);
     loop {
         ticks.tick().await;
-        match resume_sagas(&instance).await {
+        match resume_due_sagas(&instance).await {
             Ok(sagas) if sagas.is_empty() => {}
             Ok(sagas) => tracing::debug!(?sagas, "unfinished sagas"),
             Err(why) => tracing::warn!(why, "unfinished sagas can't be looked for"),

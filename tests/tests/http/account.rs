@@ -3,6 +3,7 @@
 mod agreeing;
 mod consents;
 mod deletion;
+mod due;
 mod export;
 mod faults;
 mod merging;

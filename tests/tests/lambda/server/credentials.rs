@@ -68,15 +68,14 @@ async fn metadata() -> String {
         assert_eq!(headers["x-aws-ec2-metadata-token-ttl-seconds"], "300");
         "metadata-token"
     };
-    let roles = async move |headers: HeaderMap| match is_allowed(&headers) {
-        true => Ok("weapp-role\n"),
-        false => Err(StatusCode::UNAUTHORIZED),
+    let roles = async move |headers: HeaderMap| {
+        let roles = is_allowed(&headers).then_some("weapp-role\n");
+        roles.ok_or(StatusCode::UNAUTHORIZED)
     };
-    let role =
-        async move |State(count): State<Count>, headers: HeaderMap| match is_allowed(&headers) {
-            true => Ok(keys(&count)),
-            false => Err(StatusCode::UNAUTHORIZED),
-        };
+    let role = async move |State(count): State<Count>, headers: HeaderMap| {
+        let role = is_allowed(&headers).then(|| keys(&count));
+        role.ok_or(StatusCode::UNAUTHORIZED)
+    };
     let folder = "/latest/meta-data/iam/security-credentials/";
     let router = Router::new()
         .route("/latest/api/token", put(token))

@@ -156,10 +156,6 @@ async fn an_unfinished_request_is_logged_and_exits_1() {
 
 /// Proxies keep some connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a connection without a client behind it"
-)]
 async fn idle_connections_are_no_unfinished_requests() {
     let harness = LambdaHarness::start().await;
     let server = Running::with(&harness, &[("SHUTDOWN_SECONDS", "1")]).await;
