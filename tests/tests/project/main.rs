@@ -5,6 +5,7 @@
 mod architecture;
 mod bodies;
 mod contributing;
+mod cost;
 mod docs;
 mod features;
 mod functions;
