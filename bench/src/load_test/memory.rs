@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use redis::{aio::MultiplexedConnection, cmd, pipe};
 use serde_json::{Value, json};
 
-use super::record::float;
 use crate::services::Services;
 
 /// Keys of one kind.
@@ -55,7 +54,7 @@ pub async fn of_keys(services: &Services) -> Vec<KeyKind> {
     }
     let mut kinds: Vec<_> = kinds.into_values().collect();
     for kind in &mut kinds {
-        kind.bytes /= float(kind.count);
+        kind.bytes /= f64::from(u32::try_from(kind.count).unwrap_or(u32::MAX));
     }
     kinds
 }
