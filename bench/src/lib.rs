@@ -1,4 +1,4 @@
-//! What `make bench` and the test of the budget measure with.
+//! What `make bench`, `make load` and the test of the budget measure with.
 //!
 //! Redis, and a process with DynamoDB and a simulated WeChat that responds at once, run on
 //! loopback.
@@ -14,6 +14,7 @@ pub mod functions;
 pub mod gateway;
 pub mod growth;
 mod load;
+pub mod load_test;
 pub mod machine;
 mod plot;
 pub mod requests;

@@ -5,6 +5,8 @@
 //! bench functions       each function's release binary over the Lambda Runtime API
 //! bench http [SECONDS]  the functions behind `local`'s HTTP server, at 64 connections
 //! bench growth [short]  how cost grows; draws the plots of docs/performance/
+//! bench load [short] [--url URL] [--folder FOLDER]
+//!                       `make load`: a mix of requests in an open loop, and a report
 //! ```
 
 use std::{process::ExitCode, time::Duration};
@@ -12,7 +14,7 @@ use std::{process::ExitCode, time::Duration};
 use bench::{
     backends, functions, gateway,
     growth::{self, Scale},
-    machine,
+    load_test, machine,
 };
 
 /// The default duration of a throughput measurement.
@@ -39,10 +41,18 @@ async fn main() -> ExitCode {
         ["growth"] => growth::run(Scale::FULL).await,
         ["growth", "short"] => growth::run(Scale::SHORT).await,
         [backends::SUBCOMMAND] => backends::serve().await,
-        _ => {
-            eprintln!("usage: bench [functions | http [SECONDS] | growth [short]]");
-            return ExitCode::from(2);
-        }
+        ["load", words @ ..] => match load_test::Options::parse(words) {
+            Some(options) => load_test::run(options).await,
+            None => return usage(),
+        },
+        _ => return usage(),
     }
     ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!(
+        "usage: bench [functions | http [SECONDS] | growth [short] | load [short] [--url URL] [--folder FOLDER]]"
+    );
+    ExitCode::from(2)
 }

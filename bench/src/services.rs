@@ -9,7 +9,7 @@ use crate::backends::Backends;
 /// Redis, DynamoDB and WeChat on loopback, each in a process of its own.
 #[derive(Debug)]
 pub struct Services {
-    _redis: RedisServer,
+    redis: RedisServer,
     backends: Backends,
     /// The environment variables that point to them.
     pub settings: Settings,
@@ -23,10 +23,16 @@ impl Services {
         let settings =
             Settings::new(&backends.dynamodb_url, &backends.wechat_url).redis(&redis.url());
         Self {
-            _redis: redis,
+            redis,
             backends,
             settings,
         }
+    }
+
+    /// The Redis server.
+    #[must_use]
+    pub fn redis(&self) -> &RedisServer {
+        &self.redis
     }
 
     /// A client of the table.

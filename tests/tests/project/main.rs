@@ -5,6 +5,7 @@
 mod architecture;
 mod bodies;
 mod contributing;
+mod cost;
 mod deploy_role;
 mod docs;
 mod features;

@@ -1,0 +1,90 @@
+//! `docs/cost.md` and its Chinese counterpart: their tables are computed from the budget, the
+//! measurements, the template and the prices in `docs/cost/prices.toml`.
+
+mod prices;
+mod tables;
+mod usage;
+
+use std::fs;
+
+use toml_edit::DocumentMut;
+
+use crate::{root, settings::assert_up_to_date};
+use prices::Region;
+use tables::Language;
+use usage::{Fixed, Usage};
+
+/// What the tables are computed from.
+struct Basis {
+    regions: Vec<Region>,
+    requests: Vec<Usage>,
+    fixed: Fixed,
+}
+
+impl Basis {
+    fn read() -> Self {
+        let prices: DocumentMut = text("docs/cost/prices.toml").parse().unwrap();
+        let budget: DocumentMut = text("bench/budget.toml").parse().unwrap();
+        let (measured, template) = (text("docs/performance.md"), text("template.yaml"));
+        let requests = prices["requests"].as_table().unwrap().iter();
+        Self {
+            regions: prices::regions(&prices),
+            requests: requests
+                .map(|(request, _)| Usage::of(request, &prices, &budget, &measured))
+                .collect(),
+            fixed: Fixed::of(&prices, &template),
+        }
+    }
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_cost_pages_are_up_to_date() {
+    let basis = Basis::read();
+    let page = |path, language| (path, with_tables(&text(path), &basis, language));
+    assert_up_to_date(&[
+        page("docs/cost.md", Language::English),
+        page("docs/zh/cost.md", Language::Chinese),
+    ]);
+}
+
+/// The page with what stands between `<!-- NAME -->` and `<!-- /NAME -->` computed anew.
+fn with_tables(page: &str, basis: &Basis, language: Language) -> String {
+    let mut page = page.to_owned();
+    for (name, table) in tables::all(basis, language) {
+        let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+        let from = page.find(&open).unwrap_or_else(|| panic!("no {open}")) + open.len();
+        let to = page.find(&close).unwrap_or_else(|| panic!("no {close}"));
+        page.replace_range(from..to, &table);
+    }
+    page
+}
+
+#[test]
+fn a_dearer_budget_and_another_price_change_the_tables() {
+    let tables = |basis: &Basis| tables::all(basis, Language::English);
+    let basis = Basis::read();
+    let mut dearer = Basis::read();
+    dearer.requests[0].log_bytes += 100_000.0;
+    let mut other_price = Basis::read();
+    other_price.regions[0].double("dynamodb-writes");
+    for changed in [dearer, other_price] {
+        assert_ne!(tables(&changed), tables(&basis));
+    }
+}
+
+#[test]
+fn a_login_is_billed_for_its_cpu_time_and_its_waits() {
+    let usage = Usage {
+        cpu_ms: 0.46,
+        waits_ms: 108.0,
+        memory_mb: 256.0,
+        vcpu_mb: 1769.0,
+        ..Usage::default()
+    };
+    // 0.46 / (256 / 1769) = 3.18; a started millisecond counts.
+    assert!((usage.billed_ms() - 112.0).abs() < f64::EPSILON);
+}
