@@ -10,6 +10,7 @@
 )]
 
 pub mod backends;
+pub mod billed;
 pub mod functions;
 pub mod gateway;
 pub mod growth;
@@ -18,6 +19,7 @@ pub mod load_test;
 pub mod machine;
 mod plot;
 pub mod requests;
+mod responses;
 mod server;
 mod services;
 mod stats;

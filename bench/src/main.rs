@@ -3,6 +3,7 @@
 //! ```text
 //! bench                 all of the following
 //! bench functions       each function's release binary over the Lambda Runtime API
+//! bench billed          what Lambda would bill, at its share of a core; writes docs/cost/measured.toml
 //! bench http [SECONDS]  the functions behind `local`'s HTTP server, at 64 connections
 //! bench growth [short]  how cost grows; draws the plots of docs/performance/
 //! bench load [short] [--url URL] [--folder FOLDER]
@@ -12,7 +13,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use bench::{
-    backends, functions, gateway,
+    backends, billed, functions, gateway,
     growth::{self, Scale},
     load_test, machine,
 };
@@ -34,6 +35,7 @@ async fn main() -> ExitCode {
             growth::run(Scale::FULL).await;
         }
         ["functions"] => functions::run().await,
+        ["billed"] => billed::run().await,
         ["http"] => gateway::run(Duration::from_secs(SECONDS)).await,
         ["http", seconds] if seconds.parse::<u64>().is_ok() => {
             gateway::run(Duration::from_secs(seconds.parse().unwrap_or(SECONDS))).await;
@@ -52,7 +54,7 @@ async fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: bench [functions | http [SECONDS] | growth [short] | load [short] [--url URL] [--folder FOLDER]]"
+        "usage: bench [functions | billed | http [SECONDS] | growth [short] | load [short] [--url URL] [--folder FOLDER]]"
     );
     ExitCode::from(2)
 }

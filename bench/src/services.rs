@@ -35,6 +35,16 @@ impl Services {
         &self.redis
     }
 
+    /// The ports of DynamoDB and WeChat.
+    #[must_use]
+    pub fn http_ports(&self) -> (u16, u16) {
+        let port = |url: &str| url.rsplit(':').next().unwrap().parse().unwrap();
+        (
+            port(&self.backends.dynamodb_url),
+            port(&self.backends.wechat_url),
+        )
+    }
+
     /// A client of the table.
     #[must_use]
     pub fn table(&self) -> Client {

@@ -1,6 +1,6 @@
 //! One request, and what comes of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -70,6 +70,18 @@ pub struct Reply {
     pub result: Result<Value, String>,
     /// Bytes of the response with its headers.
     pub bytes: usize,
+    /// How a function ran for it, where there are functions.
+    pub invocation: Option<Invocation>,
+}
+
+/// One run of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation {
+    /// Whether the instance was started for it.
+    pub is_cold: bool,
+    /// From when the function got the event until it had answered: what Lambda bills, without the
+    /// start of the instance.
+    pub duration: Duration,
 }
 
 impl Reply {
@@ -84,6 +96,7 @@ impl Reply {
         Self {
             result,
             bytes: header_bytes + body.len(),
+            invocation: None,
         }
     }
 
@@ -92,6 +105,7 @@ impl Reply {
         Self {
             result: Err(reason.to_owned()),
             bytes: 0,
+            invocation: None,
         }
     }
 }

@@ -18,7 +18,8 @@ use e2e::{
 };
 use serde_json::Value;
 
-use super::calls::{Call, Reply, Target};
+use super::calls::{Call, Invocation, Reply, Target};
+use crate::responses;
 
 const NAMES: [&str; 4] = ["login", "user-info", "token", "account"];
 /// Instances of one function at the same time: a quota of this machine's size.
@@ -71,14 +72,19 @@ impl Functions {
 impl Target for Functions {
     async fn send(&self, call: Call) -> Reply {
         let pool = &self.pools[call.function];
-        let Some(instance) = pool.take(&self.settings) else {
+        let Some((instance, is_cold)) = pool.take(&self.settings) else {
             return Reply::none("throttled: no instance free");
         };
         let answer = instance.function.measure(&event(&call)).await;
         pool.idle.lock().unwrap().push(instance);
-        match &answer.reply {
+        let reply = match &answer.reply {
             runtime_api::Reply::Response(body) => read(body),
             runtime_api::Reply::Error(_) => Reply::none("the invocation failed"),
+        };
+        let duration = answer.answered - answer.handed_over;
+        Reply {
+            invocation: Some(Invocation { is_cold, duration }),
+            ..reply
         }
     }
 
@@ -92,10 +98,11 @@ impl Target for Functions {
 }
 
 impl Pool {
-    /// The instance that was busy last, or a new one; `None` when there are as many as may be.
-    fn take(&self, settings: &Settings) -> Option<Instance> {
+    /// The instance that was busy last, or a new one, and whether it is one; `None` when there are as
+    /// many as may be.
+    fn take(&self, settings: &Settings) -> Option<(Instance, bool)> {
         if let Some(instance) = self.idle.lock().unwrap().pop() {
-            return Some(instance);
+            return Some((instance, false));
         }
         if self.alive.fetch_add(1, Ordering::Relaxed) >= QUOTA {
             self.alive.fetch_sub(1, Ordering::Relaxed);
@@ -103,10 +110,11 @@ impl Pool {
         }
         self.started.fetch_add(1, Ordering::Relaxed);
         let log = Path::new("/dev/null");
-        Some(Instance {
+        let instance = Instance {
             function: FunctionUnderTest::spawn_logging_to(&self.binary, settings.variables(), log),
             alive: self.alive.clone(),
-        })
+        };
+        Some((instance, true))
     }
 }
 
@@ -125,9 +133,8 @@ fn event(call: &Call) -> Vec<u8> {
 fn read(response: &[u8]) -> Reply {
     let response: Value = serde_json::from_slice(response).unwrap_or_default();
     let status = response["statusCode"].as_u64().unwrap_or(502);
-    let headers = response["headers"].as_object().into_iter().flatten();
-    let headers = headers.map(|(name, value)| name.len() + value.as_str().map_or(0, str::len) + 4);
     let body = response["body"].as_str().unwrap_or_default();
     let status = u16::try_from(status).unwrap_or(502);
-    Reply::read(status, headers.sum(), body.as_bytes())
+    let header_bytes = responses::bytes(&response) - body.len();
+    Reply::read(status, header_bytes, body.as_bytes())
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{
     arrivals::{Kind, Mix},
     plots,
-    record::{Figures, Run},
+    record::{Figures, Run, Runs},
 };
 
 /// A plot's width: on a phone it shrinks a little, and its letters with it.
@@ -156,9 +156,31 @@ fn instances(page: &mut String, run: &Run) {
     let instances = instances.collect::<Vec<_>>().join(", ");
     writeln!(
         page,
-        "<p>Instances started, each with a cold start: {instances}.</p>"
+        "<p>Instances started, those for the people before the load too: {instances}.</p>"
     )
     .unwrap();
+    let columns = [
+        "",
+        "cold starts",
+        "with one: median, ms",
+        "longest",
+        "without: p99, ms",
+        "inside the warm function: median, ms",
+        "p99",
+    ];
+    let rows = Kind::ALL.into_iter().filter_map(|kind| {
+        let Runs {
+            cold,
+            cold_latency,
+            warm_p99,
+            warm_duration,
+        } = run.runs(kind)?;
+        let mut row = vec![kind.name().to_owned(), cold.to_string()];
+        let times = cold_latency.into_iter().chain([warm_p99]).chain(warm_duration);
+        row.extend(times.map(|ms| format!("{ms:.1}")));
+        Some(row)
+    });
+    table(page, &columns, rows);
 }
 
 fn memory(page: &mut String, run: &Run) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     arrivals::{Arrival, Kind, Mix},
-    calls::Reply,
+    calls::{Invocation, Reply},
     memory::KeyKind,
 };
 
@@ -25,6 +25,8 @@ pub struct Sample {
     pub error: Option<String>,
     /// Bytes of the response.
     pub bytes: usize,
+    /// How a function ran for it.
+    pub invocation: Option<Invocation>,
 }
 
 impl Sample {
@@ -37,6 +39,7 @@ impl Sample {
             latency,
             error: reply.result.as_ref().err().cloned(),
             bytes: reply.bytes,
+            invocation: reply.invocation,
         }
     }
 }
@@ -69,6 +72,19 @@ pub struct Figures {
     pub bytes: f64,
 }
 
+/// What functions did for one kind of request. In ms.
+#[derive(Debug)]
+pub struct Runs {
+    /// Requests for which an instance was started.
+    pub cold: usize,
+    /// Their latencies: median, the longest.
+    pub cold_latency: [f64; 2],
+    /// The latency of 99 in 100 others.
+    pub warm_p99: f64,
+    /// Inside of warm functions: median, p99.
+    pub warm_duration: [f64; 2],
+}
+
 /// The percentiles of [`Figures::latency`], in thousandths.
 const PER_MILLE: [usize; 5] = [500, 900, 990, 999, 1000];
 
@@ -91,6 +107,32 @@ impl Run {
             latency: PER_MILLE.map(|per_mille| milliseconds(quantile(&sorted, per_mille))),
             bytes: float(bytes) / float(count.max(1)),
         }
+    }
+
+    /// What the functions did for a kind of request; `None` where there are none.
+    pub fn runs(&self, kind: Kind) -> Option<Runs> {
+        let (mut cold, mut warm, mut durations) = (Vec::new(), Vec::new(), Vec::new());
+        for sample in self.samples.iter().filter(|sample| sample.kind == kind) {
+            match sample.invocation {
+                Some(invocation) if invocation.is_cold => cold.push(sample.latency),
+                Some(invocation) => {
+                    warm.push(sample.latency);
+                    durations.push(invocation.duration);
+                }
+                None => {}
+            }
+        }
+        if cold.is_empty() && warm.is_empty() {
+            return None;
+        }
+        let count = cold.len();
+        let (cold, warm, durations) = (sorted(cold), sorted(warm), sorted(durations));
+        Some(Runs {
+            cold: count,
+            cold_latency: [500, 1000].map(|per_mille| milliseconds(quantile(&cold, per_mille))),
+            warm_p99: milliseconds(quantile(&warm, 990)),
+            warm_duration: [500, 990].map(|per_mille| milliseconds(quantile(&durations, per_mille))),
+        })
     }
 
     /// How often each kind failed for each reason.
@@ -144,11 +186,17 @@ impl Run {
             .into_iter()
             .map(|kind| {
                 let Figures { sent, failed, rate, latency, bytes } = self.figures(kind, mix);
-                let figures = json!({
+                let mut figures = json!({
                     "sent": sent, "failed": failed, "perSecond": rate, "responseBytes": bytes,
                     "medianMs": latency[0], "p90Ms": latency[1], "p99Ms": latency[2], "p999Ms": latency[3],
                     "longestMs": latency[4],
                 });
+                if let Some(Runs { cold, cold_latency, warm_p99, warm_duration }) = self.runs(kind) {
+                    figures["functions"] = json!({
+                        "coldStarts": cold, "coldMedianMs": cold_latency[0], "coldLongestMs": cold_latency[1],
+                        "warmP99Ms": warm_p99, "durationMedianMs": warm_duration[0], "durationP99Ms": warm_duration[1],
+                    });
+                }
                 (kind.name().to_owned(), figures)
             })
             .collect();
@@ -170,8 +218,8 @@ pub fn json(heading: &str, mix: &Mix, runs: &[Run]) -> Value {
     json!({"heading": heading, "mix": mix.describe(), "runs": runs})
 }
 
-fn sorted(durations: impl Iterator<Item = Duration>) -> Vec<Duration> {
-    let mut durations: Vec<_> = durations.collect();
+fn sorted(durations: impl IntoIterator<Item = Duration>) -> Vec<Duration> {
+    let mut durations: Vec<_> = durations.into_iter().collect();
     durations.sort_unstable();
     durations
 }
@@ -208,6 +256,7 @@ mod tests {
             latency: Duration::from_millis(latency_ms),
             error: error.map(str::to_owned),
             bytes: 100,
+            invocation: None,
         }
     }
 
