@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# load.sh [short]: release builds, then a mix of requests in an open loop against `local` and the
+# load.sh [short]: release builds, then a mix of requests in an open loop against `server` and the
 # functions' binaries; the report is target/load/index.html. With LOAD_URL=http://… against that
 # running server only.
 # shellcheck source-path=SCRIPTDIR
@@ -12,6 +12,6 @@ fi
 scripts/tools/redis.sh
 # Each function is built alone, as for deployment.
 for function in login user-info token account; do cargo build --release -p "$function"; done
-cargo build --release -p local
+cargo build --release -p server
 cargo build --release -p bench
 exec cargo run --release -p bench -- load "$@"

@@ -82,14 +82,14 @@ async fn remote(mix: &Mix, url: &str) -> Run {
     driver::drive(url, Remote::new(url), codes, mix).await
 }
 
-/// `local`, then the functions over the Runtime API, each with stores of its own.
+/// `server`, then the functions over the Runtime API, each with stores of its own.
 async fn everything_here(mix: &Mix) -> Vec<Run> {
     let services = Services::start().await;
-    let local = Server::local(&services).await;
-    let remote = Remote::new(&format!("http://{}", local.address));
-    let mut by_server = driver::drive("local", remote, Codes::made_up(), mix).await;
+    let server = Server::server(&services).await;
+    let remote = Remote::new(&format!("http://{}", server.address));
+    let mut by_server = driver::drive("server", remote, Codes::made_up(), mix).await;
     by_server.memory = memory::of_keys(&services).await;
-    drop((local, services));
+    drop((server, services));
 
     let services = Services::start().await;
     let functions = Functions::new(&services.settings);

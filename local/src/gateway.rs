@@ -3,27 +3,23 @@
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf};
 
+use ::gateway::{Database, MetricsServer, create_table, database_client, listen, routes, serve};
 use axum::Router;
 use shared::{
     clock::Clock,
     config::{DynamoSettings, Env, WECHAT_APPIDS},
     instance::Instance,
     random::Random,
-    runtime::BuildRoutes,
 };
 use tokio::net::TcpListener;
 use wechat_simulator::Simulator;
 
 use crate::{
     StartError,
-    database::{Database, create_table, database_client},
-    listen::listen,
-    metrics::MetricsServer,
     objects::{ObjectStore, StoreKeys},
     openapi,
     playground::{self, LogTail, PLAYGROUND},
     push,
-    serve::serve,
     settings::{LOCAL_APP_SECRET, LOCAL_BUCKET, LocalUrls, Settings, with_local_defaults},
     simulated::{explained, guarded},
 };
@@ -35,28 +31,6 @@ const OBJECTS: &str = "/_objects";
 const PICTURES: &str = "/_cdn";
 /// The folder of the object store, in `DATA_DIR`.
 pub(crate) const OBJECTS_FOLDER: &str = "objects";
-
-/// The functions: each crate's name and its routes.
-pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
-    ("health", health::routes),
-    ("login", login::routes),
-    ("token", token::routes),
-    ("user_data", user_data::routes),
-    ("user_info", user_info::routes),
-    ("config", config::routes),
-    ("users", users::routes),
-    ("callback", callback::routes),
-    ("account", account::routes),
-    ("avatar", avatar::routes),
-    ("authorizer", authorizer::routes),
-];
-
-/// The routes of all functions together.
-pub fn routes(instance: &Instance) -> Router {
-    FUNCTIONS.iter().fold(Router::new(), |router, (_, routes)| {
-        router.merge(Router::from(routes(instance)))
-    })
-}
 
 /// The backend: its port is open, and it does not serve yet.
 pub struct Gateway {
@@ -205,7 +179,7 @@ async fn start_metrics(settings: &Settings) -> Result<Option<MetricsServer>, Sta
     match settings.metrics_port {
         Some(port) => {
             let wanted = SocketAddr::new(settings.host, port);
-            MetricsServer::start(wanted).await.map(Some)
+            Ok(Some(MetricsServer::start(wanted).await?))
         }
         None => Ok(None),
     }
@@ -215,9 +189,8 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
     if settings.dynamodb_endpoint.is_some() {
         return Ok(None);
     }
-    Database::start(Some(&settings.data_dir), settings.dynamodb_port)
-        .await
-        .map(Some)
+    let database = Database::start(Some(&settings.data_dir), settings.dynamodb_port).await?;
+    Ok(Some(database))
 }
 
 /// The defaults, with the parts that this process serves itself.

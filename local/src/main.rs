@@ -143,7 +143,10 @@ fn block_on<T, E: ToString>(command: impl Future<Output = Result<T, E>>) -> Resu
 /// Starts the gateway, and serves until a stop signal.
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
-    let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
+    let crates = FUNCTIONS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["gateway", "local"]);
     let level = ProcessSettings::read(&env).log_level;
     let log = LogTail::default();
     let lines = local::log_lines(&env, &log);

@@ -1,10 +1,10 @@
 //! The gateway's own settings, and the defaults that let it run without any.
 
-use std::{
-    net::{IpAddr, ToSocketAddrs},
-    path::PathBuf,
-};
+use std::{net::IpAddr, path::PathBuf};
 
+use ::gateway::{
+    METRICS_PORT, PORT, SIMULATED_APP_SECRET, check_names, host, settings_of_functions,
+};
 use callback::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH};
 use shared::config::{
     AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB,
@@ -13,19 +13,10 @@ use shared::config::{
     WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
 };
 
-use crate::names;
-
 shared::settings! {
     /// The settings of the gateway, for the documents.
     pub DOCUMENTED in Local;
 
-    HOST: Text = Text::new("127.0.0.1", "an IP address, or a name of this machine such as localhost"),
-        "the address it listens on",
-        "监听地址",
-        wanted_zh("IP 地址，或本机的主机名（如 `localhost`）");
-    PORT: Port = Port::new(9000),
-        "the port it listens on; 0 takes any free one",
-        "监听端口；0 表示任选空闲端口";
     DATA_DIR: Text = Text::new(".data", "a folder"),
         "folder of the embedded DynamoDB (an SQLite file) and of the built-in object store; remove it to start afresh",
         "内嵌 DynamoDB（SQLite 文件）和内置对象存储的数据目录，删除即清空",
@@ -34,10 +25,6 @@ shared::settings! {
         "port of the embedded DynamoDB; 0 takes any free one",
         "内嵌 DynamoDB 的端口；0 表示任选空闲端口",
         unset("not set: any free port", "未设置：任选空闲端口"), example("8000");
-    METRICS_PORT: Port = Port::new(0),
-        "where Prometheus reads `/metrics`, on `HOST` too; 0 takes any free one",
-        "Prometheus 在此端口读取 `/metrics`，地址同 `HOST`；0 表示任选空闲端口",
-        unset("not set: off", "未设置：关闭"), example("9090");
     pub(crate) LOG_FORMAT: Words<LogFormat> = Words::new(&["auto", "text", "json"], &[LogFormat::Auto, LogFormat::Text, LogFormat::Json], 0),
         "how log lines are written: `auto` is `text`, for people, on a terminal, and `json` elsewhere. Deployed functions write JSON",
         "日志格式：`auto` 在终端中为便于阅读的 `text`，其他情况为 `json`。部署的函数始终输出 JSON";
@@ -54,19 +41,13 @@ pub(crate) enum LogFormat {
 
 /// Every setting: of `shared`, of each crate that has some of its own, and of this one.
 pub fn all_settings() -> impl Iterator<Item = &'static Documented> {
-    let own = [
-        login::DOCUMENTED,
-        callback::DOCUMENTED,
-        config::DOCUMENTED,
-        DOCUMENTED,
-    ];
-    shared::config::DOCUMENTED.into_iter().chain(own).flatten()
+    settings_of_functions().chain(DOCUMENTED)
 }
 
 /// The AppID of the simulated mini-program, used when no other is configured.
 pub const LOCAL_APP_ID: &str = "wx0000000000000001";
 /// The AppSecret of all simulated mini-programs. It is valid for the simulator only.
-pub const LOCAL_APP_SECRET: &str = "simulated-app-secret-of-wx1";
+pub const LOCAL_APP_SECRET: &str = SIMULATED_APP_SECRET;
 
 /// The gateway's settings.
 pub struct Settings {
@@ -113,9 +94,7 @@ impl Settings {
         let _ = LOG_FORMAT.read(env);
         let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
         Self {
-            host: HOST
-                .parse(env, address)
-                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            host: host(env),
             port: PORT.read(env),
             data_dir: DATA_DIR.read(env).into(),
             dynamodb_port: DYNAMODB_PORT.read(env),
@@ -124,25 +103,11 @@ impl Settings {
             store_objects: AVATAR_BUCKET.get(env).is_none()
                 && AWS_ENDPOINT_URL_S3.get(env).is_none(),
             has_app_ids: WECHAT_APPIDS.get(env).is_some(),
-            ignored_names: names::check(env, &known),
+            ignored_names: check_names(env, &known),
             simulate_wechat: WECHAT_SECRETS.get(env).is_none()
                 && WECHAT_BASE_URL.get(env).is_none(),
         }
     }
-}
-
-/// An address, or that of a name: of several the first, IPv4 before IPv6.
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
-    if let Ok(ip) = bare.unwrap_or(text).parse() {
-        return Some(ip);
-    }
-    let addresses = (text, 0).to_socket_addrs().ok()?;
-    let addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
-    let ipv4 = addresses.iter().find(|ip| ip.is_ipv4());
-    ipv4.or(addresses.first()).copied()
 }
 
 /// The URLs of the parts that stand in for other services.
@@ -208,27 +173,4 @@ fn with_local_apps(env: Env) -> Env {
         .collect();
     env.or(WECHAT_SECRETS.name(), secrets.join(","))
         .or(MESSAGE_PUSH.name(), pushes.join(","))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_an_address_or_a_name() {
-        for (text, wanted) in [
-            ("127.0.0.1", Some("127.0.0.1")),
-            ("0.0.0.0", Some("0.0.0.0")),
-            ("::1", Some("::1")),
-            ("[::1]", Some("::1")),
-            ("localhost", Some("127.0.0.1")),
-            ("not a name", None),
-        ] {
-            assert_eq!(
-                address(text),
-                wanted.map(|ip| ip.parse().unwrap()),
-                "{text}"
-            );
-        }
-    }
 }

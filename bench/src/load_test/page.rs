@@ -176,7 +176,10 @@ fn instances(page: &mut String, run: &Run) {
             warm_duration,
         } = run.runs(kind)?;
         let mut row = vec![kind.name().to_owned(), cold.to_string()];
-        let times = cold_latency.into_iter().chain([warm_p99]).chain(warm_duration);
+        let times = cold_latency
+            .into_iter()
+            .chain([warm_p99])
+            .chain(warm_duration);
         row.extend(times.map(|ms| format!("{ms:.1}")));
         Some(row)
     });

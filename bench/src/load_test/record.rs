@@ -131,7 +131,8 @@ impl Run {
             cold: count,
             cold_latency: [500, 1000].map(|per_mille| milliseconds(quantile(&cold, per_mille))),
             warm_p99: milliseconds(quantile(&warm, 990)),
-            warm_duration: [500, 990].map(|per_mille| milliseconds(quantile(&durations, per_mille))),
+            warm_duration: [500, 990]
+                .map(|per_mille| milliseconds(quantile(&durations, per_mille))),
         })
     }
 

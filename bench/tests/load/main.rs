@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Runs `bench load short` and returns its page and its figures.
 fn report() -> (String, Value) {
-    // Builds the functions and `local`, which `bench` finds beside itself.
+    // Builds the functions and `server`, which `bench` finds beside itself.
     e2e::binaries::path("login");
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(e2e::binaries::path("bench"))
@@ -41,7 +41,7 @@ fn the_report_holds_the_numbers_of_the_run_and_loads_nothing() {
         .iter()
         .map(|run| run["target"].as_str().unwrap())
         .collect();
-    assert_eq!(targets, ["local", "functions"]);
+    assert_eq!(targets, ["server", "functions"]);
     for run in runs {
         let target = run["target"].as_str().unwrap();
         for kind in ["login", "read", "refresh", "deletion"] {

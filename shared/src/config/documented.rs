@@ -90,13 +90,15 @@ pub enum Section {
     Requests,
     /// Logs and metrics.
     Telemetry,
+    /// Processes that serve HTTP themselves.
+    Server,
     /// `make run`.
     Local,
 }
 
 impl Section {
     /// All, in their order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::WeChat,
         Self::MessagePush,
         Self::Accounts,
@@ -109,6 +111,7 @@ impl Section {
         Self::Breaker,
         Self::Requests,
         Self::Telemetry,
+        Self::Server,
         Self::Local,
     ];
 
@@ -128,6 +131,10 @@ impl Section {
             Self::Breaker => ("Circuit breaker in front of WeChat", "微信调用熔断"),
             Self::Requests => ("Requests", "请求处理"),
             Self::Telemetry => ("Logs and metrics", "日志与指标"),
+            Self::Server => (
+                "Serving without Lambda (make run, server)",
+                "不使用 Lambda 时（make run 与 server）",
+            ),
             Self::Local => ("Local development (make run)", "本地运行（make run）"),
         };
         Translated { en, zh }

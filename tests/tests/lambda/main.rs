@@ -29,6 +29,7 @@ mod proxies;
 mod sample_events;
 mod schemathesis;
 mod sealed;
+mod server;
 mod several_instances;
 mod smoke;
 mod snippets;

@@ -40,6 +40,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("make phone", "asks for a number, and needs a deployment"),
     ("make admin ID=…", "needs a deployment"),
     ("cargo bench", "takes minutes"),
+    ("cargo build --release", "takes minutes"),
+    ("docker compose", "needs Docker"),
     (
         "mkdir -p events/greet",
         "run by tests/project/contributing.rs",

@@ -36,6 +36,7 @@ const PATIENT: ServerLimits = ServerLimits {
     body: LONG,
     rest: LONG,
     linger: LONG,
+    drain: Duration::ZERO,
 };
 
 /// A server with routes that read their body, or not.

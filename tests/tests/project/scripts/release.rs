@@ -2,6 +2,7 @@
 
 mod deployed;
 mod elf;
+mod image;
 
 use std::{
     collections::BTreeMap,

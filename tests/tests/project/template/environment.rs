@@ -80,7 +80,7 @@ const NOT_PASSED: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "they are of `make run`",
+        "they are of `make run` and of a server of one's own",
         &[
             "HOST",
             "PORT",
@@ -88,6 +88,17 @@ const NOT_PASSED: [(&str, &[&str]); 4] = [
             "DYNAMODB_PORT",
             "METRICS_PORT",
             "LOG_FORMAT",
+            "MAX_CONNECTIONS",
+            "KEEP_ALIVE_SECONDS",
+            "SHUTDOWN_DELAY_SECONDS",
+            "SHUTDOWN_SECONDS",
+            "EMBEDDED_DATA",
+            "ALLOW_SIMULATOR",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
         ],
     ),
     (

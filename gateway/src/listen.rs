@@ -11,7 +11,10 @@ const SUGGESTIONS: u16 = 100;
 
 /// Listens on `wanted`, whose port comes from the setting `variable`. Also returns the actual
 /// address: port 0 stands for any free port.
-pub(crate) async fn listen(
+///
+/// # Errors
+/// [`StartError::PortTaken`] and [`StartError::Listen`].
+pub async fn listen(
     variable: &'static str,
     wanted: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -30,14 +30,17 @@ pub enum DataDirError {
 }
 
 /// A folder that is locked until this is dropped.
-pub(crate) struct DataDir {
+pub struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
 impl DataDir {
     /// Makes the folder if there is none, and locks it.
-    pub(crate) fn lock(path: &Path) -> Result<Self, DataDirError> {
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn lock(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |error| DataDirError::Unusable(path.to_owned(), error);
         fs::create_dir_all(path).map_err(unusable)?;
         let mut options = File::options();
@@ -58,30 +61,38 @@ impl DataDir {
     }
 
     /// The database's file.
-    pub(crate) fn file(&self) -> PathBuf {
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
         self.path.join(FILE)
     }
 
     /// Whether the folder at `path` holds a database.
-    pub(crate) fn has_database(path: &Path) -> bool {
+    #[must_use]
+    pub fn has_database(path: &Path) -> bool {
         path.join(FILE).exists()
     }
 
     /// Writes down where the database is served, for other commands of this machine.
-    pub(crate) fn publish(&self, endpoint: &str) -> Result<(), DataDirError> {
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`].
+    pub fn publish(&self, endpoint: &str) -> Result<(), DataDirError> {
         let file = self.path.join(ENDPOINT);
         fs::write(file, endpoint).map_err(|error| DataDirError::Unusable(self.path.clone(), error))
     }
 
     /// Where the process that uses the folder at `path` serves the database.
-    pub(crate) fn endpoint(path: &Path) -> Result<String, DataDirError> {
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`].
+    pub fn endpoint(path: &Path) -> Result<String, DataDirError> {
         fs::read_to_string(path.join(ENDPOINT))
             .map_err(|error| DataDirError::Unusable(path.to_owned(), error))
     }
 
     /// Completes when the database's file was deleted or replaced: what is stored from then on is
     /// lost when the process ends.
-    pub(crate) async fn deleted(&self) {
+    pub async fn deleted(&self) {
         let file = self.file();
         let identity = || {
             fs::metadata(&file)

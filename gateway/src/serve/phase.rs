@@ -21,7 +21,7 @@ pub(super) enum Phase {
 
 impl Phase {
     /// When the wait becomes too long, as far as the connection has to see to it. Once the server
-    /// has stopped, nobody needs the request that is awaited.
+    /// has stopped, a request is awaited for the time that is left to connections.
     pub(super) fn end(self, limits: &ServerLimits, stopped: Option<Instant>) -> Option<Instant> {
         let (since, limit) = match self {
             Self::Idle(since) => (since, limits.idle),
@@ -29,7 +29,8 @@ impl Phase {
             Self::Body(_) | Self::Serving => return None,
         };
         let end = since + limit;
-        Some(stopped.map_or(end, |stopped| end.min(stopped.max(since) + limits.linger)))
+        let rest = limits.linger.max(limits.drain);
+        Some(stopped.map_or(end, |stopped| end.min(stopped.max(since) + rest)))
     }
 
     /// Since when the client has let the server wait.

@@ -41,6 +41,9 @@ pub struct ServerLimits {
     pub rest: Duration,
     /// For the client to read the last answer, before a connection is closed.
     pub linger: Duration,
+    /// After the stop, for connections without a request to bring one more, whose answer then closes
+    /// them: what a client sends at this moment is not lost. Zero closes them at once.
+    pub drain: Duration,
 }
 
 impl Default for ServerLimits {
@@ -53,6 +56,7 @@ impl Default for ServerLimits {
             body: Duration::from_secs(5),
             rest: Duration::from_millis(500),
             linger: Duration::from_secs(1),
+            drain: Duration::ZERO,
         }
     }
 }
@@ -108,10 +112,26 @@ pub async fn serve_within(
         () = stop => {}
         () = accepting => {}
     }
-    drop(listener);
     server.stopping.send_replace(true);
+    for (stream, peer) in backlog(listener) {
+        let slot = connections.admit(peer.ip()).await;
+        tasks.spawn(serve_connection(Arc::clone(&server), stream, peer, slot));
+    }
     while tasks.join_next().await.is_some() {}
     Ok(())
+}
+
+/// What the kernel has accepted already, and would reset with the listener.
+fn backlog(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
+    };
+    let accepted = std::iter::from_fn(|| listener.accept().ok());
+    let registered = accepted.filter_map(|(stream, peer)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    });
+    registered.collect()
 }
 
 /// The next connection. Errors of one connection are not the listener's; when there are no more file

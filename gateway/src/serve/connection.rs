@@ -106,7 +106,10 @@ where
     poll_fn(|context| {
         if stopped_at.is_none() && stopped.as_mut().poll(context).is_ready() {
             stopped_at = Some(Instant::now());
-            Pin::new(&mut *connection).graceful_shutdown();
+            // Otherwise the answer to the next request closes the connection.
+            if server.limits.drain.is_zero() {
+                Pin::new(&mut *connection).graceful_shutdown();
+            }
         }
         if let Poll::Ready(result) = Pin::new(&mut *connection).poll(context) {
             return Poll::Ready(End::Done(result));

@@ -20,8 +20,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The metrics recorder of this process, and its HTTP server.
-pub(crate) struct MetricsServer {
-    pub(crate) address: SocketAddr,
+pub struct MetricsServer {
+    /// Where it listens.
+    pub address: SocketAddr,
     listener: TcpListener,
     recorder: PrometheusHandle,
 }
@@ -31,7 +32,7 @@ impl MetricsServer {
     ///
     /// # Errors
     /// [`StartError`] when the port is unavailable, or another recorder is installed.
-    pub(crate) async fn start(wanted: SocketAddr) -> Result<Self, StartError> {
+    pub async fn start(wanted: SocketAddr) -> Result<Self, StartError> {
         let (listener, address) = listen("METRICS_PORT", wanted).await?;
         let builder = PrometheusBuilder::new()
             .with_recommended_naming(true)
@@ -48,7 +49,7 @@ impl MetricsServer {
     }
 
     /// Serves `GET /metrics`. Never returns unless the listener fails.
-    pub(crate) async fn serve(self) {
+    pub async fn serve(self) {
         let recorder = self.recorder.clone();
         let text = async move || ([(CONTENT_TYPE, TEXT_FORMAT)], recorder.render());
         let serving = axum::serve(self.listener, Router::new().route("/metrics", get(text)));

@@ -4,7 +4,8 @@ use shared::config::{Env, UnknownName, unknown_names};
 
 /// Records a misspelled name as a config error of the setting that is meant. Returns the other
 /// names that start like settings, which may belong to another program. `known` are all settings.
-pub(crate) fn check(env: &Env, known: &[&'static str]) -> Vec<String> {
+#[must_use]
+pub fn check_names(env: &Env, known: &[&'static str]) -> Vec<String> {
     let mut ignored = Vec::new();
     for unknown in unknown_names(env, known) {
         match misspelled(env, &unknown) {
@@ -41,15 +42,17 @@ fn misspelled(env: &Env, unknown: &UnknownName) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::all_settings;
+    use crate::settings_of_functions;
 
     fn known() -> Vec<&'static str> {
-        all_settings().map(|setting| setting.name).collect()
+        settings_of_functions()
+            .map(|setting| setting.name)
+            .collect()
     }
 
     fn checked(names: &[&str]) -> (Vec<&'static str>, Vec<String>) {
         let env = Env::new(names.iter().map(|name| (*name, "hunter2")));
-        let ignored = check(&env, &known());
+        let ignored = check_names(&env, &known());
         let errors = env.validate().err().map(|errors| errors.0);
         let errors = errors.unwrap_or_default();
         assert!(!format!("{errors:?}").contains("hunter2"));
@@ -81,7 +84,6 @@ mod tests {
             ("LOGL_EVEL", "LOG_LEVEL"),
             ("LOG_LEVELS", "LOG_LEVEL"),
             ("log_level", "LOG_LEVEL"),
-            ("DATADIR", "DATA_DIR"),
             ("TABLE_NAMES", "TABLE_NAME"),
             ("METRICS_PROT", "METRICS_PORT"),
             ("NICKNAME_MIN_CHARACTER", "NICKNAME_MIN_CHARACTERS"),
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_ignored_names_of_a_refused_start_are_those_that_are_no_errors() {
-        let names = ["JWT_SECRET", "REDIS_PASSWORD", "DATADIR", "PATH"];
+        let names = ["JWT_SECRET", "REDIS_PASSWORD", "METRICS_PROT", "PATH"];
         let env = Env::new(names.map(|name| (name, "hunter2")));
         assert_eq!(ignored_names(&env, &known()), ["REDIS_PASSWORD"]);
         assert_eq!(env.validate(), Ok(()));
@@ -128,7 +130,7 @@ mod tests {
         ];
         assert_eq!(checked(&others), (vec![], vec![]));
         let env = Env::new(known().iter().map(|name| (*name, "x")));
-        assert!(check(&env, &known()).is_empty());
+        assert!(check_names(&env, &known()).is_empty());
         assert_eq!(env.validate().err().map_or(0, |errors| errors.0.len()), 0);
     }
 }

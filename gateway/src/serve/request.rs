@@ -42,7 +42,8 @@ pub(super) async fn answer(
     let request = prepared(request, peer);
     let Ok(mut response) = server.app.clone().oneshot(request).await;
     phase.set(Phase::Body(Instant::now()));
-    if !rest.discard(awaits_100, limits.rest).await {
+    let is_stopping = *server.stopping.borrow();
+    if !rest.discard(awaits_100, limits.rest).await || is_stopping {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
