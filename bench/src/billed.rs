@@ -36,6 +36,8 @@ const USERS: u64 = 10;
 /// Unmeasured invocations first: after them an instance remembers what it can remember.
 const WARM_UP: u64 = 3 * USERS;
 const WARM_INVOCATIONS: u32 = 200;
+/// To compare the log of another `METRICS`.
+const LOGGED_INVOCATIONS: usize = 50;
 const COLD_STARTS: usize = 10;
 
 /// Measures the functions, prints what was measured and writes it to docs/cost/measured.toml.
@@ -70,8 +72,11 @@ pub async fn run() {
             share: &share,
         };
         let login = beside_this_program("login");
-        let requests = Requests::of(function, &login, &services.settings, USERS).await;
-        figures.push((request, measuring.run(requests).await));
+        let mut requests = Requests::of(function, &login, &services.settings, USERS).await;
+        let mut measured = measuring.run(&mut requests).await;
+        let with_emf = services.settings.clone().with("METRICS", "emf");
+        measured.emf_log_bytes = log_bytes(&measuring.start_with(&with_emf), &mut requests).await;
+        figures.push((request, measured));
     }
     let text = report::toml(&machine::heading(), memory_mb, &figures);
     println!("{text}");
@@ -87,7 +92,11 @@ struct Measuring<'a> {
 
 impl Measuring<'_> {
     fn start(&self) -> FunctionUnderTest {
-        FunctionUnderTest::spawn_under(self.program(), self.binary, self.settings.variables())
+        self.start_with(self.settings)
+    }
+
+    fn start_with(&self, settings: &Settings) -> FunctionUnderTest {
+        FunctionUnderTest::spawn_under(self.program(), self.binary, settings.variables())
     }
 
     /// Enters the group before it becomes the function.
@@ -98,15 +107,15 @@ impl Measuring<'_> {
         program
     }
 
-    async fn run(&self, mut requests: Requests) -> Figures {
+    async fn run(&self, requests: &mut Requests) -> Figures {
         let function = self.start();
         for _ in 0..WARM_UP {
-            invoke_and_read(&function, &mut requests).await;
+            invoke_and_read(&function, requests).await;
         }
         let (mut billed, mut bytes) = (Samples::default(), 0);
         let before = function.process().cpu_time();
         for _ in 0..WARM_INVOCATIONS {
-            let (answer, response) = invoke_and_read(&function, &mut requests).await;
+            let (answer, response) = invoke_and_read(&function, requests).await;
             billed.push(answer.answered - answer.handed_over);
             bytes += responses::bytes(&response);
         }
@@ -116,7 +125,7 @@ impl Measuring<'_> {
         for _ in 0..COLD_STARTS {
             let function = self.start();
             init.push(function.time_to_first_next().await);
-            let (answer, _) = invoke_and_read(&function, &mut requests).await;
+            let (answer, _) = invoke_and_read(&function, requests).await;
             first.push(answer.answered - answer.handed_over);
         }
         Figures {
@@ -127,6 +136,27 @@ impl Measuring<'_> {
             response_bytes: bytes / usize::try_from(WARM_INVOCATIONS).unwrap(),
             init,
             first,
+            emf_log_bytes: 0,
         }
     }
+}
+
+/// What a warm invocation logs, in bytes.
+async fn log_bytes(function: &FunctionUnderTest, requests: &mut Requests) -> usize {
+    for _ in 0..WARM_UP {
+        invoke_and_read(function, requests).await;
+    }
+    for _ in 0..LOGGED_INVOCATIONS {
+        invoke_and_read(function, requests).await;
+    }
+    let logs = function.logs();
+    // Those of the warm-up and perhaps the very last one are left out.
+    let lines = logs
+        .lines()
+        .iter()
+        .rev()
+        .skip(1)
+        .take(LOGGED_INVOCATIONS - 1);
+    let bytes: usize = lines.map(|line| line.len() + 1).sum();
+    bytes / (LOGGED_INVOCATIONS - 1)
 }

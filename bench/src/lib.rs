@@ -11,6 +11,7 @@
 
 pub mod backends;
 pub mod billed;
+pub mod burst;
 pub mod functions;
 pub mod gateway;
 pub mod growth;

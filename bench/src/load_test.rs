@@ -19,7 +19,12 @@ mod server;
 
 use std::{fs, path::PathBuf};
 
-use crate::{machine, server::Server, services::Services};
+use crate::{
+    burst::{self, Burst, Course},
+    machine,
+    server::Server,
+    services::Services,
+};
 use arrivals::Mix;
 use codes::Codes;
 use functions::Functions;
@@ -30,6 +35,7 @@ use server::Remote;
 #[derive(Debug)]
 pub struct Options {
     mix: Mix,
+    burst: Burst,
     /// A running server, in place of those that are started here.
     url: Option<String>,
     folder: PathBuf,
@@ -41,13 +47,14 @@ impl Options {
     pub fn parse(words: &[&str]) -> Option<Self> {
         let mut options = Self {
             mix: Mix::FULL,
+            burst: Burst::FULL,
             url: None,
             folder: e2e::binaries::workspace().join("target/load"),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match *word {
-                "short" => options.mix = Mix::SHORT,
+                "short" => (options.mix, options.burst) = (Mix::SHORT, Burst::SHORT),
                 "--url" => options.url = Some((*words.next()?).trim_end_matches('/').to_owned()),
                 "--folder" => options.folder = words.next()?.into(),
                 _ => return None,
@@ -62,17 +69,26 @@ impl Options {
 /// # Panics
 /// When a server can't be started or reached, or the people can't log in.
 pub async fn run(options: Options) {
-    let runs = match &options.url {
-        Some(url) => vec![remote(&options.mix, url).await],
-        None => everything_here(&options.mix).await,
+    let (runs, burst) = match &options.url {
+        Some(url) => (vec![remote(&options.mix, url).await], None),
+        None => (
+            everything_here(&options.mix).await,
+            Some(burst::run(options.burst).await),
+        ),
     };
     fs::create_dir_all(&options.folder).unwrap();
-    let page = page::html(&machine::heading(), &options.mix, &runs);
+    let page = page::html(&machine::heading(), &options.mix, &runs, burst.as_ref());
     fs::write(options.folder.join("index.html"), page).unwrap();
-    let figures = record::json(&machine::heading(), &options.mix, &runs);
+    let mut figures = record::json(&machine::heading(), &options.mix, &runs);
+    figures["burst"] = burst.as_ref().map(Course::json).into();
     fs::write(options.folder.join("report.json"), figures.to_string()).unwrap();
     for run in &runs {
         run.print(&options.mix);
+    }
+    if let Some(burst) = burst {
+        burst.print();
+        let plot = burst.plot().draw(&options.folder.join("burst.svg"));
+        plot.expect("a plot");
     }
     println!("{}", options.folder.join("index.html").display());
 }

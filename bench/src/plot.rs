@@ -14,8 +14,11 @@ const SERIES: [RGBColor; 4] = [
 const WIDTH: u32 = 640;
 const PANEL_HEIGHT: u32 = 190;
 /// Of a panel's title.
-const HEAD_HEIGHT: u32 = 26;
+const HEAD_HEIGHT: u32 = 28;
 const FONT: &str = "sans-serif";
+/// Sizes of letters, of which an SVG has four fifths.
+const TITLE: i32 = 16;
+const LABEL: i32 = 14;
 /// More steps than this have no dots, and labels at some of them only.
 const DOTTED: usize = 30;
 const LABELS: usize = 8;
@@ -105,7 +108,7 @@ impl Plot {
             .light_line_style(TRANSPARENT)
             .bold_line_style(TEXT.mix(0.25))
             .axis_style(TEXT)
-            .label_style(text(11))
+            .label_style(text(LABEL))
             .x_desc(self.along)
             .x_labels(self.labels())
             .x_label_formatter(&|index| self.step(*index))
@@ -144,15 +147,15 @@ impl Plot {
 
 /// The title, and at the right end the names of the series: no line runs through them there.
 fn draw_head(panel: &Panel, area: &Area) -> Result<(), Box<dyn Error>> {
-    area.draw(&Text::new(panel.title, (8, 8), text(14)))?;
+    area.draw(&Text::new(panel.title, (8, 8), text(TITLE)))?;
     if panel.series.len() < 2 {
         return Ok(());
     }
     let mut right = i32::try_from(area.dim_in_pixel().0)? - 34;
     for ((name, _), colour) in panel.series.iter().zip(SERIES).rev() {
-        let (width, _) = area.estimate_text_size(name, &text(11))?;
+        let (width, _) = area.estimate_text_size(name, &text(LABEL))?;
         right -= i32::try_from(width)?;
-        area.draw(&Text::new(*name, (right, 10), text(11)))?;
+        area.draw(&Text::new(*name, (right, 10), text(LABEL)))?;
         let line = [(right - 20, 15), (right - 5, 15)];
         area.draw(&PathElement::new(line, colour.stroke_width(2)))?;
         right -= 36;
@@ -160,7 +163,7 @@ fn draw_head(panel: &Panel, area: &Area) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn text(size: u32) -> TextStyle<'static> {
+fn text(size: i32) -> TextStyle<'static> {
     (FONT, size).into_font().color(&TEXT)
 }
 

@@ -42,6 +42,11 @@ impl Server {
         Self::of_functions("server", services, &[("ALLOW_SIMULATOR", "on")]).await
     }
 
+    /// `local` with these receivers of webhooks.
+    pub async fn with_webhooks(services: &Services, receivers: &str) -> Self {
+        Self::of_functions("local", services, &[("WEBHOOKS", receivers)]).await
+    }
+
     async fn of_functions(binary: &str, services: &Services, own: &[(&str, &str)]) -> Self {
         let settings = services.settings.variables().iter();
         let settings: Vec<_> = settings

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::{
     operation::create_table::{CreateTableError, builders::CreateTableFluentBuilder},
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
-        Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+        Projection, ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+        TimeToLiveSpecification,
     },
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -34,6 +35,8 @@ const LISTED: [&str; 10] = [
 pub struct Database {
     /// Its URL, e.g. `http://127.0.0.1:34567`.
     pub endpoint: String,
+    /// The database itself, past HTTP.
+    pub database: dynoxide::Database,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
     watch: Option<JoinHandle<()>>,
@@ -59,12 +62,15 @@ impl Database {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener, database, stopped,
+            listener,
+            database.clone(),
+            stopped,
         ));
         let watched = folder.clone();
         let watch = watched.map(|folder| tokio::spawn(async move { folder.deleted().await }));
         Ok(Self {
             endpoint,
+            database,
             stop,
             server,
             watch,
@@ -126,6 +132,30 @@ pub async fn create_table(client: &Client, table: &str) -> Result<(), StartError
         return Err(StartError::database(DisplayErrorContext(error)));
     }
     enable_ttl(client, table).await
+}
+
+/// Enables the stream of `table` as template.yaml describes it, unless it is enabled.
+///
+/// # Errors
+/// [`StartError::Database`].
+pub async fn enable_stream(client: &Client, table: &str) -> Result<(), StartError> {
+    let described = client.describe_table().table_name(table).send().await;
+    let described = described.map_err(|error| StartError::database(DisplayErrorContext(error)))?;
+    let stream = described
+        .table()
+        .and_then(|table| table.stream_specification());
+    if stream.is_some_and(StreamSpecification::stream_enabled) {
+        return Ok(());
+    }
+    let stream = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::NewAndOldImages)
+        .build();
+    let update = client.update_table().table_name(table);
+    let update = update.set_stream_specification(stream.ok());
+    let updated = update.send().await;
+    updated.map_err(|error| StartError::database(DisplayErrorContext(error)))?;
+    Ok(())
 }
 
 fn table_definition(client: &Client, table: &str) -> CreateTableFluentBuilder {

@@ -12,7 +12,7 @@ mod settings;
 
 pub use self::metrics::MetricsServer;
 pub use data_dir::{DataDir, DataDirError};
-pub use database::{Database, create_table, database_client};
+pub use database::{Database, create_table, database_client, enable_stream};
 pub use functions::{FUNCTIONS, routes};
 pub use listen::listen;
 pub use names::{check_names, ignored_names};

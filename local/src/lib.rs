@@ -5,6 +5,7 @@ mod admin;
 mod banner;
 mod breaker;
 pub mod dotenv;
+mod feed;
 mod gateway;
 mod keys;
 mod objects;
@@ -14,25 +15,28 @@ mod own_page;
 mod phone;
 mod playground;
 mod push;
+mod queue;
 mod sagas;
 mod seal;
 mod settings;
 mod simulated;
 mod text_log;
 
-pub use self::gateway::Gateway;
+pub use self::gateway::{Gateway, WORKERS};
 pub use ::gateway::{
-    DataDirError, Database, FUNCTIONS, ServerLimits, create_table, database_client, ignored_names,
-    routes, serve, serve_within,
+    DataDirError, Database, FUNCTIONS, ServerLimits, create_table, database_client, enable_stream,
+    ignored_names, routes, serve, serve_within,
 };
 pub use admin::make_administrator;
 pub use banner::banner;
 pub use breaker::breaker;
+pub use feed::ChangeFeed;
 pub use keys::KeySet;
 pub use objects::{ObjectStore, StoreKeys};
 pub use openapi::{DeclareOperations, OPERATIONS, openapi};
 pub use phone::release_phone;
 pub use playground::LogTail;
+pub use queue::{MessageQueue, Poller};
 pub use sagas::resume_sagas;
 pub use seal::seal;
 pub use settings::{DOCUMENTED, LOCAL_APP_ID, LOCAL_APP_SECRET, Settings, all_settings};

@@ -60,6 +60,8 @@ where
         wechat: NOWHERE,
         objects: &objects,
         pictures: NOWHERE,
+        // Nothing is announced from here: the worker does, wherever it runs.
+        queue: "http://127.0.0.1:1/0/webhooks",
     };
     let env = with_local_defaults(env, settings, &urls);
     let folder = settings.data_dir.join(OBJECTS_FOLDER);

@@ -10,8 +10,9 @@ use shared::config::{
     AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB,
     AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_SECRET_ACCESS_KEY, ConfigErrors, DATA_KEYS, Documented,
     Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port, ProcessSettings, Text,
-    WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
+    WEBHOOK_QUEUE_URL, WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
 };
+use webhooks::{WEBHOOK_PRIVATE_NETWORKS, WEBHOOKS};
 
 shared::settings! {
     /// The settings of the gateway, for the documents.
@@ -41,7 +42,9 @@ pub(crate) enum LogFormat {
 
 /// Every setting: of `shared`, of each crate that has some of its own, and of this one.
 pub fn all_settings() -> impl Iterator<Item = &'static Documented> {
-    settings_of_functions().chain(DOCUMENTED)
+    settings_of_functions()
+        .chain(webhooks::DOCUMENTED)
+        .chain(DOCUMENTED)
 }
 
 /// The AppID of the simulated mini-program, used when no other is configured.
@@ -67,6 +70,8 @@ pub struct Settings {
     /// Whether avatars are in the built-in store: when neither `AVATAR_BUCKET` nor
     /// `AWS_ENDPOINT_URL_S3` is set.
     pub store_objects: bool,
+    /// Where events of webhooks are.
+    pub events: Events,
     /// Whether `WECHAT_APPIDS` is set.
     pub has_app_ids: bool,
     /// Names in the environment that start like settings and are none.
@@ -74,6 +79,15 @@ pub struct Settings {
     /// Whether WeChat is simulated: when neither `WECHAT_SECRETS` (a real mini-program) nor
     /// `WECHAT_BASE_URL` (another simulator) is set.
     pub simulate_wechat: bool,
+}
+
+/// Where events of webhooks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    /// In the built-in queue: there are receivers (`WEBHOOKS`), and `WEBHOOK_QUEUE_URL` is not set.
+    BuiltIn,
+    /// In the queue that is set, or nowhere.
+    Elsewhere,
 }
 
 impl Settings {
@@ -102,6 +116,11 @@ impl Settings {
             dynamodb_endpoint: AWS_ENDPOINT_URL_DYNAMODB.get(env).map(str::to_owned),
             store_objects: AVATAR_BUCKET.get(env).is_none()
                 && AWS_ENDPOINT_URL_S3.get(env).is_none(),
+            events: if WEBHOOKS.get(env).is_some() && WEBHOOK_QUEUE_URL.get(env).is_none() {
+                Events::BuiltIn
+            } else {
+                Events::Elsewhere
+            },
             has_app_ids: WECHAT_APPIDS.get(env).is_some(),
             ignored_names: check_names(env, &known),
             simulate_wechat: WECHAT_SECRETS.get(env).is_none()
@@ -120,10 +139,16 @@ pub(crate) struct LocalUrls<'a> {
     pub(crate) objects: &'a str,
     /// Of its pictures.
     pub(crate) pictures: &'a str,
+    /// Of the queue of webhooks.
+    pub(crate) queue: &'a str,
 }
 
 /// The bucket of the built-in object store.
 pub(crate) const LOCAL_BUCKET: &str = "avatars";
+/// The name of the built-in queue of webhooks.
+pub(crate) const LOCAL_QUEUE: &str = "webhooks";
+/// This machine, where receivers of webhooks run that are being developed.
+const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
 /// Adds the functions' settings that are not set, for local development.
 pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrls<'_>) -> Env {
@@ -132,6 +157,7 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrl
         wechat,
         objects,
         pictures,
+        queue,
     } = *urls;
     let env = if WECHAT_SECRETS.get(&env).is_none() {
         with_local_apps(env)
@@ -150,12 +176,18 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrl
     } else {
         env
     };
+    let env = if settings.events == Events::BuiltIn {
+        env.or(WEBHOOK_QUEUE_URL.name(), queue)
+    } else {
+        env
+    };
     env.or(AWS_REGION.name(), "local")
         .or(AWS_ACCESS_KEY_ID.name(), "local")
         .or(AWS_SECRET_ACCESS_KEY.name(), "local")
         .or(AWS_ENDPOINT_URL_DYNAMODB.name(), dynamodb)
         .or(JWT_SECRETS.name(), LOCAL_JWT_SECRET)
         .or(DATA_KEYS.name(), LOCAL_DATA_KEYS)
+        .or(WEBHOOK_PRIVATE_NETWORKS.name(), LOOPBACK)
         .local_development()
 }
 

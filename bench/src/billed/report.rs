@@ -17,6 +17,8 @@ pub struct Figures {
     pub init: Samples,
     /// Of first invocations.
     pub first: Samples,
+    /// What a warm one logs with `METRICS=emf`.
+    pub emf_log_bytes: usize,
 }
 
 /// The file.
@@ -30,13 +32,14 @@ pub fn toml(heading: &str, memory_mb: u32, figures: &[(&str, Figures)]) -> Strin
         write!(
             text,
             "\n[\"{request}\"]\nbilled-ms = {:.1}\nbilled-p99-ms = {:.1}\ncpu-us = {}\nresponse-bytes = {}\n\
-             init-ms = {:.1}\nfirst-ms = {:.1}\n",
+             init-ms = {:.1}\nfirst-ms = {:.1}\nemf-log-bytes = {}\n",
             ms(&figures.billed, 50),
             ms(&figures.billed, 99),
             figures.cpu.as_micros(),
             figures.response_bytes,
             ms(&figures.init, 50),
             ms(&figures.first, 50),
+            figures.emf_log_bytes,
         )
         .unwrap();
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::{burst::Course, plot::Plot};
+
 use super::{
     arrivals::{Kind, Mix},
     plots,
@@ -30,7 +32,7 @@ body { margin: 0 auto; max-width: 60rem; padding: 1rem; font: 1rem/1.5 system-ui
   background: var(--ground); color: var(--text) }
 h1 { font-size: 1.5rem; margin: 0 } h2 { margin: 2rem 0 .5rem; font-size: 1.25rem }
 p { margin: .5rem 0 } .soft { color: var(--soft); font-size: .875rem }
-.scroll { overflow-x: auto }
+.scroll { overflow-x: auto; margin: .5rem 0 }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .5rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th { color: var(--soft); font-weight: 600 } th:first-child, td:first-child { text-align: left; padding-left: 0 }
@@ -41,11 +43,12 @@ svg { width: 100%; height: auto; display: block }
 </style>
 </head>
 <body>
+<main>
 <h1>Load test</h1>
 "#;
 
 /// The whole report.
-pub fn html(heading: &str, mix: &Mix, runs: &[Run]) -> String {
+pub fn html(heading: &str, mix: &Mix, runs: &[Run], burst: Option<&Course>) -> String {
     let mut page = HEAD.to_owned();
     write!(
         page,
@@ -59,7 +62,10 @@ pub fn html(heading: &str, mix: &Mix, runs: &[Run]) -> String {
     for run in runs {
         section(&mut page, run, mix);
     }
-    page + "</body>\n</html>\n"
+    if let Some(burst) = burst {
+        burst_section(&mut page, burst);
+    }
+    page + "</main>\n</body>\n</html>\n"
 }
 
 fn section(page: &mut String, run: &Run, mix: &Mix) {
@@ -71,18 +77,48 @@ fn section(page: &mut String, run: &Run, mix: &Mix) {
     instances(page, run);
     page.push_str("<div class=\"plots\">\n");
     for plot in plots::all(run, mix) {
-        // The plots' grey becomes the page's, which differs by light and dark.
-        let svg = plot.svg(PLOT_WIDTH).expect("a plot");
-        page.push_str(&svg.replace("#7F7F7F", "currentColor"));
+        draw(page, &plot, &run.name);
     }
     page.push_str("</div>\n");
     memory(page, run);
 }
 
-fn table(page: &mut String, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-    page.push_str("<div class=\"scroll\"><table>\n<tr>");
+fn draw(page: &mut String, plot: &Plot, of: &str) {
+    let svg = plot.svg(PLOT_WIDTH).expect("a plot");
+    let title = plot.panels[0].title;
+    let label = format!("<svg role=\"img\" aria-label=\"{title}: {}\"", escape(of));
+    // The plots' grey becomes the page's, which differs by light and dark.
+    let svg = svg.replace("#7F7F7F", "currentColor");
+    page.push_str(&svg.replacen("<svg", &label, 1));
+}
+
+fn burst_section(page: &mut String, burst: &Course) {
+    page.push_str(
+        "<h2>burst</h2>\n<p>WeChat pushes events at once; a receiver of webhooks takes so many requests a second and \
+         refuses others. What was taken waits in the queue.</p>\n",
+    );
+    let rows = burst.rows().into_iter();
+    let rows = rows.map(|(what, figure)| vec![what.to_owned(), figure]);
+    table(page, "burst", &["what", "figure"], rows);
+    page.push_str("<div class=\"plots\">\n");
+    draw(page, &burst.plot(), "burst");
+    page.push_str("</div>\n");
+}
+
+/// A table that can be scrolled sideways, also with keys. The first column's cells name the rows.
+fn table(
+    page: &mut String,
+    label: &str,
+    columns: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) {
+    write!(
+        page,
+        "<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\"><table>\n<tr>"
+    )
+    .unwrap();
     for column in columns {
-        write!(page, "<th>{column}</th>").unwrap();
+        write!(page, "<th scope=\"col\">{column}</th>").unwrap();
     }
     page.push_str("</tr>\n");
     for row in rows {
@@ -93,7 +129,7 @@ fn table(page: &mut String, columns: &[&str], rows: impl Iterator<Item = Vec<Str
 
 fn latencies(page: &mut String, run: &Run, mix: &Mix) {
     let columns = [
-        "",
+        "request",
         "sent",
         "failed",
         "a second",
@@ -126,7 +162,7 @@ fn latencies(page: &mut String, run: &Run, mix: &Mix) {
         row.push(format!("{bytes:.0}"));
         row
     });
-    table(page, &columns, rows);
+    table(page, &format!("latencies: {}", run.name), &columns, rows);
 }
 
 fn errors(page: &mut String, run: &Run) {
@@ -142,7 +178,8 @@ fn errors(page: &mut String, run: &Run) {
             count.to_string(),
         ]
     });
-    table(page, &["failed", "reason", "count"], rows);
+    let label = format!("failures: {}", run.name);
+    table(page, &label, &["failed", "reason", "count"], rows);
 }
 
 fn instances(page: &mut String, run: &Run) {
@@ -160,12 +197,12 @@ fn instances(page: &mut String, run: &Run) {
     )
     .unwrap();
     let columns = [
-        "",
+        "request",
         "cold starts",
-        "with one: median, ms",
+        "median with one, ms",
         "longest",
-        "without: p99, ms",
-        "inside the warm function: median, ms",
+        "p99 without, ms",
+        "warm function: median, ms",
         "p99",
     ];
     let rows = Kind::ALL.into_iter().filter_map(|kind| {
@@ -183,7 +220,7 @@ fn instances(page: &mut String, run: &Run) {
         row.extend(times.map(|ms| format!("{ms:.1}")));
         Some(row)
     });
-    table(page, &columns, rows);
+    table(page, "what the functions did", &columns, rows);
 }
 
 fn memory(page: &mut String, run: &Run) {
@@ -199,11 +236,8 @@ fn memory(page: &mut String, run: &Run) {
             kind.ttl.to_string(),
         ]
     });
-    table(
-        page,
-        &["key", "count", "bytes each", "expires within, s"],
-        rows,
-    );
+    let columns = ["key", "count", "bytes each", "expires within, s"];
+    table(page, "keys in Redis", &columns, rows);
 }
 
 fn escape(text: &str) -> String {

@@ -3,6 +3,7 @@
 mod erasure;
 mod log;
 mod pictures;
+mod webhooks;
 
 use shared::instance::Instance;
 
@@ -14,6 +15,8 @@ pub fn all(instance: &Instance) -> Vec<Box<dyn Handler>> {
         Box::new(log::Log),
         Box::new(erasure::EraseOnRevocation::new(instance)),
         Box::new(pictures::JudgePictures::new(instance)),
+        // After the others: what they do for users must not wait for the queue.
+        Box::new(webhooks::Announcement::new(instance)),
         // Your own: Box::new(greet::Greet),
     ]
 }

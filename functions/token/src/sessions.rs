@@ -69,9 +69,10 @@ pub async fn logout(
     Json(input): Json<LogoutInput>,
 ) -> Result<Success<Empty>, ApiError> {
     if input.all {
-        sessions.revoke_all(caller.sub, Some(caller.sid)).await?;
+        let own = Some(caller.sid);
+        sessions.revoke_all(caller.sub, own, None).await?;
     } else {
-        sessions.revoke(caller.sub, caller.sid).await?;
+        sessions.revoke(caller.sub, caller.sid, None).await?;
     }
     Ok(Success(Empty {}))
 }
@@ -107,7 +108,7 @@ pub async fn end(
         .ok()
         .and_then(|Path(id)| id.parse().ok())
         .ok_or(Reason::NotFound)?;
-    match sessions.revoke(caller.sub, id).await {
+    match sessions.revoke(caller.sub, id, None).await {
         Ok(()) => Ok(Success(Empty {})),
         Err(SessionError::Ended) => Err(Reason::NotFound.into()),
         Err(SessionError::Dynamo(error)) => Err(error.into()),

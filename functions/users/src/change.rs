@@ -12,7 +12,7 @@ use shared::{
         ApiError, Checks, ExpectedVersion, Input, Json, Optional, RawProfile, Reason, Rule,
         Success, Violation,
     },
-    auth::Sessions,
+    auth::{EndedBy, Sessions},
     config::NicknameMin,
     edge::Administrator,
     ids::UserId,
@@ -129,7 +129,8 @@ pub async fn change(
     };
     audit::changed(caller.user.id, id, &change.fields(), user.version);
     if change.status == Some(Status::Disabled) {
-        changing.sessions.revoke_all(id, None).await?;
+        let by = Some(EndedBy::Service);
+        changing.sessions.revoke_all(id, None, by).await?;
         audit::sessions_ended(caller.user.id, id);
     }
     if change.profile.avatar_url != Edit::Keep {
@@ -201,7 +202,8 @@ impl Changing {
     async fn end_sessions_of_disabled(&self, id: UserId) -> Result<(), ApiError> {
         let account = self.managed_users.get(id).await?;
         if account.user.status == Status::Disabled {
-            self.sessions.revoke_all(id, None).await?;
+            let by = Some(EndedBy::Service);
+            self.sessions.revoke_all(id, None, by).await?;
         }
         Ok(())
     }

@@ -53,9 +53,9 @@ for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
           }),
         )
         assert.ok(plots.length >= 10 && plots.every(Boolean), `plots: ${plots}`)
+        await screenshot(page, look, true)
         await assertFits(page, look)
         await assertAccessible(page, look)
-        await screenshot(page, look, true)
       }),
     )
   }

@@ -6,7 +6,7 @@ use futures_util::{TryStreamExt, future::ready};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    auth::Sessions,
+    auth::{EndedBy, Sessions},
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError},
     ids::UserId,
@@ -52,7 +52,8 @@ pub struct AccountParts {
 
 impl AccountParts {
     pub(super) async fn end_sessions(&self, user: UserId) -> StepOutcome {
-        self.sessions.revoke_all(user, None).await?;
+        let by = Some(EndedBy::Service);
+        self.sessions.revoke_all(user, None, by).await?;
         Ok(Next::Continue)
     }
 

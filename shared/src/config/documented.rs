@@ -74,6 +74,8 @@ pub enum Section {
     Accounts,
     /// Uploaded avatars.
     Avatars,
+    /// Events for receivers.
+    Webhooks,
     /// Access and refresh tokens.
     Tokens,
     /// Keys of what is encrypted.
@@ -98,11 +100,12 @@ pub enum Section {
 
 impl Section {
     /// All, in their order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::WeChat,
         Self::MessagePush,
         Self::Accounts,
         Self::Avatars,
+        Self::Webhooks,
         Self::Tokens,
         Self::Encryption,
         Self::Database,
@@ -123,6 +126,7 @@ impl Section {
             Self::MessagePush => ("Message push", "消息推送"),
             Self::Accounts => ("Accounts", "账号"),
             Self::Avatars => ("Avatars", "头像"),
+            Self::Webhooks => ("Webhooks", "Webhook"),
             Self::Tokens => ("Tokens and sessions", "令牌与会话"),
             Self::Encryption => ("Encryption keys", "加密密钥"),
             Self::Database => ("DynamoDB", "DynamoDB"),

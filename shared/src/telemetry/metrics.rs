@@ -52,7 +52,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const ALL: [Metric; 15] = [
+pub const ALL: [Metric; 17] = [
     metric(
         "requests",
         Kind::Counter,
@@ -142,6 +142,18 @@ pub const ALL: [Metric; 15] = [
         Kind::Histogram,
         &["cache"],
         "duration of loading a value that a cache lacks",
+    ),
+    metric(
+        "stream_records",
+        Kind::Counter,
+        &["outcome"],
+        "changes of the table that the worker was handed",
+    ),
+    metric(
+        "webhook_deliveries",
+        Kind::Counter,
+        &["outcome"],
+        "messages of the queue of webhooks, by what became of them",
     ),
 ];
 
@@ -298,6 +310,67 @@ pub fn cache_load(cache: &'static str, took: Duration) {
     histogram!("cache_load_latency", "cache" => cache).record(took);
 }
 
+/// What became of a record of the table's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRecord {
+    /// Every reaction did what it does.
+    Handled,
+    /// It is to be delivered again.
+    Failed,
+    /// It can't be read, or a reaction gave it up.
+    Skipped,
+}
+
+impl StreamRecord {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A record of the table's stream was handed to the worker.
+pub fn stream_record(record: StreamRecord) {
+    counter!("stream_records", "outcome" => record.word()).increment(1);
+}
+
+/// What became of a message of the queue of webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookDelivery {
+    /// The receiver has it.
+    Delivered,
+    /// The receiver did not take it; it is tried again.
+    Retried,
+    /// It is not tried again; administrators see it.
+    GivenUp,
+    /// Its receiver is no longer configured.
+    Dropped,
+    /// It can't be read.
+    Unreadable,
+    /// A store of this service's failed.
+    Broken,
+}
+
+impl WebhookDelivery {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::GivenUp => "given_up",
+            Self::Dropped => "dropped",
+            Self::Unreadable => "unreadable",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// A message of the queue of webhooks was handled.
+pub fn webhook_delivery(delivery: WebhookDelivery) {
+    counter!("webhook_deliveries", "outcome" => delivery.word()).increment(1);
+}
+
 /// A route as a label, shared by the metrics of a request.
 fn label(route: Option<&str>) -> SharedString {
     Arc::<str>::from(route_label(route)).into()
@@ -371,6 +444,8 @@ mod tests {
         retry("wechat");
         cache_reads("profile", CacheRead::Hit, 2);
         cache_load("profile", took);
+        stream_record(StreamRecord::Skipped);
+        webhook_delivery(WebhookDelivery::GivenUp);
     }
 
     #[test]

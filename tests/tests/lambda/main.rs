@@ -36,4 +36,6 @@ mod snippets;
 mod stack;
 mod start;
 mod watch;
+mod webhooks;
+mod worker;
 mod writes;

@@ -109,6 +109,7 @@ mod tests {
             created_at: refreshed_at,
             refreshed_at,
             revoked_at: None,
+            ended_by: None,
             user_agent: None,
             ttl: 0,
         }

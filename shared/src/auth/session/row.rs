@@ -13,6 +13,26 @@ pub(super) fn session_key(user: UserId, id: SessionId) -> Item {
     dynamo::key(&user_pk(user), &session_sk(id))
 }
 
+/// Who ended a session, where it was not its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndedBy {
+    /// A refresh token that had been used before.
+    Reuse,
+    /// An administrator, or whatever ends or disables the account.
+    Service,
+}
+
+impl EndedBy {
+    /// As it is stored.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reuse => "reuse",
+            Self::Service => "service",
+        }
+    }
+}
+
 /// One login of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +57,9 @@ pub struct Session {
     /// When it was ended, if it was.
     #[serde(default)]
     pub revoked_at: Option<Timestamp>,
+    /// Who did that; nobody but the user, if it does not say.
+    #[serde(default)]
+    pub ended_by: Option<EndedBy>,
     /// The client as it named itself.
     #[serde(default)]
     pub user_agent: Option<String>,
@@ -69,6 +92,7 @@ mod tests {
             created_at: "2026-11-23T01:02:03Z".parse().unwrap(),
             refreshed_at: "2026-11-23T01:02:04Z".parse().unwrap(),
             revoked_at: None,
+            ended_by: None,
             user_agent: None,
             ttl: 7,
         };

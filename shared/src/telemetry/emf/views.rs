@@ -28,12 +28,14 @@ pub struct Views {
 type Kept = &'static [&'static str];
 
 /// The metrics of [`Detail::Lean`] that keep their names, and the labels that they keep.
-const LEAN: [(&str, Kept); 5] = [
+const LEAN: [(&str, Kept); 7] = [
     ("degraded_requests", &[]),
     ("shed_requests", &[]),
     ("denials", &[]),
     ("breaker_state", &[]),
     ("upstream_errors", &["upstream"]),
+    ("stream_records", &["outcome"]),
+    ("webhook_deliveries", &["outcome"]),
 ];
 
 /// 5xx by function: what a new version of one did, however few of all requests it gets. Not of the

@@ -27,6 +27,8 @@ impl Language {
 
 /// A billed thing.
 struct Line {
+    /// What it is called in [`NAMES`].
+    name: &'static str,
     /// What is billed: the name of its price.
     unit: &'static str,
     /// Of one request or one part.
@@ -58,12 +60,13 @@ pub fn all(basis: &Basis, language: Language) -> Vec<(String, String)> {
         "fixed".to_owned(),
         table(&fixed, &head, &basis.regions, language),
     ));
+    tables.push(("logs".to_owned(), logs(basis, language)));
     tables.push(("prices".to_owned(), prices(&basis.regions, language)));
     tables
 }
 
 /// What the rows are called, by what is billed.
-const NAMES: [(&str, &str, &str); 15] = [
+const NAMES: [(&str, &str, &str); 16] = [
     ("api-requests", "API Gateway", "API Gateway"),
     ("lambda-requests", "Lambda, requests", "Lambda 请求"),
     (
@@ -80,6 +83,11 @@ const NAMES: [(&str, &str, &str); 15] = [
     ("secrets", "secrets", "Secrets Manager 密钥"),
     ("alarm-metrics", "metrics of alarms", "告警的指标"),
     (
+        "canary-metrics",
+        "metrics of the alarms of canaries",
+        "灰度发布告警的指标",
+    ),
+    (
         "metric-series",
         "metrics, `METRICS=lean`, at most",
         "自定义指标（`METRICS=lean`，至多）",
@@ -93,13 +101,14 @@ const NAMES: [(&str, &str, &str); 15] = [
     ),
 ];
 
-fn name(unit: &str, language: Language) -> String {
-    let (_, english, chinese) = NAMES.iter().find(|(known, ..)| *known == unit).unwrap();
+fn name_of(name: &str, language: Language) -> String {
+    let (_, english, chinese) = NAMES.iter().find(|(known, ..)| *known == name).unwrap();
     language.of(english, chinese)
 }
 
 fn of_a_million(usage: &Usage) -> Vec<Line> {
     let line = |unit, each: String, amount: f64| Line {
+        name: unit,
         unit,
         each,
         amount: amount * MILLION,
@@ -117,7 +126,7 @@ fn of_a_million(usage: &Usage) -> Vec<Line> {
         commands("dynamodb-writes", &usage.writes),
         commands("dynamodb-reads", &usage.reads),
         line("redis-ecpu", format!("{}", usage.ecpu), usage.ecpu),
-        bytes("log-gb", usage.log_bytes),
+        bytes("log-gb", usage.log.sum()),
         bytes("out-gb", usage.response_bytes),
         bytes("nat-gb", usage.wechat_bytes),
     ];
@@ -125,12 +134,22 @@ fn of_a_million(usage: &Usage) -> Vec<Line> {
 }
 
 fn fixed(fixed: &Fixed) -> Vec<Line> {
-    let line = |unit, each: String, amount: f64| Line { unit, each, amount };
+    let line = |unit, each: String, amount: f64| Line {
+        name: unit,
+        unit,
+        each,
+        amount,
+    };
     let number = |unit, amount: f64| line(unit, format!("{amount}"), amount);
+    let canary = fixed.canary_metrics;
     let (hours, cache) = (fixed.hours, fixed.cache_gb);
     vec![
         number("secrets", fixed.secrets),
         number("alarm-metrics", fixed.alarm_metrics),
+        Line {
+            name: "canary-metrics",
+            ..number("alarm-metrics", canary)
+        },
         number("metric-series", fixed.metric_series),
         line("nat-hours", format!("1 × {hours} h"), hours),
         line("address-hours", format!("1 × {hours} h"), hours),
@@ -156,7 +175,7 @@ fn table(lines: &[Line], head: &str, regions: &[Region], language: Language) -> 
         writeln!(
             text,
             "| {} | {} | {} | {} |",
-            name(line.unit, language),
+            name_of(line.name, language),
             line.each,
             amount(line.amount),
             costs.join(" | ")
@@ -172,6 +191,45 @@ fn table(lines: &[Line], head: &str, regions: &[Region], language: Language) -> 
         language.of("together", "合计"),
         sums.join(" | ")
     )
+}
+
+/// What a million requests cost in logs, by what can be set.
+fn logs(basis: &Basis, language: Language) -> String {
+    let mut text = format!(
+        "| {} | {} |",
+        language.of("request", "请求"),
+        language.of("setting", "设置")
+    );
+    text += &language.of(" bytes of one request |", " 每次请求字节数 |");
+    for Region { name, currency, .. } in &basis.regions {
+        write!(text, " {name}, {currency} |").unwrap();
+    }
+    write!(
+        text,
+        "\n|---|---|--:|{}\n",
+        "--:|".repeat(basis.regions.len())
+    )
+    .unwrap();
+    let default = language.of("as it is by default", "默认");
+    for Usage { request, log, .. } in &basis.requests {
+        for (setting, bytes) in [
+            (default.as_str(), log.sum()),
+            (
+                "`METRICS=emf`",
+                log.own_with_emf + log.platform + log.access,
+            ),
+            ("`PLATFORM_LOGS=off`", log.own + log.access),
+            ("`LOG_LEVEL=warn`", log.platform + log.access),
+        ] {
+            let costs = basis.regions.iter().map(|region| {
+                let cost = region.cost("log-gb", bytes * MILLION / GB);
+                cost.map_or_else(|| "?".to_owned(), |cost| format!("{cost:.2}"))
+            });
+            let costs = costs.collect::<Vec<_>>().join(" | ");
+            writeln!(text, "| `{request}` | {setting} | {bytes:.0} | {costs} |").unwrap();
+        }
+    }
+    text
 }
 
 fn cost(region: &Region, line: &Line) -> String {

@@ -13,30 +13,54 @@ fn at(item: &Item) -> f64 {
     number(item.as_value().unwrap())
 }
 
+/// What one warm request leaves in the logs, each line with what counts besides its text.
+#[derive(Default)]
+pub struct LogBytes {
+    /// The function's own line.
+    pub own: f64,
+    /// The same with `METRICS=emf`.
+    pub own_with_emf: f64,
+    /// START, END and REPORT.
+    pub platform: f64,
+    /// API Gateway's line.
+    pub access: f64,
+}
+
+impl LogBytes {
+    /// As the template has it.
+    pub fn sum(&self) -> f64 {
+        self.own + self.platform + self.access
+    }
+}
+
 /// What one warm request uses.
 #[derive(Default)]
 pub struct Usage {
     pub request: String,
-    /// Of a whole core.
-    pub cpu_ms: f64,
+    /// The median of what was measured.
+    pub measured_ms: f64,
     /// For Redis, DynamoDB and WeChat, one after the other.
     pub waits_ms: f64,
     pub memory_mb: f64,
-    pub vcpu_mb: f64,
     /// Writes and reads of rows below 1 KB and 4 KB.
     pub writes: Vec<String>,
     pub reads: Vec<String>,
     pub ecpu: f64,
-    pub log_bytes: f64,
+    pub log: LogBytes,
     pub response_bytes: f64,
     pub wechat_bytes: f64,
 }
 
 impl Usage {
-    /// From the budget's counts, the measured CPU time and the assumptions of the price file.
-    pub fn of(request: &str, prices: &DocumentMut, budget: &DocumentMut, measured: &str) -> Self {
+    /// From the budget's counts, what was measured and the assumptions of the price file.
+    pub fn of(
+        request: &str,
+        prices: &DocumentMut,
+        budget: &DocumentMut,
+        measured: &DocumentMut,
+    ) -> Self {
         let (assumed, budget) = (&prices["assumptions"], &budget[request]);
-        let own = &prices["requests"][request];
+        let own = &measured[request];
         let trips = |service: &str| at(&budget[&format!("{service}-round-trips")]);
         let waits = ["redis", "dynamodb", "wechat"]
             .map(|service| trips(service) * at(&assumed[&format!("{service}-ms")]));
@@ -49,26 +73,30 @@ impl Usage {
                 _ => "command-ecpu",
             }])
         });
-        let platform = ["platform-bytes", "access-log-bytes"].map(|key| at(&assumed[key]));
-        let overhead = at(&assumed["lines"]) * at(&assumed["line-overhead-bytes"]);
+        let overhead = at(&assumed["line-overhead-bytes"]);
+        let log = LogBytes {
+            own: at(&budget["logged-bytes"]) + overhead,
+            own_with_emf: at(&own["emf-log-bytes"]) + overhead,
+            platform: at(&assumed["platform-bytes"]) + 3.0 * overhead,
+            access: at(&assumed["access-log-bytes"]) + overhead,
+        };
         Self {
             request: request.to_owned(),
-            cpu_ms: cpu_us(measured, own["cpu-of"].as_str().unwrap()) / 1e3,
+            measured_ms: at(&own["billed-ms"]),
             waits_ms: waits.iter().sum(),
-            memory_mb: at(&assumed["memory-mb"]),
-            vcpu_mb: at(&assumed["vcpu-mb"]),
+            memory_mb: at(&measured["memory-mb"]),
             writes,
             reads,
             ecpu: ecpu.sum(),
-            log_bytes: at(&budget["logged-bytes"]) + platform.iter().sum::<f64>() + overhead,
+            log,
             response_bytes: at(&own["response-bytes"]),
             wechat_bytes: trips("wechat") * at(&assumed["wechat-bytes"]),
         }
     }
 
-    /// Its CPU time at this function's share of a core, and its waits; started milliseconds count.
+    /// Started milliseconds count.
     pub fn billed_ms(&self) -> f64 {
-        (self.cpu_ms / (self.memory_mb / self.vcpu_mb) + self.waits_ms).ceil()
+        self.measured_ms.ceil()
     }
 
     /// Of one request.
@@ -84,21 +112,13 @@ fn commands(list: &Item) -> Vec<String> {
         .collect()
 }
 
-/// The CPU column of the row with this request, in microseconds.
-fn cpu_us(measured: &str, request: &str) -> f64 {
-    let row = measured
-        .lines()
-        .find(|line| line.contains(&format!("| {request} |")))
-        .unwrap_or_else(|| panic!("docs/performance.md has no row of {request}"));
-    let cpu = row.split('|').nth(7).unwrap();
-    cpu.trim().trim_end_matches(" µs").parse().unwrap()
-}
-
 /// What is billed by the month.
 pub struct Fixed {
     pub secrets: f64,
     /// Metrics that alarms look at: that many are billed, not the alarms.
     pub alarm_metrics: f64,
+    /// Those of the alarms that end a deployment.
+    pub canary_metrics: f64,
     pub metric_series: f64,
     pub hours: f64,
     pub cache_gb: f64,
@@ -109,10 +129,16 @@ impl Fixed {
     pub fn of(prices: &DocumentMut, template: &str) -> Self {
         let assumed = &prices["assumptions"];
         let alarms = resources(template, "AWS::CloudWatch::Alarm");
-        let metrics = alarms.map(|alarm| alarm.matches("MetricStat:").count().max(1));
+        let metrics = alarms.map(|alarm| {
+            let metrics = alarm.matches("MetricStat:").count().max(1);
+            (alarm.contains("Condition: HasCanary"), metrics)
+        });
+        let (canary, others): (Vec<_>, Vec<_>) = metrics.partition(|(is_canary, _)| *is_canary);
+        let sum = |alarms: Vec<(bool, usize)>| count(alarms.iter().map(|(_, count)| count).sum());
         Self {
             secrets: count(resources(template, "AWS::SecretsManager::Secret").count()),
-            alarm_metrics: count(metrics.sum()),
+            alarm_metrics: sum(others),
+            canary_metrics: sum(canary),
             metric_series: at(&assumed["metric-series"]),
             hours: at(&assumed["hours"]),
             cache_gb: at(&assumed["cache-minimum-gb"]),

@@ -21,10 +21,15 @@ const ALL: [(&str, &str); 4] = [
 ];
 
 /// Alarms that don't wait for two of three values, and why.
-const OTHER_PERIODS: [(&str, &str); 4] = [
+const OTHER_PERIODS: [(&str, &str); 6] = [
     ("certificate", "its metric is there once a day"),
     ("no-traffic", "it is about values that are missing"),
     ("wechat-misconfigured", "one such answer is the proof"),
+    ("changes-skipped", "such a change does not come again"),
+    (
+        "webhooks-given-up",
+        "each is an event that a receiver did not get",
+    ),
     (
         "api-errors-slow",
         "a quarter of an hour is one value, of at least three errors",

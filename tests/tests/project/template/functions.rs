@@ -69,7 +69,7 @@ fn every_list_of_functions_is_that_of_the_folders() {
     let deployed = rendered(&[]).functions();
     let lists: [(&str, Names); 7] = [
         (
-            "gateway/src/functions.rs, FUNCTIONS",
+            "gateway/src/functions.rs, FUNCTIONS, and local/src/gateway.rs, WORKERS",
             crate::functions::all()
                 .into_iter()
                 .map(|(name, _)| name)

@@ -19,8 +19,13 @@ use e2e::{
     test_app::{Api, SharedState, TestApp, Tokens},
     upload::{PNG, fetch, post_form},
 };
-use serde_json::{Value, json};
-use shared::{clock::Clock, instance::Instance, random::Random};
+use serde_json::{Value, json, value::RawValue};
+use shared::{
+    clock::Clock,
+    instance::Instance,
+    random::Random,
+    runtime::{InvocationScope, Invoker},
+};
 use tokio::net::TcpListener;
 use wechat_simulator::MediaCheck;
 
@@ -146,8 +151,8 @@ impl Functions {
         Self { app, store, calls }
     }
 
-    /// One function with these settings.
-    async fn with(&self, name: &str, changes: &[(&str, &str)]) -> Api {
+    /// The instance of one function with these settings.
+    fn instance(&self, name: &str, changes: &[(&str, &str)]) -> Instance {
         let (endpoint, base) = (
             format!("{}/{name}", self.store),
             format!("{}/cdn", self.store),
@@ -161,8 +166,13 @@ impl Functions {
         ];
         settings.extend(changes);
         let clock = Clock::Manual(self.app.clock.clone());
-        let instance = Instance::new(self.app.env_with(&settings), clock, Random::System);
-        let (_, routes) = functions::all()
+        Instance::new(self.app.env_with(&settings), clock, Random::System)
+    }
+
+    /// One function with these settings.
+    async fn with(&self, name: &str, changes: &[(&str, &str)]) -> Api {
+        let instance = self.instance(name, changes);
+        let (_, routes) = functions::of_api()
             .into_iter()
             .find(|(known, _)| known == name)
             .unwrap();
@@ -247,6 +257,26 @@ impl Functions {
         account.delete_account(&bob.access).await.ok(202);
         self.app.clock.advance_seconds(24 * 60 * 60 + 1);
         assert_ne!(self.log_in("bob").await.user_id(), bob.user_id());
+        // So does the worker.
+        let carol = self.log_in("carol").await;
+        self.two_pictures(&carol).await;
+        account.delete_account(&carol.access).await.ok(202);
+        self.app.clock.advance_seconds(24 * 60 * 60 + 1);
+        self.resume_sagas().await;
+    }
+
+    /// What the schedule has the worker do.
+    async fn resume_sagas(&self) {
+        let instance = self.instance("worker", &[]);
+        let (_, handler) = local::WORKERS[0];
+        let worker = Invoker::new(handler(&instance));
+        let task = RawValue::from_string(r#"{"task":"resume-sagas"}"#.to_owned());
+        let invocation = InvocationScope {
+            id: "i1",
+            deadline: None,
+        };
+        let report = worker.invoke(&task.unwrap(), invocation).await.unwrap();
+        assert_eq!(report, json!({"ended": 1, "unfinished": 0, "failed": 0}));
     }
 }
 
@@ -271,7 +301,7 @@ async fn a_function_may_do_with_the_bucket_what_it_does() {
         wrong.extend(unused.map(|(action, keys)| format!("{package} needs no {action} {keys}")));
     }
     assert_none(&wrong);
-    assert_eq!(calls.len(), 6, "{calls:?}");
+    assert_eq!(calls.len(), 7, "{calls:?}");
 }
 
 /// The bucket that the stack makes, or the one that is there already.

@@ -14,7 +14,7 @@ const OF_AWS: [&str; 2] = [
 ];
 
 /// The policies of each function, by its package, where everything is switched on.
-const POLICIES: [(&str, &[&str]); 11] = [
+const POLICIES: [(&str, &[&str]); 13] = [
     (
         "account",
         &[
@@ -37,7 +37,15 @@ const POLICIES: [(&str, &[&str]); 11] = [
             "PublishAvatars",
         ],
     ),
-    ("callback", &["Common", "ReadMessagePush", "PublishAvatars"]),
+    (
+        "callback",
+        &[
+            "Common",
+            "ReadMessagePush",
+            "PublishAvatars",
+            "SendWebhooks",
+        ],
+    ),
     ("config", &["Common", "ReadTransportKeys", "ReadPublicKeys"]),
     ("health", &["Common"]),
     // Sign tokens.
@@ -79,8 +87,11 @@ const POLICIES: [(&str, &[&str]); 11] = [
             "ReadPublicKeys",
             "ReadDataKeys",
             "DeleteAvatars",
+            "SendWebhooks",
         ],
     ),
+    ("webhooks", &["ReadWebhooks", "SendWebhooks"]),
+    ("worker", &["ReadRedisUrl", "DeleteAvatars", "SendWebhooks"]),
 ];
 
 /// The managed policies of each function with these parameters.
@@ -102,6 +113,7 @@ fn each_function_has_the_policies_of_this_list() {
         ("JwtPublicKeys", "ssm:/weapp/JWT_PUBLIC_KEYS"),
         ("ContentCheck", "on"),
         ("Avatars", "cloudfront"),
+        ("Webhooks", "ssm:/weapp/WEBHOOKS"),
     ];
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let wanted = POLICIES.map(|(package, names)| (package.to_owned(), owned(names)));
