@@ -214,11 +214,8 @@ fn logs(basis: &Basis, language: Language) -> String {
     for Usage { request, log, .. } in &basis.requests {
         for (setting, bytes) in [
             (default.as_str(), log.sum()),
-            (
-                "`METRICS=emf`",
-                log.own_with_emf + log.platform + log.access,
-            ),
-            ("`PLATFORM_LOGS=off`", log.own + log.access),
+            ("`METRICS=emf`", log.sum() - log.own + log.own_with_emf),
+            ("`PLATFORM_LOGS=off`", log.sum() - log.platform),
             ("`LOG_LEVEL=warn`", log.platform + log.access),
         ] {
             let costs = basis.regions.iter().map(|region| {

@@ -24,12 +24,14 @@ pub struct LogBytes {
     pub platform: f64,
     /// API Gateway's line.
     pub access: f64,
+    /// What the worker logs afterwards.
+    pub worker: f64,
 }
 
 impl LogBytes {
     /// As the template has it.
     pub fn sum(&self) -> f64 {
-        self.own + self.platform + self.access
+        self.own + self.platform + self.access + self.worker
     }
 }
 
@@ -64,9 +66,13 @@ impl Usage {
         let trips = |service: &str| at(&budget[&format!("{service}-round-trips")]);
         let waits = ["redis", "dynamodb", "wechat"]
             .map(|service| trips(service) * at(&assumed[&format!("{service}-ms")]));
+        let after = prices["after"].get(request);
+        let of_worker = after.map(|after| commands(&after["dynamodb"]));
+        let of_worker = of_worker.into_iter().flatten();
         let (writes, reads) = commands(&budget["dynamodb"])
             .into_iter()
-            .partition(|command| !matches!(command.as_str(), "GetItem" | "Query"));
+            .chain(of_worker.map(|command| format!("{command} (worker)")))
+            .partition(|command| !command.starts_with("GetItem") && !command.starts_with("Query"));
         let ecpu = commands(&budget["redis"]).into_iter().map(|command| {
             at(&assumed[match command.as_str() {
                 "EVALSHA" => "script-ecpu",
@@ -79,6 +85,7 @@ impl Usage {
             own_with_emf: at(&own["emf-log-bytes"]) + overhead,
             platform: at(&assumed["platform-bytes"]) + 3.0 * overhead,
             access: at(&assumed["access-log-bytes"]) + overhead,
+            worker: after.map_or(0.0, |after| at(&after["logged-bytes"]) + overhead),
         };
         Self {
             request: request.to_owned(),
