@@ -13,5 +13,6 @@ scripts/tools/redis.sh
 # Each function is built alone, as for deployment.
 for function in login user-info token account; do cargo build --release -p "$function"; done
 cargo build --release -p server
+cargo build --release -p local
 cargo build --release -p bench
 exec cargo run --release -p bench -- load "$@"

@@ -8,7 +8,7 @@ mod distance;
 mod report;
 mod share;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use e2e::{
     binaries::{beside_this_program, workspace},
@@ -57,10 +57,11 @@ pub async fn run() {
     let (memory_mb, vcpu_mb) = (assumed("memory-mb"), assumed("vcpu-mb"));
     let share = CpuShare::of(memory_mb, vcpu_mb)
         .expect("a control group of this program's own: Linux, as root");
+    let away = |name| Duration::from_millis(u64::from(assumed(name)));
     let distances = Distances {
-        redis_ms: assumed("redis-ms"),
-        dynamodb_ms: assumed("dynamodb-ms"),
-        wechat_ms: assumed("wechat-ms"),
+        redis: away("redis-ms"),
+        dynamodb: away("dynamodb-ms"),
+        wechat: away("wechat-ms"),
     };
     let services = Services::start().await;
     let far = FarServices::start(&services, distances).await;

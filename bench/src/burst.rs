@@ -118,27 +118,43 @@ impl Course {
         seconds.into_values().max().unwrap_or_default()
     }
 
-    /// The figures, each with what it is.
-    pub fn rows(&self) -> Vec<(&'static str, String)> {
+    /// The figures, each with what it is in English and in Chinese.
+    #[must_use]
+    pub fn rows(&self) -> Vec<([&'static str; 2], String)> {
         let [taken, delivered] = self.ends().map(|end| format!("{:.1} s", end.as_secs_f64()));
         vec![
-            ("events pushed by WeChat", self.burst.events.to_string()),
-            ("all taken after", taken),
             (
-                "requests that the receiver takes",
-                format!("{} a second", self.burst.per_second),
+                ["events pushed by WeChat", "微信推送的事件"],
+                self.burst.events.to_string(),
+            ),
+            (["all taken after", "全部接收用时"], taken),
+            (
+                [
+                    "requests that the receiver takes in a second",
+                    "接收方每秒接受的请求",
+                ],
+                self.burst.per_second.to_string(),
             ),
             (
-                "most that it took in a second",
+                [
+                    "most that it took in a second",
+                    "接收方一秒内实际接受的最多请求",
+                ],
                 self.busiest_second().to_string(),
             ),
-            ("all delivered after", delivered),
+            (["all delivered after", "全部投递用时"], delivered),
             (
-                "requests that it refused (429), and that came again",
+                [
+                    "requests that it refused (429) and that came again",
+                    "接收方拒绝（429）、之后重试的请求",
+                ],
                 self.count(Outcome::Refused).to_string(),
             ),
             (
-                "events that it got twice, under the same id",
+                [
+                    "events that it got twice, under the same id",
+                    "以同一 id 到达两次的事件",
+                ],
                 self.count(Outcome::Repeated).to_string(),
             ),
         ]
@@ -148,12 +164,13 @@ impl Course {
     pub fn print(&self) {
         println!("| burst | |\n|---|--:|");
         for (what, figure) in self.rows() {
-            println!("| {what} | {figure} |");
+            println!("| {} | {figure} |", what[0]);
         }
         println!();
     }
 
     /// For the report.
+    #[must_use]
     pub fn json(&self) -> Value {
         let [taken, delivered] = self.ends().map(|end| end.as_secs_f64());
         json!({
@@ -165,6 +182,7 @@ impl Course {
     }
 
     /// Its course.
+    #[must_use]
     pub fn plot(&self) -> Plot {
         let end = self.ends().into_iter().max().unwrap_or_default();
         let seconds = usize::try_from(end.as_secs()).unwrap_or_default() + 2;

@@ -8,6 +8,7 @@
 mod arrivals;
 mod calls;
 mod codes;
+mod documents;
 mod driver;
 mod functions;
 mod memory;
@@ -39,6 +40,8 @@ pub struct Options {
     /// A running server, in place of those that are started here.
     url: Option<String>,
     folder: PathBuf,
+    /// Whether docs/ gets the figures: those of all of it, and of the release build.
+    updates_documents: bool,
 }
 
 impl Options {
@@ -50,11 +53,15 @@ impl Options {
             burst: Burst::FULL,
             url: None,
             folder: e2e::binaries::workspace().join("target/load"),
+            updates_documents: !cfg!(debug_assertions),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match *word {
-                "short" => (options.mix, options.burst) = (Mix::SHORT, Burst::SHORT),
+                "short" => {
+                    (options.mix, options.burst) = (Mix::SHORT, Burst::SHORT);
+                    options.updates_documents = false;
+                }
                 "--url" => options.url = Some((*words.next()?).trim_end_matches('/').to_owned()),
                 "--folder" => options.folder = words.next()?.into(),
                 _ => return None,
@@ -87,8 +94,10 @@ pub async fn run(options: Options) {
     }
     if let Some(burst) = burst {
         burst.print();
-        let plot = burst.plot().draw(&options.folder.join("burst.svg"));
-        plot.expect("a plot");
+        if options.updates_documents {
+            let workspace = e2e::binaries::workspace();
+            documents::update(workspace, &machine::heading(), &options.mix, &runs, &burst);
+        }
     }
     println!("{}", options.folder.join("index.html").display());
 }

@@ -156,9 +156,9 @@ fn draw_head(panel: &Panel, area: &Area) -> Result<(), Box<dyn Error>> {
         let (width, _) = area.estimate_text_size(name, &text(LABEL))?;
         right -= i32::try_from(width)?;
         area.draw(&Text::new(*name, (right, 10), text(LABEL)))?;
-        let line = [(right - 20, 15), (right - 5, 15)];
+        let line = [(right - 17, 15), (right - 4, 15)];
         area.draw(&PathElement::new(line, colour.stroke_width(2)))?;
-        right -= 36;
+        right -= 28;
     }
     Ok(())
 }

@@ -12,9 +12,9 @@ use crate::services::Services;
 /// How long a round trip takes, beside what the service itself needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Distances {
-    pub redis_ms: u32,
-    pub dynamodb_ms: u32,
-    pub wechat_ms: u32,
+    pub redis: Duration,
+    pub dynamodb: Duration,
+    pub wechat: Duration,
 }
 
 /// Services behind proxies that pass requests on later.
@@ -32,12 +32,11 @@ impl FarServices {
         let redis = WireProxy::redis(services.redis().port()).await;
         let dynamodb = WireProxy::http(dynamodb).await;
         let wechat = WireProxy::http(wechat).await;
-        for (proxy, ms) in [
-            (&redis, distances.redis_ms),
-            (&dynamodb, distances.dynamodb_ms),
-            (&wechat, distances.wechat_ms),
+        for (proxy, latency) in [
+            (&redis, distances.redis),
+            (&dynamodb, distances.dynamodb),
+            (&wechat, distances.wechat),
         ] {
-            let latency = Duration::from_millis(u64::from(ms));
             proxy.set(Fault::Latency(latency)).await;
         }
         let settings = services

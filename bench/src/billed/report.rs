@@ -25,7 +25,12 @@ pub struct Figures {
 pub fn toml(heading: &str, memory_mb: u32, figures: &[(&str, Figures)]) -> String {
     let mut text = format!(
         "# Written by `make bench ARGS=billed`; docs/cost.md says how it is measured.\n\
-         measured = \"{heading}\"\nmemory-mb = {memory_mb}\n"
+         measured = \"{heading}\"\nbuild = \"{}\"\nmemory-mb = {memory_mb}\n",
+        if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        }
     );
     for (request, figures) in figures {
         let ms = |samples: &Samples, percent| samples.percentile(percent).as_secs_f64() * 1e3;

@@ -36,6 +36,7 @@ p { margin: .5rem 0 } .soft { color: var(--soft); font-size: .875rem }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .5rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th { color: var(--soft); font-weight: 600 } th:first-child, td:first-child { text-align: left; padding-left: 0 }
+td:first-child { white-space: normal; min-width: 6rem }
 .bad { color: var(--bad); font-weight: 600 } code { font-size: .875em }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem;
   margin-top: 1rem; color: var(--soft) }
@@ -98,7 +99,7 @@ fn burst_section(page: &mut String, burst: &Course) {
          refuses others. What was taken waits in the queue.</p>\n",
     );
     let rows = burst.rows().into_iter();
-    let rows = rows.map(|(what, figure)| vec![what.to_owned(), figure]);
+    let rows = rows.map(|(what, figure)| vec![what[0].to_owned(), figure]);
     table(page, "burst", &["what", "figure"], rows);
     page.push_str("<div class=\"plots\">\n");
     draw(page, &burst.plot(), "burst");
@@ -217,7 +218,11 @@ fn instances(page: &mut String, run: &Run) {
             .into_iter()
             .chain([warm_p99])
             .chain(warm_duration);
-        row.extend(times.map(|ms| format!("{ms:.1}")));
+        // Zero is what a percentile of nothing is.
+        row.extend(times.map(|ms| match ms {
+            0.0 => "–".to_owned(),
+            ms => format!("{ms:.1}"),
+        }));
         Some(row)
     });
     table(page, "what the functions did", &columns, rows);

@@ -85,6 +85,16 @@ pub struct Runs {
     pub warm_duration: [f64; 2],
 }
 
+impl Runs {
+    fn json(&self) -> Value {
+        let ([cold_median, cold_longest], [median, p99]) = (self.cold_latency, self.warm_duration);
+        json!({
+            "coldStarts": self.cold, "coldMedianMs": cold_median, "coldLongestMs": cold_longest,
+            "warmP99Ms": self.warm_p99, "durationMedianMs": median, "durationP99Ms": p99,
+        })
+    }
+}
+
 /// The percentiles of [`Figures::latency`], in thousandths.
 const PER_MILLE: [usize; 5] = [500, 900, 990, 999, 1000];
 
@@ -192,11 +202,8 @@ impl Run {
                     "medianMs": latency[0], "p90Ms": latency[1], "p99Ms": latency[2], "p999Ms": latency[3],
                     "longestMs": latency[4],
                 });
-                if let Some(Runs { cold, cold_latency, warm_p99, warm_duration }) = self.runs(kind) {
-                    figures["functions"] = json!({
-                        "coldStarts": cold, "coldMedianMs": cold_latency[0], "coldLongestMs": cold_latency[1],
-                        "warmP99Ms": warm_p99, "durationMedianMs": warm_duration[0], "durationP99Ms": warm_duration[1],
-                    });
+                if let Some(runs) = self.runs(kind) {
+                    figures["functions"] = runs.json();
                 }
                 (kind.name().to_owned(), figures)
             })
