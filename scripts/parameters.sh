@@ -75,6 +75,7 @@ text ContentCheck CONTENT_CHECK off
 text Avatars AVATARS off
 text AvatarBaseUrl AVATAR_BASE_URL
 text AvatarUploadUrl AVATAR_UPLOAD_URL
+text AvatarReader AVATAR_READER
 text ExistingAvatarBucket EXISTING_AVATAR_BUCKET
 text LogLevel LOG_LEVEL info
 number LogRetentionDays LOG_RETENTION_DAYS 30

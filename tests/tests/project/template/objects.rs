@@ -308,3 +308,58 @@ fn all_is_about_the_bucket_that_the_functions_are_told() {
         assert_eq!(without.resources(kind), [], "{kind}");
     }
 }
+
+/// Who may read which keys of the bucket, by its policy.
+fn readers(template: &Template) -> Vec<(Value, Value)> {
+    let policies = template.resources("AWS::S3::BucketPolicy");
+    let statements = policies.iter().flat_map(|(_, policy)| {
+        let statements = policy["PolicyDocument"]["Statement"].as_array();
+        statements.unwrap().clone()
+    });
+    let allowed = statements.filter(|statement| statement["Effect"] == "Allow");
+    let reader = |statement: Value| {
+        assert_eq!(statement["Action"], "s3:GetObject");
+        (
+            statement["Principal"].clone(),
+            statement["Resource"].clone(),
+        )
+    };
+    allowed.map(reader).collect()
+}
+
+/// A distribution that the stack makes, or one of the operator's own, as in China; else nobody.
+#[test]
+fn only_the_distribution_that_is_named_reads_the_bucket() {
+    let id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be";
+    let theirs = json!({ "CanonicalUser": id });
+    let ours = json!({"Service": "cloudfront.amazonaws.com"});
+    for bucket in ["", "pictures-of-ours"] {
+        let name = if bucket.is_empty() {
+            "AvatarBucket"
+        } else {
+            bucket
+        };
+        let keys = json!(format!("arn:AWS::Partition:s3:::{name}/avatars/*"));
+        for (avatars, reader, expected) in [
+            ("cloudfront", "", Some(&ours)),
+            ("own-domain", id, Some(&theirs)),
+            ("own-domain", "", None),
+        ] {
+            let template = rendered(&[
+                ("Avatars", avatars),
+                ("AvatarBaseUrl", "https://static.example.com"),
+                ("AvatarReader", reader),
+                ("ExistingAvatarBucket", bucket),
+            ]);
+            assert_eq!(template.refusals(), [""; 0]);
+            let expected = expected.map(|reader| (reader.clone(), keys.clone()));
+            let expected: Vec<_> = expected.into_iter().collect();
+            assert_eq!(readers(&template), expected, "{avatars} {reader} {bucket}");
+        }
+    }
+    for avatars in ["off", "cloudfront"] {
+        let refused = rendered(&[("Avatars", avatars), ("AvatarReader", id)]);
+        let why = "AvatarReader needs Avatars=own-domain";
+        assert_eq!(refused.refusals(), [why], "{avatars}");
+    }
+}
