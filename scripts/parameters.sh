@@ -115,6 +115,7 @@ number DeletionCoolingDays DELETION_COOLING_DAYS 0
 number SagaRetentionDays SAGA_RETENTION_DAYS 30
 text PhoneConflict PHONE_CONFLICT resolve
 number PhoneRecycleDays PHONE_RECYCLE_DAYS 90
+number PhoneProofDays PHONE_PROOF_DAYS 0
 text UnionConflict UNION_CONFLICT keep
 number AvatarMaxBytes AVATAR_MAX_BYTES 2097152
 number AvatarUploadSeconds AVATAR_UPLOAD_SECONDS 300

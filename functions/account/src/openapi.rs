@@ -77,7 +77,7 @@ fn export() -> Operation {
         "unionLinks": [],
         "avatarUploads": [],
         "avatarChecks": [],
-        "phoneNumbers": [{"userId": "01a20939-2967-7d17-98c2-7448ee036be2"}],
+        "phoneNumbers": [{"userId": "01a20939-2967-7d17-98c2-7448ee036be2", "provenOn": "2026-11-26"}],
         "sessions": [],
         "consents": [consent()],
     });

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::Deserialize;
 
 use crate::{
@@ -254,7 +254,7 @@ pub const PHONE_OWNER: RowKind = RowKind {
         section: "phoneNumbers",
         // The key is a hash of the number, which the profile has.
         key_parts: &[],
-        shown: &[Shown::Renamed("uid", "userId")],
+        shown: &[Shown::Renamed("uid", "userId"), Shown::As("provenOn")],
         withheld: &[],
     },
 };
@@ -390,9 +390,13 @@ pub(super) fn union_row(union_id: &UnionId, user: UserId) -> Item {
     row
 }
 
-pub(super) fn phone_owner_row(pk: &str, user: UserId) -> Item {
+/// The row of a number that the user shared on the day `proven_on`; none if somebody else said so.
+pub(super) fn phone_owner_row(pk: &str, user: UserId, proven_on: Option<Date>) -> Item {
     let mut row = dynamo::key(pk, PHONE_OWNER.sk);
     row.insert("uid".into(), dynamo::string(user.to_string()));
+    if let Some(day) = proven_on {
+        row.insert("provenOn".into(), dynamo::string(day.to_string()));
+    }
     row
 }
 

@@ -314,6 +314,7 @@ export interface components {
             /** @description Where the next page begins; none on the last one. */
             nextCursor?: string;
             phoneNumbers: {
+                provenOn: string | null;
                 userId: string | null;
             }[];
             sessions: {

@@ -110,7 +110,7 @@ async fn an_export_has_everything(#[values(InProcess, Redis)] state: SharedState
     assert_eq!(export["identities"], identities);
     let link = json!([{"unionId": union_id, "userId": tokens.user_id()}]);
     assert_eq!(export["unionLinks"], link);
-    let number = json!([{"userId": tokens.user_id()}]);
+    let number = json!([{"userId": tokens.user_id(), "provenOn": "2026-11-23"}]);
     assert_eq!(export["phoneNumbers"], number);
     let sessions = export["sessions"].as_array().unwrap();
     assert_eq!(sessions.len(), 3);
