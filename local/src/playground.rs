@@ -23,7 +23,7 @@ use axum::{
 };
 use shared::{
     api::{ApiError, Reason, bearer_token},
-    auth::{Claims, TokenError, Tokens},
+    auth::{Admission, Claims, TokenError, Tokens},
     clock::Clock,
     instance::Instance,
     random::Random,
@@ -47,6 +47,7 @@ struct Playground {
     instance: String,
     about: About,
     tokens: Arc<Tokens>,
+    admission: Admission,
     rows: UserRows,
     users: ManagedUsers,
     breaker: Observer,
@@ -59,6 +60,7 @@ pub(crate) fn router(instance: &Instance, settings: &Settings, log: LogTail) -> 
         instance: Random::System.uuid_v7(&Clock::System).to_string(),
         about: About::new(instance.env(), settings),
         tokens: instance.verifier(),
+        admission: instance.admission(),
         rows: instance.user_rows(),
         users: instance.managed_users(),
         breaker: instance.observer(WECHAT),

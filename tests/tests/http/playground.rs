@@ -261,6 +261,17 @@ async fn the_page_makes_its_user_an_administrator() {
     users().send().await.ok(200);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_makes_nobody_an_administrator_whose_session_has_ended() {
+    let backend = Backend::start(&[]).await;
+    let tokens = backend.log_in("alice").await;
+    let logout = backend.client.post("/api/v1/user/logout", &json!({}));
+    logout.bearer(&tokens.access).send().await.ok(200);
+    let request = backend.client.request("POST", ADMINISTRATOR);
+    let answer = refused(request.bearer(&tokens.access)).await;
+    assert_eq!(answer, (401, "session_revoked".to_owned()));
+}
+
 /// There, anybody who logs in would be an administrator of a real mini-program.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_another_wechat_or_table_nobody_is_made_an_administrator() {
