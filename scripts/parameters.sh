@@ -171,6 +171,16 @@ for name in EXISTING_TABLE EXISTING_JWT_SECRET EXISTING_DATA_KEY; do
   fi
 done
 
+# Ends the script where alarms are on (their names), which would end the deployment.
+no_alarm_ends_it() {
+  local alarms
+  read -ra alarms <<<"$1"
+  if [ ${#alarms[@]} -gt 0 ]; then
+    die "requests fail now, and alarms that are on would end the deployment and undo it (${alarms[*]}):" \
+      "DEPLOYMENT_PREFERENCE=AllAtOnce goes past them; set it back afterwards"
+  fi
+}
+
 # Another one publishes new versions of the functions. SAM reads its first ten characters, which are all
 # until the year 2286.
 new_release() { date +%s; }
