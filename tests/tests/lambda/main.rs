@@ -17,6 +17,7 @@ mod extend;
 mod faults;
 mod gateway;
 mod harness;
+mod incidents;
 mod insights;
 mod jose_clients;
 mod key_sources;

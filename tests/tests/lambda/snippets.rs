@@ -26,10 +26,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("gh attestation", "needs a release on GitHub"),
     ("SECRETS_LAYER=", "deploys to an AWS account"),
     ("aws dynamodb restore", "run by stack.rs"),
-    (
-        "aws cloudformation describe-stack-events",
-        "run by stack.rs",
-    ),
+    ("aws cloudformation describe-stack", "run by stack.rs"),
     ("aws lambda get-account-settings", "run by stack.rs"),
     ("aws acm describe-certificate", "run by stack.rs"),
     ("make configure ", "changes a deployment"),
