@@ -1,11 +1,11 @@
 # The project's commands; their logic is in scripts/ and .ci/. `make` alone lists the targets.
 # Local settings: the environment, or .env (see .env.example).
 .DEFAULT_GOAL := help
-.PHONY: help run keys seal breaker phone admin sagas generate test soak check audit fmt build release deploy network smoke configure invoke-login bench budget tools-test tools-check clean toolchain watch invoke
+.PHONY: help run keys seal breaker phone admin sagas generate test soak check audit fmt build release deploy network smoke configure invoke-login bench load budget tools-test tools-check clean toolchain watch invoke
 
 # The architecture that is deployed: arm64 or x86_64.
 ARCH ?= arm64
-# Additional arguments for deploy and bench, e.g. `make deploy ARGS=--no-confirm-changeset`.
+# Additional arguments for deploy, bench and load, e.g. `make deploy ARGS=--no-confirm-changeset`.
 ARGS ?=
 # Set, `make budget` writes the file instead of comparing.
 UPDATE ?=
@@ -89,6 +89,9 @@ invoke-login: toolchain ## a complete login with `cargo lambda watch` and `cargo
 
 bench: toolchain ## measure cold start, latency, CPU, memory, throughput and growth of the release build (ARGS=functions, http or growth: one part)
 	@scripts/bench.sh $(ARGS)
+
+load: toolchain ## send a realistic mix of requests in an open loop, report in target/load/index.html (ARGS=short; LOAD_URL=http://… a running server)
+	@scripts/load.sh $(ARGS)
 
 budget: toolchain ## compare sizes, instructions, allocations, round trips, log with bench/budget.toml (UPDATE=1 writes it)
 	@UPDATE=$(UPDATE) scripts/budget.sh

@@ -27,6 +27,7 @@ step scripts/sdk.sh check
 step scripts/demo.sh check
 step scripts/playground.sh check
 step cfn-lint template.yaml network.yaml .github/deploy-role.yaml examples/*/template.yaml
+step hadolint Dockerfile
 # actionlint also runs shellcheck on what they run.
 step actionlint .github/workflows/*.yml
 step zizmor --offline --no-progress --quiet --persona pedantic .github

@@ -19,6 +19,14 @@ stack="${STACK:-$(sed -n 's/^stack_name = "\(.*\)"$/\1/p' samconfig.toml)}"
 known="$(aws cloudformation describe-stacks --stack-name "$stack" \
   --query 'Stacks[0].Parameters[].ParameterKey' --output text)" || die "there is no stack $stack to change"
 
+# Before anything is changed. A stack without canaries has no such alarms.
+if [ "${DEPLOYMENT_PREFERENCE:-}" != AllAtOnce ]; then
+  failing="$(aws cloudwatch describe-alarms --alarm-name-prefix "$stack-rollback-" \
+    --query "MetricAlarms[?StateValue=='ALARM'].AlarmName" --output text)" ||
+    { failing="" && say "it is not known whether an alarm would end the deployment"; }
+  no_alarm_ends_it "$failing"
+fi
+
 # The values are read from a private file: every user of this machine can read a command line.
 private="$(umask 077 && mktemp -d)"
 trap 'rm -rf "$private"' EXIT

@@ -61,14 +61,19 @@ trap 'exit 130' HUP INT TERM
 # What the account allows, before anything is changed: it refuses functions that reserve more. A quota that is
 # not set stays what the stack has, an empty one is the template's default.
 base="${template:-.aws-sam/build/template.yaml}"
+stack="${stack:-$(sed -n 's/^stack_name = "\(.*\)"$/\1/p' samconfig.toml)}"
 quota=(--template "$base" ${account[@]+"${account[@]}"})
 if [ -z "${CONCURRENCY_QUOTA+set}" ]; then
-  quota+=(--stack "${stack:-$(sed -n 's/^stack_name = "\(.*\)"$/\1/p' samconfig.toml)}")
+  quota+=(--stack "$stack")
 elif [ -n "${CONCURRENCY_QUOTA//[[:space:]]/}" ]; then
   quota+=(--quota "$CONCURRENCY_QUOTA")
 fi
 count="$(functions | wc -l | tr -d ' ')"
 "$tools/venv/bin/python" scripts/quota.py "${quota[@]}" "$count" "${RESERVED_CONCURRENCY:-0}" >&2 || true
+if [ "${DEPLOYMENT_PREFERENCE:-}" != AllAtOnce ]; then
+  failing="$("$tools/venv/bin/python" scripts/failing.py "$stack" ${account[@]+"${account[@]}"})" || failing=""
+  no_alarm_ends_it "$failing"
+fi
 
 options=()
 # The region, as sam finds it: in its arguments, in the environment, or in the profile.

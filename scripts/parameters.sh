@@ -59,6 +59,7 @@ list DataKeys DATA_KEYS
 text DataKeyId DATA_KEY_ID k1
 list TransportKeys TRANSPORT_KEYS
 text ExistingTable EXISTING_TABLE
+text ExistingTableStream EXISTING_TABLE_STREAM
 text ExistingJwtSecret EXISTING_JWT_SECRET
 text ExistingDataKey EXISTING_DATA_KEY
 text SecretsLayer SECRETS_LAYER
@@ -75,6 +76,7 @@ text ContentCheck CONTENT_CHECK off
 text Avatars AVATARS off
 text AvatarBaseUrl AVATAR_BASE_URL
 text AvatarUploadUrl AVATAR_UPLOAD_URL
+text AvatarReader AVATAR_READER
 text ExistingAvatarBucket EXISTING_AVATAR_BUCKET
 text LogLevel LOG_LEVEL info
 number LogRetentionDays LOG_RETENTION_DAYS 30
@@ -112,13 +114,21 @@ number MessagePushMaxAgeSeconds MESSAGE_PUSH_MAX_AGE_SECONDS 300
 list Consents CONSENTS
 number DeletionCoolingDays DELETION_COOLING_DAYS 0
 number SagaRetentionDays SAGA_RETENTION_DAYS 30
+number AuditDays AUDIT_DAYS 190
 text PhoneConflict PHONE_CONFLICT resolve
 number PhoneRecycleDays PHONE_RECYCLE_DAYS 90
+number PhoneProofDays PHONE_PROOF_DAYS 0
 text UnionConflict UNION_CONFLICT keep
 number AvatarMaxBytes AVATAR_MAX_BYTES 2097152
 number AvatarUploadSeconds AVATAR_UPLOAD_SECONDS 300
 number AvatarCheckTimeoutSeconds AVATAR_CHECK_TIMEOUT_SECONDS 1800
 list AvatarHosts AVATAR_HOSTS thirdwx.qlogo.cn,wx.qlogo.cn
+text Webhooks WEBHOOKS
+list WebhookPrivateNetworks WEBHOOK_PRIVATE_NETWORKS
+text WebhookWeChatFields WEBHOOK_WECHAT_FIELDS off
+number WebhookTimeoutMs WEBHOOK_TIMEOUT_MS 10000
+number WebhookRetrySeconds WEBHOOK_RETRY_SECONDS 259200
+number WebhookFailureDays WEBHOOK_FAILURE_DAYS 30
 text JwtIssuer JWT_ISSUER weapp-serverless
 number AccessTokenSeconds ACCESS_TOKEN_SECONDS 7200
 number RefreshTokenSeconds REFRESH_TOKEN_SECONDS 2592000
@@ -171,6 +181,16 @@ for name in EXISTING_TABLE EXISTING_JWT_SECRET EXISTING_DATA_KEY; do
   fi
 done
 
+# Ends the script where alarms are on (their names), which would end the deployment.
+no_alarm_ends_it() {
+  local alarms
+  read -ra alarms <<<"$1"
+  if [ ${#alarms[@]} -gt 0 ]; then
+    die "requests fail now, and alarms that are on would end the deployment and undo it (${alarms[*]}):" \
+      "DEPLOYMENT_PREFERENCE=AllAtOnce goes past them; set it back afterwards"
+  fi
+}
+
 # Another one publishes new versions of the functions. SAM reads its first ten characters, which are all
 # until the year 2286.
 new_release() { date +%s; }
@@ -192,7 +212,7 @@ while read -r name; do
       ;;
     # These may belong to another program.
     JWT_* | REDIS_* | DATA_KEY* | TRANSPORT_KEY* | MESSAGE_PUSH* | TRUSTED_PROX* | RATE_LIMIT* | BREAKER_* | \
-      MAX_SESSION* | NICKNAME_* | AVATAR_*)
+      MAX_SESSION* | NICKNAME_* | AVATAR_* | WEBHOOK*)
       is_setting "$name" || say "$name is not a setting"
       ;;
   esac

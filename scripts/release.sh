@@ -15,13 +15,8 @@ case "$(uname -s)" in
   *) targets="${TARGETS:-aarch64-unknown-linux-musl x86_64-unknown-linux-musl}" ;;
 esac
 
-# Programs that run without Lambda, as far as there are their crates.
-binaries() {
-  local name
-  for name in local server; do
-    if [ -f "$name/Cargo.toml" ]; then printf '%s\n' "$name"; fi
-  done
-}
+# Programs that run without Lambda.
+binaries=(local server)
 
 in_tree="v$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml)"
 [ "$version" = "$in_tree" ] || die "VERSION is $version, but Cargo.toml says $in_tree"
@@ -48,7 +43,7 @@ binaries_part() {
   for target in $targets; do
     say "programs for $target"
     if have rustup; then rustup target add "$target" >&2; fi
-    for name in $(binaries); do
+    for name in "${binaries[@]}"; do
       case "$target" in
         *-musl) cargo-zigbuild zigbuild --locked --release -p "$name" --bin "$name" --target "$target" ;;
         *) cargo build --locked --release -p "$name" --bin "$name" --target "$target" ;;
@@ -67,7 +62,7 @@ sboms_part() {
   fi
   # It writes beside each manifest of the workspace.
   "$tools/bin/cargo-cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --target all --override-filename release.sbom
-  for name in $(functions) $(binaries); do
+  for name in $(functions) "${binaries[@]}"; do
     manifest="functions/$name"
     [ -d "$manifest" ] || manifest="$name"
     python3 scripts/release.py sbom "$name" "$manifest/release.sbom.json" "$out"

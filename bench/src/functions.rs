@@ -4,7 +4,7 @@ mod measure;
 
 use e2e::{binaries::beside_this_program, settings::Settings};
 use measure::Figures;
-pub use measure::invoke;
+pub use measure::{invoke, invoke_and_read};
 
 use crate::{
     requests::{

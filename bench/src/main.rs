@@ -3,16 +3,19 @@
 //! ```text
 //! bench                 all of the following
 //! bench functions       each function's release binary over the Lambda Runtime API
+//! bench billed          what Lambda would bill, at its share of a core; writes docs/cost/measured.toml
 //! bench http [SECONDS]  the functions behind `local`'s HTTP server, at 64 connections
 //! bench growth [short]  how cost grows; draws the plots of docs/performance/
+//! bench load [short] [--url URL] [--folder FOLDER]
+//!                       `make load`: a mix of requests in an open loop, and a report
 //! ```
 
 use std::{process::ExitCode, time::Duration};
 
 use bench::{
-    backends, functions, gateway,
+    backends, billed, functions, gateway,
     growth::{self, Scale},
-    machine,
+    load_test, machine,
 };
 
 /// The default duration of a throughput measurement.
@@ -32,6 +35,7 @@ async fn main() -> ExitCode {
             growth::run(Scale::FULL).await;
         }
         ["functions"] => functions::run().await,
+        ["billed"] => billed::run().await,
         ["http"] => gateway::run(Duration::from_secs(SECONDS)).await,
         ["http", seconds] if seconds.parse::<u64>().is_ok() => {
             gateway::run(Duration::from_secs(seconds.parse().unwrap_or(SECONDS))).await;
@@ -39,10 +43,18 @@ async fn main() -> ExitCode {
         ["growth"] => growth::run(Scale::FULL).await,
         ["growth", "short"] => growth::run(Scale::SHORT).await,
         [backends::SUBCOMMAND] => backends::serve().await,
-        _ => {
-            eprintln!("usage: bench [functions | http [SECONDS] | growth [short]]");
-            return ExitCode::from(2);
-        }
+        ["load", words @ ..] => match load_test::Options::parse(words) {
+            Some(options) => load_test::run(options).await,
+            None => return usage(),
+        },
+        _ => return usage(),
     }
     ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!(
+        "usage: bench [functions | billed | http [SECONDS] | growth [short] | load [short] [--url URL] [--folder FOLDER]]"
+    );
+    ExitCode::from(2)
 }

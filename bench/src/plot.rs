@@ -5,16 +5,23 @@ use std::{error::Error, ops::Range, path::Path};
 use plotters::{coord::Shift, prelude::*};
 
 const TEXT: RGBColor = RGBColor(127, 127, 127);
-const SERIES: [RGBColor; 3] = [
+const SERIES: [RGBColor; 4] = [
     RGBColor(59, 130, 246),
     RGBColor(217, 119, 6),
     RGBColor(5, 150, 105),
+    RGBColor(168, 85, 247),
 ];
 const WIDTH: u32 = 640;
 const PANEL_HEIGHT: u32 = 190;
 /// Of a panel's title.
-const HEAD_HEIGHT: u32 = 26;
+const HEAD_HEIGHT: u32 = 28;
 const FONT: &str = "sans-serif";
+/// Sizes of letters, of which an SVG has four fifths.
+const TITLE: i32 = 16;
+const LABEL: i32 = 14;
+/// More steps than this have no dots, and labels at some of them only.
+const DOTTED: usize = 30;
+const LABELS: usize = 8;
 
 /// How figures grow with something.
 #[derive(Debug)]
@@ -57,9 +64,27 @@ impl Plot {
     /// # Errors
     /// When the file can't be written.
     pub fn draw(&self, file: &Path) -> Result<(), Box<dyn Error>> {
-        let height = PANEL_HEIGHT * u32::try_from(self.panels.len())?;
+        let size = (WIDTH, self.height()?);
         // No ground: that of the page shows.
-        let root = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
+        self.draw_on(&SVGBackend::new(file, size).into_drawing_area())
+    }
+
+    /// Draws them as an SVG element of this width.
+    ///
+    /// # Errors
+    /// When they can't be drawn.
+    pub fn svg(&self, width: u32) -> Result<String, Box<dyn Error>> {
+        let mut text = String::new();
+        let size = (width, self.height()?);
+        self.draw_on(&SVGBackend::with_string(&mut text, size).into_drawing_area())?;
+        Ok(text)
+    }
+
+    fn height(&self) -> Result<u32, Box<dyn Error>> {
+        Ok(PANEL_HEIGHT * u32::try_from(self.panels.len())?)
+    }
+
+    fn draw_on(&self, root: &Area) -> Result<(), Box<dyn Error>> {
         let areas = root.split_evenly((self.panels.len(), 1));
         for (panel, area) in self.panels.iter().zip(&areas) {
             self.draw_panel(panel, area)?;
@@ -83,9 +108,9 @@ impl Plot {
             .light_line_style(TRANSPARENT)
             .bold_line_style(TEXT.mix(0.25))
             .axis_style(TEXT)
-            .label_style(text(11))
+            .label_style(text(LABEL))
             .x_desc(self.along)
-            .x_labels(self.steps.len() + 1)
+            .x_labels(self.labels())
             .x_label_formatter(&|index| self.step(*index))
             .y_labels(4)
             .y_label_formatter(&|value| label(*value))
@@ -93,6 +118,9 @@ impl Plot {
         for ((_, values), colour) in panel.series.iter().zip(SERIES) {
             let points: Vec<(i32, f64)> = (0..).zip(values.iter().copied()).collect();
             chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
+            if self.steps.len() > DOTTED {
+                continue;
+            }
             let dot = |point| Circle::new(point, 3, colour.filled());
             chart.draw_series(points.into_iter().map(dot))?;
         }
@@ -101,6 +129,13 @@ impl Plot {
 
     fn range(&self) -> Result<Range<i32>, Box<dyn Error>> {
         Ok(0..i32::try_from(self.steps.len().saturating_sub(1))?)
+    }
+
+    fn labels(&self) -> usize {
+        match self.steps.len() {
+            steps if steps > DOTTED => LABELS,
+            steps => steps + 1,
+        }
     }
 
     fn step(&self, index: i32) -> String {
@@ -112,23 +147,23 @@ impl Plot {
 
 /// The title, and at the right end the names of the series: no line runs through them there.
 fn draw_head(panel: &Panel, area: &Area) -> Result<(), Box<dyn Error>> {
-    area.draw(&Text::new(panel.title, (8, 8), text(14)))?;
+    area.draw(&Text::new(panel.title, (8, 8), text(TITLE)))?;
     if panel.series.len() < 2 {
         return Ok(());
     }
-    let mut right = i32::try_from(WIDTH)? - 34;
+    let mut right = i32::try_from(area.dim_in_pixel().0)? - 34;
     for ((name, _), colour) in panel.series.iter().zip(SERIES).rev() {
-        let (width, _) = area.estimate_text_size(name, &text(11))?;
+        let (width, _) = area.estimate_text_size(name, &text(LABEL))?;
         right -= i32::try_from(width)?;
-        area.draw(&Text::new(*name, (right, 10), text(11)))?;
-        let line = [(right - 20, 15), (right - 5, 15)];
+        area.draw(&Text::new(*name, (right, 10), text(LABEL)))?;
+        let line = [(right - 17, 15), (right - 4, 15)];
         area.draw(&PathElement::new(line, colour.stroke_width(2)))?;
-        right -= 36;
+        right -= 28;
     }
     Ok(())
 }
 
-fn text(size: u32) -> TextStyle<'static> {
+fn text(size: i32) -> TextStyle<'static> {
     (FONT, size).into_font().color(&TEXT)
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP servers: `local`, and a bare axum server beside it.
+//! The HTTP servers: `local`, `server`, and a bare axum server beside them.
 
 use std::{net::SocketAddr, process::Command};
 
@@ -34,11 +34,29 @@ pub struct Server {
 impl Server {
     /// `local` in front of these services.
     pub async fn local(services: &Services) -> Self {
+        Self::of_functions("local", services, &[]).await
+    }
+
+    /// `server` in front of these services.
+    pub async fn server(services: &Services) -> Self {
+        Self::of_functions("server", services, &[("ALLOW_SIMULATOR", "on")]).await
+    }
+
+    /// `local` with these receivers of webhooks.
+    pub async fn with_webhooks(services: &Services, receivers: &str) -> Self {
+        Self::of_functions("local", services, &[("WEBHOOKS", receivers)]).await
+    }
+
+    async fn of_functions(binary: &str, services: &Services, own: &[(&str, &str)]) -> Self {
         let settings = services.settings.variables().iter();
         let settings: Vec<_> = settings
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        Self::start("local", &[&AWS_ENVIRONMENT, settings.as_slice()].concat()).await
+        Self::start(
+            binary,
+            &[&AWS_ENVIRONMENT, settings.as_slice(), own].concat(),
+        )
+        .await
     }
 
     /// A bare axum server.

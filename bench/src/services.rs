@@ -9,7 +9,7 @@ use crate::backends::Backends;
 /// Redis, DynamoDB and WeChat on loopback, each in a process of its own.
 #[derive(Debug)]
 pub struct Services {
-    _redis: RedisServer,
+    redis: RedisServer,
     backends: Backends,
     /// The environment variables that point to them.
     pub settings: Settings,
@@ -23,10 +23,26 @@ impl Services {
         let settings =
             Settings::new(&backends.dynamodb_url, &backends.wechat_url).redis(&redis.url());
         Self {
-            _redis: redis,
+            redis,
             backends,
             settings,
         }
+    }
+
+    /// The Redis server.
+    #[must_use]
+    pub fn redis(&self) -> &RedisServer {
+        &self.redis
+    }
+
+    /// The ports of DynamoDB and WeChat.
+    #[must_use]
+    pub fn http_ports(&self) -> (u16, u16) {
+        let port = |url: &str| url.rsplit(':').next().unwrap().parse().unwrap();
+        (
+            port(&self.backends.dynamodb_url),
+            port(&self.backends.wechat_url),
+        )
     }
 
     /// A client of the table.

@@ -3,28 +3,32 @@
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf};
 
+use ::gateway::{
+    Database, MetricsServer, create_table, database_client, enable_stream, listen, routes, serve,
+};
 use axum::Router;
 use shared::{
     clock::Clock,
     config::{DynamoSettings, Env, WECHAT_APPIDS},
     instance::Instance,
     random::Random,
-    runtime::BuildRoutes,
+    runtime::Invoker,
 };
 use tokio::net::TcpListener;
 use wechat_simulator::Simulator;
 
 use crate::{
     StartError,
-    database::{Database, create_table, database_client},
-    listen::listen,
-    metrics::MetricsServer,
+    feed::{ChangeFeed, Follower},
     objects::{ObjectStore, StoreKeys},
     openapi,
     playground::{self, LogTail, PLAYGROUND},
     push,
-    serve::serve,
-    settings::{LOCAL_APP_SECRET, LOCAL_BUCKET, LocalUrls, Settings, with_local_defaults},
+    queue::{MessageQueue, Poller},
+    settings::{
+        Events, LOCAL_APP_SECRET, LOCAL_BUCKET, LOCAL_QUEUE, LocalUrls, Settings,
+        with_local_defaults,
+    },
     simulated::{explained, guarded},
 };
 
@@ -33,30 +37,10 @@ const WECHAT: &str = "/_wechat";
 /// The path prefix of the built-in object store, and of its pictures as a CDN serves them.
 const OBJECTS: &str = "/_objects";
 const PICTURES: &str = "/_cdn";
+/// The path prefix of the built-in queue of webhooks.
+const QUEUE: &str = "/_queue";
 /// The folder of the object store, in `DATA_DIR`.
 pub(crate) const OBJECTS_FOLDER: &str = "objects";
-
-/// The functions: each crate's name and its routes.
-pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
-    ("health", health::routes),
-    ("login", login::routes),
-    ("token", token::routes),
-    ("user_data", user_data::routes),
-    ("user_info", user_info::routes),
-    ("config", config::routes),
-    ("users", users::routes),
-    ("callback", callback::routes),
-    ("account", account::routes),
-    ("avatar", avatar::routes),
-    ("authorizer", authorizer::routes),
-];
-
-/// The routes of all functions together.
-pub fn routes(instance: &Instance) -> Router {
-    FUNCTIONS.iter().fold(Router::new(), |router, (_, routes)| {
-        router.merge(Router::from(routes(instance)))
-    })
-}
 
 /// The backend: its port is open, and it does not serve yet.
 pub struct Gateway {
@@ -71,6 +55,10 @@ pub struct Gateway {
     metrics: Option<MetricsServer>,
     listener: TcpListener,
     app: Router,
+    /// The table's changes, and what they are handed to; none where another process has the table.
+    changes: Option<(ChangeFeed, Invoker)>,
+    /// Delivers webhooks from the built-in queue; none where there is another.
+    webhooks: Option<Poller>,
 }
 
 impl Gateway {
@@ -97,24 +85,21 @@ impl Gateway {
         let env = with_own_urls(env, &settings, endpoint, address);
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
-        if let Some(database) = &database {
-            let client = database_client(&database.endpoint);
-            create_table(&client, instance.dynamo().table()).await?;
-        }
+        let worker = Invoker::new(worker::handler(&instance));
+        let webhooks = Invoker::new(webhooks::handler(&instance));
+        let table = instance.dynamo().table().to_owned();
+        let changes = open_changes(database.as_ref(), &table, worker).await?;
         let shown = playground::router(&instance, &settings, log);
         let app = instance.app(routes)?.merge(openapi::router());
-        let mut app = playground::with_page(app).nest(PLAYGROUND, shown);
+        let app = playground::with_page(app).nest(PLAYGROUND, shown);
+        let (mut app, webhooks) = with_webhooks(app, &settings, &instance, webhooks);
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
             app = explained(app).nest(WECHAT, guarded(simulator.router()));
         }
         if settings.store_objects {
-            let is_own = database.is_some();
-            let store = start_store(instance.env(), &settings, is_own);
-            let store = store.map_err(StartError::Objects)?;
-            app = app
-                .nest(OBJECTS, store.router())
-                .nest(PICTURES, store.public_router());
+            let store = start_store(instance.env(), &settings, database.is_some());
+            app = with_objects(app, &store.map_err(StartError::Objects)?);
         }
         Ok(Self {
             address,
@@ -125,6 +110,8 @@ impl Gateway {
             metrics,
             listener,
             app,
+            changes,
+            webhooks,
         })
     }
 
@@ -151,7 +138,19 @@ impl Gateway {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let metrics = self.metrics.map(|metrics| tokio::spawn(metrics.serve()));
+        let folder = &self.settings.data_dir;
+        let follower = self
+            .changes
+            .map(|(feed, worker)| Follower::start(feed, worker, folder));
+        let webhooks = self.webhooks.map(|poller| tokio::spawn(poller.run()));
         serve(self.listener, self.app, stop).await?;
+        if let Some(follower) = follower {
+            follower.stop().await;
+        }
+        if let Some(webhooks) = webhooks {
+            webhooks.abort();
+            drop(webhooks.await);
+        }
         if let Some(metrics) = metrics {
             metrics.abort();
         }
@@ -189,11 +188,13 @@ impl Opened {
 /// where they are right.
 fn with_all_settings(env: Env, settings: &Settings, error: StartError) -> StartError {
     const NOWHERE: &str = "http://127.0.0.1:1";
+    const NOWHERE_QUEUE: &str = "http://127.0.0.1:1/0/q";
     let urls = LocalUrls {
         dynamodb: NOWHERE,
         wechat: NOWHERE,
         objects: NOWHERE,
         pictures: NOWHERE,
+        queue: NOWHERE_QUEUE,
     };
     let env = with_local_defaults(env, settings, &urls);
     let instance = Instance::new(env, Clock::System, Random::System);
@@ -205,7 +206,7 @@ async fn start_metrics(settings: &Settings) -> Result<Option<MetricsServer>, Sta
     match settings.metrics_port {
         Some(port) => {
             let wanted = SocketAddr::new(settings.host, port);
-            MetricsServer::start(wanted).await.map(Some)
+            Ok(Some(MetricsServer::start(wanted).await?))
         }
         None => Ok(None),
     }
@@ -215,20 +216,41 @@ async fn start_database(settings: &Settings) -> Result<Option<Database>, StartEr
     if settings.dynamodb_endpoint.is_some() {
         return Ok(None);
     }
-    Database::start(Some(&settings.data_dir), settings.dynamodb_port)
-        .await
-        .map(Some)
+    let database = Database::start(Some(&settings.data_dir), settings.dynamodb_port).await?;
+    Ok(Some(database))
+}
+
+/// The changes of the embedded database, and what they are handed to.
+async fn open_changes(
+    database: Option<&Database>,
+    table: &str,
+    worker: Invoker,
+) -> Result<Option<(ChangeFeed, Invoker)>, StartError> {
+    match database {
+        Some(database) => Ok(Some((open_table(database, table).await?, worker))),
+        None => Ok(None),
+    }
+}
+
+/// Makes the table of the embedded database, if it has none, and opens its stream.
+async fn open_table(database: &Database, table: &str) -> Result<ChangeFeed, StartError> {
+    let client = database_client(&database.endpoint);
+    create_table(&client, table).await?;
+    enable_stream(&client, table).await?;
+    let feed = ChangeFeed::open(database.inner.clone(), table);
+    feed.map_err(|error| ::gateway::StartError::Database(error.to_string()).into())
 }
 
 /// The defaults, with the parts that this process serves itself.
 fn with_own_urls(env: Env, settings: &Settings, dynamodb: &str, address: SocketAddr) -> Env {
-    let [wechat, objects, pictures] =
-        [WECHAT, OBJECTS, PICTURES].map(|prefix| format!("http://{}{prefix}", reachable(address)));
+    let [wechat, objects, pictures, queue] = [WECHAT, OBJECTS, PICTURES, QUEUE]
+        .map(|prefix| format!("http://{}{prefix}", reachable(address)));
     let urls = LocalUrls {
         dynamodb,
         wechat: &wechat,
         objects: &objects,
         pictures: &pictures,
+        queue: &format!("{queue}{}", MessageQueue::path(LOCAL_QUEUE)),
     };
     with_local_defaults(env, settings, &urls)
 }
@@ -246,19 +268,44 @@ fn start_store(env: &Env, settings: &Settings, is_own: bool) -> io::Result<Objec
 
 /// The built-in object store, with the functions' own credentials.
 pub(crate) fn open_store(env: &Env, folder: PathBuf) -> io::Result<ObjectStore> {
+    ObjectStore::open(LOCAL_BUCKET, own_keys(env), Clock::System, Some(folder))
+}
+
+/// The app with the store.
+fn with_objects(app: Router, store: &ObjectStore) -> Router {
+    app.nest(OBJECTS, store.router())
+        .nest(PICTURES, store.public_router())
+}
+
+/// The app with the built-in queue, and what delivers from it; none where there is another.
+fn with_webhooks(
+    app: Router,
+    settings: &Settings,
+    instance: &Instance,
+    webhooks: Invoker,
+) -> (Router, Option<Poller>) {
+    let is_own = settings.events == Events::BuiltIn;
+    let Some(client) = instance.webhook_queue().filter(|_| is_own) else {
+        return (app, None);
+    };
+    let queue = MessageQueue::new(LOCAL_QUEUE, own_keys(instance.env()), Clock::System);
+    let poller = Poller::new(client, webhooks);
+    (app.nest(QUEUE, queue.router()), Some(poller))
+}
+
+fn own_keys(env: &Env) -> StoreKeys {
     let DynamoSettings {
         region,
         credentials,
         ..
     } = DynamoSettings::read(env);
     let current = credentials.current();
-    let keys = StoreKeys {
+    StoreKeys {
         id: current.id.clone(),
         secret: current.secret.clone(),
         session: current.session.clone(),
         region,
-    };
-    ObjectStore::open(LOCAL_BUCKET, keys, Clock::System, Some(folder))
+    }
 }
 
 /// Simulates WeChat for the configured mini-programs, and delivers its pushes to `app`.

@@ -4,14 +4,10 @@
 mod admin;
 mod banner;
 mod breaker;
-mod data_dir;
-mod database;
 pub mod dotenv;
+mod feed;
 mod gateway;
 mod keys;
-mod listen;
-mod metrics;
-mod names;
 mod objects;
 mod on_table;
 mod openapi;
@@ -19,28 +15,30 @@ mod own_page;
 mod phone;
 mod playground;
 mod push;
+mod queue;
 mod sagas;
 mod seal;
-mod serve;
 mod settings;
 mod simulated;
 mod text_log;
 
+pub use self::gateway::Gateway;
+pub use ::gateway::{
+    DataDirError, Database, FUNCTIONS, ServerLimits, WORKERS, create_table, database_client,
+    enable_stream, ignored_names, routes, serve, serve_within,
+};
 pub use admin::make_administrator;
 pub use banner::banner;
 pub use breaker::breaker;
-pub use data_dir::DataDirError;
-pub use database::{Database, create_table, database_client};
-pub use gateway::{FUNCTIONS, Gateway, routes};
+pub use feed::ChangeFeed;
 pub use keys::KeySet;
-pub use names::ignored_names;
 pub use objects::{ObjectStore, StoreKeys};
 pub use openapi::{DeclareOperations, OPERATIONS, openapi};
 pub use phone::release_phone;
 pub use playground::LogTail;
+pub use queue::{MessageQueue, Poller};
 pub use sagas::resume_sagas;
 pub use seal::seal;
-pub use serve::{ServerLimits, serve, serve_within};
 pub use settings::{DOCUMENTED, LOCAL_APP_ID, LOCAL_APP_SECRET, Settings, all_settings};
 pub use text_log::log_lines;
 
@@ -49,44 +47,18 @@ use thiserror::Error;
 /// Why the gateway does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Another program uses the port: the address, and what to do.
-    #[error("{0} is in use by another program; {1}")]
-    PortTaken(std::net::SocketAddr, String),
-    /// Listening on the address failed for another reason.
-    #[error("can't listen on {0}: {1}")]
-    Listen(String, std::io::Error),
-    /// The embedded DynamoDB does not start.
-    #[error("the embedded DynamoDB does not start: {0}")]
-    Database(String),
-    /// The folder of the embedded DynamoDB can't be used.
+    /// A port, the embedded DynamoDB or the metrics.
     #[error(transparent)]
-    DataDir(#[from] DataDirError),
+    Gateway(#[from] ::gateway::StartError),
     /// The built-in object store does not start.
     #[error("the built-in object store does not start: {0}")]
     Objects(std::io::Error),
     /// The simulated WeChat does not start.
     #[error("the simulated WeChat: {0}")]
     Simulator(#[from] wechat_simulator::ControlError),
-    /// Metrics recording does not start.
-    #[error("metrics: {0}")]
-    Metrics(String),
     /// Some settings are invalid.
     #[error("these settings are invalid:\n{}", list(.0))]
     Settings(#[from] shared::config::ConfigErrors),
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature that map_err takes"
-)]
-impl StartError {
-    fn database(error: impl ToString) -> Self {
-        Self::Database(error.to_string())
-    }
-
-    fn metrics(error: impl ToString) -> Self {
-        Self::Metrics(error.to_string())
-    }
 }
 
 /// A line for each setting.

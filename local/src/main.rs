@@ -11,7 +11,8 @@
 use std::{collections::BTreeSet, io::IsTerminal, path::Path, process::ExitCode};
 
 use local::{
-    FUNCTIONS, Gateway, KeySet, LogTail, StartError, all_settings, banner, dotenv, ignored_names,
+    FUNCTIONS, Gateway, KeySet, LogTail, StartError, WORKERS, all_settings, banner, dotenv,
+    ignored_names,
 };
 use shared::{
     config::{Env, ProcessSettings},
@@ -143,7 +144,9 @@ fn block_on<T, E: ToString>(command: impl Future<Output = Result<T, E>>) -> Resu
 /// Starts the gateway, and serves until a stop signal.
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let env = environment()?;
-    let crates = FUNCTIONS.iter().map(|(name, _)| *name).chain(["local"]);
+    let crates = FUNCTIONS.iter().map(|(name, _)| *name);
+    let crates = crates.chain(WORKERS.iter().map(|(name, _)| *name));
+    let crates = crates.chain(["gateway", "local"]);
     let level = ProcessSettings::read(&env).log_level;
     let log = LogTail::default();
     let lines = local::log_lines(&env, &log);

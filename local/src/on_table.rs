@@ -2,14 +2,11 @@
 
 use std::{net::Ipv4Addr, path::Path};
 
+use ::gateway::{DataDir, DataDirError, Database, StartError, listen, serve};
 use shared::config::{AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION, Env, REDIS_URL};
 
 use crate::{
-    data_dir::{DataDir, DataDirError},
-    database::Database,
     gateway::{OBJECTS_FOLDER, open_store},
-    listen::listen,
-    serve::serve,
     settings::{LocalUrls, Settings, with_local_defaults},
 };
 
@@ -63,6 +60,8 @@ where
         wechat: NOWHERE,
         objects: &objects,
         pictures: NOWHERE,
+        // Nothing is announced from here: the worker does, wherever it runs.
+        queue: "http://127.0.0.1:1/0/webhooks",
     };
     let env = with_local_defaults(env, settings, &urls);
     let folder = settings.data_dir.join(OBJECTS_FOLDER);
@@ -89,7 +88,7 @@ impl Embedded {
         }
         match Database::start(Some(folder), 0).await {
             Ok(database) => Ok(Self::Opened(database)),
-            Err(crate::StartError::DataDir(DataDirError::InUse(folder))) => {
+            Err(StartError::DataDir(DataDirError::InUse(folder))) => {
                 let endpoint = DataDir::endpoint(&folder).map_err(|error| error.to_string())?;
                 Ok(Self::Running(endpoint))
             }

@@ -1,31 +1,23 @@
 //! The gateway's own settings, and the defaults that let it run without any.
 
-use std::{
-    net::{IpAddr, ToSocketAddrs},
-    path::PathBuf,
-};
+use std::{net::IpAddr, path::PathBuf};
 
+use ::gateway::{
+    METRICS_PORT, PORT, SIMULATED_APP_SECRET, check_names, host, settings_of_functions,
+};
 use callback::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH};
 use shared::config::{
     AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB,
     AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_SECRET_ACCESS_KEY, ConfigErrors, DATA_KEYS, Documented,
     Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port, ProcessSettings, Text,
-    WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
+    WEBHOOK_QUEUE_URL, WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
 };
-
-use crate::names;
+use webhooks::{WEBHOOK_PRIVATE_NETWORKS, WEBHOOKS};
 
 shared::settings! {
     /// The settings of the gateway, for the documents.
     pub DOCUMENTED in Local;
 
-    HOST: Text = Text::new("127.0.0.1", "an IP address, or a name of this machine such as localhost"),
-        "the address it listens on",
-        "监听地址",
-        wanted_zh("IP 地址，或本机的主机名（如 `localhost`）");
-    PORT: Port = Port::new(9000),
-        "the port it listens on; 0 takes any free one",
-        "监听端口；0 表示任选空闲端口";
     DATA_DIR: Text = Text::new(".data", "a folder"),
         "folder of the embedded DynamoDB (an SQLite file) and of the built-in object store; remove it to start afresh",
         "内嵌 DynamoDB（SQLite 文件）和内置对象存储的数据目录，删除即清空",
@@ -34,10 +26,6 @@ shared::settings! {
         "port of the embedded DynamoDB; 0 takes any free one",
         "内嵌 DynamoDB 的端口；0 表示任选空闲端口",
         unset("not set: any free port", "未设置：任选空闲端口"), example("8000");
-    METRICS_PORT: Port = Port::new(0),
-        "where Prometheus reads `/metrics`, on `HOST` too; 0 takes any free one",
-        "Prometheus 在此端口读取 `/metrics`，地址同 `HOST`；0 表示任选空闲端口",
-        unset("not set: off", "未设置：关闭"), example("9090");
     pub(crate) LOG_FORMAT: Words<LogFormat> = Words::new(&["auto", "text", "json"], &[LogFormat::Auto, LogFormat::Text, LogFormat::Json], 0),
         "how log lines are written: `auto` is `text`, for people, on a terminal, and `json` elsewhere. Deployed functions write JSON",
         "日志格式：`auto` 在终端中为便于阅读的 `text`，其他情况为 `json`。部署的函数始终输出 JSON";
@@ -54,19 +42,13 @@ pub(crate) enum LogFormat {
 
 /// Every setting: of `shared`, of each crate that has some of its own, and of this one.
 pub fn all_settings() -> impl Iterator<Item = &'static Documented> {
-    let own = [
-        login::DOCUMENTED,
-        callback::DOCUMENTED,
-        config::DOCUMENTED,
-        DOCUMENTED,
-    ];
-    shared::config::DOCUMENTED.into_iter().chain(own).flatten()
+    settings_of_functions().chain(DOCUMENTED)
 }
 
 /// The AppID of the simulated mini-program, used when no other is configured.
 pub const LOCAL_APP_ID: &str = "wx0000000000000001";
 /// The AppSecret of all simulated mini-programs. It is valid for the simulator only.
-pub const LOCAL_APP_SECRET: &str = "simulated-app-secret-of-wx1";
+pub const LOCAL_APP_SECRET: &str = SIMULATED_APP_SECRET;
 
 /// The gateway's settings.
 pub struct Settings {
@@ -86,6 +68,8 @@ pub struct Settings {
     /// Whether avatars are in the built-in store: when neither `AVATAR_BUCKET` nor
     /// `AWS_ENDPOINT_URL_S3` is set.
     pub store_objects: bool,
+    /// Where events of webhooks are.
+    pub events: Events,
     /// Whether `WECHAT_APPIDS` is set.
     pub has_app_ids: bool,
     /// Names in the environment that start like settings and are none.
@@ -93,6 +77,15 @@ pub struct Settings {
     /// Whether WeChat is simulated: when neither `WECHAT_SECRETS` (a real mini-program) nor
     /// `WECHAT_BASE_URL` (another simulator) is set.
     pub simulate_wechat: bool,
+}
+
+/// Where events of webhooks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    /// In the built-in queue: there are receivers (`WEBHOOKS`), and `WEBHOOK_QUEUE_URL` is not set.
+    BuiltIn,
+    /// In the queue that is set, or nowhere.
+    Elsewhere,
 }
 
 impl Settings {
@@ -113,9 +106,7 @@ impl Settings {
         let _ = LOG_FORMAT.read(env);
         let known: Vec<_> = all_settings().map(|setting| setting.name).collect();
         Self {
-            host: HOST
-                .parse(env, address)
-                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            host: host(env),
             port: PORT.read(env),
             data_dir: DATA_DIR.read(env).into(),
             dynamodb_port: DYNAMODB_PORT.read(env),
@@ -123,26 +114,17 @@ impl Settings {
             dynamodb_endpoint: AWS_ENDPOINT_URL_DYNAMODB.get(env).map(str::to_owned),
             store_objects: AVATAR_BUCKET.get(env).is_none()
                 && AWS_ENDPOINT_URL_S3.get(env).is_none(),
+            events: if WEBHOOKS.get(env).is_some() && WEBHOOK_QUEUE_URL.get(env).is_none() {
+                Events::BuiltIn
+            } else {
+                Events::Elsewhere
+            },
             has_app_ids: WECHAT_APPIDS.get(env).is_some(),
-            ignored_names: names::check(env, &known),
+            ignored_names: check_names(env, &known),
             simulate_wechat: WECHAT_SECRETS.get(env).is_none()
                 && WECHAT_BASE_URL.get(env).is_none(),
         }
     }
-}
-
-/// An address, or that of a name: of several the first, IPv4 before IPv6.
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
-    if let Ok(ip) = bare.unwrap_or(text).parse() {
-        return Some(ip);
-    }
-    let addresses = (text, 0).to_socket_addrs().ok()?;
-    let addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
-    let ipv4 = addresses.iter().find(|ip| ip.is_ipv4());
-    ipv4.or(addresses.first()).copied()
 }
 
 /// The URLs of the parts that stand in for other services.
@@ -155,10 +137,16 @@ pub(crate) struct LocalUrls<'a> {
     pub(crate) objects: &'a str,
     /// Of its pictures.
     pub(crate) pictures: &'a str,
+    /// Of the queue of webhooks.
+    pub(crate) queue: &'a str,
 }
 
 /// The bucket of the built-in object store.
 pub(crate) const LOCAL_BUCKET: &str = "avatars";
+/// The name of the built-in queue of webhooks.
+pub(crate) const LOCAL_QUEUE: &str = "webhooks";
+/// This machine, where receivers of webhooks run that are being developed.
+const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
 /// Adds the functions' settings that are not set, for local development.
 pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrls<'_>) -> Env {
@@ -167,6 +155,7 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrl
         wechat,
         objects,
         pictures,
+        queue,
     } = *urls;
     let env = if WECHAT_SECRETS.get(&env).is_none() {
         with_local_apps(env)
@@ -185,12 +174,18 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrl
     } else {
         env
     };
+    let env = if settings.events == Events::BuiltIn {
+        env.or(WEBHOOK_QUEUE_URL.name(), queue)
+    } else {
+        env
+    };
     env.or(AWS_REGION.name(), "local")
         .or(AWS_ACCESS_KEY_ID.name(), "local")
         .or(AWS_SECRET_ACCESS_KEY.name(), "local")
         .or(AWS_ENDPOINT_URL_DYNAMODB.name(), dynamodb)
         .or(JWT_SECRETS.name(), LOCAL_JWT_SECRET)
         .or(DATA_KEYS.name(), LOCAL_DATA_KEYS)
+        .or(WEBHOOK_PRIVATE_NETWORKS.name(), LOOPBACK)
         .local_development()
 }
 
@@ -208,27 +203,4 @@ fn with_local_apps(env: Env) -> Env {
         .collect();
     env.or(WECHAT_SECRETS.name(), secrets.join(","))
         .or(MESSAGE_PUSH.name(), pushes.join(","))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_an_address_or_a_name() {
-        for (text, wanted) in [
-            ("127.0.0.1", Some("127.0.0.1")),
-            ("0.0.0.0", Some("0.0.0.0")),
-            ("::1", Some("::1")),
-            ("[::1]", Some("::1")),
-            ("localhost", Some("127.0.0.1")),
-            ("not a name", None),
-        ] {
-            assert_eq!(
-                address(text),
-                wanted.map(|ip| ip.parse().unwrap()),
-                "{text}"
-            );
-        }
-    }
 }

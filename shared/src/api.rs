@@ -1,5 +1,6 @@
 //! What a client sees: one envelope for every response, one error type, one way to read a body.
 
+mod activity;
 mod bearer;
 mod cursor;
 mod envelope;
@@ -14,6 +15,7 @@ mod query;
 mod success;
 mod validation;
 
+pub use activity::{ActivityList, ActivityQuery, Viewer};
 pub use bearer::bearer_token;
 pub use cursor::Cursors;
 pub use error::{ApiError, Reason};

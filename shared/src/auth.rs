@@ -13,7 +13,7 @@ pub use access_token::{Claims, TokenError};
 pub use admission::{Admission, AdmissionError, AdmissionParts, Caller};
 pub use refresh_token::{RefreshToken, RefreshTokenError};
 pub use session::{
-    Client, KNOWN_SESSIONS_LUA, KnownSession, OpenSession, OpenedSession, Place, RotateError,
-    Session, SessionError, SessionParts, Sessions,
+    Client, EndedBy, KNOWN_SESSIONS_LUA, KnownSession, OpenSession, OpenedSession, Place, Revoker,
+    RotateError, Session, SessionError, SessionParts, Sessions, session_cache_key,
 };
 pub use tokens::{TokenPair, Tokens};

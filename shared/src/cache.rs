@@ -48,8 +48,9 @@ const WHAT: &str = "shared state";
 /// The pauses before a failed removal is repeated. They cover a hiccup; on Lambda the answer waits
 /// for them, and after that the next request that reads repeats the removal.
 const REPEAT_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
-/// Longer than any request takes.
-const LEASE_TTL: Duration = Duration::from_secs(10);
+/// How long a reader has to load a value: longer than any request takes. Until then an outdated one can
+/// be stored.
+pub const LEASE_TTL: Duration = Duration::from_secs(10);
 
 /// The store of cached values, of all kinds. Cheap to clone.
 #[derive(Clone)]
@@ -191,6 +192,19 @@ impl Cache {
         for ((removal, key), outcome) in removals.into_iter().zip(keys).zip(outcomes) {
             self.end_removal(removal, key, outcome);
         }
+    }
+
+    /// Removes `key` for a caller that comes again if that fails. Without a store there is nothing to
+    /// remove.
+    ///
+    /// # Errors
+    /// The store's; then the key is owed as after [`Self::invalidate`].
+    pub async fn remove(&self, key: &str) -> Result<(), KvError> {
+        let Some(kv) = &self.kv else { return Ok(()) };
+        let removal = self.owed.begin(key);
+        kv.delete(key, Delivery::Required).await?;
+        removal.made();
+        Ok(())
     }
 
     fn end_removal(&self, removal: RemovalInProgress<'_>, key: &str, outcome: Result<(), KvError>) {

@@ -3,6 +3,7 @@
 mod accounts;
 mod sealed_bodies;
 mod users;
+mod webhooks;
 mod wechat;
 
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
@@ -24,6 +25,7 @@ use crate::{
     edge::{self, EdgeParts, SealedBodies},
     encrypted_kv::EncryptedKv,
     kv::{Kv, MemoryStore, RedisStore},
+    queue::Queue,
     random::Random,
     resilience::{Limiter, Limits},
     telemetry::OrDegraded,
@@ -50,6 +52,7 @@ pub struct Instance {
     limiter: OnceLock<Limiter>,
     admission: OnceLock<Admission>,
     wechat: OnceLock<Arc<WeChat>>,
+    webhook_queue: OnceLock<Option<Queue>>,
 }
 
 /// The keys, and what opens bodies with them.
@@ -73,6 +76,7 @@ impl Instance {
             limiter: OnceLock::new(),
             admission: OnceLock::new(),
             wechat: OnceLock::new(),
+            webhook_queue: OnceLock::new(),
         }
     }
 

@@ -5,8 +5,10 @@
 
 pub mod accounts;
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod cache;
+pub mod changes;
 pub mod claims;
 pub mod clock;
 pub mod config;
@@ -21,6 +23,7 @@ pub mod lenient_json;
 pub mod objects;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod queue;
 pub mod random;
 pub mod request;
 pub mod resilience;
@@ -30,4 +33,5 @@ mod sigv4;
 pub mod telemetry;
 pub mod users;
 pub mod values;
+pub mod webhooks;
 pub mod wechat;

@@ -71,12 +71,17 @@ struct Inner {
     none_left: Notify,
 }
 
+/// The same of all requests of this process.
+static UNFINISHED: AtomicUsize = AtomicUsize::new(0);
+static NONE_LEFT: Notify = Notify::const_new();
+
 /// One task of [`run_to_end`], counted until it is dropped, by a panic too.
 struct Unfinished(Context);
 
 impl Unfinished {
     fn count(context: &Context) -> Self {
         context.0.unfinished.fetch_add(1, Ordering::SeqCst);
+        UNFINISHED.fetch_add(1, Ordering::SeqCst);
         Self(context.clone())
     }
 }
@@ -86,6 +91,9 @@ impl Drop for Unfinished {
         let context = &self.0.0;
         if context.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
             context.none_left.notify_waiters();
+        }
+        if UNFINISHED.fetch_sub(1, Ordering::SeqCst) == 1 {
+            NONE_LEFT.notify_waiters();
         }
     }
 }
@@ -211,6 +219,19 @@ where
         work.await
     };
     tokio::spawn(counted)
+}
+
+/// Waits until everything has ended that [`start`] or [`run_to_end`] started for any request: before
+/// a process ends that answers do not freeze.
+pub async fn all_finished() {
+    loop {
+        // Notified from here on, even if the last one ends before the await.
+        let none_left = NONE_LEFT.notified();
+        if UNFINISHED.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        none_left.await;
+    }
 }
 
 pub(crate) fn with_notes<T>(read: impl FnOnce(&mut Notes) -> T) -> Option<T> {

@@ -1,19 +1,28 @@
-//! Runs a function's routes on Lambda.
+//! Runs a function on Lambda: its routes ([`run`]), or what handles its other events ([`run_events`]).
 
 mod deferred_start;
 mod event;
 mod events;
+mod invocation;
 mod metrics;
 mod response;
 
 use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use axum::{Router, extract::Request, response::Response};
+use futures_util::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::{Value, value::RawValue};
 use tower::{Service, ServiceExt};
 
-pub use self::events::{Events, Failure, Invocation};
-use self::{deferred_start::DeferredStart, events::HttpEvents};
+use self::{
+    deferred_start::{DeferredHandler, DeferredStart},
+    events::HttpEvents,
+};
+pub use self::{
+    events::{Events, Failure, Invocation},
+    invocation::{BuildHandler, EventHandler, Handled, InvocationError, InvocationScope, Invoker},
+};
 use crate::{
     clock::Clock,
     config::{
@@ -40,12 +49,12 @@ pub use mimalloc::MiMalloc as Allocator;
 /// Builds a function's routes from the parts of its instance.
 pub type BuildRoutes = fn(&Instance) -> Routes;
 
-/// What a process runs.
+/// What a process runs: its routes, or its handler.
 #[derive(Clone, Copy)]
-struct Function {
+struct Function<B = BuildRoutes> {
     /// Its crate.
     name: &'static str,
-    routes: BuildRoutes,
+    build: B,
 }
 
 /// Builds and connects the parts, and serves events until Lambda ends the process. `name` is the
@@ -63,42 +72,90 @@ pub fn run(name: &'static str, routes: BuildRoutes) -> ExitCode {
 /// The same for events that are no HTTP requests: `E` makes requests of them, which the routes answer.
 #[must_use]
 pub fn run_for<E: Events>(name: &'static str, routes: BuildRoutes) -> ExitCode {
-    let env = Env::from_process();
-    let settings = ProcessSettings::read(&env);
-    if let Err(error) = telemetry::init(
-        settings.log_level,
-        [name],
-        telemetry::json_lines(std::io::stdout),
-    ) {
-        return refuse(&error.to_string());
-    }
-    log_unknown_names(&env);
-    let runtime = match executor(settings.max_concurrency).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(&error.to_string()),
+    let function = Function {
+        name,
+        build: routes,
     };
-    // In a task: whatever wakes the future of `block_on` itself costs a system call.
-    let function = Function { name, routes };
-    match runtime.block_on(async { tokio::spawn(run_with::<E>(env, function)).await }) {
-        Ok(code) => code,
-        Err(panic) => refuse(&panic.to_string()),
+    match prepare(name) {
+        // In a task: whatever wakes the future of `block_on` itself costs a system call.
+        Ok((env, runtime)) => {
+            let run = async { tokio::spawn(run_with::<E>(env, function)).await };
+            runtime
+                .block_on(run)
+                .unwrap_or_else(|panic| refuse(&panic.to_string()))
+        }
+        Err(why) => refuse(&why),
     }
 }
 
+/// The same for a function whose events are those of a stream, a queue or a schedule: they are handled
+/// one by one, and no request is made of them.
+#[must_use]
+pub fn run_events(name: &'static str, build: BuildHandler) -> ExitCode {
+    let function = Function { name, build };
+    match prepare(name) {
+        // Not in a task: nobody waits for these events, and they are few.
+        Ok((env, runtime)) => runtime.block_on(run_events_with(env, function)),
+        Err(why) => refuse(&why),
+    }
+}
+
+/// Reads the settings of the process, and starts logging and the executor. Or says why not.
+fn prepare(name: &'static str) -> Result<(Env, tokio::runtime::Runtime), String> {
+    let env = Env::from_process();
+    let settings = ProcessSettings::read(&env);
+    telemetry::init(
+        settings.log_level,
+        [name],
+        telemetry::json_lines(std::io::stdout),
+    )
+    .map_err(|error| error.to_string())?;
+    log_unknown_names(&env);
+    let runtime = executor(settings.max_concurrency).enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    Ok((env, runtime))
+}
+
 async fn run_with<E: Events>(env: Env, function: Function) -> ExitCode {
-    let env = match References::of(&env) {
-        None => env,
-        Some(references) => match references.resolve(AT_START).await {
-            Ok(env) => env,
-            Err(ResolveError::Failed(errors)) => return refuse(&errors.to_string()),
-            Err(ResolveError::NotReady(_)) => {
-                return serve_deferred::<E>(references, function).await;
-            }
+    match resolve(env).await {
+        Ok(Resolved::Env(env)) => match start(env, function).await {
+            Ok(app) => serve::<E, _>(app).await,
+            Err(errors) => refuse(&errors.to_string()),
         },
-    };
-    match start(env, function).await {
-        Ok(app) => serve::<E, _>(app).await,
+        Ok(Resolved::NotReady(references)) => serve_deferred::<E>(references, function).await,
         Err(errors) => refuse(&errors.to_string()),
+    }
+}
+
+async fn run_events_with(env: Env, function: Function<BuildHandler>) -> ExitCode {
+    match resolve(env).await {
+        Ok(Resolved::Env(env)) => match start_handler(env, function).await {
+            Ok(invoker) => serve_events(DeferredHandler::Started(invoker)).await,
+            Err(errors) => refuse(&errors.to_string()),
+        },
+        Ok(Resolved::NotReady(references)) => {
+            serve_events(DeferredHandler::new(references, function)).await
+        }
+        Err(errors) => refuse(&errors.to_string()),
+    }
+}
+
+/// The settings with their secrets, where those could be fetched before the first event.
+enum Resolved {
+    Env(Env),
+    NotReady(References),
+}
+
+async fn resolve(env: Env) -> Result<Resolved, ConfigErrors> {
+    let Some(references) = References::of(&env) else {
+        return Ok(Resolved::Env(env));
+    };
+    // Boxed, or the compiler does not see that what awaits it can move between threads.
+    let resolving: BoxFuture<'_, _> = Box::pin(references.resolve(AT_START));
+    match resolving.await {
+        Ok(env) => Ok(Resolved::Env(env)),
+        Err(ResolveError::Failed(errors)) => Err(errors),
+        Err(ResolveError::NotReady(_)) => Ok(Resolved::NotReady(references)),
     }
 }
 
@@ -120,9 +177,47 @@ async fn start(env: Env, function: Function) -> Result<Router, ConfigErrors> {
     let _ = ProcessSettings::read(&env);
     metrics::record(&env, function.name);
     let instance = Instance::new(env, Clock::System, Random::System);
-    let app = instance.app((function.routes)(&instance))?;
+    let app = instance.app((function.build)(&instance))?;
     instance.connect().await;
     Ok(app)
+}
+
+/// Builds and connects the parts of a handler.
+async fn start_handler(
+    env: Env,
+    function: Function<BuildHandler>,
+) -> Result<Invoker, ConfigErrors> {
+    let _ = ProcessSettings::read(&env);
+    metrics::record(&env, function.name);
+    let instance = Instance::new(env, Clock::System, Random::System);
+    let handler = (function.build)(&instance);
+    instance.env().validate()?;
+    instance.connect().await;
+    Ok(Invoker::new(handler))
+}
+
+/// Hands events to the handler until Lambda ends the process.
+async fn serve_events(handler: DeferredHandler) -> ExitCode {
+    let events = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let answer: BoxFuture<'static, _> = Box::pin(answer_event(handler.clone(), event));
+        answer
+    });
+    match lambda_runtime::run_concurrent(events).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+async fn answer_event(
+    handler: DeferredHandler,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<Value, lambda_runtime::Error> {
+    let invocation = InvocationScope {
+        id: &event.context.request_id,
+        deadline: event::deadline(&event.context, &Clock::System),
+    };
+    let invoker = handler.get().await?;
+    Ok(invoker.invoke(&event.payload, invocation).await?)
 }
 
 /// Serves events until Lambda ends the process.

@@ -27,7 +27,9 @@ use thiserror::Error;
 
 use crate::dynamo::DynamoError;
 
-pub use log::{Entry, Outcome, Sagas};
+pub use log::{
+    DueCursor, DueSagas, Entry, Outcome, PK_PREFIX as SAGA_PK_PREFIX, SK as SAGA_SK, Sagas,
+};
 pub use step::{Next, Opening, Saga, Step, StepError, Undo};
 
 /// The id of a saga: 32 hexadecimal digits. Made from what it is about by a hash, so that the same

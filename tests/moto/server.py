@@ -215,6 +215,7 @@ STAND_INS = {
     "AWS::CloudWatch::Alarm": {},
     "AWS::CodeDeploy::Application": {},
     "AWS::CodeDeploy::DeploymentGroup": {},
+    "AWS::Lambda::EventInvokeConfig": {},
     "AWS::S3::BucketPolicy": {},
     "AWS::SNS::Subscription": {},
 }

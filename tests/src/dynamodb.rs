@@ -4,10 +4,10 @@ use std::{collections::HashMap, fmt};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use dynoxide::{AttributeValue as Stored, Database, ImportOptions};
-use local::database_client;
+use local::{ChangeFeed, database_client};
 use tokio::{net::TcpListener, sync::oneshot};
 
-use crate::background;
+use crate::{background, changes::Changes};
 
 /// The table that all functions use, for `TABLE_NAME`.
 pub const TABLE: &str = "weapp";
@@ -74,6 +74,13 @@ impl DynamoDb {
     /// A client for what the methods below don't cover.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The changes of the table from now on: until the first call there is no stream.
+    pub async fn changes(&self) -> Changes {
+        local::enable_stream(&self.client, TABLE).await.unwrap();
+        let feed = ChangeFeed::open(self.database.clone(), TABLE).unwrap();
+        Changes::new(feed)
     }
 
     /// Puts many rows at once, past the API.

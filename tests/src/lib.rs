@@ -17,6 +17,7 @@
 //! | [`wire_proxy`] | a proxy that counts commands and round trips, and breaks on request |
 //! | [`secrets_extension`] | AWS's Parameters and Secrets extension, which breaks on request |
 //! | [`settings`] | the environment variables of a function |
+//! | [`changes`] | the changes of a table, as its stream hands them over |
 //! | [`events`] | sample events from `events/`, and events made from a request |
 //! | [`http`] | requests over HTTP, and the envelope's promises as assertions |
 //! | [`logs`] | the lines a process logged, and the search for secrets in them |
@@ -37,6 +38,7 @@
 )]
 
 pub mod binaries;
+pub mod changes;
 pub mod conformance;
 pub mod dynamodb;
 pub mod events;
@@ -56,6 +58,7 @@ pub mod secrets_extension;
 pub mod settings;
 pub mod test_app;
 pub mod upload;
+pub mod webhooks;
 pub mod wire_proxy;
 
 use std::{future::Future, net::TcpListener, sync::OnceLock, time::Duration};

@@ -13,8 +13,13 @@ mod log;
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::ObjectStore;
-use shared::{clock::ManualClock, config::Env};
+use local::{MessageQueue, ObjectStore};
+use shared::{
+    clock::{Clock, ManualClock},
+    config::Env,
+    instance::Instance,
+    random::Random,
+};
 use wechat_simulator::{Fault, Simulator};
 
 pub use api::{Api, Tokens};
@@ -56,6 +61,7 @@ pub struct TestApp {
     /// The rows.
     pub table: DynamoDb,
     objects: Option<ObjectStore>,
+    queue: Option<MessageQueue>,
     proxies: Option<Proxies>,
     redis: Redis,
     instances: Instances,
@@ -93,6 +99,13 @@ impl TestApp {
         self.instances.variables(&[])
     }
 
+    /// The parts of an instance with some variables set otherwise, for functions that the API does not
+    /// call.
+    pub fn instance_with(&self, changes: &[(&str, &str)]) -> Instance {
+        let clock = Clock::Manual(self.clock.clone());
+        Instance::new(self.env_with(changes), clock, Random::System)
+    }
+
     /// The environment of an instance with some variables set otherwise.
     pub fn env_with(&self, changes: &[(&str, &str)]) -> Env {
         self.instances.env(changes)
@@ -112,6 +125,11 @@ impl TestApp {
             .expect("an app built with `avatars()`")
             .keys()
             .unwrap()
+    }
+
+    /// The queue of an app that was built with webhooks.
+    pub fn queue(&self) -> &MessageQueue {
+        self.queue.as_ref().expect("an app built with `webhooks()`")
     }
 
     /// The Redis of an app that was built with its own.

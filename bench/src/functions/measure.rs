@@ -6,6 +6,7 @@ use e2e::{
     runtime_api::{Answer, FunctionUnderTest, Reply},
     settings::Settings,
 };
+use serde_json::Value;
 
 use crate::{requests::Requests, stats::Samples, traffic::USERS};
 
@@ -111,14 +112,21 @@ async fn warm(
 
 /// Sends the next request, which must succeed.
 pub async fn invoke(function: &FunctionUnderTest, requests: &mut Requests) -> Answer {
+    invoke_and_read(function, requests).await.0
+}
+
+/// The same, with the response.
+pub async fn invoke_and_read(
+    function: &FunctionUnderTest,
+    requests: &mut Requests,
+) -> (Answer, Value) {
     let answer = function.measure(&requests.event()).await;
-    match &answer.reply {
-        Reply::Response(body) => {
-            requests.read_response(&serde_json::from_slice(body).expect("an answer in JSON"));
-        }
+    let response = match &answer.reply {
+        Reply::Response(body) => serde_json::from_slice(body).expect("an answer in JSON"),
         Reply::Error(body) => panic!("an invocation failed: {}", String::from_utf8_lossy(body)),
-    }
-    answer
+    };
+    requests.read_response(&response);
+    (answer, response)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size with one decimal")]

@@ -1,8 +1,10 @@
-//! A user's own account: what they agreed to, everything that is stored about them, and its deletion.
+//! A user's own account: what they agreed to, what happened to it, everything that is stored about them,
+//! and its deletion.
 //!
 //! `GET /api/v1/user/consents`, `PUT` and `DELETE /api/v1/user/consents/{document}`,
-//! `GET /api/v1/user/export`, `DELETE /api/v1/user`.
+//! `GET /api/v1/user/activity`, `GET /api/v1/user/export`, `DELETE /api/v1/user`.
 
+mod activity;
 mod consents;
 mod deletion;
 mod export;
@@ -15,6 +17,8 @@ use axum::{
 };
 use shared::{
     accounts::AccountDeletion,
+    api::Cursors,
+    audit::AuditTrail,
     auth::Admission,
     edge::Routes,
     instance::Instance,
@@ -32,6 +36,8 @@ struct Account {
     consents: Consents,
     required: RequiredConsents,
     exports: Exports,
+    trail: AuditTrail,
+    cursors: Cursors,
     deletion: AccountDeletion,
 }
 
@@ -44,6 +50,8 @@ pub fn routes(instance: &Instance) -> Routes {
         consents: instance.consents(),
         required: instance.required_consents(),
         exports: Exports::new(instance),
+        trail: instance.audit_trail(),
+        cursors: instance.cursors(),
         deletion: instance.account_deletion(),
     };
     Routes::new()
@@ -52,6 +60,7 @@ pub fn routes(instance: &Instance) -> Routes {
             "/api/v1/user/consents/{document}",
             put(consents::agree).delete(consents::withdraw),
         )
+        .route("/api/v1/user/activity", get(activity::list))
         .route("/api/v1/user/export", get(export::export))
         .route("/api/v1/user", delete(deletion::delete))
         .with_state(state)

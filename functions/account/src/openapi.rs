@@ -1,11 +1,11 @@
 //! The routes for clients.
 
 use shared::{
-    api::Reason,
+    api::{ActivityList, ActivityQuery, Reason},
     ids::DocumentId,
     openapi::{
         Access, Operation, Tag,
-        examples::{consent, user, with},
+        examples::{activity, consent, user, with},
         json,
     },
 };
@@ -19,7 +19,14 @@ use crate::{
 /// The operations of this function.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    vec![list(), agree(), withdraw(), export(), delete()]
+    vec![
+        list(),
+        agree(),
+        withdraw(),
+        activities(),
+        export(),
+        delete(),
+    ]
 }
 
 fn list() -> Operation {
@@ -69,6 +76,20 @@ fn withdraw() -> Operation {
     change("DELETE", "withdrawConsent", "Withdraw an agreement")
 }
 
+fn activities() -> Operation {
+    Operation::new(
+        "GET",
+        "/api/v1/user/activity",
+        "listActivity",
+        Tag::Account,
+        "What happened to the caller's account",
+    )
+    .details("The newest first. An entry appears some seconds after what it tells of. The list ends when `cursor` is `null`, and only then.")
+    .access(Access::User)
+    .query::<ActivityQuery>()
+    .ok::<ActivityList>("A page.", json!({"activities": [activity()], "cursor": null}))
+}
+
 fn export() -> Operation {
     let page = json!({
         "exportedAt": "2026-11-23T16:24:31.402Z",
@@ -77,9 +98,10 @@ fn export() -> Operation {
         "unionLinks": [],
         "avatarUploads": [],
         "avatarChecks": [],
-        "phoneNumbers": [{"userId": "01a20939-2967-7d17-98c2-7448ee036be2"}],
+        "phoneNumbers": [{"userId": "01a20939-2967-7d17-98c2-7448ee036be2", "provenOn": "2026-11-26"}],
         "sessions": [],
         "consents": [consent()],
+        "activity": [],
     });
     Operation::new(
         "GET",

@@ -2,6 +2,7 @@
 //!
 //! To handle more messages, add a [`Handler`] in `handlers.rs`.
 
+mod announcement;
 mod cipher;
 mod claims;
 mod handler;
@@ -33,6 +34,7 @@ use shared::{
 };
 use tokio::time::{Instant, timeout_at};
 
+use announcement::Announcement;
 pub use cipher::{Opened, PushError, PushSecrets, Sealed, Stamp};
 use claims::{MessageClaims, PushOutcome};
 pub use handler::{Handled, Handler, Reply};
@@ -51,6 +53,7 @@ struct Callback {
     inbox: Inbox,
     claims: MessageClaims,
     handlers: Vec<Box<dyn Handler>>,
+    announcement: Announcement,
     random: Random,
     limiter: Limiter,
     /// What a request costs its address that no mini-program's token signed.
@@ -70,6 +73,7 @@ pub fn routes_with(instance: &Instance, handlers: Vec<Box<dyn Handler>>) -> Rout
         inbox,
         claims,
         handlers,
+        announcement: Announcement::new(instance),
         random: instance.random(),
         limiter: instance.limiter(),
         unsigned: instance.limits().guest,
@@ -153,14 +157,21 @@ impl Callback {
         outcome
     }
 
-    /// Calls all handlers, one after the other; the first reply is sent.
+    /// Calls all handlers, one after the other, whatever becomes of the others; then receivers of webhooks
+    /// are told. The first reply is sent. After an error WeChat repeats the message.
     async fn handle(&self, received: &Received) -> Handled {
-        let mut first_reply = None;
+        let push = &received.push;
+        let event = self.announcement.event_of(push).await;
+        let mut outcome: Handled = Ok(None);
         for handler in &self.handlers {
-            let reply = handler.handle(&received.push).await?;
-            first_reply = first_reply.or(reply);
+            outcome = both(outcome, handler.handle(push).await);
         }
-        Ok(first_reply)
+        let announced = match event {
+            Ok(Some(event)) => self.announcement.announce(event).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        both(outcome, announced.map(|()| None))
     }
 
     fn respond(&self, received: &Received, reply: Option<Reply>) -> Result<Response, ApiError> {
@@ -169,6 +180,12 @@ impl Callback {
             None => Ok("success".into_response()),
         }
     }
+}
+
+/// The first error of two handlers, or the first reply.
+fn both(first: Handled, second: Handled) -> Handled {
+    let reply = first?;
+    Ok(reply.or(second?))
 }
 
 /// Whether a request that only its signature protects may be handled. While shared state is down, a

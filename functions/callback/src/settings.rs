@@ -9,7 +9,7 @@ use base64::{
 use secrecy::{SecretBox, SecretString};
 
 use shared::{
-    config::{Env, List, Period},
+    config::{Env, List, Period, Words},
     ids::AppId,
 };
 
@@ -27,6 +27,9 @@ shared::settings! {
     MESSAGE_PUSH_MAX_AGE_SECONDS: Period = Period::seconds(300, 30..=3600),
         "a pushed message is rejected when its timestamp differs from now by more than this",
         "推送的时间戳与当前时间相差超过此值则拒绝";
+    pub(crate) WEBHOOK_WECHAT_FIELDS: Words<bool> = Words::new(&["off", "on"], &[false, true], 0),
+        "whether events of pushed messages have the fields of the message: openids, and what users wrote ([webhooks.md](webhooks.md#events))",
+        "推送消息的 webhook 事件是否包含消息字段，其中有 openid 和用户发送的内容（见 [webhooks.md](webhooks.md)）";
 }
 
 /// How the tokens of local development begin. They are public, so they are rejected on Lambda.

@@ -9,7 +9,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shared::{
     api::{ApiError, Rule, Violation},
-    users::rows::REMOTE_CONFIG,
+    users::rows::{REMOTE_CONFIG, config_cache_key},
 };
 
 /// The most characters of a key.
@@ -53,7 +53,7 @@ impl ConfigKey {
 
     /// Where its value is cached.
     pub fn cache_key(&self) -> String {
-        format!("{{config:{self}}}")
+        config_cache_key(&self.0)
     }
 }
 

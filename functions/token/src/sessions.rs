@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::{
     api::{ApiError, Checks, Empty, Input, Json, Reason, Success},
-    auth::{SessionError, Sessions},
+    auth::{Revoker, SessionError, Sessions},
     edge::Authenticated,
     ids::{AppId, SessionId},
 };
@@ -69,9 +69,12 @@ pub async fn logout(
     Json(input): Json<LogoutInput>,
 ) -> Result<Success<Empty>, ApiError> {
     if input.all {
-        sessions.revoke_all(caller.sub, Some(caller.sid)).await?;
+        let own = Some(caller.sid);
+        sessions.revoke_all(caller.sub, own, Revoker::USER).await?;
     } else {
-        sessions.revoke(caller.sub, caller.sid).await?;
+        sessions
+            .revoke(caller.sub, caller.sid, Revoker::USER)
+            .await?;
     }
     Ok(Success(Empty {}))
 }
@@ -107,7 +110,7 @@ pub async fn end(
         .ok()
         .and_then(|Path(id)| id.parse().ok())
         .ok_or(Reason::NotFound)?;
-    match sessions.revoke(caller.sub, id).await {
+    match sessions.revoke(caller.sub, id, Revoker::USER).await {
         Ok(()) => Ok(Success(Empty {})),
         Err(SessionError::Ended) => Err(Reason::NotFound.into()),
         Err(SessionError::Dynamo(error)) => Err(error.into()),

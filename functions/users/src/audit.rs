@@ -1,6 +1,6 @@
 //! Log lines of what administrators did. They hold ids and names of fields, no personal data.
 
-use shared::{ids::UserId, request, saga::SagaId};
+use shared::{ids::UserId, request, saga::SagaId, webhooks::FailedDelivery};
 
 /// A person was moved in.
 pub fn moved_in(by: UserId, user: UserId) {
@@ -39,5 +39,16 @@ pub fn saga_resumed(by: UserId, saga: &SagaId) {
     tracing::info!(
         audit = "saga_resumed", administrator_id = %by, saga_id = %saga, request_id = request::id(),
         "an administrator continued a saga"
+    );
+}
+
+/// An event is delivered once more.
+pub fn webhook_redelivered(by: UserId, failed: &FailedDelivery) {
+    let FailedDelivery {
+        receiver, event_id, ..
+    } = failed;
+    tracing::info!(
+        audit = "webhook_redelivered", administrator_id = %by, receiver, event_id, request_id = request::id(),
+        "an administrator has an event delivered once more"
     );
 }

@@ -12,7 +12,7 @@ use shared::{
         ApiError, Checks, ExpectedVersion, Input, Json, Optional, RawProfile, Reason, Rule,
         Success, Violation,
     },
-    auth::Sessions,
+    auth::{Revoker, Sessions},
     config::NicknameMin,
     edge::Administrator,
     ids::UserId,
@@ -117,7 +117,9 @@ pub async fn change(
     let id = user_id(id)?;
     let (change, expected) = input.check(&headers, nickname_min)?;
     if change.status == Some(Status::Active) {
-        changing.end_sessions_of_disabled(id).await?;
+        changing
+            .end_sessions_of_disabled(id, caller.user.id)
+            .await?;
     }
     let changed = changing.change(&caller.user, id, expected.version(), &change);
     let user = match changed.await {
@@ -129,7 +131,8 @@ pub async fn change(
     };
     audit::changed(caller.user.id, id, &change.fields(), user.version);
     if change.status == Some(Status::Disabled) {
-        changing.sessions.revoke_all(id, None).await?;
+        let by = Revoker::administrator(caller.user.id);
+        changing.sessions.revoke_all(id, None, by).await?;
         audit::sessions_ended(caller.user.id, id);
     }
     if change.profile.avatar_url != Edit::Keep {
@@ -198,10 +201,11 @@ impl Changing {
         Ok(())
     }
 
-    async fn end_sessions_of_disabled(&self, id: UserId) -> Result<(), ApiError> {
+    async fn end_sessions_of_disabled(&self, id: UserId, by: UserId) -> Result<(), ApiError> {
         let account = self.managed_users.get(id).await?;
         if account.user.status == Status::Disabled {
-            self.sessions.revoke_all(id, None).await?;
+            let by = Revoker::administrator(by);
+            self.sessions.revoke_all(id, None, by).await?;
         }
         Ok(())
     }

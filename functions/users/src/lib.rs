@@ -1,7 +1,8 @@
 //! Users for administrators: lists, finds, moves in, reads, changes and deletes them, ends their
-//! sessions, and continues deletions and merges that stopped.
+//! sessions, and continues deletions and merges that stopped. Events of webhooks that were not delivered.
 
 mod account;
+mod activity;
 mod audit;
 mod change;
 mod deletion;
@@ -13,6 +14,7 @@ mod sagas;
 mod search;
 mod sessions;
 mod summary;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use axum::{
 use shared::{
     accounts::AccountSagas,
     api::{ApiError, Cursors, Reason},
+    audit::AuditTrail,
     auth::{Admission, Sessions},
     config::{NicknameMin, app_ids},
     edge::Routes,
@@ -30,6 +33,7 @@ use shared::{
     instance::Instance,
     saga::Sagas,
     users::{Administrators, Listing, ManagedUsers, MovingIn, PhoneNumbers},
+    webhooks::{Failures, Outbox},
 };
 
 use change::Changing;
@@ -45,6 +49,7 @@ struct Users {
     managed: ManagedUsers,
     listing: Listing,
     cursors: Cursors,
+    trail: AuditTrail,
     apps: Apps,
     numbers: Arc<PhoneNumbers>,
     moving_in: Arc<MovingIn>,
@@ -54,6 +59,8 @@ struct Users {
     account_sagas: AccountSagas,
     changing: Changing,
     deleting: Deleting,
+    failures: Failures,
+    outbox: Outbox,
 }
 
 /// The mini-programs of this service.
@@ -77,6 +84,7 @@ pub fn routes(instance: &Instance) -> Routes {
         managed: instance.managed_users(),
         listing: instance.listing(),
         cursors: instance.cursors(),
+        trail: instance.audit_trail(),
         apps: Apps(app_ids(instance.env()).into()),
         numbers: Arc::new(instance.phone_numbers()),
         moving_in: Arc::new(instance.moving_in()),
@@ -86,6 +94,8 @@ pub fn routes(instance: &Instance) -> Routes {
         account_sagas: instance.account_sagas(),
         changing: Changing::new(instance),
         deleting: Deleting::new(instance),
+        failures: instance.webhook_failures(),
+        outbox: instance.webhook_outbox(),
     };
     Routes::new()
         .route("/api/v1/users", get(list::list).post(move_in::move_in))
@@ -97,9 +107,15 @@ pub fn routes(instance: &Instance) -> Routes {
                 .put(change::change)
                 .delete(deletion::delete),
         )
+        .route("/api/v1/users/{id}/activity", get(activity::list))
         .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
         .route("/api/v1/sagas", get(sagas::list))
         .route("/api/v1/sagas/{id}/resume", post(sagas::resume))
+        .route("/api/v1/webhooks/failures", get(webhooks::list))
+        .route(
+            "/api/v1/webhooks/failures/{id}/redeliver",
+            post(webhooks::redeliver),
+        )
         .with_state(state)
 }
 

@@ -1,15 +1,16 @@
 //! The routes for administrators' clients.
 
 use shared::{
-    api::{Empty, Reason},
+    api::{ActivityList, ActivityQuery, Empty, Reason},
     ids::UserId,
     openapi::{
         Access, Operation, Tag, Value,
-        examples::{user, with},
+        examples::{activity, user, with},
         json,
     },
     saga::SagaId,
     users::User,
+    webhooks::DeliveryId,
 };
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     sagas::{Resumed, SagaList},
     search::SearchInput,
     summary::UserList,
+    webhooks::{FailureList, FailuresQuery, Redelivered},
 };
 
 const USERS: &str = "/api/v1/users";
@@ -36,11 +38,14 @@ pub fn operations() -> Vec<Operation> {
         move_in(),
         read(),
         change(),
+        activities(),
         end_sessions(),
         delete(),
         delete_batch(),
         sagas(),
         resume(),
+        failures(),
+        redeliver(),
     ]
 }
 
@@ -129,6 +134,16 @@ fn change() -> Operation {
         ])
 }
 
+fn activities() -> Operation {
+    let path = "/api/v1/users/{id}/activity";
+    let summary = "What happened to an account";
+    let page = json!({"activities": [activity()], "cursor": null});
+    about(operation("GET", path, "listUserActivity", summary))
+        .details("The newest first, as its user sees it, and which administrator did what.")
+        .query::<ActivityQuery>()
+        .ok::<ActivityList>("A page.", page)
+}
+
 fn end_sessions() -> Operation {
     let path = "/api/v1/users/{id}/sessions";
     about(operation(
@@ -203,4 +218,40 @@ fn resume() -> Operation {
         json!({"status": "waiting", "until": "2026-11-30T16:24:31Z"}),
     )
     .fails(&[Reason::NotFound, Reason::Conflict])
+}
+
+fn failures() -> Operation {
+    let failure = json!({
+        "id": "5f2b7c1e9a3d4f608b7a6c5d4e3f2a1b",
+        "receiver": "crm",
+        "eventId": "evt_3c1f5a7b9d2e4f608a1b2c3d4e5f6071",
+        "eventType": "user.created",
+        "reason": "status 500",
+        "failedAt": "2026-11-26T16:24:30.823Z",
+    });
+    Operation::new(
+        "GET",
+        "/api/v1/webhooks/failures",
+        "listWebhookFailures",
+        Tag::Webhooks,
+        "Events that a receiver did not get",
+    )
+    .access(Access::Administrator)
+    .details("The newest first. The list ends when `cursor` is `null`, and only then: with `receiver` a page can be short, or empty.")
+    .query::<FailuresQuery>()
+    .ok::<FailureList>("A page.", json!({"failures": [failure], "cursor": null}))
+}
+
+fn redeliver() -> Operation {
+    Operation::new(
+        "POST",
+        "/api/v1/webhooks/failures/{id}/redeliver",
+        "redeliverWebhook",
+        Tag::Webhooks,
+        "Deliver an event that a receiver did not get",
+    )
+    .access(Access::Administrator)
+    .path_part::<DeliveryId>("id", "The id of the failed delivery.")
+    .accepted::<Redelivered>("It is in the queue again.", json!({"status": "queued"}))
+    .fails(&[Reason::NotFound, Reason::NotConfigured])
 }

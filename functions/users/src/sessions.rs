@@ -3,7 +3,7 @@
 use axum::extract::{Path, State, rejection::PathRejection};
 use shared::{
     api::{ApiError, Empty, Success},
-    auth::Sessions,
+    auth::{Revoker, Sessions},
     edge::Administrator,
     users::ManagedUsers,
 };
@@ -22,7 +22,11 @@ pub async fn end_all(
     // A user who does not exist has no sessions either, but a mistyped id should not look like one.
     managed_users.get(id).await?;
     let own = (id == caller.user.id).then_some(caller.claims.sid);
-    sessions.revoke_all(id, own).await?;
+    let by = match own {
+        Some(_) => Revoker::USER,
+        None => Revoker::administrator(caller.user.id),
+    };
+    sessions.revoke_all(id, own, by).await?;
     audit::sessions_ended(caller.user.id, id);
     Ok(Success(Empty {}))
 }

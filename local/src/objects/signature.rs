@@ -12,6 +12,9 @@ use url::form_urlencoded;
 
 use super::S3Error;
 
+/// The services' names in signatures.
+const S3: &str = "s3";
+const SQS: &str = "sqs";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// How far a request's clock may be off.
 const SKEW: SignedDuration = SignedDuration::from_mins(15);
@@ -30,6 +33,7 @@ pub struct StoreKeys {
 
 /// What a signature says of itself.
 struct Claim<'a> {
+    service: &'static str,
     credential: &'a str,
     date: &'a str,
     token: Option<&'a str>,
@@ -46,6 +50,7 @@ impl StoreKeys {
             return Err(S3Error::ACCESS_DENIED);
         }
         let claim = Claim {
+            service: S3,
             credential: needed("x-amz-credential")?,
             date: needed("x-amz-date")?,
             token: field("x-amz-security-token"),
@@ -57,13 +62,26 @@ impl StoreKeys {
     /// Verifies a request's signature, in its headers or in its URL.
     pub(super) fn verify(&self, head: &Parts, now: Timestamp) -> Result<(), S3Error> {
         if head.headers.contains_key(AUTHORIZATION) {
-            self.verify_headers(head, now)
+            let hash = text(&head.headers, "x-amz-content-sha256");
+            self.verify_headers(head, now, S3, hash.ok_or(S3Error::ACCESS_DENIED)?)
         } else {
             self.verify_url(head, now)
         }
     }
 
-    fn verify_headers(&self, head: &Parts, now: Timestamp) -> Result<(), S3Error> {
+    /// Verifies the signature of a call of SQS's, which covers its body.
+    pub(crate) fn verify_sqs(&self, head: &Parts, body: &[u8], now: Timestamp) -> bool {
+        let hash = hex::encode(Sha256::digest(body));
+        self.verify_headers(head, now, SQS, &hash).is_ok()
+    }
+
+    fn verify_headers(
+        &self,
+        head: &Parts,
+        now: Timestamp,
+        service: &'static str,
+        hash: &str,
+    ) -> Result<(), S3Error> {
         let header = |name: &str| text(&head.headers, name);
         let authorization = header("authorization").unwrap_or_default();
         let members = authorization.strip_prefix(ALGORITHM);
@@ -75,10 +93,10 @@ impl StoreKeys {
         if now.duration_since(signed_at).abs() > SKEW {
             return Err(S3Error::SKEWED);
         }
-        let hash = header("x-amz-content-sha256").ok_or(S3Error::ACCESS_DENIED)?;
         let query = head.uri.query().unwrap_or_default();
         let signed = canonical(head, query, member("SignedHeaders")?, hash);
         let claim = Claim {
+            service,
             credential: member("Credential")?,
             date,
             token: header("x-amz-security-token"),
@@ -115,6 +133,7 @@ impl StoreKeys {
             "UNSIGNED-PAYLOAD",
         );
         let claim = Claim {
+            service: S3,
             credential: needed("X-Amz-Credential")?,
             date,
             token: member("X-Amz-Security-Token"),
@@ -137,9 +156,12 @@ impl StoreKeys {
         let scope = claim.credential.strip_prefix(&self.id);
         let scope = scope.and_then(|scope| scope.strip_prefix('/'));
         let scope: Vec<_> = scope.ok_or(S3Error::INVALID_KEY_ID)?.split('/').collect();
-        let [date, region, "s3", "aws4_request"] = scope[..] else {
+        let [date, region, service, "aws4_request"] = scope[..] else {
             return Err(S3Error::ACCESS_DENIED);
         };
+        if service != claim.service {
+            return Err(S3Error::ACCESS_DENIED);
+        }
         if region != self.region || !claim.date.starts_with(date) || date.len() != 8 {
             return Err(S3Error::ACCESS_DENIED);
         }
@@ -148,7 +170,7 @@ impl StoreKeys {
             return Err(S3Error::INVALID_TOKEN);
         }
         let key = format!("AWS4{}", self.secret.expose_secret());
-        let key = [date, region, "s3", "aws4_request"]
+        let key = [date, region, service, "aws4_request"]
             .iter()
             .fold(key.into_bytes(), |key, part| {
                 hmac(&key, part.as_bytes()).finalize().into_bytes().to_vec()

@@ -6,6 +6,7 @@ import {
   type SessionsApi,
   sessionsApi,
 } from './api/account'
+import { type ActivityApi, activityApi } from './api/activity'
 import { type AvatarApi, avatarApi } from './api/avatar'
 import { type ConfigApi, configApi } from './api/config'
 import { type PhoneApi, phoneApi } from './api/phone'
@@ -99,6 +100,7 @@ export interface Client extends WeChatDataApi {
   sessions: SessionsApi
   consents: ConsentsApi
   account: AccountApi
+  activity: ActivityApi
   config: ConfigApi
 }
 
@@ -152,6 +154,7 @@ export function createClient(options: ClientOptions): Client {
     sessions: sessionsApi(api),
     consents: consentsApi(api),
     account: accountApi(api),
+    activity: activityApi(api),
     config: configApi(caller, runtime),
   }
 

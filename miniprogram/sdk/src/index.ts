@@ -1,6 +1,7 @@
 /** The client of weapp-serverless for WeChat mini-programs. */
 
 export type { AccountApi, ConsentsApi, SessionsApi } from './api/account'
+export type { ActivityApi, ActivityPosition } from './api/activity'
 export type { AvatarApi } from './api/avatar'
 export type { ConfigApi } from './api/config'
 export type { PhoneApi } from './api/phone'

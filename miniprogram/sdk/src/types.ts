@@ -30,6 +30,10 @@ export type Session = Schemas['SessionInfo']
 export type Consent = Schemas['Consent']
 export type Consents = Schemas['ConsentList']
 export type ConsentChange = Schemas['ConsentChange']
+/** Something that happened to the account. */
+export type Activity = Schemas['Activity']
+/** A part of what happened. It goes on with `cursor`, and ends only where that is `null`. */
+export type ActivityPage = Schemas['ActivityList']
 export type ExportPage = Schemas['ExportPage']
 /** `deleting`: the rest goes on without the client. `barred`: it can be called back until `until`. */
 export type Deletion = Schemas['AccountDeletion']

@@ -6,7 +6,7 @@ use futures_util::{TryStreamExt, future::ready};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    auth::Sessions,
+    auth::{Revoker, Sessions},
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError},
     ids::UserId,
@@ -52,7 +52,9 @@ pub struct AccountParts {
 
 impl AccountParts {
     pub(super) async fn end_sessions(&self, user: UserId) -> StepOutcome {
-        self.sessions.revoke_all(user, None).await?;
+        self.sessions
+            .revoke_all(user, None, Revoker::SERVICE)
+            .await?;
         Ok(Next::Continue)
     }
 

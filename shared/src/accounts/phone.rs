@@ -8,7 +8,8 @@
 //!
 //! Nothing is offered where the holder is disabled or barred: an operator's decision is not undone by
 //! a new WeChat account with the old number. Neither where a merge would give somebody the rights of
-//! an administrator, or take them away.
+//! an administrator, or take them away; nor for a merge where the holder has not shared the number for
+//! longer than `PHONE_PROOF_DAYS`, if that is set.
 
 mod codes;
 mod tickets;
@@ -172,9 +173,19 @@ impl PhoneBinding {
         if u64::from(days) > self.settings.recycled_after.as_secs() / DAY {
             return Ok(Some(Choice::Take));
         }
+        if !self.is_proven(holder) {
+            return Ok(None);
+        }
         let administrators = &self.parts.administrators;
         let any = administrators.include(caller) || administrators.include(&holder.user);
         Ok((!any).then_some(Choice::Merge))
+    }
+
+    /// Whether the holder has shared the number recently enough for it to be taken as theirs still.
+    fn is_proven(&self, holder: &Holder) -> bool {
+        let within = self.settings.proven_within.as_secs() / DAY;
+        let days = self.parts.activity.days_unproven(holder);
+        within == 0 || days.is_some_and(|days| u64::from(days) <= within)
     }
 
     /// The ticket with the number's holder, if the caller may still do what it is for. It is not used

@@ -28,7 +28,7 @@ use crate::{
 pub use known::{KnownSession, LUA as KNOWN_SESSIONS_LUA, OpenSession, Place};
 pub use open::{Client, OpenedSession};
 pub use rotate::RotateError;
-pub use row::Session;
+pub use row::{EndedBy, Revoker, Session};
 
 /// What the cache remembers of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,8 @@ pub(super) enum LeaseOutcome {
     Unavailable,
 }
 
-/// The lease on a key. Given up when it is dropped (the row could not be loaded, the request was
-/// cancelled), so that nobody waits for a value that does not come.
+/// The lease on a key. Given back when it is dropped (the row could not be loaded, the value could not
+/// be stored, the request was cancelled), so that nobody waits for a value that does not come.
 pub(super) struct Lease {
     kv: Kv,
     key: String,
@@ -44,14 +44,19 @@ impl Cache {
             Some(found) => kv.replace(found, record, Delivery::BestEffort).await,
             None => kv.add(record, Delivery::BestEffort).await,
         };
+        let mut lease = Lease {
+            kv: kv.clone(),
+            key: key.to_owned(),
+            holder,
+            is_over: false,
+        };
         match taken.or_degraded("cache lease") {
-            Some(true) => LeaseOutcome::Taken(Lease {
-                kv: kv.clone(),
-                key: key.to_owned(),
-                holder,
-                is_over: false,
-            }),
-            Some(false) => LeaseOutcome::OfAnother,
+            Some(true) => LeaseOutcome::Taken(lease),
+            Some(false) => {
+                lease.is_over = true;
+                LeaseOutcome::OfAnother
+            }
+            // The store may have it nevertheless, so it is given back.
             None => LeaseOutcome::Unavailable,
         }
     }
@@ -62,11 +67,8 @@ impl Lease {
     pub(super) async fn replace(mut self, value: &[u8], ttl: Duration) {
         let key = &self.key;
         let record = Record { key, value, ttl };
-        self.kv
-            .replace(&self.holder, record, Delivery::BestEffort)
-            .await
-            .or_degraded("cache fill");
-        self.is_over = true;
+        let stored = self.kv.replace(&self.holder, record, Delivery::BestEffort);
+        self.is_over = stored.await.or_degraded("cache fill").is_some();
     }
 }
 
@@ -79,7 +81,9 @@ impl Drop for Lease {
         let (kv, key) = (self.kv.clone(), std::mem::take(&mut self.key));
         let holder = std::mem::take(&mut self.holder);
         drop(request::start(async move {
-            kv.remove(&key, &holder, Delivery::BestEffort)
+            // Required: others wait for the key, and what has failed may have failed because the
+            // request's time for the store is used up.
+            kv.remove(&key, &holder, Delivery::Required)
                 .await
                 .or_degraded("cache lease");
         }));

@@ -74,6 +74,8 @@ pub enum Section {
     Accounts,
     /// Uploaded avatars.
     Avatars,
+    /// Events for receivers.
+    Webhooks,
     /// Access and refresh tokens.
     Tokens,
     /// Keys of what is encrypted.
@@ -90,17 +92,20 @@ pub enum Section {
     Requests,
     /// Logs and metrics.
     Telemetry,
+    /// Processes that serve HTTP themselves.
+    Server,
     /// `make run`.
     Local,
 }
 
 impl Section {
     /// All, in their order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::WeChat,
         Self::MessagePush,
         Self::Accounts,
         Self::Avatars,
+        Self::Webhooks,
         Self::Tokens,
         Self::Encryption,
         Self::Database,
@@ -109,6 +114,7 @@ impl Section {
         Self::Breaker,
         Self::Requests,
         Self::Telemetry,
+        Self::Server,
         Self::Local,
     ];
 
@@ -120,6 +126,7 @@ impl Section {
             Self::MessagePush => ("Message push", "消息推送"),
             Self::Accounts => ("Accounts", "账号"),
             Self::Avatars => ("Avatars", "头像"),
+            Self::Webhooks => ("Webhooks", "Webhook"),
             Self::Tokens => ("Tokens and sessions", "令牌与会话"),
             Self::Encryption => ("Encryption keys", "加密密钥"),
             Self::Database => ("DynamoDB", "DynamoDB"),
@@ -128,6 +135,10 @@ impl Section {
             Self::Breaker => ("Circuit breaker in front of WeChat", "微信调用熔断"),
             Self::Requests => ("Requests", "请求处理"),
             Self::Telemetry => ("Logs and metrics", "日志与指标"),
+            Self::Server => (
+                "Serving without Lambda (make run, server)",
+                "不使用 Lambda 时（make run 与 server）",
+            ),
             Self::Local => ("Local development (make run)", "本地运行（make run）"),
         };
         Translated { en, zh }

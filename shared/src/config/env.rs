@@ -105,8 +105,9 @@ impl Env {
         }
     }
 
-    /// The same values, without errors.
-    pub(super) fn snapshot(&self) -> Self {
+    /// The same values, without the errors found in them so far.
+    #[must_use]
+    pub fn without_errors(&self) -> Self {
         Self {
             values: Arc::clone(&self.values),
             local: self.local,
@@ -139,7 +140,7 @@ impl Env {
         let values = Arc::clone(self.unresolved.as_ref()?);
         Some(Self {
             values,
-            ..self.snapshot()
+            ..self.without_errors()
         })
     }
 

@@ -1,7 +1,7 @@
 //! A value that names the place where a secret is kept: `ssm:/name` or `secretsmanager:name`.
 
 /// The settings that may name a place instead of a value; in a comma list, each part may.
-pub const SECRET_SETTINGS: [&str; 7] = [
+pub const SECRET_SETTINGS: [&str; 8] = [
     "JWT_SECRETS",
     "JWT_KEYS",
     "DATA_KEYS",
@@ -9,6 +9,7 @@ pub const SECRET_SETTINGS: [&str; 7] = [
     "WECHAT_SECRETS",
     "MESSAGE_PUSH",
     "REDIS_URL",
+    "WEBHOOKS",
 ];
 
 /// Where a value is kept.

@@ -60,7 +60,7 @@ impl References {
             .iter()
             .any(|name| env.contains_reference(name));
         any.then(|| Self {
-            given: Arc::new(env.snapshot()),
+            given: Arc::new(env.without_errors()),
             extension: Extension::new(env),
         })
     }
@@ -74,7 +74,7 @@ impl References {
     /// The settings without those whose value is kept elsewhere.
     #[must_use]
     pub fn without_secrets(&self) -> Env {
-        let mut env = self.given.snapshot();
+        let mut env = self.given.without_errors();
         SECRET_SETTINGS
             .into_iter()
             .filter(|name| self.given.contains_reference(name))
@@ -93,7 +93,7 @@ impl References {
         let fetched =
             join_all(names.map(|name| async move { (name, self.value(name, timeouts).await) }))
                 .await;
-        let (mut env, mut errors, mut not_ready) = (self.given.snapshot(), Vec::new(), false);
+        let (mut env, mut errors, mut not_ready) = (self.given.without_errors(), Vec::new(), false);
         for (name, value) in fetched {
             match value {
                 Ok(value) => env.set(name, value),

@@ -1,6 +1,7 @@
 //! The settings, each declared beside what reads it; one file for each part that has some.
 
 mod accounts;
+mod audit;
 mod avatars;
 mod breaker;
 mod cache;
@@ -22,6 +23,7 @@ mod signing_keys;
 mod tokens;
 mod transport_keys;
 mod user_data;
+mod webhooks;
 mod wechat;
 
 use signing_keys::signing_keys;
@@ -31,12 +33,13 @@ use super::Documented;
 pub(super) use self::process::PARAMETERS_SECRETS_EXTENSION_HTTP_PORT;
 pub use self::{
     accounts::administrators,
+    audit::audit_retention,
     avatars::{
         AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ENDPOINT_URL_S3, AvatarHosts, AvatarSettings,
         ObjectSettings,
     },
     breaker::BreakerSettings,
-    cache::CacheSettings,
+    cache::{CacheSettings, ConfigCacheSettings},
     consents::{ConsentSettings, RequiredConsent},
     content_check::{ContentCheckSettings, OnFailure},
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
@@ -52,12 +55,13 @@ pub use self::{
     phone_numbers::PhoneNumberSettings,
     process::ProcessSettings,
     proxies::ProxySettings,
-    redis::{IamSettings, REDIS_URL, RedisMode, RedisSettings},
+    redis::{IamSettings, REDIS_IAM_USER, REDIS_URL, RedisMode, RedisSettings},
     sessions::SessionSettings,
     signing_keys::KeyDocument,
     tokens::{JWT_SECRETS, LOCAL_JWT_SECRET, TokenSettings},
     transport_keys::{Pkcs8Key, TransportSettings},
     user_data::UserDataSettings,
+    webhooks::{QueueSettings, WEBHOOK_QUEUE_URL, WebhookSettings},
     wechat::{WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, WeChatSettings, app_ids},
 };
 pub(crate) use self::{
@@ -71,7 +75,7 @@ pub(crate) use self::{
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 25] = [
+pub static DOCUMENTED: [&[Documented]; 27] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
@@ -79,8 +83,10 @@ pub static DOCUMENTED: [&[Documented]; 25] = [
     accounts::DOCUMENTED,
     consents::DOCUMENTED,
     deletion::DOCUMENTED,
+    audit::DOCUMENTED,
     phone_numbers::DOCUMENTED,
     avatars::DOCUMENTED,
+    webhooks::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

@@ -62,6 +62,17 @@ impl DynamoError {
         Self::Refused(format!("unreadable row: {error}"))
     }
 
+    /// Whether it is one row that can't be read or written, and not the whole table.
+    #[must_use]
+    pub fn is_about_the_row(&self) -> bool {
+        let Self::Refused(text) = self else {
+            return false;
+        };
+        ["unreadable row", "unwritable row", "ValidationException"]
+            .iter()
+            .any(|about| text.contains(about))
+    }
+
     /// Work that stopped because the time of its request is up
     /// ([`LongWork`](crate::request::deadline::LongWork)): the next request goes on with it.
     pub(crate) fn out_of_time() -> Self {

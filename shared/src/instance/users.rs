@@ -2,6 +2,7 @@
 
 use super::Instance;
 use crate::{
+    audit::AuditTrail,
     config::{AvatarSettings, CacheSettings, ConsentSettings, DataKeySettings, administrators},
     users::{
         Activity, Administrators, AvatarStore, Avatars, Consents, Erasure, Identities, Listing,
@@ -20,6 +21,11 @@ impl Instance {
     /// When users were last active.
     pub fn activity(&self) -> Activity {
         Activity::new(self.dynamo(), self.clock())
+    }
+
+    /// What happened to accounts.
+    pub fn audit_trail(&self) -> AuditTrail {
+        AuditTrail::new(self.dynamo(), self.clock())
     }
 
     /// Uploaded avatars. Without a bucket there are none.

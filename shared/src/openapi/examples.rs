@@ -44,6 +44,19 @@ pub fn consent() -> Value {
     })
 }
 
+/// Something that happened to an account.
+#[must_use]
+pub fn activity() -> Value {
+    json!({
+        "event": "login",
+        "at": "2026-11-23T16:24:30.828Z",
+        "sessionId": "01a20939-296c-7dce-9b6a-1ab4f3084d8f",
+        "appId": "wx0123456789abcdef",
+        "userAgent": "curl/7.88.1",
+        "byAdministrator": false,
+    })
+}
+
 /// One object of the members of two.
 #[must_use]
 pub fn with(mut object: Value, more: Value) -> Value {

@@ -29,6 +29,8 @@ pub enum Tag {
     Users,
     /// Deletions and merges, for administrators.
     Sagas,
+    /// Webhooks, for administrators.
+    Webhooks,
     /// Public keys.
     Keys,
     /// Whether it runs.
@@ -38,7 +40,7 @@ pub enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Sessions,
         Self::Profile,
         Self::Phone,
@@ -48,6 +50,7 @@ impl Tag {
         Self::Config,
         Self::Users,
         Self::Sagas,
+        Self::Webhooks,
         Self::Keys,
         Self::Health,
         Self::WeChat,
@@ -68,6 +71,7 @@ impl Tag {
             Self::Config => ("config", "Remote configuration of a mini-program"),
             Self::Users => ("users", "Users, for administrators"),
             Self::Sagas => ("sagas", "Deletions and merges, for administrators"),
+            Self::Webhooks => ("webhooks", "Webhooks, for administrators"),
             Self::Keys => ("keys", "Public keys"),
             Self::Health => ("health", "Whether the service is up"),
             Self::WeChat => ("wechat", "For WeChat's servers only"),

@@ -11,6 +11,7 @@ use crate::{
     saga::SagaId,
     users::UploadId,
     values::{AvatarUrl, Edit, ImageType, Nickname, OneTimeCode, Phone},
+    webhooks::DeliveryId,
 };
 
 /// The schema of a type that is a single value, in place wherever the type is named.
@@ -94,6 +95,16 @@ value!(
         "description": "A deletion or a merge.",
         "pattern": "^[0-9a-f]{32}$",
         "examples": ["8ec7bbdb9e68689d6a0779458142f841"],
+    })
+);
+value!(
+    DeliveryId,
+    "WebhookDeliveryId",
+    json_schema!({
+        "type": "string",
+        "description": "A delivery of a webhook that was given up.",
+        "pattern": "^[0-9a-f]{32}$",
+        "examples": ["5f2b7c1e9a3d4f608b7a6c5d4e3f2a1b"],
     })
 );
 value!(

@@ -7,10 +7,11 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, response::Response, routing::any};
+use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 use tower::ServiceExt;
 
-use super::{Function, metrics, start};
+use super::{BuildHandler, Function, InvocationError, Invoker, metrics, start, start_handler};
 use crate::{
     api::{ApiError, Reason},
     clock::Clock,
@@ -73,5 +74,61 @@ impl DeferredStart {
             Ok(env) => start(env, self.function).await,
             Err(error) => Err(error.into_config_errors()),
         }
+    }
+}
+
+/// A handler that has started, or starts with its first event. Until it has, invocations fail, and are
+/// repeated by whatever sent them. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum DeferredHandler {
+    Started(Invoker),
+    WithFirstEvent {
+        references: References,
+        function: Function<BuildHandler>,
+        invoker: Arc<OnceCell<Invoker>>,
+    },
+}
+
+impl DeferredHandler {
+    /// One that starts with its first event.
+    pub(super) fn new(references: References, function: Function<BuildHandler>) -> Self {
+        Self::WithFirstEvent {
+            references,
+            function,
+            invoker: Arc::default(),
+        }
+    }
+
+    /// The handler.
+    ///
+    /// # Errors
+    /// After what is wrong with the settings, or why the secrets could not be fetched, was logged.
+    pub(super) async fn get(self) -> Result<Invoker, InvocationError> {
+        let (references, function, invoker) = match self {
+            Self::Started(invoker) => return Ok(invoker),
+            Self::WithFirstEvent {
+                references,
+                function,
+                invoker,
+            } => (references, function, invoker),
+        };
+        let start: BoxFuture<'static, _> = Box::pin(start_deferred(references, function));
+        let started = invoker.get_or_try_init(|| start).await;
+        started.cloned().map_err(|errors| {
+            tracing::error!(why = %errors, "start refused");
+            InvocationError("start refused".to_owned())
+        })
+    }
+}
+
+async fn start_deferred(
+    references: References,
+    function: Function<BuildHandler>,
+) -> Result<Invoker, ConfigErrors> {
+    // Boxed, or the compiler does not see that what awaits it can move between threads.
+    let resolving: BoxFuture<'_, _> = Box::pin(references.resolve(DURING_REQUEST));
+    match resolving.await {
+        Ok(env) => start_handler(env, function).await,
+        Err(error) => Err(error.into_config_errors()),
     }
 }

@@ -6,8 +6,8 @@ mod take;
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use aws_sdk_dynamodb::{operation::query::builders::QueryInputBuilder, types::AttributeValue};
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub const SK: &str = "SAGA";
 const UNFINISHED: &str = "SAGAS";
 /// The index's name.
 const INDEX: &str = "gsi1";
+/// Sagas on a page of those that are due.
+const PAGE: i32 = 100;
 /// Rows that are read at the same time.
 const CONCURRENCY: usize = 16;
 /// The saga is of the expected kind, and no process has it.
@@ -103,6 +105,21 @@ struct Named {
     id: SagaId,
 }
 
+/// A page of the sagas that are due.
+#[derive(Debug, Default)]
+pub struct DueSagas {
+    /// Them.
+    pub entries: Vec<Entry>,
+    /// How many beside them have rows that can't be read: another version wrote them, or somebody by hand.
+    pub unreadable: usize,
+    /// Where the next page begins; none on the last one.
+    pub next: Option<DueCursor>,
+}
+
+/// A place in the list of sagas that are due.
+#[derive(Debug)]
+pub struct DueCursor(Item);
+
 /// The log of sagas. Cheap to clone.
 #[derive(Clone)]
 pub struct Sagas {
@@ -141,29 +158,72 @@ impl Sagas {
     }
 
     /// The sagas that have not ended, in the order in which they are due, at most `limit`: those that
-    /// wait last. The index only names them, and may name one that has just ended.
+    /// wait last. The index only names them, and may name one that has just ended. One whose row can't be
+    /// read is left out, and logged.
     ///
     /// # Errors
     /// DynamoDB's.
     pub async fn unfinished(&self, limit: u16) -> Result<Vec<Entry>, DynamoError> {
+        let query = self.listed().key_condition_expression("gsi1pk = :pk");
+        let page = self.dynamo.page(query.limit(i32::from(limit))).await?;
+        let rows = page.items.unwrap_or_default();
+        Ok(self.read(rows).await?.entries)
+    }
+
+    /// The sagas that have not ended and are due, those that have been so for the longest time first: a
+    /// page of them, from the first on or behind the page `after`.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn due(&self, after: Option<DueCursor>) -> Result<DueSagas, DynamoError> {
+        // Behind everything of this moment, whose id follows a `#`.
+        let now = format!("{:.3}~", self.clock.now());
         let query = self
-            .dynamo
+            .listed()
+            .key_condition_expression("gsi1pk = :pk AND gsi1sk < :now")
+            .expression_attribute_values(":now", dynamo::string(now))
+            .set_exclusive_start_key(after.map(|DueCursor(key)| key))
+            .limit(PAGE);
+        let page = self.dynamo.page(query).await?;
+        let next = page.last_evaluated_key.filter(|key| !key.is_empty());
+        let read = self.read(page.items.unwrap_or_default()).await?;
+        Ok(DueSagas {
+            next: next.map(DueCursor),
+            ..read
+        })
+    }
+
+    fn listed(&self) -> QueryInputBuilder {
+        self.dynamo
             .query()
             .consistent_read(false)
             .index_name(INDEX)
-            .key_condition_expression("gsi1pk = :pk")
             .expression_attribute_values(":pk", dynamo::string(UNFINISHED))
-            .limit(i32::from(limit));
-        let page = self.dynamo.page(query).await?;
-        let rows = page.items.unwrap_or_default().into_iter();
-        let named: Result<Vec<Named>, _> = rows.map(dynamo::from_item).collect();
-        let read = named?
-            .into_iter()
-            .map(|Named { id }| async move { self.get(&id).await });
-        let read = stream::iter(read).buffered(CONCURRENCY);
-        let entries: Vec<_> = read.try_collect().await?;
-        let unfinished = |entry: &Entry| entry.outcome.is_none();
-        Ok(entries.into_iter().flatten().filter(unfinished).collect())
+    }
+
+    /// The sagas that the index names. One whose row can't be read keeps no other waiting.
+    async fn read(&self, rows: Vec<Item>) -> Result<DueSagas, DynamoError> {
+        let read = rows.into_iter().map(|row| async move {
+            let Named { id } = dynamo::from_item(row).map_err(|error| (None, error))?;
+            let entry = self.get(&id).await;
+            entry.map_err(|error| (Some(id), error))
+        });
+        let mut read = stream::iter(read).buffered(CONCURRENCY);
+        let mut due = DueSagas::default();
+        while let Some(entry) = read.next().await {
+            match entry {
+                Ok(entry) => due
+                    .entries
+                    .extend(entry.filter(|entry| entry.outcome.is_none())),
+                Err((id, error)) if error.is_about_the_row() => {
+                    let id = id.map(|id: SagaId| id.to_string());
+                    tracing::error!(saga_id = id, %error, "a saga can't be read");
+                    due.unreadable += 1;
+                }
+                Err((_, error)) => return Err(error),
+            }
+        }
+        Ok(due)
     }
 
     fn lease_end(&self) -> AttributeValue {

@@ -439,8 +439,10 @@ mod tests {
         assert_eq!(flushed(&emf)[0]["breaker"], json!(1.0));
     }
 
-    /// As many functions as there are, beside the authorizer.
+    /// As many functions as API Gateway calls.
     const FUNCTIONS: usize = 10;
+    /// The others.
+    const OTHERS: [&str; 3] = ["authorizer", "webhooks", "worker"];
 
     fn lean(function: &str) -> Emf {
         let views = Views {
@@ -496,7 +498,7 @@ mod tests {
         for limit in ["requests", "wechat"] {
             counter!("shed_requests", "limit" => limit).increment(1);
         }
-        for upstream in ["wechat", "dynamodb", "redis", "objects"] {
+        for upstream in ["wechat", "dynamodb", "redis", "objects", "sqs"] {
             for errcode in [
                 "timeout", "connect", "40013", "40125", "40164", "-1", "45011",
             ] {
@@ -507,13 +509,20 @@ mod tests {
         }
         gauge!("breaker_state", "breaker" => "wechat").set(2.0);
         counter!("cache_reads", "cache" => "profile", "outcome" => "hit").increment(1);
+        for outcome in ["handled", "failed", "skipped"] {
+            counter!("stream_records", "outcome" => outcome).increment(1);
+        }
+        counter!("saga_failures").increment(1);
+        for outcome in ["delivered", "retried", "given_up", "dropped", "broken"] {
+            counter!("webhook_deliveries", "outcome" => outcome).increment(1);
+        }
     }
 
     #[test]
     fn lean_metrics_of_all_functions_are_at_most_twenty_series() {
         let mut all = BTreeSet::new();
         let names = (0..FUNCTIONS).map(|function| format!("f{function}"));
-        for name in names.chain(["authorizer".to_owned()]) {
+        for name in names.chain(OTHERS.map(str::to_owned)) {
             let emf = lean(&name);
             with_local_recorder(&emf, everything);
             all.extend(series(&flushed(&emf)));

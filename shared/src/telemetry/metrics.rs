@@ -52,7 +52,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const ALL: [Metric; 15] = [
+pub const ALL: [Metric; 18] = [
     metric(
         "requests",
         Kind::Counter,
@@ -142,6 +142,24 @@ pub const ALL: [Metric; 15] = [
         Kind::Histogram,
         &["cache"],
         "duration of loading a value that a cache lacks",
+    ),
+    metric(
+        "stream_records",
+        Kind::Counter,
+        &["outcome"],
+        "changes of the table that the worker was handed",
+    ),
+    metric(
+        "saga_failures",
+        Kind::Counter,
+        &[],
+        "attempts of the worker to continue a deletion or merge that failed",
+    ),
+    metric(
+        "webhook_deliveries",
+        Kind::Counter,
+        &["outcome"],
+        "deliveries of webhooks, by what became of them",
     ),
 ];
 
@@ -298,6 +316,78 @@ pub fn cache_load(cache: &'static str, took: Duration) {
     histogram!("cache_load_latency", "cache" => cache).record(took);
 }
 
+/// What became of a record of the table's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRecord {
+    /// Every reaction did what it does.
+    Handled,
+    /// It is to be delivered again.
+    Failed,
+    /// It can't be read, or a reaction gave it up.
+    Skipped,
+}
+
+impl StreamRecord {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A record of the table's stream was handed to the worker.
+pub fn stream_record(record: StreamRecord) {
+    counter!("stream_records", "outcome" => record.word()).increment(1);
+}
+
+/// The worker could not continue a saga.
+pub fn saga_failure() {
+    counter!("saga_failures").increment(1);
+}
+
+/// What became of a delivery of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookDelivery {
+    /// The receiver has it.
+    Delivered,
+    /// The receiver did not take it; it is tried again.
+    Retried,
+    /// It is not tried again; administrators see it.
+    GivenUp,
+    /// There was no attempt: the receiver is slow, or was silent. It is attempted by the schedule.
+    Deferred,
+    /// Its receiver is not configured; administrators see it.
+    NotConfigured,
+    /// An event that the queue did not take. It is in the table.
+    NotQueued,
+    /// It can't be read.
+    Unreadable,
+    /// A store of this service's failed.
+    Failed,
+}
+
+impl WebhookDelivery {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::GivenUp => "given_up",
+            Self::Deferred => "deferred",
+            Self::NotConfigured => "not_configured",
+            Self::NotQueued => "not_queued",
+            Self::Unreadable => "unreadable",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A delivery of a webhook was worked on.
+pub fn webhook_delivery(delivery: WebhookDelivery) {
+    counter!("webhook_deliveries", "outcome" => delivery.word()).increment(1);
+}
+
 /// A route as a label, shared by the metrics of a request.
 fn label(route: Option<&str>) -> SharedString {
     Arc::<str>::from(route_label(route)).into()
@@ -371,6 +461,9 @@ mod tests {
         retry("wechat");
         cache_reads("profile", CacheRead::Hit, 2);
         cache_load("profile", took);
+        stream_record(StreamRecord::Skipped);
+        saga_failure();
+        webhook_delivery(WebhookDelivery::GivenUp);
     }
 
     #[test]

@@ -94,6 +94,17 @@ impl Activity {
         Ok(u32::try_from(days).unwrap_or_default())
     }
 
+    /// For how many days the holder of a number has not shared it; 0 if they did today. None if they
+    /// never did since the number's row says so: an administrator moved them in with it, or an earlier
+    /// version bound it.
+    #[must_use]
+    pub fn days_unproven(&self, holder: &Holder) -> Option<u32> {
+        let today = day_of(self.clock.now());
+        let proven = holder.proven_on.filter(|day| is_credible(*day, today))?;
+        let days = today.duration_since(proven).as_hours() / 24;
+        Some(u32::try_from(days).unwrap_or_default())
+    }
+
     async fn last_login(&self, identity: &str) -> Result<Option<Timestamp>, DynamoError> {
         let row = self.dynamo.get(identity, IDENTITY.sk).await?;
         let time = row
@@ -120,7 +131,8 @@ fn day_after(day: Date) -> Date {
     day.tomorrow().unwrap_or(Date::MAX)
 }
 
-fn day_of(time: Timestamp) -> Date {
+/// The day of a time, in UTC.
+pub(super) fn day_of(time: Timestamp) -> Date {
     Offset::UTC.to_datetime(time).date()
 }
 

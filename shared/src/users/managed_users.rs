@@ -110,6 +110,15 @@ impl ManagedUserChange {
         edits
     }
 
+    /// Who is answerable for what the user may do, if this changes it: stands in the row.
+    fn answerable(&self, by: UserId) -> Edit<AttributeValue> {
+        if self.role.is_some() || self.status.is_some() {
+            Edit::Set(dynamo::string(by.to_string()))
+        } else {
+            Edit::Keep
+        }
+    }
+
     /// The user with these fields.
     fn applied_to(&self, mut user: User) -> User {
         let ProfileChange {
@@ -222,7 +231,9 @@ impl ManagedUsers {
         changed.version += 1;
         let version = AttributeValue::N(expected.to_string());
         let as_read = Condition::new("version = :before").value(":before", version);
-        let update = edits_of_user(id, changed.updated_at, change.edits(), as_read);
+        let edits = change.edits().into_iter();
+        let edits = edits.chain([("changedBy", change.answerable(by))]);
+        let update = edits_of_user(id, changed.updated_at, edits, as_read);
         // Nobody's rights depend on their own other changes.
         let depends_on = (change.takes_rights() && id != by).then_some(by);
         let written = self.write(update, depends_on).await;
@@ -256,7 +267,7 @@ impl ManagedUsers {
         let condition = Condition::new("attribute_exists(pk) AND #role <> :role");
         let update = Update::new(
             profile_key(id),
-            "SET #role = :role, updatedAt = :now ADD version :one",
+            "SET #role = :role, updatedAt = :now ADD version :one REMOVE changedBy",
             condition,
         );
         let update = update

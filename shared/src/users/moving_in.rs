@@ -181,7 +181,7 @@ impl MovingIn {
         if let Some(phone) = &person.phone {
             let (claim, older) = self.hashes.claims(phone)?;
             profile.insert("phoneClaim".into(), dynamo::string(claim.as_str()));
-            writes.push(put(phone_owner_row(&claim, user.id)));
+            writes.push(put(phone_owner_row(&claim, user.id, None)));
             claims.push(Claim::new(Claimed::Phone, &claim, PHONE_OWNER.sk));
             for pk in older {
                 let key = dynamo::key(&pk, PHONE_OWNER.sk);

@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use hmac::{Hmac, Mac};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use sha2::Sha256;
 use thiserror::Error;
 
 use super::{
     Status, User,
+    activity::day_of,
     profiles::invalidate_cached,
     rows::{self, PHONE_OWNER, PROFILE, phone_owner_row, profile_key, user_pk},
 };
@@ -111,12 +112,13 @@ impl PhoneNumbers {
         if before.user.phone.as_deref() == Some(phone.expose())
             && before.claim.as_ref() == Some(&claim)
         {
+            self.prove_again(&claim, id).await?;
             return Ok(before.user);
         }
         let bound = bound_user(&before.user, phone, self.clock.now());
         let mut writes = vec![
             write_profile(&bound, phone, &claim, before.user.version),
-            write_claim(&claim, id),
+            write_claim(&claim, id, self.today()),
         ];
         writes.extend(
             older_claims
@@ -144,6 +146,24 @@ impl PhoneNumbers {
                 Err(DynamoError::Conflict.into())
             }
         }
+    }
+
+    /// Records that the user has shared their number today, unless its row says so already.
+    async fn prove_again(&self, claim: &str, user: UserId) -> Result<(), DynamoError> {
+        let (today, condition) = (
+            self.today(),
+            "uid = :uid AND (attribute_not_exists(provenOn) OR provenOn <> :today)",
+        );
+        let condition = Condition::new(condition)
+            .value(":uid", dynamo::string(user.to_string()))
+            .value(":today", dynamo::string(today.to_string()));
+        let row = phone_owner_row(claim, user, Some(today));
+        // A row that says so, or is another user's by now, stays as it is.
+        self.dynamo.put(row, condition).await.map(drop)
+    }
+
+    fn today(&self) -> Date {
+        day_of(self.clock.now())
     }
 
     /// None without a user, or if their account is barred.
@@ -235,9 +255,9 @@ fn write_profile(bound: &User, phone: &Phone, claim: &str, version: u64) -> Writ
     )
 }
 
-fn write_claim(pk: &str, owner: UserId) -> Write {
+fn write_claim(pk: &str, owner: UserId, today: Date) -> Write {
     Write::Put(
-        phone_owner_row(pk, owner),
+        phone_owner_row(pk, owner, Some(today)),
         Condition::absent_or_owned_by(owner),
     )
 }

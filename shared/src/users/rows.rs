@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::Deserialize;
 
 use crate::{
@@ -133,7 +133,8 @@ pub const PROFILE: RowKind = RowKind {
             Shown::As("lastActiveOn"),
         ],
         // Those of a barred account are not in the list: nobody exports it.
-        withheld: &["phoneClaim", "identities", "gsi1pk", "gsi1sk"],
+        // `changedBy` is another person's id.
+        withheld: &["phoneClaim", "identities", "changedBy", "gsi1pk", "gsi1sk"],
     },
 };
 /// A session of a user: `USER#{uid}` / `SESSION#{sid}`.
@@ -153,9 +154,11 @@ pub const SESSION: RowKind = RowKind {
             Shown::Renamed("rotatedAt", "refreshedAt"),
             Shown::Renamed("counter", "refreshes"),
             Shown::As("revokedAt"),
+            Shown::As("endedBy"),
             Shown::Time("ttl", "expiresAt"),
         ],
-        withheld: &["user"],
+        // `endedById` is another person's id.
+        withheld: &["user", "endedById"],
     },
 };
 /// An agreement of a user to a version of a document:
@@ -254,7 +257,7 @@ pub const PHONE_OWNER: RowKind = RowKind {
         section: "phoneNumbers",
         // The key is a hash of the number, which the profile has.
         key_parts: &[],
-        shown: &[Shown::Renamed("uid", "userId")],
+        shown: &[Shown::Renamed("uid", "userId"), Shown::As("provenOn")],
         withheld: &[],
     },
 };
@@ -274,6 +277,32 @@ pub const PHONE_TICKET: RowKind = RowKind {
     },
 };
 
+/// An entry of a user's audit trail: `USER#{uid}` / `AUDIT#{at}#{digest}`.
+pub const AUDIT: RowKind = RowKind {
+    pk_prefix: "USER#",
+    sk: "AUDIT#",
+    found: Found::InPartition,
+    export: Export {
+        section: "activity",
+        key_parts: &[],
+        shown: &[
+            Shown::As("event"),
+            Shown::As("at"),
+            Shown::As("session"),
+            Shown::As("appId"),
+            Shown::As("userAgent"),
+            Shown::As("from"),
+            Shown::As("to"),
+            Shown::As("document"),
+            Shown::As("version"),
+            Shown::As("saga"),
+            Shown::Time("ttl", "expiresAt"),
+        ],
+        // Another person's id.
+        withheld: &["by"],
+    },
+};
+
 /// A value of remote configuration: `CONFIG#{key}` / `CONFIG`. No user's row, although it names the
 /// administrator who changed it last.
 pub const REMOTE_CONFIG: RowKind = RowKind {
@@ -288,8 +317,34 @@ pub const REMOTE_CONFIG: RowKind = RowKind {
     },
 };
 
+/// Where a value of remote configuration is cached.
+#[must_use]
+pub fn config_cache_key(key: &str) -> String {
+    format!("{{config:{key}}}")
+}
+
+/// A delivery of a webhook that was given up: `WEBHOOK#{id}` / `FAILURE`. No user's row, although its
+/// event can be about one; it expires.
+pub const WEBHOOK_FAILURE: RowKind = webhook_row("FAILURE");
+/// A delivery of a webhook that waits for an attempt: `WEBHOOK#{id}` / `PENDING`. As above.
+pub const WEBHOOK_PENDING: RowKind = webhook_row("PENDING");
+
+const fn webhook_row(sk: &'static str) -> RowKind {
+    RowKind {
+        pk_prefix: "WEBHOOK#",
+        sk,
+        found: Found::OfNobody,
+        export: Export {
+            section: Export::LEFT_OUT,
+            key_parts: &[],
+            shown: &[],
+            withheld: &[],
+        },
+    }
+}
+
 /// All kinds of rows that users have.
-pub const ROW_KINDS: [&RowKind; 9] = [
+pub const ROW_KINDS: [&RowKind; 10] = [
     &PROFILE,
     &SESSION,
     &CONSENT,
@@ -299,6 +354,7 @@ pub const ROW_KINDS: [&RowKind; 9] = [
     &UNION_LINK,
     &PHONE_OWNER,
     &PHONE_TICKET,
+    &AUDIT,
 ];
 
 /// The listing of users by creation time is spread over this many partitions, so that none is hot.
@@ -312,7 +368,7 @@ pub(super) fn listing_pk(partition: u8) -> String {
     format!("USERS#{partition}")
 }
 
-/// The partition of a user: their profile, sessions, consents and uploads.
+/// The partition of a user: their profile, sessions, consents, uploads and audit trail.
 pub(crate) fn user_pk(user: UserId) -> String {
     PROFILE.pk(user)
 }
@@ -390,9 +446,13 @@ pub(super) fn union_row(union_id: &UnionId, user: UserId) -> Item {
     row
 }
 
-pub(super) fn phone_owner_row(pk: &str, user: UserId) -> Item {
+/// The row of a number that the user shared on the day `proven_on`; none if somebody else said so.
+pub(super) fn phone_owner_row(pk: &str, user: UserId, proven_on: Option<Date>) -> Item {
     let mut row = dynamo::key(pk, PHONE_OWNER.sk);
     row.insert("uid".into(), dynamo::string(user.to_string()));
+    if let Some(day) = proven_on {
+        row.insert("provenOn".into(), dynamo::string(day.to_string()));
+    }
     row
 }
 
@@ -439,6 +499,7 @@ mod tests {
             ("UNION#u1", "IDENTITY", Some(&UNION_LINK)),
             ("PHONE#00", "OWNER", Some(&PHONE_OWNER)),
             ("USER#u", "PHONE_TICKET#s", Some(&PHONE_TICKET)),
+            ("USER#u", "AUDIT#2026-11-23T01:02:03.000Z#00", Some(&AUDIT)),
             ("PROBE", "WRITE", None),
         ] {
             assert_eq!(RowKind::of(pk, sk), kind, "{pk} {sk}");
@@ -478,6 +539,7 @@ mod tests {
                 "IDENTITY",
                 "OWNER",
                 "PHONE_TICKET#",
+                "AUDIT#",
             ]
         );
     }

@@ -238,7 +238,7 @@ impl WeChat {
         metrics::upstream(WECHAT, errcode, start.elapsed());
         match response? {
             (body, 0) => parse(&body),
-            (_, errcode) => Err((api.refusal)(errcode)),
+            (body, errcode) => Err((api.refusal)(errcode).with_address(&body)),
         }
     }
 

@@ -68,7 +68,11 @@ fn with_access_token(errcode: i64) -> WeChatError {
 
 /// The errcodes with the same meaning in every API.
 fn common(errcode: i64) -> WeChatError {
-    let misconfigured = |remedy| WeChatError::Misconfigured { errcode, remedy };
+    let misconfigured = |remedy| WeChatError::Misconfigured {
+        errcode,
+        remedy,
+        address: None,
+    };
     match errcode {
         -1 => WeChatError::Busy,
         // 44991 is msgSecCheck's variant of 45011.

@@ -1,5 +1,8 @@
 //! The errors of calls to WeChat. Their texts never contain the URL, which carries the AppSecret.
 
+use std::net::IpAddr;
+
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::resilience::{Denied, bulkhead::AtCapacity, guard::CircuitOpen};
@@ -47,12 +50,14 @@ pub enum WeChatError {
     #[error(transparent)]
     CircuitOpen(#[from] CircuitOpen),
     /// AppID, AppSecret or another setting is wrong.
-    #[error("WeChat refuses our configuration (errcode {errcode}): {remedy}")]
+    #[error("WeChat refuses our configuration (errcode {errcode}): {remedy}{}", seen(*address))]
     Misconfigured {
         /// WeChat's errcode.
         errcode: i64,
         /// The remedy.
         remedy: &'static str,
+        /// Our address, as WeChat saw it and said.
+        address: Option<IpAddr>,
     },
     /// An errcode that is not mapped.
     #[error("WeChat: unexpected errcode {0}")]
@@ -119,6 +124,15 @@ impl WeChatError {
         }
     }
 
+    /// With the address that WeChat names in the message of its refusal. Nothing else of the message is kept: it
+    /// can quote what was sent.
+    pub(super) fn with_address(mut self, body: &[u8]) -> Self {
+        if let Self::Misconfigured { address, .. } = &mut self {
+            *address = named_address(body);
+        }
+        self
+    }
+
     /// A transport error, without the URL.
     pub(super) fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
@@ -132,5 +146,61 @@ impl WeChatError {
         } else {
             Self::ConnectionLost(text)
         }
+    }
+}
+
+/// The end of a message about an address.
+fn seen(address: Option<IpAddr>) -> String {
+    address.map_or_else(String::new, |address| {
+        format!("; WeChat saw the address {address}")
+    })
+}
+
+/// The address in `invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist rid: …`. An address of IPv4 may
+/// be written as one of IPv6.
+fn named_address(body: &[u8]) -> Option<IpAddr> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        errmsg: String,
+    }
+    let refusal: Refusal = serde_json::from_slice(body).ok()?;
+    let mut words = refusal.errmsg.split([' ', ',']);
+    let address: IpAddr = words.find_map(|word| word.parse().ok())?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::wechat::errcode;
+
+    fn refused(errcode: i64, errmsg: &str) -> String {
+        let body = serde_json::json!({"errcode": errcode, "errmsg": errmsg}).to_string();
+        errcode::code_to_session(errcode)
+            .with_address(body.as_bytes())
+            .to_string()
+    }
+
+    #[test]
+    fn the_address_that_is_not_on_the_whitelist_is_named() {
+        for errmsg in [
+            "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist rid: 65c4-1-2",
+            "invalid ip ::ffff:203.0.113.7, not in whitelist",
+        ] {
+            let text = refused(40164, errmsg);
+            assert!(
+                text.ends_with("in the console; WeChat saw the address 203.0.113.7"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_else_of_a_message_is_repeated() {
+        let text = refused(40125, "invalid appsecret s3cret 203.0.113 rid: 65c4-1-2");
+        assert!(text.ends_with("the mini-program's console"), "{text}");
+        let text = refused(40029, "invalid code 203.0.113.7");
+        assert_eq!(text, "WeChat: the code is wrong or expired");
+        let unreadable = errcode::code_to_session(40164).with_address(b"{\"errcode\":40164}");
+        assert!(unreadable.to_string().ends_with("in the console"));
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use local::MessageQueue;
 use redis::aio::MultiplexedConnection;
 use shared::clock::{Clock, ManualClock};
 use tokio::sync::OnceCell;
@@ -24,8 +25,16 @@ use crate::{
     objects::{BUCKET, serve, store},
     redis_server::RedisServer,
     settings::{APPS, Settings, push_configs},
+    webhooks,
     wire_proxy::WireProxy,
 };
+
+/// Where events of webhooks are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Webhooks {
+    None,
+    InMemory,
+}
 
 enum OwnRedis {
     No,
@@ -44,6 +53,7 @@ pub struct TestAppBuilder {
     own_redis: OwnRedis,
     proxied: bool,
     avatars: bool,
+    webhooks: Webhooks,
     start: Timestamp,
 }
 
@@ -75,6 +85,7 @@ impl TestAppBuilder {
             own_redis: OwnRedis::No,
             proxied: false,
             avatars: false,
+            webhooks: Webhooks::None,
             start: START.parse().unwrap(),
         }
     }
@@ -122,6 +133,13 @@ impl TestAppBuilder {
         self
     }
 
+    /// Has a queue of webhooks in memory; receivers can be at loopback addresses.
+    #[must_use]
+    pub fn webhooks(mut self) -> Self {
+        self.webhooks = Webhooks::InMemory;
+        self
+    }
+
     /// Starts the clock at the real time, for servers that are not on it.
     #[must_use]
     pub fn real_time(mut self) -> Self {
@@ -150,11 +168,11 @@ impl TestAppBuilder {
         if let Some(port) = objects_port {
             settings = with_avatars(settings, proxies.as_ref(), port);
         }
-        if let Some(server) = redis.server() {
-            let proxy = proxies.as_ref().and_then(|proxies| proxies.redis.as_ref());
-            let port = port_or(proxy, server.port());
-            settings = settings.redis(&format!("{}{}", server.url_via(port), redis.database()));
+        let queue = self.queue(&clock);
+        if let Some(queue) = &queue {
+            settings = with_webhooks(settings, queue).await;
         }
+        settings = with_redis(settings, proxies.as_ref(), &redis);
         for (name, value) in &self.changes {
             settings = settings.with(name, value);
         }
@@ -171,11 +189,17 @@ impl TestAppBuilder {
             wechat,
             table,
             objects: store,
+            queue,
             proxies,
             redis,
             instances,
             log: LogCapture::from_now(),
         }
+    }
+
+    fn queue(&self, clock: &ManualClock) -> Option<MessageQueue> {
+        let clock = Clock::Manual(clock.clone());
+        (self.webhooks == Webhooks::InMemory).then(|| webhooks::queue(clock))
     }
 
     async fn redis(&self) -> Redis {
@@ -275,4 +299,20 @@ async fn proxies(redis: &Redis, dynamodb: u16, wechat: u16, objects: Option<u16>
             None => None,
         },
     }
+}
+
+/// Serves the queue; receivers can be at loopback addresses.
+async fn with_webhooks(settings: Settings, queue: &MessageQueue) -> Settings {
+    settings
+        .with("WEBHOOK_QUEUE_URL", &webhooks::serve(queue).await)
+        .with("WEBHOOK_PRIVATE_NETWORKS", "127.0.0.0/8")
+}
+
+fn with_redis(settings: Settings, proxies: Option<&Proxies>, redis: &Redis) -> Settings {
+    let Some(server) = redis.server() else {
+        return settings;
+    };
+    let proxy = proxies.and_then(|proxies| proxies.redis.as_ref());
+    let port = port_or(proxy, server.port());
+    settings.redis(&format!("{}{}", server.url_via(port), redis.database()))
 }

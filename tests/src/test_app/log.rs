@@ -24,6 +24,7 @@ pub fn capture() -> LogCapture {
     ONCE.call_once(|| {
         let to_stderr = panic::take_hook();
         let crates = local::FUNCTIONS.iter().map(|(name, _)| *name);
+        let crates = crates.chain(local::WORKERS.iter().map(|(name, _)| *name));
         let lines = shared::telemetry::json_lines(|| Sink);
         shared::telemetry::init("trace".parse().unwrap(), crates, lines)
             .expect("nothing else logs in a test process");

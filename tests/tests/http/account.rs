@@ -3,6 +3,7 @@
 mod agreeing;
 mod consents;
 mod deletion;
+mod due;
 mod export;
 mod faults;
 mod merging;
@@ -26,6 +27,9 @@ use wechat_simulator::{UnionId, UserChange};
 /// What users have to agree to in these tests.
 const CONSENTS: &str = "privacy:3,terms:2";
 
+/// Who changed a role in these tests.
+const ADMINISTRATOR: &str = "0193c0de-0000-7000-8000-00000000ad31";
+
 /// An app with [`CONSENTS`] and avatars.
 async fn start(state: SharedState) -> TestApp {
     TestApp::builder(state)
@@ -42,8 +46,8 @@ fn missing(documents: &[(&str, u32)]) -> Value {
 }
 
 /// Somebody with everything that can be stored about a user: identities in two mini-programs, a union
-/// id, a phone number, a session in each, consents of which one is withdrawn, a ticket for a number, an
-/// avatar that was checked and whose publication has stopped half-way.
+/// id, a phone number, a session in each, consents of which one is withdrawn, a ticket for a number, a role
+/// that an administrator gave with its entry in the audit trail, an avatar that was checked and whose publication has stopped half-way.
 async fn with_everything(app: &TestApp, person: &str) -> Tokens {
     let change = UserChange {
         union_id: Some(UnionId::Derived),
@@ -65,6 +69,7 @@ async fn with_everything(app: &TestApp, person: &str) -> Tokens {
     app.api.withdraw(&tokens.access, "terms").await.ok(200);
     app.api.logout(&other.access).await.ok(200);
     add_ticket(app, &tokens).await;
+    add_activity(app, &tokens).await;
     stopped_upload(app, &tokens).await;
     tokens
 }
@@ -81,6 +86,40 @@ async fn add_ticket(app: &TestApp, tokens: &Tokens) {
         .item("owner", text("1".repeat(64)))
         .item("choice", text("merge".to_owned()))
         .item("ttl", AttributeValue::N("1795451070".to_owned()));
+    put.send().await.unwrap();
+}
+
+/// What the worker and an administrator's change leave, past the backend.
+async fn add_activity(app: &TestApp, tokens: &Tokens) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let pk = format!("USER#{}", tokens.user_id());
+    let update = app.table.client().update_item().table_name(TABLE);
+    let update = update
+        .key("pk", text(&pk))
+        .key("sk", text("PROFILE"))
+        .update_expression("SET changedBy = :by")
+        .expression_attribute_values(":by", text(ADMINISTRATOR));
+    update.send().await.unwrap();
+    let update = app.table.client().update_item().table_name(TABLE);
+    let update = update
+        .key("pk", text(&pk))
+        .key("sk", text(&format!("SESSION#{}", tokens.session_id())))
+        .update_expression("SET endedById = :by")
+        .expression_attribute_values(":by", text(ADMINISTRATOR));
+    update.send().await.unwrap();
+    let put = app.table.client().put_item().table_name(TABLE);
+    let put = put
+        .item("pk", text(&pk))
+        .item(
+            "sk",
+            text("AUDIT#2026-11-23T07:59:00.000Z#0011223344556677"),
+        )
+        .item("event", text("role_changed"))
+        .item("at", text("2026-11-23T07:59:00Z"))
+        .item("by", text(ADMINISTRATOR))
+        .item("from", text("admin"))
+        .item("to", text("user"))
+        .item("ttl", AttributeValue::N("4102444800".to_owned()));
     put.send().await.unwrap();
 }
 
@@ -126,6 +165,7 @@ async fn all_answer(app: &TestApp, token: Option<&str>, status: u16, reason: &st
         ("GET", "/api/v1/user/consents"),
         ("PUT", "/api/v1/user/consents/privacy"),
         ("DELETE", "/api/v1/user/consents/privacy"),
+        ("GET", "/api/v1/user/activity"),
         ("GET", "/api/v1/user/export"),
         ("GET", "/api/v1/user/export?cursor=x"),
         ("DELETE", "/api/v1/user"),

@@ -8,3 +8,4 @@ mod merged;
 mod messages;
 mod not_understood;
 mod pushes;
+mod webhooks;

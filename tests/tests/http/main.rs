@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
+mod activity;
 mod avatar;
 mod bad_input;
 mod callback;
@@ -24,4 +25,5 @@ mod sessions;
 mod user_data;
 mod user_info;
 mod users;
+mod webhooks;
 mod wechat_access_token;

@@ -8,12 +8,20 @@ mod yaml;
 
 use std::{collections::BTreeSet, fs};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{
-    binaries::workspace, events::load, logs::Logs, runtime_api::FunctionUnderTest,
+    binaries::workspace,
+    dynamodb::TABLE,
+    events::load,
+    logs::Logs,
+    runtime_api::FunctionUnderTest,
+    webhooks::{Behaviour, Receiver},
     wire_proxy::Fault as Broken,
 };
 use futures_util::future::join_all;
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::webhooks::{Event, QueuedEvent};
 use wechat_simulator::Fault;
 
 use crate::{
@@ -26,7 +34,7 @@ use render::Template;
 const STACK: &str = "AWS::StackName";
 
 /// The metrics of AWS that alarms watch, with their dimensions.
-const OF_AWS: [(&str, &str, &[&str]); 10] = [
+const OF_AWS: [(&str, &str, &[&str]); 13] = [
     // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
     ("AWS/ApiGateway", "5xx", &["ApiId"]),
     ("AWS/ApiGateway", "Count", &["ApiId"]),
@@ -36,6 +44,13 @@ const OF_AWS: [(&str, &str, &[&str]); 10] = [
     ("AWS/Lambda", "ConcurrentExecutions", &[]),
     ("AWS/Lambda", "Errors", &["FunctionName"]),
     ("AWS/Lambda", "Invocations", &["FunctionName"]),
+    ("AWS/Lambda", "IteratorAge", &["FunctionName"]),
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        &["QueueName"],
+    ),
     // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
     ("AWS/DynamoDB", "ReadThrottleEvents", &["TableName"]),
     ("AWS/DynamoDB", "WriteThrottleEvents", &["TableName"]),
@@ -45,6 +60,8 @@ const OF_AWS: [(&str, &str, &[&str]); 10] = [
         "DaysToExpiry",
         &["CertificateArn"],
     ),
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage", &["QueueName"]),
 ];
 
 /// A metric with its dimensions.
@@ -152,7 +169,45 @@ pub async fn faults() -> Logs {
     }
     harness.redis.kill();
     log_in(&harness, &login).await;
-    settled(&login).await
+    let mut logs = settled(&login).await;
+    logs.extend(failed_changes(&harness).await);
+    logs
+}
+
+/// The log of the worker, to which changes are handed over that can't be read, or handled.
+async fn failed_changes(harness: &LambdaHarness) -> Logs {
+    let worker = harness.function("worker");
+    let user = "0193c0de-0000-7000-8000-00000000abcd";
+    let session = "0193c0de-0000-7000-8000-000000000002";
+    let values = [("userId", user), ("sessionId", session)];
+    let mut changes = load("worker", "changes", &values);
+    changes["Records"][0] = Value::Null;
+    // Not too long ago for an entry in the audit trail.
+    changes["Records"][2]["dynamodb"]["NewImage"]["updatedAt"]["S"] = "2099-12-31T00:00:00Z".into();
+    worker.invoke(&changes).await;
+    worker.process().wait_for_line(r#""route":"stream""#).await;
+    // A deletion whose row is of no form that this version knows.
+    let row = [
+        ("pk", "SAGA#00000000000000000000000000000000"),
+        ("sk", "SAGA"),
+        ("id", "00000000000000000000000000000000"),
+        ("gsi1pk", "SAGAS"),
+        ("gsi1sk", "2026-01-01T00:00:00.000Z#"),
+    ];
+    let put = harness.table.client().put_item().table_name(TABLE);
+    let put = row.into_iter().fold(put, |put, (name, text)| {
+        put.item(name, AttributeValue::S(text.to_owned()))
+    });
+    put.send().await.unwrap();
+    worker.invoke(&json!({"task": "resume-sagas"})).await;
+    let schedule = r#""route":"schedule""#;
+    worker.process().wait_for_line(schedule).await;
+    harness.dynamodb_proxy.set(Broken::Refuse).await;
+    harness.dynamodb_proxy.cut_and_wait().await;
+    worker.invoke(&changes).await;
+    let failed = "a reaction to a change failed";
+    worker.process().wait_for_line(failed).await;
+    worker.logs()
 }
 
 /// The log of an authorizer that is asked about a token which nobody has issued.
@@ -174,11 +229,48 @@ async fn log_in(harness: &LambdaHarness, login: &FunctionUnderTest) {
     answer(login, &login_event(&harness.code("alice"))).await;
 }
 
+/// The log of a function of webhooks whose receiver fails, and then wants no more events.
+pub async fn given_up() -> Logs {
+    let mut harness = LambdaHarness::start().await;
+    let receiver = Receiver::start().await;
+    receiver.set(Behaviour::status(500));
+    let receivers = json!([{
+        "id": "gone", "url": format!("http://{}/", receiver.address),
+        "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+    }]);
+    for (name, value) in [
+        ("METRICS_NAMESPACE", STACK),
+        ("WEBHOOK_PRIVATE_NETWORKS", "127.0.0.0/8"),
+        ("WEBHOOKS", &receivers.to_string()),
+    ] {
+        harness.settings = harness.settings.with(name, value);
+    }
+    let queued = QueuedEvent {
+        event: Event::new("user.created", &["a"], Timestamp::UNIX_EPOCH, &json!({})),
+        receiver: Some("gone".to_owned()),
+        is_redelivery: false,
+    };
+    let record = json!({"messageId": "1", "receiptHandle": "1", "body": queued.to_message()});
+    let webhooks = harness.function("webhooks");
+    let event = json!({ "Records": [record] });
+    webhooks.invoke(&event).await;
+    receiver.set(Behaviour::status(410));
+    let answer = webhooks.invoke(&event).await;
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    webhooks
+        .process()
+        .wait_for_line(r#""message":"request""#)
+        .await;
+    webhooks.logs()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_of_an_alarm_is_written_by_a_function_or_by_aws() {
     let mut written = recorded(&faults().await, STACK);
     written.append(&mut recorded(&unauthorized().await, STACK));
-    let functions: Vec<_> = functions().collect();
+    written.extend(recorded(&given_up().await, STACK));
+    let event_functions = ["worker", "webhooks"].map(str::to_owned);
+    let functions: Vec<_> = functions().chain(event_functions).collect();
     let exists = |(namespace, name, dimensions): &Watched| {
         if namespace != STACK {
             let names: Vec<_> = dimensions.iter().map(|(name, _)| name.as_str()).collect();

@@ -168,6 +168,8 @@ fn expired(settings: &Settings, tokens: &Tokens) -> String {
         created_at: clock.now(),
         refreshed_at: clock.now(),
         revoked_at: None,
+        ended_by: None,
+        ended_by_id: None,
         user_agent: None,
         ttl: i64::MAX,
     };

@@ -1,5 +1,7 @@
 //! The deletion of an account, whose process is killed between any two of its writes.
 
+use std::future::ready;
+
 use e2e::{
     binaries,
     events::HttpApi,
@@ -10,6 +12,7 @@ use e2e::{
     upload::{PNG, post_form},
     within_patience,
 };
+use futures_util::join;
 use local::ObjectStore;
 use rustix::process::Signal;
 use serde_json::json;
@@ -97,8 +100,14 @@ fn deletion(tokens: &Tokens) -> serde_json::Value {
         .event()
 }
 
-/// Kills a deletion at its write number `at`. Whether it got that far.
-async fn kill_at(harness: &LambdaHarness, tokens: &Tokens, at: usize, carried_out: bool) -> bool {
+/// Kills a deletion at its write number `at`, where it stands still during `meanwhile`. Whether it got
+/// that far.
+async fn kill_at(
+    harness: &LambdaHarness,
+    tokens: &Tokens,
+    (at, carried_out): (usize, bool),
+    meanwhile: impl Future<Output = ()>,
+) -> bool {
     let (writes, url) = Writes::start(harness.table.url(), at, carried_out).await;
     let settings = harness
         .settings
@@ -111,7 +120,7 @@ async fn kill_at(harness: &LambdaHarness, tokens: &Tokens, at: usize, carried_ou
             answered.ok(200);
             false
         }
-        () = writes.stuck.notified() => true,
+        () = async { writes.stuck.notified().await; meanwhile.await; } => true,
     };
     account.process().signal(Signal::KILL);
     within_patience("the end of the function", account.wait_exit()).await;
@@ -160,7 +169,7 @@ async fn a_deletion_that_is_killed_at_any_write_is_completed() {
             // WeChat limits how often one person may log in.
             let person = format!("person{killed}");
             let tokens = somebody(&harness, &functions, &person).await;
-            if !kill_at(&harness, &tokens, at, carried_out).await {
+            if !kill_at(&harness, &tokens, (at, carried_out), ready(())).await {
                 assert_gone(&harness, &store, &tokens, &what).await;
                 break;
             }
@@ -197,4 +206,85 @@ async fn complete(
         let account = harness.function("account");
         answer(&account, &deletion(&again)).await.ok(200);
     }
+}
+
+/// What the person does while their account is being deleted: logs in, refreshes, binds a number and
+/// deletes it a second time. Each is answered, and by nothing that is ours to blame.
+async fn race(
+    harness: &LambdaHarness,
+    functions: &Functions,
+    account: &FunctionUnderTest,
+    (person, tokens): (&str, &Tokens),
+    what: &str,
+) {
+    let phone = harness.wechat.phone_code(person, Some(APP_ID)).unwrap();
+    let call = |method, path, body: &serde_json::Value| {
+        let call = HttpApi::new(method, path).bearer(&tokens.access);
+        call.json(body).event()
+    };
+    let [login, refresh, bind, delete] = [
+        login_event(&harness.code(person)),
+        call(
+            "POST",
+            "/api/v1/user/refresh",
+            &json!({"refreshToken": tokens.refresh}),
+        ),
+        call("POST", "/api/v1/user/phone", &json!({"code": phone})),
+        deletion(tokens),
+    ];
+    let token = harness.function("token");
+    let (login, refresh, bind, delete) = join!(
+        answer(&functions.login, &login),
+        answer(&token, &refresh),
+        answer(&functions.user_data, &bind),
+        answer(account, &delete),
+    );
+    for (answer, expected) in [
+        // A session, or that somebody else has the account.
+        (&login, &[200, 409, 503][..]),
+        (&refresh, &[200, 401, 503]),
+        (&bind, &[200, 401, 404, 503]),
+        (&delete, &[200, 202, 401, 503]),
+    ] {
+        assert!(expected.contains(&answer.status), "{what}: {answer:?}");
+    }
+}
+
+/// The same with the person's requests at the same time, which come while the deletion stands still and
+/// begin, complete or survive it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_is_killed_while_others_race_it_is_completed() {
+    let (harness, store) = with_store().await;
+    let functions = Functions {
+        login: harness.function("login"),
+        user_data: harness.function("user-data"),
+        avatar: harness.function("avatar"),
+    };
+    let account = harness.function("account");
+    let mut killed = 0;
+    for at in 0.. {
+        // Either half of the crashes, in turn.
+        let carried_out = at % 2 == 0;
+        let what = format!("raced and killed at write {at}, carried out: {carried_out}");
+        let person = format!("racer{at}");
+        let tokens = somebody(&harness, &functions, &person).await;
+        let meanwhile = race(&harness, &functions, &account, (&person, &tokens), &what);
+        if !kill_at(&harness, &tokens, (at, carried_out), meanwhile).await {
+            break;
+        }
+        killed += 1;
+        end_leases(&harness).await;
+        let again = answer(&functions.login, &login_event(&harness.code(&person))).await;
+        let again = Tokens::of(&again);
+        resume_all(&harness).await;
+        if again.user_id() != tokens.user_id() {
+            let content = format!("{:?}", harness.table.items().await);
+            assert!(!content.contains(&tokens.user_id()), "{what}: {content}");
+        }
+        answer(&account, &deletion(&again)).await.ok(200);
+        for tokens in [&tokens, &again] {
+            assert_gone(&harness, &store, tokens, &what).await;
+        }
+    }
+    assert!(killed > 20, "{killed}");
 }

@@ -433,7 +433,7 @@ async fn deleting_the_data_dir_in_use_is_told() {
     fs::remove_dir_all(folder.path().join(".data")).unwrap();
     gateway
         .process
-        .wait_for_line("DATA_DIR was deleted while in use")
+        .wait_for_line("the data was deleted while in use")
         .await;
 }
 

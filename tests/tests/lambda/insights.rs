@@ -36,7 +36,7 @@ const CHINESE: &str = "docs/zh/runbook.md";
 
 /// The queries of the runbook in their order: the heading that they stand under, where they look, and what they
 /// find.
-const QUERIES: [(&str, Source, Part); 21] = [
+const QUERIES: [(&str, Source, Part); 24] = [
     (
         "Logs",
         Functions,
@@ -102,6 +102,17 @@ const QUERIES: [(&str, Source, Part); 21] = [
         &[("what", "shared state"), ("error", "")],
     ),
     ("shed", Functions, &[("cause", "at capacity: wechat")]),
+    ("changes-lag", Functions, &[("reaction", "audit")]),
+    (
+        "sagas-stuck",
+        Functions,
+        &[("saga_id", "0000"), ("error", "unreadable row")],
+    ),
+    (
+        "webhooks-given-up",
+        Functions,
+        &[("receiver", "gone"), ("reason", "status 500")],
+    ),
     ("no-traffic", Api, &[("ip", "203.0.113.7")]),
     (
         "rollback",
@@ -132,18 +143,34 @@ const OF_DASHBOARD: [(&str, Part); 3] = [
     ),
 ];
 
+/// The route whose requests functions refuse.
+const OF_FUNCTIONS: &str = "ANY /api/v1/user/refresh";
+
 /// Alarms whose section has no query, and why.
-const WITHOUT_QUERY: [(&str, &str); 2] = [
+const WITHOUT_QUERY: [(&str, &str); 7] = [
+    ("changes-lost", "a queue says which they are"),
+    ("changes-skipped", "each is a line whose text stands there"),
+    ("webhooks-dead", "a queue has them"),
+    (
+        "webhooks-waiting",
+        "what to do is that of webhooks-given-up",
+    ),
+    (
+        "worker-errors",
+        "a function that does not start says so once",
+    ),
     ("api-errors-slow", "what to do is that of api-errors"),
     ("certificate", "a connection that fails writes no line"),
 ];
 
-/// What Lambda writes when a function takes too long, as text and as JSON.
+/// What Lambda writes when a function takes too long or ends by itself, as text and as JSON.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logs.html>
-const OF_LAMBDA: [&str; 2] = [
+const OF_LAMBDA: [&str; 4] = [
     "2026-11-26T03:00:13.020Z 79b4f56e-95b1-4643-9700-2807f4e68189 Task timed out after 13.02 seconds",
     r#"{"time":"2026-11-26T03:00:13.020Z","type":"platform.report","record":{"requestId":"79b4f56e-95b1-4643-9700-2807f4e68189","status":"timeout","metrics":{"durationMs":13000.0}}}"#,
+    "INIT_REPORT Init Duration: 1.99 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError",
+    r#"{"time":"2026-11-26T03:00:13.020Z","type":"platform.initReport","record":{"initializationType":"on-demand","phase":"init","status":"error","errorType":"Runtime.InvalidEntrypoint","metrics":{"durationMs":1.99}}}"#,
 ];
 
 /// The queries of a page with the heading that each stands under.
@@ -168,8 +195,10 @@ fn documented(page: &str) -> Vec<(String, String)> {
 /// What the functions logged, as Insights reads it.
 async fn of_functions() -> Vec<Row> {
     let login = alarms::faults().await;
+    let webhooks = alarms::given_up().await;
     let others = others().await;
-    let sources = [("LoginLogs", login)].into_iter().chain(others);
+    let sources = [("LoginLogs", login), ("WebhooksLogs", webhooks)];
+    let sources = sources.into_iter().chain(others);
     let mut rows = Vec::new();
     for (group, logs) in sources {
         for text in logs.lines() {
@@ -228,18 +257,25 @@ async fn others() -> Vec<(&'static str, Logs)> {
     logs
 }
 
-/// API Gateway's access log in the template's format: a request that was served, one that was throttled, and
-/// one that no function could take.
+/// API Gateway's access log in the template's format: a request that was served, one that was throttled, one that
+/// no function could take, and two that functions refused themselves.
 fn of_api() -> Vec<Row> {
     let template = alarms::template(&[]);
     let (_, api) = &template.resources("AWS::Serverless::HttpApi")[0];
     let format = api["AccessLogSettings"]["Format"].as_str().unwrap();
     let requests = [
-        ("ANY /api/v1/user/info", "200", "-"),
-        ("ANY /health", "429", "-"),
-        ("ANY /api/v1/user/login", "503", "Internal server error"),
+        ("ANY /api/v1/user/info", "200", "40", "-"),
+        ("ANY /health", "429", "-", "-"),
+        (
+            "ANY /api/v1/user/login",
+            "503",
+            "40",
+            "Internal server error",
+        ),
+        (OF_FUNCTIONS, "429", "40", "-"),
+        (OF_FUNCTIONS, "503", "40", "-"),
     ];
-    let written = requests.map(|(route, status, error)| {
+    let written = requests.map(|(route, status, latency, error)| {
         [
             ("requestTime", "26/Nov/2026:03:00:00 +0000"),
             ("requestId", "JKJaXmPLvHcESHA="),
@@ -247,7 +283,7 @@ fn of_api() -> Vec<Row> {
             ("routeKey", route),
             ("status", status),
             ("responseLatency", "42"),
-            ("integrationLatency", "40"),
+            ("integrationLatency", latency),
             ("integrationErrorMessage", error),
         ]
         .iter()
@@ -317,6 +353,35 @@ async fn the_queries_of_the_runbook_and_of_the_dashboard_find_what_they_are_for(
         errors.extend(wrong(text, &functions, wanted));
     }
     assert!(errors.is_empty(), "\n{}", errors.join("\n\n"));
+}
+
+/// A query of the runbook by the heading that it stands under.
+fn query(heading: &str, number: usize) -> Query {
+    let mut under = documented(ENGLISH)
+        .into_iter()
+        .filter(|(title, _)| title == heading);
+    Query::parse(&under.nth(number).unwrap().1).unwrap()
+}
+
+/// The limit would be raised that is not the reason.
+#[test]
+fn what_functions_refuse_is_not_taken_for_what_they_are_not_asked() {
+    for (heading, number) in [("api-errors", 2), ("throttles", 0)] {
+        let rows = query(heading, number).run(&of_api());
+        assert!(!rows.is_empty(), "{heading}");
+        let of_functions = rows.iter().filter(|row| row["route"] == OF_FUNCTIONS);
+        assert_eq!(of_functions.count(), 0, "{heading}: {rows:?}");
+    }
+}
+
+#[test]
+fn a_function_that_ends_before_it_writes_anything_is_found() {
+    let query = query("api-errors", 0);
+    for text in OF_LAMBDA {
+        let line = line(text, "TokenLogs", "s", Timestamp::UNIX_EPOCH);
+        let rows = query.run(&[line]);
+        assert_eq!(rows.len(), 1, "{text}");
+    }
 }
 
 #[test]

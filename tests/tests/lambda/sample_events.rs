@@ -59,14 +59,18 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ("users", "move-in", 200, None),
     ("users", "get", 200, None),
     ("users", "update", 200, None),
+    ("users", "activity", 200, None),
     ("users", "end-sessions", 200, None),
     ("users", "delete", 200, None),
     ("users", "batch-delete", 200, None),
     ("users", "sagas", 200, None),
     ("users", "resume-saga", 404, Some("not_found")),
+    ("users", "webhook-failures", 200, None),
+    ("users", "redeliver-webhook", 404, Some("not_found")),
     ("account", "consents", 200, None),
     ("account", "agree", 200, None),
     ("account", "withdraw", 200, None),
+    ("account", "activity", 200, None),
     ("account", "export", 200, None),
     ("account", "delete", 200, None),
     ("config", "put", 200, None),
@@ -84,15 +88,33 @@ const PUSHES: [(&str, &str); 4] = [
     ("secure-xml", "success"),
 ];
 
+/// Those of functions that API Gateway does not call, with what they answer.
+const TASKS: [(&str, &str, &str); 4] = [
+    ("worker", "changes", r#"{"batchItemFailures":[]}"#),
+    (
+        "worker",
+        "resume-sagas",
+        r#"{"ended":0,"failed":0,"unfinished":0}"#,
+    ),
+    ("webhooks", "messages", r#"{"batchItemFailures":[]}"#),
+    (
+        "webhooks",
+        "retry-webhooks",
+        r#"{"delivered":0,"failed":0,"given_up":0,"retried":0}"#,
+    ),
+];
+
 #[test]
 fn every_sample_event_is_tested() {
     let pushes = PUSHES.iter().map(|(name, _)| ("callback", *name));
     let questions = QUESTIONS.map(|name| ("authorizer", name));
+    let tasks = TASKS.iter().map(|(function, name, _)| (*function, *name));
     let known = EVENTS
         .iter()
         .map(|(function, name, ..)| (*function, *name))
         .chain(pushes)
-        .chain(questions);
+        .chain(questions)
+        .chain(tasks);
     let known: BTreeSet<_> = known
         .map(|(function, name)| (function.to_owned(), name.to_owned()))
         .collect();
@@ -137,6 +159,19 @@ async fn every_sample_event_gets_its_answer_and_keeps_its_request_id() {
                 "{name}"
             );
         }
+        function.logs().assert_all_json();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_event_of_a_stream_a_schedule_or_a_queue_gets_its_answer() {
+    let harness = LambdaHarness::start().await;
+    let login = harness.function("login");
+    for (name, event, wanted) in TASKS {
+        let function = harness.function(name);
+        let (event, _) = harness.sample(&login, name, event).await;
+        let answer = function.invoke(&event).await.to_string();
+        assert_eq!(answer, wanted, "{name}");
         function.logs().assert_all_json();
     }
 }

@@ -26,12 +26,13 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("gh attestation", "needs a release on GitHub"),
     ("SECRETS_LAYER=", "deploys to an AWS account"),
     ("aws dynamodb restore", "run by stack.rs"),
-    (
-        "aws cloudformation describe-stack-events",
-        "run by stack.rs",
-    ),
+    ("aws cloudformation describe-stack", "run by stack.rs"),
     ("aws lambda get-account-settings", "run by stack.rs"),
     ("aws acm describe-certificate", "run by stack.rs"),
+    (
+        "aws dynamodbstreams get-records",
+        "reads the stream of an AWS account",
+    ),
     ("make configure ", "changes a deployment"),
     ("make network", "deploys to an AWS account"),
     ("<ApiUrl>", "needs a deployment"),
@@ -40,6 +41,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("make phone", "asks for a number, and needs a deployment"),
     ("make admin ID=…", "needs a deployment"),
     ("cargo bench", "takes minutes"),
+    ("cargo build --release", "takes minutes"),
+    ("docker compose", "needs Docker"),
     (
         "mkdir -p events/greet",
         "run by tests/project/contributing.rs",

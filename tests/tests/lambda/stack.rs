@@ -20,18 +20,18 @@ use wechat_simulator::Simulator;
 
 use crate::{harness, snippets::snippets};
 
-const REGION: &str = "ap-southeast-1";
+pub const REGION: &str = "ap-southeast-1";
 
 /// An account of AWS, WeChat and Redis.
-struct World {
-    moto: Moto,
+pub struct World {
+    pub moto: Moto,
     wechat: Simulator,
     wechat_url: String,
     redis: RedisServer,
 }
 
 /// A stack's functions by their packages, and what the API calls.
-struct Deployed {
+pub struct Deployed {
     functions: BTreeMap<String, FunctionUnderTest>,
     /// Packages by path.
     routes: BTreeMap<String, String>,
@@ -39,7 +39,7 @@ struct Deployed {
 }
 
 impl World {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let secret = "0123456789abcdef0123456789abcdef";
         let wechat = Simulator::new([(APP_ID.to_owned(), secret.to_owned())]);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// Starts the functions of a stack.
-    async fn deployed(&self, stack: &Value, region: &str) -> Deployed {
+    pub async fn deployed(&self, stack: &Value, region: &str) -> Deployed {
         let url = self.moto.url();
         let addresses = [
             ("AWS_REGION", region),
@@ -105,10 +105,15 @@ impl World {
         }
     }
 
-    async fn log_in(&self, deployed: &Deployed, person: &str) -> Tokens {
+    /// Logs this person in, or what it was answered.
+    pub async fn try_log_in(&self, deployed: &Deployed, person: &str) -> Answer {
         let code = self.wechat.mint_code(person, None).unwrap();
         let login = HttpApi::new("POST", "/api/v1/user/login").json(&json!({"code": code}));
-        Tokens::of(&deployed.send(login).await)
+        deployed.send(login).await
+    }
+
+    pub async fn log_in(&self, deployed: &Deployed, person: &str) -> Tokens {
+        Tokens::of(&self.try_log_in(deployed, person).await)
     }
 }
 
@@ -120,12 +125,12 @@ impl Deployed {
         harness::answer(&self.functions[package], &request.event()).await
     }
 
-    async fn info(&self, tokens: &Tokens) -> Answer {
+    pub async fn info(&self, tokens: &Tokens) -> Answer {
         self.send(HttpApi::new("GET", "/api/v1/user/info").bearer(&tokens.access))
             .await
     }
 
-    async fn refresh(&self, tokens: &Tokens) -> Answer {
+    pub async fn refresh(&self, tokens: &Tokens) -> Answer {
         let body = json!({"refreshToken": tokens.refresh});
         self.send(HttpApi::new("POST", "/api/v1/user/refresh").json(&body))
             .await
@@ -138,7 +143,7 @@ impl Deployed {
 }
 
 /// The cases by name, with the parameters that all of them need.
-fn cases() -> Map<String, Value> {
+pub fn cases() -> Map<String, Value> {
     let text = fs::read_to_string(workspace().join("scripts/template/cases.json")).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
     let mut cases = file["cases"].as_object().unwrap().clone();
@@ -190,8 +195,10 @@ async fn functions_serve_people_in_the_environment_that_each_stack_gives_them() 
     }
     let (bob, everything) = kept.unwrap();
     let secrets = secrets_of(&world, "weapp-everything").await;
+    let stream = stream_of(&world, everything.output("TableName")).await;
     let values = [
         ("{table}", everything.output("TableName")),
+        ("{stream}", &stream),
         ("{bucket}", everything.output("AvatarBucketName")),
         ("{jwt-secret}", &secrets[0]),
         ("{data-key}", &secrets[1]),
@@ -212,7 +219,7 @@ async fn functions_serve_people_in_the_environment_that_each_stack_gives_them() 
 }
 
 /// The ARNs of the generated secrets of a stack: of tokens, and of data.
-async fn secrets_of(world: &World, stack: &str) -> [String; 2] {
+pub async fn secrets_of(world: &World, stack: &str) -> [String; 2] {
     let script = format!(
         "for name in JwtSecret DataKey; do aws cloudformation describe-stack-resource --stack-name {stack} \
          --logical-resource-id $name --query StackResourceDetail.PhysicalResourceId --output text; done"
@@ -222,8 +229,16 @@ async fn secrets_of(world: &World, stack: &str) -> [String; 2] {
     [lines.next().unwrap(), lines.next().unwrap()]
 }
 
+/// The ARN of a table's stream.
+async fn stream_of(world: &World, table: &str) -> String {
+    let script = format!(
+        "aws dynamodb describe-table --table-name {table} --query Table.LatestStreamArn --output text"
+    );
+    world.moto.shell(&script, REGION).await.trim().to_owned()
+}
+
 /// The commands of a page that contain this.
-fn command(page: &str, part: &str) -> String {
+pub fn command(page: &str, part: &str) -> String {
     let commands = snippets(&workspace().join(page), "sh");
     let mut commands = commands.into_iter().filter(|text| text.contains(part));
     let command = commands.next();
@@ -271,7 +286,7 @@ async fn a_table_is_restored_and_attached_with_the_commands_of_the_runbook() {
     // Not in the restored table.
     let late = world.log_in(&before, "bob").await;
 
-    let attach = command(PAGE, "make configure EXISTING_TABLE=weapp-restored");
+    let attach = command(PAGE, "EXISTING_TABLE=weapp-restored");
     world.moto.shell(&attach, REGION).await;
     case["read"] = json!(true);
     let stacks = world.moto.stacks(&json!({"after": case})).await;
@@ -290,13 +305,53 @@ async fn a_table_is_restored_and_attached_with_the_commands_of_the_runbook() {
     a_session_lives_and_ends(&world, &after).await;
 
     // And back: the old table is still there.
-    let back = format!("make configure EXISTING_TABLE={old}");
+    let back = attach.replace("weapp-restored", &old);
     world.moto.shell(&back, REGION).await;
     let stacks = world.moto.stacks(&json!({"back": case})).await;
     let back = world.deployed(&stacks["back"], REGION).await;
     back.info(&late).await.ok(200);
 
     the_other_commands_run(&world, PAGE).await;
+    a_first_look_names_what_to_know(&world, PAGE).await;
+}
+
+/// What is on, and where Redis is.
+async fn a_first_look_names_what_to_know(world: &World, page: &str) {
+    for (name, state) in [("api-errors", "ALARM"), ("degraded", "OK")] {
+        let name = format!("weapp-serverless-{name}");
+        let alarm = format!(
+            "aws cloudwatch put-metric-alarm --alarm-name {name} --namespace n --metric-name m --period 60 \
+               --evaluation-periods 1 --statistic Sum --threshold 1 --comparison-operator GreaterThanThreshold
+             aws cloudwatch set-alarm-state --alarm-name {name} --state-value {state} --state-reason r"
+        );
+        world.moto.shell(&alarm, REGION).await;
+    }
+    let look = command(page, "aws cloudwatch describe-alarms");
+    let seen = world.moto.shell(&look, REGION).await;
+    for part in [
+        "UPDATE_COMPLETE",
+        "ApiUrl",
+        "TableName",
+        "weapp-serverless-api-errors",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    assert!(!seen.contains("weapp-serverless-degraded"), "{seen}");
+
+    let names = command(page, "aws cloudformation describe-stack-resources");
+    let names = world.moto.shell(&names, REGION).await;
+    assert!(names.contains("LoginFunction"), "{names}");
+
+    let redis = world.redis.url();
+    let address = command(page, "Environment.Variables.REDIS_URL");
+    let script = format!(
+        "REDIS_URL={redis} make configure DEPLOYMENT_PREFERENCE=AllAtOnce
+         unset REDIS_URL
+         {address}
+         echo \"Redis: $REDIS_URL\""
+    );
+    let printed = world.moto.shell(&script, REGION).await;
+    assert!(printed.contains(&format!("Redis: {redis}")), "{printed}");
 }
 
 /// What an incident asks for. Moto knows nothing of quotas: there AWS's CLI says only whether it knows the command.

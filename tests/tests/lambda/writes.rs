@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri, header::CONTENT_LENGTH},
     response::{IntoResponse, Response},
     serve,
 };
@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::Notify};
 
 use crate::harness::LambdaHarness;
 
-/// In front of the table: forwards writes until one is to be the last, which it carries out or not,
+/// In front of the table, or of a queue: forwards writes until one is to be the last, which it carries out or not,
 /// and never answers.
 #[derive(Clone)]
 pub struct Writes {
@@ -48,23 +48,24 @@ impl Writes {
         (writes, url)
     }
 
-    async fn send(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let mut request = self.client.post(&self.target).body(body);
-        for name in [
-            "content-type",
-            "x-amz-target",
-            "x-amz-date",
-            "authorization",
-        ] {
-            request = request.header(name, headers[name].clone());
-        }
-        let answer = request.send().await.unwrap();
+    /// With the headers as they came: the signature is over some of them, and over the path.
+    async fn send(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Response {
+        let request = self.client.post(format!("{}{path}", self.target));
+        let mut headers = headers.clone();
+        headers.remove(CONTENT_LENGTH);
+        let answer = request.headers(headers).body(body).send().await.unwrap();
         let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
         (status, answer.bytes().await.unwrap()).into_response()
     }
 }
 
-async fn forward(State(writes): State<Writes>, headers: HeaderMap, body: Bytes) -> Response {
+async fn forward(
+    State(writes): State<Writes>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path();
     let target = headers["x-amz-target"].to_str().unwrap();
     let is_write = !target.ends_with(".GetItem") && !target.ends_with(".Query");
     if is_write {
@@ -76,13 +77,13 @@ async fn forward(State(writes): State<Writes>, headers: HeaderMap, body: Bytes) 
         };
         if is_last {
             if writes.carried_out {
-                writes.send(&headers, body.clone()).await;
+                writes.send(path, &headers, body.clone()).await;
             }
             writes.stuck.notify_one();
             std::future::pending::<()>().await;
         }
     }
-    writes.send(&headers, body).await
+    writes.send(path, &headers, body).await
 }
 
 /// As if the time had passed for which a process has a saga that it moves on.

@@ -19,6 +19,8 @@ fn crates() -> Vec<String> {
     });
     let others = [
         "shared/src",
+        "gateway/src",
+        "server/src",
         "local/src",
         "local/wechat-simulator/src",
         "bench/src",

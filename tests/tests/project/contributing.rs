@@ -130,11 +130,13 @@ fn register(copy: &mut Copy, steps: &[Step]) {
     let [manifest, local, events, test] = [3, 4, 7, 8].map(|index| steps[index].codes());
     copy.insert(manifest[0], &format!("[{}]", manifest[2]), manifest[1]);
     copy.insert(manifest[0], &format!("[{}]", manifest[4]), manifest[3]);
-    copy.insert(local[0], "[dependencies]", local[1]);
-    let functions = format!("pub const {}", local[4]);
-    copy.insert(local[2], &functions, &format!("    {}", local[3]));
-    let operations = format!("pub const {}", local[7]);
-    copy.insert(local[5], &operations, &format!("    {}", local[6]));
+    let lists = [&local[2..5], &local[7..10]];
+    for dependency in [&local[0..2], &local[5..7]] {
+        copy.insert(dependency[0], "[dependencies]", dependency[1]);
+    }
+    for [file, line, list] in lists.map(|codes| [codes[0], codes[1], codes[2]]) {
+        copy.insert(file, &format!("pub const {list}"), &format!("    {line}"));
+    }
     let list = format!("const {}", events[2]);
     copy.insert(events[0], &list, &format!("    {}", events[1]));
     copy.insert("tests/tests/http/main.rs", test[2], test[1]);

@@ -9,7 +9,7 @@ use shared::{
     config::{ConfigErrors, Env, MetricsSettings, ProcessSettings, References},
     instance::Instance,
     random::Random,
-    runtime::BuildRoutes,
+    runtime::{BuildHandler, BuildRoutes},
 };
 
 /// A function that was built from an environment.
@@ -22,8 +22,32 @@ pub struct Built {
     pub app: Result<Router, ConfigErrors>,
 }
 
-/// The packages of the functions, and what builds their routes.
-pub fn all() -> Vec<(String, BuildRoutes)> {
+/// What builds a function.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// API Gateway calls it.
+    Routes(BuildRoutes),
+    /// Something else does.
+    Handler(BuildHandler),
+}
+
+impl From<BuildRoutes> for Build {
+    fn from(routes: BuildRoutes) -> Self {
+        Self::Routes(routes)
+    }
+}
+
+/// The packages of the functions, and what builds them.
+pub fn all() -> Vec<(String, Build)> {
+    let workers = local::WORKERS.iter();
+    let workers = workers.map(|(name, handler)| (name.replace('_', "-"), Build::Handler(*handler)));
+    let functions = of_api().into_iter();
+    let functions = functions.map(|(name, routes)| (name, Build::Routes(routes)));
+    functions.chain(workers).collect()
+}
+
+/// The packages of the functions that API Gateway calls, and what builds their routes.
+pub fn of_api() -> Vec<(String, BuildRoutes)> {
     local::FUNCTIONS
         .iter()
         .map(|(name, routes)| (name.replace('_', "-"), *routes))
@@ -31,14 +55,26 @@ pub fn all() -> Vec<(String, BuildRoutes)> {
 }
 
 /// Builds a function as `shared::runtime` does.
-pub fn build(routes: BuildRoutes, variables: impl IntoIterator<Item = (String, String)>) -> Built {
+pub fn build(
+    function: impl Into<Build>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Built {
     let (env, reads) = Env::new(variables).record_reads();
     let _ = (ProcessSettings::read(&env), MetricsSettings::read(&env));
     let _ = References::of(&env);
     let instance = Instance::new(env, Clock::System, Random::System);
-    let routes = routes(&instance);
-    let paths = routes.paths().iter().map(ToString::to_string).collect();
-    let app = instance.app(routes);
+    let (paths, app) = match function.into() {
+        Build::Routes(routes) => {
+            let routes = routes(&instance);
+            let paths = routes.paths().iter().map(ToString::to_string).collect();
+            (paths, instance.app(routes))
+        }
+        Build::Handler(handler) => {
+            drop(handler(&instance));
+            let started = instance.env().validate();
+            (BTreeSet::new(), started.map(|()| Router::new()))
+        }
+    };
     Built {
         paths,
         reads: reads.names(),
@@ -66,8 +102,8 @@ pub fn everything() -> Vec<(String, String)> {
 }
 
 /// The variables that a function may read.
-pub fn reads(routes: BuildRoutes) -> BTreeSet<String> {
-    let mut reads = build(routes, everything()).reads;
+pub fn reads(function: impl Into<Build>) -> BTreeSet<String> {
+    let mut reads = build(function, everything()).reads;
     // The extension is asked only for a value that is a reference.
     let (env, fetched) = Env::new([("JWT_SECRETS", "ssm:/weapp/JWT_SECRETS")]).record_reads();
     let _ = References::of(&env);

@@ -5,10 +5,12 @@
 mod architecture;
 mod bodies;
 mod contributing;
+mod cost;
 mod deploy_role;
 mod docs;
 mod features;
 mod functions;
+mod image;
 mod modules;
 mod openapi;
 mod row_formats;

@@ -18,7 +18,16 @@ use markdown::Language;
 
 /// Every setting: of `shared`, and of each crate that has some of its own.
 pub fn all() -> Vec<Documented> {
-    let mut settings: Vec<_> = local::all_settings().copied().collect();
+    sorted(local::all_settings().chain(server::own_settings()))
+}
+
+/// Those of `make run`.
+fn of_local() -> Vec<Documented> {
+    sorted(local::all_settings())
+}
+
+fn sorted(settings: impl Iterator<Item = &'static Documented>) -> Vec<Documented> {
+    let mut settings: Vec<_> = settings.copied().collect();
     settings.sort_by_key(|setting| setting.section);
     settings
 }
@@ -41,7 +50,7 @@ fn documents() -> [(&'static str, String); 3] {
     [
         ("docs/configuration.md", page(Language::English)),
         ("docs/zh/configuration.md", page(Language::Chinese)),
-        (".env.example", dotenv::sample(&settings)),
+        (".env.example", dotenv::sample(&of_local())),
     ]
 }
 
@@ -113,7 +122,8 @@ fn every_setting_is_documented_once_and_read() {
         let name = setting.name;
         assert!(names.insert(name), "{name} is declared twice");
         assert!(
-            setting.section == Section::Local || readers.contains_key(name),
+            [Section::Server, Section::Local].contains(&setting.section)
+                || readers.contains_key(name),
             "no function reads {name}"
         );
     }
@@ -138,7 +148,7 @@ fn sample() -> Vec<(String, String)> {
 #[test]
 fn every_line_of_the_sample_can_be_uncommented() {
     let names: Vec<_> = sample().into_iter().map(|(name, _)| name).collect();
-    let wanted: Vec<_> = all()
+    let wanted: Vec<_> = of_local()
         .iter()
         .map(|setting| setting.name.to_owned())
         .collect();

@@ -1,6 +1,7 @@
 //! `template.yaml` deploys what the code is: functions, routes, settings and the table.
 
 mod alarms;
+mod changes;
 mod condition_checks;
 mod environment;
 mod example;
@@ -15,6 +16,7 @@ mod render;
 mod routes;
 mod rules;
 mod table;
+mod webhooks;
 pub mod yaml;
 
 use std::{collections::BTreeMap, fs, sync::LazyLock};
@@ -71,12 +73,13 @@ impl Function {
     fn paths(&self) -> Vec<String> {
         // The authorizer has none: other APIs call it.
         let events = self.properties["Events"].as_object();
+        let of_api = |event: &&Value| event["Type"] == "HttpApi";
         let path = |event: &Value| {
             let path = event["Properties"]["Path"].as_str();
             path.unwrap_or("$default").to_owned()
         };
         let events = events.into_iter().flat_map(|events| events.values());
-        events.map(path).collect()
+        events.filter(of_api).map(path).collect()
     }
 
     /// Its environment variables.

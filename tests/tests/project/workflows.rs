@@ -152,8 +152,13 @@ fn dependabot_knows_every_folder_with_dependencies() {
             }
         }
     }
-    if root().join("Dockerfile").is_file() {
-        wanted.insert("docker /".to_owned());
+    for (file, ecosystem) in [
+        ("Dockerfile", "docker /"),
+        ("compose.yaml", "docker-compose /"),
+    ] {
+        if root().join(file).is_file() {
+            wanted.insert(ecosystem.to_owned());
+        }
     }
     assert_eq!(known, wanted);
 }

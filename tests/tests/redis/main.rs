@@ -11,6 +11,7 @@ mod cluster;
 mod counter;
 mod faults;
 mod iam;
+mod leases;
 mod load;
 mod loads;
 mod removals;

@@ -75,7 +75,7 @@ fn member(name: &str) -> Value {
         "consents" => {
             json!({"type": ["object", "null"], "additionalProperties": {"type": "integer"}})
         }
-        name if name.ends_with("At") => time(),
+        name if name == "at" || name.ends_with("At") => time(),
         _ => json!({"type": ["string", "null"]}),
     }
 }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use shared::{
     accounts::{AccountSagas, DeletionError},
     api::{ApiError, Reason},
-    auth::Sessions,
+    auth::{Revoker, Sessions},
     ids::{AppId, OpenId, UserId},
     instance::Instance,
     request,
@@ -138,14 +138,15 @@ impl EraseOnRevocation {
 
     /// The identity is deleted last, so that a repeated delivery still finds the rest.
     async fn leave(&self, identity: &Identity) -> Result<(), ApiError> {
-        self.sessions.revoke_all(identity.user, None).await?;
+        let by = Revoker::SERVICE;
+        self.sessions.revoke_all(identity.user, None, by).await?;
         self.erasure
             .clear(identity.user, &PersonalField::ALL)
             .await?;
         self.delete_pictures(identity.user).await?;
         self.erasure.unlink(identity).await?;
         // A login that read the identity before it was deleted may have opened a session since.
-        self.sessions.revoke_all(identity.user, None).await?;
+        self.sessions.revoke_all(identity.user, None, by).await?;
         audit(
             identity.user,
             "a user was erased after the WeChat account was cancelled",

@@ -2,7 +2,7 @@
 
 use shared::{
     api::{ApiError, Reason},
-    auth::{Client, OpenedSession, Session},
+    auth::{Client, OpenedSession, Revoker, Session},
     ids::UserId,
     telemetry::OrDegraded,
     users::{ExpectedUser, FirstLogin, Resolved, Status, User, UserError, WeChatLogin},
@@ -31,7 +31,8 @@ impl Login {
             Status::Active => Ok(opened),
             Status::Disabled => {
                 let (user, session) = (opened.user.id, opened.session.id);
-                Box::pin(self.sessions.revoke(user, session)).await?;
+                let by = Revoker::SERVICE;
+                Box::pin(self.sessions.revoke(user, session, by)).await?;
                 Err(Reason::UserDisabled.into())
             }
             // Barred anew; or by a process that was overtaken, which the next login finds mended.

@@ -62,7 +62,8 @@ export async function withPage(browser, url, options, work) {
   const context = await browser.newContext(options)
   try {
     const { origin } = new URL(url)
-    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin })
+    // A file has no origin.
+    if (origin !== 'null') await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin })
     const page = await context.newPage()
     const wrong = watch(page, origin)
     await page.goto(url)

@@ -1,8 +1,8 @@
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
+import { pathWith } from '../http/query'
 import { segment } from '../http/segment'
 import type { ConfigValue } from '../types'
-import { pathWith } from './path'
 import type { ConfigPage } from './types'
 
 export interface ConfigPosition {

@@ -27,4 +27,8 @@ export type ResumedSaga = Schemas['Resumed']
 export type ConfigSummary = Schemas['ConfigSummary']
 export type ConfigPage = Schemas['ConfigList']
 
+/** A webhook that a receiver did not get. */
+export type FailedWebhook = Schemas['FailedWebhook']
+export type RedeliveredWebhook = Schemas['Redelivered']
+
 export type HealthReport = Schemas['HealthReport']

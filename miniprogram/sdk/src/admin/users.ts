@@ -1,8 +1,9 @@
+import type { ActivityPosition } from '../api/activity'
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
+import { pathWith } from '../http/query'
 import { segment } from '../http/segment'
-import type { User } from '../types'
-import { pathWith } from './path'
+import type { ActivityPage, User } from '../types'
 import type {
   DeletionOutcome,
   NewUser,
@@ -36,6 +37,8 @@ export interface UsersApi {
   delete(id: string, options?: CallOptions): Promise<UserDeletion>
   /** The same for 1 to 100 accounts, each with an outcome of its own. */
   batchDelete(ids: string[], options?: CallOptions): Promise<DeletionOutcome[]>
+  /** A page of what happened to the account, newest first, with who did it. It ends only where `cursor` is `null`. */
+  activity(id: string, position?: ActivityPosition, options?: CallOptions): Promise<ActivityPage>
   /** Ends all sessions of a user, who logs in again silently: to keep somebody out, set `status` to `disabled`. */
   endSessions(id: string, options?: CallOptions): Promise<void>
   /**
@@ -65,6 +68,8 @@ export function usersApi({ request }: Pick<Client, 'request'>): UsersApi {
       const deletion = { ...options, body: { ids }, repeatable: true }
       return (await request<{ outcomes: DeletionOutcome[] }>('POST', `${PATH}/batch-delete`, deletion)).outcomes
     },
+    activity: async (id, { limit, cursor } = {}, options) =>
+      request('GET', pathWith(`${one(id)}/activity`, { limit, cursor }), options),
     async endSessions(id, options) {
       await request('DELETE', `${one(id)}/sessions`, options)
     },

@@ -25,10 +25,80 @@ export interface components {
          * @enum {string}
          */
         AccountDeletionStatus: "deleted" | "barred" | "deleting";
+        /** @description Something that happened. What an event does not have is left out. */
+        Activity: {
+            /**
+             * Format: uuid
+             * @description Which one. Only administrators see it.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            administratorId?: string;
+            /**
+             * @description The mini-program in which it happened.
+             * @example wx0123456789abcdef
+             */
+            appId?: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Whether an administrator did it. */
+            byAdministrator: boolean;
+            /**
+             * @description The document that was agreed to.
+             * @example privacy
+             */
+            document?: string;
+            event: components["schemas"]["AuditKind"];
+            /** @description The role or status before. */
+            from?: string;
+            /**
+             * @description The merge that it was.
+             * @example 8ec7bbdb9e68689d6a0779458142f841
+             */
+            saga?: string;
+            /**
+             * Format: uuid
+             * @description The session that it is about.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            sessionId?: string;
+            /** @description The role or status after. */
+            to?: string;
+            /** @description The client of a login. */
+            userAgent?: string;
+            /** @description Its version. */
+            version?: number;
+        };
+        /** @description A page. */
+        ActivityList: {
+            /** @description The newest first. A page that is followed by another one can be short. */
+            activities: components["schemas"]["Activity"][];
+            /** @description The cursor of the next page; none at the end. */
+            cursor: string | null;
+        };
         /** @description The versions of documents that a user agreed to and has not withdrawn, by document. */
         AgreedVersions: {
             [key: string]: number;
         };
+        /**
+         * @description What happened.
+         *
+         *     - `login`: A session was opened.
+         *     - `logout`: The user ended a session.
+         *     - `refresh_reused`: A refresh token was used again, and its session ended for that.
+         *     - `session_ended`: A session was ended by somebody else than its user: an administrator, or with the account.
+         *     - `session_removed`: A session was deleted: a newer one needed its place, or its login did not come about.
+         *     - `role_changed`: The user may do something else than before.
+         *     - `status_changed`: The account was disabled, or enabled again.
+         *     - `phone_bound`: A phone number was bound.
+         *     - `phone_removed`: The number is no longer the user's.
+         *     - `consent_given`: The user agreed to a document.
+         *     - `consent_withdrawn`: The user withdrew that.
+         *     - `deletion_requested`: The account is going to be deleted.
+         *     - `deletion_called_off`: It is not: the user called it back.
+         *     - `account_merged`: Another account was merged into this one.
+         * @enum {string}
+         */
+        AuditKind: "login" | "logout" | "refresh_reused" | "session_ended" | "session_removed" | "role_changed" | "status_changed" | "phone_bound" | "phone_removed" | "consent_given" | "consent_withdrawn" | "deletion_requested" | "deletion_called_off" | "account_merged";
         /** @description What became of an upload. */
         AvatarConfirmation: {
             status: components["schemas"]["AvatarStatus"];
@@ -267,6 +337,21 @@ export interface components {
         Enc: "A256CBC-HS512" | "A256GCM";
         /** @description A page of an export. What a row does not have is `null`. */
         ExportPage: {
+            activity: {
+                appId: string | null;
+                /** Format: date-time */
+                at: string | null;
+                document: string | null;
+                event: string | null;
+                /** Format: date-time */
+                expiresAt: string | null;
+                from: string | null;
+                saga: string | null;
+                session: string | null;
+                to: string | null;
+                userAgent: string | null;
+                version: number | null;
+            }[];
             avatarChecks: {
                 appId: string;
                 /** Format: date-time */
@@ -314,12 +399,14 @@ export interface components {
             /** @description Where the next page begins; none on the last one. */
             nextCursor?: string;
             phoneNumbers: {
+                provenOn: string | null;
                 userId: string | null;
             }[];
             sessions: {
                 appId: string | null;
                 /** Format: date-time */
                 createdAt: string | null;
+                endedBy: string | null;
                 /** Format: date-time */
                 expiresAt: string | null;
                 id: string | null;
@@ -353,6 +440,29 @@ export interface components {
                 updatedAt: string | null;
                 version: number | null;
             } | null;
+        };
+        /** @description A delivery that was given up. */
+        FailedWebhook: {
+            /** @description The `webhook-id` of the event. */
+            eventId: string;
+            /** @description Such as `user.created`. */
+            eventType: string;
+            /** Format: date-time */
+            failedAt: string;
+            /**
+             * @description A delivery of a webhook that was given up.
+             * @example 5f2b7c1e9a3d4f608b7a6c5d4e3f2a1b
+             */
+            id: string;
+            /** @description Why the last attempt failed: `status 500`, `timeout`, `unreachable`, or another word. */
+            reason: string;
+            /** @description The receiver, as `WEBHOOKS` names it. */
+            receiver: string;
+        };
+        /** @description Deliveries that were given up. */
+        FailedWebhookList: {
+            /** @description The newest first. */
+            failures: components["schemas"]["FailedWebhook"][];
         };
         /**
          * @description As WeChat's user info codes it.
@@ -606,6 +716,11 @@ export interface components {
          * @enum {string}
          */
         Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "unavailable" | "upstream_timeout";
+        /** @description What becomes of a delivery. */
+        Redelivered: {
+            /** @enum {string} */
+            status: "queued";
+        };
         /** @description A refresh token. */
         RefreshBody: {
             /** @description The newest that the client has. */

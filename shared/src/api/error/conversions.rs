@@ -9,9 +9,11 @@ use crate::{
     auth::{AdmissionError, RefreshTokenError, RotateError, SessionError, TokenError},
     dynamo::DynamoError,
     objects::ObjectError,
+    queue::QueueError,
     resilience::{Denied, bulkhead::AtCapacity},
     saga::SagaError,
     users::{AdministratorError, AvatarError, IdentityError, UserError},
+    webhooks::OutboxError,
     wechat::WeChatError,
 };
 
@@ -184,6 +186,28 @@ impl From<ObjectError> for ApiError {
             ObjectError::Refused(_) | ObjectError::Construction(_) => Reason::Internal,
         };
         Self::new(reason).because(&error)
+    }
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        let reason = match error {
+            QueueError::Timeout => Reason::UpstreamTimeout,
+            QueueError::Unavailable(_) => Reason::Unavailable,
+            // Not the client's fault; the log has the remedy.
+            QueueError::Refused(_) | QueueError::Construction(_) => Reason::Internal,
+        };
+        Self::new(reason).because(&error)
+    }
+}
+
+impl From<OutboxError> for ApiError {
+    fn from(error: OutboxError) -> Self {
+        match error {
+            OutboxError::NotConfigured => Self::new(Reason::NotConfigured).because(&error),
+            OutboxError::Queue(error) => error.into(),
+            OutboxError::Table(error) => error.into(),
+        }
     }
 }
 

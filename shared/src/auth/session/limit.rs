@@ -109,6 +109,8 @@ mod tests {
             created_at: refreshed_at,
             refreshed_at,
             revoked_at: None,
+            ended_by: None,
+            ended_by_id: None,
             user_agent: None,
             ttl: 0,
         }

@@ -195,6 +195,8 @@ impl Sessions {
             created_at: now,
             refreshed_at: now,
             revoked_at: None,
+            ended_by: None,
+            ended_by_id: None,
             user_agent: client.user_agent,
             ttl: later(now, self.refresh_lifetime),
         }

@@ -5,7 +5,8 @@ use std::{future::ready, pin::pin};
 use futures_util::{Stream, StreamExt};
 
 use super::{
-    SessionError, SessionState, Sessions, known, later, row::session_key, session_cache_key,
+    Revoker, SessionError, SessionState, Sessions, known, later, row::session_key,
+    session_cache_key,
 };
 use crate::{
     dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
@@ -17,12 +18,17 @@ use crate::{
 pub(super) const CONCURRENCY: usize = 16;
 
 impl Sessions {
-    /// Ends a session. Doing it again changes nothing.
+    /// Ends a session. Doing it again changes nothing, nor who ended it.
     ///
     /// # Errors
     /// [`SessionError::Ended`] when there is no such session; DynamoDB's.
-    pub async fn revoke(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
-        let marked = self.mark_revoked(user, id).await;
+    pub async fn revoke(
+        &self,
+        user: UserId,
+        id: SessionId,
+        by: Revoker,
+    ) -> Result<(), SessionError> {
+        let marked = self.mark_revoked(user, id, by).await;
         let key = session_cache_key(id);
         let remember = async {
             match &marked {
@@ -39,8 +45,8 @@ impl Sessions {
         marked
     }
 
-    /// Ends all sessions of a user. The caller's own, if one is given, only when all others have
-    /// ended: after a failure it is still there for the next try.
+    /// Ends all sessions of a user. The caller's own, if one is given, only when all others have ended:
+    /// after a failure it is still there for the next try.
     ///
     /// # Errors
     /// DynamoDB's, the first one: all sessions were tried, or as many as there was time for
@@ -49,8 +55,9 @@ impl Sessions {
         &self,
         user: UserId,
         own: Option<SessionId>,
+        by: Revoker,
     ) -> Result<(), DynamoError> {
-        let revoke = async |id| match self.revoke(user, id).await {
+        let revoke = async |id| match self.revoke(user, id, by).await {
             Err(SessionError::Dynamo(error)) => Err(error),
             Ok(()) | Err(SessionError::Ended) => Ok(()),
         };
@@ -77,18 +84,32 @@ impl Sessions {
 
     /// Marks the row, which stays as long as access tokens of the session may be shown: until then a
     /// refresh is answered that the session has ended.
-    async fn mark_revoked(&self, user: UserId, id: SessionId) -> Result<(), SessionError> {
+    async fn mark_revoked(
+        &self,
+        user: UserId,
+        id: SessionId,
+        by: Revoker,
+    ) -> Result<(), SessionError> {
         let now = self.clock.now();
+        let expression = match by.administrator {
+            Some(_) => "SET revokedAt = :now, #ttl = :ttl, endedBy = :by, endedById = :id",
+            None => "SET revokedAt = :now, #ttl = :ttl, endedBy = :by",
+        };
         let update = Update::new(
             session_key(user, id),
-            "SET revokedAt = :now, #ttl = :ttl",
+            expression,
             Condition::new("attribute_exists(pk) AND attribute_not_exists(revokedAt)"),
         );
         let update = update
             .name("#ttl", "ttl")
             .value(":now", dynamo::string(now.to_string()))
             .value(":ttl", dynamo::number(later(now, self.access_lifetime)))
+            .value(":by", dynamo::string(by.by.as_str()))
             .returning_old_on_failure();
+        let update = match by.administrator {
+            Some(id) => update.value(":id", dynamo::string(id.to_string())),
+            None => update,
+        };
         match self.dynamo.update(update).await? {
             // Marked before, or by an attempt of this call whose answer was lost.
             WriteOutcome::Written(_) | WriteOutcome::ConditionFailed(Some(_)) => Ok(()),

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Session, SessionError, Sessions, later, row::session_key};
+use super::{Revoker, Session, SessionError, Sessions, later, row::session_key};
 use crate::{
     auth::RefreshToken,
     dynamo::{self, Condition, DynamoError, Update, WriteOutcome},
@@ -130,7 +130,7 @@ impl Sessions {
         {
             return Ok(current);
         }
-        match self.revoke(token.user, token.session).await {
+        match self.revoke(token.user, token.session, Revoker::REUSE).await {
             Err(SessionError::Dynamo(error)) => Err(error.into()),
             Ok(()) | Err(SessionError::Ended) => Err(RotateError::Reused {
                 user: token.user,

@@ -13,6 +13,75 @@ pub(super) fn session_key(user: UserId, id: SessionId) -> Item {
     dynamo::key(&user_pk(user), &session_sk(id))
 }
 
+/// Who ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", rename_all = "lowercase")]
+pub enum EndedBy {
+    /// Its user.
+    User,
+    /// A refresh token that had been used before.
+    Reuse,
+    /// Whatever ends or disables the account.
+    Service,
+    /// An administrator.
+    Administrator,
+    /// Somebody that only a later version knows.
+    Unknown,
+}
+
+impl EndedBy {
+    /// As it is stored.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Reuse => "reuse",
+            Self::Service => "service",
+            Self::Administrator => "administrator",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<String> for EndedBy {
+    fn from(text: String) -> Self {
+        let known = [Self::User, Self::Reuse, Self::Service, Self::Administrator];
+        let found = known.into_iter().find(|by| by.as_str() == text);
+        found.unwrap_or(Self::Unknown)
+    }
+}
+
+/// Who ends a session, and which administrator it is, if it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revoker {
+    pub(super) by: EndedBy,
+    pub(super) administrator: Option<UserId>,
+}
+
+impl Revoker {
+    /// Its user.
+    pub const USER: Self = Self::other(EndedBy::User);
+    /// The service, for a refresh token that had been used before.
+    pub const REUSE: Self = Self::other(EndedBy::Reuse);
+    /// Whatever ends or disables the account.
+    pub const SERVICE: Self = Self::other(EndedBy::Service);
+
+    const fn other(by: EndedBy) -> Self {
+        Self {
+            by,
+            administrator: None,
+        }
+    }
+
+    /// This administrator.
+    #[must_use]
+    pub const fn administrator(id: UserId) -> Self {
+        Self {
+            by: EndedBy::Administrator,
+            administrator: Some(id),
+        }
+    }
+}
+
 /// One login of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +106,12 @@ pub struct Session {
     /// When it was ended, if it was.
     #[serde(default)]
     pub revoked_at: Option<Timestamp>,
+    /// Who did that. Sessions that earlier versions ended don't say.
+    #[serde(default)]
+    pub ended_by: Option<EndedBy>,
+    /// Which administrator did, if it was one.
+    #[serde(default)]
+    pub ended_by_id: Option<UserId>,
     /// The client as it named itself.
     #[serde(default)]
     pub user_agent: Option<String>,
@@ -69,6 +144,8 @@ mod tests {
             created_at: "2026-11-23T01:02:03Z".parse().unwrap(),
             refreshed_at: "2026-11-23T01:02:04Z".parse().unwrap(),
             revoked_at: None,
+            ended_by: None,
+            ended_by_id: None,
             user_agent: None,
             ttl: 7,
         };
@@ -91,5 +168,17 @@ mod tests {
             ]
         );
         assert_eq!(Session::from_item(item).unwrap(), row);
+    }
+
+    #[test]
+    fn a_session_that_a_later_version_ended_can_be_read() {
+        for (word, wanted) in [
+            ("user", EndedBy::User),
+            ("administrator", EndedBy::Administrator),
+            ("robot", EndedBy::Unknown),
+        ] {
+            let read: EndedBy = serde_json::from_value(word.into()).unwrap();
+            assert_eq!(read, wanted);
+        }
     }
 }

@@ -46,6 +46,8 @@ fn session() -> Session {
         created_at: at,
         refreshed_at: at,
         revoked_at: None,
+        ended_by: None,
+        ended_by_id: None,
         user_agent: None,
         ttl: NOW + 2_592_000,
     }

@@ -17,6 +17,12 @@ settings! {
     PROFILE_CACHE_SECONDS: Period = Period::seconds(600, 1..=86_400),
         "how long a cached profile is believed",
         "用户资料缓存的有效时间";
+    CONFIG_CACHE_SECONDS: Period = Period::seconds(60, 1..=86_400),
+        "how long a cached value of remote configuration is believed",
+        "远程配置缓存的有效时间";
+    CONFIG_STALE_SECONDS: Period = Period::seconds(600, 0..=86_400),
+        "how much longer it is served while DynamoDB does not answer; 0: not at all",
+        "DynamoDB 无响应时，过期的远程配置最多还能再用多久；0 表示不使用过期值";
 }
 
 /// How long rows of DynamoDB are believed that are cached in shared state.
@@ -34,6 +40,25 @@ impl CacheSettings {
         Self {
             session: SESSION_CACHE_SECONDS.read(env),
             profile: PROFILE_CACHE_SECONDS.read(env),
+        }
+    }
+}
+
+/// How long values of remote configuration are kept in shared state.
+pub struct ConfigCacheSettings {
+    /// `CONFIG_CACHE_SECONDS`.
+    pub ttl: Duration,
+    /// `CONFIG_STALE_SECONDS`: after that, where it has to be.
+    pub stale: Duration,
+}
+
+impl ConfigCacheSettings {
+    /// Reads the settings; config errors are recorded in `env`.
+    #[must_use]
+    pub fn read(env: &Env) -> Self {
+        Self {
+            ttl: CONFIG_CACHE_SECONDS.read(env),
+            stale: CONFIG_STALE_SECONDS.read(env),
         }
     }
 }

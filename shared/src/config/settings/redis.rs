@@ -26,7 +26,7 @@ settings! {
     ),
         "one server, or a cluster (ElastiCache Serverless is one)",
         "单个服务器，或集群（ElastiCache Serverless 属于集群）";
-    REDIS_IAM_USER: Optional = Optional::new("the id of a user, which is its name too; needs REDIS_IAM_CACHE, and as REDIS_URL a `rediss://` URL without user and password"),
+    pub REDIS_IAM_USER: Optional = Optional::new("the id of a user, which is its name too; needs REDIS_IAM_CACHE, and as REDIS_URL a `rediss://` URL without user and password"),
         "the user of ElastiCache Serverless that IAM authenticates: passwords are then signatures by the function's role",
         "由 IAM 认证的 ElastiCache Serverless 用户：以函数角色的签名代替密码",
         wanted_zh("用户 ID（与用户名相同）；须同时设置 REDIS_IAM_CACHE，且 REDIS_URL 为不带用户名和密码的 `rediss://` 地址"), unset("not set: user and password are those of REDIS_URL", "未设置：使用 REDIS_URL 中的用户名和密码"), example("weapp-functions");

@@ -32,11 +32,12 @@ impl Sagas {
             .value(":impossible", dynamo::number(now + millis(LONGEST_LEASE)));
         let update = Update::new(
             key(id),
-            "SET subject = :subject REMOVE notBefore",
+            "SET subject = :subject, gsi1sk = :due REMOVE notBefore",
             condition,
         );
         let update = update
             .value(":now", dynamo::number(now))
+            .value(":due", listed_at(self.clock.now(), id))
             .value(":subject", subject.map_err(DynamoError::unwritable)?);
         self.dynamo.update(update).await.map(drop)
     }

@@ -27,18 +27,37 @@ pub struct Views {
 /// A label that stays, of a metric that alarms need.
 type Kept = &'static [&'static str];
 
-/// The metrics of [`Detail::Lean`] that keep their names, and the labels that they keep.
-const LEAN: [(&str, Kept); 5] = [
-    ("degraded_requests", &[]),
-    ("shed_requests", &[]),
-    ("denials", &[]),
-    ("breaker_state", &[]),
-    ("upstream_errors", &["upstream"]),
+/// A metric of [`Detail::Lean`].
+struct Lean {
+    name: &'static str,
+    labels: Kept,
+    /// The values of its label that have a series; all, if it names none.
+    only: &'static [&'static str],
+}
+
+const fn lean(name: &'static str, labels: Kept, only: &'static [&'static str]) -> Lean {
+    Lean { name, labels, only }
+}
+
+/// The metrics of [`Detail::Lean`] that keep their names. Of other services AWS measures its own, and
+/// that Redis fails is what `degraded_requests` counts.
+const LEAN: [Lean; 8] = [
+    lean("degraded_requests", &[], &[]),
+    lean("shed_requests", &[], &[]),
+    lean("denials", &[], &[]),
+    lean("breaker_state", &[], &[]),
+    lean("upstream_errors", &["upstream"], &["wechat"]),
+    lean("stream_records", &["outcome"], &["skipped"]),
+    lean("saga_failures", &[], &[]),
+    lean("webhook_deliveries", &["outcome"], &["given_up"]),
 ];
 
-/// 5xx by function: what a new version of one did, however few of all requests it gets. Not of the
-/// authorizer, whose 5xx Lambda counts.
+/// 5xx by function: what a new version of one did, however few of all requests it gets. Not of
+/// functions whose failures are errors to Lambda, which counts those itself.
 pub(super) const SERVER_ERRORS: &str = "server_errors";
+
+/// Functions that API Gateway does not call: they fail as errors to Lambda.
+const EVENT_FUNCTIONS: [&str; 2] = ["webhooks", "worker"];
 
 /// 401 by the function whose 401 are errors to Lambda: what its alarm takes off.
 pub(super) const UNAUTHORIZED: &str = "unauthorized";
@@ -61,8 +80,8 @@ pub(super) struct View {
 impl Views {
     /// The series of what is recorded under this key.
     pub(super) fn of(&self, key: &Key) -> Vec<View> {
-        let kept = LEAN.iter().find(|(name, _)| *name == key.name());
-        let kept = kept.map(|(_, labels)| *labels);
+        let kept = LEAN.iter().find(|lean| lean.has(key));
+        let kept = kept.map(|lean| lean.labels);
         let own = match (self.detail, kept) {
             (Detail::Full, aggregate) => Some(View {
                 key: key.to_retained(),
@@ -88,13 +107,24 @@ impl Views {
             let is_expected = is("status", &|status| status == "401");
             return is_expected.then(|| by_function(UNAUTHORIZED));
         }
-        if key.name() == "requests" && is("status", &|status| status.starts_with('5')) {
+        let is_event_function = EVENT_FUNCTIONS.contains(&&*self.function);
+        if key.name() == "requests"
+            && !is_event_function
+            && is("status", &|status| status.starts_with('5'))
+        {
             return Some(by_function(SERVER_ERRORS));
         }
         let is_misconfigured = key.name() == "upstream_errors"
             && is("upstream", &|upstream| upstream == "wechat")
             && is("errcode", &|errcode| MISCONFIGURED.contains(&errcode));
         is_misconfigured.then(|| plain(Key::from_name(WECHAT_MISCONFIGURED)))
+    }
+}
+
+impl Lean {
+    fn has(&self, key: &Key) -> bool {
+        let is_named = |label: &Label| self.only.contains(&label.value());
+        self.name == key.name() && (self.only.is_empty() || key.labels().any(is_named))
     }
 }
 

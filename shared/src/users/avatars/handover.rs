@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{AvatarError, Avatars, Phase, Upload, check::check_row, upload_sk};
+use super::{AvatarError, Avatars, Phase, Upload, check::check_row, removal::each, upload_sk};
 use crate::{
     dynamo::{self, Condition, DynamoError, Item, TransactionOutcome, Update, Write},
     ids::UserId,
@@ -104,21 +104,26 @@ impl Avatars {
 
     /// What was never public needs no row: it expires with the bucket's lifecycle.
     async fn hand_over_rest(&self, from: UserId, to: UserId) -> Result<(), AvatarError> {
-        for upload in self.uploads(from).await? {
-            let mut writes = vec![Write::Delete(upload.row_key(from), as_read(&upload))];
-            writes.extend(check_of(from, &upload));
-            if upload.may_be_public() {
-                let row = row_of(to, &upload)?;
-                writes.push(Write::Put(row, Condition::absent()));
-            }
-            match self.dynamo.transact(writes).await? {
-                TransactionOutcome::Written => {}
-                TransactionOutcome::ConditionFailed(_) => {
-                    return Err(DynamoError::Conflict.into());
-                }
-            }
+        let uploads = self.uploads(from).await?;
+        let give = |upload| async move { self.hand_over_one((from, to), &upload).await };
+        each(uploads, give).await.map(drop)
+    }
+
+    async fn hand_over_one(
+        &self,
+        (from, to): (UserId, UserId),
+        upload: &Upload,
+    ) -> Result<(), AvatarError> {
+        let mut writes = vec![Write::Delete(upload.row_key(from), as_read(upload))];
+        writes.extend(check_of(from, upload));
+        if upload.may_be_public() {
+            let row = row_of(to, upload)?;
+            writes.push(Write::Put(row, Condition::absent()));
         }
-        Ok(())
+        match self.dynamo.transact(writes).await? {
+            TransactionOutcome::Written => Ok(()),
+            TransactionOutcome::ConditionFailed(_) => Err(DynamoError::Conflict.into()),
+        }
     }
 
     /// The row of a picture that is being checked, under its new owner, and the row that WeChat's verdict

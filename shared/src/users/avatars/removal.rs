@@ -1,17 +1,46 @@
 //! Deletes pictures, object by object and then the row that knows of them.
 
-use futures_util::{TryStreamExt, future::join_all};
+use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 use jiff::Timestamp;
 
 use super::{AvatarError, Avatars, Cancelled, Phase, Upload, publish::phase};
 use crate::{
     dynamo::{self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome},
     ids::UserId,
+    request::deadline::LongWork,
     users::{
         profiles::invalidate_cached,
         rows::{MEDIA_CHECK, PROFILE, UPLOAD, user_pk},
     },
 };
+
+/// How many uploads are worked on at the same time.
+const CONCURRENCY: usize = 16;
+
+/// Does the `work` on each of the uploads, of which a user can have hundreds: on some at the same time,
+/// and on no more of them shortly before the request's deadline ([`LongWork`]). Returns what came of it,
+/// in any order.
+///
+/// # Errors
+/// Those of `work`; [`DynamoError::out_of_time`] where uploads are left.
+pub(super) async fn each<T, F>(
+    uploads: Vec<Upload>,
+    work: impl Fn(Upload) -> F,
+) -> Result<Vec<T>, AvatarError>
+where
+    F: Future<Output = Result<T, AvatarError>>,
+{
+    let (time, work) = (LongWork::begin(), &work);
+    let one = |upload| async move {
+        if time.may_go_on() {
+            work(upload).await
+        } else {
+            Err(DynamoError::out_of_time().into())
+        }
+    };
+    let done = stream::iter(uploads).map(one);
+    done.buffer_unordered(CONCURRENCY).try_collect().await
+}
 
 impl Avatars {
     /// Deletes the pictures that are not the user's avatar any longer, what is left of those whose
@@ -33,25 +62,18 @@ impl Avatars {
             .into_iter()
             .partition(|upload| cancelled_by.includes(upload));
         // First: also when the store is down, no verdict brings them back.
-        let mut taken = Vec::new();
-        for mut upload in cancelled {
-            if self.take(user, &upload).await? {
-                upload.phase = Phase::Removing;
-                taken.push(upload);
-            }
-        }
-        for upload in &taken {
-            self.remove_if_unchanged(user, upload).await?;
-        }
-        let can_be_over = |upload: &&Upload| {
+        let taken = each(cancelled, |upload| self.taken(user, upload)).await?;
+        let taken = taken.into_iter().flatten().collect();
+        self.remove_unchanged(user, taken).await?;
+        let can_be_over = |upload: &Upload| {
             let is_left = upload.may_be_public() || upload.phase == Phase::Removing;
             is_left && !cancelled_by.is_for(upload)
         };
-        let others = others.iter().filter(can_be_over).collect();
+        let others = others.into_iter().filter(can_be_over).collect();
         self.sweep_others(user, others).await
     }
 
-    async fn sweep_others(&self, user: UserId, uploads: Vec<&Upload>) -> Result<(), AvatarError> {
+    async fn sweep_others(&self, user: UserId, uploads: Vec<Upload>) -> Result<(), AvatarError> {
         if uploads.is_empty() {
             return Ok(());
         }
@@ -62,43 +84,58 @@ impl Avatars {
             .as_ref()
             .and_then(|row| row.get("avatarUrl")?.as_s().ok());
         let now = self.clock.now();
-        for upload in uploads {
-            let is_over = match upload.phase {
-                Phase::Published => !upload.is_at(shown.map(String::as_str)),
-                Phase::Publishing | Phase::Removing => !upload.is_being_published(now),
-                Phase::Open | Phase::Checking | Phase::Refused | Phase::Unreadable => false,
-            };
-            if is_over {
-                self.remove_if_unchanged(user, upload).await?;
-            }
-        }
-        Ok(())
+        let is_over = |upload: &Upload| match upload.phase {
+            Phase::Published => !upload.is_at(shown.map(String::as_str)),
+            Phase::Publishing | Phase::Removing => !upload.is_being_published(now),
+            Phase::Open | Phase::Checking | Phase::Refused | Phase::Unreadable => false,
+        };
+        let over = uploads.into_iter().filter(is_over).collect();
+        self.remove_unchanged(user, over).await
     }
 
-    async fn remove_if_unchanged(&self, user: UserId, upload: &Upload) -> Result<(), AvatarError> {
-        match self.remove_hidden(user, upload).await {
-            // Another process has moved it on.
-            Err(error) if error.is_conflict() => Ok(()),
-            removed => removed,
-        }
+    /// The upload as it is now that nobody publishes it; none if another process has moved it on.
+    async fn taken(&self, user: UserId, mut upload: Upload) -> Result<Option<Upload>, AvatarError> {
+        let is_taken = self.take(user, &upload).await?;
+        upload.phase = Phase::Removing;
+        Ok(is_taken.then_some(upload))
+    }
+
+    /// Deletes those that no other process has moved on.
+    async fn remove_unchanged(
+        &self,
+        user: UserId,
+        uploads: Vec<Upload>,
+    ) -> Result<(), AvatarError> {
+        let remove = |upload| async move {
+            match self.remove_hidden(user, &upload).await {
+                Err(error) if error.is_conflict() => Ok(()),
+                removed => removed,
+            }
+        };
+        each(uploads, remove).await.map(drop)
     }
 
     /// Deletes all pictures and uploads of the user. Returns until when to wait and do it again, if a
-    /// process is publishing one. Doing it again changes nothing.
+    /// process is publishing one. Doing it again changes nothing, or goes on with what there was no time
+    /// for.
     ///
     /// # Errors
     /// [`AvatarError`].
     pub async fn remove_all(&self, user: UserId) -> Result<Option<Timestamp>, AvatarError> {
         let now = self.clock.now();
-        let mut wait = None;
-        for upload in self.uploads(user).await? {
-            if upload.is_being_published(now) {
-                wait = wait.max(upload.busy_until);
-            } else {
-                self.remove(user, &upload).await?;
-            }
-        }
-        Ok(wait)
+        let uploads = self.uploads(user).await?;
+        let (busy, idle): (Vec<_>, Vec<_>) = uploads
+            .into_iter()
+            .partition(|upload| upload.is_being_published(now));
+        each(
+            idle,
+            |upload| async move { self.remove(user, &upload).await },
+        )
+        .await?;
+        Ok(busy
+            .into_iter()
+            .filter_map(|upload| upload.busy_until)
+            .max())
     }
 
     /// All uploads of the user.

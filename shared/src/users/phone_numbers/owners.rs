@@ -1,14 +1,16 @@
 //! Whose a number is.
 
 use futures_util::future::try_join_all;
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::{PhoneNumbers, phone_claim};
 use crate::{
     dynamo::{self, Condition, DynamoError, Write},
+    ids::UserId,
     users::{
         User,
-        rows::{Owner, PHONE_OWNER, PROFILE, user_pk},
+        rows::{PHONE_OWNER, PROFILE, user_pk},
     },
     values::Phone,
 };
@@ -19,6 +21,8 @@ pub struct Holder {
     pub user: User,
     /// The key of the row that says so.
     pub claim: String,
+    /// The day on which the user last shared the number, in UTC, if that is known.
+    pub proven_on: Option<Date>,
     /// The keys of the user's identities.
     pub(in crate::users) identities: Vec<String>,
 }
@@ -30,6 +34,15 @@ impl Holder {
         let key = dynamo::key(&self.claim, PHONE_OWNER.sk);
         Write::Check(key, Condition::owned_by(self.user.id))
     }
+}
+
+/// What the row of a number says.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NumberRow {
+    uid: UserId,
+    #[serde(default)]
+    proven_on: Option<Date>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +82,7 @@ impl PhoneNumbers {
         let Some(row) = self.dynamo.get(claim, PHONE_OWNER.sk).await? else {
             return Ok(None);
         };
-        let Owner { uid } = dynamo::from_item(row)?;
+        let NumberRow { uid, proven_on } = dynamo::from_item(row)?;
         let profile = self.dynamo.get(&user_pk(uid), PROFILE.sk).await?;
         // Released between the two reads, it is nobody's.
         let profile = profile.filter(|row| phone_claim(row).as_deref() == Some(claim));
@@ -80,6 +93,7 @@ impl PhoneNumbers {
         Ok(Some(Holder {
             user: dynamo::from_item(profile)?,
             claim: claim.to_owned(),
+            proven_on,
             identities,
         }))
     }

@@ -94,7 +94,7 @@ impl PhoneNumbers {
             self.remove_number(from.user.id, if_active(&from.claim)),
             write_profile(&bound, &phone, &claim, before.user.version),
             Write::Put(
-                phone_owner_row(&claim, to),
+                phone_owner_row(&claim, to, Some(self.today())),
                 Condition::absent_or_owned_by(from.user.id),
             ),
         ];

@@ -11,6 +11,7 @@ use e2e::{
         SharedState::{self, InProcess, Redis},
         TestApp, TestAppBuilder, Tokens,
     },
+    upload::{PNG, post_form},
 };
 use futures_util::join;
 use jiff::Timestamp;
@@ -40,8 +41,24 @@ struct Person {
     texts: Vec<String>,
 }
 
-/// Alice, with a row of every kind, and what all rows say of her.
+/// A picture that is shown, and one that was uploaded.
+async fn pictures(app: &TestApp, person: &str) {
+    let tokens = app.log_in(person).await;
+    for is_confirmed in [true, false] {
+        let begun = app.api.begin_avatar(&tokens.access, "image/png", PNG.len());
+        let form = begun.await.ok(200).clone();
+        assert_eq!(post_form(&form, PNG).await.status, 204);
+        if is_confirmed {
+            let key = form["key"].as_str().unwrap();
+            app.api.confirm_avatar(&tokens.access, key).await.ok(200);
+        }
+    }
+    assert_eq!(app.object_keys().len(), 2);
+}
+
+/// Alice, with pictures and a row of every kind, and what all rows say of her.
 async fn alice(app: &TestApp) -> Person {
+    pictures(app, "alice").await;
     let tokens = with_everything(app, "alice").await;
     let rows = app.rows().await;
     let kinds: BTreeSet<_> = rows
@@ -82,8 +99,9 @@ async fn redis_content(connection: &mut MultiplexedConnection) -> String {
 }
 
 /// Nothing about the person is left in the table but the record of the deletion, which does not say
-/// whose it was.
+/// whose it was; and no object in the store.
 async fn assert_gone(app: &TestApp, person: &Person) {
+    assert_eq!(app.object_keys(), Vec::<String>::new());
     let rows = app.rows().await;
     let content = format!("{rows:?}");
     for text in &person.texts {

@@ -110,7 +110,7 @@ async fn an_export_has_everything(#[values(InProcess, Redis)] state: SharedState
     assert_eq!(export["identities"], identities);
     let link = json!([{"unionId": union_id, "userId": tokens.user_id()}]);
     assert_eq!(export["unionLinks"], link);
-    let number = json!([{"userId": tokens.user_id()}]);
+    let number = json!([{"userId": tokens.user_id(), "provenOn": "2026-11-23"}]);
     assert_eq!(export["phoneNumbers"], number);
     let sessions = export["sessions"].as_array().unwrap();
     assert_eq!(sessions.len(), 3);
@@ -118,6 +118,7 @@ async fn an_export_has_everything(#[values(InProcess, Redis)] state: SharedState
     let wanted = json!({
         "id": tokens.session_id(), "appId": APP_ID, "openId": app.wechat.open_id("alice", Some(APP_ID)).unwrap(),
         "userAgent": null, "createdAt": now, "refreshedAt": now, "refreshes": 0, "revokedAt": null,
+        "endedBy": null,
         "expiresAt": "2026-12-23T08:00:00Z",
     });
     assert_eq!(current, Some(&wanted));
@@ -148,6 +149,12 @@ async fn an_export_has_everything(#[values(InProcess, Redis)] state: SharedState
         "expiresAt": "2100-01-01T00:00:00Z",
     }]);
     assert_eq!(export["avatarChecks"], check);
+    let activity = json!([{
+        "event": "role_changed", "at": "2026-11-23T07:59:00Z", "session": null, "appId": null,
+        "userAgent": null, "from": "admin", "to": "user", "document": null, "version": null, "saga": null,
+        "expiresAt": "2100-01-01T00:00:00Z",
+    }]);
+    assert_eq!(export["activity"], activity);
     assert_eq!(export["exportedAt"], "2026-11-23T08:00:05.123Z");
     assert_eq!(export.get("nextCursor"), None);
     // No other member.
@@ -306,7 +313,7 @@ async fn two_thousand_sessions_are_exported_in_pages(
         row
     }));
     let pages = pages(&app, &tokens).await;
-    assert_eq!(pages.len(), 2);
+    assert_eq!(pages.len(), 3);
     let mut found = Vec::new();
     for (number, page) in pages.iter().enumerate() {
         let length = page.to_string().len();

@@ -1,5 +1,8 @@
 //! Deletion leaves no object behind, and an export knows them.
 
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{
     test_app::{
         SharedState::{self, InProcess, Redis},
@@ -67,6 +70,47 @@ async fn a_deletion_waits_for_the_store() {
         (app.object_keys(), upload_rows(&app).await),
         (vec![], vec![])
     );
+}
+
+/// As many forms as a user gets in some hours, none of them used. A request stops before its time is over,
+/// and the next one goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_with_many_uploads_is_deleted_by_several_requests() {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let app = TestApp::builder(Redis).avatars().proxied();
+    let app = app.set("REQUEST_TIMEOUT_MS", &TIMEOUT.as_millis().to_string());
+    let app = app.start().await;
+    let tokens = app.log_in("alice").await;
+    form(&app, &tokens, 10).await;
+    let partition = format!("USER#{}", tokens.user_id());
+    let rows = app.table.partition(&partition).await;
+    let row = rows
+        .iter()
+        .find(|row| row.contains_key("maxBytes"))
+        .unwrap();
+    app.table.import((0..400).map(|number| {
+        let (id, mut row) = (format!("{number:032x}"), row.clone());
+        row.insert("sk".into(), AttributeValue::S(format!("UPLOAD#{id}")));
+        row.insert("id".into(), AttributeValue::S(id));
+        row
+    }));
+    let slow = Fault::Latency(Duration::from_millis(50));
+    app.proxies().dynamodb.set(slow).await;
+    let mut stopped = 0;
+    loop {
+        let start = Instant::now();
+        let answer = app.api.delete_account(&tokens.access).await;
+        let took = start.elapsed();
+        assert!(took < TIMEOUT + Duration::from_millis(500), "{took:?}");
+        if answer.status == 200 {
+            break;
+        }
+        assert_eq!(answer.ok(202)["status"], "deleting");
+        stopped += 1;
+        assert!(stopped < 20, "still not done");
+    }
+    assert!(stopped > 0, "one request was enough");
+    assert_eq!(upload_rows(&app).await, []);
 }
 
 #[rstest]

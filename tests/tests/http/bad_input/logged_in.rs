@@ -74,7 +74,7 @@ pub const ROUTES: [Route; 7] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 25] = [
+pub const AUTHENTICATED: [(&str, &str); 27] = [
     ("PUT", "/api/v1/config/home.banner"),
     ("DELETE", "/api/v1/config/home.banner"),
     ("GET", "/api/v1/user/info"),
@@ -92,6 +92,7 @@ pub const AUTHENTICATED: [(&str, &str); 25] = [
     ("GET", "/api/v1/user/consents"),
     ("PUT", "/api/v1/user/consents/privacy"),
     ("DELETE", "/api/v1/user/consents/privacy"),
+    ("GET", "/api/v1/user/activity"),
     ("GET", "/api/v1/user/export"),
     (
         "DELETE",
@@ -102,6 +103,10 @@ pub const AUTHENTICATED: [(&str, &str); 25] = [
     ("POST", "/api/v1/users/search"),
     ("GET", "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd"),
     ("PUT", "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd"),
+    (
+        "GET",
+        "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/activity",
+    ),
     (
         "DELETE",
         "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/sessions",

@@ -94,6 +94,9 @@ fn id_of(row: &Row, person: Option<&Person>) -> String {
             let user: UserId = tokens.user_id().parse().unwrap();
             AccountDeletion::id(user).to_string()
         })
+    } else if row.path.starts_with("/api/v1/webhooks/") {
+        // Every delivery succeeds here.
+        NOBODYS.1.to_owned()
     } else {
         panic!("whose id is in {}?", row.path)
     }

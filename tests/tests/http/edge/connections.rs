@@ -1,6 +1,6 @@
 //! Connections of the server: how long a client may take, and what it is told when one ends.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -20,14 +20,18 @@ use shared::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     task::JoinHandle,
+    time::sleep,
 };
 
 /// A time limit that no test reaches.
 const LONG: Duration = Duration::from_mins(5);
 /// A time limit that a test waits for.
 const SHORT: Duration = Duration::from_millis(50);
+
+/// More than the buffers of a connection hold, in bytes.
+const LARGE: usize = 32 * 1024 * 1024;
 
 const PATIENT: ServerLimits = ServerLimits {
     connections: 100,
@@ -36,11 +40,21 @@ const PATIENT: ServerLimits = ServerLimits {
     body: LONG,
     rest: LONG,
     linger: LONG,
+    drain: Duration::ZERO,
 };
+
+/// What `/held` does.
+struct Held {
+    /// Has a permit for each request that has arrived.
+    arrived: Semaphore,
+    /// A request is answered for each permit.
+    release: Semaphore,
+}
 
 /// A server with routes that read their body, or not.
 struct Server {
     address: SocketAddr,
+    held: Arc<Held>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
 }
@@ -49,8 +63,22 @@ impl Server {
     async fn start(limits: ServerLimits) -> Self {
         let vars = [("MAX_CONCURRENCY", "2"), ("REQUEST_TIMEOUT_MS", "29000")];
         let instance = Instance::new(Env::new(vars), Clock::System, Random::System);
+        let held = Arc::new(Held {
+            arrived: Semaphore::new(0),
+            release: Semaphore::new(0),
+        });
+        let holding = Arc::clone(&held);
         let routes = Router::new()
             .route("/ok", get(StatusCode::NO_CONTENT))
+            .route("/large", get(async || "x".repeat(LARGE)))
+            .route(
+                "/held",
+                get(async move || {
+                    holding.arrived.add_permits(1);
+                    holding.release.acquire().await.unwrap().forget();
+                    StatusCode::NO_CONTENT
+                }),
+            )
             .route("/read", post(async |Raw(body): Raw| body.len().to_string()))
             .route(
                 "/refuse",
@@ -66,6 +94,7 @@ impl Server {
         let serving = tokio::spawn(local::serve_within(limits, listener, app, stopped));
         Self {
             address,
+            held,
             stop,
             serving,
         }
@@ -430,6 +459,60 @@ async fn a_server_that_stops_waits_for_requests_and_not_for_clients() {
     busy.send("b").await;
     assert_eq!(busy.answer().await.status, 200);
     drop(busy);
+    within_patience("the end of the server", server.serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_for_a_place_at_the_stop_is_served() {
+    let limits = ServerLimits {
+        connections: 1,
+        drain: LONG,
+        ..PATIENT
+    };
+    let server = Server::start(limits).await;
+    let mut first = server.sent(request("GET /held", "")).await;
+    let arrived = within_patience("the first request", server.held.arrived.acquire());
+    arrived.await.unwrap().forget();
+    let second = server.sent(request("GET /ok", "")).await;
+    // While that one waits, this one is in the kernel's queue.
+    let third = server.sent(request("GET /ok", "")).await;
+    // Long enough for the server to accept the second one, and to look for a place for it.
+    sleep(SHORT * 4).await;
+    server.stop.send(()).unwrap();
+    server.held.release.add_permits(1);
+    assert_eq!(first.answer().await.status, 204);
+    drop(first);
+    for mut waiting in [second, third] {
+        let answer = waiting.answer().await;
+        assert!(answer.closes());
+        assert_eq!(answer.status, 204);
+    }
+    within_patience("the end of the server", server.serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_slowly_is_not_cut_by_the_stop() {
+    let limits = ServerLimits {
+        linger: SHORT,
+        drain: SHORT,
+        ..PATIENT
+    };
+    let server = Server::start(limits).await;
+    let mut slow = server.sent(request("GET /large", "")).await;
+    within_patience("the start of the answer", slow.stream.readable())
+        .await
+        .unwrap();
+    server.stop.send(()).unwrap();
+    // Longer than what idle connections have.
+    sleep(SHORT * 6).await;
+    assert_eq!(slow.answer().await.body.len(), LARGE);
+    drop(slow);
     within_patience("the end of the server", server.serving)
         .await
         .unwrap()

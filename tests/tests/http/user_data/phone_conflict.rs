@@ -176,6 +176,109 @@ async fn what_is_offered_depends_on_when_the_other_user_was_active(
     assert_eq!(offered(answer.fails(409, "phone_taken")).1, "take");
 }
 
+/// The day that the number's row says.
+async fn proven_on(app: &TestApp) -> Option<String> {
+    let rows = app.rows().await;
+    let mut numbers = rows.iter().filter(|((_, sk), _)| sk == "OWNER");
+    let (_, row) = numbers.next().unwrap();
+    assert!(numbers.next().is_none(), "one number: {rows:?}");
+    row.get("provenOn").map(|day| day.as_s().unwrap().clone())
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_day_of_the_last_tap_is_recorded_and_moves_with_the_number(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let conflict = Conflict::after_days(state, 0).await;
+    let (app, alice) = (&conflict.app, &conflict.alice);
+    let known = async || proven_on(app).await.unwrap();
+    assert_eq!(known().await, "2026-11-23");
+    app.clock.advance_seconds(A_DAY);
+    let alice_again = app.log_in("alice").await;
+    let again = bind(app, "alice", &alice_again).await;
+    // No new version of the profile.
+    assert_eq!(again.ok(200)["version"], 2);
+    assert_eq!(known().await, "2026-11-24");
+    // Another user's tap is none of its owner's.
+    app.clock.advance_seconds(A_DAY);
+    let bob = app.log_in("bob").await;
+    let answer = bind(app, "bob", &bob).await;
+    let (ticket, choice) = offered(answer.fails(409, "phone_taken"));
+    assert_eq!((&*choice, &*known().await), ("merge", "2026-11-24"));
+    let merged = resolve(app, &bob, &ticket, &choice).await;
+    assert_eq!(merged.ok(200)["user"]["id"], alice.user_id());
+    assert_eq!(known().await, "2026-11-24");
+    // Taken by somebody who shares it.
+    let carol = UserChange {
+        phone: Some(NUMBER.to_owned()),
+        ..UserChange::default()
+    };
+    app.wechat.change_user("carol", carol).unwrap();
+    app.clock.advance_seconds(200 * A_DAY);
+    let carol = app.log_in("carol").await;
+    let answer = bind(app, "carol", &carol).await;
+    let (ticket, choice) = offered(answer.fails(409, "phone_taken"));
+    resolve(app, &carol, &ticket, &choice).await.ok(200);
+    assert_eq!((&*choice, &*known().await), ("take", "2027-06-13"));
+    let export = app.api.export(&carol.access, None).await;
+    assert_eq!(export.ok(200)["phoneNumbers"][0]["provenOn"], "2027-06-13");
+}
+
+#[rstest]
+#[case::on_the_last_day(30, Some("merge"))]
+#[case::a_day_later(31, None)]
+#[case::whose_owner_is_gone(91, Some("take"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_offered_as_long_as_its_number_is_proven(
+    #[case] days: i64,
+    #[case] choice: Option<&str>,
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let bounded = |app: TestAppBuilder| app.set("PHONE_PROOF_DAYS", "30");
+    let conflict = Conflict::with(state, days, bounded).await;
+    match choice {
+        Some(choice) => assert_eq!(conflict.offer().await.1, choice),
+        None => assert_nothing_is_offered(&conflict).await,
+    }
+}
+
+/// Of a number that was moved in, bound by an earlier version, or proven by a clock that ran ahead.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_of_which_no_day_is_known_is_not_proven(
+    #[values(InProcess, Redis)] state: SharedState,
+) {
+    let bounded = |app: TestAppBuilder| app.set("PHONE_PROOF_DAYS", "30");
+    let conflict = Conflict::with(state, 0, bounded).await;
+    let app = &conflict.app;
+    let owners = app.table.items_under("PHONE#").await;
+    for (day, is_proven) in [
+        (None, false),
+        (Some("2026-12-24"), false),
+        (Some("2026-11-24"), true),
+    ] {
+        let mut row = owners[0].clone();
+        row.remove("provenOn");
+        row.extend(day.map(|day| ("provenOn".to_owned(), AttributeValue::S(day.to_owned()))));
+        let put = app.table.client().put_item().table_name(TABLE);
+        put.set_item(Some(row)).send().await.unwrap();
+        if is_proven {
+            assert_eq!(conflict.offer().await.1, "merge");
+        } else {
+            assert_nothing_is_offered(&conflict).await;
+        }
+    }
+    let root = app.administrator("root").await;
+    let open_id = app.wechat.open_id("carol", Some(APP_ID)).unwrap();
+    let carol =
+        json!({"phone": "13900139001", "identities": [{"appId": APP_ID, "openId": open_id}]});
+    app.api.move_in(&root.access, &carol).await.ok(200);
+    let owners = app.table.items_under("PHONE#").await;
+    let unproven = owners.iter().filter(|row| !row.contains_key("provenOn"));
+    assert_eq!((owners.len(), unproven.count()), (2, 1));
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_is_refreshed_is_activity(#[values(InProcess, Redis)] state: SharedState) {

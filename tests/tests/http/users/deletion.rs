@@ -1,13 +1,17 @@
 //! `DELETE /api/v1/users/{id}`, `POST /api/v1/users/batch-delete`, `/api/v1/sagas`
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use e2e::test_app::{
-    SharedState::{self, InProcess, Redis},
-    TestApp, Tokens, capture,
+use e2e::{
+    dynamodb::TABLE,
+    test_app::{
+        SharedState::{self, InProcess, Redis},
+        TestApp, Tokens, capture,
+    },
 };
 use futures_util::join;
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::clock::Clock;
 
 use super::{NOBODY, root_and_alice};
 use crate::dynamodb_faults::{Fault, Front};
@@ -309,6 +313,45 @@ async fn a_deletion_that_stopped_is_seen_and_continued() {
     );
     let saga = saga["id"].as_str().unwrap();
     let resumed = app.api.resume_saga(&root.access, saga).await;
+    assert_eq!(resumed.ok(200)["status"], "done");
+    assert_eq!(partition(&app, &alice).await, 0);
+}
+
+/// A lease ends at the time in its row. One that ends later than any can was written by a clock that
+/// was wrong, and holds nobody up.
+#[rstest]
+#[case::as_any(15_000, false)]
+#[case::of_a_clock_that_jumped(61_000, true)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saga_is_free_when_its_lease_is_over(#[case] lease: i64, #[case] is_free: bool) {
+    let app = TestApp::start(Redis).await;
+    let (root, alice) = root_and_alice(&app).await;
+    let (front, broken) = Front::of(&app).await;
+    front.breaks_only("WX#", "TransactWriteItems", Fault::Fails);
+    let answer = broken.delete_user(&root.access, &alice.user_id()).await;
+    answer.fails(503, "unavailable");
+    // Another process has it, and is not heard of again.
+    let saga = app.table.items_under("SAGA#").await.remove(0);
+    let until = Clock::Manual(app.clock.clone()).now().as_millisecond() + lease;
+    let taken = app.table.client().update_item().table_name(TABLE);
+    let taken = taken
+        .key("pk", saga["pk"].clone())
+        .key("sk", saga["sk"].clone())
+        .update_expression("SET #owner = :owner, leaseUntil = :until")
+        .expression_attribute_names("#owner", "owner")
+        .expression_attribute_values(":owner", AttributeValue::S("0".repeat(32)))
+        .expression_attribute_values(":until", AttributeValue::N(until.to_string()));
+    taken.send().await.unwrap();
+    let id = saga["id"].as_s().unwrap();
+    if !is_free {
+        for _ in 0..2 {
+            let resumed = app.api.resume_saga(&root.access, id).await;
+            assert_eq!(resumed.ok(202)["status"], "unfinished");
+            app.clock.advance_seconds(7);
+        }
+        app.clock.advance_seconds(2);
+    }
+    let resumed = app.api.resume_saga(&root.access, id).await;
     assert_eq!(resumed.ok(200)["status"], "done");
     assert_eq!(partition(&app, &alice).await, 0);
 }

@@ -34,6 +34,8 @@ elif any("Outputs" in argument for argument in arguments):
     print(os.environ["OUTPUTS"].replace(" ", "\n").replace("=", "\t"))
 elif arguments[1] == "describe-stacks":
     print(os.environ["KNOWN"])
+elif arguments[1] == "describe-alarms":
+    print(os.environ.get("ALARMS", ""))
 if arguments[1] == os.environ.get("FAILING"):
     print(os.environ.get("ERROR", ""), file=sys.stderr)
     sys.exit(254)
@@ -343,4 +345,31 @@ fn a_network_stack_and_tags_reach_a_running_stack() {
     // Without any, those of the stack stay.
     let untagged = Change::run(&["MAX_SESSIONS=5"], &[]);
     assert!(untagged.update()["input"].get("Tags").is_none());
+}
+
+/// The alarm would end the deployment, and `CloudFormation` would undo all of the update, after minutes.
+#[test]
+fn while_requests_fail_only_an_update_that_no_alarm_ends_is_begun() {
+    let alarms = "weapp-serverless-rollback-login\tweapp-serverless-rollback-token";
+    let refused = Change::run(&["MAX_SESSIONS=5"], &[("ALARMS", alarms)]);
+    let text = errors(&refused.output);
+    assert!(!refused.output.status.success());
+    assert!(refused.call("update-stack").is_none(), "{text}");
+    for part in ["rollback-login", "DEPLOYMENT_PREFERENCE=AllAtOnce"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let asked = refused.call("describe-alarms").unwrap()["arguments"].to_string();
+    for part in ["\"weapp-serverless-rollback-\"", "[?StateValue=='ALARM']"] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    let repair = Change::run(
+        &["MAX_SESSIONS=5", "DEPLOYMENT_PREFERENCE=AllAtOnce"],
+        &[("ALARMS", alarms)],
+    );
+    assert!(repair.output.status.success(), "{}", errors(&repair.output));
+    // Who may not read alarms can change a stack all the same.
+    let unknown = Change::run(&["MAX_SESSIONS=5"], &[("FAILING", "describe-alarms")]);
+    let text = errors(&unknown.output);
+    assert!(unknown.output.status.success(), "{text}");
+    assert!(text.contains("not known whether an alarm"), "{text}");
 }

@@ -449,13 +449,18 @@ class Client:
             parameters.append({"ParameterKey": "ConcurrencyQuota", "ParameterValue": quota})
         return {"Stacks": [{"Parameters": parameters}]}
 
+    def describe_alarms(self, AlarmNamePrefix, StateValue):
+        assert StateValue == "ALARM"
+        names = os.environ.get("ALARMS", "").split()
+        return {"MetricAlarms": [{"AlarmName": name} for name in names if name.startswith(AlarmNamePrefix)]}
+
 class Session:
     def __init__(self, profile_name=None, region_name=None):
         self.limits = "_".join(filter(None, ["LIMITS", profile_name, region_name])).replace("-", "_")
         self.region_name = region_name or os.environ.get("AWS_DEFAULT_REGION") or REGIONS.get(profile_name)
 
     def client(self, name, config):
-        assert name in ("lambda", "cloudformation")
+        assert name in ("lambda", "cloudformation", "cloudwatch")
         return Client(self.limits)
 "#;
 
@@ -555,6 +560,22 @@ fn a_deployment_compares_the_quota_with_what_its_stack_will_have() {
     let empty = [plain[0], plain[1], ("CONCURRENCY_QUOTA", " ")];
     let text = errors(&Deployment::run_in(built(), &[], &empty).output);
     assert!(!text.contains("warning"), "{text}");
+}
+
+#[test]
+fn while_requests_fail_only_a_deployment_that_no_alarm_ends_is_begun() {
+    let alarms = ("ALARMS", "weapp-serverless-rollback-login other-rollback-x");
+    let limits = ("LIMITS", "1000 1000");
+    let refused = Deployment::run_in(built(), &[], &[alarms, limits]);
+    let text = errors(&refused.output);
+    assert!(refused.report.is_none(), "{text}");
+    assert!(!refused.output.status.success());
+    assert!(text.contains("weapp-serverless-rollback-login"), "{text}");
+    assert!(!text.contains("other-rollback-x"), "{text}");
+    assert!(text.contains("DEPLOYMENT_PREFERENCE=AllAtOnce"), "{text}");
+    let at_once = ("DEPLOYMENT_PREFERENCE", "AllAtOnce");
+    let repair = Deployment::run_in(built(), &[], &[alarms, limits, at_once]);
+    assert!(repair.report.is_some(), "{}", errors(&repair.output));
 }
 
 /// However they are written.

@@ -57,7 +57,7 @@ fn row(language: Language, setting: &Documented, readers: &[String]) -> String {
         default(language, setting),
         wanted(language, setting),
         language.of(setting.meaning).to_owned(),
-        read_by(language, readers),
+        read_by(language, setting, readers),
     ];
     format!("| {} |\n", cells.join(" | "))
 }
@@ -102,9 +102,15 @@ pub fn wanted(language: Language, setting: &Documented) -> String {
     }
 }
 
-fn read_by(language: Language, readers: &[String]) -> String {
+fn read_by(language: Language, setting: &Documented, readers: &[String]) -> String {
+    let is_of_both = || {
+        let mut of_both = gateway::DOCUMENTED.iter();
+        of_both.any(|known| known.name == setting.name)
+    };
     match readers.len() {
-        0 => "`make run`".to_owned(),
+        0 if setting.section == Section::Local => "`make run`".to_owned(),
+        0 if is_of_both() => "`make run`, `server`".to_owned(),
+        0 => "`server`".to_owned(),
         count if count == functions::all().len() => language.of(prose::ALL).to_owned(),
         _ => readers.join(language.of(prose::AND)),
     }

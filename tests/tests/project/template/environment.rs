@@ -21,7 +21,7 @@ pub const REQUIRED: [(&str, &str); 3] = [
 /// The parameters that decide which variables a function gets: each combination of these groups is
 /// tried. The keys are those of RFC 8410 §10.
 const SWITCHES: [&[(&str, &str)]; 6] = [
-    &[("Avatars", "cloudfront")],
+    &[("Avatars", "cloudfront"), ("Webhooks", "[]")],
     &[("ContentCheck", "on")],
     &[("JwtSecrets", "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6")],
     &[
@@ -49,8 +49,8 @@ const SWITCHES: [&[(&str, &str)]; 6] = [
     ],
 ];
 
-/// What AWS puts in place of the references to secrets that the stack makes.
-const GENERATED: [(&str, &str); 2] = [
+/// What AWS puts in place of the references to secrets and to the queue that the stack makes.
+const GENERATED: [(&str, &str); 3] = [
     (
         "{{resolve:secretsmanager:JwtSecretArn.Value}}",
         "Zk3v9Qx7Lm2Tn8RbHs5Gf0YcKd1Zw6Xr4Wt2Bn6Mq0Pz3Lv7Jc1Hs9GAa8Ee5Uu2Qa",
@@ -58,6 +58,10 @@ const GENERATED: [(&str, &str); 2] = [
     (
         "{{resolve:secretsmanager:DataKeyArn.Value}}",
         "1c3d5b7a9e2046c8eb0a1d3f5c7b9e2d4f60718293a4b5c6d7e8f9012a3b4c8f",
+    ),
+    (
+        "WebhookQueue",
+        "https://sqs.us-east-1.amazonaws.com/123456789012/hooks",
     ),
 ];
 
@@ -80,7 +84,7 @@ const NOT_PASSED: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "they are of `make run`",
+        "they are of `make run` and of a server of one's own",
         &[
             "HOST",
             "PORT",
@@ -88,6 +92,20 @@ const NOT_PASSED: [(&str, &[&str]); 4] = [
             "DYNAMODB_PORT",
             "METRICS_PORT",
             "LOG_FORMAT",
+            "MAX_CONNECTIONS",
+            "KEEP_ALIVE_SECONDS",
+            "METRICS_HOST",
+            "SHUTDOWN_DELAY_SECONDS",
+            "SHUTDOWN_SECONDS",
+            "EMBEDDED_DATA",
+            "ALLOW_SIMULATOR",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "AWS_EC2_METADATA_DISABLED",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
         ],
     ),
     (

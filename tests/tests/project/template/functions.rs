@@ -33,12 +33,12 @@ fn read(file: &str) -> String {
     fs::read_to_string(workspace().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The functions that `local` depends on.
-fn dependencies_of_local() -> Names {
+/// The functions that a package depends on.
+fn dependencies_of(package: &str) -> Names {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
-    let local = packages.iter().find(|package| package["name"] == "local");
-    let dependencies = local.unwrap()["dependencies"].as_array().unwrap();
+    let found = packages.iter().find(|found| found["name"] == package);
+    let dependencies = found.unwrap()["dependencies"].as_array().unwrap();
     let paths = dependencies
         .iter()
         .filter_map(|dependency| dependency["path"].as_str());
@@ -67,15 +67,19 @@ pub fn metadata() -> Value {
 fn every_list_of_functions_is_that_of_the_folders() {
     let folders_of_functions = folders("functions");
     let deployed = rendered(&[]).functions();
-    let lists: [(&str, Names); 6] = [
+    let lists: [(&str, Names); 7] = [
         (
-            "local/src/gateway.rs, FUNCTIONS",
+            "gateway/src/functions.rs, FUNCTIONS and WORKERS",
             crate::functions::all()
                 .into_iter()
                 .map(|(name, _)| name)
                 .collect(),
         ),
-        ("local/Cargo.toml, dependencies", dependencies_of_local()),
+        (
+            "gateway/Cargo.toml, dependencies",
+            dependencies_of("gateway"),
+        ),
+        ("local/Cargo.toml, dependencies", dependencies_of("local")),
         (
             "Cargo.toml, dependencies",
             mentioned(&read("Cargo.toml"), &['"', '*']),

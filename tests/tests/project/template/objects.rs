@@ -19,8 +19,13 @@ use e2e::{
     test_app::{Api, SharedState, TestApp, Tokens},
     upload::{PNG, fetch, post_form},
 };
-use serde_json::{Value, json};
-use shared::{clock::Clock, instance::Instance, random::Random};
+use serde_json::{Value, json, value::RawValue};
+use shared::{
+    clock::Clock,
+    instance::Instance,
+    random::Random,
+    runtime::{InvocationScope, Invoker},
+};
 use tokio::net::TcpListener;
 use wechat_simulator::MediaCheck;
 
@@ -146,8 +151,8 @@ impl Functions {
         Self { app, store, calls }
     }
 
-    /// One function with these settings.
-    async fn with(&self, name: &str, changes: &[(&str, &str)]) -> Api {
+    /// The instance of one function with these settings.
+    fn instance(&self, name: &str, changes: &[(&str, &str)]) -> Instance {
         let (endpoint, base) = (
             format!("{}/{name}", self.store),
             format!("{}/cdn", self.store),
@@ -161,8 +166,13 @@ impl Functions {
         ];
         settings.extend(changes);
         let clock = Clock::Manual(self.app.clock.clone());
-        let instance = Instance::new(self.app.env_with(&settings), clock, Random::System);
-        let (_, routes) = functions::all()
+        Instance::new(self.app.env_with(&settings), clock, Random::System)
+    }
+
+    /// One function with these settings.
+    async fn with(&self, name: &str, changes: &[(&str, &str)]) -> Api {
+        let instance = self.instance(name, changes);
+        let (_, routes) = functions::of_api()
             .into_iter()
             .find(|(known, _)| known == name)
             .unwrap();
@@ -247,6 +257,26 @@ impl Functions {
         account.delete_account(&bob.access).await.ok(202);
         self.app.clock.advance_seconds(24 * 60 * 60 + 1);
         assert_ne!(self.log_in("bob").await.user_id(), bob.user_id());
+        // So does the worker.
+        let carol = self.log_in("carol").await;
+        self.two_pictures(&carol).await;
+        account.delete_account(&carol.access).await.ok(202);
+        self.app.clock.advance_seconds(24 * 60 * 60 + 1);
+        self.resume_sagas().await;
+    }
+
+    /// What the schedule has the worker do.
+    async fn resume_sagas(&self) {
+        let instance = self.instance("worker", &[]);
+        let (_, handler) = local::WORKERS[0];
+        let worker = Invoker::new(handler(&instance));
+        let task = RawValue::from_string(r#"{"task":"resume-sagas"}"#.to_owned());
+        let invocation = InvocationScope {
+            id: "i1",
+            deadline: None,
+        };
+        let report = worker.invoke(&task.unwrap(), invocation).await.unwrap();
+        assert_eq!(report, json!({"ended": 1, "unfinished": 0, "failed": 0}));
     }
 }
 
@@ -271,7 +301,7 @@ async fn a_function_may_do_with_the_bucket_what_it_does() {
         wrong.extend(unused.map(|(action, keys)| format!("{package} needs no {action} {keys}")));
     }
     assert_none(&wrong);
-    assert_eq!(calls.len(), 6, "{calls:?}");
+    assert_eq!(calls.len(), 7, "{calls:?}");
 }
 
 /// The bucket that the stack makes, or the one that is there already.
@@ -306,5 +336,60 @@ fn all_is_about_the_bucket_that_the_functions_are_told() {
     let without = rendered(&[("ExistingAvatarBucket", "pictures-of-ours")]);
     for kind in ["AWS::S3::Bucket", "AWS::S3::BucketPolicy"] {
         assert_eq!(without.resources(kind), [], "{kind}");
+    }
+}
+
+/// Who may read which keys of the bucket, by its policy.
+fn readers(template: &Template) -> Vec<(Value, Value)> {
+    let policies = template.resources("AWS::S3::BucketPolicy");
+    let statements = policies.iter().flat_map(|(_, policy)| {
+        let statements = policy["PolicyDocument"]["Statement"].as_array();
+        statements.unwrap().clone()
+    });
+    let allowed = statements.filter(|statement| statement["Effect"] == "Allow");
+    let reader = |statement: Value| {
+        assert_eq!(statement["Action"], "s3:GetObject");
+        (
+            statement["Principal"].clone(),
+            statement["Resource"].clone(),
+        )
+    };
+    allowed.map(reader).collect()
+}
+
+/// A distribution that the stack makes, or one of the operator's own, as in China; else nobody.
+#[test]
+fn only_the_distribution_that_is_named_reads_the_bucket() {
+    let id = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be";
+    let theirs = json!({ "CanonicalUser": id });
+    let ours = json!({"Service": "cloudfront.amazonaws.com"});
+    for bucket in ["", "pictures-of-ours"] {
+        let name = if bucket.is_empty() {
+            "AvatarBucket"
+        } else {
+            bucket
+        };
+        let keys = json!(format!("arn:AWS::Partition:s3:::{name}/avatars/*"));
+        for (avatars, reader, expected) in [
+            ("cloudfront", "", Some(&ours)),
+            ("own-domain", id, Some(&theirs)),
+            ("own-domain", "", None),
+        ] {
+            let template = rendered(&[
+                ("Avatars", avatars),
+                ("AvatarBaseUrl", "https://static.example.com"),
+                ("AvatarReader", reader),
+                ("ExistingAvatarBucket", bucket),
+            ]);
+            assert_eq!(template.refusals(), [""; 0]);
+            let expected = expected.map(|reader| (reader.clone(), keys.clone()));
+            let expected: Vec<_> = expected.into_iter().collect();
+            assert_eq!(readers(&template), expected, "{avatars} {reader} {bucket}");
+        }
+    }
+    for avatars in ["off", "cloudfront"] {
+        let refused = rendered(&[("Avatars", avatars), ("AvatarReader", id)]);
+        let why = "AvatarReader needs Avatars=own-domain";
+        assert_eq!(refused.refusals(), [why], "{avatars}");
     }
 }

@@ -39,6 +39,7 @@ fn key_of<'r>(kind: &str, properties: &'r Value) -> Option<&'r Value> {
     Some(match kind {
         "AWS::DynamoDB::Table" => &properties["SSESpecification"]["KMSMasterKeyId"],
         "AWS::Logs::LogGroup" | "AWS::SecretsManager::Secret" => &properties["KmsKeyId"],
+        "AWS::SQS::Queue" => &properties["KmsMasterKeyId"],
         "AWS::S3::Bucket" => &encryption["ServerSideEncryptionByDefault"]["KMSMasterKeyID"],
         "AWS::Serverless::Function" => &properties["KmsKeyArn"],
         _ => return None,
@@ -62,8 +63,8 @@ fn a_key_encrypts_everything_that_the_stack_stores() {
             }
         }
         assert_none(&wrong);
-        // Ten functions, their log groups and the API's, a table, two secrets, a bucket.
-        assert!(count >= 25, "{count}");
+        // Functions, their log groups and the API's, a table, two secrets, a bucket, three queues.
+        assert!(count >= 34, "{count}");
     }
 }
 
@@ -86,7 +87,10 @@ fn functions_may_use_the_key_only_through_the_services_of_the_stack() {
     assert_eq!(statement["Resource"], KEY);
     let services = &statement["Condition"]["StringEquals"]["kms:ViaService"];
     let services = services.as_array().unwrap();
-    assert!(services.contains(&json!("dynamodb.AWS::Region.AWS::URLSuffix")));
+    for service in ["dynamodb", "sqs"] {
+        let service = json!(format!("{service}.AWS::Region.AWS::URLSuffix"));
+        assert!(services.contains(&service), "{services:?}");
+    }
     // Grants would outlive the function.
     assert!(!statement["Action"].to_string().contains("CreateGrant"));
 }
@@ -111,6 +115,11 @@ fn a_user_that_iam_authenticates_is_passed_and_may_connect_to_its_cache() {
     );
     for function in rendered(&parameters).functions() {
         let variables = function.variables();
+        if !variables.contains_key("REDIS_URL") {
+            // It has nothing to do with Redis.
+            assert!(!variables.contains_key("REDIS_IAM_USER"));
+            continue;
+        }
         assert_eq!(variables["REDIS_IAM_USER"], "weapp-functions");
         assert_eq!(variables["REDIS_IAM_CACHE"], "weapp");
     }

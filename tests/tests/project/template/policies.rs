@@ -13,8 +13,11 @@ const OF_AWS: [&str; 2] = [
     "AWSLambdaVPCAccessExecutionRole",
 ];
 
+/// The one with which Lambda takes messages of a queue: SAM gives it to a function with such an event.
+const OF_QUEUES: &str = "AWSLambdaSQSQueueExecutionRole";
+
 /// The policies of each function, by its package, where everything is switched on.
-const POLICIES: [(&str, &[&str]); 11] = [
+const POLICIES: [(&str, &[&str]); 13] = [
     (
         "account",
         &[
@@ -37,7 +40,15 @@ const POLICIES: [(&str, &[&str]); 11] = [
             "PublishAvatars",
         ],
     ),
-    ("callback", &["Common", "ReadMessagePush", "PublishAvatars"]),
+    (
+        "callback",
+        &[
+            "Common",
+            "ReadMessagePush",
+            "PublishAvatars",
+            "SendWebhooks",
+        ],
+    ),
     ("config", &["Common", "ReadTransportKeys", "ReadPublicKeys"]),
     ("health", &["Common"]),
     // Sign tokens.
@@ -79,8 +90,11 @@ const POLICIES: [(&str, &[&str]); 11] = [
             "ReadPublicKeys",
             "ReadDataKeys",
             "DeleteAvatars",
+            "SendWebhooks",
         ],
     ),
+    ("webhooks", &["Common", "ReadWebhooks", "SendWebhooks"]),
+    ("worker", &["Common", "DeleteAvatars", "SendWebhooks"]),
 ];
 
 /// The managed policies of each function with these parameters.
@@ -102,6 +116,7 @@ fn each_function_has_the_policies_of_this_list() {
         ("JwtPublicKeys", "ssm:/weapp/JWT_PUBLIC_KEYS"),
         ("ContentCheck", "on"),
         ("Avatars", "cloudfront"),
+        ("Webhooks", "ssm:/weapp/WEBHOOKS"),
     ];
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let wanted = POLICIES.map(|(package, names)| (package.to_owned(), owned(names)));
@@ -150,7 +165,13 @@ fn a_role_carries_these_policies_and_those_of_aws_that_this_list_names() {
             .iter()
             .filter(|name| name.starts_with("AWS") && !name.contains(':'));
         let of_aws: Vec<_> = unknown.collect();
-        assert_eq!(of_aws, OF_AWS, "{role}");
+        let events = function.properties["Events"].as_object();
+        let mut events = events.into_iter().flat_map(|events| events.values());
+        let has_queue = events.any(|event| event["Type"] == "SQS");
+        let mut wanted: Vec<_> = OF_AWS.into_iter().collect();
+        wanted.extend(has_queue.then_some(OF_QUEUES));
+        wanted.sort_unstable();
+        assert_eq!(of_aws, wanted, "{role}");
         for name in *listed {
             assert!(names.contains(*name), "{role}: no {name}");
         }

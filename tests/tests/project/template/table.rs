@@ -85,7 +85,7 @@ async fn the_local_table_is_that_of_the_template() {
     let differences = parts(&local).into_iter().zip(parts(deployed));
     let differences = differences.filter(|((_, local), (_, deployed))| local != deployed);
     let wrong = differences.map(|((part, local), (_, deployed))| {
-        format!("{part}:\n  local/src/database.rs {local}\n  template.yaml         {deployed}")
+        format!("{part}:\n  gateway/src/database.rs {local}\n  template.yaml         {deployed}")
     });
     assert_none(&wrong.collect::<Vec<_>>());
 }

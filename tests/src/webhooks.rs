@@ -1,0 +1,238 @@
+//! The queue of webhooks, and a receiver that behaves as a test says.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use local::{MessageQueue, StoreKeys};
+use shared::clock::Clock;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use crate::{settings::AWS_ENVIRONMENT, test_app::listen, within_patience};
+
+/// The queue's name.
+const NAME: &str = "hooks";
+
+/// An empty queue for the credentials of the functions under test.
+pub fn queue(clock: Clock) -> MessageQueue {
+    let variable = |wanted: &str| {
+        let mut variables = AWS_ENVIRONMENT.into_iter();
+        let found = variables.find(|(name, _)| *name == wanted);
+        found.unwrap().1
+    };
+    let keys = StoreKeys {
+        id: variable("AWS_ACCESS_KEY_ID").to_owned(),
+        secret: variable("AWS_SECRET_ACCESS_KEY").into(),
+        session: Some(variable("AWS_SESSION_TOKEN").into()),
+        region: variable("AWS_REGION").to_owned(),
+    };
+    MessageQueue::new(NAME, keys, clock)
+}
+
+/// Serves the queue. Returns its URL.
+pub async fn serve(queue: &MessageQueue) -> String {
+    let port = listen(Router::new().nest("/sqs", queue.router())).await;
+    format!("http://127.0.0.1:{port}/sqs{}", MessageQueue::path(NAME))
+}
+
+/// How a receiver answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// With these bytes at once; then it closes the connection.
+    Answer(String),
+    /// With these bytes after a pause; then it closes the connection.
+    Late(String, Duration),
+    /// With these bytes, one every so often.
+    Drip(String, Duration),
+    /// Never.
+    Hang,
+}
+
+impl Behaviour {
+    /// An empty answer with this status.
+    pub fn status(status: u16) -> Self {
+        Self::Answer(format!(
+            "HTTP/1.1 {status} Status\r\ncontent-length: 0\r\n\r\n"
+        ))
+    }
+}
+
+/// What a receiver was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The request's line and its headers, in lower case.
+    pub head: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Hook {
+    /// A header.
+    pub fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines();
+        let prefix = format!("{name}: ");
+        let value = lines.find_map(|line| line.strip_prefix(prefix.as_str()));
+        value.unwrap_or_else(|| panic!("no {name} in {}", self.head))
+    }
+
+    /// `webhook-id`.
+    pub fn id(&self) -> &str {
+        self.header("webhook-id")
+    }
+
+    /// The body.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// A server that remembers what it was sent.
+pub struct Receiver {
+    /// `127.0.0.1` and its port.
+    pub address: String,
+    behaviour: Arc<Mutex<Behaviour>>,
+    connections: Arc<AtomicUsize>,
+    hooks: watch::Receiver<Vec<Hook>>,
+}
+
+impl Receiver {
+    /// One that answers 204.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let behaviour = Arc::new(Mutex::new(Behaviour::status(204)));
+        let (sender, hooks) = watch::channel(Vec::new());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let (sender, behaves) = (Arc::new(sender), Arc::clone(&behaviour));
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::Relaxed);
+                let (sender, behaviour) = (Arc::clone(&sender), Arc::clone(&behaves));
+                tokio::spawn(async move { converse(socket, &sender, &behaviour).await });
+            }
+        });
+        Self {
+            address,
+            behaviour,
+            connections,
+            hooks,
+        }
+    }
+
+    /// From now on it behaves like this.
+    pub fn set(&self, behaviour: Behaviour) {
+        *lock(&self.behaviour) = behaviour;
+    }
+
+    /// How often somebody connected to it.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// What it was sent so far.
+    pub fn hooks(&self) -> Vec<Hook> {
+        self.hooks.borrow().clone()
+    }
+
+    /// The ids of what it was sent so far.
+    pub fn ids(&self) -> Vec<String> {
+        let hooks = self.hooks();
+        hooks.iter().map(|hook| hook.id().to_owned()).collect()
+    }
+
+    /// What it was sent, once there are this many.
+    pub async fn wait_for(&self, count: usize) -> Vec<Hook> {
+        let mut hooks = self.hooks.clone();
+        let what = format!("{count} requests at the receiver");
+        within_patience(&what, async move {
+            let found = hooks.wait_for(|hooks| hooks.len() >= count).await;
+            found.unwrap().clone()
+        })
+        .await
+    }
+}
+
+fn lock(behaviour: &Mutex<Behaviour>) -> MutexGuard<'_, Behaviour> {
+    behaviour.lock().unwrap()
+}
+
+/// One request and its answer. A caller that hangs up ends it.
+async fn converse(
+    mut socket: TcpStream,
+    hooks: &watch::Sender<Vec<Hook>>,
+    behaviour: &Mutex<Behaviour>,
+) {
+    let Some(hook) = read(&mut socket).await else {
+        return;
+    };
+    hooks.send_modify(|hooks| hooks.push(hook));
+    let behaviour = lock(behaviour).clone();
+    match behaviour {
+        Behaviour::Late(bytes, pause) => {
+            tokio::time::sleep(pause).await;
+            if socket.write_all(bytes.as_bytes()).await.is_ok() {
+                let _ = socket.shutdown().await;
+            }
+        }
+        Behaviour::Answer(bytes) => {
+            if socket.write_all(bytes.as_bytes()).await.is_ok() {
+                let _ = socket.shutdown().await;
+            }
+        }
+        Behaviour::Drip(bytes, pause) => {
+            for byte in bytes.bytes() {
+                if socket.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+            }
+        }
+        Behaviour::Hang => {
+            // Until the caller hangs up.
+            let _ = socket.read(&mut [0]).await;
+        }
+    }
+}
+
+async fn read(socket: &mut TcpStream) -> Option<Hook> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        let count = socket.read(&mut part).await.ok()?;
+        if count == 0 {
+            return None;
+        }
+        bytes.extend_from_slice(&part[..count]);
+        let text = String::from_utf8(bytes.clone()).ok()?;
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let hook = Hook {
+            head: lower_names(head),
+            body: body.to_owned(),
+        };
+        let length: usize = hook.header("content-length").parse().ok()?;
+        if hook.body.len() == length {
+            return Some(hook);
+        }
+    }
+}
+
+/// Names of headers in lower case; their values stay.
+fn lower_names(head: &str) -> String {
+    let lines = head.lines().map(|line| match line.split_once(": ") {
+        Some((name, value)) => format!("{}: {value}", name.to_ascii_lowercase()),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
