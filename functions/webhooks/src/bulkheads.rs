@@ -158,7 +158,7 @@ mod tests {
             (failed(None, false), quick, 0),
             (Attempt::Delivered, QUICK * 2, 300),
             (failed(None, true), quick, 300),
-            (failed(Some(Duration::from_secs(60)), false), quick, 60),
+            (failed(Some(Duration::from_mins(1)), false), quick, 60),
         ] {
             let what = format!("{attempt:?} after {takes:?}");
             let (bulkheads, clock) = bulkheads();

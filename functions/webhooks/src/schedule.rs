@@ -123,7 +123,7 @@ mod tests {
         #[test]
         fn a_pause_is_within_its_bounds(age in 0u64..72 * 3600, asked in proptest::option::of(any::<u64>())) {
             let pause = pause(age, asked.map(Duration::from_secs));
-            let left = DAYS - Duration::from_secs(age);
+            let left = DAYS.saturating_sub(Duration::from_secs(age));
             prop_assert!(pause <= LONGEST && pause <= left);
             let age = Duration::from_secs(age).clamp(SHORTEST, LONGEST);
             prop_assert!(pause >= (age * 4 / 5).min(left), "{pause:?} after {age:?}");
