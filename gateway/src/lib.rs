@@ -24,6 +24,8 @@ pub use settings::{
     settings_of_functions,
 };
 
+pub use webhooks::WEBHOOKS;
+
 use thiserror::Error;
 
 /// Why it does not start.

@@ -68,6 +68,7 @@ impl Settings {
         let allows_simulator = ALLOW_SIMULATOR.read(env);
         strict::check(env, allows_simulator);
         strict::check_examples(env, all_settings());
+        strict::check_webhooks(env);
         Self {
             host: host(env),
             port: PORT.read(env),

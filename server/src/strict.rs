@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use gateway::SIMULATED_APP_SECRET;
+use gateway::{SIMULATED_APP_SECRET, WEBHOOKS};
 use shared::config::{Documented, Env, SECRET_SETTINGS, WECHAT_BASE_URL, WECHAT_SECRETS};
 use url::{Host, Url};
 
@@ -41,6 +41,14 @@ pub(crate) fn check_examples(env: &Env, settings: impl Iterator<Item = &'static 
         if setting.name != "REDIS_URL" && value.split(',').any(is_example) {
             env.add_error(setting.name, "holds a secret of the documents' examples");
         }
+    }
+}
+
+/// Records receivers of webhooks as a config error: events are made of the table's changes, which only
+/// Lambda and `make run` follow.
+pub(crate) fn check_webhooks(env: &Env) {
+    if WEBHOOKS.get(env).is_some() {
+        WEBHOOKS.add_error(env, "is set, but only functions on Lambda deliver webhooks");
     }
 }
 
@@ -116,6 +124,17 @@ mod tests {
             assert!(!refused(name, "wx1:other"), "{name}");
         }
         assert!(!refused("REDIS_URL", of_documents("REDIS_URL").unwrap()));
+    }
+
+    #[test]
+    fn receivers_that_would_get_nothing_are_refused() {
+        let is_refused = |variables: &[(&str, &str)]| {
+            let env = Env::new(variables.iter().copied());
+            check_webhooks(&env);
+            env.validate().is_err()
+        };
+        assert!(is_refused(&[("WEBHOOKS", "[]")]));
+        assert!(!is_refused(&[]));
     }
 
     #[test]
