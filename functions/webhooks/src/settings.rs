@@ -346,7 +346,7 @@ mod tests {
             one("https://a.cn", "[]"),
             one("https://a.cn", r#"["hunter2"]"#),
             one("https://a.cn", r#"["user.Created"]"#),
-            one("https://a.cn", r#"["user.craeted"]"#),
+            one("https://a.cn", r#"["user.creation"]"#),
             one("https://a.cn", r#"["session.revoke"]"#),
             one("https://a.cn", r#"["wechat."]"#),
             one("https://a.cn", r#"["user*"]"#),
