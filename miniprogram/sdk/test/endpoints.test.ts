@@ -126,7 +126,9 @@ test('a merge that goes on when it is answered is completed by the SDK’s login
     const code = async ({ user }: Phone) => (await own.control('phone-code', { user })).code || ''
     await older.client.phone.bind(await code(older.phone))
     const statuses: number[] = []
+    const logins: number[] = []
     newer.phone.interference.after = async (sent, { statusCode }) => {
+      if (sent.path.endsWith('/login')) logins.push(statusCode)
       if (!sent.path.endsWith('/resolve')) return
       statuses.push(statusCode)
       await own.restart({ REQUEST_TIMEOUT_MS: '8000' })
@@ -139,7 +141,13 @@ test('a merge that goes on when it is answered is completed by the SDK’s login
     assert.deepEqual(statuses, [202])
     assert.equal(user?.id, older.id)
     assert.equal(user?.phone, number)
-    assert.equal(newer.phone.codes.length, 2)
+    // The backend continues the merge by itself, too. A login that comes in the middle is refused, and sent again.
+    assert.equal(logins.pop(), 200)
+    assert.deepEqual(
+      logins.filter((status) => status !== 503),
+      [],
+    )
+    assert.equal(newer.phone.codes.length, 2 + logins.length)
     assert.equal((await newer.client.user.get()).id, older.id)
   } finally {
     await own.stop()

@@ -38,7 +38,7 @@ const METHODS: { [operation: string]: [method: string, ...given: unknown[]] } = 
   listSessions: ['sessions.list'],
   listUserActivity: ['admin.users.activity', ID, { limit: 10, cursor: 'a&b' }],
   listUsers: ['admin.users.list', { status: 'active', appId: 'wx1', limit: 10, cursor: 'a&b' }],
-  listWebhookFailures: ['admin.webhooks.failures'],
+  listWebhookFailures: ['admin.webhooks.failures', { receiver: 'crm', limit: 10, cursor: 'a&b' }],
   login: ['login'],
   logout: ['logout', { all: true }],
   moveUserIn: ['admin.users.moveIn', { identities: [{ appId: 'wx1', openId: 'o1' }] }],

@@ -14,7 +14,7 @@ export type { ConfigAdminApi, ConfigPosition } from './config'
 export type { SagasApi } from './sagas'
 export type * from './types'
 export type { UserFilter, UsersApi } from './users'
-export type { WebhooksApi } from './webhooks'
+export type { FailuresPosition, WebhooksApi } from './webhooks'
 
 export interface AdminApi {
   users: UsersApi

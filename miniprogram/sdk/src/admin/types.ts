@@ -29,6 +29,7 @@ export type ConfigPage = Schemas['ConfigList']
 
 /** A webhook that a receiver did not get. */
 export type FailedWebhook = Schemas['FailedWebhook']
+export type FailedWebhookPage = Schemas['FailedWebhookList']
 export type RedeliveredWebhook = Schemas['Redelivered']
 
 export type HealthReport = Schemas['HealthReport']

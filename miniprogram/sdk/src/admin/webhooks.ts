@@ -1,11 +1,21 @@
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
+import { pathWith } from '../http/query'
 import { segment } from '../http/segment'
-import type { FailedWebhook, RedeliveredWebhook } from './types'
+import type { FailedWebhookPage, RedeliveredWebhook } from './types'
+
+export interface FailuresPosition {
+  /** Those to this receiver only. */
+  receiver?: string
+  /** Deliveries on a page, 1 to 100. Default 20. */
+  limit?: number
+  /** That of the page before. */
+  cursor?: string | null
+}
 
 export interface WebhooksApi {
-  /** Webhooks that a receiver did not get: the newest 100. */
-  failures(options?: CallOptions): Promise<FailedWebhook[]>
+  /** A page of the webhooks that a receiver did not get, newest first. It ends only where `cursor` is `null`. */
+  failures(position?: FailuresPosition, options?: CallOptions): Promise<FailedWebhookPage>
   /**
    * Sends one again, with the same id. Rejects with `not_found` if it was sent again already, also by a call before whose
    * answer was lost.
@@ -16,7 +26,8 @@ export interface WebhooksApi {
 export function webhooksApi({ request }: Pick<Client, 'request'>): WebhooksApi {
   const path = '/api/v1/webhooks/failures'
   return {
-    failures: async (options) => (await request<{ failures: FailedWebhook[] }>('GET', path, options)).failures,
+    failures: ({ receiver, limit, cursor } = {}, options) =>
+      request('GET', pathWith(path, { receiver, limit, cursor }), options),
     redeliver: async (id, options) => request('POST', `${path}/${segment(id)}/redeliver`, options),
   }
 }

@@ -461,7 +461,9 @@ export interface components {
         };
         /** @description Deliveries that were given up. */
         FailedWebhookList: {
-            /** @description The newest first. */
+            /** @description The cursor of the next page; none at the end. */
+            cursor: string | null;
+            /** @description The newest first. A page that is followed by another one can be short, or empty. */
             failures: components["schemas"]["FailedWebhook"][];
         };
         /**
