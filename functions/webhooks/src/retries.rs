@@ -138,18 +138,20 @@ impl Retries {
         run.report()
     }
 
-    /// Page by page, until nothing is due, the time is up, or a page was skipped.
+    /// Page by page, until nothing is due, the time is up, or nothing of a page was worked on.
     async fn work_on_all(&self, run: &Run<'_>) -> Result<(), DynamoError> {
         let mut after = None;
         while self.has_time() {
             let page = self.pending.due(&run.receiver.id, PAGE, after).await?;
+            run.failed.fetch_add(page.unreadable, Ordering::Relaxed);
+            let is_unreadable = page.unreadable > 0 && page.deliveries.is_empty();
             let is_skipped = run.is_over() && !page.deliveries.is_empty();
             let worked_on = stream::iter(page.deliveries)
                 .map(|delivery| self.work_on(run, delivery))
                 .buffer_unordered(CONCURRENCY);
             let moved = worked_on.filter(|moved| ready(*moved)).count().await;
             after = page.next;
-            if after.is_none() || (is_skipped && moved == 0) {
+            if after.is_none() || is_unreadable || (is_skipped && moved == 0) {
                 break;
             }
         }
@@ -166,12 +168,10 @@ impl Retries {
             return false;
         }
         let is_last = self.schedule.is_last(self.age(&delivery));
-        let worked_on = match (run.is_over(), is_last) {
-            (true, false) => return false,
-            // Of a receiver that is down there can be more at their end than could be attempted.
-            (true, true) => self.give_up(run, &delivery, &delivery.reason).await,
-            (false, _) => self.attempt(run, &delivery, is_last).await,
-        };
+        if run.is_over() && !is_last {
+            return false;
+        }
+        let worked_on = self.claim_and_work_on(run, &delivery, is_last).await;
         worked_on.unwrap_or_else(|error| {
             report_store(&run.receiver.id, &error);
             count(&run.failed);
@@ -179,23 +179,33 @@ impl Retries {
         })
     }
 
-    /// Claimed before the attempt: nobody else makes the same one, and another comes if this process dies.
-    async fn attempt(
+    /// Nobody else works on a delivery that is claimed, and it is due again if this process dies. None where
+    /// somebody else has claimed it.
+    async fn claim(
+        &self,
+        delivery: &PendingDelivery,
+    ) -> Result<Option<PendingDelivery>, DynamoError> {
+        let now = self.clock.now();
+        let until = now.checked_add(CLAIM).unwrap_or(now);
+        let reason = &delivery.reason;
+        self.pending.postpone(delivery, until, reason).await
+    }
+
+    async fn claim_and_work_on(
         &self,
         run: &Run<'_>,
         delivery: &PendingDelivery,
         is_last: bool,
     ) -> Result<Moved, DynamoError> {
-        let now = self.clock.now();
-        let claimed_until = now.checked_add(CLAIM).unwrap_or(now);
-        let claimed = self
-            .pending
-            .postpone(delivery, claimed_until, &delivery.reason);
-        let Some(claimed) = claimed.await? else {
+        let Some(claimed) = self.claim(delivery).await? else {
             return Ok(false);
         };
+        if run.is_over() {
+            // Of a receiver that is down there can be more at their end than could be attempted.
+            return self.give_up(run, &claimed, &delivery.reason).await;
+        }
         match self.sender.attempt(run.receiver, &delivery.event()).await {
-            Attempt::Delivered => self.delivered(run, &claimed).await,
+            Attempt::Delivered => self.delivered(run, &claimed, is_last).await,
             Attempt::Gone => self.give_up(run, &claimed, "status 410").await,
             Attempt::Failed(failure) => {
                 run.record(&failure);
@@ -211,11 +221,13 @@ impl Retries {
         &self,
         run: &Run<'_>,
         delivery: &PendingDelivery,
+        is_last: bool,
     ) -> Result<Moved, DynamoError> {
         run.failures.store(0, Ordering::Relaxed);
         count(&run.delivered);
         metrics::webhook_delivery(WebhookDelivery::Delivered);
-        if delivery.is_redelivery {
+        // One at its end can have been listed already, by a process that died before it removed the row.
+        if delivery.is_redelivery || is_last {
             let event = delivery.event();
             self.failures.delete(&event, &run.receiver.id).await?;
         }
@@ -275,7 +287,7 @@ impl Retries {
     /// Queues the events that could not be queued when they came. How many still can't.
     async fn queue_again(&self) -> usize {
         let (mut failed, mut after) = (0, None);
-        loop {
+        while self.has_time() {
             let page = match self.pending.unqueued(PAGE, after).await {
                 Ok(page) => page,
                 Err(error) => {
@@ -286,17 +298,27 @@ impl Retries {
             let queued = stream::iter(page.deliveries)
                 .map(|event| self.queue_one(event))
                 .buffer_unordered(CONCURRENCY);
-            let failed_here = queued.filter(|queued| ready(!queued)).count().await;
+            let failed_here =
+                page.unreadable + queued.filter(|queued| ready(!queued)).count().await;
             failed += failed_here;
             after = page.next;
             // While the queue can't be used, all others would fail, too.
             if failed_here > 0 || after.is_none() {
-                return failed;
+                break;
             }
         }
+        failed
     }
 
     async fn queue_one(&self, event: PendingDelivery) -> bool {
+        let event = match self.claim(&event).await {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => return true,
+            Err(error) => {
+                report_store("*", &error);
+                return false;
+            }
+        };
         if let Err(error) = self.outbox.requeue(&event).await {
             report_store("*", &error);
             let now = self.clock.now();

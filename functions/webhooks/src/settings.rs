@@ -41,18 +41,15 @@ const MAX_SECRETS: usize = 3;
 const MAX_ID: usize = 32;
 
 /// The types that an event can have, besides those of WeChat's messages.
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 5] = [
     "user.created",
     "user.updated",
     "user.deleted",
     "user.merged",
     "session.revoked",
-    "message.sent",
-    "message.refused",
-    "message.failed",
 ];
 /// How types begin.
-const GROUPS: [&str; 4] = ["user.", "session.", "message.", WECHAT];
+const GROUPS: [&str; 3] = ["user.", "session.", WECHAT];
 /// What WeChat pushes cannot be listed.
 const WECHAT: &str = "wechat.";
 

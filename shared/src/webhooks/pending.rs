@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     clock::Clock,
     dynamo::{self, Condition, Dynamo, DynamoError, Item, Update, WriteOutcome},
+    request,
     users::rows::WEBHOOK_PENDING,
 };
 
@@ -98,6 +99,8 @@ impl PendingDelivery {
 pub struct DuePage {
     /// Those of them that are still due.
     pub deliveries: Vec<PendingDelivery>,
+    /// How many rows could not be read. The log says why.
+    pub unreadable: usize,
     /// Where the next page begins; none on the last one.
     pub next: Option<DuePosition>,
 }
@@ -147,10 +150,11 @@ impl PendingDeliveries {
     }
 
     /// At most `limit` of this receiver that are due, the longest waiting first: from the first on, or
-    /// those behind `after`. The index finds one a moment after it was written.
+    /// those behind `after`. The index finds one a moment after it was written. A row that can't be read is
+    /// left out, so that those behind it don't wait for it.
     ///
     /// # Errors
-    /// DynamoDB's.
+    /// Those of the index.
     pub async fn due(
         &self,
         receiver: &str,
@@ -171,19 +175,29 @@ impl PendingDeliveries {
             .limit(i32::from(limit));
         let page = self.dynamo.page(query).await?;
         let rows = page.items.unwrap_or_default();
-        let ids: Result<Vec<_>, _> = rows.into_iter().map(DeliveryId::in_row).collect();
-        let reads = ids?.into_iter().map(|id| self.get(id));
-        let found: Vec<_> = stream::iter(reads)
-            .buffered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        // The index may be older than the rows.
-        let found = found.into_iter().flatten();
+        let reads = rows.into_iter().map(|row| self.read(row));
+        let found: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).collect().await;
         let last = page.last_evaluated_key.filter(|key| !key.is_empty());
-        Ok(DuePage {
-            deliveries: found.filter(|delivery| delivery.due_at <= now).collect(),
+        let mut page = DuePage {
+            deliveries: Vec::new(),
+            unreadable: 0,
             next: last.map(DuePosition),
-        })
+        };
+        for read in found {
+            match read {
+                // The index may be older than the rows.
+                Ok(found) => page
+                    .deliveries
+                    .extend(found.filter(|delivery| delivery.due_at <= now)),
+                Err(error) => {
+                    page.unreadable += 1;
+                    let why = error.to_string();
+                    let message = "a delivery that waits can't be read";
+                    tracing::error!(request_id = request::id(), receiver, why, "{message}");
+                }
+            }
+        }
+        Ok(page)
     }
 
     /// Events that could not be queued, as [`Self::due`].
@@ -198,7 +212,9 @@ impl PendingDeliveries {
         self.due(ALL_RECEIVERS, limit, after).await
     }
 
-    async fn get(&self, id: DeliveryId) -> Result<Option<PendingDelivery>, DynamoError> {
+    /// The row that a row of the index is about.
+    async fn read(&self, indexed: Item) -> Result<Option<PendingDelivery>, DynamoError> {
+        let id = DeliveryId::in_row(indexed)?;
         let pk = WEBHOOK_PENDING.pk(id);
         let row = self.dynamo.get(&pk, WEBHOOK_PENDING.sk).await?;
         row.map(dynamo::from_item).transpose()

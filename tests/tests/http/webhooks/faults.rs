@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::webhooks::{Behaviour, Receiver};
+use aws_sdk_dynamodb::types::AttributeValue;
+use e2e::{
+    dynamodb::TABLE,
+    webhooks::{Behaviour, Receiver},
+};
 use local::Poller;
 use serde_json::json;
 use shared::{runtime::Invoker, webhooks::Event};
@@ -144,6 +148,36 @@ async fn events_for_a_receiver_that_is_down_leave_the_queue_and_arrive_when_it_i
     ids.sort_by(|one, other| one.id().cmp(other.id()));
     ids.dedup_by(|one, other| one.id() == other.id());
     assert_eq!(ids.len(), 60, "one came twice");
+}
+
+/// As another version could have written it.
+async fn put_unreadable_delivery(fixture: &Fixture, receiver: &str) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let id = "0".repeat(32);
+    let put = fixture.app.table.client().put_item().table_name(TABLE);
+    let put = put
+        .item("pk", text(&format!("WEBHOOK#{id}")))
+        .item("sk", text("PENDING"))
+        .item("id", text(&id))
+        .item("gsi1pk", text(&format!("WEBHOOK_PENDING#{receiver}")))
+        .item("gsi1sk", text(&format!("1970-01-01T00:00:00.000Z#{id}")));
+    put.send().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_cannot_be_read_holds_up_no_other() {
+    let at = Receiver::start().await;
+    at.set(Behaviour::status(500));
+    let fixture = Fixture::start(&json!([receiver("one", &at)])).await;
+    put_unreadable_delivery(&fixture, "one").await;
+    let event = fixture.announce("user.created", "a").await;
+    fixture.work().await;
+    at.set(Behaviour::status(204));
+    fixture.work_after(Duration::from_mins(5)).await;
+    assert_eq!(at.ids().last(), Some(&event.id));
+    let waiting = fixture.app.rows().await.into_keys();
+    let waiting = waiting.filter(|(_, sk)| sk == "PENDING").count();
+    assert_eq!(waiting, 1, "only what can't be read");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
