@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn a_phone_number_does_not_have_its_hash() {
         let item = row("PHONE#0123", "OWNER", &[("uid", "u")]);
-        assert_eq!(shown_of(&PHONE_OWNER, item), json!({"userId": "u"}));
+        let wanted = json!({"userId": "u", "provenOn": null});
+        assert_eq!(shown_of(&PHONE_OWNER, item), wanted);
         let link = row("UNION#u1", "IDENTITY", &[("uid", "u")]);
         let wanted = json!({"userId": "u", "unionId": "u1"});
         assert_eq!(shown_of(&UNION_LINK, link), wanted);
