@@ -3,7 +3,7 @@
 use axum::Router;
 use shared::{
     instance::Instance,
-    runtime::{BuildHandler, BuildRoutes},
+    runtime::{BuildHandler, BuildRoutes, Invoker},
 };
 
 /// The functions: each crate's name and its routes.
@@ -24,6 +24,12 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
 /// The functions that API Gateway does not call: each crate's name, and what handles its events.
 pub const WORKERS: &[(&str, BuildHandler)] =
     &[("worker", worker::handler), ("webhooks", webhooks::handler)];
+
+/// What hands events to the worker.
+#[must_use]
+pub fn worker(instance: &Instance) -> Invoker {
+    Invoker::new(worker::handler(instance))
+}
 
 /// The routes of all functions together.
 pub fn routes(instance: &Instance) -> Router {

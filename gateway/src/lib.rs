@@ -3,6 +3,7 @@
 
 mod data_dir;
 mod database;
+mod events;
 mod functions;
 mod listen;
 mod metrics;
@@ -14,10 +15,11 @@ mod settings;
 pub use self::metrics::MetricsServer;
 pub use data_dir::{DataDir, DataDirError};
 pub use database::{Database, create_table, database_client, database_client_with, enable_stream};
-pub use functions::{FUNCTIONS, WORKERS, routes};
+pub use events::{hand_over, run_schedule};
+pub use functions::{FUNCTIONS, WORKERS, routes, worker};
 pub use listen::listen;
 pub use names::{check_names, ignored_names};
-pub use sagas::{resume_due_sagas, resume_sagas};
+pub use sagas::resume_sagas;
 pub use serve::{ServerLimits, serve, serve_within};
 pub use settings::{
     DOCUMENTED, HOST, METRICS_PORT, PORT, SIMULATED_APP_SECRET, address, host,

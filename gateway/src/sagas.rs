@@ -12,8 +12,6 @@ use tokio::time::Instant;
 
 /// How many are continued at once; the next call continues the others.
 const MOST: u16 = 1000;
-/// The same of those that are due: what is looked for often has to be cheap.
-const MOST_DUE: u16 = 200;
 /// How long one is worked on before the others have their turn.
 const SLICE: Duration = Duration::from_secs(10);
 
@@ -23,29 +21,11 @@ const SLICE: Duration = Duration::from_secs(10);
 /// # Errors
 /// A text for the user: a store is unavailable. Those that were continued before are.
 pub async fn resume_sagas(instance: &Instance) -> Result<Vec<String>, String> {
-    resume_those(instance, MOST, |_| true).await
-}
-
-/// The same of those that wait for no time that is still to come.
-///
-/// # Errors
-/// As [`resume_sagas`].
-pub async fn resume_due_sagas(instance: &Instance) -> Result<Vec<String>, String> {
-    let now = instance.clock().now().as_second();
-    let is_due = |saga: &Entry| saga.not_before.is_none_or(|time| time <= now);
-    resume_those(instance, MOST_DUE, is_due).await
-}
-
-async fn resume_those(
-    instance: &Instance,
-    most: u16,
-    is_wanted: impl Fn(&Entry) -> bool,
-) -> Result<Vec<String>, String> {
     let (log, sagas) = (instance.sagas(), instance.account_sagas());
-    let unfinished = log.unfinished(most).await;
+    let unfinished = log.unfinished(MOST).await;
     let unfinished = unfinished.map_err(|error| error.to_string())?;
     let mut lines = Vec::new();
-    for saga in unfinished.iter().filter(|saga| is_wanted(saga)) {
+    for saga in &unfinished {
         lines.push(resume(&sagas, saga).await);
     }
     Ok(lines)

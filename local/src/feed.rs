@@ -15,22 +15,16 @@ use dynoxide::{
         get_shard_iterator::GetShardIteratorRequest, list_streams::ListStreamsRequest,
     },
 };
-use serde_json::{Value, json, value::RawValue};
-use shared::{
-    changes::wakes_worker,
-    clock::Clock,
-    random::Random,
-    runtime::{InvocationError, InvocationScope, Invoker},
-};
+use gateway::{hand_over, run_schedule};
+use serde_json::{Value, json};
+use shared::{changes::wakes_worker, clock::Clock, runtime::Invoker};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::sleep,
 };
 
 /// Records of a batch at most, as in template.yaml.
 const BATCH: usize = 100;
-/// How long an invocation may take, as in template.yaml.
-const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often the stream is looked at.
 const POLL: Duration = Duration::from_millis(250);
 /// The pauses after a failure: the first, and the longest.
@@ -38,8 +32,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A change that could not be handled for so long is given up, as in template.yaml (seconds).
 const MAX_AGE: i64 = 72_000;
-/// How often the schedule of template.yaml sends its task.
-const SCHEDULE: Duration = Duration::from_mins(1);
 /// The file in `DATA_DIR` that says how far the stream was followed.
 const POSITION_FILE: &str = "worker.position";
 
@@ -214,7 +206,7 @@ impl Following {
         let failed = if wanted.is_empty() {
             None
         } else {
-            let answer = invoke(&self.invoker, &json!({ "Records": wanted })).await;
+            let answer = hand_over(&self.invoker, &json!({ "Records": wanted })).await;
             first_failure(&answer.map_err(|error| error.to_string())?, &records)
         };
         let handled = failed.unwrap_or(records.len());
@@ -262,27 +254,6 @@ fn is_too_old(record: &Value) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "a few digits")]
     let max = MAX_AGE as f64;
     age > max
-}
-
-async fn run_schedule(invoker: Invoker) {
-    let mut ticks = interval(SCHEDULE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        // The log line of the invocation says what went wrong.
-        let _ = invoke(&invoker, &json!({"task": "resume-sagas"})).await;
-    }
-}
-
-async fn invoke(invoker: &Invoker, event: &Value) -> Result<Value, InvocationError> {
-    let event = RawValue::from_string(event.to_string());
-    let event = event.map_err(|error| InvocationError(error.to_string()))?;
-    let id = Random::System.uuid_v7(&Clock::System).to_string();
-    let invocation = InvocationScope {
-        id: &id,
-        deadline: Some(Instant::now() + TIMEOUT),
-    };
-    invoker.invoke(&event, invocation).await
 }
 
 #[cfg(test)]

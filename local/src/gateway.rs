@@ -85,7 +85,7 @@ impl Gateway {
         let env = with_own_urls(env, &settings, endpoint, address);
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
-        let worker = Invoker::new(worker::handler(&instance));
+        let worker = ::gateway::worker(&instance);
         let webhooks = Invoker::new(webhooks::handler(&instance));
         let table = instance.dynamo().table().to_owned();
         let changes = open_changes(database.as_ref(), &table, worker).await?;

@@ -5,7 +5,6 @@
 
 mod credentials;
 mod health;
-mod maintenance;
 mod ready;
 mod sagas;
 mod serving;

@@ -7,7 +7,9 @@ use std::{
 };
 
 use axum::Router;
-use gateway::{DataDirError, Database, MetricsServer, ServerLimits, listen, routes, serve_within};
+use gateway::{
+    DataDirError, Database, MetricsServer, ServerLimits, listen, routes, run_schedule, serve_within,
+};
 use shared::{
     clock::Clock,
     config::{
@@ -17,6 +19,7 @@ use shared::{
     instance::Instance,
     random::Random,
     request,
+    runtime::Invoker,
 };
 use tokio::{
     net::TcpListener,
@@ -25,7 +28,7 @@ use tokio::{
     time::{Duration, sleep, timeout},
 };
 
-use crate::{StartError, credentials::Renewal, maintenance, ready, settings::Settings};
+use crate::{StartError, credentials::Renewal, ready, settings::Settings};
 
 /// After the stop, for connections without a request to bring one more.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -43,7 +46,8 @@ pub struct Server {
     metrics: Option<MetricsServer>,
     database: Option<Database>,
     renewal: Option<Renewal>,
-    instance: Instance,
+    /// The worker, for what its schedule asks.
+    worker: Invoker,
     app: Router,
     stopping: watch::Sender<bool>,
 }
@@ -87,7 +91,7 @@ impl Server {
         }
         instance.connect().await;
         Ok(Self {
-            instance,
+            worker: gateway::worker(&instance),
             address,
             metrics_address: metrics.as_ref().map(|metrics| metrics.address),
             settings,
@@ -115,7 +119,7 @@ impl Server {
         let background = [
             self.metrics.map(|metrics| tokio::spawn(metrics.serve())),
             self.renewal.map(|renewal| tokio::spawn(renewal.run())),
-            Some(tokio::spawn(maintenance::run(self.instance))),
+            Some(tokio::spawn(run_schedule(self.worker))),
         ];
         let limits = limits(&settings);
         let (stopped, mut has_stopped) = watch::channel(false);

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json, value::RawValue};
+use gateway::hand_over;
+use serde_json::{Value, json};
 use shared::{
     queue::{Queue, Received},
-    runtime::{InvocationScope, Invoker},
+    runtime::Invoker,
 };
 use tokio::{
     task::{AbortHandle, JoinSet},
@@ -17,8 +18,6 @@ use tokio::{
 const BATCH: u8 = 10;
 /// Invocations at the same time.
 const INVOCATIONS: usize = 8;
-/// The time of an invocation, as in template.yaml.
-const INVOCATION: Duration = Duration::from_mins(1);
 /// How often the function is asked for what is due. The template asks once a minute.
 const SCHEDULE: Duration = Duration::from_secs(5);
 /// How long the queue is asked for messages at a time.
@@ -31,7 +30,6 @@ pub struct Poller {
     queue: Queue,
     invoker: Invoker,
     running: JoinSet<()>,
-    count: u64,
 }
 
 impl Poller {
@@ -42,7 +40,6 @@ impl Poller {
             queue,
             invoker,
             running: JoinSet::new(),
-            count: 0,
         }
     }
 
@@ -74,11 +71,9 @@ impl Poller {
     }
 
     fn invoke(&mut self, messages: Vec<Received>) {
-        self.count += 1;
         let (queue, invoker) = (self.queue.clone(), self.invoker.clone());
-        let id = format!("local-webhooks-{}", self.count);
         self.running
-            .spawn(async move { invoke(&queue, &invoker, messages, &id).await });
+            .spawn(async move { invoke(&queue, &invoker, messages).await });
     }
 
     /// Hands over what is there now, and waits until it is handled. How many messages there were.
@@ -88,7 +83,7 @@ impl Poller {
         };
         let count = messages.len();
         if count > 0 {
-            invoke(&self.queue, &self.invoker, messages, "local-webhooks").await;
+            invoke(&self.queue, &self.invoker, messages).await;
         }
         count
     }
@@ -102,22 +97,13 @@ impl Poller {
 async fn retry(invoker: &Invoker) {
     let event = json!({"task": "retry-webhooks"});
     // The log line of the invocation says what went wrong.
-    drop(hand_over(invoker, &event, "local-webhooks-schedule").await);
-}
-
-async fn hand_over(invoker: &Invoker, event: &Value, id: &str) -> Option<Value> {
-    let event = RawValue::from_string(event.to_string()).ok()?;
-    let invocation = InvocationScope {
-        id,
-        deadline: Some(Instant::now() + INVOCATION),
-    };
-    invoker.invoke(&event, invocation).await.ok()
+    drop(hand_over(invoker, &event).await);
 }
 
 /// Deletes what was handled; the rest comes back.
-async fn invoke(queue: &Queue, invoker: &Invoker, messages: Vec<Received>, id: &str) {
+async fn invoke(queue: &Queue, invoker: &Invoker, messages: Vec<Received>) {
     let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()});
-    let Some(answer) = hand_over(invoker, &event, id).await else {
+    let Ok(answer) = hand_over(invoker, &event).await else {
         // It has logged why.
         return;
     };

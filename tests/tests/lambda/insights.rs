@@ -147,14 +147,15 @@ const OF_DASHBOARD: [(&str, Part); 3] = [
 const OF_FUNCTIONS: &str = "ANY /api/v1/user/refresh";
 
 /// Alarms whose section has no query, and why.
-const WITHOUT_QUERY: [(&str, &str); 7] = [
+const WITHOUT_QUERY: [(&str, &str); 8] = [
     ("changes-lost", "a queue says which they are"),
     ("changes-skipped", "each is a line whose text stands there"),
     ("webhooks-dead", "a queue has them"),
     (
-        "webhooks-waiting",
-        "what to do is that of webhooks-given-up",
+        "webhooks-errors",
+        "a function that does not start says so once",
     ),
+    ("webhooks-lag", "what waits in a queue writes no line"),
     (
         "worker-errors",
         "a function that does not start says so once",
