@@ -265,7 +265,8 @@ mod tests {
         FutureExt,
         future::{BoxFuture, ready},
     };
-    use shared::runtime::{EventHandler, Handled};
+    use serde_json::value::RawValue;
+    use shared::runtime::{EventHandler, Handled, InvocationError};
 
     use super::*;
 
