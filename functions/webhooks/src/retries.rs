@@ -168,10 +168,12 @@ impl Retries {
             return false;
         }
         let is_last = self.schedule.is_last(self.age(&delivery));
-        if run.is_over() && !is_last {
-            return false;
-        }
-        let worked_on = self.claim_and_work_on(run, &delivery, is_last).await;
+        let worked_on = match (run.is_over(), is_last) {
+            (true, false) => return false,
+            // Of a receiver that is down there can be more at their end than could be attempted.
+            (true, true) => self.end_unattempted(run, &delivery).await,
+            (false, _) => self.attempt(run, &delivery, is_last).await,
+        };
         worked_on.unwrap_or_else(|error| {
             report_store(&run.receiver.id, &error);
             count(&run.failed);
@@ -191,7 +193,18 @@ impl Retries {
         self.pending.postpone(delivery, until, reason).await
     }
 
-    async fn claim_and_work_on(
+    async fn end_unattempted(
+        &self,
+        run: &Run<'_>,
+        delivery: &PendingDelivery,
+    ) -> Result<Moved, DynamoError> {
+        match self.claim(delivery).await? {
+            Some(claimed) => self.give_up(run, &claimed, &delivery.reason).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn attempt(
         &self,
         run: &Run<'_>,
         delivery: &PendingDelivery,
@@ -200,10 +213,6 @@ impl Retries {
         let Some(claimed) = self.claim(delivery).await? else {
             return Ok(false);
         };
-        if run.is_over() {
-            // Of a receiver that is down there can be more at their end than could be attempted.
-            return self.give_up(run, &claimed, &delivery.reason).await;
-        }
         match self.sender.attempt(run.receiver, &delivery.event()).await {
             Attempt::Delivered => self.delivered(run, &claimed, is_last).await,
             Attempt::Gone => self.give_up(run, &claimed, "status 410").await,
