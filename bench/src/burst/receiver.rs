@@ -1,4 +1,4 @@
-//! A receiver of webhooks that takes so many requests a second and no more.
+//! A receiver of webhooks that takes a limited number of requests a second.
 
 use std::{
     collections::HashSet,

@@ -45,7 +45,7 @@ pub(crate) enum Source {
     Instance { endpoint: String },
 }
 
-/// What proves who asks.
+/// The proof of identity that is sent with the request.
 pub(crate) enum Authorization {
     None,
     Token(SecretString),

@@ -33,7 +33,7 @@ pub trait EventHandler: Send + Sync + 'static {
     /// Handles one event.
     ///
     /// # Errors
-    /// [`InvocationError`] for an event of which nothing was handled: whoever sent it sends it again, or
+    /// [`InvocationError`] for an event of which nothing was handled: its sender sends it again, or
     /// gives it up, as it would after a crash.
     fn handle<'a>(&'a self, event: &'a RawValue)
     -> BoxFuture<'a, Result<Handled, InvocationError>>;

@@ -221,7 +221,7 @@ impl PendingDeliveries {
     }
 
     /// Moves the time when a delivery is due, for this reason. None where somebody else has worked on it
-    /// meanwhile; so whoever moves it before an attempt is the only one who makes it.
+    /// meanwhile; so the process that moves it before an attempt is the only one that makes it.
     ///
     /// # Errors
     /// DynamoDB's.

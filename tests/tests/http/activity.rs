@@ -55,7 +55,7 @@ impl Followed {
         assert_eq!(failures(&answer), [] as [&str; 0]);
     }
 
-    /// Until nothing changes any more: the worker writes rows, too.
+    /// Until nothing changes: the worker writes rows, too.
     async fn follow(&mut self) {
         loop {
             let records = self.changes.read();
