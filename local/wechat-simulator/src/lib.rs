@@ -24,6 +24,10 @@
 //! | `GET /wxa/business/getuserencryptkey` | the user's encryption keys (`POST` too, as in WeChat's own sample) |
 //! | `POST /wxa/msg_sec_check` | text moderation, version 2 |
 //! | `POST /wxa/media_check_async` | picture moderation, version 2: the verdict is pushed (`wxa_media_check`) where there is a [`MediaReader`] |
+//! | `POST /cgi-bin/message/subscribe/send` | a subscribe message, to a user who agreed to it |
+//! | `POST /cgi-bin/message/custom/send` | a reply of customer service |
+//! | `POST /wxa/getwxacodeunlimit` | a mini-program code: a PNG picture |
+//! | `POST /wxa/generate_urllink` | a link that opens the mini-program |
 //!
 //! Every response is HTTP 200 with `errcode` in its body, except for injected faults.
 //!
@@ -42,6 +46,12 @@
 //! | `PUT /_control/users` [`UserChange`] and `user` | changes a user's attributes |
 //! | `POST /_control/session-key` `{user, action, appId?}` | `action` is `rotate` or `expire` |
 //! | `POST /_control/push` [`PushOrder`] | builds the request that WeChat would send to the callback URL, and delivers it with the transport of [`Simulator::set_transport`]: returns `{request, status?, answer?}` |
+//! | `POST /_control/subscriptions` `{user, answers, appId?}` | `wx.requestSubscribeMessage`: `answers` has `accept`, `reject`, `ban` or `filter` for each of 1 to 5 templates; returns what the page gets |
+//! | `DELETE /_control/subscriptions` `{user, appId?}` | the user takes all permissions for messages back |
+//! | `POST /_control/customer-service` `{user, text?, appId?}` | the user writes to customer service, or without `text` only opens it; pushed as by `POST /_control/push`, where message push is configured |
+//! | `GET /_control/messages?user=…&appId=…` | the messages that were delivered to the user: `{messages}`, oldest first |
+//! | `PUT /_control/quotas` `{quotas, appId?}` | sets [`Quota`]s, such as `{"subscribeMessages":100}` |
+//! | `PUT /_control/pages` `{pages, appId?}` | sets the pages of the published version |
 //! | `GET` · `PUT` · `DELETE /_control/faults` | one [`Fault`] or a list of them; a `PUT` replaces all previous ones |
 //! | `GET /_control/calls` | the number of calls to each of WeChat's paths |
 //!
@@ -56,6 +66,11 @@
 //! - `msg_sec_check` flags [`RISKY_KEYWORD`] as risky and [`REVIEW_KEYWORD`] for review, and passes
 //!   everything else. So does `media_check_async` with pictures that contain them anywhere in their
 //!   bytes. A picture that can't be read gets the errcode -1008.
+//! - A template's id has 43 letters, digits, `_` and `-`. The simulator has no list of templates: any id is one, and
+//!   the names of fields (`thing1`) say what their values may be.
+//! - An app has every page, until its pages are set.
+//! - A mini-program code is a PNG picture with an arbitrary pattern, without a check of `is_hyaline`. What it would say
+//!   is JSON in the file, in the text `mini-program-code`.
 //! - All state is in memory and bounded: above 100,000 codes, users or sessions, the least recently
 //!   used ones are evicted.
 //!
@@ -86,6 +101,7 @@ mod time;
 pub use control::encrypted_data::{DataKind, EncryptedData, EncryptedMessage};
 pub use control::push::PushOrder;
 pub use control::session_key::SessionKeyAction;
+pub use control::subscription::SubscriptionAnswer;
 pub use control_error::ControlError;
 pub use protocol::keywords::{REVIEW_KEYWORD, RISKY_KEYWORD};
 pub use protocol::push::{
@@ -94,5 +110,7 @@ pub use protocol::push::{
 pub use protocol::push_format::PushFormat;
 pub use simulator::{Clock, Simulator};
 pub use state::fault::{Fault, Garbage};
+pub use state::inboxes::{DeliveredMessage, MessageContent};
 pub use state::media_checks::MediaCheck;
+pub use state::quotas::Quota;
 pub use state::users::{UnionId, UserChange};

@@ -2,6 +2,7 @@
 
 mod control_routes;
 mod fault_injection;
+mod message_routes;
 mod wechat_routes;
 
 use axum::Router;

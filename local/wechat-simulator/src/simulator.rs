@@ -1,6 +1,8 @@
 //! The simulated WeChat as a value: its state behind a lock, its clock, and the control side as
 //! methods.
 
+mod messaging;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -64,6 +64,8 @@ reasons! {
     ContentRisky = BAD_REQUEST "content_risky" "内容含有违规信息，请修改后重试" "The content is not acceptable; change it and try again";
     /// What was uploaded is not the picture that it was told to be.
     UploadInvalid = BAD_REQUEST "upload_invalid" "上传的图片无效，请重新选择" "The upload is not a usable picture; choose another one";
+    /// WeChat does not know the page of a code or link, or refuses its scene or query.
+    TargetInvalid = BAD_REQUEST "target_invalid" "微信不接受该页面路径或参数" "WeChat does not accept this page, scene or query";
     /// One reason for every defect of a ciphertext, so that no oracle arises.
     DecryptFailed = BAD_REQUEST "decrypt_failed" "数据解密失败" "The data can't be decrypted";
     /// No access token.
@@ -124,6 +126,8 @@ reasons! {
     NotConfigured = NOT_IMPLEMENTED "not_configured" "该功能未启用" "This is not set up here";
     /// WeChat failed in a way that has no reason of its own.
     UpstreamError = BAD_GATEWAY "upstream_error" "微信服务返回异常" "WeChat answered unexpectedly";
+    /// WeChat's quota of the day is used up.
+    QuotaExceeded = SERVICE_UNAVAILABLE "quota_exceeded" "今日微信接口额度已用完，请明天再试" "WeChat's quota of the day is used up; try again tomorrow";
     /// A store or WeChat is down, or this service is overloaded.
     Unavailable = SERVICE_UNAVAILABLE "unavailable" "服务暂不可用，请稍后再试" "Temporarily unavailable; try again later";
     /// The deadline passed.

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
 
-use super::{WeChat, WeChatAccessTokens, WeChatError, client::Api};
+use super::{
+    WeChat, WeChatAccessTokens, WeChatError,
+    client::{Answer, Api},
+};
 use crate::{
     ids::{AppId, OpenId},
     resilience::{
@@ -48,13 +50,12 @@ impl AuthorizedWeChat {
     }
 
     /// Sends `request` to `api`, on behalf of the account `open_id` and with the access token of
-    /// `app_id` in its query. A stale token is replaced once: WeChat did not carry out the rejected
-    /// call, so even one that is not idempotent may be repeated.
+    /// `app_id` in its query.
     ///
     /// # Errors
     /// [`WeChatError::AccountLimited`] when the account has made too many calls; nothing is sent.
     /// The others when the call fails.
-    pub(super) async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: Answer>(
         &self,
         (app_id, open_id): (&AppId, &OpenId),
         api: &Api,
@@ -62,6 +63,20 @@ impl AuthorizedWeChat {
     ) -> Result<T, WeChatError> {
         let account = Identity::account(app_id, open_id);
         self.quota.limiter.charge(account, self.quota.cost).await?;
+        self.call_for_app(app_id, api, request).await
+    }
+
+    /// The same for a call that is made on behalf of no account. A stale token is replaced once:
+    /// WeChat did not carry out the rejected call, so even one that is not idempotent may be repeated.
+    ///
+    /// # Errors
+    /// [`WeChatError`].
+    pub(super) async fn call_for_app<T: Answer>(
+        &self,
+        app_id: &AppId,
+        api: &Api,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, WeChatError> {
         let with =
             |token: &SecretString| request().query(&[("access_token", token.expose_secret())]);
         let token = self.tokens.get(&self.wechat, app_id).await?;

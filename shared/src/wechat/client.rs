@@ -33,8 +33,8 @@ const RETRY: RetryPolicy = RetryPolicy {
     longest_pause: Duration::from_millis(100),
     always_per_second: 1,
 };
-/// Larger than any documented answer.
-const MAX_ANSWER: usize = 64 * 1024;
+/// Larger than any documented answer in JSON.
+const MAX_JSON: usize = 64 * 1024;
 /// WeChat closes idle connections, so one that was idle longer (a frozen instance) is not reused.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
@@ -73,6 +73,30 @@ pub(super) struct Api {
     pub(super) idempotent: bool,
     /// Maps an errcode other than 0 to an error.
     pub(super) refusal: fn(i64) -> WeChatError,
+}
+
+/// What a call returns.
+pub(super) trait Answer: Sized {
+    /// Larger than any documented answer.
+    const MAX_BYTES: usize;
+
+    /// The errcode in a body; 0 for a success.
+    fn errcode(body: &[u8]) -> Result<i64, WeChatError>;
+
+    /// Reads the body of a success.
+    fn read(body: Vec<u8>) -> Result<Self, WeChatError>;
+}
+
+impl<T: DeserializeOwned> Answer for T {
+    const MAX_BYTES: usize = MAX_JSON;
+
+    fn errcode(body: &[u8]) -> Result<i64, WeChatError> {
+        errcode_of(body)
+    }
+
+    fn read(body: Vec<u8>) -> Result<Self, WeChatError> {
+        parse(&body)
+    }
 }
 
 #[derive(Deserialize)]
@@ -172,7 +196,7 @@ impl WeChat {
     /// Sends `request` to `api`. Every call to WeChat goes through here.
     ///
     /// It is retried only when that is safe: it was not sent, or it is idempotent.
-    pub(super) async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: Answer>(
         &self,
         api: &Api,
         request: RequestBuilder,
@@ -190,7 +214,7 @@ impl WeChat {
     }
 
     /// Sends it if the circuit breaker admits it, and reports the outcome.
-    async fn guarded<T: DeserializeOwned>(
+    async fn guarded<T: Answer>(
         &self,
         api: &Api,
         request: RequestBuilder,
@@ -222,14 +246,14 @@ impl WeChat {
     }
 
     /// WeChat returns errors with HTTP 200, and omits the errcode of most successes.
-    async fn attempt<T: DeserializeOwned>(
+    async fn attempt<T: Answer>(
         &self,
         api: &Api,
         request: RequestBuilder,
     ) -> Result<T, WeChatError> {
         tracing::debug!(api = api.name, "call to WeChat");
         let start = Instant::now();
-        let response = self.exchange(request).await;
+        let response = self.exchange::<T>(request).await;
         let errcode = match &response {
             Ok((_, 0)) => None,
             Ok((_, errcode)) => Some(errcode.to_string()),
@@ -237,13 +261,16 @@ impl WeChat {
         };
         metrics::upstream(WECHAT, errcode, start.elapsed());
         match response? {
-            (body, 0) => parse(&body),
+            (body, 0) => T::read(body),
             (body, errcode) => Err((api.refusal)(errcode).with_address(&body)),
         }
     }
 
     /// The response's body and errcode.
-    async fn exchange(&self, request: RequestBuilder) -> Result<(Vec<u8>, i64), WeChatError> {
+    async fn exchange<T: Answer>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(Vec<u8>, i64), WeChatError> {
         // The request that makes the call may have less time left.
         let request = request.timeout(deadline::cap(self.timeout));
         let response = request.send().await.map_err(WeChatError::transport)?;
@@ -251,8 +278,8 @@ impl WeChat {
         if !status.is_success() {
             return Err(WeChatError::Status(status.as_u16()));
         }
-        let body = read_limited(response).await?;
-        let Errcode { errcode } = parse(&body)?;
+        let body = read_limited(response, T::MAX_BYTES).await?;
+        let errcode = T::errcode(&body)?;
         Ok((body, errcode))
     }
 
@@ -265,10 +292,13 @@ impl WeChat {
     }
 }
 
-async fn read_limited(mut response: reqwest::Response) -> Result<Vec<u8>, WeChatError> {
+async fn read_limited(
+    mut response: reqwest::Response,
+    max_bytes: usize,
+) -> Result<Vec<u8>, WeChatError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(WeChatError::transport)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
+        if body.len() + chunk.len() > max_bytes {
             return Err(WeChatError::Unreadable(
                 "longer than any documented answer".into(),
             ));
@@ -276,6 +306,11 @@ async fn read_limited(mut response: reqwest::Response) -> Result<Vec<u8>, WeChat
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// The errcode in a JSON object, which omits it for most successes.
+pub(super) fn errcode_of(body: &[u8]) -> Result<i64, WeChatError> {
+    parse(body).map(|Errcode { errcode }| errcode)
 }
 
 /// Responses are objects; serde alone would also accept an array with the fields in order.

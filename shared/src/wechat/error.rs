@@ -31,7 +31,22 @@ pub enum WeChatError {
     /// 61010: the user was not in the mini-program within the last two hours.
     #[error("WeChat: the user was not active recently")]
     UserInactive,
-    /// 45011, 44991: too many calls within a minute.
+    /// 43101: the user did not agree to another message of this template, or no longer does.
+    #[error("WeChat: the user has not agreed to another message")]
+    NotSubscribed,
+    /// 45015: the user's last message to customer service is too long ago.
+    #[error("WeChat: the time for a reply is over")]
+    ReplyWindowClosed,
+    /// 45047: the user's last message was replied to as often as WeChat allows.
+    #[error("WeChat: too many replies")]
+    TooManyReplies,
+    /// 40003, 40037, 41030, 47003 and others of messages: this message can never be sent.
+    #[error("WeChat: the message is not acceptable (errcode {0})")]
+    MessageInvalid(i64),
+    /// 41030, 40165, 40212 and others: a code or a link can't lead there.
+    #[error("WeChat: the page, scene or query is not acceptable (errcode {0})")]
+    TargetInvalid(i64),
+    /// 45011, 44990, 44991: too many calls within a minute.
     #[error("WeChat: called too often")]
     Throttled,
     /// 45009: the mini-program's daily quota is exceeded.

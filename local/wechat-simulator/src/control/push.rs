@@ -11,8 +11,12 @@ use crate::protocol::push::{PushConfig, PushMode, PushRequest};
 use crate::protocol::push_crypto::{self, PushSigner, decode_aes_key};
 use crate::protocol::push_format::PushFormat;
 use crate::state::State;
+use crate::state::reply_windows::Contact;
 use crate::state::users::AppUser;
 use crate::time::SECOND;
+
+/// The event of a user who opens customer service.
+pub(crate) const ENTER: &str = "user_enter_tempsession";
 
 /// The fields of a message or an event.
 type Fields = Map<String, Value>;
@@ -57,6 +61,9 @@ pub(crate) fn request(
     }
     let mut query = format!("{query}&openid={}", user.open_id());
     let mut fields = message(state, now, order, &user)?;
+    if let Some(contact) = contact(order) {
+        state.reply_windows.open(&user.open_id(), contact, now);
+    }
     let mode = order.mode.unwrap_or_else(|| default_mode(&config));
     if mode != PushMode::Plain {
         let random = state.rng.random();
@@ -74,6 +81,15 @@ pub(crate) fn request(
         content_type: order.format.content_type(),
         body: order.format.write(&fields),
     })
+}
+
+/// Messages go to customer service.
+fn contact(order: &PushOrder) -> Option<Contact> {
+    match &order.event {
+        Some(event) if event == ENTER => Some(Contact::Enter),
+        Some(_) => None,
+        None => order.message.as_ref().map(|_| Contact::Message),
+    }
 }
 
 fn config_of(state: &State, app_id: &str) -> Result<PushConfig, ControlError> {
@@ -135,10 +151,10 @@ fn message(
 }
 
 /// Events named `user_*` come from the platform and name the user in a field of their own; all
-/// others come from the user.
+/// others, and [`ENTER`], come from the user.
 fn event_fields(event: &str, user: &AppUser) -> Fields {
     let open_id = user.open_id();
-    if event.starts_with("user_") {
+    if event.starts_with("user_") && event != ENTER {
         fields([
             (
                 "FromUserName",

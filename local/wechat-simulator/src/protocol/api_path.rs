@@ -12,10 +12,14 @@ pub(crate) enum Api {
     EncryptKeys,
     SecCheck,
     MediaCheck,
+    SubscribeMessage,
+    CustomMessage,
+    WxaCode,
+    UrlLink,
 }
 
 impl Api {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::CodeToSession,
         Self::StableToken,
         Self::Token,
@@ -25,6 +29,10 @@ impl Api {
         Self::EncryptKeys,
         Self::SecCheck,
         Self::MediaCheck,
+        Self::SubscribeMessage,
+        Self::CustomMessage,
+        Self::WxaCode,
+        Self::UrlLink,
     ];
 
     pub(crate) const fn path(self) -> &'static str {
@@ -38,6 +46,10 @@ impl Api {
             Self::EncryptKeys => "/wxa/business/getuserencryptkey",
             Self::SecCheck => "/wxa/msg_sec_check",
             Self::MediaCheck => "/wxa/media_check_async",
+            Self::SubscribeMessage => "/cgi-bin/message/subscribe/send",
+            Self::CustomMessage => "/cgi-bin/message/custom/send",
+            Self::WxaCode => "/wxa/getwxacodeunlimit",
+            Self::UrlLink => "/wxa/generate_urllink",
         }
     }
 }

@@ -56,6 +56,12 @@ pub(crate) fn is_open_id(text: &str) -> bool {
     text.len() == 28 && text.starts_with('o') && text.chars().all(allowed)
 }
 
+/// Whether a text has the form of a subscribe message's template id.
+pub(crate) fn is_template_id(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    text.len() == 43 && text.chars().all(allowed)
+}
+
 /// What all codes of the simulator begin with, so that it can tell a real one.
 const SIMULATED: &str = "sim";
 

@@ -14,11 +14,13 @@ use crate::control::encrypted_data::DataKind;
 use crate::control::push::PushOrder;
 use crate::control::session_key::SessionKeyAction;
 use crate::control_error::ControlError;
+use crate::protocol::push::PushRequest;
+use crate::router::message_routes;
 use crate::simulator::Simulator;
 use crate::state::fault::Fault;
 use crate::state::users::UserChange;
 
-type ControlResponse = Result<Json<Value>, ControlError>;
+pub(super) type ControlResponse = Result<Json<Value>, ControlError>;
 
 pub(super) fn router(simulator: &Simulator) -> Router {
     Router::new()
@@ -31,6 +33,7 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route("/push", post(push))
         .route("/faults", get(faults).put(set_faults).delete(clear_faults))
         .route("/calls", get(calls))
+        .merge(message_routes::router())
         .fallback(|| async { error(StatusCode::NOT_FOUND, "no such control call") })
         .method_not_allowed_fallback(|| async {
             error(StatusCode::METHOD_NOT_ALLOWED, "another method is needed")
@@ -53,15 +56,15 @@ fn error(status: StatusCode, what: &str) -> Response {
 }
 
 /// Ignores the content type: `curl -d` labels every body as a form.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
     serde_json::from_slice(body).map_err(|error| ControlError::invalid(error.to_string()))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct UserInApp {
-    user: String,
-    app_id: Option<String>,
+pub(super) struct UserInApp {
+    pub(super) user: String,
+    pub(super) app_id: Option<String>,
 }
 
 async fn code(State(simulator): State<Simulator>, body: Bytes) -> ControlResponse {
@@ -137,12 +140,17 @@ async fn session_key(State(simulator): State<Simulator>, body: Bytes) -> Control
 async fn push(State(simulator): State<Simulator>, body: Bytes) -> ControlResponse {
     let order: PushOrder = parse(&body)?;
     let request = simulator.push(&order)?;
+    Ok(Json(deliver(&simulator, request).await))
+}
+
+/// Delivers a push where there is a transport.
+pub(super) async fn deliver(simulator: &Simulator, request: PushRequest) -> Value {
     let mut result = json!({"request": request});
     if let Some(transport) = simulator.transport() {
         let response = transport(request).await;
         (result["status"], result["answer"]) = (response.status.into(), response.body.into());
     }
-    Ok(Json(result))
+    result
 }
 
 async fn faults(State(simulator): State<Simulator>) -> Json<Value> {

@@ -9,12 +9,13 @@ use http::{Method, Uri};
 use serde_json::Value;
 
 use crate::api::{
-    access_token, code_to_session, media_check, phone_number, sec_check, session_keys,
+    access_token, code_to_session, custom_message, media_check, phone_number, sec_check,
+    session_keys, subscribe_message, url_link, wxacode,
 };
 use crate::protocol::api_path::Api;
 use crate::protocol::call::{ApiCall, ApiOutcome};
-use crate::protocol::errcode;
-use crate::protocol::response::ApiResponse;
+use crate::protocol::errcode::{self, ApiError};
+use crate::protocol::response::{ApiBody, ApiResponse};
 use crate::router::fault_injection::inject;
 use crate::simulator::Simulator;
 use crate::state::State;
@@ -22,8 +23,8 @@ use crate::state::fault::Fault;
 
 type Handler = fn(&mut State, &ApiCall) -> ApiOutcome;
 
-const fn handler(api: Api) -> Handler {
-    match api {
+fn carry_out(state: &mut State, api: Api, call: &ApiCall) -> Result<ApiBody, ApiError> {
+    let handler: Handler = match api {
         Api::CodeToSession => code_to_session::code_to_session,
         Api::StableToken => access_token::stable_token,
         Api::Token => access_token::token,
@@ -33,7 +34,12 @@ const fn handler(api: Api) -> Handler {
         Api::EncryptKeys => session_keys::encrypt_keys,
         Api::SecCheck => sec_check::check,
         Api::MediaCheck => media_check::check,
-    }
+        Api::SubscribeMessage => subscribe_message::send,
+        Api::CustomMessage => custom_message::send,
+        Api::UrlLink => url_link::generate,
+        Api::WxaCode => return wxacode::code(state, call).map(ApiBody::Picture),
+    };
+    handler(state, call).map(ApiBody::Json)
 }
 
 pub(super) fn router(simulator: &Simulator) -> Router {
@@ -85,8 +91,10 @@ fn respond(state: &mut State, api: Api, call: &ApiCall) -> (ApiResponse, Option<
     let fault = state.faults.next_for(api.path());
     let outcome = match fault.as_ref().and_then(Fault::error) {
         Some(error) => Err(error),
-        None if fault.as_ref().is_some_and(|fault| fault.status.is_some()) => Ok(Value::Null),
-        None => handler(api)(state, call),
+        None if fault.as_ref().is_some_and(|fault| fault.status.is_some()) => {
+            Ok(ApiBody::Json(Value::Null))
+        }
+        None => carry_out(state, api, call),
     };
     let response = ApiResponse::new(api.path(), outcome, &mut state.rng, call.now);
     (response, fault)

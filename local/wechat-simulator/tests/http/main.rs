@@ -6,10 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod access_token;
+mod codes_and_links;
 mod control;
 mod faults;
 mod login;
 mod media_check;
+mod messages;
 mod phone;
 mod push;
 mod robustness;

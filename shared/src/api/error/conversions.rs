@@ -236,6 +236,11 @@ impl From<WeChatError> for ApiError {
             WeChatError::PhoneCodeInvalid => Reason::PhoneCodeInvalid,
             WeChatError::UserBlocked => Reason::UserBlocked,
             WeChatError::SessionKeyStale => Reason::SessionKeyStale,
+            WeChatError::NotSubscribed
+            | WeChatError::ReplyWindowClosed
+            | WeChatError::TooManyReplies => Reason::Conflict,
+            WeChatError::MessageInvalid(_) => Reason::InvalidRequest,
+            WeChatError::TargetInvalid(_) => Reason::TargetInvalid,
             WeChatError::Throttled | WeChatError::AccountLimited(_) => Reason::RateLimited,
             WeChatError::Busy
             | WeChatError::TooManyInFlight(_)
