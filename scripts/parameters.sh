@@ -140,6 +140,8 @@ number ProfileCacheSeconds PROFILE_CACHE_SECONDS 600
 number ConfigCacheSeconds CONFIG_CACHE_SECONDS 60
 number ConfigStaleSeconds CONFIG_STALE_SECONDS 600
 number ConfigMaxAgeSeconds CONFIG_MAX_AGE_SECONDS 60
+number CodeCacheSeconds CODE_CACHE_SECONDS 3600
+number LinkCacheSeconds LINK_CACHE_SECONDS 43200
 text RateLimitLogin RATE_LIMIT_LOGIN "300/min burst 100"
 text RateLimitLoginFailures RATE_LIMIT_LOGIN_FAILURES "30/min burst 30"
 text RateLimitUser RATE_LIMIT_USER "120/min burst 40"
@@ -149,6 +151,7 @@ text RateLimitSealed RATE_LIMIT_SEALED "600/min burst 200"
 text RateLimitWeChat RATE_LIMIT_WECHAT "120/h burst 60"
 text RateLimitExport RATE_LIMIT_EXPORT "30/h burst 10"
 text RateLimitAvatar RATE_LIMIT_AVATAR "30/h burst 10"
+text RateLimitCodes RATE_LIMIT_CODES "60/h burst 20"
 number BreakerMinCalls BREAKER_MIN_CALLS 20
 number BreakerFailurePercent BREAKER_FAILURE_PERCENT 50
 number BreakerQuorum BREAKER_QUORUM 2

@@ -71,6 +71,7 @@ impl Settings {
         .with("RATE_LIMIT_SEALED", "1000000/s burst 1000000")
         .with("RATE_LIMIT_EXPORT", "1000000/s burst 1000000")
         .with("RATE_LIMIT_AVATAR", "1000000/s burst 1000000")
+        .with("RATE_LIMIT_CODES", "1000000/s burst 1000000")
         .with("JWT_SECRETS", JWT_SECRET)
         .with("DATA_KEYS", &format!("k1:{DATA_KEY}"))
         .with("TRANSPORT_KEYS", &format!("t1:{TRANSPORT_KEY}"))

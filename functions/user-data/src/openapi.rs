@@ -11,7 +11,13 @@ use shared::{
     users::User,
 };
 
-use crate::{decrypt::DataInput, message::MessageInput, phone::PhoneInput};
+use crate::{
+    codes::{CodeInput, CodeResponse},
+    decrypt::DataInput,
+    links::{LinkInput, UrlLink},
+    message::MessageInput,
+    phone::PhoneInput,
+};
 
 /// An object as its sender encrypted it.
 type Opened = serde_json::Map<String, Value>;
@@ -19,7 +25,7 @@ type Opened = serde_json::Map<String, Value>;
 /// The operations of this function.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    vec![decrypt(), phone(), message(), reset()]
+    vec![decrypt(), phone(), message(), reset(), code(), link()]
 }
 
 fn decrypt() -> Operation {
@@ -88,6 +94,50 @@ fn reset() -> Operation {
     .fails(&[
         Reason::SessionKeyStale,
         Reason::Conflict,
+        Reason::UpstreamError,
+    ])
+}
+
+fn code() -> Operation {
+    Operation::new(
+        "POST",
+        "/api/v1/wxacode",
+        "createCode",
+        Tag::Codes,
+        "Make a mini-program code",
+    )
+    .details("For the mini-program of the access token. Whoever asks for the same within `CODE_CACHE_SECONDS` gets the same picture, without a call to WeChat.")
+    .access(Access::User)
+    .body::<CodeInput>(json!({"scene": "inviter=7", "page": "pages/index/index", "width": 430}))
+    .ok::<CodeResponse>(
+        "The picture.",
+        json!({"contentType": "image/png", "data": "iVBORw0KGgoAAAANSUhEUgAA…"}),
+    )
+    .fails(&[
+        Reason::TargetInvalid,
+        Reason::QuotaExceeded,
+        Reason::UpstreamError,
+    ])
+}
+
+fn link() -> Operation {
+    Operation::new(
+        "POST",
+        "/api/v1/url-links",
+        "createUrlLink",
+        Tag::Codes,
+        "Make an address that opens the mini-program",
+    )
+    .details("For the mini-program of the access token. Whoever asks for the same within `LINK_CACHE_SECONDS` gets the same link, without a call to WeChat.")
+    .access(Access::Administrator)
+    .body::<LinkInput>(json!({"path": "pages/order/order", "query": "id=7", "expireDays": 7}))
+    .ok::<UrlLink>(
+        "The link.",
+        json!({"url": "https://wxaurl.cn/BQZRrcFCPvg", "expiresAt": "2026-12-04T08:30:15Z"}),
+    )
+    .fails(&[
+        Reason::TargetInvalid,
+        Reason::QuotaExceeded,
         Reason::UpstreamError,
     ])
 }

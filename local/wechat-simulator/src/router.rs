@@ -1,5 +1,6 @@
 //! The simulator over HTTP: WeChat's paths, and the control side.
 
+mod control_call;
 mod control_routes;
 mod fault_injection;
 mod message_routes;

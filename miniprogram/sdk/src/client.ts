@@ -8,6 +8,7 @@ import {
 } from './api/account'
 import { type ActivityApi, activityApi } from './api/activity'
 import { type AvatarApi, avatarApi } from './api/avatar'
+import { type CodesApi, codesApi } from './api/codes'
 import { type ConfigApi, configApi } from './api/config'
 import { type PhoneApi, phoneApi } from './api/phone'
 import { type UserApi, userApi } from './api/user'
@@ -102,6 +103,7 @@ export interface Client extends WeChatDataApi {
   account: AccountApi
   activity: ActivityApi
   config: ConfigApi
+  codes: CodesApi
 }
 
 /** The client of one backend. Make one for the whole mini-program, so that all pages share the session. */
@@ -156,6 +158,7 @@ export function createClient(options: ClientOptions): Client {
     account: accountApi(api),
     activity: activityApi(api),
     config: configApi(caller, runtime),
+    codes: codesApi(api),
   }
 
   function repeatedly(work: () => Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@
 export type { AccountApi, ConsentsApi, SessionsApi } from './api/account'
 export type { ActivityApi, ActivityPosition } from './api/activity'
 export type { AvatarApi } from './api/avatar'
+export type { CodesApi } from './api/codes'
 export type { ConfigApi } from './api/config'
 export type { PhoneApi } from './api/phone'
 export type { UserApi } from './api/user'

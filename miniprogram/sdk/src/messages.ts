@@ -31,6 +31,7 @@ const MESSAGES: { [reason in Reason | ClientReason]?: string } = {
   forbidden: '没有权限',
   user_disabled: '账号已停用，请联系客服',
   user_blocked: '账号存在安全风险，暂时无法登录',
+  target_invalid: '页面尚未发布，请稍后再试',
   not_found: '内容不存在',
   request_timeout: '网络较慢，请稍后再试',
   conflict: '操作冲突，请重试',
@@ -45,6 +46,7 @@ const MESSAGES: { [reason in Reason | ClientReason]?: string } = {
   internal: '服务异常，请稍后再试',
   not_configured: '暂不支持此功能',
   upstream_error: '微信服务异常，请稍后再试',
+  quota_exceeded: '今日额度已用完，请明天再试',
   unavailable: '服务繁忙，请稍后再试',
   upstream_timeout: '服务响应超时，请稍后再试',
 }

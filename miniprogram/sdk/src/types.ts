@@ -49,6 +49,10 @@ export type AvatarResult = Schemas['AvatarConfirmation']
 export type EncryptedData = Pick<Schemas['DecryptBody'], 'encryptedData' | 'iv' | 'rawData' | 'signature'>
 /** What the page encrypted with a key of `wx.getUserCryptoManager()`. */
 export type EncryptedMessage = Schemas['MessageBody']
+/** What a mini-program code opens, and how it looks. */
+export type CodeRequest = Pick<Schemas['CodeBody'], 'scene'> & Partial<Schemas['CodeBody']>
+/** A mini-program code: a picture as base64. */
+export type Code = Schemas['Code']
 export type ConfigValue = Schemas['ConfigValue']
 /** The public key of sealed bodies. */
 export type SealingKey = Schemas['TransportKey']

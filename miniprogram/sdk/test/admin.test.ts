@@ -64,6 +64,7 @@ test('everybody else is refused', async () => {
     () => api.users.activity(adminId),
     () => api.webhooks.failures(),
     () => api.webhooks.redeliver('8ec7bbdb9e68689d6a0779458142f841'),
+    () => api.links.create(),
     () => api.config.list(),
     () => api.config.set('flag', true),
     () => api.config.delete('flag'),
@@ -85,6 +86,16 @@ test('the users are listed to the end, page by page', async () => {
   for (const { id } of people) assert.equal(found.filter((other) => other === id).length, 1)
   assert.deepEqual((await admin.users.list({ status: 'disabled' })).users, [])
   await assert.rejects(admin.users.list({ limit: 0 }), reason('invalid_request'))
+})
+
+test('a link is made once for the same request', async () => {
+  const link = await admin.links.create({ path: 'pages/order/order', query: 'id=7', expireDays: 7 })
+  assert.match(link.url, /^https:\/\//)
+  const days = (Date.parse(link.expiresAt) - Date.now()) / 86_400_000
+  assert(days > 6.9 && days <= 7.1, link.expiresAt)
+  assert.deepEqual(await admin.links.create({ path: 'pages/order/order', query: 'id=7', expireDays: 7 }), link)
+  assert.notEqual((await admin.links.create()).url, link.url)
+  await assert.rejects(admin.links.create({ expireDays: 31 }), reason('invalid_request'))
 })
 
 test('a user is found by the number, and shown whole', async () => {

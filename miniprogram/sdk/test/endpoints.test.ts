@@ -201,6 +201,16 @@ test('a message that the page encrypted is opened, and the key is reset', async 
   await client.resetSessionKey()
 })
 
+test('a code is a picture that pages can show', async () => {
+  const { client } = await signedIn()
+  const { contentType, data } = await client.codes.create({ scene: 'inviter=7', page: 'pages/index/index' })
+  assert.equal(contentType, 'image/png')
+  const picture = Buffer.from(data, 'base64')
+  assert.equal(picture.toString('latin1', 1, 4), 'PNG')
+  assert(picture.includes('"scene":"inviter=7"'))
+  await assert.rejects(client.codes.create({ scene: '' }), reason('invalid_request'))
+})
+
 test('sessions are listed and ended', async () => {
   const { client, phone } = await signedIn()
   await client.login()

@@ -19,6 +19,8 @@ const METHODS: { [operation: string]: [method: string, ...given: unknown[]] } = 
   bindPhone: ['phone.bind', 'a-code'],
   changeUser: ['admin.users.update', ID, { status: 'disabled', version: 1 }],
   confirmAvatar: ['avatar.upload', PICTURE],
+  createCode: ['codes.create', { scene: 'a', page: 'pages/index/index' }],
+  createUrlLink: ['admin.links.create', { path: 'pages/order/order', query: 'id=7' }],
   decrypt: ['decrypt', () => ENCRYPTED],
   deleteAccount: ['account.delete'],
   deleteConfig: ['admin.config.delete', 'home.banner', 1],

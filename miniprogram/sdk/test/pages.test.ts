@@ -63,6 +63,7 @@ class MiniProgram {
   readonly said: string[] = []
   readonly files: Record<string, string> = {}
   readonly shared: string[] = []
+  readonly album: string[] = []
   app: Record<string, unknown> = {}
 
   constructor(
@@ -103,6 +104,7 @@ class MiniProgram {
           this.files[path] = text
         },
       }),
+      saveImageToPhotosAlbum: async ({ filePath }: { filePath: string }) => this.album.push(this.files[filePath] || ''),
       shareFileMessage: ({ filePath }: { filePath: string }) => this.shared.push(this.files[filePath] || ''),
     }
   }
@@ -145,7 +147,7 @@ async function visit(page: PageObject, phoneCode: () => Promise<unknown>) {
   await tap('agree')
   await tap('withdraw')
   await tap('save', { detail: { value: { nickname: '小明' } } })
-  for (const handler of ['share', 'signOut', 'signIn', 'remove']) await tap(handler)
+  for (const handler of ['saveToAlbum', 'share', 'signOut', 'signIn', 'remove']) await tap(handler)
 }
 
 test('the pages of the documents do what they say', () =>
@@ -165,6 +167,7 @@ test('the pages of the documents do what they say', () =>
     assert.equal((shown.user as { nickname: string }).nickname, '小明')
     assert.match(String(shown.avatar), /^http/)
     assert.match(String(shown.phone), /^1\d{10}$/)
+    assert.match(String(program.album), /^iVBORw0KGgo/)
     assert.equal((shown.steps as unknown[]).length, 31)
     assert.deepEqual(shown.missing, [{ document: 'privacy', version: 3 }])
     assert.deepEqual(program.asked, ['注销账号'])

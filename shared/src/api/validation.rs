@@ -96,6 +96,18 @@ rules! {
     Cursor = "cursor" "不是此列表返回的游标，请从头读取" "not a cursor of this list; start again without one";
     /// A version of a document that users can agree to.
     ConsentVersion = "consent_version" "从 1 到当前要求的版本" "from 1 up to the version that is required now";
+    /// What the page of a mini-program code gets.
+    CodeScene = "code_scene" "1 到 32 个字母、数字或 !#$&'()*+,/:;=?@-._~" "1 to 32 letters, digits and !#$&'()*+,/:;=?@-._~";
+    /// A page of the mini-program.
+    PagePath = "page_path" "页面路径，如 pages/index/index，开头不加 /，不带参数，最长 128 个字符" "the path of a page, such as pages/index/index, without a leading slash or a query, of at most 128 characters";
+    /// The width of a mini-program code.
+    CodeWidth = "code_width" "280 到 1280" "280 to 1280";
+    /// A version of the mini-program.
+    EnvVersion = "env_version" "release、trial 或 develop" "release, trial or develop";
+    /// The query of a URL link.
+    LinkQuery = "link_query" "1 到 1024 个字母、数字或 !#$&'()*+,/:;=?@-._~%" "1 to 1024 letters, digits and !#$&'()*+,/:;=?@-._~%";
+    /// How long a URL link is valid.
+    ExpireDays = "expire_days" "1 到 30" "1 to 30";
     /// A change that changes nothing.
     NoChange = "no_change" "至少修改一个字段" "name at least one field to change";
 }

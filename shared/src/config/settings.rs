@@ -39,7 +39,7 @@ pub use self::{
         ObjectSettings,
     },
     breaker::BreakerSettings,
-    cache::{CacheSettings, ConfigCacheSettings},
+    cache::{CacheSettings, CodeCacheSettings, ConfigCacheSettings},
     consents::{ConsentSettings, RequiredConsent},
     content_check::{ContentCheckSettings, OnFailure},
     data_keys::{DATA_KEYS, DataKey, DataKeySettings, LOCAL_DATA_KEYS},
@@ -66,7 +66,7 @@ pub use self::{
 };
 pub(crate) use self::{
     limits::{
-        RATE_LIMIT_AVATAR, RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
+        RATE_LIMIT_AVATAR, RATE_LIMIT_CODES, RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
         RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER,
         RATE_LIMIT_WECHAT,
     },

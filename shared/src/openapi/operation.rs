@@ -23,6 +23,8 @@ pub enum Tag {
     Account,
     /// What WeChat encrypted.
     UserData,
+    /// What opens the mini-program.
+    Codes,
     /// Switches and texts.
     Config,
     /// For administrators.
@@ -40,13 +42,14 @@ pub enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Sessions,
         Self::Profile,
         Self::Phone,
         Self::Avatar,
         Self::Account,
         Self::UserData,
+        Self::Codes,
         Self::Config,
         Self::Users,
         Self::Sagas,
@@ -68,6 +71,7 @@ impl Tag {
                 "A user's own account: consents, export and deletion",
             ),
             Self::UserData => ("user data", "What WeChat encrypts for this server"),
+            Self::Codes => ("codes", "Mini-program codes and URL links"),
             Self::Config => ("config", "Remote configuration of a mini-program"),
             Self::Users => ("users", "Users, for administrators"),
             Self::Sagas => ("sagas", "Deletions and merges, for administrators"),

@@ -77,10 +77,14 @@ impl Traces {
     /// a day.
     pub async fn remove_user(&self, user: UserId) {
         invalidate_cached(&self.cache, user).await;
-        for cost in [self.limits.user, self.limits.export, self.limits.avatar]
-            .into_iter()
-            .flatten()
-        {
+        let Limits {
+            user: requests,
+            export,
+            avatar,
+            codes,
+            ..
+        } = self.limits;
+        for cost in [requests, export, avatar, codes].into_iter().flatten() {
             self.limiter.forget(Charged::User(user), cost).await;
         }
     }

@@ -8,7 +8,12 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AuthorizedWeChat, EnvVersion, WeChatError, client::Api, errcode, wxacode::is_allowed};
+use super::{
+    AuthorizedWeChat, EnvVersion, WeChatError,
+    client::Api,
+    errcode,
+    wxacode::{cache_key, is_allowed},
+};
 use crate::ids::AppId;
 
 const API: Api = Api {
@@ -56,6 +61,12 @@ impl LinkRequest {
     pub fn is_query(text: &str) -> bool {
         (1..=Self::MAX_QUERY).contains(&text.len())
             && text.bytes().all(|byte| is_allowed(byte) || byte == b'%')
+    }
+
+    /// The key that a link is cached under: one is as good as another.
+    #[must_use]
+    pub fn cache_key(&self, app_id: &AppId) -> String {
+        cache_key("url-link", app_id, &self.body())
     }
 
     fn body(&self) -> Value {

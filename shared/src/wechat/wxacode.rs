@@ -5,8 +5,9 @@
 use std::ops::RangeInclusive;
 
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     AuthorizedWeChat, WeChatError,
@@ -42,7 +43,7 @@ pub struct CodeRequest {
 }
 
 /// The version of a mini-program that a code or a link opens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EnvVersion {
@@ -53,6 +54,24 @@ pub enum EnvVersion {
     Trial,
     /// The developers' version.
     Develop,
+}
+
+impl EnvVersion {
+    const ALL: [Self; 3] = [Self::Release, Self::Trial, Self::Develop];
+
+    /// The version with this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.name() == name)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Trial => "trial",
+            Self::Develop => "develop",
+        }
+    }
 }
 
 /// A picture that WeChat drew.
@@ -95,6 +114,12 @@ impl CodeRequest {
         text.len() <= Self::MAX_PAGE && text.split('/').all(is_part)
     }
 
+    /// The key that the code is cached under: it is the same code for all who ask for it.
+    #[must_use]
+    pub fn cache_key(&self, app_id: &AppId) -> String {
+        cache_key("wxacode", app_id, &self.body())
+    }
+
     fn body(&self) -> Value {
         let mut body = json!({
             "scene": self.scene, "check_path": self.check_path, "env_version": self.env_version,
@@ -107,12 +132,31 @@ impl CodeRequest {
     }
 }
 
+/// A digest, because a scene can name a person.
+pub(super) fn cache_key(kind: &str, app_id: &AppId, body: &Value) -> String {
+    let digest = Sha256::new()
+        .chain_update(app_id.as_str())
+        .chain_update([0])
+        .chain_update(body.to_string())
+        .finalize();
+    format!("{{{kind}:{}}}", hex::encode(digest))
+}
+
 /// The characters that WeChat allows in scenes.
 pub(super) fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$&'()*+,/:;=?@-._~".contains(&byte)
 }
 
 impl Picture {
+    /// The picture in this file; `None` if it is none, or of a kind that WeChat does not make.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> Option<Self> {
+        Some(Self {
+            content_type: Self::kind(&bytes)?.content_type(),
+            bytes,
+        })
+    }
+
     fn kind(bytes: &[u8]) -> Option<ImageType> {
         ImageType::of_first_bytes(bytes)
             .filter(|kind| matches!(kind, ImageType::Png | ImageType::Jpeg))
@@ -121,8 +165,8 @@ impl Picture {
 
 /// A failure is JSON.
 impl Answer for Picture {
-    // A code 1,280 pixels wide has about a quarter of it.
-    const MAX_BYTES: usize = 1024 * 1024;
+    // Also the most that a cache holds for one code; those of 1,280 pixels have about half of it.
+    const MAX_BYTES: usize = 512 * 1024;
 
     fn errcode(body: &[u8]) -> Result<i64, WeChatError> {
         match Self::kind(body) {
@@ -132,12 +176,7 @@ impl Answer for Picture {
     }
 
     fn read(bytes: Vec<u8>) -> Result<Self, WeChatError> {
-        let kind = Self::kind(&bytes);
-        let kind = kind.ok_or_else(|| WeChatError::Unreadable("not a picture".into()))?;
-        Ok(Self {
-            content_type: kind.content_type(),
-            bytes,
-        })
+        Self::of(bytes).ok_or_else(|| WeChatError::Unreadable("not a picture".into()))
     }
 }
 
@@ -181,6 +220,37 @@ mod tests {
         code.page = None;
         expected.as_object_mut().unwrap().remove("page");
         assert_eq!(code.body(), expected);
+    }
+
+    #[test]
+    fn different_codes_have_different_keys() {
+        let code = CodeRequest {
+            scene: "a".to_owned(),
+            page: None,
+            check_path: true,
+            env_version: EnvVersion::Release,
+            width: 430,
+            transparent: false,
+        };
+        let (app, other): (AppId, AppId) = ("wx1".parse().unwrap(), "wx2".parse().unwrap());
+        let key = code.cache_key(&app);
+        assert!(key.starts_with("{wxacode:") && key.len() == 74, "{key}");
+        assert_ne!(code.cache_key(&other), key);
+        let wider = CodeRequest {
+            width: 431,
+            ..code.clone()
+        };
+        assert_ne!(wider.cache_key(&app), key);
+        assert_eq!(code.cache_key(&app), key);
+    }
+
+    #[test]
+    fn a_version_is_found_by_the_name_that_it_is_written_with() {
+        for version in EnvVersion::ALL {
+            assert_eq!(EnvVersion::of(version.name()), Some(version));
+            assert_eq!(json!(version), version.name());
+        }
+        assert_eq!(EnvVersion::of("formal"), None);
     }
 
     #[test]

@@ -176,6 +176,24 @@ impl Api {
             .await
     }
 
+    /// Has a mini-program code made.
+    pub async fn code(&self, access_token: &str, body: &Value) -> Answer {
+        self.request("POST", "/api/v1/wxacode")
+            .bearer(access_token)
+            .json(body)
+            .send()
+            .await
+    }
+
+    /// Has a URL link made.
+    pub async fn url_link(&self, access_token: &str, body: &Value) -> Answer {
+        self.request("POST", "/api/v1/url-links")
+            .bearer(access_token)
+            .json(body)
+            .send()
+            .await
+    }
+
     /// Replaces the `session_key`.
     pub async fn reset_session_key(&self, access_token: &str) -> Answer {
         self.client

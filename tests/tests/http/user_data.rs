@@ -1,7 +1,9 @@
-//! `POST /api/v1/user/decrypt`, `/phone`, `/message` and `/session-key/reset`, with state in the
-//! process and with a real Redis.
+//! `POST /api/v1/user/decrypt`, `/phone`, `/message` and `/session-key/reset`, `POST /api/v1/wxacode` and
+//! `/url-links`, with state in the process and with a real Redis.
 
+mod codes;
 mod decrypt;
+mod links;
 mod message;
 mod phone;
 mod phone_conflict;

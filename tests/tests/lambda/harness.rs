@@ -127,7 +127,7 @@ impl LambdaHarness {
     }
 
     /// A sample event, its placeholders filled with a fresh code and the tokens of a fresh session. Those
-    /// of `users` and `config` are an administrator's, about another user.
+    /// of `users` and `config`, and `url-link`, are an administrator's, about another user.
     pub async fn sample(
         &self,
         login: &FunctionUnderTest,
@@ -136,7 +136,8 @@ impl LambdaHarness {
     ) -> (Value, Tokens) {
         let tokens = self.log_in(login, "alice").await;
         let (code, session_id) = (self.code("alice"), tokens.session_id());
-        let user_id = if ["users", "config"].contains(&function) {
+        let is_administrators = ["users", "config"].contains(&function) || name == "url-link";
+        let user_id = if is_administrators {
             self.set_role(&tokens.user_id(), "admin").await;
             self.log_in(login, "bob").await.user_id()
         } else {

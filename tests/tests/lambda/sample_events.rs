@@ -49,6 +49,8 @@ const EVENTS: &[(&str, &str, u16, Option<&str>)] = &[
     ),
     ("user-data", "message", 200, None),
     ("user-data", "reset-session-key", 200, None),
+    ("user-data", "code", 200, None),
+    ("user-data", "url-link", 200, None),
     ("user-info", "get", 200, None),
     ("user-info", "update", 200, None),
     ("user-info", "function-url", 200, None),

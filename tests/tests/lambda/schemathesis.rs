@@ -19,7 +19,7 @@ const LAST: &str = "^(logout|deleteAccount|endSession|endUserSessions)$";
 const APP: (&str, &str) = ("WECHAT_APPIDS", "wx0123456789abcdef");
 
 /// Limits are not what this is about: they would hide everything else.
-const NO_LIMITS: [(&str, &str); 9] = [
+const NO_LIMITS: [(&str, &str); 10] = [
     ("RATE_LIMIT_USER", "off"),
     ("RATE_LIMIT_GUEST", "off"),
     ("RATE_LIMIT_LOGIN", "off"),
@@ -29,6 +29,7 @@ const NO_LIMITS: [(&str, &str); 9] = [
     ("RATE_LIMIT_WECHAT", "off"),
     ("RATE_LIMIT_EXPORT", "off"),
     ("RATE_LIMIT_AVATAR", "off"),
+    ("RATE_LIMIT_CODES", "off"),
 ];
 
 fn program() -> PathBuf {

@@ -20,12 +20,16 @@ pub(crate) fn picture(width: u16, text: &str) -> Vec<u8> {
     // One bit for each pixel, grey, and the only method of compression, filter and no interlace.
     chunk(
         &mut file,
-        b"IHDR",
+        *b"IHDR",
         &[&side, &side, [1, 0, 0, 0].as_slice(), &[0]].concat(),
     );
-    chunk(&mut file, b"tEXt", format!("{KEYWORD}\0{text}").as_bytes());
-    chunk(&mut file, b"IDAT", &zlib(&pixels(usize::from(width), text)));
-    chunk(&mut file, b"IEND", &[]);
+    chunk(&mut file, *b"tEXt", format!("{KEYWORD}\0{text}").as_bytes());
+    chunk(
+        &mut file,
+        *b"IDAT",
+        &zlib(&pixels(usize::from(width), text)),
+    );
+    chunk(&mut file, *b"IEND", &[]);
     file
 }
 
@@ -52,7 +56,7 @@ fn pattern(text: &str) -> [[bool; CELLS]; CELLS] {
     })
 }
 
-fn chunk(file: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
+fn chunk(file: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let content = [name.as_slice(), data].concat();
     file.extend(length.to_be_bytes());

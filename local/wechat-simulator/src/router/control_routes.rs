@@ -1,26 +1,22 @@
 //! The control side over HTTP.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::control::encrypted_data::DataKind;
 use crate::control::push::PushOrder;
 use crate::control::session_key::SessionKeyAction;
 use crate::control_error::ControlError;
-use crate::protocol::push::PushRequest;
+use crate::router::control_call::{ControlResponse, UserInApp, deliver, error, parse};
 use crate::router::message_routes;
 use crate::simulator::Simulator;
 use crate::state::fault::Fault;
 use crate::state::users::UserChange;
-
-pub(super) type ControlResponse = Result<Json<Value>, ControlError>;
 
 pub(super) fn router(simulator: &Simulator) -> Router {
     Router::new()
@@ -39,32 +35,6 @@ pub(super) fn router(simulator: &Simulator) -> Router {
             error(StatusCode::METHOD_NOT_ALLOWED, "another method is needed")
         })
         .with_state(simulator.clone())
-}
-
-impl IntoResponse for ControlError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::NotLoggedIn => StatusCode::CONFLICT,
-            Self::Invalid(_) | Self::UnknownApp => StatusCode::BAD_REQUEST,
-        };
-        error(status, &self.to_string())
-    }
-}
-
-fn error(status: StatusCode, what: &str) -> Response {
-    (status, Json(json!({"error": what}))).into_response()
-}
-
-/// Ignores the content type: `curl -d` labels every body as a form.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
-    serde_json::from_slice(body).map_err(|error| ControlError::invalid(error.to_string()))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct UserInApp {
-    pub(super) user: String,
-    pub(super) app_id: Option<String>,
 }
 
 async fn code(State(simulator): State<Simulator>, body: Bytes) -> ControlResponse {
@@ -141,16 +111,6 @@ async fn push(State(simulator): State<Simulator>, body: Bytes) -> ControlRespons
     let order: PushOrder = parse(&body)?;
     let request = simulator.push(&order)?;
     Ok(Json(deliver(&simulator, request).await))
-}
-
-/// Delivers a push where there is a transport.
-pub(super) async fn deliver(simulator: &Simulator, request: PushRequest) -> Value {
-    let mut result = json!({"request": request});
-    if let Some(transport) = simulator.transport() {
-        let response = transport(request).await;
-        (result["status"], result["answer"]) = (response.status.into(), response.body.into());
-    }
-    result
 }
 
 async fn faults(State(simulator): State<Simulator>) -> Json<Value> {

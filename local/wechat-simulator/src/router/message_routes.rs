@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::control::subscription::{SubscriptionAnswer, check_template};
 use crate::control_error::ControlError;
-use crate::router::control_routes::{ControlResponse, UserInApp, deliver, parse};
+use crate::router::control_call::{ControlResponse, UserInApp, deliver, parse};
 use crate::simulator::Simulator;
 use crate::state::quotas::Quota;
 
@@ -29,7 +29,7 @@ pub(super) fn router() -> Router<Simulator> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Answers {
+struct Asked {
     user: String,
     answers: BTreeMap<String, SubscriptionAnswer>,
     app_id: Option<String>,
@@ -37,7 +37,7 @@ struct Answers {
 
 /// Responds as `wx.requestSubscribeMessage` does.
 async fn subscribe(State(simulator): State<Simulator>, body: Bytes) -> ControlResponse {
-    let Answers {
+    let Asked {
         user,
         answers,
         app_id,

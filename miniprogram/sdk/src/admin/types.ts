@@ -32,4 +32,8 @@ export type FailedWebhook = Schemas['FailedWebhook']
 export type FailedWebhookPage = Schemas['FailedWebhookList']
 export type RedeliveredWebhook = Schemas['Redelivered']
 
+/** What a URL link opens, and for how long. */
+export type LinkRequest = Partial<Schemas['UrlLinkBody']>
+export type UrlLink = Schemas['UrlLink']
+
 export type HealthReport = Schemas['HealthReport']

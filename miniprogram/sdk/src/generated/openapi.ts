@@ -172,6 +172,37 @@ export interface components {
          * @enum {string}
          */
         Choice: "merge" | "take";
+        /** @description A mini-program code. Inside JSON, as every answer: pages show it by a `data:` URL, and an error has its reason. */
+        Code: {
+            /** @description `image/png` or `image/jpeg`. */
+            contentType: string;
+            /** @description The file, as base64. */
+            data: string;
+        };
+        /** @description A mini-program code that is to be made. */
+        CodeBody: {
+            /**
+             * @description Whether a page that the published version does not have is refused.
+             * @default true
+             */
+            checkPath: boolean;
+            /** @description The version of the mini-program that it opens; `release` is the default. */
+            envVersion?: components["schemas"]["EnvVersion"];
+            /** @description The page that it opens, without a query; the first page is the default. */
+            page?: string;
+            /** @description What the page gets as `scene`. */
+            scene: string;
+            /**
+             * @description Whether it has no background.
+             * @default false
+             */
+            transparent: boolean;
+            /**
+             * @description In pixels.
+             * @default 430
+             */
+            width: number;
+        };
         /** @description A value, and which version it replaces. */
         ConfigChange: {
             /** @description Any JSON of at most 64 KiB. */
@@ -335,6 +366,15 @@ export interface components {
          * @enum {string}
          */
         Enc: "A256CBC-HS512" | "A256GCM";
+        /**
+         * @description The version of a mini-program that a code or a link opens.
+         *
+         *     - `release`: The published version.
+         *     - `trial`: The trial version.
+         *     - `develop`: The developers' version.
+         * @enum {string}
+         */
+        EnvVersion: "release" | "trial" | "develop";
         /** @description A page of an export. What a row does not have is `null`. */
         ExportPage: {
             activity: {
@@ -717,7 +757,7 @@ export interface components {
          * @description Why a request failed. Programs branch on this, not on `message`. New reasons can be added.
          * @enum {string}
          */
-        Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "unavailable" | "upstream_timeout";
+        Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "target_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "quota_exceeded" | "unavailable" | "upstream_timeout";
         /** @description What becomes of a delivery. */
         Redelivered: {
             /** @enum {string} */
@@ -841,6 +881,30 @@ export interface components {
             kty: string;
             n: string;
             use: string;
+        };
+        /** @description A URL link. */
+        UrlLink: {
+            /**
+             * Format: date-time
+             * @description From then on it opens nothing.
+             */
+            expiresAt: string;
+            /** @description The address. */
+            url: string;
+        };
+        /** @description A URL link that is to be made. */
+        UrlLinkBody: {
+            /** @description The version of the mini-program that it opens; `release` is the default. */
+            envVersion?: components["schemas"]["EnvVersion"];
+            /**
+             * @description How long it is valid.
+             * @default 30
+             */
+            expireDays: number;
+            /** @description The page that it opens, without a query; the first page is the default. */
+            path?: string;
+            /** @description The query that the page gets. */
+            query?: string;
         };
         /** @description A user, as its owner and administrators see it. */
         User: {
@@ -1057,7 +1121,7 @@ export interface components {
              * @description The rule.
              * @enum {string}
              */
-            rule: "json" | "required" | "type" | "unknown_field" | "duplicate_field" | "code" | "phone_code" | "app_id" | "open_id" | "union_id" | "identities" | "phone" | "choice" | "role" | "status" | "version" | "user_ids" | "config_key" | "limit" | "refresh_token" | "nickname" | "https_url" | "avatar_host" | "avatar_temporary" | "avatar_type" | "avatar_checked_type" | "avatar_size" | "avatar_key" | "gender" | "cursor" | "consent_version" | "no_change";
+            rule: "json" | "required" | "type" | "unknown_field" | "duplicate_field" | "code" | "phone_code" | "app_id" | "open_id" | "union_id" | "identities" | "phone" | "choice" | "role" | "status" | "version" | "user_ids" | "config_key" | "limit" | "refresh_token" | "nickname" | "https_url" | "avatar_host" | "avatar_temporary" | "avatar_type" | "avatar_checked_type" | "avatar_size" | "avatar_key" | "gender" | "cursor" | "consent_version" | "code_scene" | "page_path" | "code_width" | "env_version" | "link_query" | "expire_days" | "no_change";
         };
     };
     responses: never;

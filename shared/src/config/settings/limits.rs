@@ -39,8 +39,8 @@ settings! {
         "同一客户端地址的加密请求体次数（每个需要一次 RSA 运算）",
         wanted_zh("同上");
     pub(crate) RATE_LIMIT_WECHAT: Text = Text::new("120/h burst 60", WANTED),
-        "calls to WeChat, other than logins, on behalf of one user of a mini-program: phone codes, keys, checks of keys, nicknames and avatars",
-        "代小程序的同一用户调用微信接口的次数，不含登录：手机号 code、密钥的获取与校验、昵称和头像的内容检查",
+        "calls to WeChat, other than logins, on behalf of one user of a mini-program: phone codes, keys, checks of keys, nicknames and avatars, messages to them",
+        "代小程序的同一用户调用微信接口的次数，不含登录：手机号 code、密钥的获取与校验、昵称和头像的内容检查、发给该用户的消息",
         wanted_zh("同上");
     pub(crate) RATE_LIMIT_EXPORT: Text = Text::new("30/h burst 10", WANTED),
         "pages of exports of one user's data, each of which reads up to 1 MiB of the table",
@@ -49,6 +49,10 @@ settings! {
     pub(crate) RATE_LIMIT_AVATAR: Text = Text::new("30/h burst 10", WANTED),
         "forms for uploads of avatars of one user",
         "同一用户获取头像上传表单的次数",
+        wanted_zh("同上");
+    pub(crate) RATE_LIMIT_CODES: Text = Text::new("60/h burst 20", WANTED),
+        "mini-program codes and URL links that one user has WeChat make; those that are cached don't count",
+        "同一用户让微信生成小程序码和 URL Link 的次数，命中缓存的不计",
         wanted_zh("同上");
 }
 
@@ -87,6 +91,8 @@ pub struct LimitSettings {
     pub export: Option<Limit>,
     /// `RATE_LIMIT_AVATAR`: forms for uploads of avatars of one user.
     pub avatar: Option<Limit>,
+    /// `RATE_LIMIT_CODES`: codes and links that one user has WeChat make.
+    pub codes: Option<Limit>,
 }
 
 impl LimitSettings {
@@ -103,6 +109,7 @@ impl LimitSettings {
             wechat: limit(&RATE_LIMIT_WECHAT, env),
             export: limit(&RATE_LIMIT_EXPORT, env),
             avatar: limit(&RATE_LIMIT_AVATAR, env),
+            codes: limit(&RATE_LIMIT_CODES, env),
         }
     }
 }

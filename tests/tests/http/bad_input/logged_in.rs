@@ -21,7 +21,7 @@ pub struct Route {
 }
 
 /// All routes that read a body of which one field is enough to be looked at.
-pub const ROUTES: [Route; 7] = [
+pub const ROUTES: [Route; 8] = [
     Route {
         method: "POST",
         path: "/api/v1/user/login",
@@ -58,6 +58,13 @@ pub const ROUTES: [Route; 7] = [
         authenticated: true,
     },
     Route {
+        method: "POST",
+        path: "/api/v1/wxacode",
+        field: "scene",
+        value: r#""a""#,
+        authenticated: true,
+    },
+    Route {
         method: "PUT",
         path: "/api/v1/user/avatar",
         field: "key",
@@ -74,7 +81,7 @@ pub const ROUTES: [Route; 7] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 27] = [
+pub const AUTHENTICATED: [(&str, &str); 29] = [
     ("PUT", "/api/v1/config/home.banner"),
     ("DELETE", "/api/v1/config/home.banner"),
     ("GET", "/api/v1/user/info"),
@@ -86,6 +93,8 @@ pub const AUTHENTICATED: [(&str, &str); 27] = [
     ("POST", "/api/v1/user/phone/resolve"),
     ("POST", "/api/v1/user/message"),
     ("POST", "/api/v1/user/session-key/reset"),
+    ("POST", "/api/v1/wxacode"),
+    ("POST", "/api/v1/url-links"),
     ("POST", "/api/v1/user/avatar"),
     ("PUT", "/api/v1/user/avatar"),
     ("GET", "/api/v1/user/sessions"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// Each route with a body, the rest of a body, and its optional fields. Bodies with fields that
 /// take `null` in another way are found by a test of the sources.
-fn optional_fields() -> [(&'static str, Value, &'static [&'static str]); 4] {
+fn optional_fields() -> [(&'static str, Value, &'static [&'static str]); 5] {
     [
         ("/api/v1/user/login", json!({"code": "c"}), &["appId"]),
         ("/api/v1/user/logout", json!({}), &["all"]),
@@ -22,6 +22,11 @@ fn optional_fields() -> [(&'static str, Value, &'static [&'static str]); 4] {
             "/api/v1/user/message",
             json!({"encryptedData": "", "version": 1}),
             &["iv"],
+        ),
+        (
+            "/api/v1/wxacode",
+            json!({"scene": "a"}),
+            &["page", "checkPath", "envVersion", "width", "transparent"],
         ),
     ]
 }

@@ -135,6 +135,8 @@ async fn body(
         ("POST", "user/avatar") => json!({"contentType": "image/png", "size": 10}),
         ("PUT", "user/avatar") => json!({"key": format!("uploads/{}", "0".repeat(32))}),
         ("POST", "user/message") => json!(wechat.encrypted_message(name, "{}", app).unwrap()),
+        ("POST", "wxacode") => json!({"scene": "a"}),
+        ("POST", "url-links") => json!({}),
         ("PUT", "user/consents/{document}") => json!({"version": 3}),
         ("POST", "users") => {
             let open_id = wechat
