@@ -50,6 +50,10 @@ settings! {
         "forms for uploads of avatars of one user",
         "同一用户获取头像上传表单的次数",
         wanted_zh("同上");
+    pub(crate) RATE_LIMIT_MESSAGES: Text = Text::new("3000/min burst 300", WANTED),
+        "messages that one mini-program sends to its users; those beyond it wait",
+        "同一小程序向用户发送消息的次数；超出的消息等待稍后发送",
+        wanted_zh("同上");
 }
 
 /// One limit, as `COUNT/PERIOD burst BURST`: COUNT in each PERIOD (`s`, `min` or `h`) on average,
@@ -87,6 +91,8 @@ pub struct LimitSettings {
     pub export: Option<Limit>,
     /// `RATE_LIMIT_AVATAR`: forms for uploads of avatars of one user.
     pub avatar: Option<Limit>,
+    /// `RATE_LIMIT_MESSAGES`: messages that one mini-program sends.
+    pub messages: Option<Limit>,
 }
 
 impl LimitSettings {
@@ -103,6 +109,7 @@ impl LimitSettings {
             wechat: limit(&RATE_LIMIT_WECHAT, env),
             export: limit(&RATE_LIMIT_EXPORT, env),
             avatar: limit(&RATE_LIMIT_AVATAR, env),
+            messages: limit(&RATE_LIMIT_MESSAGES, env),
         }
     }
 }
