@@ -52,7 +52,10 @@ pub use self::{
     },
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
-    messages::{MESSAGE_QUEUE_URL, MessageSettings, MessageTemplates},
+    messages::{
+        MESSAGE_QUEUE_URL, MessageSettings, MessageTemplates, grant_retention, message_queue,
+        message_retention,
+    },
     metrics::MetricsSettings,
     nicknames::NicknameMin,
     phone_numbers::PhoneNumberSettings,

@@ -2,7 +2,7 @@
 
 use super::Instance;
 use crate::{
-    config::{MessageSettings, app_ids},
+    config::{MessageTemplates, app_ids, grant_retention, message_queue, message_retention},
     messages::{Grants, MessageRules, Messages},
     queue::Queue,
 };
@@ -11,7 +11,7 @@ impl Instance {
     /// The queue of messages to users, if there is one. Connects at the first call.
     pub fn message_queue(&self) -> Option<Queue> {
         let build = || {
-            let settings = MessageSettings::read(&self.env).queue?;
+            let settings = message_queue(&self.env)?;
             Some(Queue::new(settings, self.clock(), self.random()))
         };
         self.message_queue.get_or_init(build).clone()
@@ -19,27 +19,20 @@ impl Instance {
 
     /// Messages to users.
     pub fn messages(&self) -> Messages {
-        let settings = MessageSettings::read(&self.env);
-        Messages::new(
-            self.dynamo(),
-            self.clock(),
-            self.random(),
-            settings.retention,
-            settings.grant_retention,
-        )
+        let retention = message_retention(&self.env);
+        Messages::new(self.dynamo(), self.clock(), self.random(), retention)
     }
 
     /// What users agreed to receive.
     pub fn grants(&self) -> Grants {
-        let retention = MessageSettings::read(&self.env).grant_retention;
-        Grants::new(self.dynamo(), self.clock(), retention)
+        Grants::new(self.dynamo(), self.clock(), grant_retention(&self.env))
     }
 
     /// What the settings say of messages.
     pub fn message_rules(&self) -> MessageRules {
         MessageRules {
             apps: app_ids(&self.env),
-            templates: MessageSettings::read(&self.env).templates,
+            templates: MessageTemplates::read(&self.env),
         }
     }
 }

@@ -270,14 +270,14 @@ impl Grant {
         Write::Update(update)
     }
 
-    /// Gives it back, if this message, as it was claimed, uses it up.
-    pub(super) fn give_back(&self, message: &Message, retention: Duration) -> Write {
+    /// Gives it back, as it was read before the claim, if this message, as it was claimed, uses it up.
+    pub(super) fn give_back(&self, message: &Message) -> Write {
         let condition =
             Condition::new("usedBy = :by").value(":by", dynamo::string(use_of(message)));
         let change = "SET #ttl = :ttl REMOVE usedBy, usedAt";
         let update = Update::new(self.key(message.user), change, condition)
             .name("#ttl", "ttl")
-            .value(":ttl", dynamo::number(expires(self.granted_at, retention)));
+            .value(":ttl", dynamo::number(self.ttl));
         Write::Update(update)
     }
 }

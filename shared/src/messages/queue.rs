@@ -44,27 +44,20 @@ struct Recorded {
     message_id: MessageId,
 }
 
-impl QueueEntry {
-    /// The entry of a message that was recorded.
-    #[must_use]
-    pub fn of(message: &Message) -> Self {
-        Self::Recorded {
-            user: message.user,
-            message: message.id.clone(),
-        }
-    }
+fn recorded(user_id: UserId, message_id: MessageId) -> String {
+    let recorded = Recorded {
+        user_id,
+        message_id,
+    };
+    // Two texts: writing them can't fail.
+    serde_json::to_string(&recorded).unwrap_or_default()
+}
 
-    /// Its text, of a recorded one; none of an order, which functions of one's own write.
+impl QueueEntry {
+    /// The text of the entry of a message that was recorded.
     #[must_use]
-    pub fn to_message(&self) -> Option<String> {
-        let Self::Recorded { user, message } = self else {
-            return None;
-        };
-        let entry = Recorded {
-            user_id: *user,
-            message_id: message.clone(),
-        };
-        serde_json::to_string(&entry).ok()
+    pub fn text_of(message: &Message) -> String {
+        recorded(message.user, message.id.clone())
     }
 
     /// Reads a message of the queue.
@@ -105,15 +98,14 @@ mod tests {
 
     #[test]
     fn a_recorded_message_is_read_as_it_was_written() {
-        let entry = QueueEntry::Recorded {
-            user: USER.parse().unwrap(),
-            message: "0".repeat(32).parse().unwrap(),
-        };
-        let text = entry.to_message().unwrap();
+        let (user, message): (UserId, MessageId) =
+            (USER.parse().unwrap(), "0".repeat(32).parse().unwrap());
+        let text = recorded(user, message.clone());
         assert_eq!(
             text,
             format!(r#"{{"userId":"{USER}","messageId":"{}"}}"#, "0".repeat(32))
         );
+        let entry = QueueEntry::Recorded { user, message };
         assert_eq!(QueueEntry::read(&text, &rules()), Ok(entry));
     }
 

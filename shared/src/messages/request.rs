@@ -121,7 +121,7 @@ impl RawMessageRequest {
         let user = checks.field("userId", Rule::UserId, self.user_id.parse().ok());
         let app_id = checks.field("appId", Rule::AppId, rules.app(self.app_id.0.as_deref()));
         let content = match self.r#type.as_str() {
-            "subscribe" => self.subscribe(rules, app_id.as_ref(), checks),
+            "subscribe" => self.subscribe(rules, checks),
             "customer_service" => self.customer_service(checks),
             _ => checks.field("type", Rule::MessageType, None),
         };
@@ -133,16 +133,11 @@ impl RawMessageRequest {
         })
     }
 
-    fn subscribe(
-        self,
-        rules: &MessageRules,
-        app_id: Option<&AppId>,
-        checks: &mut Checks,
-    ) -> Option<Content> {
+    fn subscribe(self, rules: &MessageRules, checks: &mut Checks) -> Option<Content> {
         absent("message", &self.message, checks);
         let template = present("templateId", self.template_id, checks).and_then(|text| {
             let template = text.parse().ok();
-            let template = template.filter(|template| rules.has_template(app_id, template));
+            let template = template.filter(|template| rules.templates.allow(template));
             checks.field("templateId", Rule::TemplateId, template)
         });
         let page = self.page.0;
@@ -189,10 +184,6 @@ impl MessageRules {
             None => apps.next(),
         };
         app.cloned()
-    }
-
-    fn has_template(&self, app_id: Option<&AppId>, template: &TemplateId) -> bool {
-        app_id.is_none_or(|app_id| self.templates.allow(app_id, template))
     }
 }
 

@@ -132,7 +132,7 @@ impl Messages {
             let written = self.dynamo.update(update).await?;
             return Ok(matches!(written, WriteOutcome::Written(_)));
         };
-        let back = grant.give_back(message, self.grant_retention);
+        let back = grant.give_back(message);
         let attempt = || async {
             let writes = vec![Write::Update(update.clone()), back.clone()];
             match self.dynamo.transact(writes).await? {

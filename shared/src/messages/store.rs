@@ -63,27 +63,18 @@ pub struct Messages {
     pub(super) clock: Clock,
     pub(super) random: Random,
     retention: Duration,
-    pub(super) grant_retention: Duration,
 }
 
 impl Messages {
-    /// Messages in `dynamo`, which are kept for `retention`; grants that are put back expire
-    /// `grant_retention` after they were given. `random` names claims.
+    /// Messages in `dynamo`, which are kept for `retention`; `random` names claims.
     #[must_use]
-    pub fn new(
-        dynamo: Dynamo,
-        clock: Clock,
-        random: Random,
-        retention: Duration,
-        grant_retention: Duration,
-    ) -> Self {
+    pub fn new(dynamo: Dynamo, clock: Clock, random: Random, retention: Duration) -> Self {
         Self {
             identities: Identities::new(dynamo.clone()),
             dynamo,
             clock,
             random,
             retention,
-            grant_retention,
         }
     }
 

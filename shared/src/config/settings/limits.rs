@@ -50,7 +50,7 @@ settings! {
         "forms for uploads of avatars of one user",
         "同一用户获取头像上传表单的次数",
         wanted_zh("同上");
-    pub(crate) RATE_LIMIT_MESSAGES: Text = Text::new("3000/min burst 300", WANTED),
+    pub(crate) RATE_LIMIT_MESSAGES: Text = Text::new("3000/min burst 500", WANTED),
         "messages that one mini-program sends to its users; those beyond it wait",
         "同一小程序向用户发送消息的次数；超出的消息等待稍后发送",
         wanted_zh("同上");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::queues::{QueueSettings, queue};
 use crate::{
     config::{Env, List, Optional, Period},
-    ids::{AppId, TemplateId},
+    ids::TemplateId,
     settings,
 };
 
@@ -18,10 +18,10 @@ settings! {
         "存放待发送用户消息的 SQS 队列（见 [messages.md](messages.md)）",
         wanted_zh("SQS 队列的 URL"), unset("not set: no messages are sent", "未设置：不发送消息"),
         example("https://sqs.ap-southeast-1.amazonaws.com/123456789012/weapp-messages");
-    MESSAGE_TEMPLATES: List = List::optional("appid:templateId for each template, separated by commas"),
+    MESSAGE_TEMPLATES: List = List::optional("ids of templates, separated by commas"),
         "the templates of subscribe messages that are used; when set, others are refused",
         "使用的订阅消息模板；设置后拒绝其他模板",
-        wanted_zh("`appid:模板ID`，逗号分隔"), example("wx0123456789abcdef:priTmplId-0123456789");
+        wanted_zh("模板 ID，逗号分隔"), example("priTmplId-0123456789abcdefghijklmnopqrstuvw");
     MESSAGE_DAYS: Period = Period::days(30, 15..=365),
         "how long a message is kept after it was ordered; its idempotency key is known as long",
         "消息记录的保留时间，幂等键在此期间有效";
@@ -33,16 +33,8 @@ settings! {
         "微信暂时无法接收时，消息继续重试的时间";
 }
 
-/// What functions have to do with messages to users.
+/// What the sender of messages is told.
 pub struct MessageSettings {
-    /// `MESSAGE_QUEUE_URL`. None: no messages are sent.
-    pub queue: Option<QueueSettings>,
-    /// `MESSAGE_TEMPLATES`.
-    pub templates: MessageTemplates,
-    /// `MESSAGE_DAYS`.
-    pub retention: Duration,
-    /// `MESSAGE_GRANT_DAYS`.
-    pub grant_retention: Duration,
     /// `MESSAGE_RETRY_SECONDS`.
     pub retry: Duration,
 }
@@ -52,50 +44,53 @@ impl MessageSettings {
     #[must_use]
     pub fn read(env: &Env) -> Self {
         Self {
-            queue: queue(&MESSAGE_QUEUE_URL, env),
-            templates: MessageTemplates::read(env),
-            retention: MESSAGE_DAYS.read(env),
-            grant_retention: MESSAGE_GRANT_DAYS.read(env),
             retry: MESSAGE_RETRY_SECONDS.read(env),
         }
     }
 }
 
-/// `MESSAGE_TEMPLATES`: the templates that are used, by mini-program.
+/// `MESSAGE_QUEUE_URL`. None: no messages are sent.
+#[must_use]
+pub fn message_queue(env: &Env) -> Option<QueueSettings> {
+    queue(&MESSAGE_QUEUE_URL, env)
+}
+
+/// `MESSAGE_DAYS`: how long a message is kept.
+#[must_use]
+pub fn message_retention(env: &Env) -> Duration {
+    MESSAGE_DAYS.read(env)
+}
+
+/// `MESSAGE_GRANT_DAYS`: how long a grant counts.
+#[must_use]
+pub fn grant_retention(env: &Env) -> Duration {
+    MESSAGE_GRANT_DAYS.read(env)
+}
+
+/// `MESSAGE_TEMPLATES`: the templates that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MessageTemplates(Vec<(AppId, TemplateId)>);
+pub struct MessageTemplates(Vec<TemplateId>);
 
 impl MessageTemplates {
     /// Reads the setting; an entry that names no template is a config error.
     #[must_use]
     pub fn read(env: &Env) -> Self {
         let parse = |(index, text): (usize, &str)| {
-            let entry = template(text);
-            if entry.is_none() {
-                MESSAGE_TEMPLATES.add_entry_error(env, index, "is not appid:templateId");
+            let template = text.parse().ok();
+            if template.is_none() {
+                MESSAGE_TEMPLATES.add_entry_error(env, index, "is not the id of a template");
             }
-            entry
+            template
         };
         let entries = MESSAGE_TEMPLATES.entries(env).enumerate();
         Self(entries.filter_map(parse).collect())
     }
 
-    /// Whether messages of this template may be sent in the mini-program.
+    /// Whether messages of this template may be sent.
     #[must_use]
-    pub fn allow(&self, app_id: &AppId, template: &TemplateId) -> bool {
-        self.0.is_empty() || self.of(app_id).any(|allowed| allowed == template)
+    pub fn allow(&self, template: &TemplateId) -> bool {
+        self.0.is_empty() || self.0.contains(template)
     }
-
-    /// Those that are configured for the mini-program.
-    pub fn of(&self, app_id: &AppId) -> impl Iterator<Item = &TemplateId> {
-        let of_app = self.0.iter().filter(move |(app, _)| app == app_id);
-        of_app.map(|(_, template)| template)
-    }
-}
-
-fn template(text: &str) -> Option<(AppId, TemplateId)> {
-    let (app_id, template) = text.split_once(':')?;
-    Some((app_id.trim().parse().ok()?, template.trim().parse().ok()?))
 }
 
 #[cfg(test)]
@@ -112,22 +107,18 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_allowed_in_its_mini_program_or_everywhere_where_none_is_configured() {
-        let (one, other) = ("wx1".parse().unwrap(), "wx2".parse().unwrap());
+    fn a_template_is_allowed_that_is_configured_and_every_one_where_none_is() {
         let (first, second) = ("T-1".parse().unwrap(), "T_2".parse().unwrap());
-        let (templates, errors) = read("wx1:T-1, wx2 : T_2");
+        let (templates, errors) = read("T-1 , T_3");
         assert_eq!(errors, 0);
-        assert!(templates.allow(&one, &first) && templates.allow(&other, &second));
-        assert!(!templates.allow(&one, &second) && !templates.allow(&other, &first));
-        assert_eq!(templates.of(&one).collect::<Vec<_>>(), [&first]);
+        assert!(templates.allow(&first) && !templates.allow(&second));
         let (none, _) = read("");
-        assert!(none.allow(&one, &second));
-        assert_eq!(none.of(&one).count(), 0);
+        assert!(none.allow(&first) && none.allow(&second));
     }
 
     #[test]
-    fn an_entry_without_a_mini_program_or_a_template_is_a_config_error() {
-        for wrong in ["T1", "wx1:", ":T1", "wx1:a#b", "wx1:a b"] {
+    fn an_entry_that_is_no_template_is_a_config_error() {
+        for wrong in ["wx1:T1", "a#b", "a b"] {
             assert_eq!(read(wrong).1, 1, "{wrong}");
         }
     }
