@@ -10,6 +10,7 @@ import { type ActivityApi, activityApi } from './api/activity'
 import { type AvatarApi, avatarApi } from './api/avatar'
 import { type ConfigApi, configApi } from './api/config'
 import { type PhoneApi, phoneApi } from './api/phone'
+import { type SubscriptionsApi, subscriptionsApi } from './api/subscriptions'
 import { type UserApi, userApi } from './api/user'
 import { type WeChatDataApi, weChatDataApi } from './api/wechat-data'
 import { within } from './deadline'
@@ -99,6 +100,7 @@ export interface Client extends WeChatDataApi {
   avatar: AvatarApi
   sessions: SessionsApi
   consents: ConsentsApi
+  subscriptions: SubscriptionsApi
   account: AccountApi
   activity: ActivityApi
   config: ConfigApi
@@ -153,6 +155,7 @@ export function createClient(options: ClientOptions): Client {
     ...weChatDataApi(api),
     sessions: sessionsApi(api),
     consents: consentsApi(api),
+    subscriptions: subscriptionsApi(api, runtime),
     account: accountApi(api),
     activity: activityApi(api),
     config: configApi(caller, runtime),

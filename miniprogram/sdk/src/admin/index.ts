@@ -1,16 +1,18 @@
 /**
- * What administrators do: users, deletions and merges that did not end, remote configuration, webhooks. A module of its own,
+ * What administrators do: users, deletions and merges that did not end, remote configuration, webhooks, messages. A module of its own,
  * because the mini-program of users needs none of it. The backend decides who is an administrator, with each request.
  */
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
 import { type ConfigAdminApi, configAdminApi } from './config'
+import { type MessagesApi, messagesApi } from './messages'
 import { type SagasApi, sagasApi } from './sagas'
 import type { HealthReport } from './types'
 import { type UsersApi, usersApi } from './users'
 import { type WebhooksApi, webhooksApi } from './webhooks'
 
 export type { ConfigAdminApi, ConfigPosition } from './config'
+export type { MessagesApi, MessagesPosition } from './messages'
 export type { SagasApi } from './sagas'
 export type * from './types'
 export type { UserFilter, UsersApi } from './users'
@@ -21,6 +23,7 @@ export interface AdminApi {
   sagas: SagasApi
   config: ConfigAdminApi
   webhooks: WebhooksApi
+  messages: MessagesApi
   /**
    * How the backend is; anybody may ask. `deep` probes what it depends on. Where it is down, rejects with `unavailable`,
    * and the error's `data` is the report.
@@ -37,6 +40,7 @@ export function adminApi(client: Pick<Client, 'request'>): AdminApi {
     sagas: sagasApi(api),
     config: configAdminApi(api),
     webhooks: webhooksApi(api),
+    messages: messagesApi(api),
     health: ({ deep = false, signal } = {}) =>
       // What is asked for is how it is now, not how it will be.
       api.request('GET', deep ? '/health?deep=1' : '/health', { isPublic: true, repeatable: false, signal }),

@@ -32,4 +32,12 @@ export type FailedWebhook = Schemas['FailedWebhook']
 export type FailedWebhookPage = Schemas['FailedWebhookList']
 export type RedeliveredWebhook = Schemas['Redelivered']
 
+/** An order to send a message: a subscribe message, or a reply of customer service. */
+export type NewMessage = Schemas['NewMessage']
+/** An order that was taken, and how far it is. */
+export type OrderedMessage = Schemas['Ordered']
+/** A message to a user, without what it says. */
+export type Message = Schemas['Message']
+export type MessagePage = Schemas['MessageList']
+
 export type HealthReport = Schemas['HealthReport']

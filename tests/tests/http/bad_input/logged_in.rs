@@ -74,7 +74,7 @@ pub const ROUTES: [Route; 7] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 27] = [
+pub const AUTHENTICATED: [(&str, &str); 32] = [
     ("PUT", "/api/v1/config/home.banner"),
     ("DELETE", "/api/v1/config/home.banner"),
     ("GET", "/api/v1/user/info"),
@@ -92,6 +92,8 @@ pub const AUTHENTICATED: [(&str, &str); 27] = [
     ("GET", "/api/v1/user/consents"),
     ("PUT", "/api/v1/user/consents/privacy"),
     ("DELETE", "/api/v1/user/consents/privacy"),
+    ("GET", "/api/v1/user/subscriptions"),
+    ("PUT", "/api/v1/user/subscriptions"),
     ("GET", "/api/v1/user/activity"),
     ("GET", "/api/v1/user/export"),
     (
@@ -111,6 +113,15 @@ pub const AUTHENTICATED: [(&str, &str); 27] = [
         "DELETE",
         "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/sessions",
     ),
+    (
+        "GET",
+        "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/messages",
+    ),
+    (
+        "GET",
+        "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/messages/0",
+    ),
+    ("POST", "/api/v1/messages"),
 ];
 
 pub struct LoggedInApp {
