@@ -13,6 +13,7 @@ mod message;
 mod queue;
 mod request;
 mod settle;
+mod status;
 mod store;
 
 pub use claim::{ClaimOutcome, Claimed};
@@ -20,8 +21,9 @@ pub use content::{Content, SubscribeContent};
 pub use due::{DuePage, DuePosition};
 pub use grants::{Grant, GrantRequest, Grants, GrantsError};
 pub use id::{IdempotencyKey, MessageId};
-pub use message::{Message, MessageKind, MessageStatus};
+pub use message::Message;
 pub use queue::{QueueEntry, UnreadableEntry};
 pub use request::{MessageRequest, MessageRules, RawMessageRequest};
 pub use settle::Ending;
+pub use status::{MessageKind, MessageStatus};
 pub use store::{Creation, Messages, Position};

@@ -10,6 +10,7 @@ use shared::{
         Accepted, ApiError, Checks, Cursors, Input, Json, Optional, Query, Reason, Success,
         page_limit,
     },
+    config::USER_MESSAGES,
     edge::Administrator,
     ids::UserId,
     instance::Instance,
@@ -33,7 +34,9 @@ const LIST: &str = "messages";
 pub struct Ordering {
     messages: Messages,
     rules: MessageRules,
-    /// None: no messages are sent.
+    /// Whether messages are sent.
+    is_on: bool,
+    /// None: the table alone has the messages.
     queue: Option<BoundedQueue>,
 }
 
@@ -42,6 +45,7 @@ impl Ordering {
         Self {
             messages: instance.messages(),
             rules: instance.message_rules(),
+            is_on: USER_MESSAGES.read(instance.env()),
             queue: instance.message_queue().map(BoundedQueue::new),
         }
     }
@@ -73,7 +77,9 @@ pub async fn send(
     State(ordering): State<Ordering>,
     Json(raw): Json<RawMessageRequest>,
 ) -> Result<Accepted<Ordered>, ApiError> {
-    let queue = ordering.queue.as_ref().ok_or(Reason::NotConfigured)?;
+    if !ordering.is_on {
+        return Err(Reason::NotConfigured.into());
+    }
     let order = raw.check(&ordering.rules).map_err(ApiError::invalid)?;
     let message = match ordering.messages.create(&order).await? {
         Creation::Created(message) => message,
@@ -83,7 +89,9 @@ pub async fn send(
         Creation::Unreachable => return Err(Reason::UserUnreachable.into()),
     };
     audit::message_ordered(caller.user.id, &message);
-    hand_over(queue, &message).await;
+    if let Some(queue) = &ordering.queue {
+        hand_over(queue, &message).await;
+    }
     Ok(Accepted(message.into()))
 }
 

@@ -49,7 +49,7 @@ function loseAnswer(phone: Phone, method: string): void {
 
 test('a message is ordered once, also after an answer that got lost, and is listed', async () => {
   // Nothing takes it from the table within this test.
-  const own = await Backend.start({ MESSAGE_QUEUE_URL: 'http://127.0.0.1:1/0/messages' })
+  const own = await Backend.start({ USER_MESSAGES: 'on', MESSAGE_QUEUE_URL: 'http://127.0.0.1:1/0/messages' })
   try {
     const { phone, client, id } = await person(own)
     own.command('admin', id)

@@ -53,8 +53,8 @@ pub use self::{
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
     messages::{
-        MESSAGE_QUEUE_URL, MessageSettings, MessageTemplates, grant_retention, message_queue,
-        message_retention,
+        MESSAGE_QUEUE_URL, MessageSettings, MessageTemplates, USER_MESSAGES, grant_retention,
+        message_queue, message_retention,
     },
     metrics::MetricsSettings,
     nicknames::NicknameMin,

@@ -319,13 +319,14 @@ pub const MESSAGE: RowKind = RowKind {
             Shown::As("content"),
             Shown::As("status"),
             Shown::As("reason"),
+            Shown::As("errcode"),
             Shown::As("attempts"),
             Shown::As("createdAt"),
             Shown::As("updatedAt"),
             Shown::As("dueAt"),
             Shown::Time("ttl", "expiresAt"),
         ],
-        withheld: &["digest", "errcode", "claim", "gsi1pk", "gsi1sk"],
+        withheld: &["digest", "claim", "gsi1pk", "gsi1sk"],
     },
 };
 /// A user's agreement to receive one subscribe message of a template:
@@ -340,11 +341,13 @@ pub const GRANT: RowKind = RowKind {
         shown: &[
             Shown::As("appId"),
             Shown::As("templateId"),
+            Shown::As("requestId"),
+            Shown::As("openId"),
             Shown::As("grantedAt"),
             Shown::As("usedAt"),
             Shown::Time("ttl", "expiresAt"),
         ],
-        withheld: &["requestId", "openId", "usedBy"],
+        withheld: &["usedBy"],
     },
 };
 

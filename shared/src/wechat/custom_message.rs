@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A reply of customer service. `Debug` shows only its kind.
+/// A reply of customer service.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(
@@ -46,6 +46,7 @@ pub enum CustomMessage {
     },
 }
 
+/// Shows only its kind.
 impl fmt::Debug for CustomMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::queues::{QueueSettings, queue};
 use crate::{
-    config::{Env, List, Optional, Period},
+    config::{Env, List, Optional, Period, Words},
     ids::TemplateId,
     settings,
 };
@@ -13,11 +13,15 @@ settings! {
     /// The settings of messages to users.
     pub DOCUMENTED in Messages;
 
+    pub USER_MESSAGES: Words<bool> = Words::new(&["on", "off"], &[true, false], 1),
+        "whether messages are sent to users ([messages.md](messages.md)). `make run` has them on",
+        "是否给用户发消息（见 [messages.md](messages.md)）。`make run` 默认开启",
+        has_local_value();
     pub MESSAGE_QUEUE_URL: Optional = Optional::new("the URL of an SQS queue"),
-        "the queue that messages to users wait in until they are sent ([messages.md](messages.md))",
-        "存放待发送用户消息的 SQS 队列（见 [messages.md](messages.md)）",
-        wanted_zh("SQS 队列的 URL"), unset("not set: no messages are sent", "未设置：不发送消息"),
-        example("https://sqs.ap-southeast-1.amazonaws.com/123456789012/weapp-messages");
+        "the queue of messages to users, which has them sent at once; the table alone has them sent a little later",
+        "用户消息的 SQS 队列，使消息立即发送；没有队列时由数据表稍后发送",
+        wanted_zh("SQS 队列的 URL"), unset("not set: no queue", "未设置：没有队列"),
+        example("https://sqs.ap-southeast-1.amazonaws.com/123456789012/weapp-messages"), has_local_value();
     MESSAGE_TEMPLATES: List = List::optional("ids of templates, separated by commas"),
         "the templates of subscribe messages that are used; when set, others are refused",
         "使用的订阅消息模板；设置后拒绝其他模板",
@@ -49,7 +53,7 @@ impl MessageSettings {
     }
 }
 
-/// `MESSAGE_QUEUE_URL`. None: no messages are sent.
+/// `MESSAGE_QUEUE_URL`. None: the table alone has the messages.
 #[must_use]
 pub fn message_queue(env: &Env) -> Option<QueueSettings> {
     queue(&MESSAGE_QUEUE_URL, env)

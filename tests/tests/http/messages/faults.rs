@@ -17,6 +17,7 @@ async fn with_queue(behaviour: Behaviour) -> (Fixture, Receiver) {
     queue.set(behaviour);
     let url = format!("http://{}/123456789012/messages", queue.address);
     let app = TestApp::builder(InProcess)
+        .set("USER_MESSAGES", "on")
         .set("MESSAGE_QUEUE_URL", &url)
         .start()
         .await;
@@ -49,6 +50,22 @@ async fn an_order_is_taken_while_the_queue_is_down() {
     let message = fixture.message(&id).await.unwrap();
     assert_eq!(message.status, MessageStatus::Queued);
     assert_eq!(due(&fixture).await, [id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_queue_an_order_waits_in_the_table() {
+    let app = TestApp::builder(InProcess)
+        .set("USER_MESSAGES", "on")
+        .start()
+        .await;
+    let user = app.log_in("alice").await;
+    let admin = app.administrator("root").await;
+    let fixture = Fixture { app, user, admin };
+    let answer = fixture.send(&fixture.order("order-0001")).await;
+    assert_eq!(
+        due(&fixture).await,
+        [answer.ok(202)["messageId"].as_str().unwrap()]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
