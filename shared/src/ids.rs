@@ -41,7 +41,7 @@ impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for Text<T> {
 macro_rules! wechat_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -102,6 +102,10 @@ wechat_id!(
 wechat_id!(
     /// A WeChat user across the mini-programs of one WeChat open-platform account.
     UnionId
+);
+wechat_id!(
+    /// A template of subscribe messages, which belongs to one mini-program.
+    TemplateId
 );
 
 /// A document that users agree to, such as `privacy`: a lower-case letter, then at most 31 lower-case

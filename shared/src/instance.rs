@@ -1,6 +1,7 @@
 //! Builds the parts of an instance, each once and only when a function uses it.
 
 mod accounts;
+mod messages;
 mod sealed_bodies;
 mod users;
 mod webhooks;
@@ -53,6 +54,7 @@ pub struct Instance {
     admission: OnceLock<Admission>,
     wechat: OnceLock<Arc<WeChat>>,
     webhook_queue: OnceLock<Option<Queue>>,
+    message_queue: OnceLock<Option<Queue>>,
 }
 
 /// The keys, and what opens bodies with them.
@@ -77,6 +79,7 @@ impl Instance {
             admission: OnceLock::new(),
             wechat: OnceLock::new(),
             webhook_queue: OnceLock::new(),
+            message_queue: OnceLock::new(),
         }
     }
 

@@ -20,6 +20,7 @@ pub mod ids;
 pub mod instance;
 pub mod kv;
 pub mod lenient_json;
+pub mod messages;
 pub mod objects;
 #[cfg(feature = "openapi")]
 pub mod openapi;

@@ -4,11 +4,13 @@
 //!
 //! A message arrives at least once, and in no order.
 
+mod bounded;
 mod client;
 mod error;
 mod event;
 mod sign;
 
+pub use bounded::BoundedQueue;
 pub use client::{Queue, Received};
 pub use error::QueueError;
 pub use event::{BatchResponse, QueueEvent, QueueRecord};

@@ -62,6 +62,7 @@ pub struct TestApp {
     pub table: DynamoDb,
     objects: Option<ObjectStore>,
     queue: Option<MessageQueue>,
+    messages: Option<MessageQueue>,
     proxies: Option<Proxies>,
     redis: Redis,
     instances: Instances,
@@ -130,6 +131,12 @@ impl TestApp {
     /// The queue of an app that was built with webhooks.
     pub fn queue(&self) -> &MessageQueue {
         self.queue.as_ref().expect("an app built with `webhooks()`")
+    }
+
+    /// The queue of messages to users of an app that was built with messages.
+    pub fn message_queue(&self) -> &MessageQueue {
+        let queue = self.messages.as_ref();
+        queue.expect("an app built with `messages()`")
     }
 
     /// The Redis of an app that was built with its own.

@@ -1,4 +1,4 @@
-//! The queue of webhooks, and a receiver that behaves as a test says.
+//! The queues, and a receiver of webhooks that behaves as a test says.
 
 use std::{
     sync::{
@@ -19,11 +19,21 @@ use tokio::{
 
 use crate::{settings::AWS_ENVIRONMENT, test_app::listen, within_patience};
 
-/// The queue's name.
+/// The names of the queues: of webhooks, and of messages to users.
 const NAME: &str = "hooks";
+const MESSAGES: &str = "messages";
 
-/// An empty queue for the credentials of the functions under test.
+/// An empty queue of webhooks for the credentials of the functions under test.
 pub fn queue(clock: Clock) -> MessageQueue {
+    queue_named(NAME, clock)
+}
+
+/// The same for messages to users.
+pub fn message_queue(clock: Clock) -> MessageQueue {
+    queue_named(MESSAGES, clock)
+}
+
+fn queue_named(name: &str, clock: Clock) -> MessageQueue {
     let variable = |wanted: &str| {
         let mut variables = AWS_ENVIRONMENT.into_iter();
         let found = variables.find(|(name, _)| *name == wanted);
@@ -35,13 +45,22 @@ pub fn queue(clock: Clock) -> MessageQueue {
         session: Some(variable("AWS_SESSION_TOKEN").into()),
         region: variable("AWS_REGION").to_owned(),
     };
-    MessageQueue::new(NAME, keys, clock)
+    MessageQueue::new(name, keys, clock)
 }
 
-/// Serves the queue. Returns its URL.
+/// Serves the queue of webhooks. Returns its URL.
 pub async fn serve(queue: &MessageQueue) -> String {
+    serve_named(NAME, queue).await
+}
+
+/// The same for messages to users.
+pub async fn serve_messages(queue: &MessageQueue) -> String {
+    serve_named(MESSAGES, queue).await
+}
+
+async fn serve_named(name: &str, queue: &MessageQueue) -> String {
     let port = listen(Router::new().nest("/sqs", queue.router())).await;
-    format!("http://127.0.0.1:{port}/sqs{}", MessageQueue::path(NAME))
+    format!("http://127.0.0.1:{port}/sqs{}", MessageQueue::path(name))
 }
 
 /// How a receiver answers.

@@ -1,8 +1,8 @@
-//! A user's own account: what they agreed to, what happened to it, everything that is stored about them,
+//! A user's own account: what they agreed to and to receive, what happened to it, everything that is stored about them,
 //! and its deletion.
 //!
 //! `GET /api/v1/user/consents`, `PUT` and `DELETE /api/v1/user/consents/{document}`,
-//! `GET /api/v1/user/activity`, `GET /api/v1/user/export`, `DELETE /api/v1/user`.
+//! `GET` and `PUT /api/v1/user/subscriptions`, `GET /api/v1/user/activity`, `GET /api/v1/user/export`, `DELETE /api/v1/user`.
 
 mod activity;
 mod consents;
@@ -10,6 +10,7 @@ mod deletion;
 mod export;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod subscriptions;
 
 use axum::{
     extract::FromRef,
@@ -20,9 +21,11 @@ use shared::{
     api::Cursors,
     audit::AuditTrail,
     auth::Admission,
+    config::MessageTemplates,
     edge::Routes,
     instance::Instance,
-    users::{Consents, RequiredConsents},
+    messages::Grants,
+    users::{Consents, Identities, RequiredConsents},
 };
 
 use export::Exports;
@@ -39,6 +42,9 @@ struct Account {
     trail: AuditTrail,
     cursors: Cursors,
     deletion: AccountDeletion,
+    grants: Grants,
+    identities: Identities,
+    templates: MessageTemplates,
 }
 
 /// The routes of this function.
@@ -53,12 +59,19 @@ pub fn routes(instance: &Instance) -> Routes {
         trail: instance.audit_trail(),
         cursors: instance.cursors(),
         deletion: instance.account_deletion(),
+        grants: instance.grants(),
+        identities: instance.identities(),
+        templates: MessageTemplates::read(instance.env()),
     };
     Routes::new()
         .route("/api/v1/user/consents", get(consents::list))
         .route(
             "/api/v1/user/consents/{document}",
             put(consents::agree).delete(consents::withdraw),
+        )
+        .route(
+            "/api/v1/user/subscriptions",
+            get(subscriptions::list).put(subscriptions::record),
         )
         .route("/api/v1/user/activity", get(activity::list))
         .route("/api/v1/user/export", get(export::export))

@@ -14,6 +14,7 @@ use crate::{
     consents::{ConsentChange, ConsentList, VersionInput},
     deletion::Deletion,
     export::{Page, PositionInput},
+    subscriptions::{ResultsInput, SubscriptionList},
 };
 
 /// The operations of this function.
@@ -23,6 +24,8 @@ pub fn operations() -> Vec<Operation> {
         list(),
         agree(),
         withdraw(),
+        subscriptions(),
+        record(),
         activities(),
         export(),
         delete(),
@@ -76,6 +79,40 @@ fn withdraw() -> Operation {
     change("DELETE", "withdrawConsent", "Withdraw an agreement")
 }
 
+fn of_subscriptions(method: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    let subscription = json!({
+        "templateId": "priTmplId-0123456789",
+        "appId": "wx0123456789abcdef",
+        "remaining": 1,
+    });
+    Operation::new(
+        method,
+        "/api/v1/user/subscriptions",
+        id,
+        Tag::Messages,
+        summary,
+    )
+    .access(Access::User)
+    .ok::<SubscriptionList>("What is left.", json!({"subscriptions": [subscription]}))
+}
+
+fn subscriptions() -> Operation {
+    let summary = "The subscribe messages that the user agreed to receive";
+    of_subscriptions("GET", "listSubscriptions", summary)
+}
+
+fn record() -> Operation {
+    let summary = "Record what the user chose in `wx.requestSubscribeMessage`";
+    let results = json!({
+        "requestId": "1e0f6a52-ask-after-order",
+        "results": {"priTmplId-0123456789": "accept"},
+    });
+    of_subscriptions("PUT", "recordSubscriptions", summary)
+        .details("Each template that was accepted is one message more, 50 at most. The same `requestId` again adds nothing.")
+        .body::<ResultsInput>(results)
+        .fails(&[Reason::Conflict])
+}
+
 fn activities() -> Operation {
     Operation::new(
         "GET",
@@ -102,6 +139,8 @@ fn export() -> Operation {
         "sessions": [],
         "consents": [consent()],
         "activity": [],
+        "messages": [],
+        "subscriptions": [],
     });
     Operation::new(
         "GET",

@@ -1,6 +1,6 @@
 //! Log lines of what administrators did. They hold ids and names of fields, no personal data.
 
-use shared::{ids::UserId, request, saga::SagaId, webhooks::FailedDelivery};
+use shared::{ids::UserId, messages::Message, request, saga::SagaId, webhooks::FailedDelivery};
 
 /// A person was moved in.
 pub fn moved_in(by: UserId, user: UserId) {
@@ -50,5 +50,14 @@ pub fn webhook_redelivered(by: UserId, failed: &FailedDelivery) {
     tracing::info!(
         audit = "webhook_redelivered", administrator_id = %by, receiver, event_id, request_id = request::id(),
         "an administrator has an event delivered once more"
+    );
+}
+
+/// A message to a user was ordered.
+pub fn message_ordered(by: UserId, message: &Message) {
+    let (user, id, kind) = (message.user, &message.id, message.content.kind().as_str());
+    tracing::info!(
+        audit = "message_ordered", administrator_id = %by, user_id = %user, message_id = %id, kind,
+        request_id = request::id(), "an administrator has a message sent to a user"
     );
 }

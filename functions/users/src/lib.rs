@@ -1,5 +1,6 @@
 //! Users for administrators: lists, finds, moves in, reads, changes and deletes them, ends their
 //! sessions, and continues deletions and merges that stopped. Events of webhooks that were not delivered.
+//! Messages to users.
 
 mod account;
 mod activity;
@@ -7,6 +8,7 @@ mod audit;
 mod change;
 mod deletion;
 mod list;
+mod messages;
 mod move_in;
 #[cfg(feature = "openapi")]
 mod openapi;
@@ -38,6 +40,7 @@ use shared::{
 
 use change::Changing;
 use deletion::Deleting;
+use messages::Ordering;
 
 #[cfg(feature = "openapi")]
 pub use openapi::operations;
@@ -61,6 +64,7 @@ struct Users {
     deleting: Deleting,
     failures: Failures,
     outbox: Outbox,
+    ordering: Ordering,
 }
 
 /// The mini-programs of this service.
@@ -96,6 +100,7 @@ pub fn routes(instance: &Instance) -> Routes {
         deleting: Deleting::new(instance),
         failures: instance.webhook_failures(),
         outbox: instance.webhook_outbox(),
+        ordering: Ordering::new(instance),
     };
     Routes::new()
         .route("/api/v1/users", get(list::list).post(move_in::move_in))
@@ -109,6 +114,12 @@ pub fn routes(instance: &Instance) -> Routes {
         )
         .route("/api/v1/users/{id}/activity", get(activity::list))
         .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
+        .route("/api/v1/users/{id}/messages", get(messages::list))
+        .route(
+            "/api/v1/users/{id}/messages/{messageId}",
+            get(messages::read),
+        )
+        .route("/api/v1/messages", post(messages::send))
         .route("/api/v1/sagas", get(sagas::list))
         .route("/api/v1/sagas/{id}/resume", post(sagas::resume))
         .route("/api/v1/webhooks/failures", get(webhooks::list))

@@ -3,6 +3,7 @@
 use shared::{
     api::{ActivityList, ActivityQuery, Empty, Reason},
     ids::UserId,
+    messages::{MessageId, RawMessageRequest},
     openapi::{
         Access, Operation, Tag, Value,
         examples::{activity, user, with},
@@ -18,6 +19,7 @@ use crate::{
     change::ChangeInput,
     deletion::{BatchAnswer, BatchInput, Deletion},
     list::ListQuery,
+    messages::{ListedMessage, MessageList, MessagesQuery, Ordered},
     move_in::{Conflicts, UserInput},
     sagas::{Resumed, SagaList},
     search::SearchInput,
@@ -27,6 +29,7 @@ use crate::{
 
 const USERS: &str = "/api/v1/users";
 const USER: &str = "/api/v1/users/{id}";
+const MESSAGE: &str = "3c9909afec25354d551dae21590bb26e";
 const SAGA: &str = "8ec7bbdb9e68689d6a0779458142f841";
 
 /// The operations of this function.
@@ -46,6 +49,9 @@ pub fn operations() -> Vec<Operation> {
         resume(),
         failures(),
         redeliver(),
+        send_message(),
+        messages(),
+        message(),
     ]
 }
 
@@ -254,4 +260,69 @@ fn redeliver() -> Operation {
     .path_part::<DeliveryId>("id", "The id of the failed delivery.")
     .accepted::<Redelivered>("It is in the queue again.", json!({"status": "queued"}))
     .fails(&[Reason::NotFound, Reason::NotConfigured])
+}
+
+fn sent() -> Value {
+    json!({
+        "messageId": MESSAGE,
+        "type": "subscribe",
+        "appId": "wx0123456789abcdef",
+        "templateId": "priTmplId-0123456789",
+        "status": "sent",
+        "reason": null,
+        "errcode": null,
+        "attempts": 1,
+        "createdAt": "2026-11-27T08:24:30.823Z",
+        "updatedAt": "2026-11-27T08:24:31.204Z",
+        "dueAt": null,
+    })
+}
+
+fn send_message() -> Operation {
+    let user = "01a20939-2967-7d17-98c2-7448ee036be2";
+    let order = json!({
+        "idempotencyKey": "order-20261127-001:paid",
+        "userId": user,
+        "type": "subscribe",
+        "templateId": "priTmplId-0123456789",
+        "page": "pages/order/order?id=1",
+        "data": {"thing1": "咖啡豆", "amount2": "68元"},
+    });
+    let ordered = json!({"userId": user, "messageId": MESSAGE, "status": "queued"});
+    Operation::new(
+        "POST",
+        "/api/v1/messages",
+        "sendMessage",
+        Tag::Messages,
+        "Send a message to a user",
+    )
+    .access(Access::Administrator)
+    .details("A subscribe message uses up one that the user agreed to; a reply of customer service needs a message of the user's in the last 48 hours. It is sent in the background, and never twice: the same request again is answered with how far it is.")
+    .body::<RawMessageRequest>(order)
+    .accepted::<Ordered>("It will be sent, or was: `status` says how far it is.", ordered)
+    .fails(&[
+        Reason::NotFound,
+        Reason::Conflict,
+        Reason::IdempotencyKeyReused,
+        Reason::UserUnreachable,
+        Reason::NotConfigured,
+    ])
+}
+
+fn messages() -> Operation {
+    let path = "/api/v1/users/{id}/messages";
+    let summary = "Messages to a user";
+    let page = json!({"messages": [sent()], "cursor": null});
+    about(operation("GET", path, "listUserMessages", summary))
+        .details("The newest first, without what they say. They are kept for `MESSAGE_DAYS`.")
+        .query::<MessagesQuery>()
+        .ok::<MessageList>("A page.", page)
+}
+
+fn message() -> Operation {
+    let path = "/api/v1/users/{id}/messages/{messageId}";
+    let summary = "One message to a user";
+    about(operation("GET", path, "getUserMessage", summary))
+        .path_part::<MessageId>("messageId", "The message's id.")
+        .ok::<ListedMessage>("The message.", sent())
 }

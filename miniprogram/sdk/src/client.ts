@@ -11,6 +11,7 @@ import { type AvatarApi, avatarApi } from './api/avatar'
 import { type CodesApi, codesApi } from './api/codes'
 import { type ConfigApi, configApi } from './api/config'
 import { type PhoneApi, phoneApi } from './api/phone'
+import { type SubscriptionsApi, subscriptionsApi } from './api/subscriptions'
 import { type UserApi, userApi } from './api/user'
 import { type WeChatDataApi, weChatDataApi } from './api/wechat-data'
 import { within } from './deadline'
@@ -100,6 +101,7 @@ export interface Client extends WeChatDataApi {
   avatar: AvatarApi
   sessions: SessionsApi
   consents: ConsentsApi
+  subscriptions: SubscriptionsApi
   account: AccountApi
   activity: ActivityApi
   config: ConfigApi
@@ -155,6 +157,7 @@ export function createClient(options: ClientOptions): Client {
     ...weChatDataApi(api),
     sessions: sessionsApi(api),
     consents: consentsApi(api),
+    subscriptions: subscriptionsApi(api, runtime),
     account: accountApi(api),
     activity: activityApi(api),
     config: configApi(caller, runtime),

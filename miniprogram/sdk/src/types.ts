@@ -30,6 +30,8 @@ export type Session = Schemas['SessionInfo']
 export type Consent = Schemas['Consent']
 export type Consents = Schemas['ConsentList']
 export type ConsentChange = Schemas['ConsentChange']
+/** How many messages of a template the user agreed to and has not received. */
+export type Subscription = Schemas['Subscription']
 /** Something that happened to the account. */
 export type Activity = Schemas['Activity']
 /** A part of what happened. It goes on with `cursor`, and ends only where that is `null`. */

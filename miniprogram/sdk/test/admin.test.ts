@@ -47,6 +47,35 @@ function loseAnswer(phone: Phone, method: string): void {
   }
 }
 
+test('a message is ordered once, also after an answer that got lost, and is listed', async () => {
+  // Nothing takes it from the table within this test.
+  const own = await Backend.start({ USER_MESSAGES: 'on', MESSAGE_QUEUE_URL: 'http://127.0.0.1:1/0/messages' })
+  try {
+    const { phone, client, id } = await person(own)
+    own.command('admin', id)
+    const api = adminApi(client)
+    loseAnswer(phone, 'POST')
+    const order = {
+      idempotencyKey: 'order-0001',
+      userId: id,
+      type: 'subscribe' as const,
+      templateId: 'T1',
+      data: { thing1: 'x' },
+    }
+    const { messageId, status } = await api.messages.send(order)
+    assert.equal(status, 'queued')
+    assert.equal((await api.messages.send(order)).messageId, messageId)
+    const other = { ...order, data: { thing1: 'y' } }
+    await assert.rejects(api.messages.send(other), reason('idempotency_key_reused'))
+    const { messages, cursor } = await api.messages.list(id)
+    assert.deepEqual([messages.map((message) => message.messageId), cursor], [[messageId], null])
+    assert.equal((await api.messages.get(id, messageId)).templateId, 'T1')
+    await assert.rejects(api.messages.get(id, '0'.repeat(32)), reason('not_found'))
+  } finally {
+    await own.stop()
+  }
+})
+
 test('everybody else is refused', async () => {
   const { client } = await person()
   const api = adminApi(client)
@@ -62,6 +91,7 @@ test('everybody else is refused', async () => {
     () => api.sagas.list(),
     () => api.sagas.resume('8ec7bbdb9e68689d6a0779458142f841'),
     () => api.users.activity(adminId),
+    () => api.messages.list(adminId),
     () => api.webhooks.failures(),
     () => api.webhooks.redeliver('8ec7bbdb9e68689d6a0779458142f841'),
     () => api.links.create(),

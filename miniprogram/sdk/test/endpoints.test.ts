@@ -238,6 +238,26 @@ test('consents are given, listed and withdrawn', async () => {
   await assert.rejects(client.consents.agree('privacy/../terms', 1), reason('not_found'))
 })
 
+test('what the user agreed to receive is counted, an answer that got lost once', async () => {
+  const { client, phone } = await signedIn()
+  assert.deepEqual(await client.subscriptions.list(), [])
+  assert.deepEqual(await client.subscriptions.record({ errMsg: 'requestSubscribeMessage:ok' }), [])
+  const result = { T1: 'accept', T2: 'reject', errMsg: 'requestSubscribeMessage:ok' }
+  const one = (remaining: number) => [{ templateId: 'T1', appId: 'wx0000000000000001', remaining }]
+  assert.deepEqual(await client.subscriptions.record(result), one(1))
+  let isLost = false
+  phone.interference.after = () => {
+    if (isLost) return
+    isLost = true
+    throw new Fail('request:fail ')
+  }
+  assert.deepEqual(await client.subscriptions.record(result), one(2))
+  const sent = phone.to('/api/v1/user/subscriptions').map(({ body }) => body)
+  assert.equal(sent.filter((body) => body?.includes('requestId')).length, 3)
+  assert.equal(sent.at(-1), sent.at(-2))
+  assert.deepEqual(await client.subscriptions.list(), one(2))
+})
+
 test('an export has everything, and a deletion leaves nothing and nobody logged in', async () => {
   const { client, id, phone } = await signedIn()
   await client.user.update({ nickname: '小明' })

@@ -104,6 +104,10 @@ reasons! {
     UserExists = CONFLICT "user_exists" "该微信身份或手机号已属于其他用户" "An identity or the phone number belongs to another user";
     /// The account is barred, to be deleted.
     AccountDeletionPending = CONFLICT "account_deletion_pending" "账号正在注销，冷静期内可撤销注销" "The account is being deleted; until then it can be called back";
+    /// An idempotency key names another request already.
+    IdempotencyKeyReused = CONFLICT "idempotency_key_reused" "该幂等键已用于其他请求" "This idempotency key was used for another request";
+    /// The user is not known in the mini-program.
+    UserUnreachable = CONFLICT "user_unreachable" "该用户未登录过此小程序，无法发送" "The user is not known in this mini-program";
     /// Nothing was uploaded with the form yet.
     UploadMissing = CONFLICT "upload_missing" "图片尚未上传，请先上传再确认" "Nothing was uploaded yet; upload first, then confirm";
     /// WeChat replaced the `session_key`.

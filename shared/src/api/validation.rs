@@ -1,6 +1,6 @@
 //! The rules of request bodies, in one list.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 
@@ -94,6 +94,30 @@ rules! {
     Gender = "gender" "0 未知，1 男，2 女" "0 unknown, 1 male, 2 female";
     /// Where a page of a list begins, as the page before it said.
     Cursor = "cursor" "不是此列表返回的游标，请从头读取" "not a cursor of this list; start again without one";
+    /// What names a request.
+    IdempotencyKey = "idempotency_key" "8 到 64 个字母、数字或 _ - . :" "8 to 64 letters, digits, _ - . and :";
+    /// The id of a user.
+    UserId = "user_id" "不是用户 ID" "not a user id";
+    /// The kind of a message.
+    MessageType = "message_type" "subscribe 或 customer_service" "subscribe or customer_service";
+    /// A template of subscribe messages that is used here.
+    TemplateId = "template_id" "不是可用的订阅消息模板 ID" "not the id of a template that is used here";
+    /// The fields of a subscribe message.
+    TemplateData = "template_data" "1 到 20 个字段" "1 to 20 fields";
+    /// A field of a subscribe message.
+    TemplateField = "template_field" "字段名形如 thing1，内容不为空且不超过微信对该类型的长度限制" "a name such as thing1, and a text that is not empty and no longer than WeChat takes this kind";
+    /// A page of the mini-program.
+    Page = "page" "1 到 1024 个字符的页面路径，不含空格" "the path of a page, of 1 to 1024 characters without blanks";
+    /// The text of a reply.
+    MessageText = "message_text" "不为空且不超过 2048 字节" "not empty, and at most 2048 bytes";
+    /// The title of a reply.
+    MessageTitle = "message_title" "1 到 64 个字符" "1 to 64 characters";
+    /// The description of a reply.
+    MessageDescription = "message_description" "1 到 512 个字符" "1 to 512 characters";
+    /// A picture, as WeChat names it.
+    MediaId = "media_id" "1 到 128 个字符的微信素材 ID" "WeChat's id of a picture, of 1 to 128 characters";
+    /// What a user chose for templates.
+    SubscriptionResults = "subscription_results" "1 到 5 个模板及用户的选择" "1 to 5 templates, with the user's choice";
     /// A version of a document that users can agree to.
     ConsentVersion = "consent_version" "从 1 到当前要求的版本" "from 1 up to the version that is required now";
     /// What the page of a mini-program code gets.
@@ -175,6 +199,13 @@ impl Violation {
             rule: self.rule.name(),
             message: self.message(language),
         }
+    }
+}
+
+/// Field and rule, for logs.
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.field, self.rule.name())
     }
 }
 

@@ -76,6 +76,8 @@ pub enum Section {
     Avatars,
     /// Events for receivers.
     Webhooks,
+    /// Messages to users.
+    Messages,
     /// Access and refresh tokens.
     Tokens,
     /// Keys of what is encrypted.
@@ -100,12 +102,13 @@ pub enum Section {
 
 impl Section {
     /// All, in their order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::WeChat,
         Self::MessagePush,
         Self::Accounts,
         Self::Avatars,
         Self::Webhooks,
+        Self::Messages,
         Self::Tokens,
         Self::Encryption,
         Self::Database,
@@ -127,6 +130,7 @@ impl Section {
             Self::Accounts => ("Accounts", "账号"),
             Self::Avatars => ("Avatars", "头像"),
             Self::Webhooks => ("Webhooks", "Webhook"),
+            Self::Messages => ("Messages to users", "发给用户的消息"),
             Self::Tokens => ("Tokens and sessions", "令牌与会话"),
             Self::Encryption => ("Encryption keys", "加密密钥"),
             Self::Database => ("DynamoDB", "DynamoDB"),

@@ -12,11 +12,13 @@ mod deletion;
 mod dynamo;
 mod edge;
 mod limits;
+mod messages;
 mod metrics;
 mod nicknames;
 mod phone_numbers;
 mod process;
 mod proxies;
+mod queues;
 mod redis;
 mod sessions;
 mod signing_keys;
@@ -50,32 +52,37 @@ pub use self::{
     },
     edge::EdgeSettings,
     limits::{Limit, LimitSettings},
+    messages::{
+        MESSAGE_QUEUE_URL, MessageSettings, MessageTemplates, USER_MESSAGES, grant_retention,
+        message_queue, message_retention,
+    },
     metrics::MetricsSettings,
     nicknames::NicknameMin,
     phone_numbers::PhoneNumberSettings,
     process::ProcessSettings,
     proxies::ProxySettings,
+    queues::QueueSettings,
     redis::{IamSettings, REDIS_IAM_USER, REDIS_URL, RedisMode, RedisSettings},
     sessions::SessionSettings,
     signing_keys::KeyDocument,
     tokens::{JWT_SECRETS, LOCAL_JWT_SECRET, TokenSettings},
     transport_keys::{Pkcs8Key, TransportSettings},
     user_data::UserDataSettings,
-    webhooks::{QueueSettings, WEBHOOK_QUEUE_URL, WebhookSettings},
+    webhooks::{WEBHOOK_QUEUE_URL, WebhookSettings},
     wechat::{WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, WeChatSettings, app_ids},
 };
 pub(crate) use self::{
     limits::{
         RATE_LIMIT_AVATAR, RATE_LIMIT_CODES, RATE_LIMIT_EXPORT, RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN,
-        RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER,
-        RATE_LIMIT_WECHAT,
+        RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_MESSAGES, RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED,
+        RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
     },
     signing_keys::JWT_KEYS,
 };
 
 /// All settings of this crate, for the documents; within a section in the order in which they are
 /// shown.
-pub static DOCUMENTED: [&[Documented]; 27] = [
+pub static DOCUMENTED: [&[Documented]; 28] = [
     wechat::DOCUMENTED,
     user_data::DOCUMENTED,
     nicknames::DOCUMENTED,
@@ -87,6 +94,7 @@ pub static DOCUMENTED: [&[Documented]; 27] = [
     phone_numbers::DOCUMENTED,
     avatars::DOCUMENTED,
     webhooks::DOCUMENTED,
+    messages::DOCUMENTED,
     tokens::DOCUMENTED,
     signing_keys::DOCUMENTED,
     sessions::DOCUMENTED,

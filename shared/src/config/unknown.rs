@@ -5,9 +5,10 @@ use super::{DOCUMENTED, Env};
 
 /// What the names of settings start with. Names that start otherwise belong to other programs, unless
 /// they are a letter away from a setting.
-const PREFIXES: [&str; 14] = [
+const PREFIXES: [&str; 15] = [
     "WECHAT",
     "MESSAGE_PUSH",
+    "USER_MESSAGE",
     "CONTENT_CHECK",
     "JWT_",
     "DATA_KEY",

@@ -33,6 +33,8 @@ pub enum Tag {
     Sagas,
     /// Webhooks, for administrators.
     Webhooks,
+    /// Messages to users.
+    Messages,
     /// Public keys.
     Keys,
     /// Whether it runs.
@@ -42,7 +44,7 @@ pub enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Sessions,
         Self::Profile,
         Self::Phone,
@@ -54,6 +56,7 @@ impl Tag {
         Self::Users,
         Self::Sagas,
         Self::Webhooks,
+        Self::Messages,
         Self::Keys,
         Self::Health,
         Self::WeChat,
@@ -76,6 +79,10 @@ impl Tag {
             Self::Users => ("users", "Users, for administrators"),
             Self::Sagas => ("sagas", "Deletions and merges, for administrators"),
             Self::Webhooks => ("webhooks", "Webhooks, for administrators"),
+            Self::Messages => (
+                "messages",
+                "Messages to users: what they agreed to receive, and for administrators, sending",
+            ),
             Self::Keys => ("keys", "Public keys"),
             Self::Health => ("health", "Whether the service is up"),
             Self::WeChat => ("wechat", "For WeChat's servers only"),

@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
     api::Optional,
-    ids::{AppId, DocumentId, OpenId, SessionId, UnionId, UserId},
+    ids::{AppId, DocumentId, OpenId, SessionId, TemplateId, UnionId, UserId},
+    messages::{IdempotencyKey, MessageId},
     saga::SagaId,
     users::UploadId,
     values::{AvatarUrl, Edit, ImageType, Nickname, OneTimeCode, Phone},
@@ -73,6 +74,36 @@ value!(
         "A WeChat user across the mini-programs of one account.",
         "uXyZ0123456789"
     )
+);
+value!(
+    TemplateId,
+    "TemplateId",
+    wechat_id(
+        "A template of subscribe messages.",
+        "priTmplId-0123456789abcdefghijklmnopqrstuvw"
+    )
+);
+value!(
+    MessageId,
+    "MessageId",
+    json_schema!({
+        "type": "string",
+        "description": "A message to a user.",
+        "pattern": "^[0-9a-f]{32}$",
+        "examples": ["3c9909afec25354d551dae21590bb26e"],
+    })
+);
+value!(
+    IdempotencyKey,
+    "IdempotencyKey",
+    json_schema!({
+        "type": "string",
+        "description": "Names a request: a repetition of it is recognised.",
+        "minLength": IdempotencyKey::MIN_LENGTH,
+        "maxLength": IdempotencyKey::MAX_LENGTH,
+        "pattern": "^[0-9A-Za-z_.:-]+$",
+        "examples": ["order-20261127-001:paid"],
+    })
 );
 value!(UserId, "UserId", uuid("A user."));
 value!(SessionId, "SessionId", uuid("A session."));

@@ -12,8 +12,8 @@ use crate::{
     clock::Clock,
     config::{
         Env, Limit, LimitSettings, RATE_LIMIT_AVATAR, RATE_LIMIT_CODES, RATE_LIMIT_EXPORT,
-        RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_REFRESH,
-        RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
+        RATE_LIMIT_GUEST, RATE_LIMIT_LOGIN, RATE_LIMIT_LOGIN_FAILURES, RATE_LIMIT_MESSAGES,
+        RATE_LIMIT_REFRESH, RATE_LIMIT_SEALED, RATE_LIMIT_USER, RATE_LIMIT_WECHAT,
     },
     kv::{Delivery, Kv, MemoryStore, Step},
     request::{self, RateLimitFields},
@@ -51,6 +51,8 @@ pub struct Limits {
     pub export: Option<Cost>,
     /// A form for an upload of an avatar, by user, in addition.
     pub avatar: Option<Cost>,
+    /// A message that is sent, by mini-program.
+    pub message: Option<Cost>,
     /// A code or a link that WeChat makes, by user, in addition.
     pub codes: Option<Cost>,
 }
@@ -111,6 +113,7 @@ impl Limits {
             wechat: one("wechat", RATE_LIMIT_WECHAT.name(), settings.wechat),
             export: one("export", RATE_LIMIT_EXPORT.name(), settings.export),
             avatar: one("avatar", RATE_LIMIT_AVATAR.name(), settings.avatar),
+            message: one("messages", RATE_LIMIT_MESSAGES.name(), settings.messages),
             codes: one("codes", RATE_LIMIT_CODES.name(), settings.codes),
         }
     }

@@ -51,7 +51,7 @@ pub(super) struct IdentityRow {
 /// The identities. Cheap to clone.
 #[derive(Clone)]
 pub struct Identities {
-    dynamo: Dynamo,
+    pub(super) dynamo: Dynamo,
 }
 
 impl Identities {
@@ -174,7 +174,7 @@ impl Identities {
 }
 
 /// Keys and openids of the identities in the mini-program, from the set in the user's row.
-fn linked(profile: Option<&Item>, app_id: &AppId) -> Vec<(String, OpenId)> {
+pub(super) fn linked(profile: Option<&Item>, app_id: &AppId) -> Vec<(String, OpenId)> {
     let Some(AttributeValue::Ss(identities)) = profile.and_then(|row| row.get("identities")) else {
         return Vec::new();
     };

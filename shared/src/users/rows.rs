@@ -11,7 +11,7 @@ use crate::{
     ids::{AppId, OpenId, SessionId, UnionId, UserId},
 };
 
-use super::User;
+use super::{Status, User};
 
 /// A kind of row.
 #[derive(Debug, PartialEq, Eq)]
@@ -303,6 +303,54 @@ pub const AUDIT: RowKind = RowKind {
     },
 };
 
+/// A message to a user: `USER#{uid}` / `MESSAGE#{id}`.
+pub const MESSAGE: RowKind = RowKind {
+    pk_prefix: "USER#",
+    sk: "MESSAGE#",
+    found: Found::InPartition,
+    export: Export {
+        section: "messages",
+        key_parts: &[],
+        shown: &[
+            Shown::As("id"),
+            Shown::As("type"),
+            Shown::As("appId"),
+            Shown::As("templateId"),
+            Shown::As("content"),
+            Shown::As("status"),
+            Shown::As("reason"),
+            Shown::As("errcode"),
+            Shown::As("attempts"),
+            Shown::As("createdAt"),
+            Shown::As("updatedAt"),
+            Shown::As("dueAt"),
+            Shown::Time("ttl", "expiresAt"),
+        ],
+        withheld: &["digest", "claim", "gsi1pk", "gsi1sk"],
+    },
+};
+/// A user's agreement to receive one subscribe message of a template:
+/// `USER#{uid}` / `GRANT#{appId}#{templateId}#{requestId}`.
+pub const GRANT: RowKind = RowKind {
+    pk_prefix: "USER#",
+    sk: "GRANT#",
+    found: Found::InPartition,
+    export: Export {
+        section: "subscriptions",
+        key_parts: &[],
+        shown: &[
+            Shown::As("appId"),
+            Shown::As("templateId"),
+            Shown::As("requestId"),
+            Shown::As("openId"),
+            Shown::As("grantedAt"),
+            Shown::As("usedAt"),
+            Shown::Time("ttl", "expiresAt"),
+        ],
+        withheld: &["usedBy"],
+    },
+};
+
 /// A value of remote configuration: `CONFIG#{key}` / `CONFIG`. No user's row, although it names the
 /// administrator who changed it last.
 pub const REMOTE_CONFIG: RowKind = RowKind {
@@ -344,7 +392,7 @@ const fn webhook_row(sk: &'static str) -> RowKind {
 }
 
 /// All kinds of rows that users have.
-pub const ROW_KINDS: [&RowKind; 10] = [
+pub const ROW_KINDS: [&RowKind; 12] = [
     &PROFILE,
     &SESSION,
     &CONSENT,
@@ -355,6 +403,8 @@ pub const ROW_KINDS: [&RowKind; 10] = [
     &PHONE_OWNER,
     &PHONE_TICKET,
     &AUDIT,
+    &MESSAGE,
+    &GRANT,
 ];
 
 /// The listing of users by creation time is spread over this many partitions, so that none is hot.
@@ -368,13 +418,21 @@ pub(super) fn listing_pk(partition: u8) -> String {
     format!("USERS#{partition}")
 }
 
-/// The partition of a user: their profile, sessions, consents, uploads and audit trail.
+/// The partition of a user: their profile, sessions, consents, uploads, audit trail, messages and grants.
 pub(crate) fn user_pk(user: UserId) -> String {
     PROFILE.pk(user)
 }
 
 pub(super) fn profile_key(user: UserId) -> Item {
     dynamo::key(&user_pk(user), PROFILE.sk)
+}
+
+/// Holds while the account is there and not barred: what is written for it then is not left behind.
+pub(crate) fn account_in_use(user: UserId) -> Write {
+    let condition = Condition::new("attribute_exists(pk) AND #status <> :barred")
+        .name("#status", "status")
+        .value(":barred", dynamo::string(Status::Barred.as_str()));
+    Write::Check(profile_key(user), condition)
 }
 
 /// The sort key of a session in its user's partition.
@@ -500,6 +558,8 @@ mod tests {
             ("PHONE#00", "OWNER", Some(&PHONE_OWNER)),
             ("USER#u", "PHONE_TICKET#s", Some(&PHONE_TICKET)),
             ("USER#u", "AUDIT#2026-11-23T01:02:03.000Z#00", Some(&AUDIT)),
+            ("USER#u", "MESSAGE#00", Some(&MESSAGE)),
+            ("USER#u", "GRANT#wx1#T1#r-000001", Some(&GRANT)),
             ("PROBE", "WRITE", None),
         ] {
             assert_eq!(RowKind::of(pk, sk), kind, "{pk} {sk}");
@@ -540,6 +600,8 @@ mod tests {
                 "OWNER",
                 "PHONE_TICKET#",
                 "AUDIT#",
+                "MESSAGE#",
+                "GRANT#",
             ]
         );
     }

@@ -1,26 +1,18 @@
 //! Events on their way into the queue.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::time::Instant;
 
 use super::{Event, FailedDelivery, PendingDeliveries, PendingDelivery, QueuedEvent};
 use crate::{
     clock::Clock,
     dynamo::DynamoError,
-    queue::{Queue, QueueError},
+    queue::{BoundedQueue, Queue, QueueError},
     request::{self, deadline},
     telemetry::metrics::{self, WebhookDelivery},
 };
 
-/// How long the queue may take for an event. What it does not take goes into the table.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the queue is not called after it failed.
-const COOLDOWN: Duration = Duration::from_secs(30);
 /// Time for the table, even when the queue took all of the request's.
 const TABLE: Duration = Duration::from_millis(500);
 
@@ -32,11 +24,9 @@ const TABLE: Duration = Duration::from_millis(500);
 pub struct Outbox(Option<Arc<Inner>>);
 
 struct Inner {
-    queue: Queue,
+    queue: BoundedQueue,
     pending: PendingDeliveries,
     clock: Clock,
-    /// Until when the queue is not called.
-    skipped_until: Mutex<Option<Instant>>,
 }
 
 /// Why an event was not put anywhere.
@@ -59,10 +49,9 @@ impl Outbox {
     pub fn new(queue: Option<Queue>, pending: PendingDeliveries, clock: Clock) -> Self {
         Self(queue.map(|queue| {
             Arc::new(Inner {
-                queue,
+                queue: BoundedQueue::new(queue),
                 pending,
                 clock,
-                skipped_until: Mutex::default(),
             })
         }))
     }
@@ -93,7 +82,7 @@ impl Outbox {
     /// [`OutboxError`].
     pub async fn requeue(&self, pending: &PendingDelivery) -> Result<(), OutboxError> {
         let message = for_all(&pending.event());
-        Ok(self.inner()?.queue.send(&[message]).await?)
+        Ok(self.inner()?.queue.unbounded().send(&[message]).await?)
     }
 
     /// Puts an event into the queue for each of these receivers.
@@ -111,7 +100,7 @@ impl Outbox {
             is_redelivery: false,
         });
         let messages: Vec<_> = each.map(|event| event.to_message()).collect();
-        Ok(self.inner()?.queue.send(&messages).await?)
+        Ok(self.inner()?.queue.unbounded().send(&messages).await?)
     }
 
     /// Puts a delivery that was given up into the queue again. Its event has the same id as before. Its
@@ -125,7 +114,12 @@ impl Outbox {
             event: failed.into_event(),
             is_redelivery: true,
         };
-        Ok(self.inner()?.queue.send(&[queued.to_message()]).await?)
+        Ok(self
+            .inner()?
+            .queue
+            .unbounded()
+            .send(&[queued.to_message()])
+            .await?)
     }
 
     fn inner(&self) -> Result<&Inner, OutboxError> {
@@ -135,7 +129,7 @@ impl Outbox {
 
 impl Inner {
     async fn announce(&self, event: &Event) -> Result<(), DynamoError> {
-        let Err(error) = self.queue(event).await else {
+        let Err(error) = self.queue.send(for_all(event)).await else {
             return Ok(());
         };
         let (request_id, event_id) = (request::id(), &event.id);
@@ -145,30 +139,6 @@ impl Inner {
         deadline::at_least(TABLE, self.pending.add(&pending)).await?;
         metrics::webhook_delivery(WebhookDelivery::NotQueued);
         Ok(())
-    }
-
-    async fn queue(&self, event: &Event) -> Result<(), QueueError> {
-        if self.is_skipped() {
-            return Err(QueueError::Unavailable("it failed a moment ago".into()));
-        }
-        let end = Instant::now() + deadline::cap(QUEUE_TIMEOUT);
-        let messages = [for_all(event)];
-        let sent = deadline::scope(Some(end), self.queue.send(&messages)).await;
-        if sent.is_err() {
-            *self.skipped_until() = Some(Instant::now() + COOLDOWN);
-        }
-        sent
-    }
-
-    fn is_skipped(&self) -> bool {
-        self.skipped_until()
-            .is_some_and(|until| Instant::now() < until)
-    }
-
-    fn skipped_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.skipped_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,7 +20,7 @@ const API: Api = Api {
     refusal: errcode::custom_message,
 };
 
-/// A reply of customer service. `Debug` shows only its kind.
+/// A reply of customer service.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(
@@ -91,6 +91,7 @@ impl CustomMessage {
     }
 }
 
+/// Shows only its kind.
 impl fmt::Debug for CustomMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -54,6 +54,7 @@ pub struct TestAppBuilder {
     proxied: bool,
     avatars: bool,
     webhooks: Webhooks,
+    messages: bool,
     start: Timestamp,
 }
 
@@ -86,6 +87,7 @@ impl TestAppBuilder {
             proxied: false,
             avatars: false,
             webhooks: Webhooks::None,
+            messages: false,
             start: START.parse().unwrap(),
         }
     }
@@ -140,6 +142,13 @@ impl TestAppBuilder {
         self
     }
 
+    /// Sends messages to users, from a queue in memory.
+    #[must_use]
+    pub fn messages(mut self) -> Self {
+        self.messages = true;
+        self
+    }
+
     /// Starts the clock at the real time, for servers that are not on it.
     #[must_use]
     pub fn real_time(mut self) -> Self {
@@ -172,6 +181,10 @@ impl TestAppBuilder {
         if let Some(queue) = &queue {
             settings = with_webhooks(settings, queue).await;
         }
+        let messages = self.message_queue(&clock);
+        if let Some(queue) = &messages {
+            settings = with_messages(settings, queue).await;
+        }
         settings = with_redis(settings, proxies.as_ref(), &redis);
         for (name, value) in &self.changes {
             settings = settings.with(name, value);
@@ -190,6 +203,7 @@ impl TestAppBuilder {
             table,
             objects: store,
             queue,
+            messages,
             proxies,
             redis,
             instances,
@@ -200,6 +214,11 @@ impl TestAppBuilder {
     fn queue(&self, clock: &ManualClock) -> Option<MessageQueue> {
         let clock = Clock::Manual(clock.clone());
         (self.webhooks == Webhooks::InMemory).then(|| webhooks::queue(clock))
+    }
+
+    fn message_queue(&self, clock: &ManualClock) -> Option<MessageQueue> {
+        let clock = Clock::Manual(clock.clone());
+        self.messages.then(|| webhooks::message_queue(clock))
     }
 
     async fn redis(&self) -> Redis {
@@ -306,6 +325,12 @@ async fn with_webhooks(settings: Settings, queue: &MessageQueue) -> Settings {
     settings
         .with("WEBHOOK_QUEUE_URL", &webhooks::serve(queue).await)
         .with("WEBHOOK_PRIVATE_NETWORKS", "127.0.0.0/8")
+}
+
+async fn with_messages(settings: Settings, queue: &MessageQueue) -> Settings {
+    settings
+        .with("USER_MESSAGES", "on")
+        .with("MESSAGE_QUEUE_URL", &webhooks::serve_messages(queue).await)
 }
 
 fn with_redis(settings: Settings, proxies: Option<&Proxies>, redis: &Redis) -> Settings {

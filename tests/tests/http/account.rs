@@ -22,6 +22,7 @@ use e2e::{
 };
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::messages::{ClaimOutcome, Creation, MessageRequest};
 use wechat_simulator::{UnionId, UserChange};
 
 /// What users have to agree to in these tests.
@@ -71,7 +72,32 @@ async fn with_everything(app: &TestApp, person: &str) -> Tokens {
     add_ticket(app, &tokens).await;
     add_activity(app, &tokens).await;
     stopped_upload(app, &tokens).await;
+    add_messages(app, &tokens).await;
     tokens
+}
+
+/// A message that is being sent, with everything that its row and its grant can have.
+async fn add_messages(app: &TestApp, tokens: &Tokens) {
+    let request = app.api.request("PUT", "/api/v1/user/subscriptions");
+    let body = json!({"requestId": "call-0001", "results": {"T1": "accept"}});
+    let recorded = request.bearer(&tokens.access).json(&body).send().await;
+    recorded.ok(200);
+    let content = json!({
+        "type": "subscribe", "templateId": "T1", "data": {"thing1": "x"}, "miniprogramState": "formal",
+        "lang": "zh_CN",
+    });
+    let order = MessageRequest {
+        key: "order-0001".parse().unwrap(),
+        user: tokens.user_id().parse().unwrap(),
+        app_id: APP_ID.parse().unwrap(),
+        content: serde_json::from_value(content).unwrap(),
+    };
+    let messages = app.instance_with(&[]).messages();
+    let Creation::Created(message) = messages.create(&order).await.unwrap() else {
+        panic!("not created")
+    };
+    let claim = messages.claim(&message).await.unwrap();
+    assert!(matches!(claim, ClaimOutcome::Claimed(_)), "{claim:?}");
 }
 
 /// A ticket for a number, past the backend: there is no other user whose number it is.

@@ -18,6 +18,7 @@ mod edge;
 mod keys;
 mod login;
 mod many_sessions;
+mod messages;
 mod playground;
 mod refresh;
 mod sealed_bodies;

@@ -68,7 +68,7 @@ fn time() -> Value {
 /// is checked against this schema.
 fn member(name: &str) -> Value {
     match name {
-        "version" | "gender" | "refreshes" | "loginCount" | "maxBytes" => {
+        "version" | "gender" | "refreshes" | "loginCount" | "maxBytes" | "attempts" | "errcode" => {
             json!({"type": ["integer", "null"]})
         }
         "unionLinked" => json!({"type": ["boolean", "null"]}),

@@ -158,7 +158,7 @@ impl EraseOnRevocation {
 impl Handler for EraseOnRevocation {
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
         Box::pin(async {
-            self.erase(&push.app_id, &push.event).await?;
+            Box::pin(self.erase(&push.app_id, &push.event)).await?;
             Ok(None)
         })
     }

@@ -1,12 +1,13 @@
 /**
- * What administrators do: users, deletions and merges that did not end, remote configuration, webhooks, links. A module of
- * its own, because the mini-program of users needs none of it. The backend decides who is an administrator, with each
- * request.
+ * What administrators do: users, deletions and merges that did not end, remote configuration, webhooks, messages, links. A
+ * module of its own, because the mini-program of users needs none of it. The backend decides who is an administrator, with
+ * each request.
  */
 import type { Client } from '../client'
 import type { CallOptions } from '../http/caller'
 import { type ConfigAdminApi, configAdminApi } from './config'
 import { type LinksApi, linksApi } from './links'
+import { type MessagesApi, messagesApi } from './messages'
 import { type SagasApi, sagasApi } from './sagas'
 import type { HealthReport } from './types'
 import { type UsersApi, usersApi } from './users'
@@ -14,6 +15,7 @@ import { type WebhooksApi, webhooksApi } from './webhooks'
 
 export type { ConfigAdminApi, ConfigPosition } from './config'
 export type { LinksApi } from './links'
+export type { MessagesApi, MessagesPosition } from './messages'
 export type { SagasApi } from './sagas'
 export type * from './types'
 export type { UserFilter, UsersApi } from './users'
@@ -24,6 +26,7 @@ export interface AdminApi {
   sagas: SagasApi
   config: ConfigAdminApi
   webhooks: WebhooksApi
+  messages: MessagesApi
   links: LinksApi
   /**
    * How the backend is; anybody may ask. `deep` probes what it depends on. Where it is down, rejects with `unavailable`,
@@ -41,6 +44,7 @@ export function adminApi(client: Pick<Client, 'request'>): AdminApi {
     sagas: sagasApi(api),
     config: configAdminApi(api),
     webhooks: webhooksApi(api),
+    messages: messagesApi(api),
     links: linksApi(api),
     health: ({ deep = false, signal } = {}) =>
       // What is asked for is how it is now, not how it will be.

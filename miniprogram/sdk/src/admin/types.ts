@@ -32,6 +32,13 @@ export type FailedWebhook = Schemas['FailedWebhook']
 export type FailedWebhookPage = Schemas['FailedWebhookList']
 export type RedeliveredWebhook = Schemas['Redelivered']
 
+/** An order to send a message: a subscribe message, or a reply of customer service. */
+export type NewMessage = Schemas['NewMessage']
+/** An order that was taken, and how far it is. */
+export type OrderedMessage = Schemas['Ordered']
+/** A message to a user, without what it says. */
+export type Message = Schemas['Message']
+export type MessagePage = Schemas['MessageList']
 /** What a URL link opens, and for how long. */
 export type LinkRequest = Partial<Schemas['UrlLinkBody']>
 export type UrlLink = Schemas['UrlLink']

@@ -50,6 +50,10 @@ settings! {
         "forms for uploads of avatars of one user",
         "同一用户获取头像上传表单的次数",
         wanted_zh("同上");
+    pub(crate) RATE_LIMIT_MESSAGES: Text = Text::new("3000/min burst 500", WANTED),
+        "messages that one mini-program sends to its users; those beyond it wait",
+        "同一小程序向用户发送消息的次数；超出的消息等待稍后发送",
+        wanted_zh("同上");
     pub(crate) RATE_LIMIT_CODES: Text = Text::new("60/h burst 20", WANTED),
         "mini-program codes and URL links that one user has WeChat make; those that are cached don't count",
         "同一用户让微信生成小程序码和 URL Link 的次数，命中缓存的不计",
@@ -91,6 +95,8 @@ pub struct LimitSettings {
     pub export: Option<Limit>,
     /// `RATE_LIMIT_AVATAR`: forms for uploads of avatars of one user.
     pub avatar: Option<Limit>,
+    /// `RATE_LIMIT_MESSAGES`: messages that one mini-program sends.
+    pub messages: Option<Limit>,
     /// `RATE_LIMIT_CODES`: codes and links that one user has WeChat make.
     pub codes: Option<Limit>,
 }
@@ -109,6 +115,7 @@ impl LimitSettings {
             wechat: limit(&RATE_LIMIT_WECHAT, env),
             export: limit(&RATE_LIMIT_EXPORT, env),
             avatar: limit(&RATE_LIMIT_AVATAR, env),
+            messages: limit(&RATE_LIMIT_MESSAGES, env),
             codes: limit(&RATE_LIMIT_CODES, env),
         }
     }

@@ -155,6 +155,20 @@ async fn an_export_has_everything(#[values(InProcess, Redis)] state: SharedState
         "expiresAt": "2100-01-01T00:00:00Z",
     }]);
     assert_eq!(export["activity"], activity);
+    let content = r#"{"type":"subscribe","templateId":"T1","data":{"thing1":"x"},"miniprogramState":"formal","lang":"zh_CN"}"#;
+    let message = json!([{
+        "id": export["messages"][0]["id"], "type": "subscribe", "appId": APP_ID, "templateId": "T1",
+        "content": content, "status": "sending", "reason": null, "errcode": null, "attempts": 1,
+        "createdAt": now, "updatedAt": now, "dueAt": "2026-11-23T08:02:00.123Z",
+        "expiresAt": "2026-12-23T08:00:00Z",
+    }]);
+    assert_eq!(export["messages"], message);
+    let grant = json!([{
+        "appId": APP_ID, "templateId": "T1", "requestId": "call-0001",
+        "openId": app.wechat.open_id("alice", Some(APP_ID)).unwrap(), "grantedAt": now, "usedAt": now,
+        "expiresAt": "2026-11-30T08:00:00Z",
+    }]);
+    assert_eq!(export["subscriptions"], grant);
     assert_eq!(export["exportedAt"], "2026-11-23T08:00:05.123Z");
     assert_eq!(export.get("nextCursor"), None);
     // No other member.

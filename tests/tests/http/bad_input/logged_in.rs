@@ -81,7 +81,7 @@ pub const ROUTES: [Route; 8] = [
 ];
 
 /// All routes that require an access token.
-pub const AUTHENTICATED: [(&str, &str); 29] = [
+pub const AUTHENTICATED: [(&str, &str); 34] = [
     ("PUT", "/api/v1/config/home.banner"),
     ("DELETE", "/api/v1/config/home.banner"),
     ("GET", "/api/v1/user/info"),
@@ -101,6 +101,8 @@ pub const AUTHENTICATED: [(&str, &str); 29] = [
     ("GET", "/api/v1/user/consents"),
     ("PUT", "/api/v1/user/consents/privacy"),
     ("DELETE", "/api/v1/user/consents/privacy"),
+    ("GET", "/api/v1/user/subscriptions"),
+    ("PUT", "/api/v1/user/subscriptions"),
     ("GET", "/api/v1/user/activity"),
     ("GET", "/api/v1/user/export"),
     (
@@ -120,6 +122,15 @@ pub const AUTHENTICATED: [(&str, &str); 29] = [
         "DELETE",
         "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/sessions",
     ),
+    (
+        "GET",
+        "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/messages",
+    ),
+    (
+        "GET",
+        "/api/v1/users/0193c0de-0000-7000-8000-00000000abcd/messages/0",
+    ),
+    ("POST", "/api/v1/messages"),
 ];
 
 pub struct LoggedInApp {

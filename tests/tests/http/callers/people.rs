@@ -121,6 +121,7 @@ impl World {
     pub async fn start(state: SharedState) -> Self {
         let app = TestApp::builder(state)
             .avatars()
+            .messages()
             .set("DELETION_COOLING_DAYS", "7")
             .set("CONSENTS", "privacy:3")
             .start()

@@ -58,6 +58,7 @@ fn id(row: &Row, person: &Person, other: &Person) -> String {
 async fn path(world: &World, row: &Row, id: &str) -> String {
     let path = row.path.replace("{id}", id);
     let path = path.replace("{document}", "privacy");
+    let path = path.replace("{messageId}", NOBODYS.1);
     if !path.contains("{key}") {
         return path;
     }
@@ -138,6 +139,18 @@ async fn body(
         ("POST", "wxacode") => json!({"scene": "a"}),
         ("POST", "url-links") => json!({}),
         ("PUT", "user/consents/{document}") => json!({"version": 3}),
+        ("PUT", "user/subscriptions") => {
+            let request_id = format!("call-{:04}", world.next());
+            json!({"requestId": request_id, "results": {"T1": "accept"}})
+        }
+        ("POST", "messages") => {
+            let user = other.tokens.as_ref().map(Tokens::user_id);
+            json!({
+                "idempotencyKey": format!("order-{:04}", world.next()),
+                "userId": user, "appId": other.app_id, "type": "subscribe",
+                "templateId": "T1", "data": {"thing1": "x"},
+            })
+        }
         ("POST", "users") => {
             let open_id = wechat
                 .open_id(&format!("new{}", world.next()), app)

@@ -91,6 +91,7 @@ const POLICIES: [(&str, &[&str]); 13] = [
             "ReadDataKeys",
             "DeleteAvatars",
             "SendWebhooks",
+            "SendMessages",
         ],
     ),
     ("webhooks", &["Common", "ReadWebhooks", "SendWebhooks"]),

@@ -1,0 +1,100 @@
+//! The messages that are due.
+
+use futures_util::{StreamExt, stream};
+
+use super::{Message, Messages, message::due_partition};
+use crate::{
+    dynamo::{self, DynamoError, Item},
+    ids::{AppId, UserId},
+    request,
+    users::rows::{MESSAGE, PROFILE},
+};
+
+/// The index.
+const INDEX: &str = "gsi1";
+/// Rows that are read at the same time.
+const CONCURRENCY: usize = 16;
+
+/// A page of messages that are due.
+#[derive(Debug)]
+pub struct DuePage {
+    /// Those that wait and are due, and those whose sender did not come to an end: their claims ran out
+    /// ([`MessageStatus::Sending`](super::MessageStatus::Sending)).
+    pub messages: Vec<Message>,
+    /// How many rows could not be read. The log says why.
+    pub unreadable: usize,
+    /// Where the next page begins; none on the last one.
+    pub next: Option<DuePosition>,
+}
+
+/// The last row of a page, as the index has it.
+#[derive(Clone, Debug)]
+pub struct DuePosition(Item);
+
+impl Messages {
+    /// At most `limit` messages of the mini-program that are due, the longest waiting first: from the
+    /// first on, or those behind `after`. The index finds one a moment after it was written. A row that
+    /// can't be read is left out, so that those behind it don't wait for it.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn due(
+        &self,
+        app_id: &AppId,
+        limit: u16,
+        after: Option<DuePosition>,
+    ) -> Result<DuePage, DynamoError> {
+        let now = self.clock.now();
+        // Times are compared as texts; what is due within this millisecond comes next time.
+        let query = self
+            .dynamo
+            .query()
+            .consistent_read(false)
+            .index_name(INDEX)
+            .key_condition_expression("gsi1pk = :pk AND gsi1sk <= :now")
+            .expression_attribute_values(":pk", dynamo::string(due_partition(app_id)))
+            .expression_attribute_values(":now", dynamo::string(format!("{now:.3}~")))
+            .set_exclusive_start_key(after.map(|after| after.0))
+            .limit(i32::from(limit));
+        let page = self.dynamo.page(query).await?;
+        let rows = page.items.unwrap_or_default();
+        let reads = rows.into_iter().map(|row| self.read_due(row));
+        let found: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).collect().await;
+        let last = page.last_evaluated_key.filter(|key| !key.is_empty());
+        let mut page = DuePage {
+            messages: Vec::new(),
+            unreadable: 0,
+            next: last.map(DuePosition),
+        };
+        for read in found {
+            match read {
+                // The index may be older than the rows.
+                Ok(found) => {
+                    let is_due = |message: &Message| message.due_at.is_some_and(|due| due <= now);
+                    page.messages.extend(found.filter(is_due));
+                }
+                Err(error) => {
+                    page.unreadable += 1;
+                    let why = error.to_string();
+                    tracing::error!(request_id = request::id(), app_id = %app_id, why, "a message that is due can't be read");
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// The row that a row of the index is about.
+    async fn read_due(&self, indexed: Item) -> Result<Option<Message>, DynamoError> {
+        let part = |name: &str, prefix: &str| {
+            let text = indexed.get(name)?.as_s().ok()?;
+            text.strip_prefix(prefix).map(str::to_owned)
+        };
+        let (user, id) = (part("pk", PROFILE.pk_prefix), part("sk", MESSAGE.sk));
+        let (Some(user), Some(id)) = (user, id) else {
+            return Err(DynamoError::unreadable("a key that is no message's"));
+        };
+        let user: UserId = user.parse().map_err(DynamoError::unreadable)?;
+        let id = id.parse().map_err(DynamoError::unreadable)?;
+        self.get(user, &id).await
+    }
+}

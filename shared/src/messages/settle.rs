@@ -1,0 +1,151 @@
+//! How attempts end.
+
+use jiff::Timestamp;
+
+use super::{Grant, Message, MessageStatus, Messages};
+use crate::dynamo::{
+    self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome,
+};
+
+/// How a message ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// A final status.
+    pub status: MessageStatus,
+    /// Why, as a stable word.
+    pub reason: Option<&'static str>,
+    /// What WeChat answered, where it refused the message itself.
+    pub errcode: Option<i64>,
+}
+
+impl Ending {
+    /// This status, for this reason.
+    #[must_use]
+    pub fn new(status: MessageStatus, reason: Option<&'static str>) -> Self {
+        Self {
+            status,
+            reason,
+            errcode: None,
+        }
+    }
+}
+
+impl Message {
+    /// The row is as this was read.
+    pub(super) fn as_read(&self) -> Condition {
+        let claim = match &self.claim {
+            Some(_) => "claim = :read_claim",
+            None => "attribute_not_exists(claim)",
+        };
+        let due_at = match &self.due_at {
+            Some(_) => "dueAt = :read_due",
+            None => "attribute_not_exists(dueAt)",
+        };
+        let expression = format!("#status = :read_status AND {due_at} AND {claim}");
+        let mut condition = Condition::new(expression)
+            .name("#status", "status")
+            .value(":read_status", dynamo::string(self.status.as_str()));
+        if let Some(claim) = &self.claim {
+            condition = condition.value(":read_claim", dynamo::string(claim));
+        }
+        if let Some(due_at) = &self.due_at {
+            condition = condition.value(":read_due", dynamo::string(due_at.to_string()));
+        }
+        condition
+    }
+}
+
+impl Messages {
+    /// Ends a message, as it was read or claimed; the grant of a claim that was not used up is given back
+    /// with it. Whether it was: not if somebody else did, or the message is gone with its account.
+    ///
+    /// # Errors
+    /// [`DynamoError::Conflict`] when other requests keep writing the same rows; DynamoDB's.
+    pub async fn settle(
+        &self,
+        message: &Message,
+        ending: &Ending,
+        unused: Option<&Grant>,
+    ) -> Result<bool, DynamoError> {
+        let mut set = "SET #status = :status, updatedAt = :now".to_owned();
+        let mut remove = " REMOVE claim, dueAt, gsi1pk, gsi1sk".to_owned();
+        match ending.reason {
+            Some(_) => set.push_str(", reason = :reason"),
+            None => remove.push_str(", reason"),
+        }
+        if ending.errcode.is_some() {
+            set.push_str(", errcode = :errcode");
+        }
+        let mut update = Update::new(message.key(), set + &remove, message.as_read())
+            .value(":status", dynamo::string(ending.status.as_str()))
+            .value(":now", dynamo::string(self.clock.now().to_string()));
+        if let Some(reason) = ending.reason {
+            update = update.value(":reason", dynamo::string(reason));
+        }
+        if let Some(errcode) = ending.errcode {
+            update = update.value(":errcode", dynamo::number(errcode));
+        }
+        self.end(message, update, unused).await
+    }
+
+    /// Lets a message wait until `due_at`, for this reason, as it was read or claimed; the grant of a
+    /// claim is given back with it. The message as it is now; none as with [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub async fn put_off(
+        &self,
+        message: &Message,
+        due_at: Timestamp,
+        reason: &'static str,
+        unused: Option<&Grant>,
+    ) -> Result<Option<Message>, DynamoError> {
+        let now = self.clock.now();
+        let set = "SET #status = :status, dueAt = :due, gsi1sk = :place, reason = :reason, \
+                   updatedAt = :now REMOVE claim";
+        let status = MessageStatus::Queued;
+        let update = Update::new(message.key(), set, message.as_read())
+            .value(":status", dynamo::string(status.as_str()))
+            .value(":due", dynamo::string(due_at.to_string()))
+            .value(":place", dynamo::string(message.place(due_at)))
+            .value(":reason", dynamo::string(reason))
+            .value(":now", dynamo::string(now.to_string()));
+        let is_written = self.end(message, update, unused).await?;
+        Ok(is_written.then(|| Message {
+            status,
+            due_at: Some(due_at),
+            reason: Some(reason.to_owned()),
+            updated_at: now,
+            claim: None,
+            ..message.clone()
+        }))
+    }
+
+    /// The update, and the grant given back, all or nothing.
+    async fn end(
+        &self,
+        message: &Message,
+        update: Update,
+        unused: Option<&Grant>,
+    ) -> Result<bool, DynamoError> {
+        let Some(grant) = unused else {
+            let written = self.dynamo.update(update).await?;
+            return Ok(matches!(written, WriteOutcome::Written(_)));
+        };
+        let back = grant.give_back(message);
+        let attempt = || async {
+            let writes = vec![Write::Update(update.clone()), back.clone()];
+            match self.dynamo.transact(writes).await? {
+                TransactionOutcome::Written => Ok(true),
+                TransactionOutcome::ConditionFailed(failed) if failed.contains(&0) => Ok(false),
+                // The grant is gone; the message still has to end.
+                TransactionOutcome::ConditionFailed(_) => {
+                    let written = self.dynamo.update(update.clone()).await?;
+                    Ok(matches!(written, WriteOutcome::Written(_)))
+                }
+            }
+        };
+        let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
+        self.dynamo.retry_conflicts(attempt, is_conflict).await
+    }
+}
