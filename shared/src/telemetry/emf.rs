@@ -442,7 +442,7 @@ mod tests {
     /// As many functions as API Gateway calls.
     const FUNCTIONS: usize = 10;
     /// The others.
-    const OTHERS: [&str; 3] = ["authorizer", "webhooks", "worker"];
+    const OTHERS: [&str; 4] = ["authorizer", "messages", "webhooks", "worker"];
 
     fn lean(function: &str) -> Emf {
         let views = Views {
@@ -515,6 +515,9 @@ mod tests {
         counter!("saga_failures").increment(1);
         for outcome in ["delivered", "retried", "given_up", "dropped", "broken"] {
             counter!("webhook_deliveries", "outcome" => outcome).increment(1);
+        }
+        for outcome in ["sent", "refused", "failed", "unconfirmed", "retried"] {
+            counter!("messages", "outcome" => outcome).increment(1);
         }
     }
 

@@ -52,7 +52,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 19] = [
     metric(
         "requests",
         Kind::Counter,
@@ -160,6 +160,12 @@ pub const ALL: [Metric; 18] = [
         Kind::Counter,
         &["outcome"],
         "deliveries of webhooks, by what became of them",
+    ),
+    metric(
+        "messages",
+        Kind::Counter,
+        &["outcome"],
+        "messages to users that were worked on, by what became of them",
     ),
 ];
 
@@ -388,6 +394,47 @@ pub fn webhook_delivery(delivery: WebhookDelivery) {
     counter!("webhook_deliveries", "outcome" => delivery.word()).increment(1);
 }
 
+/// What became of a message to a user that was worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageOutcome {
+    /// WeChat took it.
+    Sent,
+    /// The user does not want it, or may not be sent it.
+    Refused,
+    /// It can't be sent.
+    Failed,
+    /// It is unknown whether WeChat took it. It is not sent again.
+    Unconfirmed,
+    /// It was not sent, and is tried again later.
+    Retried,
+    /// It waits because too many are sent.
+    Limited,
+    /// It can't be read.
+    Unreadable,
+    /// The table failed.
+    NotStored,
+}
+
+impl MessageOutcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Retried => "retried",
+            Self::Limited => "limited",
+            Self::Unreadable => "unreadable",
+            Self::NotStored => "not_stored",
+        }
+    }
+}
+
+/// A message to a user was worked on.
+pub fn message(outcome: MessageOutcome) {
+    counter!("messages", "outcome" => outcome.word()).increment(1);
+}
+
 /// A route as a label, shared by the metrics of a request.
 fn label(route: Option<&str>) -> SharedString {
     Arc::<str>::from(route_label(route)).into()
@@ -464,6 +511,7 @@ mod tests {
         stream_record(StreamRecord::Skipped);
         saga_failure();
         webhook_delivery(WebhookDelivery::GivenUp);
+        message(MessageOutcome::Sent);
     }
 
     #[test]

@@ -49,6 +49,15 @@ impl AuthorizedWeChat {
         }
     }
 
+    /// Fetches the access token that calls need, if there is none. What fails here has sent nothing of a
+    /// call that follows.
+    ///
+    /// # Errors
+    /// [`WeChatError`].
+    pub async fn prepare(&self, app_id: &AppId) -> Result<(), WeChatError> {
+        self.tokens.get(&self.wechat, app_id).await.map(drop)
+    }
+
     /// Sends `request` to `api`, on behalf of the account `open_id` and with the access token of
     /// `app_id` in its query.
     ///

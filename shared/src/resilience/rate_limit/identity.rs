@@ -23,6 +23,8 @@ pub enum Identity {
     Site(Ipv6Addr),
     /// One account in one mini-program: the beginning of a digest of both ids.
     Account([u8; 16]),
+    /// A mini-program: the beginning of a digest of its AppID.
+    App([u8; 16]),
 }
 
 impl Identity {
@@ -46,6 +48,13 @@ impl Identity {
         Self::Account(std::array::from_fn(|at| hash[at]))
     }
 
+    /// A mini-program.
+    #[must_use]
+    pub fn app(app_id: &AppId) -> Self {
+        let hash = Sha256::digest(app_id.as_str());
+        Self::App(std::array::from_fn(|at| hash[at]))
+    }
+
     /// The key of the bucket of `policy`. Buckets that one request charges share a cluster slot:
     /// those of an IPv6 address have the hash tag of its site.
     pub(super) fn key(&self, policy: &Policy) -> String {
@@ -67,6 +76,7 @@ impl fmt::Display for Identity {
             Self::Address(address) => write!(f, "{{ip:{}}}", network(*address)),
             Self::Site(site) => write!(f, "{{ip:{site}/48}}"),
             Self::Account(digest) => write!(f, "{{a:{}}}", hex::encode(digest)),
+            Self::App(digest) => write!(f, "{{app:{}}}", hex::encode(digest)),
         }
     }
 }

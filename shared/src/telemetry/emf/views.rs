@@ -57,7 +57,7 @@ const LEAN: [Lean; 8] = [
 pub(super) const SERVER_ERRORS: &str = "server_errors";
 
 /// Functions that API Gateway does not call: they fail as errors to Lambda.
-const EVENT_FUNCTIONS: [&str; 2] = ["webhooks", "worker"];
+const EVENT_FUNCTIONS: [&str; 3] = ["messages", "webhooks", "worker"];
 
 /// 401 by the function whose 401 are errors to Lambda: what its alarm takes off.
 pub(super) const UNAUTHORIZED: &str = "unauthorized";
