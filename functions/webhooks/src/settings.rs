@@ -41,15 +41,18 @@ const MAX_SECRETS: usize = 3;
 const MAX_ID: usize = 32;
 
 /// The types that an event can have, besides those of WeChat's messages.
-const TYPES: [&str; 5] = [
+const TYPES: [&str; 8] = [
     "user.created",
     "user.updated",
     "user.deleted",
     "user.merged",
     "session.revoked",
+    "message.sent",
+    "message.refused",
+    "message.failed",
 ];
 /// How types begin.
-const GROUPS: [&str; 3] = ["user.", "session.", WECHAT];
+const GROUPS: [&str; 4] = ["user.", "session.", "message.", WECHAT];
 /// What WeChat pushes cannot be listed.
 const WECHAT: &str = "wechat.";
 
@@ -270,6 +273,8 @@ mod tests {
             (r#"["user.created"]"#, "user.deleted", false),
             (r#"["user.*"]"#, "user.deleted", true),
             (r#"["user.*"]"#, "session.revoked", false),
+            (r#"["message.*"]"#, "message.refused", true),
+            (r#"["message.sent"]"#, "message.failed", false),
             (r#"["*"]"#, "wechat.user_authorization_revoke", true),
             (r#"["wechat.text","user.deleted"]"#, "user.deleted", true),
             ("null", "user.created", true),
@@ -345,6 +350,7 @@ mod tests {
             one("https://a.cn", r#"["user.Created"]"#),
             one("https://a.cn", r#"["user.creation"]"#),
             one("https://a.cn", r#"["session.revoke"]"#),
+            one("https://a.cn", r#"["message.queued"]"#),
             one("https://a.cn", r#"["wechat."]"#),
             one("https://a.cn", r#"["user*"]"#),
         ] {
