@@ -14,6 +14,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const INVOCATION: Duration = Duration::from_mins(1);
 /// How often the schedule of template.yaml asks the worker for what is due.
 const SCHEDULE: Duration = Duration::from_mins(1);
+/// How often messages to users are looked for: without a queue, nothing else says that there is one.
+const MESSAGES: Duration = Duration::from_secs(5);
 
 /// Hands an event over, and returns the function's answer.
 ///
@@ -34,10 +36,21 @@ pub async fn hand_over(function: &Invoker, event: &Value) -> Result<Value, Invoc
 /// stopped half-way. Never returns. Several processes may do it at the same time: each saga is continued
 /// by one of them.
 pub async fn run_schedule(worker: Invoker) {
-    let mut ticks = interval(SCHEDULE);
+    ask_every(SCHEDULE, worker, "resume-sagas").await;
+}
+
+/// Has the messages to users sent that are due, every five seconds and at once. Never returns. Several
+/// processes may do it at the same time: each message is claimed by one of them.
+pub async fn send_due_messages(messages: Invoker) {
+    ask_every(MESSAGES, messages, "send-messages").await;
+}
+
+async fn ask_every(pause: Duration, function: Invoker, task: &'static str) {
+    let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        drop(hand_over(&worker, &json!({"task": "resume-sagas"})).await);
+        // The log line of the invocation says what went wrong.
+        drop(hand_over(&function, &json!({"task": task})).await);
     }
 }

@@ -22,13 +22,22 @@ pub const FUNCTIONS: &[(&str, BuildRoutes)] = &[
 ];
 
 /// The functions that API Gateway does not call: each crate's name, and what handles its events.
-pub const WORKERS: &[(&str, BuildHandler)] =
-    &[("worker", worker::handler), ("webhooks", webhooks::handler)];
+pub const WORKERS: &[(&str, BuildHandler)] = &[
+    ("worker", worker::handler),
+    ("webhooks", webhooks::handler),
+    ("messages", messages::handler),
+];
 
 /// What hands events to the worker.
 #[must_use]
 pub fn worker(instance: &Instance) -> Invoker {
     Invoker::new(worker::handler(instance))
+}
+
+/// What sends messages to users.
+#[must_use]
+pub fn messages(instance: &Instance) -> Invoker {
+    Invoker::new(messages::handler(instance))
 }
 
 /// The routes of all functions together.

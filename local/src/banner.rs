@@ -1,11 +1,15 @@
 //! What `make run` prints.
 
 use shared::{
-    config::{AVATAR_BUCKET, WECHAT_APPIDS, WECHAT_BASE_URL},
+    config::{AVATAR_BUCKET, MESSAGE_QUEUE_URL, WECHAT_APPIDS, WECHAT_BASE_URL},
     kv::{Kv, KvError},
 };
 
-use crate::{Gateway, gateway::reachable};
+use crate::{
+    Gateway, MessageQueue,
+    gateway::reachable,
+    settings::{MESSAGES_NAME, QueuePlace},
+};
 
 /// The addresses of all parts, and example calls that can be pasted into a shell.
 #[must_use]
@@ -25,6 +29,7 @@ weapp-serverless on {base}
   shared state  {}
   WeChat        {}
   avatars       {}
+  messages      {}
   metrics       {}{}
 
 Try (Ctrl-C ends):
@@ -35,6 +40,7 @@ Try (Ctrl-C ends):
         shared_state(gateway).await,
         wechat(gateway, &base),
         avatars(gateway, &base),
+        messages(gateway, &base),
         metrics(gateway),
         ignored(gateway),
     )
@@ -105,6 +111,19 @@ fn avatars(gateway: &Gateway, base: &str) -> String {
     bucket.map_or_else(
         || "off (set AVATAR_BUCKET)".to_owned(),
         |bucket| format!("bucket {bucket}"),
+    )
+}
+
+/// Where functions of one's own put messages to users.
+fn messages(gateway: &Gateway, base: &str) -> String {
+    if gateway.settings.messages == QueuePlace::BuiltIn {
+        let path = MessageQueue::path(MESSAGES_NAME);
+        return format!("built-in queue, {base}/_queue{path}");
+    }
+    let queue = MESSAGE_QUEUE_URL.get(gateway.instance.env());
+    queue.map_or_else(
+        || "no queue (USER_MESSAGES)".to_owned(),
+        |queue| format!("queue {queue}"),
     )
 }
 

@@ -4,17 +4,18 @@
 use std::{future::Future, io, net::SocketAddr, path::PathBuf};
 
 use ::gateway::{
-    Database, MetricsServer, create_table, database_client, enable_stream, listen, routes, serve,
+    Database, MetricsServer, create_table, database_client, enable_stream, listen, routes,
+    send_due_messages, serve,
 };
 use axum::Router;
 use shared::{
     clock::Clock,
-    config::{DynamoSettings, Env, WECHAT_APPIDS},
+    config::{DynamoSettings, Env, USER_MESSAGES, WECHAT_APPIDS},
     instance::Instance,
     random::Random,
     runtime::Invoker,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use wechat_simulator::Simulator;
 
 use crate::{
@@ -24,10 +25,10 @@ use crate::{
     openapi,
     playground::{self, LogTail, PLAYGROUND},
     push,
-    queue::{MessageQueue, Poller},
+    queue::{MessageQueue, MessageQueues, Poller},
     settings::{
-        Events, LOCAL_APP_SECRET, LOCAL_BUCKET, LOCAL_QUEUE, LocalUrls, Settings,
-        with_local_defaults,
+        LOCAL_APP_SECRET, LOCAL_BUCKET, LocalUrls, MESSAGES_NAME, QueuePlace, Settings,
+        WEBHOOKS_NAME, with_local_defaults,
     },
     simulated::{explained, guarded},
 };
@@ -37,7 +38,7 @@ const WECHAT: &str = "/_wechat";
 /// The path prefix of the built-in object store, and of its pictures as a CDN serves them.
 const OBJECTS: &str = "/_objects";
 const PICTURES: &str = "/_cdn";
-/// The path prefix of the built-in queue of webhooks.
+/// The path prefix of the built-in queues.
 const QUEUE: &str = "/_queue";
 /// The folder of the object store, in `DATA_DIR`.
 pub(crate) const OBJECTS_FOLDER: &str = "objects";
@@ -57,8 +58,30 @@ pub struct Gateway {
     app: Router,
     /// The table's changes, and what they are handed to; none where another process has the table.
     changes: Option<(ChangeFeed, Invoker)>,
+    /// Deliver webhooks and send messages to users.
+    senders: Senders,
+}
+
+/// What works on built-in queues, and on what is due.
+#[derive(Default)]
+struct Senders {
     /// Delivers webhooks from the built-in queue; none where there is another.
     webhooks: Option<Poller>,
+    /// The same for messages to users.
+    messages: Option<Poller>,
+    /// Sends messages to users that are due, where their queue is another.
+    due: Option<Invoker>,
+}
+
+impl Senders {
+    fn start(self) -> impl Iterator<Item = JoinHandle<()>> {
+        let pollers = [self.webhooks, self.messages].into_iter().flatten();
+        let pollers = pollers.map(|poller| tokio::spawn(poller.run()));
+        let due = self
+            .due
+            .map(|messages| tokio::spawn(send_due_messages(messages)));
+        pollers.chain(due)
+    }
 }
 
 impl Gateway {
@@ -86,13 +109,13 @@ impl Gateway {
         let instance = Instance::new(env, Clock::System, Random::System);
         let routes = routes(&instance);
         let worker = ::gateway::worker(&instance);
-        let webhooks = Invoker::new(webhooks::handler(&instance));
+        let functions = of_queues(&instance);
         let table = instance.dynamo().table().to_owned();
         let changes = open_changes(database.as_ref(), &table, worker).await?;
         let shown = playground::router(&instance, &settings, log);
         let app = instance.app(routes)?.merge(openapi::router());
         let app = playground::with_page(app).nest(PLAYGROUND, shown);
-        let (mut app, webhooks) = with_webhooks(app, &settings, &instance, webhooks);
+        let (mut app, senders) = with_queues(app, &settings, &instance, functions);
         let simulator = start_simulator(&settings, instance.env(), &app)?;
         if let Some(simulator) = &simulator {
             app = explained(app).nest(WECHAT, guarded(simulator.router()));
@@ -111,7 +134,7 @@ impl Gateway {
             listener,
             app,
             changes,
-            webhooks,
+            senders,
         })
     }
 
@@ -142,14 +165,14 @@ impl Gateway {
         let follower = self
             .changes
             .map(|(feed, worker)| Follower::start(feed, worker, folder));
-        let webhooks = self.webhooks.map(|poller| tokio::spawn(poller.run()));
+        let senders: Vec<_> = self.senders.start().collect();
         serve(self.listener, self.app, stop).await?;
         if let Some(follower) = follower {
             follower.stop().await;
         }
-        if let Some(webhooks) = webhooks {
-            webhooks.abort();
-            drop(webhooks.await);
+        for sender in senders {
+            sender.abort();
+            drop(sender.await);
         }
         if let Some(metrics) = metrics {
             metrics.abort();
@@ -194,7 +217,8 @@ fn with_all_settings(env: Env, settings: &Settings, error: StartError) -> StartE
         wechat: NOWHERE,
         objects: NOWHERE,
         pictures: NOWHERE,
-        queue: NOWHERE_QUEUE,
+        webhooks: NOWHERE_QUEUE,
+        messages: NOWHERE_QUEUE,
     };
     let env = with_local_defaults(env, settings, &urls);
     let instance = Instance::new(env, Clock::System, Random::System);
@@ -250,7 +274,8 @@ fn with_own_urls(env: Env, settings: &Settings, dynamodb: &str, address: SocketA
         wechat: &wechat,
         objects: &objects,
         pictures: &pictures,
-        queue: &format!("{queue}{}", MessageQueue::path(LOCAL_QUEUE)),
+        webhooks: &format!("{queue}{}", MessageQueue::path(WEBHOOKS_NAME)),
+        messages: &format!("{queue}{}", MessageQueue::path(MESSAGES_NAME)),
     };
     with_local_defaults(env, settings, &urls)
 }
@@ -277,20 +302,37 @@ fn with_objects(app: Router, store: &ObjectStore) -> Router {
         .nest(PICTURES, store.public_router())
 }
 
-/// The app with the built-in queue, and what delivers from it; none where there is another.
-fn with_webhooks(
+/// The functions `webhooks` and `messages`.
+fn of_queues(instance: &Instance) -> (Invoker, Invoker) {
+    let webhooks = Invoker::new(webhooks::handler(instance));
+    (webhooks, ::gateway::messages(instance))
+}
+
+/// The app with the built-in queues, and what sends what is in them.
+fn with_queues(
     app: Router,
     settings: &Settings,
     instance: &Instance,
-    webhooks: Invoker,
-) -> (Router, Option<Poller>) {
-    let is_own = settings.events == Events::BuiltIn;
-    let Some(client) = instance.webhook_queue().filter(|_| is_own) else {
-        return (app, None);
-    };
-    let queue = MessageQueue::new(LOCAL_QUEUE, own_keys(instance.env()), Clock::System);
-    let poller = Poller::new(client, webhooks);
-    (app.nest(QUEUE, queue.router()), Some(poller))
+    (webhooks, messages): (Invoker, Invoker),
+) -> (Router, Senders) {
+    let queue = |name| MessageQueue::new(name, own_keys(instance.env()), Clock::System);
+    let (mut queues, mut senders) = (Vec::new(), Senders::default());
+    let client = instance.webhook_queue();
+    if let Some(client) = client.filter(|_| settings.events == QueuePlace::BuiltIn) {
+        queues.push(queue(WEBHOOKS_NAME));
+        senders.webhooks = Some(Poller::webhooks(client, webhooks));
+    }
+    let client = instance.message_queue();
+    match client.filter(|_| settings.messages == QueuePlace::BuiltIn) {
+        Some(client) => {
+            queues.push(queue(MESSAGES_NAME));
+            senders.messages = Some(Poller::messages(client, messages));
+        }
+        None if USER_MESSAGES.read(instance.env()) => senders.due = Some(messages),
+        None => {}
+    }
+    let router = MessageQueues::new(queues).router();
+    (app.nest(QUEUE, router), senders)
 }
 
 fn own_keys(env: &Env) -> StoreKeys {

@@ -60,8 +60,9 @@ where
         wechat: NOWHERE,
         objects: &objects,
         pictures: NOWHERE,
-        // Nothing is announced from here: the worker does, wherever it runs.
-        queue: "http://127.0.0.1:1/0/webhooks",
+        // Nothing is announced and nobody is written to from here: the functions do, wherever they run.
+        webhooks: "http://127.0.0.1:1/0/webhooks",
+        messages: "http://127.0.0.1:1/0/messages",
     };
     let env = with_local_defaults(env, settings, &urls);
     let folder = settings.data_dir.join(OBJECTS_FOLDER);

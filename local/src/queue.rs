@@ -1,7 +1,7 @@
-//! The queue of `make run`: what webhooks need of SQS, by its JSON protocol. Signatures are verified as
-//! SQS verifies them, and errors have its codes. It shares no code with the client.
+//! The queues of `make run`: what webhooks and messages to users need of SQS, by its JSON protocol.
+//! Signatures are verified as SQS verifies them, and errors have its codes. It shares no code with the client.
 //!
-//! Messages are in memory: a restart forgets those that were not delivered.
+//! Messages are in memory: a restart forgets those that were not handled.
 
 mod answer;
 mod messages;
@@ -13,6 +13,7 @@ use axum::{
     Router,
     body::{Bytes, to_bytes},
     extract::{OriginalUri, Request, State},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -44,6 +45,10 @@ const LONGEST_HIDDEN: u64 = 43_200;
 #[derive(Clone)]
 pub struct MessageQueue(Arc<Inner>);
 
+/// Queues with one address, which calls name by their URLs. Cheap to clone.
+#[derive(Clone)]
+pub struct MessageQueues(Arc<[MessageQueue]>);
+
 struct Inner {
     name: String,
     keys: StoreKeys,
@@ -72,7 +77,7 @@ impl MessageQueue {
 
     /// SQS's API. Can be nested below any prefix.
     pub fn router(&self) -> Router {
-        Router::new().fallback(serve).with_state(self.clone())
+        MessageQueues::new([self.clone()]).router()
     }
 
     /// The messages that are there, hidden ones too.
@@ -88,8 +93,37 @@ impl MessageQueue {
     }
 }
 
+impl MessageQueues {
+    /// These queues.
+    #[must_use]
+    pub fn new(queues: impl IntoIterator<Item = MessageQueue>) -> Self {
+        Self(queues.into_iter().collect())
+    }
+
+    /// SQS's API. Can be nested below any prefix.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(serve).with_state(self.clone())
+    }
+
+    /// The queue that a call names. No call is answered whose caller does not have its keys.
+    fn called(&self, head: &Parts, body: &Bytes) -> Result<&MessageQueue, SqsError> {
+        let is_signed = |queue: &&MessageQueue| {
+            let now = queue.0.clock.now();
+            queue.0.keys.verify_sqs(head, body, now)
+        };
+        let mut known = self.0.iter().filter(is_signed).peekable();
+        if known.peek().is_none() {
+            return Err(SqsError::SIGNATURE);
+        }
+        let Addressed { queue_url } = read(body)?;
+        let mut named =
+            known.filter(|queue| queue_url.ends_with(&MessageQueue::path(&queue.0.name)));
+        named.next().ok_or(SqsError::NO_QUEUE)
+    }
+}
+
 async fn serve(
-    State(queue): State<MessageQueue>,
+    State(queues): State<MessageQueues>,
     OriginalUri(original): OriginalUri,
     request: Request,
 ) -> Response {
@@ -98,9 +132,10 @@ async fn serve(
     let Ok(body) = to_bytes(body, MAX_REQUEST).await else {
         return SqsError::TOO_LARGE.into_response();
     };
-    if !queue.0.keys.verify_sqs(&head, &body, queue.0.clock.now()) {
-        return SqsError::SIGNATURE.into_response();
-    }
+    let queue = match queues.called(&head, &body) {
+        Ok(queue) => queue,
+        Err(error) => return error.into_response(),
+    };
     let target = head.headers.get("x-amz-target");
     let target = target.and_then(|target| target.to_str().ok()?.strip_prefix("AmazonSQS."));
     let operation = target.unwrap_or_default().to_owned();
@@ -161,10 +196,6 @@ struct Receipt {
 
 impl Inner {
     async fn call(&self, operation: &str, body: &Bytes) -> Result<Value, SqsError> {
-        let Addressed { queue_url } = read(body)?;
-        if !queue_url.ends_with(&MessageQueue::path(&self.name)) {
-            return Err(SqsError::NO_QUEUE);
-        }
         match operation {
             "SendMessage" => self.send(&read(body)?),
             "SendMessageBatch" => self.send_batch(read(body)?),

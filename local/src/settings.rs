@@ -9,8 +9,8 @@ use callback::{LOCAL_PUSH_KEY, LOCAL_PUSH_TOKEN, MESSAGE_PUSH};
 use shared::config::{
     AVATAR_BASE_URL, AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB,
     AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_SECRET_ACCESS_KEY, ConfigErrors, DATA_KEYS, Documented,
-    Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, Port, ProcessSettings, Text,
-    WEBHOOK_QUEUE_URL, WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
+    Env, JWT_SECRETS, LOCAL_DATA_KEYS, LOCAL_JWT_SECRET, MESSAGE_QUEUE_URL, Port, ProcessSettings,
+    Text, USER_MESSAGES, WEBHOOK_QUEUE_URL, WECHAT_APPIDS, WECHAT_BASE_URL, WECHAT_SECRETS, Words,
 };
 use webhooks::{WEBHOOK_PRIVATE_NETWORKS, WEBHOOKS};
 
@@ -69,7 +69,9 @@ pub struct Settings {
     /// `AWS_ENDPOINT_URL_S3` is set.
     pub store_objects: bool,
     /// Where events of webhooks are.
-    pub events: Events,
+    pub events: QueuePlace,
+    /// Where messages to users are.
+    pub messages: QueuePlace,
     /// Whether `WECHAT_APPIDS` is set.
     pub has_app_ids: bool,
     /// Names in the environment that start like settings and are none.
@@ -79,13 +81,23 @@ pub struct Settings {
     pub simulate_wechat: bool,
 }
 
-/// Where events of webhooks are.
+/// Where the messages of a queue are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Events {
-    /// In the built-in queue: there are receivers (`WEBHOOKS`), and `WEBHOOK_QUEUE_URL` is not set.
+pub enum QueuePlace {
+    /// In a built-in queue: what they are for is on, and the URL of another queue is not set.
     BuiltIn,
     /// In the queue that is set, or nowhere.
     Elsewhere,
+}
+
+impl QueuePlace {
+    fn built_in_if(is_built_in: bool) -> Self {
+        if is_built_in {
+            Self::BuiltIn
+        } else {
+            Self::Elsewhere
+        }
+    }
 }
 
 impl Settings {
@@ -114,11 +126,13 @@ impl Settings {
             dynamodb_endpoint: AWS_ENDPOINT_URL_DYNAMODB.get(env).map(str::to_owned),
             store_objects: AVATAR_BUCKET.get(env).is_none()
                 && AWS_ENDPOINT_URL_S3.get(env).is_none(),
-            events: if WEBHOOKS.get(env).is_some() && WEBHOOK_QUEUE_URL.get(env).is_none() {
-                Events::BuiltIn
-            } else {
-                Events::Elsewhere
-            },
+            events: QueuePlace::built_in_if(
+                WEBHOOKS.get(env).is_some() && WEBHOOK_QUEUE_URL.get(env).is_none(),
+            ),
+            messages: QueuePlace::built_in_if(
+                (USER_MESSAGES.get(env).is_none() || USER_MESSAGES.read(env))
+                    && MESSAGE_QUEUE_URL.get(env).is_none(),
+            ),
             has_app_ids: WECHAT_APPIDS.get(env).is_some(),
             ignored_names: check_names(env, &known),
             simulate_wechat: WECHAT_SECRETS.get(env).is_none()
@@ -138,13 +152,16 @@ pub(crate) struct LocalUrls<'a> {
     /// Of its pictures.
     pub(crate) pictures: &'a str,
     /// Of the queue of webhooks.
-    pub(crate) queue: &'a str,
+    pub(crate) webhooks: &'a str,
+    /// Of the queue of messages to users.
+    pub(crate) messages: &'a str,
 }
 
 /// The bucket of the built-in object store.
 pub(crate) const LOCAL_BUCKET: &str = "avatars";
-/// The name of the built-in queue of webhooks.
-pub(crate) const LOCAL_QUEUE: &str = "webhooks";
+/// The names of the built-in queues: of webhooks, and of messages to users.
+pub(crate) const WEBHOOKS_NAME: &str = "webhooks";
+pub(crate) const MESSAGES_NAME: &str = "messages";
 /// This machine, where receivers of webhooks run that are being developed.
 const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
@@ -155,7 +172,8 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrl
         wechat,
         objects,
         pictures,
-        queue,
+        webhooks,
+        messages,
     } = *urls;
     let env = if WECHAT_SECRETS.get(&env).is_none() {
         with_local_apps(env)
@@ -174,12 +192,18 @@ pub(crate) fn with_local_defaults(env: Env, settings: &Settings, urls: &LocalUrl
     } else {
         env
     };
-    let env = if settings.events == Events::BuiltIn {
-        env.or(WEBHOOK_QUEUE_URL.name(), queue)
+    let env = if settings.events == QueuePlace::BuiltIn {
+        env.or(WEBHOOK_QUEUE_URL.name(), webhooks)
     } else {
         env
     };
-    env.or(AWS_REGION.name(), "local")
+    let env = if settings.messages == QueuePlace::BuiltIn {
+        env.or(MESSAGE_QUEUE_URL.name(), messages)
+    } else {
+        env
+    };
+    env.or(USER_MESSAGES.name(), "on")
+        .or(AWS_REGION.name(), "local")
         .or(AWS_ACCESS_KEY_ID.name(), "local")
         .or(AWS_SECRET_ACCESS_KEY.name(), "local")
         .or(AWS_ENDPOINT_URL_DYNAMODB.name(), dynamodb)

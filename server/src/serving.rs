@@ -8,13 +8,15 @@ use std::{
 
 use axum::Router;
 use gateway::{
-    DataDirError, Database, MetricsServer, ServerLimits, listen, routes, run_schedule, serve_within,
+    DataDirError, Database, MetricsServer, ServerLimits, listen, routes, run_schedule,
+    send_due_messages, serve_within,
 };
 use shared::{
     clock::Clock,
     config::{
         AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION,
-        AWS_SECRET_ACCESS_KEY, AwsCredentials, AwsKeys, ConfigErrors, Env, REDIS_IAM_USER,
+        AWS_SECRET_ACCESS_KEY, AwsCredentials, AwsKeys, ConfigErrors, Env, MESSAGE_QUEUE_URL,
+        REDIS_IAM_USER, USER_MESSAGES,
     },
     instance::Instance,
     random::Random,
@@ -48,6 +50,8 @@ pub struct Server {
     renewal: Option<Renewal>,
     /// The worker, for what its schedule asks.
     worker: Invoker,
+    /// What sends messages to users, where they are on.
+    messages: Option<Invoker>,
     app: Router,
     stopping: watch::Sender<bool>,
 }
@@ -84,6 +88,7 @@ impl Server {
         let (stopping, is_stopping) = watch::channel(false);
         let folder = database.as_ref().and_then(Database::folder);
         let ready = ready::router(&instance, folder, is_stopping);
+        let messages = messages(&instance);
         let app = instance.app(routes(&instance))?.merge(ready);
         if let Some(database) = &database {
             let client = gateway::database_client(&database.endpoint);
@@ -92,6 +97,7 @@ impl Server {
         instance.connect().await;
         Ok(Self {
             worker: gateway::worker(&instance),
+            messages,
             address,
             metrics_address: metrics.as_ref().map(|metrics| metrics.address),
             settings,
@@ -120,6 +126,8 @@ impl Server {
             self.metrics.map(|metrics| tokio::spawn(metrics.serve())),
             self.renewal.map(|renewal| tokio::spawn(renewal.run())),
             Some(tokio::spawn(run_schedule(self.worker))),
+            self.messages
+                .map(|messages| tokio::spawn(send_due_messages(messages))),
         ];
         let limits = limits(&settings);
         let (stopped, mut has_stopped) = watch::channel(false);
@@ -205,6 +213,7 @@ fn check_all(env: &Env, settings: &Settings) -> Result<(), ConfigErrors> {
         }));
     }
     let instance = Instance::new(trial, Clock::System, Random::System);
+    drop(messages(&instance));
     let of_functions = instance.app(routes(&instance)).err();
     let own = env.validate().err();
     let mut errors = own.map_or_else(Vec::new, |errors| errors.0);
@@ -220,18 +229,26 @@ fn check_all(env: &Env, settings: &Settings) -> Result<(), ConfigErrors> {
     }
 }
 
-/// Whether anybody looks at the AWS keys: the embedded DynamoDB takes any; a bucket and a Redis with IAM
-/// do not.
+/// What sends messages to users, where they are on. Its config errors are recorded with the others.
+fn messages(instance: &Instance) -> Option<Invoker> {
+    let is_on = USER_MESSAGES.read(instance.env());
+    is_on.then(|| gateway::messages(instance))
+}
+
+/// Whether anybody looks at the AWS keys: the embedded DynamoDB takes any; a bucket, a Redis with IAM and
+/// a queue do not.
 fn needs_keys(env: &Env, settings: &Settings) -> bool {
     settings.embedded.is_none() || signs_for_others(env)
 }
 
 fn signs_for_others(env: &Env) -> bool {
-    AVATAR_BUCKET.get(env).is_some() || REDIS_IAM_USER.get(env).is_some()
+    AVATAR_BUCKET.get(env).is_some()
+        || REDIS_IAM_USER.get(env).is_some()
+        || MESSAGE_QUEUE_URL.get(env).is_some()
 }
 
 /// Ends what is not needed without requests.
-async fn end(background: [Option<JoinHandle<()>>; 3], database: Option<Database>) {
+async fn end(background: [Option<JoinHandle<()>>; 4], database: Option<Database>) {
     for task in background.into_iter().flatten() {
         task.abort();
     }

@@ -58,7 +58,7 @@ pub async fn delete(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let id = user_id(id)?;
-    let status = deleting.one(caller.user.id, id).await?;
+    let status = Box::pin(deleting.one(caller.user.id, id)).await?;
     let answer = Deletion {
         status,
         saga: AccountDeletion::id(id),
@@ -133,7 +133,7 @@ pub async fn delete_batch(
     Json(BatchInput(ids)): Json<BatchInput>,
 ) -> Success<BatchAnswer> {
     let one = async |id| {
-        let (status, reason) = match deleting.one(caller.user.id, id).await {
+        let (status, reason) = match Box::pin(deleting.one(caller.user.id, id)).await {
             Ok(status) => (Some(status), None),
             Err(error) => (None, Some(error.reason().as_str())),
         };

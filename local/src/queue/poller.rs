@@ -27,18 +27,47 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Polls a queue for a function.
 pub struct Poller {
-    queue: Queue,
-    invoker: Invoker,
+    polled: Polled,
     running: JoinSet<()>,
 }
 
+/// What is polled. Cheap to clone.
+#[derive(Clone)]
+struct Polled {
+    queue: Queue,
+    /// The queue's name, in what is handed over.
+    name: &'static str,
+    invoker: Invoker,
+    /// What the function's schedule asks for.
+    task: &'static str,
+}
+
 impl Poller {
-    /// Hands the messages of `queue` to `invoker`.
+    /// Hands the events of `queue` to `invoker`, the function `webhooks`.
     #[must_use]
-    pub fn new(queue: Queue, invoker: Invoker) -> Self {
-        Self {
+    pub fn webhooks(queue: Queue, invoker: Invoker) -> Self {
+        Self::new(Polled {
             queue,
+            name: "webhooks",
             invoker,
+            task: "retry-webhooks",
+        })
+    }
+
+    /// Hands the messages to users in `queue` to `invoker`, the function `messages`.
+    #[must_use]
+    pub fn messages(queue: Queue, invoker: Invoker) -> Self {
+        Self::new(Polled {
+            queue,
+            name: "messages",
+            invoker,
+            task: "send-messages",
+        })
+    }
+
+    fn new(polled: Polled) -> Self {
+        Self {
+            polled,
             running: JoinSet::new(),
         }
     }
@@ -55,15 +84,15 @@ impl Poller {
             let is_running = task.as_ref().is_some_and(|task| !task.is_finished());
             if !is_running && Instant::now() >= next_task {
                 next_task = Instant::now() + SCHEDULE;
-                let invoker = self.invoker.clone();
-                let retry = async move { retry(&invoker).await };
-                task = Some(self.running.spawn(retry));
+                let polled = self.polled.clone();
+                task = Some(self.running.spawn(async move { polled.ask().await }));
             }
-            match self.queue.receive(BATCH, WAIT).await {
+            match self.polled.queue.receive(BATCH, WAIT).await {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => self.invoke(messages),
                 Err(error) => {
-                    tracing::warn!(%error, "the queue of webhooks");
+                    let queue = self.polled.name;
+                    tracing::warn!(queue, %error, "a queue can't be asked for messages");
                     sleep(PAUSE).await;
                 }
             }
@@ -71,58 +100,62 @@ impl Poller {
     }
 
     fn invoke(&mut self, messages: Vec<Received>) {
-        let (queue, invoker) = (self.queue.clone(), self.invoker.clone());
+        let polled = self.polled.clone();
         self.running
-            .spawn(async move { invoke(&queue, &invoker, messages).await });
+            .spawn(async move { polled.invoke(messages).await });
     }
 
     /// Hands over what is there now, and waits until it is handled. How many messages there were.
     pub async fn run_once(&self) -> usize {
-        let Ok(messages) = self.queue.receive(BATCH, Duration::ZERO).await else {
+        let Ok(messages) = self.polled.queue.receive(BATCH, Duration::ZERO).await else {
             return 0;
         };
         let count = messages.len();
         if count > 0 {
-            invoke(&self.queue, &self.invoker, messages).await;
+            self.polled.invoke(messages).await;
         }
         count
     }
 
     /// Has the function work on what is due, and waits until it has.
     pub async fn run_schedule(&self) {
-        retry(&self.invoker).await;
+        self.polled.ask().await;
     }
 }
 
-async fn retry(invoker: &Invoker) {
-    let event = json!({"task": "retry-webhooks"});
-    // The log line of the invocation says what went wrong.
-    drop(hand_over(invoker, &event).await);
-}
+impl Polled {
+    /// Asks for what is due.
+    async fn ask(&self) {
+        let event = json!({"task": self.task});
+        // The log line of the invocation says what went wrong.
+        drop(hand_over(&self.invoker, &event).await);
+    }
 
-/// Deletes what was handled; the rest comes back.
-async fn invoke(queue: &Queue, invoker: &Invoker, messages: Vec<Received>) {
-    let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()});
-    let Ok(answer) = hand_over(invoker, &event).await else {
-        // It has logged why.
-        return;
-    };
-    let failures = answer["batchItemFailures"].as_array();
-    let has_failed = |message: &Received| {
-        failures.is_some_and(|failures| {
-            let mut ids = failures.iter().map(|failure| &failure["itemIdentifier"]);
-            ids.any(|id| *id == message.message_id.as_str())
-        })
-    };
-    for message in messages.iter().filter(|message| !has_failed(message)) {
-        if let Err(error) = queue.delete(&message.receipt_handle).await {
-            tracing::warn!(%error, "a message of the queue of webhooks");
+    /// Deletes what was handled; the rest comes back.
+    async fn invoke(&self, messages: Vec<Received>) {
+        let records = messages.iter().map(|message| record(self.name, message));
+        let event = json!({"Records": records.collect::<Vec<_>>()});
+        let Ok(answer) = hand_over(&self.invoker, &event).await else {
+            // It has logged why.
+            return;
+        };
+        let failures = answer["batchItemFailures"].as_array();
+        let has_failed = |message: &Received| {
+            failures.is_some_and(|failures| {
+                let mut ids = failures.iter().map(|failure| &failure["itemIdentifier"]);
+                ids.any(|id| *id == message.message_id.as_str())
+            })
+        };
+        for message in messages.iter().filter(|message| !has_failed(message)) {
+            if let Err(error) = self.queue.delete(&message.receipt_handle).await {
+                tracing::warn!(queue = self.name, %error, "a message can't be deleted from its queue");
+            }
         }
     }
 }
 
-/// A message as Lambda hands it over.
-fn record(message: &Received) -> Value {
+/// A message of the queue with this name, as Lambda hands it over.
+fn record(queue: &str, message: &Received) -> Value {
     json!({
         "messageId": message.message_id,
         "receiptHandle": message.receipt_handle,
@@ -130,7 +163,7 @@ fn record(message: &Received) -> Value {
         "attributes": message.attributes,
         "messageAttributes": {},
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:local:0:webhooks",
+        "eventSourceARN": format!("arn:aws:sqs:local:0:{queue}"),
         "awsRegion": "local",
     })
 }

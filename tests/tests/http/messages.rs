@@ -5,6 +5,7 @@
 mod claims;
 mod faults;
 mod orders;
+mod sending;
 mod subscriptions;
 
 use e2e::{

@@ -55,7 +55,7 @@ impl Fixture {
         Self {
             app,
             instance,
-            poller: Poller::new(queue, invoker),
+            poller: Poller::webhooks(queue, invoker),
             settings: changes
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -92,7 +92,7 @@ impl Fixture {
         let instance = self.app.instance_with(changes);
         let invoker = Invoker::new(webhooks::handler(&instance));
         instance.env().validate().unwrap();
-        Poller::new(instance.webhook_queue().unwrap(), invoker)
+        Poller::webhooks(instance.webhook_queue().unwrap(), invoker)
     }
 
     /// The deliveries that were given up.

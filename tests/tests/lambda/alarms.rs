@@ -257,11 +257,34 @@ pub async fn given_up() -> Logs {
     receiver.set(Behaviour::status(410));
     let answer = webhooks.invoke(&event).await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
+    // The line of the second request.
     webhooks
+        .process()
+        .wait_for_line(r#""outcome":"given_up""#)
+        .await;
+    webhooks.logs()
+}
+
+/// The log of a function of messages that is handed something unreadable, and an order for a user who has
+/// not agreed to a message.
+pub async fn unsent() -> Logs {
+    let harness = LambdaHarness::start().await;
+    let user = harness.log_in(&harness.function("login"), "alice").await;
+    let order = json!({
+        "idempotencyKey": "order-7:shipped", "userId": user.user_id(), "type": "subscribe",
+        "templateId": "priTmplId-0123456789abcdefghijklmnopqrstuvw", "data": {"thing1": "x"},
+    });
+    let record = |id: &str, body: &str| json!({"messageId": id, "receiptHandle": id, "body": body});
+    let messages = harness.function("messages");
+    let records = [record("1", "hunter2"), record("2", &order.to_string())];
+    let answer = messages.invoke(&json!({ "Records": records })).await;
+    let failed = json!({"batchItemFailures": [{"itemIdentifier": "1"}]});
+    assert_eq!(answer, failed);
+    messages
         .process()
         .wait_for_line(r#""message":"request""#)
         .await;
-    webhooks.logs()
+    messages.logs()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,7 +292,7 @@ async fn every_metric_of_an_alarm_is_written_by_a_function_or_by_aws() {
     let mut written = recorded(&faults().await, STACK);
     written.append(&mut recorded(&unauthorized().await, STACK));
     written.extend(recorded(&given_up().await, STACK));
-    let event_functions = ["worker", "webhooks"].map(str::to_owned);
+    let event_functions = ["worker", "webhooks", "messages"].map(str::to_owned);
     let functions: Vec<_> = functions().chain(event_functions).collect();
     let exists = |(namespace, name, dimensions): &Watched| {
         if namespace != STACK {

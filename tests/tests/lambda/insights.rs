@@ -36,7 +36,7 @@ const CHINESE: &str = "docs/zh/runbook.md";
 
 /// The queries of the runbook in their order: the heading that they stand under, where they look, and what they
 /// find.
-const QUERIES: [(&str, Source, Part); 24] = [
+const QUERIES: [(&str, Source, Part); 26] = [
     (
         "Logs",
         Functions,
@@ -113,6 +113,16 @@ const QUERIES: [(&str, Source, Part); 24] = [
         Functions,
         &[("receiver", "gone"), ("reason", "status 500")],
     ),
+    (
+        "messages-dead",
+        Functions,
+        &[("why", "not an order"), ("times", "")],
+    ),
+    (
+        "messages-errors",
+        Functions,
+        &[("status", "refused"), ("reason", "no_grant")],
+    ),
     ("no-traffic", Api, &[("ip", "203.0.113.7")]),
     (
         "rollback",
@@ -147,7 +157,7 @@ const OF_DASHBOARD: [(&str, Part); 3] = [
 const OF_FUNCTIONS: &str = "ANY /api/v1/user/refresh";
 
 /// Alarms whose section has no query, and why.
-const WITHOUT_QUERY: [(&str, &str); 8] = [
+const WITHOUT_QUERY: [(&str, &str); 9] = [
     ("changes-lost", "a queue says which they are"),
     ("changes-skipped", "each is a line whose text stands there"),
     ("webhooks-dead", "a queue has them"),
@@ -156,6 +166,7 @@ const WITHOUT_QUERY: [(&str, &str); 8] = [
         "a function that does not start says so once",
     ),
     ("webhooks-lag", "what waits in a queue writes no line"),
+    ("messages-lag", "what waits in a queue writes no line"),
     (
         "worker-errors",
         "a function that does not start says so once",
@@ -197,8 +208,13 @@ fn documented(page: &str) -> Vec<(String, String)> {
 async fn of_functions() -> Vec<Row> {
     let login = alarms::faults().await;
     let webhooks = alarms::given_up().await;
+    let messages = alarms::unsent().await;
     let others = others().await;
-    let sources = [("LoginLogs", login), ("WebhooksLogs", webhooks)];
+    let sources = [
+        ("LoginLogs", login),
+        ("WebhooksLogs", webhooks),
+        ("MessagesLogs", messages),
+    ];
     let sources = sources.into_iter().chain(others);
     let mut rows = Vec::new();
     for (group, logs) in sources {

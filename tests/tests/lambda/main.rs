@@ -23,6 +23,7 @@ mod jose_clients;
 mod key_sources;
 mod log;
 mod merging;
+mod messages;
 mod metrics;
 mod phone;
 mod pictures;

@@ -96,7 +96,7 @@ const PUSHES: [(&str, &str); 4] = [
 ];
 
 /// Those of functions that API Gateway does not call, with what they answer.
-const TASKS: [(&str, &str, &str); 4] = [
+const TASKS: [(&str, &str, &str); 6] = [
     ("worker", "changes", r#"{"batchItemFailures":[]}"#),
     (
         "worker",
@@ -108,6 +108,12 @@ const TASKS: [(&str, &str, &str); 4] = [
         "webhooks",
         "retry-webhooks",
         r#"{"delivered":0,"failed":0,"given_up":0,"retried":0}"#,
+    ),
+    ("messages", "messages", r#"{"batchItemFailures":[]}"#),
+    (
+        "messages",
+        "send-messages",
+        r#"{"failed":0,"not_stored":0,"refused":0,"sent":0,"unconfirmed":0,"waiting":0}"#,
     ),
 ];
 

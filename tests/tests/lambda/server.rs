@@ -3,6 +3,7 @@
 mod credentials;
 #[cfg(target_os = "linux")]
 mod image;
+mod messages;
 mod platforms;
 mod start;
 mod stop;

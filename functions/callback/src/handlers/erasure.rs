@@ -127,7 +127,7 @@ impl EraseOnRevocation {
                 begun => begun.map(Some),
             }
         });
-        match begun.await? {
+        match Box::pin(begun).await? {
             Some(Progress::Done) => Ok(()),
             // Its identity is another account's now, unless it is left of one that is gone.
             None => Ok(self.erasure.unlink_with_union(identity).await?),

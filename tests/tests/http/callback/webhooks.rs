@@ -19,7 +19,7 @@ async fn delivered(app: &TestApp) -> Vec<Hook> {
     }]);
     let instance = app.instance_with(&[("WEBHOOKS", &receivers.to_string())]);
     let invoker = Invoker::new(webhooks::handler(&instance));
-    let poller = Poller::new(instance.webhook_queue().unwrap(), invoker);
+    let poller = Poller::webhooks(instance.webhook_queue().unwrap(), invoker);
     poller.run_schedule().await;
     while poller.run_once().await > 0 {}
     assert!(app.queue().is_empty());

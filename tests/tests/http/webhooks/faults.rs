@@ -273,7 +273,7 @@ async fn a_process_that_dies_in_the_middle_loses_nothing() {
     let queue = fixture.instance.webhook_queue().unwrap();
     // The other has it, and nobody has written that down yet.
     let invoker = Invoker::new(webhooks::handler(&fixture.instance));
-    let dying = tokio::spawn(Poller::new(queue, invoker).run());
+    let dying = tokio::spawn(Poller::webhooks(queue, invoker).run());
     one.wait_for(1).await;
     other.wait_for(1).await;
     dying.abort();

@@ -1,0 +1,177 @@
+//! Messages that are due: those that wait for a time, those that no queue brought, and those whose sender
+//! ended without a word. A schedule asks for this once a minute.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, future::join_all, stream};
+use serde::Serialize;
+use shared::{
+    dynamo::DynamoError,
+    ids::AppId,
+    messages::{Message, MessageStatus},
+    request,
+    telemetry::metrics::{self, MessageOutcome},
+};
+
+use crate::sender::{SendError, Sender, Worked};
+
+/// Rows that are read at once.
+const PAGE: u16 = 64;
+/// Messages of a mini-program that are sent at the same time.
+const CONCURRENCY: usize = 16;
+/// A mini-program's messages are left until the next time after so many of them in a row that WeChat did
+/// not take, for reasons that all of them have.
+const MAX_FAILURES: usize = 10;
+/// How often a message waits for the rate limit of its mini-program, and for how long at most each time.
+const WAITS: usize = 30;
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Sends messages that are due.
+pub struct DueMessages {
+    pub sender: Sender,
+    /// The mini-programs whose messages it looks for.
+    pub apps: Vec<AppId>,
+}
+
+/// What became of the messages that were due.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DueReport {
+    pub sent: usize,
+    pub refused: usize,
+    pub failed: usize,
+    pub unconfirmed: usize,
+    /// They wait for another attempt.
+    pub waiting: usize,
+    /// A store of this service's failed.
+    pub not_stored: usize,
+}
+
+/// What became of the messages of one mini-program so far.
+#[derive(Default)]
+struct Run {
+    sent: AtomicUsize,
+    refused: AtomicUsize,
+    failed: AtomicUsize,
+    unconfirmed: AtomicUsize,
+    waiting: AtomicUsize,
+    not_stored: AtomicUsize,
+    /// Failures in a row.
+    failures: AtomicUsize,
+}
+
+impl Run {
+    fn is_over(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) >= MAX_FAILURES
+    }
+
+    fn record(&self, worked: Worked) {
+        let counter = match worked {
+            Worked::Ended(MessageStatus::Sent) => &self.sent,
+            Worked::Ended(MessageStatus::Refused) => &self.refused,
+            Worked::Ended(MessageStatus::Unconfirmed) => &self.unconfirmed,
+            Worked::Ended(_) => &self.failed,
+            Worked::Waits { .. } => &self.waiting,
+            Worked::Limited(_) | Worked::Left => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        match worked {
+            Worked::Waits { is_general: true } => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+            Worked::Ended(MessageStatus::Sent | MessageStatus::Refused) => {
+                self.failures.store(0, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    fn report(&self) -> DueReport {
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        DueReport {
+            sent: of(&self.sent),
+            refused: of(&self.refused),
+            failed: of(&self.failed),
+            unconfirmed: of(&self.unconfirmed),
+            waiting: of(&self.waiting),
+            not_stored: of(&self.not_stored),
+        }
+    }
+}
+
+impl DueMessages {
+    /// Sends what is due, until that is done or the time is up. Mini-programs don't wait for each other.
+    pub async fn send(&self) -> DueReport {
+        let each = self.apps.iter().map(|app| self.send_of(app));
+        let mut all = DueReport::default();
+        for report in join_all(each).await {
+            all.sent += report.sent;
+            all.refused += report.refused;
+            all.failed += report.failed;
+            all.unconfirmed += report.unconfirmed;
+            all.waiting += report.waiting;
+            all.not_stored += report.not_stored;
+        }
+        all
+    }
+
+    async fn send_of(&self, app: &AppId) -> DueReport {
+        let run = Run::default();
+        if let Err(error) = self.send_all(app, &run).await {
+            let why = error.to_string();
+            tracing::error!(
+                request_id = request::id(), app_id = %app, why,
+                "messages that are due can't be found"
+            );
+            metrics::message(MessageOutcome::NotStored);
+            run.not_stored.fetch_add(1, Ordering::Relaxed);
+        }
+        run.report()
+    }
+
+    async fn send_all(&self, app: &AppId, run: &Run) -> Result<(), DynamoError> {
+        let mut after = None;
+        while self.sender.has_time() && !run.is_over() {
+            let page = self.sender.messages().due(app, PAGE, after).await?;
+            run.not_stored.fetch_add(page.unreadable, Ordering::Relaxed);
+            stream::iter(page.messages)
+                .map(|message| self.send_one(run, message))
+                .buffer_unordered(CONCURRENCY)
+                .collect::<()>()
+                .await;
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_one(&self, run: &Run, message: Message) {
+        if run.is_over() {
+            return;
+        }
+        match self.send_within_limit(&message).await {
+            Ok(worked) => run.record(worked),
+            Err(error) => {
+                error.report();
+                run.not_stored.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Waits for the rate limit, as long as there is time.
+    async fn send_within_limit(&self, message: &Message) -> Result<Worked, SendError> {
+        for _ in 0..WAITS {
+            // It may have been sent meanwhile: then it is no longer as it was read, and is left.
+            match self.sender.work_on(message).await? {
+                Worked::Limited(wait) => tokio::time::sleep(wait.min(LONGEST_WAIT)).await,
+                worked => return Ok(worked),
+            }
+        }
+        metrics::message(MessageOutcome::Limited);
+        Ok(Worked::Left)
+    }
+}

@@ -1,0 +1,113 @@
+//! Messages of the queue.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use shared::{
+    dynamo::DynamoError,
+    messages::{Creation, Message, MessageRequest, MessageRules, QueueEntry},
+    queue::{BatchResponse, QueueRecord},
+    request,
+    runtime::Handled,
+    telemetry::metrics::{self, MessageOutcome},
+};
+
+use crate::sender::{SendError, Sender, Worked};
+
+/// Takes messages of the queue.
+pub struct Intake {
+    sender: Sender,
+    rules: MessageRules,
+}
+
+/// Whether a message of the queue is done. One that is not comes back; after many times the queue moves
+/// it to its dead letters.
+type IsDone = bool;
+
+impl Intake {
+    pub fn new(sender: Sender, rules: MessageRules) -> Self {
+        Self { sender, rules }
+    }
+
+    pub async fn handle_all(&self, records: Vec<QueueRecord>) -> Handled {
+        let each = records.iter().map(|record| self.handle_one(record));
+        let are_done = join_all(each).await;
+        let kept = records.into_iter().zip(&are_done);
+        let kept = kept.filter(|(_, is_done)| !**is_done);
+        let answer: BatchResponse = kept.map(|(record, _)| record.message_id).collect();
+        Handled {
+            route: "messages",
+            answer: json!(answer),
+            is_complete: are_done.into_iter().all(|is_done| is_done),
+        }
+    }
+
+    async fn handle_one(&self, record: &QueueRecord) -> IsDone {
+        let entry = match QueueEntry::read(&record.body, &self.rules) {
+            Ok(entry) => entry,
+            Err(error) => {
+                let (message_id, why) = (&record.message_id, error.to_string());
+                tracing::error!(
+                    request_id = request::id(),
+                    message_id,
+                    why,
+                    "an unreadable message"
+                );
+                metrics::message(MessageOutcome::Unreadable);
+                return false;
+            }
+        };
+        match self.work_on(entry).await {
+            Ok(()) => true,
+            Err(error) => {
+                error.report();
+                false
+            }
+        }
+    }
+
+    /// What can't be sent now stays in the table, for the schedule.
+    async fn send(&self, message: &Message) -> Result<(), SendError> {
+        if let Worked::Limited(_) = self.sender.work_on(message).await? {
+            metrics::message(MessageOutcome::Limited);
+        }
+        Ok(())
+    }
+
+    async fn work_on(&self, entry: QueueEntry) -> Result<(), SendError> {
+        let message = match entry {
+            // It may be gone, with its account.
+            QueueEntry::Recorded { user, message } => self.sender.find(user, &message).await?,
+            QueueEntry::Order(order) => match self.sender.record(&order).await? {
+                Creation::Created(message) | Creation::Existing(message) => Some(message),
+                Creation::KeyReused => {
+                    refused(&order, "idempotency_key_reused");
+                    None
+                }
+                Creation::NoUser | Creation::Unreachable => {
+                    refused(&order, "user_unreachable");
+                    self.sender.end_order(&order, "user_unreachable").await?;
+                    None
+                }
+            },
+        };
+        match message {
+            Some(message) => self.send(&message).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Nobody waits for an answer, so the log has it.
+fn refused(order: &MessageRequest, reason: &'static str) {
+    let (user_id, message_id) = (order.user, order.id());
+    tracing::warn!(
+        request_id = request::id(), %user_id, %message_id, reason,
+        "an order of a message is refused"
+    );
+}
+
+impl From<DynamoError> for SendError {
+    fn from(error: DynamoError) -> Self {
+        Self::Table(error)
+    }
+}

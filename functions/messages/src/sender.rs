@@ -1,0 +1,338 @@
+//! Sends one message, and writes down what became of it.
+
+use std::{sync::Arc, time::Duration};
+
+use shared::{
+    clock::Clock,
+    dynamo::DynamoError,
+    ids::UserId,
+    messages::{
+        ClaimOutcome, Claimed, Content, Creation, Ending, Grant, Message, MessageId,
+        MessageRequest, MessageStatus, Messages,
+    },
+    random::Random,
+    request::{self, deadline},
+    resilience::{
+        Limiter,
+        rate_limit::{Cost, Identity},
+    },
+    telemetry::metrics::{self, MessageOutcome},
+    webhooks::{Event, Outbox, OutboxError},
+    wechat::{AuthorizedWeChat, SubscribeMessage, WeChatError},
+};
+
+use crate::{
+    announcement,
+    outcome::{self, NotSent},
+    pauses,
+};
+
+/// Time to claim a message, and to write down how it ended.
+const WRITES: Duration = Duration::from_secs(4);
+/// Time to write down how a message ended, even when WeChat took all of the invocation's.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// What [`Sender`] needs.
+pub struct SenderParts {
+    pub messages: Messages,
+    pub wechat: AuthorizedWeChat,
+    /// The time-out of a call to WeChat.
+    pub call_timeout: Duration,
+    pub limiter: Limiter,
+    /// What a message costs its mini-program.
+    pub cost: Option<Cost>,
+    pub outbox: Outbox,
+    pub clock: Clock,
+    pub random: Random,
+    /// How long a message is tried after it was ordered.
+    pub give_up_after: Duration,
+}
+
+/// Sends messages. Cheap to clone.
+#[derive(Clone)]
+pub struct Sender(Arc<SenderParts>);
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worked {
+    /// It is at its end.
+    Ended(MessageStatus),
+    /// It waits. Whether what it waits for is the same for all messages of its mini-program.
+    Waits { is_general: bool },
+    /// Its mini-program sends too many: there is room in this time. Nothing was written.
+    Limited(Duration),
+    /// Somebody else has it, or it is not due, or there is no time for it. Nothing was written.
+    Left,
+}
+
+/// A store failed. The message is as it was, or its claim runs out.
+#[derive(Debug)]
+pub enum SendError {
+    Table(DynamoError),
+    Announcement(OutboxError),
+}
+
+impl SendError {
+    /// For the log and the metrics.
+    pub fn report(&self) {
+        let why = match self {
+            Self::Table(error) => error.to_string(),
+            Self::Announcement(error) => error.to_string(),
+        };
+        tracing::error!(
+            request_id = request::id(),
+            why,
+            "a message can't be moved on"
+        );
+        metrics::message(MessageOutcome::NotStored);
+    }
+}
+
+impl Sender {
+    pub fn new(parts: SenderParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The store.
+    pub fn messages(&self) -> &Messages {
+        &self.0.messages
+    }
+
+    pub async fn find(&self, user: UserId, id: &MessageId) -> Result<Option<Message>, DynamoError> {
+        self.0.messages.get(user, id).await
+    }
+
+    pub async fn record(&self, order: &MessageRequest) -> Result<Creation, DynamoError> {
+        self.0.messages.create(order).await
+    }
+
+    /// Tells that an order did not become a message.
+    pub async fn end_order(
+        &self,
+        order: &MessageRequest,
+        reason: &'static str,
+    ) -> Result<(), SendError> {
+        let ending = Ending::new(MessageStatus::Failed, Some(reason));
+        metrics::message(MessageOutcome::Failed);
+        let now = self.0.clock.now();
+        self.announce(announcement::of_order(order, &ending, now))
+            .await
+    }
+
+    /// Whether there is time to send a message and to write down how it ended.
+    pub fn has_time(&self) -> bool {
+        let needed = self.0.call_timeout + WRITES;
+        deadline::remaining().is_none_or(|left| left >= needed)
+    }
+
+    /// Does what is due with a message, as it was read.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn work_on(&self, message: &Message) -> Result<Worked, SendError> {
+        let now = self.0.clock.now();
+        if message.due_at.is_none_or(|due| due > now) || !self.has_time() {
+            return Ok(Worked::Left);
+        }
+        match message.status {
+            MessageStatus::Queued => self.send(message).await,
+            // Whoever claimed it has ended without a word.
+            MessageStatus::Sending => {
+                let ending = Ending::new(MessageStatus::Unconfirmed, Some("interrupted"));
+                self.end(message, ending, None).await
+            }
+            _ => Ok(Worked::Left),
+        }
+    }
+
+    async fn send(&self, message: &Message) -> Result<Worked, SendError> {
+        let parts = &*self.0;
+        let app = Identity::app(&message.app_id);
+        if let Err(denied) = parts.limiter.charge(app, parts.cost).await {
+            return Ok(Worked::Limited(denied.retry_after));
+        }
+        // Before the claim: what fails here has sent nothing.
+        if let Err(error) = parts.wechat.prepare(&message.app_id).await {
+            let not_sent = outcome::before_sending(&error);
+            return self.not_sent(message, not_sent, &error, None).await;
+        }
+        let claimed = match parts.messages.claim(message).await? {
+            ClaimOutcome::Claimed(claimed) => claimed,
+            ClaimOutcome::Taken => return Ok(Worked::Left),
+            outcome => return self.not_claimed(message, &outcome).await,
+        };
+        match self.call(&claimed).await {
+            Ok(()) => {
+                let ending = Ending::new(MessageStatus::Sent, None);
+                self.end(&claimed.message, ending, None).await
+            }
+            Err(error) => {
+                let grant = claimed.grant.as_ref();
+                self.not_sent(&claimed.message, outcome::of(&error), &error, grant)
+                    .await
+            }
+        }
+    }
+
+    async fn call(&self, claimed: &Claimed) -> Result<(), WeChatError> {
+        let (wechat, message) = (&self.0.wechat, &claimed.message);
+        let to = (&message.app_id, &claimed.open_id);
+        match &message.content {
+            Content::Subscribe(content) => {
+                let subscribe = SubscribeMessage {
+                    template_id: content.template_id.as_str(),
+                    page: content.page.as_deref(),
+                    data: &content.data,
+                    state: content.miniprogram_state,
+                    language: content.lang,
+                };
+                wechat.send_subscribe_message(to.0, to.1, &subscribe).await
+            }
+            Content::CustomerService { message } => {
+                wechat.send_custom_message(to.0, to.1, message).await
+            }
+        }
+    }
+
+    async fn not_claimed(
+        &self,
+        message: &Message,
+        outcome: &ClaimOutcome,
+    ) -> Result<Worked, SendError> {
+        let ending = match outcome {
+            ClaimOutcome::NoGrant => Ending::new(MessageStatus::Refused, Some("no_grant")),
+            ClaimOutcome::Unreachable => {
+                Ending::new(MessageStatus::Failed, Some("user_unreachable"))
+            }
+            // It is being deleted, which can be called off, or merged.
+            ClaimOutcome::Barred => {
+                let pause = pauses::Pause::Doubling;
+                return self.put_off(message, ("account_barred", pause), None).await;
+            }
+            ClaimOutcome::Claimed(_) | ClaimOutcome::Taken => return Ok(Worked::Left),
+        };
+        self.end(message, ending, None).await
+    }
+
+    /// What becomes of a message that `error` kept from being sent; `grant` is what its claim took.
+    async fn not_sent(
+        &self,
+        message: &Message,
+        not_sent: NotSent,
+        error: &WeChatError,
+        grant: Option<&Grant>,
+    ) -> Result<Worked, SendError> {
+        let (user_id, message_id, cause) = (message.user, &message.id, error.to_string());
+        tracing::info!(
+            request_id = request::id(), %user_id, %message_id, cause,
+            "a message to a user is not sent"
+        );
+        match not_sent {
+            NotSent::Refused(reason) => {
+                let ending = Ending::new(MessageStatus::Refused, Some(reason));
+                self.end(message, ending, None).await
+            }
+            NotSent::Unconfirmed(reason) => {
+                let ending = Ending::new(MessageStatus::Unconfirmed, Some(reason));
+                self.end(message, ending, None).await
+            }
+            NotSent::Failed(reason, errcode) => {
+                let ending = Ending::new(MessageStatus::Failed, Some(reason));
+                self.end(message, Ending { errcode, ..ending }, grant).await
+            }
+            NotSent::Later(reason, pause) => self.put_off(message, (reason, pause), grant).await,
+        }
+    }
+
+    /// Lets a message wait, or gives it up when it has waited for too long.
+    async fn put_off(
+        &self,
+        message: &Message,
+        (reason, pause): (&'static str, pauses::Pause),
+        grant: Option<&Grant>,
+    ) -> Result<Worked, SendError> {
+        let parts = &*self.0;
+        let (now, ordered_at) = (parts.clock.now(), message.created_at);
+        let age = Duration::try_from(now.duration_since(ordered_at)).unwrap_or_default();
+        if age >= parts.give_up_after {
+            let ending = Ending::new(MessageStatus::Failed, Some(reason));
+            return self.end(message, ending, grant).await;
+        }
+        let next = pauses::next(pause, ordered_at, now, &parts.random);
+        let put_off = parts.messages.put_off(message, next, reason, grant);
+        if deadline::at_least(ENDING, put_off).await?.is_none() {
+            return Ok(Worked::Left);
+        }
+        metrics::message(MessageOutcome::Retried);
+        let (user_id, message_id) = (message.user, &message.id);
+        tracing::info!(
+            request_id = request::id(), %user_id, %message_id, reason, next = %next,
+            "a message to a user waits"
+        );
+        let is_general = !matches!(reason, "too_many_calls" | "account_barred");
+        Ok(Worked::Waits { is_general })
+    }
+
+    /// Tells how a message ended, and writes it down. In this order, so that nobody misses it; if it is
+    /// told twice, then as the same event.
+    async fn end(
+        &self,
+        message: &Message,
+        ending: Ending,
+        unused: Option<&Grant>,
+    ) -> Result<Worked, SendError> {
+        let parts = &*self.0;
+        if message.status == MessageStatus::Queued && !self.is_as_read(message).await? {
+            return Ok(Worked::Left);
+        }
+        let event = announcement::of(message, &ending, parts.clock.now());
+        self.announce(event).await?;
+        let settled = parts.messages.settle(message, &ending, unused);
+        if !deadline::at_least(ENDING, settled).await? {
+            return Ok(Worked::Left);
+        }
+        report(message, &ending);
+        Ok(Worked::Ended(ending.status))
+    }
+
+    /// Whether a message that was not claimed is still as it was read. Another process that claimed it has
+    /// taken its consent: then there seems to be none.
+    async fn is_as_read(&self, message: &Message) -> Result<bool, DynamoError> {
+        let now = self.find(message.user, &message.id).await?;
+        Ok(now.as_ref() == Some(message))
+    }
+
+    async fn announce(&self, event: Event) -> Result<(), SendError> {
+        let announced = self.0.outbox.announce(vec![event]);
+        let announced = deadline::at_least(ENDING, announced).await;
+        announced.map_err(SendError::Announcement)
+    }
+}
+
+fn report(message: &Message, ending: &Ending) {
+    let (user_id, message_id, status) = (message.user, &message.id, ending.status.as_str());
+    let (reason, errcode) = (ending.reason, ending.errcode);
+    match ending.status {
+        MessageStatus::Sent => {
+            tracing::debug!(request_id = request::id(), %user_id, %message_id, "a message was sent");
+        }
+        MessageStatus::Refused => {
+            tracing::info!(
+                request_id = request::id(), %user_id, %message_id, status, reason,
+                "a message to a user has ended unsent"
+            );
+        }
+        _ => {
+            tracing::warn!(
+                request_id = request::id(), %user_id, %message_id, status, reason, errcode,
+                "a message to a user has ended unsent"
+            );
+        }
+    }
+    metrics::message(match ending.status {
+        MessageStatus::Sent => MessageOutcome::Sent,
+        MessageStatus::Refused => MessageOutcome::Refused,
+        MessageStatus::Unconfirmed => MessageOutcome::Unconfirmed,
+        _ => MessageOutcome::Failed,
+    });
+}
