@@ -129,6 +129,11 @@ text WebhookWeChatFields WEBHOOK_WECHAT_FIELDS off
 number WebhookTimeoutMs WEBHOOK_TIMEOUT_MS 10000
 number WebhookRetrySeconds WEBHOOK_RETRY_SECONDS 259200
 number WebhookFailureDays WEBHOOK_FAILURE_DAYS 30
+text UserMessages USER_MESSAGES off
+list MessageTemplates MESSAGE_TEMPLATES
+number MessageDays MESSAGE_DAYS 30
+number MessageGrantDays MESSAGE_GRANT_DAYS 365
+number MessageRetrySeconds MESSAGE_RETRY_SECONDS 86400
 text JwtIssuer JWT_ISSUER weapp-serverless
 number AccessTokenSeconds ACCESS_TOKEN_SECONDS 7200
 number RefreshTokenSeconds REFRESH_TOKEN_SECONDS 2592000
@@ -151,6 +156,7 @@ text RateLimitSealed RATE_LIMIT_SEALED "600/min burst 200"
 text RateLimitWeChat RATE_LIMIT_WECHAT "120/h burst 60"
 text RateLimitExport RATE_LIMIT_EXPORT "30/h burst 10"
 text RateLimitAvatar RATE_LIMIT_AVATAR "30/h burst 10"
+text RateLimitMessages RATE_LIMIT_MESSAGES "3000/min burst 500"
 text RateLimitCodes RATE_LIMIT_CODES "60/h burst 20"
 number BreakerMinCalls BREAKER_MIN_CALLS 20
 number BreakerFailurePercent BREAKER_FAILURE_PERCENT 50
@@ -214,7 +220,7 @@ while read -r name; do
       is_setting "$name" || die "$name is not a setting; did you mean WECHAT_APPIDS or WECHAT_SECRETS?"
       ;;
     # These may belong to another program.
-    JWT_* | REDIS_* | DATA_KEY* | TRANSPORT_KEY* | MESSAGE_PUSH* | TRUSTED_PROX* | RATE_LIMIT* | BREAKER_* | \
+    JWT_* | REDIS_* | DATA_KEY* | TRANSPORT_KEY* | MESSAGE_PUSH* | USER_MESSAGE* | TRUSTED_PROX* | RATE_LIMIT* | BREAKER_* | \
       MAX_SESSION* | NICKNAME_* | AVATAR_* | WEBHOOK*)
       is_setting "$name" || say "$name is not a setting"
       ;;

@@ -6,6 +6,7 @@ mod condition_checks;
 mod environment;
 mod example;
 mod functions;
+mod messages;
 mod network;
 mod objects;
 mod options;

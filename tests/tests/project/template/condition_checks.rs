@@ -29,6 +29,9 @@ const CHECKS: [(&str, &[Part]); 10] = [
             ("erasure", &["UNION#*", "PHONE#*"]),
             ("account_deletion", &["UNION#*", "PHONE#*"]),
             ("account_sagas", &["UNION#*", "PHONE#*"]),
+            // An account that is being deleted or merged.
+            ("messages", &["USER#*"]),
+            ("grants", &["USER#*"]),
         ],
     ),
     // An administrator whose rights may have ended.

@@ -21,7 +21,11 @@ pub const REQUIRED: [(&str, &str); 3] = [
 /// The parameters that decide which variables a function gets: each combination of these groups is
 /// tried. The keys are those of RFC 8410 §10.
 const SWITCHES: [&[(&str, &str)]; 6] = [
-    &[("Avatars", "cloudfront"), ("Webhooks", "[]")],
+    &[
+        ("Avatars", "cloudfront"),
+        ("Webhooks", "[]"),
+        ("UserMessages", "on"),
+    ],
     &[("ContentCheck", "on")],
     &[("JwtSecrets", "k3f9s0d8f7a6h5j4k3l2m1n0b9v8c7x6")],
     &[
@@ -49,8 +53,8 @@ const SWITCHES: [&[(&str, &str)]; 6] = [
     ],
 ];
 
-/// What AWS puts in place of the references to secrets and to the queue that the stack makes.
-const GENERATED: [(&str, &str); 3] = [
+/// What AWS puts in place of the references to secrets and to the queues that the stack makes.
+const GENERATED: [(&str, &str); 4] = [
     (
         "{{resolve:secretsmanager:JwtSecretArn.Value}}",
         "Zk3v9Qx7Lm2Tn8RbHs5Gf0YcKd1Zw6Xr4Wt2Bn6Mq0Pz3Lv7Jc1Hs9GAa8Ee5Uu2Qa",
@@ -62,6 +66,10 @@ const GENERATED: [(&str, &str); 3] = [
     (
         "WebhookQueue",
         "https://sqs.us-east-1.amazonaws.com/123456789012/hooks",
+    ),
+    (
+        "MessageQueue",
+        "https://sqs.us-east-1.amazonaws.com/123456789012/messages",
     ),
 ];
 

@@ -17,7 +17,7 @@ const OF_AWS: [&str; 2] = [
 const OF_QUEUES: &str = "AWSLambdaSQSQueueExecutionRole";
 
 /// The policies of each function, by its package, where everything is switched on.
-const POLICIES: [(&str, &[&str]); 13] = [
+const POLICIES: [(&str, &[&str]); 14] = [
     (
         "account",
         &[
@@ -51,6 +51,7 @@ const POLICIES: [(&str, &[&str]); 13] = [
     ),
     ("config", &["Common", "ReadTransportKeys", "ReadPublicKeys"]),
     ("health", &["Common"]),
+    ("messages", &["Common", "ReadWeChat", "SendWebhooks"]),
     // Sign tokens.
     (
         "login",
@@ -118,6 +119,7 @@ fn each_function_has_the_policies_of_this_list() {
         ("ContentCheck", "on"),
         ("Avatars", "cloudfront"),
         ("Webhooks", "ssm:/weapp/WEBHOOKS"),
+        ("UserMessages", "on"),
     ];
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let wanted = POLICIES.map(|(package, names)| (package.to_owned(), owned(names)));

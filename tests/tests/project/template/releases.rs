@@ -94,7 +94,12 @@ fn the_alias_that_a_deployment_moves_is_what_is_called() {
     assert_eq!(called_by_others.len(), 1, "{called_by_others:?}");
     let aliases = of_kind(&resources, "AWS::Lambda::Alias");
     assert_eq!(aliases.len(), rendered(&[]).functions().len());
-    let callers = ["Api", "ChangesMapping", "WebhooksFunctionQueue"];
+    let callers = [
+        "Api",
+        "ChangesMapping",
+        "MessagesFunctionQueue",
+        "WebhooksFunctionQueue",
+    ];
     let callers = callers.map(|caller| resources[caller].to_string()).concat();
     for alias in aliases {
         assert!(resources[alias].get("UpdatePolicy").is_some(), "{alias}");
