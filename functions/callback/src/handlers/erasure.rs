@@ -158,7 +158,8 @@ impl EraseOnRevocation {
 impl Handler for EraseOnRevocation {
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
         Box::pin(async {
-            self.erase(&push.app_id, &push.event).await?;
+            // Boxed: one message in many deletes an account.
+            Box::pin(self.erase(&push.app_id, &push.event)).await?;
             Ok(None)
         })
     }
