@@ -75,7 +75,7 @@ impl Input for CodeInput {
         let width = checks.field("width", Rule::CodeWidth, width);
         Some(Self(CodeRequest {
             scene: scene?,
-            page: page?,
+            page,
             check_path: raw.check_path,
             env_version: env_version?,
             width: width?,
@@ -85,12 +85,10 @@ impl Input for CodeInput {
 }
 
 /// A page that may be left out.
-pub fn page(checks: &mut Checks, field: &str, page: Optional<String>) -> Option<Option<String>> {
-    let Optional(Some(page)) = page else {
-        return Some(None);
-    };
+pub fn page(checks: &mut Checks, field: &str, Optional(page): Optional<String>) -> Option<String> {
+    let page = page?;
     let page = Some(page).filter(|page| CodeRequest::is_page(page));
-    checks.field(field, Rule::PagePath, page).map(Some)
+    checks.field(field, Rule::PagePath, page)
 }
 
 /// A version that may be left out.

@@ -61,19 +61,16 @@ impl Input for LinkInput {
 
     fn parse(raw: RawLink, checks: &mut Checks) -> Option<Self> {
         let path = page(checks, "path", raw.path);
-        let query = match raw.query.0 {
-            None => Some(None),
-            Some(query) => {
-                let query = Some(query).filter(|query| LinkRequest::is_query(query));
-                checks.field("query", Rule::LinkQuery, query).map(Some)
-            }
-        };
+        let query = raw.query.0.and_then(|query| {
+            let query = Some(query).filter(|query| LinkRequest::is_query(query));
+            checks.field("query", Rule::LinkQuery, query)
+        });
         let env_version = version(checks, raw.env_version);
         let days = Some(raw.expire_days).filter(|days| LinkRequest::DAYS.contains(days));
         let days = checks.field("expireDays", Rule::ExpireDays, days);
         Some(Self(LinkRequest {
-            path: path?,
-            query: query?,
+            path,
+            query,
             expire_days: days?,
             env_version: env_version?,
         }))

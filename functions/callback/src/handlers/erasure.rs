@@ -127,7 +127,7 @@ impl EraseOnRevocation {
                 begun => begun.map(Some),
             }
         });
-        match Box::pin(begun).await? {
+        match begun.await? {
             Some(Progress::Done) => Ok(()),
             // Its identity is another account's now, unless it is left of one that is gone.
             None => Ok(self.erasure.unlink_with_union(identity).await?),
@@ -158,6 +158,7 @@ impl EraseOnRevocation {
 impl Handler for EraseOnRevocation {
     fn handle<'a>(&'a self, push: &'a Push) -> BoxFuture<'a, Handled> {
         Box::pin(async {
+            // Boxed: one message in many deletes an account.
             Box::pin(self.erase(&push.app_id, &push.event)).await?;
             Ok(None)
         })
