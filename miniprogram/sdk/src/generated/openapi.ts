@@ -299,6 +299,38 @@ export interface components {
             /** @description At most the one that is required now. */
             version: number;
         };
+        /** @description A reply of customer service. */
+        CustomMessage: {
+            /** @description At most 2,048 bytes. */
+            content: string;
+            /** @constant */
+            kind: "text";
+        } | {
+            /** @constant */
+            kind: "image";
+            /** @description The picture, as WeChat's uploadTempMedia names it. */
+            mediaId: string;
+        } | {
+            /** @description What it is. */
+            description: string;
+            /** @constant */
+            kind: "link";
+            /** @description The address of its picture. */
+            thumbUrl: string;
+            /** @description Its title. */
+            title: string;
+            /** @description Where it leads. */
+            url: string;
+        } | {
+            /** @constant */
+            kind: "miniProgramPage";
+            /** @description The page, with its query. */
+            pagePath: string;
+            /** @description The card's picture, as WeChat's uploadTempMedia names it. */
+            thumbMediaId: string;
+            /** @description Its title. */
+            title: string;
+        };
         /** @description Data that WeChat encrypted with the `session_key`. */
         DecryptBody: {
             /**
@@ -396,6 +428,25 @@ export interface components {
                 unionId: string | null;
                 unionLinked: boolean | null;
             }[];
+            messages: {
+                appId: string | null;
+                attempts: number | null;
+                content: string | null;
+                /** Format: date-time */
+                createdAt: string | null;
+                /** Format: date-time */
+                dueAt: string | null;
+                errcode: number | null;
+                /** Format: date-time */
+                expiresAt: string | null;
+                id: string | null;
+                reason: string | null;
+                status: string | null;
+                templateId: string | null;
+                type: string | null;
+                /** Format: date-time */
+                updatedAt: string | null;
+            }[];
             /** @description Where the next page begins; none on the last one. */
             nextCursor?: string;
             phoneNumbers: {
@@ -417,6 +468,18 @@ export interface components {
                 /** Format: date-time */
                 revokedAt: string | null;
                 userAgent: string | null;
+            }[];
+            subscriptions: {
+                appId: string | null;
+                /** Format: date-time */
+                expiresAt: string | null;
+                /** Format: date-time */
+                grantedAt: string | null;
+                openId: string | null;
+                requestId: string | null;
+                templateId: string | null;
+                /** Format: date-time */
+                usedAt: string | null;
             }[];
             unionLinks: {
                 unionId: string;
@@ -568,6 +631,44 @@ export interface components {
             /** @constant */
             status: "merging";
         };
+        /** @description A message to a user, without what it says. */
+        Message: {
+            /**
+             * @description A mini-program.
+             * @example wx0123456789abcdef
+             */
+            appId: string;
+            /** @description How often it was tried. */
+            attempts: number;
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it is tried next; none once it has ended.
+             */
+            dueAt: string | null;
+            /**
+             * Format: int64
+             * @description What WeChat answered where it refused the message itself.
+             */
+            errcode: number | null;
+            /**
+             * @description A message to a user.
+             * @example 3c9909afec25354d551dae21590bb26e
+             */
+            messageId: string;
+            /** @description Why it was refused or failed, or why it waits: a word of docs/messages.md. */
+            reason: string | null;
+            status: components["schemas"]["MessageStatus"];
+            /**
+             * @description The template of a subscribe message.
+             * @example priTmplId-0123456789abcdefghijklmnopqrstuvw
+             */
+            templateId: string | null;
+            type: components["schemas"]["MessageKind"];
+            /** Format: date-time */
+            updatedAt: string;
+        };
         /** @description A message that the page encrypted. */
         MessageBody: {
             /** @description Base64. */
@@ -577,6 +678,52 @@ export interface components {
             /** @description That of the key. */
             version: number;
         };
+        /**
+         * @description What kind of message it is.
+         *
+         *     - `subscribe`: A subscribe message, which the user agreed to receive.
+         *     - `customer_service`: A reply of customer service, to what the user wrote in the last 48 hours.
+         * @enum {string}
+         */
+        MessageKind: "subscribe" | "customer_service";
+        /**
+         * @description The language of a message's template.
+         *
+         *     - `zh_CN`: Chinese, simplified.
+         *     - `en_US`: English.
+         *     - `zh_HK`: Chinese, traditional, of Hong Kong.
+         *     - `zh_TW`: Chinese, traditional, of Taiwan.
+         * @enum {string}
+         */
+        MessageLanguage: "zh_CN" | "en_US" | "zh_HK" | "zh_TW";
+        /** @description Messages to a user. */
+        MessageList: {
+            /** @description The cursor of the next page; none at the end. */
+            cursor: string | null;
+            /** @description The newest first. */
+            messages: components["schemas"]["Message"][];
+        };
+        /**
+         * @description How far a message is.
+         *
+         *     - `queued`: It waits until it is sent.
+         *     - `sending`: A process is sending it.
+         *     - `sent`: WeChat took it.
+         *     - `refused`: WeChat or the user does not want it.
+         *     - `failed`: It can't be sent.
+         *     - `unconfirmed`: WeChat may have taken it or not: its answer got lost. It is not sent again.
+         * @enum {string}
+         */
+        MessageStatus: "queued" | "sending" | "sent" | "refused" | "failed" | "unconfirmed";
+        /**
+         * @description The version of a mini-program that a message opens.
+         *
+         *     - `developer`: The developers' version.
+         *     - `trial`: The trial version.
+         *     - `formal`: The published version.
+         * @enum {string}
+         */
+        MiniProgramState: "developer" | "trial" | "formal";
         /** @description A person in one mini-program. */
         NewIdentity: {
             /**
@@ -594,6 +741,44 @@ export interface components {
              * @example uXyZ0123456789
              */
             unionId?: string;
+        };
+        /** @description An order whose fields have the right types. */
+        NewMessage: {
+            /**
+             * @description In which mini-program; the first one if it is not named.
+             * @example wx0123456789abcdef
+             */
+            appId?: string;
+            /** @description The template's fields: 1 to 20, each as long as WeChat takes its kind. */
+            data?: {
+                [key: string]: string;
+            };
+            /**
+             * @description Names the message: the same key and message again is the same order, which sends nothing twice. It is known for `MESSAGE_DAYS`.
+             * @example order-20261127-001:paid
+             */
+            idempotencyKey: string;
+            /** @description The language of the mini-program that a tap opens; `zh_CN` if it is not named. */
+            lang?: components["schemas"]["MessageLanguage"];
+            /** @description The reply of customer service. */
+            message?: components["schemas"]["CustomMessage"];
+            /** @description Which version of the mini-program a tap opens; `formal` if it is not named. */
+            miniprogramState?: components["schemas"]["MiniProgramState"];
+            /** @description The page that a tap on the message opens, with a query or without. */
+            page?: string;
+            /**
+             * @description The template.
+             * @example priTmplId-0123456789abcdefghijklmnopqrstuvw
+             */
+            templateId?: string;
+            /** @description `subscribe` needs `templateId` and `data`, `customer_service` needs `message`; neither has fields of the other. */
+            type: components["schemas"]["MessageKind"];
+            /**
+             * Format: uuid
+             * @description Who gets it.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            userId: string;
         };
         /** @description A person from another backend. */
         NewUser: {
@@ -628,6 +813,21 @@ export interface components {
             expiresIn: number;
             /** @description 256 random bits, in base64url. */
             ticket: string;
+        };
+        /** @description An order, and how far it is. */
+        Ordered: {
+            /**
+             * @description A message to a user.
+             * @example 3c9909afec25354d551dae21590bb26e
+             */
+            messageId: string;
+            status: components["schemas"]["MessageStatus"];
+            /**
+             * Format: uuid
+             * @description A user.
+             * @example 01a20939-2967-7d17-98c2-7448ee036be2
+             */
+            userId: string;
         };
         /** @description What became of one user's account. */
         Outcome: {
@@ -717,7 +917,7 @@ export interface components {
          * @description Why a request failed. Programs branch on this, not on `message`. New reasons can be added.
          * @enum {string}
          */
-        Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "unavailable" | "upstream_timeout";
+        Reason: "invalid_request" | "code_invalid" | "code_used" | "phone_code_invalid" | "content_risky" | "upload_invalid" | "decrypt_failed" | "token_missing" | "token_invalid" | "token_expired" | "session_revoked" | "refresh_invalid" | "refresh_reused" | "forbidden" | "own_rights" | "user_disabled" | "user_blocked" | "not_found" | "method_not_allowed" | "request_timeout" | "conflict" | "phone_taken" | "ticket_invalid" | "user_exists" | "account_deletion_pending" | "idempotency_key_reused" | "user_unreachable" | "upload_missing" | "session_key_stale" | "version_mismatch" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal" | "not_configured" | "upstream_error" | "unavailable" | "upstream_timeout";
         /** @description What becomes of a delivery. */
         Redelivered: {
             /** @enum {string} */
@@ -807,6 +1007,38 @@ export interface components {
         SessionList: {
             /** @description The newest first. */
             sessions: components["schemas"]["SessionInfo"][];
+        };
+        /** @description How many messages of a template a user agreed to receive. */
+        Subscription: {
+            /**
+             * @description A mini-program.
+             * @example wx0123456789abcdef
+             */
+            appId: string;
+            /** @description How many more can be sent: each one uses up one. */
+            remaining: number;
+            /**
+             * @description A template of subscribe messages.
+             * @example priTmplId-0123456789abcdefghijklmnopqrstuvw
+             */
+            templateId: string;
+        };
+        /** @description The subscribe messages that a user agreed to receive. */
+        SubscriptionList: {
+            /** @description Of the mini-program that the caller is in. A template that is not here has none. */
+            subscriptions: components["schemas"]["Subscription"][];
+        };
+        /** @description What a call of `wx.requestSubscribeMessage` brought. */
+        SubscriptionResults: {
+            /**
+             * @description Names the call: recording it again adds nothing.
+             * @example order-20261127-001:paid
+             */
+            requestId: string;
+            /** @description By template, what the call said: `accept` and its kin count, every other word does not. */
+            results: {
+                [key: string]: string;
+            };
         };
         /** @description The tokens of a session. */
         TokenPair: {
@@ -1057,7 +1289,7 @@ export interface components {
              * @description The rule.
              * @enum {string}
              */
-            rule: "json" | "required" | "type" | "unknown_field" | "duplicate_field" | "code" | "phone_code" | "app_id" | "open_id" | "union_id" | "identities" | "phone" | "choice" | "role" | "status" | "version" | "user_ids" | "config_key" | "limit" | "refresh_token" | "nickname" | "https_url" | "avatar_host" | "avatar_temporary" | "avatar_type" | "avatar_checked_type" | "avatar_size" | "avatar_key" | "gender" | "cursor" | "consent_version" | "no_change";
+            rule: "json" | "required" | "type" | "unknown_field" | "duplicate_field" | "code" | "phone_code" | "app_id" | "open_id" | "union_id" | "identities" | "phone" | "choice" | "role" | "status" | "version" | "user_ids" | "config_key" | "limit" | "refresh_token" | "nickname" | "https_url" | "avatar_host" | "avatar_temporary" | "avatar_type" | "avatar_checked_type" | "avatar_size" | "avatar_key" | "gender" | "cursor" | "idempotency_key" | "user_id" | "message_type" | "template_id" | "template_data" | "template_field" | "page" | "message_text" | "message_title" | "message_description" | "media_id" | "subscription_results" | "consent_version" | "no_change";
         };
     };
     responses: never;
