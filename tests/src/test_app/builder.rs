@@ -29,9 +29,9 @@ use crate::{
     wire_proxy::WireProxy,
 };
 
-/// Where events of webhooks are.
+/// Where the messages of a queue are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Webhooks {
+enum QueuePlace {
     None,
     InMemory,
 }
@@ -53,8 +53,8 @@ pub struct TestAppBuilder {
     own_redis: OwnRedis,
     proxied: bool,
     avatars: bool,
-    webhooks: Webhooks,
-    messages: bool,
+    webhooks: QueuePlace,
+    messages: QueuePlace,
     start: Timestamp,
 }
 
@@ -86,8 +86,8 @@ impl TestAppBuilder {
             own_redis: OwnRedis::No,
             proxied: false,
             avatars: false,
-            webhooks: Webhooks::None,
-            messages: false,
+            webhooks: QueuePlace::None,
+            messages: QueuePlace::None,
             start: START.parse().unwrap(),
         }
     }
@@ -138,14 +138,14 @@ impl TestAppBuilder {
     /// Has a queue of webhooks in memory; receivers can be at loopback addresses.
     #[must_use]
     pub fn webhooks(mut self) -> Self {
-        self.webhooks = Webhooks::InMemory;
+        self.webhooks = QueuePlace::InMemory;
         self
     }
 
     /// Sends messages to users, from a queue in memory.
     #[must_use]
     pub fn messages(mut self) -> Self {
-        self.messages = true;
+        self.messages = QueuePlace::InMemory;
         self
     }
 
@@ -177,14 +177,8 @@ impl TestAppBuilder {
         if let Some(port) = objects_port {
             settings = with_avatars(settings, proxies.as_ref(), port);
         }
-        let queue = self.queue(&clock);
-        if let Some(queue) = &queue {
-            settings = with_webhooks(settings, queue).await;
-        }
-        let messages = self.message_queue(&clock);
-        if let Some(queue) = &messages {
-            settings = with_messages(settings, queue).await;
-        }
+        let (queue, messages) = (self.queue(&clock), self.message_queue(&clock));
+        settings = with_queues(settings, queue.as_ref(), messages.as_ref()).await;
         settings = with_redis(settings, proxies.as_ref(), &redis);
         for (name, value) in &self.changes {
             settings = settings.with(name, value);
@@ -213,12 +207,12 @@ impl TestAppBuilder {
 
     fn queue(&self, clock: &ManualClock) -> Option<MessageQueue> {
         let clock = Clock::Manual(clock.clone());
-        (self.webhooks == Webhooks::InMemory).then(|| webhooks::queue(clock))
+        (self.webhooks == QueuePlace::InMemory).then(|| webhooks::queue(clock))
     }
 
     fn message_queue(&self, clock: &ManualClock) -> Option<MessageQueue> {
         let clock = Clock::Manual(clock.clone());
-        self.messages.then(|| webhooks::message_queue(clock))
+        (self.messages == QueuePlace::InMemory).then(|| webhooks::message_queue(clock))
     }
 
     async fn redis(&self) -> Redis {
@@ -325,6 +319,20 @@ async fn with_webhooks(settings: Settings, queue: &MessageQueue) -> Settings {
     settings
         .with("WEBHOOK_QUEUE_URL", &webhooks::serve(queue).await)
         .with("WEBHOOK_PRIVATE_NETWORKS", "127.0.0.0/8")
+}
+
+async fn with_queues(
+    mut settings: Settings,
+    webhooks: Option<&MessageQueue>,
+    messages: Option<&MessageQueue>,
+) -> Settings {
+    if let Some(queue) = webhooks {
+        settings = with_webhooks(settings, queue).await;
+    }
+    if let Some(queue) = messages {
+        settings = with_messages(settings, queue).await;
+    }
+    settings
 }
 
 async fn with_messages(settings: Settings, queue: &MessageQueue) -> Settings {
