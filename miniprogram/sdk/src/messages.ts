@@ -30,6 +30,7 @@ const MESSAGES: { [reason in Reason | ClientReason]?: string } = {
   refresh_reused: '登录已失效，请重试',
   forbidden: '没有权限',
   user_disabled: '账号已停用，请联系客服',
+  user_unreachable: '该用户未登录过此小程序，无法发送',
   user_blocked: '账号存在安全风险，暂时无法登录',
   target_invalid: '页面尚未发布，请稍后再试',
   not_found: '内容不存在',

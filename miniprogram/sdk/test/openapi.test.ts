@@ -19,6 +19,7 @@ test('the SDK has a sentence for every reason, and knows no others', () => {
   // What only a mistake of the page causes has the backend's own sentence.
   const mistakes = [
     'headers_too_large',
+    'idempotency_key_reused',
     'invalid_request',
     'method_not_allowed',
     'own_rights',

@@ -41,11 +41,11 @@ export function subscriptionsApi({ call }: Api, runtime: Runtime): Subscriptions
 
 /** The texts of the result that are about templates. */
 function choices(result: SubscribeMessageResult): Record<string, string> {
-  const entries = Object.entries(result)
-  const chosen = entries.filter(
-    (entry): entry is [string, string] => entry[0] !== 'errMsg' && typeof entry[1] === 'string',
-  )
-  return Object.fromEntries(chosen)
+  const chosen: Record<string, string> = {}
+  for (const [template, choice] of Object.entries(result)) {
+    if (template !== 'errMsg' && typeof choice === 'string') chosen[template] = choice
+  }
+  return chosen
 }
 
 /** Has to be new for one user only. */
