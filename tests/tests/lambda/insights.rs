@@ -113,6 +113,11 @@ const QUERIES: [(&str, Source, Part); 24] = [
         Functions,
         &[("receiver", "gone"), ("reason", "status 500")],
     ),
+    (
+        "webhooks-retries",
+        Functions,
+        &[("receiver", "gone"), ("reason", "status 500")],
+    ),
     ("no-traffic", Api, &[("ip", "203.0.113.7")]),
     (
         "rollback",
