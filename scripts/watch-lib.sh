@@ -6,11 +6,26 @@ work="$(mktemp -d)"
 pids=""
 # shellcheck disable=SC2317,SC2329 # called by the trap
 stop() {
-  local pid
   # Each is the leader of a process group, so cargo ends together with the processes it started.
-  for pid in $pids; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+  signal_all TERM || true
+  # cargo lambda was seen to go on after SIGTERM on a busy machine, so they have ten seconds.
+  local tries=0
+  while [ "$tries" -lt 100 ] && signal_all 0; do
+    tries=$((tries + 1))
+    sleep 0.1
+  done
+  signal_all KILL || true
   wait 2>/dev/null || true
   rm -rf "$work"
+}
+# Signals each group; fails if there is none any more.
+# shellcheck disable=SC2317,SC2329 # called by the trap
+signal_all() {
+  local pid status=1
+  for pid in $pids; do
+    if kill "-$1" -- "-$pid" 2>/dev/null; then status=0; fi
+  done
+  return "$status"
 }
 trap stop EXIT
 trap 'exit 130' INT TERM

@@ -21,7 +21,7 @@ pub use item::{Item, from_item, key, number, string, to_item};
 pub use transaction::TransactionOutcome;
 pub use write::{Update, Write, WriteOutcome};
 
-pub(crate) use sender::{Authorities, Connections, Lent};
+pub(crate) use sender::{Connections, Lent};
 
 use sender::Sender;
 

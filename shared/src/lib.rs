@@ -32,6 +32,7 @@ pub mod runtime;
 pub mod saga;
 mod sigv4;
 pub mod telemetry;
+pub mod tls;
 pub mod users;
 pub mod values;
 pub mod webhooks;

@@ -77,7 +77,24 @@ fn the_report_holds_the_numbers_of_the_run_and_loads_nothing() {
         !runs[0]["redis"].as_array().unwrap().is_empty(),
         "no keys in Redis"
     );
+    assert_all_of_the_burst_came(&figures["burst"]);
     assert_loads_nothing(&page);
+}
+
+/// No event is lost, and the receiver was never made to take more than its rate.
+fn assert_all_of_the_burst_came(burst: &Value) {
+    let of = |name: &str| burst[name].as_u64().unwrap();
+    assert_eq!(of("delivered"), of("events"), "{burst}");
+    assert!(
+        (1..=of("perSecond")).contains(&of("busiestSecond")),
+        "{burst}"
+    );
+    let after = |name: &str| burst[name].as_f64().unwrap();
+    assert!(after("takenAfterSeconds") > 0.0, "{burst}");
+    assert!(
+        after("deliveredAfterSeconds") >= after("takenAfterSeconds"),
+        "{burst}"
+    );
 }
 
 fn assert_loads_nothing(page: &str) {

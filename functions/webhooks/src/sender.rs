@@ -7,7 +7,12 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
 use reqwest::{Client, Response, redirect};
-use shared::{clock::Clock, request::deadline, webhooks::Event};
+use shared::{
+    clock::Clock,
+    request::deadline,
+    tls::{Authorities, client_config},
+    webhooks::Event,
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -79,7 +84,7 @@ impl Sender {
     pub fn new(addresses: AllowedAddresses, timeout: Duration, clock: Clock) -> Self {
         #[expect(clippy::expect_used, reason = "start-up: without TLS nothing can work")]
         let http = Client::builder()
-            .tls_backend_preconfigured(tls_config())
+            .tls_backend_preconfigured(client_config(Authorities::Any))
             .dns_resolver(AllowedResolver(addresses))
             .connect_timeout(CONNECT)
             .pool_max_idle_per_host(0)
@@ -166,18 +171,4 @@ fn is_not_public(error: &reqwest::Error) -> bool {
         source = cause.source();
     }
     false
-}
-
-fn tls_config() -> rustls::ClientConfig {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
-    #[expect(
-        clippy::expect_used,
-        reason = "start-up, and the provider supports its own versions"
-    )]
-    rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .expect("TLS versions")
-        .with_root_certificates(rustls::RootCertStore { roots })
-        .with_no_client_auth()
 }

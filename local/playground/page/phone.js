@@ -252,7 +252,12 @@ export function startPhone() {
     if (now.person !== shown) render()
     shown = now.person
   })
-  about.subscribe(render)
+  let simulated = about.get()?.simulated
+  about.subscribe((now) => {
+    // What was typed before this arrived stays, too.
+    if (now?.simulated !== simulated && (simulated === false || now?.simulated === false)) render()
+    simulated = now?.simulated
+  })
   language.subscribe(() => {
     renderCard()
     render()

@@ -492,6 +492,24 @@ pageTest('a slow call is as slow as the settings say', async (page) => {
   await awaitText(page, '#breaker-fault', '微信正常')
 })
 
+pageTest('a name that is being typed stays while the page learns about the backend', async (page) => {
+  /** @type {(value?: unknown) => void} */
+  let release = () => {}
+  const released = new Promise((resolve) => {
+    release = resolve
+  })
+  await page.route('**/_playground/about', async (route) => {
+    await released
+    await route.continue()
+  })
+  await page.reload()
+  await page.locator('input[name=other]').fill('nora')
+  release()
+  await awaitText(page, '#version', /^v\d/)
+  await drawn(page)
+  assert.equal(await page.locator('input[name=other]').inputValue(), 'nora')
+})
+
 pageTest('after a restart of the backend its log is read from the start', async (page) => {
   let instance = 'first'
   let version = '1.0.0'

@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use tokio::time::{Instant, timeout};
 
-pub(crate) use self::connect::{Authorities, Connections, Lent};
+pub(crate) use self::connect::{Connections, Lent};
 use self::{
     endpoint::Endpoint,
     operation::{Codec, ErasedFailure, Serialized},
@@ -34,6 +34,7 @@ use crate::{
     request::deadline,
     resilience::retry::{Retries, RetryPolicy},
     telemetry::{self, metrics},
+    tls::Authorities,
 };
 
 pub(super) use operation::Operation;

@@ -24,12 +24,13 @@ use super::{
 use crate::{
     clock::Clock,
     config::ObjectSettings,
-    dynamo::{Authorities, Connections, Lent},
+    dynamo::{Connections, Lent},
     random::Random,
     request::deadline,
     resilience::retry::{Retries, RetryPolicy},
     sigv4::Signers,
     telemetry::metrics,
+    tls::Authorities,
 };
 
 /// Its name in metrics.

@@ -23,12 +23,13 @@ use super::{
 use crate::{
     clock::Clock,
     config::QueueSettings,
-    dynamo::{Authorities, Connections, Lent},
+    dynamo::{Connections, Lent},
     random::Random,
     request::deadline,
     resilience::retry::{Retries, RetryPolicy},
     sigv4::Signers,
     telemetry::{self, metrics},
+    tls::Authorities,
 };
 
 /// Its name in metrics.

@@ -450,7 +450,7 @@ mod tests {
             detail: Detail::Lean,
         };
         let emf = Emf::new("weapp", views, Clock::System);
-        for name in ["upstream_errors", "denials"] {
+        for name in ["upstream_errors", "degraded_requests"] {
             emf.describe_counter(name.into(), Some(Unit::Count), "".into());
         }
         emf
@@ -555,8 +555,8 @@ mod tests {
                 counter!("upstream_errors", "upstream" => "wechat", "errcode" => errcode)
                     .increment(1);
             }
-            for policy in ["login", "guest"] {
-                counter!("denials", "policy" => policy).increment(2);
+            for route in ["/a", "/b"] {
+                counter!("degraded_requests", "route" => route).increment(2);
             }
         });
         let mut line = Vec::new();
@@ -573,7 +573,7 @@ mod tests {
                 "Dimensions": [[]],
                 "Metrics": [
                     {"Name": "wechat_misconfigured", "Unit": "Count"},
-                    {"Name": "denials", "Unit": "Count"},
+                    {"Name": "degraded_requests", "Unit": "Count"},
                 ],
             },
         ]);
@@ -583,7 +583,7 @@ mod tests {
             (&json!(2), &json!(1))
         );
         assert_eq!(
-            (&line["denials"], &line["errcode"]),
+            (&line["degraded_requests"], &line["errcode"]),
             (&json!(4), &Value::Null)
         );
     }

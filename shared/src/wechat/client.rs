@@ -22,6 +22,7 @@ use crate::{
         retry::{Retries, RetryPolicy},
     },
     telemetry::metrics,
+    tls::{Authorities, client_config},
 };
 
 /// WeChat's name as an upstream, in metrics and of its circuit breaker.
@@ -112,9 +113,14 @@ impl WeChat {
     /// At start, when TLS can't be set up.
     #[must_use]
     pub fn new(settings: &WeChatSettings, protection: Protection) -> Self {
+        let authorities = if settings.base_url.scheme() == "https" {
+            Authorities::Any
+        } else {
+            Authorities::None
+        };
         #[expect(clippy::expect_used, reason = "start-up: without TLS nothing can work")]
         let http = Client::builder()
-            .tls_backend_preconfigured(tls_config(settings.base_url.scheme() == "https"))
+            .tls_backend_preconfigured(client_config(authorities))
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.timeout)
             .pool_idle_timeout(POOL_IDLE)
@@ -329,23 +335,4 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WeChatError> 
             error.column()
         ))
     })
-}
-
-/// The TLS settings; root certificates are parsed only for https.
-fn tls_config(https: bool) -> rustls::ClientConfig {
-    let roots = if https {
-        webpki_roots::TLS_SERVER_ROOTS.to_vec()
-    } else {
-        Vec::new()
-    };
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[expect(
-        clippy::expect_used,
-        reason = "start-up, and the provider supports its own versions"
-    )]
-    rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .expect("TLS versions")
-        .with_root_certificates(rustls::RootCertStore { roots })
-        .with_no_client_auth()
 }

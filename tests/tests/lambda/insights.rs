@@ -36,7 +36,7 @@ const CHINESE: &str = "docs/zh/runbook.md";
 
 /// The queries of the runbook in their order: the heading that they stand under, where they look, and what they
 /// find.
-const QUERIES: [(&str, Source, Part); 26] = [
+const QUERIES: [(&str, Source, Part); 27] = [
     (
         "Logs",
         Functions,
@@ -122,6 +122,11 @@ const QUERIES: [(&str, Source, Part); 26] = [
         "messages-errors",
         Functions,
         &[("status", "refused"), ("reason", "no_grant")],
+    ),
+    (
+        "webhooks-retries",
+        Functions,
+        &[("receiver", "gone"), ("reason", "status 500")],
     ),
     ("no-traffic", Api, &[("ip", "203.0.113.7")]),
     (

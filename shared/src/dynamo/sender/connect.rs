@@ -16,11 +16,13 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore, pki_types::TrustAnchor};
 use tokio::{net::TcpStream, time::timeout};
 use tower::Service;
 
-use crate::clock::{Clock, Moment};
+use crate::{
+    clock::{Clock, Moment},
+    tls::{Authorities, client_config},
+};
 
 /// Name resolution, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -52,17 +54,6 @@ pub(crate) struct Lent {
     pub(crate) client: HttpClient,
     /// Which pool it is.
     number: u64,
-}
-
-/// Whose certificates are believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Authorities {
-    /// Nobody's: the endpoint is plain HTTP.
-    None,
-    /// Amazon's own, which sign what is under `amazonaws.com`.
-    Amazon,
-    /// Mozilla's list.
-    Any,
 }
 
 impl Connections {
@@ -131,43 +122,6 @@ fn client(connector: Connector) -> HttpClient {
         .build(connector)
 }
 
-fn tls_config(authorities: Authorities) -> ClientConfig {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[expect(
-        clippy::expect_used,
-        reason = "start-up, and the provider supports its own versions"
-    )]
-    ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .expect("TLS versions")
-        .with_root_certificates(RootCertStore {
-            roots: roots(authorities),
-        })
-        .with_no_client_auth()
-}
-
-fn roots(authorities: Authorities) -> Vec<TrustAnchor<'static>> {
-    let all = webpki_roots::TLS_SERVER_ROOTS.iter();
-    match authorities {
-        Authorities::None => Vec::new(),
-        Authorities::Amazon => all.filter(|root| is_amazon(root)).cloned().collect(),
-        Authorities::Any => all.cloned().collect(),
-    }
-}
-
-/// Amazon Trust Services' roots, and Starfield's, which cross-sign them: all that AWS's own
-/// endpoints use.
-fn is_amazon(root: &TrustAnchor<'_>) -> bool {
-    let subject: &[u8] = &root.subject;
-    ["Amazon Root CA", "Starfield Services Root"]
-        .iter()
-        .any(|name| {
-            subject
-                .windows(name.len())
-                .any(|part| part == name.as_bytes())
-        })
-}
-
 /// Connects within [`CONNECT`]. Its clones resume each other's TLS sessions.
 #[derive(Clone)]
 pub(crate) struct Connector(HttpsConnector<HttpConnector>);
@@ -177,7 +131,7 @@ impl Connector {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
-        let tls = HttpsConnectorBuilder::new().with_tls_config(tls_config(authorities));
+        let tls = HttpsConnectorBuilder::new().with_tls_config(client_config(authorities));
         let schemes = if authorities == Authorities::None {
             tls.https_or_http()
         } else {
@@ -208,13 +162,6 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
-
-    #[test]
-    fn amazons_authorities_are_five_and_any_are_many() {
-        assert_eq!(roots(Authorities::None).len(), 0);
-        assert_eq!(roots(Authorities::Amazon).len(), 5);
-        assert!(roots(Authorities::Any).len() > 100);
-    }
 
     #[test]
     fn connections_are_not_used_again_after_a_long_silence() {

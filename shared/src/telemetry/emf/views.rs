@@ -41,15 +41,14 @@ const fn lean(name: &'static str, labels: Kept, only: &'static [&'static str]) -
 
 /// The metrics of [`Detail::Lean`] that keep their names. Of other services AWS measures its own, and
 /// that Redis fails is what `degraded_requests` counts.
-const LEAN: [Lean; 8] = [
+const LEAN: [Lean; 7] = [
     lean("degraded_requests", &[], &[]),
     lean("shed_requests", &[], &[]),
-    lean("denials", &[], &[]),
     lean("breaker_state", &[], &[]),
     lean("upstream_errors", &["upstream"], &["wechat"]),
     lean("stream_records", &["outcome"], &["skipped"]),
     lean("saga_failures", &[], &[]),
-    lean("webhook_deliveries", &["outcome"], &["given_up"]),
+    lean("webhook_deliveries", &["outcome"], &["given_up", "retried"]),
 ];
 
 /// 5xx by function: what a new version of one did, however few of all requests it gets. Not of

@@ -1,12 +1,15 @@
 //! DynamoDB takes no more writes from one of a deletion's writes on, or cancels its transactions:
 //! the client is told so, and when DynamoDB has recovered, the deletion is completed.
 
+use std::sync::Arc;
+
 use e2e::{
     settings::APP_ID,
     test_app::{Api, SharedState::Redis, TestApp, Tokens},
 };
 use futures_util::{StreamExt, stream};
 use rstest::rstest;
+use tokio::sync::RwLock;
 
 use super::{start, with_everything};
 use crate::dynamodb_faults::{BrokenWrites, Fault, Front};
@@ -16,6 +19,18 @@ const CONCURRENCY: usize = 12;
 /// More than any lease of a saga, in seconds.
 const LEASE: i64 = 60;
 
+/// The clock of the app, which all deletions share: a code is good for five minutes, so nobody may advance
+/// it while another one's code is on its way.
+#[derive(Clone, Default)]
+struct SharedClock(Arc<RwLock<()>>);
+
+impl SharedClock {
+    async fn advance(&self, app: &TestApp) {
+        let _alone = self.0.write().await;
+        app.clock.advance_seconds(LEASE);
+    }
+}
+
 /// Somebody with a row of every kind, behind a table of their own.
 struct Victim {
     tokens: Tokens,
@@ -24,11 +39,14 @@ struct Victim {
     texts: Vec<String>,
     front: Front,
     api: Api,
+    clock: SharedClock,
 }
 
 impl Victim {
-    async fn new(app: &TestApp, name: String) -> Self {
+    async fn new(app: &TestApp, name: String, clock: &SharedClock) -> Self {
+        let codes_are_used = clock.0.read().await;
         let tokens = with_everything(app, &name).await;
+        drop(codes_are_used);
         let (front, api) = Front::of(app).await;
         let texts = texts(app, &tokens).await;
         Self {
@@ -37,6 +55,7 @@ impl Victim {
             texts,
             front,
             api,
+            clock: clock.clone(),
         }
     }
 
@@ -65,7 +84,7 @@ impl Victim {
         let mut answer = again().await;
         if answer.status == 202 {
             // The request that stopped could not even give the saga back.
-            app.clock.advance_seconds(LEASE);
+            self.clock.advance(app).await;
             answer = again().await;
         }
         assert_eq!(answer.ok(200)["status"], "deleted", "{what}");
@@ -75,9 +94,11 @@ impl Victim {
 
     /// The person logs in instead.
     async fn log_in(&self, app: &TestApp, what: &str) {
-        app.clock.advance_seconds(LEASE);
+        self.clock.advance(app).await;
+        let code_is_used = self.clock.0.read().await;
         let code = app.code_in(APP_ID, &self.name);
         let again = Tokens::of(&self.api.login(&code).await);
+        drop(code_is_used);
         if again.user_id() != self.tokens.user_id() {
             // Behind the identities a login finds nothing, but nothing about the person is left.
             let partition = format!("USER#{}", self.tokens.user_id());
@@ -116,14 +137,14 @@ async fn assert_gone(app: &TestApp, victims: &[Victim]) {
 
 /// Breaks one deletion after the other, each one write later, until one is not touched.
 async fn break_at_every_write(single: Fault, transaction: Fault, by_login: bool) {
-    let app = start(Redis).await;
+    let (app, clock) = (start(Redis).await, SharedClock::default());
     let broken = |good| BrokenWrites {
         good,
         single: Some(single),
         transaction: Some(transaction),
     };
     let one = async |good: usize| {
-        let victim = Victim::new(&app, format!("person{good}")).await;
+        let victim = Victim::new(&app, format!("person{good}"), &clock).await;
         let refused = victim.delete(broken(good)).await;
         let what = format!("{:?}", broken(good));
         if by_login {
@@ -168,7 +189,7 @@ async fn a_deletion_among_other_transactions_is_completed() {
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html>).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_whose_transaction_is_cancelled_for_any_reason_is_completed() {
-    let app = start(Redis).await;
+    let (app, clock) = (start(Redis).await, SharedClock::default());
     let reasons = [
         "ItemCollectionSizeLimitExceeded",
         "TransactionConflict",
@@ -182,7 +203,7 @@ async fn a_deletion_whose_transaction_is_cancelled_for_any_reason_is_completed()
         (0..4).flat_map(move |good| (0..3).map(move |at| (reason, good, at)))
     });
     let one = async |(number, (reason, good, at)): (usize, (&'static str, usize, usize))| {
-        let victim = Victim::new(&app, format!("person{number}")).await;
+        let victim = Victim::new(&app, format!("person{number}"), &clock).await;
         let transaction = Some(Fault::CancelledFor(reason, at));
         let broken = BrokenWrites {
             good,

@@ -21,7 +21,7 @@ const ALL: [(&str, &str); 4] = [
 ];
 
 /// Alarms that don't wait for two of three values, and why.
-const OTHER_PERIODS: [(&str, &str); 6] = [
+const OTHER_PERIODS: [(&str, &str); 7] = [
     ("certificate", "its metric is there once a day"),
     ("no-traffic", "it is about values that are missing"),
     ("wechat-misconfigured", "one such answer is the proof"),
@@ -29,6 +29,10 @@ const OTHER_PERIODS: [(&str, &str); 6] = [
     (
         "webhooks-given-up",
         "each is an event that a receiver did not get",
+    ),
+    (
+        "webhooks-retries",
+        "a receiver may fail for a moment, as while it is deployed",
     ),
     (
         "api-errors-slow",
