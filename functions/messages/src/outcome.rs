@@ -53,8 +53,9 @@ pub fn of(error: &WeChatError) -> NotSent {
 /// The same for an error before anything of the message was sent: then nothing is unknown.
 pub fn before_sending(error: &WeChatError) -> NotSent {
     match of(error) {
-        NotSent::Unconfirmed(_) => NotSent::Later("unavailable", Pause::Doubling),
-        not_sent => not_sent,
+        NotSent::Later(reason, pause) => NotSent::Later(reason, pause),
+        // Whatever WeChat said was not about the message.
+        _ => NotSent::Later("unavailable", Pause::Doubling),
     }
 }
 
@@ -83,6 +84,7 @@ mod tests {
             WeChatError::Busy,
             WeChatError::Throttled,
             WeChatError::AccessTokenStale(40001),
+            WeChatError::NoAccessToken(Box::new(WeChatError::Timeout)),
             WeChatError::TooManyInFlight(AtCapacity("wechat")),
             WeChatError::QuotaExceeded,
             WeChatError::Misconfigured {
@@ -97,7 +99,11 @@ mod tests {
 
     #[test]
     fn before_anything_is_sent_nothing_is_unknown() {
-        for error in [WeChatError::Timeout, WeChatError::Status(500)] {
+        for error in [
+            WeChatError::Timeout,
+            WeChatError::Status(500),
+            WeChatError::Unexpected(99),
+        ] {
             let later = NotSent::Later("unavailable", Pause::Doubling);
             assert_eq!(before_sending(&error), later, "{error}");
         }

@@ -70,9 +70,36 @@ impl AuthorizedWeChat {
         api: &Api,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, WeChatError> {
+        self.charge(app_id, open_id).await?;
+        self.call_for_app(app_id, api, request).await
+    }
+
+    /// The same for a call that sends something: after an [ambiguous](WeChatError::is_ambiguous) error it
+    /// may have been sent.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call). [`WeChatError::NoAccessToken`] instead of an ambiguous error of the access
+    /// token's: then nothing was sent.
+    pub(super) async fn call_once<T: Answer>(
+        &self,
+        (app_id, open_id): (&AppId, &OpenId),
+        api: &Api,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, WeChatError> {
+        self.charge(app_id, open_id).await?;
+        let called = self.call_with_token(app_id, api, request).await;
+        called.map_err(|failure| match failure {
+            Failure::Token(error) if error.is_ambiguous() => {
+                WeChatError::NoAccessToken(Box::new(error))
+            }
+            failure => failure.into_error(),
+        })
+    }
+
+    async fn charge(&self, app_id: &AppId, open_id: &OpenId) -> Result<(), WeChatError> {
         let account = Identity::account(app_id, open_id);
         self.quota.limiter.charge(account, self.quota.cost).await?;
-        self.call_for_app(app_id, api, request).await
+        Ok(())
     }
 
     /// The same for a call that is made on behalf of no account. A stale token is replaced once:
@@ -86,16 +113,48 @@ impl AuthorizedWeChat {
         api: &Api,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, WeChatError> {
+        let called = self.call_with_token(app_id, api, request).await;
+        called.map_err(Failure::into_error)
+    }
+
+    async fn call_with_token<T: Answer>(
+        &self,
+        app_id: &AppId,
+        api: &Api,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, Failure> {
         let with =
             |token: &SecretString| request().query(&[("access_token", token.expose_secret())]);
-        let token = self.tokens.get(&self.wechat, app_id).await?;
-        match self.wechat.call(api, with(&token)).await {
+        let token = self.token(app_id).await?;
+        let called = match self.wechat.call(api, with(&token)).await {
             Err(WeChatError::AccessTokenStale(_)) => {
                 self.tokens.discard(app_id, &token).await;
-                let token = self.tokens.get(&self.wechat, app_id).await?;
+                let token = self.token(app_id).await?;
                 self.wechat.call(api, with(&token)).await
             }
-            result => result,
+            called => called,
+        };
+        called.map_err(Failure::Call)
+    }
+
+    async fn token(&self, app_id: &AppId) -> Result<SecretString, Failure> {
+        let token = self.tokens.get(&self.wechat, app_id).await;
+        token.map_err(Failure::Token)
+    }
+}
+
+/// Where a call failed.
+enum Failure {
+    /// There is no access token. WeChat did not carry the call out.
+    Token(WeChatError),
+    /// In the call itself.
+    Call(WeChatError),
+}
+
+impl Failure {
+    fn into_error(self) -> WeChatError {
+        match self {
+            Self::Token(error) | Self::Call(error) => error,
         }
     }
 }

@@ -117,7 +117,7 @@ impl AuthorizedWeChat {
         message: &CustomMessage,
     ) -> Result<(), WeChatError> {
         let body = message.body(to);
-        self.call::<IgnoredAny>((app_id, to), &API, || self.wechat.request_with(&API, &body))
+        self.call_once::<IgnoredAny>((app_id, to), &API, || self.wechat.request_with(&API, &body))
             .await
             .map(drop)
     }

@@ -80,6 +80,10 @@ pub enum WeChatError {
     /// No connection: the request was not sent.
     #[error("WeChat: no connection: {0}")]
     Connect(String),
+    /// There is no access token, for this reason: the request was not carried out. Of calls that send
+    /// something, whose other errors can mean that they did.
+    #[error("not sent, without an access token: {0}")]
+    NoAccessToken(Box<WeChatError>),
     /// Sent, and no response in time: it may have been carried out.
     #[error("WeChat: no answer in time")]
     Timeout,

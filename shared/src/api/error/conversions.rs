@@ -247,6 +247,7 @@ impl From<WeChatError> for ApiError {
             | WeChatError::CircuitOpen(_)
             | WeChatError::QuotaExceeded
             | WeChatError::UserInactive
+            | WeChatError::NoAccessToken(_)
             | WeChatError::Connect(_) => Reason::Unavailable,
             // Not the client's fault, so not a 4xx; the log has the remedy.
             WeChatError::Misconfigured { .. } => Reason::Internal,

@@ -400,6 +400,38 @@ async fn where_no_access_token_can_be_fetched_nothing_is_claimed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_stale_access_token_can_not_be_replaced_nothing_is_in_doubt() {
+    let fixture = Fixture::start().await;
+    fixture.agree("request-1").await;
+    fixture.agree("request-2").await;
+    // From here on there is a token.
+    fixture.order(&fixture.subscribe("order-7:shipped")).await;
+    fixture.work().await;
+    assert_eq!((fixture.delivered(), fixture.remaining().await), (1, 1));
+    let stale = Fault {
+        path: Some(SEND.to_owned()),
+        errcode: Some(40001),
+        ..Fault::default()
+    };
+    let lost = Fault {
+        path: Some("/cgi-bin/stable_token".to_owned()),
+        reset: true,
+        ..Fault::default()
+    };
+    fixture.app.wechat.set_faults([stale, lost]).unwrap();
+    let message = fixture.order(&fixture.subscribe("order-8:shipped")).await;
+    fixture.work().await;
+    let reason = Some("unavailable");
+    fixture.assert_state(&message, "queued", reason).await;
+    assert_eq!(fixture.now(&message).await.attempts, 1);
+    assert_eq!((fixture.delivered(), fixture.remaining().await), (1, 1));
+    fixture.app.wechat.clear_faults();
+    fixture.work_after(Duration::from_secs(61)).await;
+    fixture.assert_state(&message, "sent", None).await;
+    assert_eq!((fixture.delivered(), fixture.remaining().await), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_without_an_answer_is_not_sent_again() {
     for fault in [
         Fault {
