@@ -44,10 +44,19 @@ pub fn of(error: &WeChatError) -> NotSent {
         }
         WeChatError::Busy | WeChatError::Throttled => NotSent::Later("busy", Pause::Doubling),
         WeChatError::AccessTokenStale(_) => NotSent::Later("access_token", Pause::Doubling),
+        WeChatError::Status(status) if is_refusal(*status) => {
+            NotSent::Later("unavailable", Pause::Doubling)
+        }
         error if error.is_ambiguous() => NotSent::Unconfirmed("no_answer"),
         // The request was not sent, or is none that WeChat answers so.
         _ => NotSent::Later("unavailable", Pause::Doubling),
     }
+}
+
+/// Whether whoever answered with this HTTP status, WeChat or what stands before it, did not work on the
+/// request. 408 says only that it took too long.
+fn is_refusal(status: u16) -> bool {
+    (300..=499).contains(&status) && status != 408
 }
 
 /// The same for an error before anything of the message was sent: then nothing is unknown.
@@ -70,6 +79,8 @@ mod tests {
         for error in [
             WeChatError::Timeout,
             WeChatError::ConnectionLost("reset".into()),
+            WeChatError::Status(408),
+            WeChatError::Status(500),
             WeChatError::Status(502),
             WeChatError::Unreadable("eof".into()),
         ] {
@@ -81,6 +92,9 @@ mod tests {
     fn a_message_that_wechat_did_not_take_is_tried_again() {
         for error in [
             WeChatError::Connect("refused".into()),
+            WeChatError::Status(302),
+            WeChatError::Status(403),
+            WeChatError::Status(429),
             WeChatError::Busy,
             WeChatError::Throttled,
             WeChatError::AccessTokenStale(40001),

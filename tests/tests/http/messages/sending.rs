@@ -432,6 +432,26 @@ async fn where_a_stale_access_token_can_not_be_replaced_nothing_is_in_doubt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_refused_before_it_reaches_wechat_is_sent_later() {
+    let fixture = Fixture::start().await;
+    fixture.agree("request-1").await;
+    let forbidden = Fault {
+        status: Some(403),
+        ..Fault::default()
+    };
+    fixture.fail(SEND, forbidden);
+    let message = fixture.order(&fixture.subscribe("order-7:shipped")).await;
+    fixture.work().await;
+    let reason = Some("unavailable");
+    fixture.assert_state(&message, "queued", reason).await;
+    assert_eq!(fixture.remaining().await, 1);
+    fixture.app.wechat.clear_faults();
+    fixture.work_after(Duration::from_secs(61)).await;
+    fixture.assert_state(&message, "sent", None).await;
+    assert_eq!((fixture.delivered(), fixture.remaining().await), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_without_an_answer_is_not_sent_again() {
     for fault in [
         Fault {
