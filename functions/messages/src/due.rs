@@ -25,6 +25,9 @@ const CONCURRENCY: usize = 16;
 /// A mini-program's messages are left until the next time after so many of them in a row that WeChat did
 /// not take, for reasons that all of them have.
 const MAX_FAILURES: usize = 10;
+/// The same after so many in a row that it did not answer: each of them is lost, with its consent. So many
+/// are sent before the others.
+const MAX_DOUBTS: usize = 3;
 /// How often a message waits for the rate limit of its mini-program, and for how long at most each time.
 const WAITS: usize = 30;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -60,18 +63,21 @@ struct Run {
     not_stored: AtomicUsize,
     /// Failures in a row.
     failures: AtomicUsize,
+    /// Those among them that are in doubt.
+    doubts: AtomicUsize,
 }
 
 impl Run {
     fn is_over(&self) -> bool {
         self.failures.load(Ordering::Relaxed) >= MAX_FAILURES
+            || self.doubts.load(Ordering::Relaxed) >= MAX_DOUBTS
     }
 
     fn record(&self, worked: Worked) {
         let counter = match worked {
             Worked::Ended(MessageStatus::Sent) => &self.sent,
             Worked::Ended(MessageStatus::Refused) => &self.refused,
-            Worked::Ended(MessageStatus::Unconfirmed) => &self.unconfirmed,
+            Worked::Ended(MessageStatus::Unconfirmed) | Worked::Unanswered => &self.unconfirmed,
             Worked::Ended(_) => &self.failed,
             Worked::Waits { .. } => &self.waiting,
             Worked::Limited(_) | Worked::Left => return,
@@ -81,8 +87,13 @@ impl Run {
             Worked::Waits { is_general: true } => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
             }
+            Worked::Unanswered => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.doubts.fetch_add(1, Ordering::Relaxed);
+            }
             Worked::Ended(MessageStatus::Sent | MessageStatus::Refused) => {
                 self.failures.store(0, Ordering::Relaxed);
+                self.doubts.store(0, Ordering::Relaxed);
             }
             _ => {}
         }
@@ -136,17 +147,24 @@ impl DueMessages {
         while self.sender.has_time() && !run.is_over() {
             let page = self.sender.messages().due(app, PAGE, after).await?;
             run.not_stored.fetch_add(page.unreadable, Ordering::Relaxed);
-            stream::iter(page.messages)
-                .map(|message| self.send_one(run, message))
-                .buffer_unordered(CONCURRENCY)
-                .collect::<()>()
-                .await;
+            let mut first = page.messages;
+            let others = first.split_off(first.len().min(MAX_DOUBTS));
+            self.send_each(run, first).await;
+            self.send_each(run, others).await;
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
         Ok(())
+    }
+
+    async fn send_each(&self, run: &Run, messages: Vec<Message>) {
+        stream::iter(messages)
+            .map(|message| self.send_one(run, message))
+            .buffer_unordered(CONCURRENCY)
+            .collect::<()>()
+            .await;
     }
 
     async fn send_one(&self, run: &Run, message: Message) {
@@ -173,5 +191,42 @@ impl DueMessages {
         }
         metrics::message(MessageOutcome::Limited);
         Ok(Worked::Left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAITS_TOO: Worked = Worked::Waits { is_general: true };
+    const SENT: Worked = Worked::Ended(MessageStatus::Sent);
+
+    /// Whether a run is over after these.
+    fn is_over(worked: &[Worked]) -> bool {
+        let run = Run::default();
+        for worked in worked {
+            run.record(*worked);
+        }
+        run.is_over()
+    }
+
+    #[test]
+    fn a_run_is_over_after_ten_failures_in_a_row() {
+        assert!(!is_over(&[WAITS_TOO; 9]));
+        assert!(is_over(&[WAITS_TOO; 10]));
+        let (half, one) = ([WAITS_TOO; 9], [SENT]);
+        assert!(!is_over(&[&half[..], &one, &half].concat()));
+        let alone = Worked::Waits { is_general: false };
+        assert!(!is_over(&[alone; 20]));
+    }
+
+    #[test]
+    fn a_run_is_over_after_three_messages_in_a_row_without_an_answer() {
+        assert!(!is_over(&[Worked::Unanswered; 2]));
+        assert!(is_over(&[Worked::Unanswered; 3]));
+        let (two, one) = ([Worked::Unanswered; 2], [SENT]);
+        assert!(!is_over(&[&two[..], &one, &two].concat()));
+        // Claims that ran out say nothing of WeChat.
+        assert!(!is_over(&[Worked::Ended(MessageStatus::Unconfirmed); 20]));
     }
 }

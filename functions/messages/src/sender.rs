@@ -57,6 +57,8 @@ pub struct Sender(Arc<SenderParts>);
 pub enum Worked {
     /// It is at its end.
     Ended(MessageStatus),
+    /// It is at its end, because WeChat did not say whether it took it.
+    Unanswered,
     /// It waits. Whether what it waits for is the same for all messages of its mini-program.
     Waits { is_general: bool },
     /// Its mini-program sends too many: there is room in this time. Nothing was written.
@@ -234,7 +236,10 @@ impl Sender {
             }
             NotSent::Unconfirmed(reason) => {
                 let ending = Ending::new(MessageStatus::Unconfirmed, Some(reason));
-                self.end(message, ending, None).await
+                Ok(match self.end(message, ending, None).await? {
+                    Worked::Ended(_) => Worked::Unanswered,
+                    worked => worked,
+                })
             }
             NotSent::Failed(reason, errcode) => {
                 let ending = Ending::new(MessageStatus::Failed, Some(reason));

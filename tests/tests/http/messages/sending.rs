@@ -489,6 +489,33 @@ async fn a_message_without_an_answer_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_costs_few_of_the_messages_that_are_due() {
+    let fixture = Fixture::start().await;
+    let mut messages = Vec::new();
+    for number in 0..12 {
+        fixture.agree(&format!("request-{number}")).await;
+        let order = fixture.subscribe(&format!("order-{number}:shipped"));
+        messages.push(fixture.record(&order).await);
+    }
+    let lost = Fault {
+        reset: true,
+        ..Fault::default()
+    };
+    fixture.fail(SEND, lost);
+    fixture.work_after(Duration::from_secs(1)).await;
+    let mut untouched = 0;
+    for message in &messages {
+        let now = fixture.now(message).await;
+        match now.status.as_str() {
+            "unconfirmed" => {}
+            _ => untouched += usize::from(now == *message),
+        }
+    }
+    assert_eq!((fixture.app.wechat.calls(SEND), untouched), (3, 9));
+    assert_eq!(fixture.remaining().await, 9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_is_given_up_when_it_has_waited_for_too_long() {
     let fixture = Fixture::start_with(&[("MESSAGE_RETRY_SECONDS", "60")]).await;
     fixture.agree("request-1").await;
