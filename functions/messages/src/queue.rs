@@ -13,6 +13,10 @@ use shared::{
 
 use crate::sender::{SendError, Sender, Worked};
 
+/// An order for an account that is barred comes back for as long as it was received less often: half an
+/// hour, by the queue's six minutes. A merge takes seconds; a deletion that can be called off takes days.
+const LAST_RECEIPT: u32 = 6;
+
 /// Takes messages of the queue.
 pub struct Intake {
     sender: Sender,
@@ -56,8 +60,9 @@ impl Intake {
                 return false;
             }
         };
-        match self.work_on(entry).await {
-            Ok(()) => true,
+        let is_last = record.receive_count() >= LAST_RECEIPT;
+        match self.work_on(entry, is_last).await {
+            Ok(is_done) => is_done,
             Err(error) => {
                 error.report();
                 false
@@ -73,27 +78,40 @@ impl Intake {
         Ok(())
     }
 
-    async fn work_on(&self, entry: QueueEntry) -> Result<(), SendError> {
-        let message = match entry {
-            // It may be gone, with its account.
-            QueueEntry::Recorded { user, message } => self.sender.find(user, &message).await?,
-            QueueEntry::Order(order) => match self.sender.record(&order).await? {
-                Creation::Created(message) | Creation::Existing(message) => Some(message),
-                Creation::KeyReused => {
-                    refused(&order, "idempotency_key_reused");
-                    None
+    async fn work_on(&self, entry: QueueEntry, is_last: bool) -> Result<IsDone, SendError> {
+        match entry {
+            QueueEntry::Recorded { user, message } => {
+                // It may be gone, with its account.
+                if let Some(message) = self.sender.find(user, &message).await? {
+                    self.send(&message).await?;
                 }
-                Creation::NoUser | Creation::Unreachable => {
-                    refused(&order, "user_unreachable");
-                    self.sender.end_order(&order, "user_unreachable").await?;
-                    None
-                }
-            },
-        };
-        match message {
-            Some(message) => self.send(&message).await,
-            None => Ok(()),
+                Ok(true)
+            }
+            QueueEntry::Order(order) => self.take(&order, is_last).await,
         }
+    }
+
+    /// Takes an order; `is_last` if it must not come back.
+    async fn take(&self, order: &MessageRequest, is_last: bool) -> Result<IsDone, SendError> {
+        match self.sender.record(order).await? {
+            Creation::Created(message) | Creation::Existing(message) => {
+                self.send(&message).await?;
+            }
+            Creation::KeyReused => refused(order, "idempotency_key_reused"),
+            Creation::Barred if !is_last => {
+                let (user_id, message_id) = (order.user, order.id());
+                tracing::info!(
+                    request_id = request::id(), %user_id, %message_id, reason = "account_barred",
+                    "an order of a message waits"
+                );
+                return Ok(false);
+            }
+            Creation::NoUser | Creation::Barred | Creation::Unreachable => {
+                refused(order, "user_unreachable");
+                self.sender.end_order(order, "user_unreachable").await?;
+            }
+        }
+        Ok(true)
     }
 }
 

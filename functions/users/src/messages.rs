@@ -85,7 +85,7 @@ pub async fn send(
         Creation::Created(message) => message,
         Creation::Existing(message) => return Ok(Accepted(message.into())),
         Creation::KeyReused => return Err(Reason::IdempotencyKeyReused.into()),
-        Creation::NoUser => return Err(Reason::NotFound.into()),
+        Creation::NoUser | Creation::Barred => return Err(Reason::NotFound.into()),
         Creation::Unreachable => return Err(Reason::UserUnreachable.into()),
     };
     audit::message_ordered(caller.user.id, &message);

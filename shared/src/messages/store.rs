@@ -31,8 +31,10 @@ pub enum Creation {
     Existing(Message),
     /// Another message was ordered with this key before.
     KeyReused,
-    /// There is no such user, or the account is barred.
+    /// There is no such user.
     NoUser,
+    /// The account is barred: it is being deleted, which can be called off, or merged.
+    Barred,
     /// The user is not known in this mini-program.
     Unreachable,
 }
@@ -93,10 +95,7 @@ impl Messages {
         let before = self.get(request.user, &id);
         let recipient = self.identities.recipient(request.user, &request.app_id);
         let (before, recipient) = futures_util::try_join!(before, recipient)?;
-        match recipient {
-            Recipient::NoAccount | Recipient::Barred => return Ok(Creation::NoUser),
-            _ => {}
-        }
+        // Whoever orders again learns what became of it, also where it could not be ordered now.
         match before {
             Some(before) if before.digest == request.digest() => {
                 return Ok(Creation::Existing(before));
@@ -104,8 +103,11 @@ impl Messages {
             Some(_) => return Ok(Creation::KeyReused),
             None => {}
         }
-        if matches!(recipient, Recipient::Unreachable) {
-            return Ok(Creation::Unreachable);
+        match recipient {
+            Recipient::NoAccount => return Ok(Creation::NoUser),
+            Recipient::Barred => return Ok(Creation::Barred),
+            Recipient::Unreachable => return Ok(Creation::Unreachable),
+            Recipient::Known(_) => {}
         }
         let now = self.clock.now();
         let message = Message::new(request, now, expires(now, self.retention));

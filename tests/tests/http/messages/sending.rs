@@ -602,6 +602,71 @@ async fn an_order_for_nobody_is_told_to_receivers_as_one_event() {
     assert!(fixture.app.message_queue().is_empty());
 }
 
+/// An app where Alice can call a deletion off for a week.
+async fn with_cooling() -> Fixture {
+    let builder = TestApp::builder(InProcess).set("DELETION_COOLING_DAYS", "7");
+    Fixture::of(builder, &[]).await
+}
+
+/// The queue hands over what came back.
+async fn work_again(fixture: &Fixture) {
+    fixture.app.clock.advance_seconds(361);
+    fixture.work().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_for_an_account_that_is_barred_for_a_while_comes_back() {
+    let fixture = with_cooling().await;
+    fixture.agree("request-1").await;
+    let api = &fixture.app.api;
+    api.delete_account(&fixture.user.access).await.ok(202);
+    fixture.put(fixture.subscribe("order-7:shipped")).await;
+    fixture.work().await;
+    work_again(&fixture).await;
+    assert_eq!(fixture.app.message_queue().len(), 1);
+    assert!(fixture.announced().await.is_empty());
+    api.call_back(&fixture.app.code("alice")).await.ok(200);
+    work_again(&fixture).await;
+    assert_eq!((fixture.delivered(), fixture.remaining().await), (1, 0));
+    assert!(fixture.app.message_queue().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_for_an_account_that_stays_barred_is_given_up() {
+    let fixture = with_cooling().await;
+    let api = &fixture.app.api;
+    api.delete_account(&fixture.user.access).await.ok(202);
+    fixture.put(fixture.subscribe("order-7:shipped")).await;
+    fixture.work().await;
+    for _ in 0..4 {
+        work_again(&fixture).await;
+    }
+    assert_eq!(fixture.app.message_queue().len(), 1);
+    assert!(fixture.announced().await.is_empty());
+    work_again(&fixture).await;
+    assert!(fixture.app.message_queue().is_empty());
+    let failed = one("message.failed", "user_unreachable");
+    assert_eq!(fixture.announced().await, failed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_comes_twice_is_not_told_as_failed_because_its_account_is_barred_by_then() {
+    let fixture = with_cooling().await;
+    fixture.agree("request-1").await;
+    let order = fixture.subscribe("order-7:shipped");
+    fixture.put(&order).await;
+    fixture.work().await;
+    assert_eq!(fixture.delivered(), 1);
+    let api = &fixture.app.api;
+    api.delete_account(&fixture.user.access).await.ok(202);
+    fixture.put(&order).await;
+    fixture.work().await;
+    assert!(fixture.app.message_queue().is_empty());
+    let events = fixture.events().await;
+    let kinds: Vec<_> = events.iter().map(|(_, kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["message.sent"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_comes_back_and_holds_up_nothing() {
     let log = capture();
