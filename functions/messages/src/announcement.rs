@@ -57,7 +57,7 @@ fn event(named: &Named, ending: &Ending, at: Timestamp) -> Event {
         data.insert("templateId".into(), json!(template));
     }
     data.insert("status".into(), json!(status));
-    if let Some(reason) = ending.reason {
+    if let Some(reason) = &ending.reason {
         data.insert("reason".into(), json!(reason));
     }
     if let Some(errcode) = ending.errcode {

@@ -1,6 +1,6 @@
 //! Sends one message, and writes down what became of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use shared::{
     clock::Clock,
@@ -31,6 +31,9 @@ use crate::{
 const WRITES: Duration = Duration::from_secs(4);
 /// Time to write down how a message ended, even when WeChat took all of the invocation's.
 const ENDING: Duration = Duration::from_secs(2);
+
+/// A message that waited for so much longer than it is tried is not sent: nobody expects it any more.
+const STALE_AFTER: Duration = Duration::from_hours(1);
 
 /// What [`Sender`] needs.
 pub struct SenderParts {
@@ -137,6 +140,7 @@ impl Sender {
             return Ok(Worked::Left);
         }
         match message.status {
+            MessageStatus::Queued if self.is_stale(message) => self.expire(message).await,
             MessageStatus::Queued => self.send(message).await,
             // Whoever claimed it has ended without a word.
             MessageStatus::Sending => {
@@ -145,6 +149,26 @@ impl Sender {
             }
             _ => Ok(Worked::Left),
         }
+    }
+
+    /// How long ago it was ordered.
+    fn age(&self, message: &Message) -> Duration {
+        let age = self.0.clock.now().duration_since(message.created_at);
+        Duration::try_from(age).unwrap_or_default()
+    }
+
+    fn is_stale(&self, message: &Message) -> bool {
+        self.age(message) >= self.0.give_up_after.saturating_add(STALE_AFTER)
+    }
+
+    /// Ends a message that nobody came to for too long.
+    async fn expire(&self, message: &Message) -> Result<Worked, SendError> {
+        let reason = message.reason.clone().map(Cow::Owned);
+        let ending = Ending {
+            reason: reason.or(Some(Cow::Borrowed("expired"))),
+            ..Ending::new(MessageStatus::Failed, None)
+        };
+        self.end(message, ending, None).await
     }
 
     async fn send(&self, message: &Message) -> Result<Worked, SendError> {
@@ -258,8 +282,7 @@ impl Sender {
     ) -> Result<Worked, SendError> {
         let parts = &*self.0;
         let (now, ordered_at) = (parts.clock.now(), message.created_at);
-        let age = Duration::try_from(now.duration_since(ordered_at)).unwrap_or_default();
-        if age >= parts.give_up_after {
+        if self.age(message) >= parts.give_up_after {
             let ending = Ending::new(MessageStatus::Failed, Some(reason));
             return self.end(message, ending, grant).await;
         }
@@ -316,7 +339,7 @@ impl Sender {
 
 fn report(message: &Message, ending: &Ending) {
     let (user_id, message_id, status) = (message.user, &message.id, ending.status.as_str());
-    let (reason, errcode) = (ending.reason, ending.errcode);
+    let (reason, errcode) = (ending.reason.as_deref(), ending.errcode);
     match ending.status {
         MessageStatus::Sent => {
             tracing::debug!(request_id = request::id(), %user_id, %message_id, "a message was sent");

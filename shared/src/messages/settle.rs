@@ -1,5 +1,7 @@
 //! How attempts end.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use super::{Grant, Message, MessageStatus, Messages};
@@ -13,7 +15,7 @@ pub struct Ending {
     /// A final status.
     pub status: MessageStatus,
     /// Why, as a stable word.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
     /// What WeChat answered, where it refused the message itself.
     pub errcode: Option<i64>,
 }
@@ -24,7 +26,7 @@ impl Ending {
     pub fn new(status: MessageStatus, reason: Option<&'static str>) -> Self {
         Self {
             status,
-            reason,
+            reason: reason.map(Cow::Borrowed),
             errcode: None,
         }
     }
@@ -79,8 +81,8 @@ impl Messages {
         let mut update = Update::new(message.key(), set + &remove, message.as_read())
             .value(":status", dynamo::string(ending.status.as_str()))
             .value(":now", dynamo::string(self.clock.now().to_string()));
-        if let Some(reason) = ending.reason {
-            update = update.value(":reason", dynamo::string(reason));
+        if let Some(reason) = &ending.reason {
+            update = update.value(":reason", dynamo::string(reason.as_ref()));
         }
         if let Some(errcode) = ending.errcode {
             update = update.value(":errcode", dynamo::number(errcode));

@@ -534,6 +534,41 @@ async fn a_message_is_given_up_when_it_has_waited_for_too_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_nobody_came_to_for_too_long_is_not_sent_any_more() {
+    let fixture = Fixture::start_with(&[("MESSAGE_RETRY_SECONDS", "3600")]).await;
+    fixture.agree("request-1").await;
+    fixture.agree("request-2").await;
+    let fresh = fixture.record(&fixture.subscribe("order-6:shipped")).await;
+    fixture.work_after(Duration::from_secs(7199)).await;
+    fixture.assert_state(&fresh, "sent", None).await;
+
+    let busy = Fault {
+        errcode: Some(-1),
+        ..Fault::default()
+    };
+    fixture.fail(SEND, busy);
+    let tried = fixture.order(&fixture.subscribe("order-7:shipped")).await;
+    fixture.work().await;
+    fixture.app.wechat.clear_faults();
+    let untried = fixture.record(&fixture.subscribe("order-8:shipped")).await;
+    let calls = fixture.app.wechat.calls(SEND);
+    fixture.work_after(Duration::from_secs(7201)).await;
+    fixture.assert_state(&tried, "failed", Some("busy")).await;
+    let expired = Some("expired");
+    fixture.assert_state(&untried, "failed", expired).await;
+    assert_eq!(fixture.app.wechat.calls(SEND), calls);
+    assert_eq!((fixture.delivered(), fixture.remaining().await), (1, 1));
+    let mut kinds: Vec<_> = fixture.announced().await;
+    kinds.sort_by_key(|(_, reason)| reason.to_string());
+    let wanted = [
+        ("message.failed".to_owned(), json!("busy")),
+        ("message.failed".to_owned(), json!("expired")),
+        ("message.sent".to_owned(), Value::Null),
+    ];
+    assert_eq!(kinds, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn customer_service_replies_while_wechat_allows_it() {
     let fixture = Fixture::start().await;
     let early = fixture.order(&fixture.reply("question-0")).await;
