@@ -126,8 +126,7 @@ impl Sender {
 
     /// Whether there is time to send a message and to write down how it ended.
     pub fn has_time(&self) -> bool {
-        let needed = self.0.call_timeout + WRITES;
-        deadline::remaining().is_none_or(|left| left >= needed)
+        is_left(self.0.call_timeout + WRITES)
     }
 
     /// Does what is due with a message, as it was read.
@@ -182,20 +181,32 @@ impl Sender {
             let not_sent = outcome::before_sending(&error);
             return self.not_sent(message, not_sent, &error, None).await;
         }
+        if !self.has_time() {
+            return Ok(Worked::Left);
+        }
         let claimed = match parts.messages.claim(message).await? {
             ClaimOutcome::Claimed(claimed) => claimed,
             ClaimOutcome::Taken => return Ok(Worked::Left),
             outcome => return self.not_claimed(message, &outcome).await,
         };
-        match self.call(&claimed).await {
+        self.send_claimed(&claimed).await
+    }
+
+    async fn send_claimed(&self, claimed: &Claimed) -> Result<Worked, SendError> {
+        let (message, grant) = (&claimed.message, claimed.grant.as_ref());
+        // A call that is cut short would leave in doubt what is none yet.
+        if !is_left(self.0.call_timeout) {
+            let why = ("no_time", pauses::Pause::Doubling);
+            return self.put_off(message, why, grant).await;
+        }
+        match self.call(claimed).await {
             Ok(()) => {
                 let ending = Ending::new(MessageStatus::Sent, None);
-                self.end(&claimed.message, ending, None).await
+                self.end(message, ending, None).await
             }
             Err(error) => {
-                let grant = claimed.grant.as_ref();
-                self.not_sent(&claimed.message, outcome::of(&error), &error, grant)
-                    .await
+                let not_sent = outcome::of(&error);
+                self.not_sent(message, not_sent, &error, grant).await
             }
         }
     }
@@ -297,7 +308,7 @@ impl Sender {
             request_id = request::id(), %user_id, %message_id, reason, next = %next,
             "a message to a user waits"
         );
-        let is_general = !matches!(reason, "too_many_calls" | "account_barred");
+        let is_general = !matches!(reason, "too_many_calls" | "account_barred" | "no_time");
         Ok(Worked::Waits { is_general })
     }
 
@@ -337,6 +348,11 @@ impl Sender {
     }
 }
 
+/// Whether the invocation has so much time left.
+fn is_left(needed: Duration) -> bool {
+    deadline::remaining().is_none_or(|left| left >= needed)
+}
+
 fn report(message: &Message, ending: &Ending) {
     let (user_id, message_id, status) = (message.user, &message.id, ending.status.as_str());
     let (reason, errcode) = (ending.reason.as_deref(), ending.errcode);
@@ -363,4 +379,23 @@ fn report(message: &Message, ending: &Ending) {
         MessageStatus::Unconfirmed => MessageOutcome::Unconfirmed,
         _ => MessageOutcome::Failed,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_is_left_until_the_deadline() {
+        let second = Duration::from_secs(1);
+        assert!(is_left(1000 * second), "there is no deadline");
+        deadline::scope(Some(Instant::now() + 3 * second), async {
+            assert!(is_left(3 * second));
+            tokio::time::advance(second).await;
+            assert!(is_left(2 * second) && !is_left(3 * second));
+        })
+        .await;
+    }
 }

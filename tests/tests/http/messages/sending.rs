@@ -9,7 +9,7 @@ use e2e::{
 };
 use futures_util::future::join_all;
 use local::Poller;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use shared::{
     instance::Instance,
     messages::{
@@ -17,9 +17,10 @@ use shared::{
         RawMessageRequest,
     },
     queue::Queue,
-    runtime::Invoker,
+    runtime::{InvocationScope, Invoker},
     webhooks::QueuedEvent,
 };
+use tokio::time::Instant;
 use wechat_simulator::{Fault, Quota, SubscriptionAnswer};
 
 /// Template ids have 43 characters.
@@ -396,6 +397,33 @@ async fn where_no_access_token_can_be_fetched_nothing_is_claimed() {
     assert_eq!(fixture.app.wechat.calls(SEND), 0);
     fixture.app.wechat.clear_faults();
     fixture.work_after(Duration::from_secs(61)).await;
+    fixture.assert_state(&message, "sent", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_not_claimed_when_its_access_token_took_the_time() {
+    let fixture = Fixture::start_with(&[("WECHAT_TIMEOUT_MS", "3000")]).await;
+    fixture.agree("request-1").await;
+    let message = fixture.record(&fixture.subscribe("order-7:shipped")).await;
+    fixture.app.clock.advance_seconds(1);
+    let token = "/cgi-bin/stable_token";
+    let slow = Fault {
+        latency_ms: Some(2000),
+        ..Fault::default()
+    };
+    fixture.fail(token, slow);
+    // Half a second of it is the invocation's own; the call and the writes need seven.
+    let invocation = InvocationScope {
+        id: "1",
+        deadline: Some(Instant::now() + Duration::from_millis(9000)),
+    };
+    let event = RawValue::from_string(json!({"task": "send-messages"}).to_string());
+    let answer = fixture.invoker.invoke(&event.unwrap(), invocation).await;
+    assert_eq!(answer.unwrap()["sent"], 0);
+    assert_eq!(fixture.app.wechat.calls(token), 1);
+    assert_eq!(fixture.now(&message).await, message);
+    fixture.app.wechat.clear_faults();
+    fixture.poller.run_schedule().await;
     fixture.assert_state(&message, "sent", None).await;
 }
 
