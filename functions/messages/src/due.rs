@@ -11,7 +11,7 @@ use serde::Serialize;
 use shared::{
     dynamo::DynamoError,
     ids::AppId,
-    messages::{Message, MessageStatus},
+    messages::{DuePage, Message, MessageStatus},
     request,
     telemetry::metrics::{self, MessageOutcome},
 };
@@ -48,6 +48,8 @@ pub struct DueReport {
     pub unconfirmed: usize,
     /// They wait for another attempt.
     pub waiting: usize,
+    /// Their rows are none that this version can read.
+    pub unreadable: usize,
     /// A store of this service's failed.
     pub not_stored: usize,
 }
@@ -60,6 +62,7 @@ struct Run {
     failed: AtomicUsize,
     unconfirmed: AtomicUsize,
     waiting: AtomicUsize,
+    unreadable: AtomicUsize,
     not_stored: AtomicUsize,
     /// Failures in a row.
     failures: AtomicUsize,
@@ -99,6 +102,23 @@ impl Run {
         }
     }
 
+    /// Those that could not be read. A row of another version's stays until it expires, so it must not
+    /// look like a fault of the table's.
+    fn record_unread(&self, page: &DuePage) {
+        let each = [
+            (
+                &self.unreadable,
+                page.unreadable,
+                MessageOutcome::Unreadable,
+            ),
+            (&self.not_stored, page.missed, MessageOutcome::NotStored),
+        ];
+        for (counter, count, outcome) in each {
+            counter.fetch_add(count, Ordering::Relaxed);
+            (0..count).for_each(|_| metrics::message(outcome));
+        }
+    }
+
     fn report(&self) -> DueReport {
         let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         DueReport {
@@ -107,6 +127,7 @@ impl Run {
             failed: of(&self.failed),
             unconfirmed: of(&self.unconfirmed),
             waiting: of(&self.waiting),
+            unreadable: of(&self.unreadable),
             not_stored: of(&self.not_stored),
         }
     }
@@ -123,6 +144,7 @@ impl DueMessages {
             all.failed += report.failed;
             all.unconfirmed += report.unconfirmed;
             all.waiting += report.waiting;
+            all.unreadable += report.unreadable;
             all.not_stored += report.not_stored;
         }
         all
@@ -146,7 +168,7 @@ impl DueMessages {
         let mut after = None;
         while self.sender.has_time() && !run.is_over() {
             let page = self.sender.messages().due(app, PAGE, after).await?;
-            run.not_stored.fetch_add(page.unreadable, Ordering::Relaxed);
+            run.record_unread(&page);
             let mut first = page.messages;
             let others = first.split_off(first.len().min(MAX_DOUBTS));
             self.send_each(run, first).await;

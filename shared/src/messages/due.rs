@@ -21,8 +21,10 @@ pub struct DuePage {
     /// Those that wait and are due, and those whose sender did not come to an end: their claims ran out
     /// ([`MessageStatus::Sending`](super::MessageStatus::Sending)).
     pub messages: Vec<Message>,
-    /// How many rows could not be read. The log says why.
+    /// How many rows are none that this version can read. The log says which.
     pub unreadable: usize,
+    /// How many rows the table did not give. The log says why.
+    pub missed: usize,
     /// Where the next page begins; none on the last one.
     pub next: Option<DuePosition>,
 }
@@ -64,6 +66,7 @@ impl Messages {
         let mut page = DuePage {
             messages: Vec::new(),
             unreadable: 0,
+            missed: 0,
             next: last.map(DuePosition),
         };
         for read in found {
@@ -73,11 +76,8 @@ impl Messages {
                     let is_due = |message: &Message| message.due_at.is_some_and(|due| due <= now);
                     page.messages.extend(found.filter(is_due));
                 }
-                Err(error) => {
-                    page.unreadable += 1;
-                    let why = error.to_string();
-                    tracing::error!(request_id = request::id(), app_id = %app_id, why, "a message that is due can't be read");
-                }
+                Err(error) if error.is_about_the_row() => page.unreadable += 1,
+                Err(_) => page.missed += 1,
             }
         }
         Ok(page)
@@ -89,12 +89,30 @@ impl Messages {
             let text = indexed.get(name)?.as_s().ok()?;
             text.strip_prefix(prefix).map(str::to_owned)
         };
-        let (user, id) = (part("pk", PROFILE.pk_prefix), part("sk", MESSAGE.sk));
-        let (Some(user), Some(id)) = (user, id) else {
+        let (user_id, message_id) = (part("pk", PROFILE.pk_prefix), part("sk", MESSAGE.sk));
+        let read = self.read_named(user_id.as_deref(), message_id.as_deref());
+        read.await.inspect_err(|error| {
+            let why = error.to_string();
+            tracing::error!(
+                request_id = request::id(),
+                user_id,
+                message_id,
+                why,
+                "a message that is due can't be read"
+            );
+        })
+    }
+
+    async fn read_named(
+        &self,
+        user: Option<&str>,
+        message: Option<&str>,
+    ) -> Result<Option<Message>, DynamoError> {
+        let (Some(user), Some(message)) = (user, message) else {
             return Err(DynamoError::unreadable("a key that is no message's"));
         };
         let user: UserId = user.parse().map_err(DynamoError::unreadable)?;
-        let id = id.parse().map_err(DynamoError::unreadable)?;
-        self.get(user, &id).await
+        let message = message.parse().map_err(DynamoError::unreadable)?;
+        self.get(user, &message).await
     }
 }

@@ -113,7 +113,7 @@ const TASKS: [(&str, &str, &str); 6] = [
     (
         "messages",
         "send-messages",
-        r#"{"failed":0,"not_stored":0,"refused":0,"sent":0,"unconfirmed":0,"waiting":0}"#,
+        r#"{"failed":0,"not_stored":0,"refused":0,"sent":0,"unconfirmed":0,"unreadable":0,"waiting":0}"#,
     ),
 ];
 

@@ -33,7 +33,7 @@ async fn due(fixture: &Fixture) -> Vec<String> {
     // What is due within this millisecond comes next time.
     fixture.app.clock.advance_seconds(1);
     let page = messages.due(&app_id, 100, None).await.unwrap();
-    assert_eq!(page.unreadable, 0);
+    assert_eq!((page.unreadable, page.missed), (0, 0));
     page.messages
         .iter()
         .map(|message| message.id.to_string())

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use e2e::{
+    dynamodb::TABLE,
     settings::APP_ID,
     test_app::{SharedState::InProcess, TestApp, TestAppBuilder, Tokens, capture},
 };
@@ -824,6 +825,37 @@ async fn the_schedule_sends_what_no_queue_brought() {
     fixture.poller.run_schedule().await;
     fixture.assert_state(&message, "sent", None).await;
     assert_eq!(fixture.delivered(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_can_not_be_read_is_named_and_fails_no_invocation() {
+    let log = capture();
+    let fixture = Fixture::start().await;
+    fixture.agree("request-1").await;
+    let broken = fixture.record(&fixture.subscribe("order-7:shipped")).await;
+    let message = fixture.record(&fixture.subscribe("order-8:shipped")).await;
+    let (user, id) = (broken.user.to_string(), broken.id.to_string());
+    let key = (format!("USER#{user}"), format!("MESSAGE#{id}"));
+    let mut row = fixture.app.table.item(&key.0, &key.1).await.unwrap();
+    row.insert("status".into(), shared::dynamo::string("later"));
+    let put = fixture.app.table.client().put_item().table_name(TABLE);
+    put.set_item(Some(row)).send().await.unwrap();
+    fixture.app.clock.advance_seconds(1);
+    let answer = gateway::hand_over(&fixture.invoker, &json!({"task": "send-messages"})).await;
+    let answer = answer.unwrap();
+    assert_eq!(
+        (
+            &answer["sent"],
+            &answer["unreadable"],
+            &answer["not_stored"]
+        ),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    fixture.assert_state(&message, "sent", None).await;
+    let logs = log.logs();
+    let lines = logs.json_where("message", &"a message that is due can't be read".into());
+    let is_it = |line: &&Value| line["user_id"] == user && line["message_id"] == id;
+    assert_eq!(lines.iter().filter(is_it).count(), 1, "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
