@@ -1,5 +1,7 @@
 //! The events by which receivers of webhooks learn how a message ended. They have no content.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde_json::{Map, json};
 use shared::{
@@ -7,8 +9,13 @@ use shared::{
     webhooks::Event,
 };
 
-/// How a message ended: the same event however often it is made.
-pub fn of(message: &Message, ending: &Ending, at: Timestamp) -> Event {
+/// How a message ended, as it stands in its row: the same event however often it is made.
+pub fn of(message: &Message) -> Event {
+    let ending = Ending {
+        reason: message.reason.clone().map(Cow::Owned),
+        errcode: message.errcode,
+        ..Ending::new(message.status, None)
+    };
     event(
         &Named {
             user: message.user.to_string(),
@@ -17,8 +24,8 @@ pub fn of(message: &Message, ending: &Ending, at: Timestamp) -> Event {
             kind: message.content.kind().as_str(),
             template: message.content.template_id().map(ToString::to_string),
         },
-        ending,
-        at,
+        &ending,
+        message.updated_at,
     )
 }
 

@@ -83,7 +83,7 @@ impl Run {
             Worked::Ended(MessageStatus::Unconfirmed) | Worked::Unanswered => &self.unconfirmed,
             Worked::Ended(_) => &self.failed,
             Worked::Waits { .. } => &self.waiting,
-            Worked::Limited(_) | Worked::Left => return,
+            Worked::Told | Worked::Limited(_) | Worked::Left => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         match worked {

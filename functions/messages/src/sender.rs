@@ -60,6 +60,8 @@ pub struct Sender(Arc<SenderParts>);
 pub enum Worked {
     /// It is at its end.
     Ended(MessageStatus),
+    /// It was at its end, of which nobody had been told.
+    Told,
     /// It is at its end, because WeChat did not say whether it took it.
     Unanswered,
     /// It waits. Whether what it waits for is the same for all messages of its mini-program.
@@ -146,7 +148,8 @@ impl Sender {
                 let ending = Ending::new(MessageStatus::Unconfirmed, Some("interrupted"));
                 self.end(message, ending, None).await
             }
-            _ => Ok(Worked::Left),
+            // Whoever ended it did not come to tell it.
+            _ => self.tell(message).await.map(|()| Worked::Told),
         }
     }
 
@@ -312,7 +315,8 @@ impl Sender {
         Ok(Worked::Waits { is_general })
     }
 
-    /// Tells how a message ended, and writes it down. In this order, so that nobody misses it; if it is
+    /// Writes down how a message ended, and tells it: in this order, so that what is told is what stands
+    /// there. Until it has been told it stays among those that are due, so that nobody misses it; if it is
     /// told twice, then as the same event.
     async fn end(
         &self,
@@ -321,24 +325,32 @@ impl Sender {
         unused: Option<&Grant>,
     ) -> Result<Worked, SendError> {
         let parts = &*self.0;
-        if message.status == MessageStatus::Queued && !self.is_as_read(message).await? {
-            return Ok(Worked::Left);
-        }
-        let event = announcement::of(message, &ending, parts.clock.now());
-        self.announce(event).await?;
-        let settled = parts.messages.settle(message, &ending, unused);
-        if !deadline::at_least(ENDING, settled).await? {
-            return Ok(Worked::Left);
-        }
+        let untold = if parts.outbox.is_on() {
+            let settled = parts.messages.settle_untold(message, &ending, unused);
+            let Some(untold) = deadline::at_least(ENDING, settled).await? else {
+                return Ok(Worked::Left);
+            };
+            Some(untold)
+        } else {
+            let settled = parts.messages.settle(message, &ending, unused);
+            if !deadline::at_least(ENDING, settled).await? {
+                return Ok(Worked::Left);
+            }
+            None
+        };
         report(message, &ending);
+        if let Some(untold) = &untold {
+            self.tell(untold).await?;
+        }
         Ok(Worked::Ended(ending.status))
     }
 
-    /// Whether a message that was not claimed is still as it was read. Another process that claimed it has
-    /// taken its consent: then there seems to be none.
-    async fn is_as_read(&self, message: &Message) -> Result<bool, DynamoError> {
-        let now = self.find(message.user, &message.id).await?;
-        Ok(now.as_ref() == Some(message))
+    /// Tells how a message ended, as it stands in the table.
+    async fn tell(&self, ended: &Message) -> Result<(), SendError> {
+        self.announce(announcement::of(ended)).await?;
+        // Not written, if somebody else has told it, too, or the account is gone.
+        deadline::at_least(ENDING, self.0.messages.told(ended)).await?;
+        Ok(())
     }
 
     async fn announce(&self, event: Event) -> Result<(), SendError> {

@@ -11,7 +11,8 @@ use crate::{
     users::{Recipient, rows::account_in_use},
 };
 
-/// How long a claim holds: longer than any process sends a message.
+/// How long a claim holds: longer than any process sends a message, and longer than it takes to tell how
+/// the message ended.
 pub(super) const CLAIM: Duration = Duration::from_mins(2);
 
 /// What became of an attempt to claim a message.

@@ -19,7 +19,8 @@ const CONCURRENCY: usize = 16;
 #[derive(Debug)]
 pub struct DuePage {
     /// Those that wait and are due, and those whose sender did not come to an end: their claims ran out
-    /// ([`MessageStatus::Sending`](super::MessageStatus::Sending)).
+    /// ([`MessageStatus::Sending`](super::MessageStatus::Sending)); and those at their end of which
+    /// nobody was told.
     pub messages: Vec<Message>,
     /// How many rows are none that this version can read. The log says which.
     pub unreadable: usize,

@@ -38,7 +38,8 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When the row changed last.
     pub updated_at: Timestamp,
-    /// When it is to be sent; of one that a process is sending, when its claim ends. None of a final one.
+    /// When it is to be sent; of one that a process is sending, when its claim ends; of a
+    /// final one, when its end is told, until it has been.
     pub due_at: Option<Timestamp>,
     /// Tells the order from others with the same key.
     pub(super) digest: String,

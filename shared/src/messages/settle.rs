@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Grant, Message, MessageStatus, Messages};
+use super::{Grant, Message, MessageStatus, Messages, claim::CLAIM};
 use crate::dynamo::{
     self, Condition, DynamoError, TransactionOutcome, Update, Write, WriteOutcome,
 };
@@ -69,25 +69,47 @@ impl Messages {
         ending: &Ending,
         unused: Option<&Grant>,
     ) -> Result<bool, DynamoError> {
-        let mut set = "SET #status = :status, updatedAt = :now".to_owned();
-        let mut remove = " REMOVE claim, dueAt, gsi1pk, gsi1sk".to_owned();
-        match ending.reason {
-            Some(_) => set.push_str(", reason = :reason"),
-            None => remove.push_str(", reason"),
-        }
-        if ending.errcode.is_some() {
-            set.push_str(", errcode = :errcode");
-        }
-        let mut update = Update::new(message.key(), set + &remove, message.as_read())
-            .value(":status", dynamo::string(ending.status.as_str()))
-            .value(":now", dynamo::string(self.clock.now().to_string()));
-        if let Some(reason) = &ending.reason {
-            update = update.value(":reason", dynamo::string(reason.as_ref()));
-        }
-        if let Some(errcode) = ending.errcode {
-            update = update.value(":errcode", dynamo::number(errcode));
-        }
-        self.end(message, update, unused).await
+        let update = end_of(message, ending, self.clock.now(), None);
+        self.write(message, update, unused).await
+    }
+
+    /// The same for a message whose end somebody has to be told: until [`told`](Self::told) it stays among
+    /// those that are due, two minutes later. The message as it is now; none as with
+    /// [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub async fn settle_untold(
+        &self,
+        message: &Message,
+        ending: &Ending,
+        unused: Option<&Grant>,
+    ) -> Result<Option<Message>, DynamoError> {
+        let now = self.clock.now();
+        let until = now.checked_add(SignedDuration::try_from(CLAIM).unwrap_or_default());
+        let due_at = until.unwrap_or(now);
+        let update = end_of(message, ending, now, Some(due_at));
+        let is_written = self.write(message, update, unused).await?;
+        Ok(is_written.then(|| Message {
+            status: ending.status,
+            reason: ending.reason.as_deref().map(str::to_owned),
+            errcode: ending.errcode.or(message.errcode),
+            due_at: Some(due_at),
+            updated_at: now,
+            claim: None,
+            ..message.clone()
+        }))
+    }
+
+    /// The end of this message has been told. Whether that is written: not if somebody else did, or the
+    /// message is gone with its account.
+    ///
+    /// # Errors
+    /// DynamoDB's.
+    pub async fn told(&self, message: &Message) -> Result<bool, DynamoError> {
+        let change = "REMOVE dueAt, gsi1pk, gsi1sk";
+        let update = Update::new(message.key(), change, message.as_read());
+        self.write(message, update, None).await
     }
 
     /// Lets a message wait until `due_at`, for this reason, as it was read or claimed; the grant of a
@@ -112,7 +134,7 @@ impl Messages {
             .value(":place", dynamo::string(message.place(due_at)))
             .value(":reason", dynamo::string(reason))
             .value(":now", dynamo::string(now.to_string()));
-        let is_written = self.end(message, update, unused).await?;
+        let is_written = self.write(message, update, unused).await?;
         Ok(is_written.then(|| Message {
             status,
             due_at: Some(due_at),
@@ -124,7 +146,7 @@ impl Messages {
     }
 
     /// The update, and the grant given back, all or nothing.
-    async fn end(
+    async fn write(
         &self,
         message: &Message,
         update: Update,
@@ -150,4 +172,41 @@ impl Messages {
         let is_conflict = |error: &DynamoError| matches!(error, DynamoError::Conflict);
         self.dynamo.retry_conflicts(attempt, is_conflict).await
     }
+}
+
+/// The update that ends a message; with `told_by` it is due then if its end has not been told.
+fn end_of(
+    message: &Message,
+    ending: &Ending,
+    now: Timestamp,
+    told_by: Option<Timestamp>,
+) -> Update {
+    let mut set = "SET #status = :status, updatedAt = :now".to_owned();
+    let mut remove = " REMOVE claim".to_owned();
+    match told_by {
+        Some(_) => set.push_str(", dueAt = :due, gsi1sk = :place"),
+        None => remove.push_str(", dueAt, gsi1pk, gsi1sk"),
+    }
+    match ending.reason {
+        Some(_) => set.push_str(", reason = :reason"),
+        None => remove.push_str(", reason"),
+    }
+    if ending.errcode.is_some() {
+        set.push_str(", errcode = :errcode");
+    }
+    let mut update = Update::new(message.key(), set + &remove, message.as_read())
+        .value(":status", dynamo::string(ending.status.as_str()))
+        .value(":now", dynamo::string(now.to_string()));
+    if let Some(due_at) = told_by {
+        update = update
+            .value(":due", dynamo::string(due_at.to_string()))
+            .value(":place", dynamo::string(message.place(due_at)));
+    }
+    if let Some(reason) = &ending.reason {
+        update = update.value(":reason", dynamo::string(reason.as_ref()));
+    }
+    if let Some(errcode) = ending.errcode {
+        update = update.value(":errcode", dynamo::number(errcode));
+    }
+    update
 }

@@ -63,7 +63,7 @@ impl From<Message> for ListedMessage {
             attempts: message.attempts,
             created_at: message.created_at,
             updated_at: message.updated_at,
-            due_at: message.due_at,
+            due_at: message.due_at.filter(|_| !message.status.is_final()),
         }
     }
 }

@@ -14,8 +14,8 @@ use serde_json::{Value, json, value::RawValue};
 use shared::{
     instance::Instance,
     messages::{
-        ClaimOutcome, Creation, GrantRequest, Message, MessageRequest, QueueEntry,
-        RawMessageRequest,
+        ClaimOutcome, Creation, Ending, GrantRequest, Message, MessageRequest, MessageStatus,
+        QueueEntry, RawMessageRequest,
     },
     queue::Queue,
     runtime::{InvocationScope, Invoker},
@@ -875,6 +875,34 @@ async fn a_claim_without_an_end_becomes_unconfirmed() {
     assert_eq!(fixture.delivered(), 0);
     let failed = one("message.failed", "interrupted");
     assert_eq!(fixture.announced().await, failed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_was_not_told_is_told_once_more() {
+    let fixture = Fixture::start().await;
+    fixture.agree("request-1").await;
+    let message = fixture.order(&fixture.subscribe("order-7:shipped")).await;
+    let store = fixture.instance.messages();
+    let ClaimOutcome::Claimed(claimed) = store.claim(&message).await.unwrap() else {
+        panic!("not claimed")
+    };
+    // A process that dies after it wrote down that WeChat took the message.
+    let sent = Ending::new(MessageStatus::Sent, None);
+    let untold = store.settle_untold(&claimed.message, &sent, None).await;
+    let untold = untold.unwrap().unwrap();
+    assert_eq!(fixture.now(&message).await, untold);
+    fixture.work().await;
+    fixture.work_after(Duration::from_secs(119)).await;
+    assert!(fixture.announced().await.is_empty());
+    fixture.work_after(Duration::from_secs(2)).await;
+    let told = vec![("message.sent".to_owned(), Value::Null)];
+    assert_eq!(fixture.announced().await, told);
+    fixture.assert_state(&message, "sent", None).await;
+    assert_eq!(fixture.now(&message).await.due_at, None);
+    assert!(!store.told(&untold).await.unwrap(), "once");
+    fixture.work_after(Duration::from_hours(1)).await;
+    assert!(fixture.announced().await.is_empty());
+    assert_eq!(fixture.app.wechat.calls(SEND), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
