@@ -11,7 +11,7 @@ use serde::Serialize;
 use shared::{
     dynamo::DynamoError,
     ids::AppId,
-    messages::{DuePage, Message, MessageStatus},
+    messages::{DuePage, Message, MessageKind, MessageStatus},
     request,
     telemetry::metrics::{self, MessageOutcome},
 };
@@ -22,12 +22,14 @@ use crate::sender::{SendError, Sender, Worked};
 const PAGE: u16 = 64;
 /// Messages of a mini-program that are sent at the same time.
 const CONCURRENCY: usize = 16;
-/// A mini-program's messages are left until the next time after so many of them in a row that WeChat did
-/// not take, for reasons that all of them have.
+/// A mini-program's messages of a kind are left until the next time after so many of them in a row that
+/// WeChat did not take, for reasons that all of them have.
 const MAX_FAILURES: usize = 10;
 /// The same after so many in a row that it did not answer: each of them is lost, with its consent. So many
 /// are sent before the others.
 const MAX_DOUBTS: usize = 3;
+/// Pages that are looked through for messages of one kind while those of the other are left.
+const LOOKED_THROUGH: usize = 16;
 /// How often a message waits for the rate limit of its mini-program, and for how long at most each time.
 const WAITS: usize = 30;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -64,28 +66,26 @@ struct Run {
     waiting: AtomicUsize,
     unreadable: AtomicUsize,
     not_stored: AtomicUsize,
-    /// Failures in a row.
+    /// WeChat's quotas are those of an API, which each kind has its own of.
+    subscribe: InARow,
+    customer_service: InARow,
+}
+
+/// Messages of one kind that WeChat did not take.
+#[derive(Default)]
+struct InARow {
     failures: AtomicUsize,
     /// Those among them that are in doubt.
     doubts: AtomicUsize,
 }
 
-impl Run {
+impl InARow {
     fn is_over(&self) -> bool {
         self.failures.load(Ordering::Relaxed) >= MAX_FAILURES
             || self.doubts.load(Ordering::Relaxed) >= MAX_DOUBTS
     }
 
     fn record(&self, worked: Worked) {
-        let counter = match worked {
-            Worked::Ended(MessageStatus::Sent) => &self.sent,
-            Worked::Ended(MessageStatus::Refused) => &self.refused,
-            Worked::Ended(MessageStatus::Unconfirmed) | Worked::Unanswered => &self.unconfirmed,
-            Worked::Ended(_) => &self.failed,
-            Worked::Waits { .. } => &self.waiting,
-            Worked::Told | Worked::Limited(_) | Worked::Left => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
         match worked {
             Worked::Waits { is_general: true } => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
@@ -100,6 +100,37 @@ impl Run {
             }
             _ => {}
         }
+    }
+}
+
+impl Run {
+    fn of(&self, kind: MessageKind) -> &InARow {
+        match kind {
+            MessageKind::Subscribe => &self.subscribe,
+            MessageKind::CustomerService => &self.customer_service,
+        }
+    }
+
+    /// Whether messages of one kind are left; of both.
+    fn are_over(&self) -> (bool, bool) {
+        let over = (self.subscribe.is_over(), self.customer_service.is_over());
+        (over.0 || over.1, over.0 && over.1)
+    }
+
+    fn record(&self, kind: MessageKind, worked: Worked) {
+        self.of(kind).record(worked);
+        let counter = match worked {
+            Worked::Ended(status) | Worked::Unasked(status) => match status {
+                MessageStatus::Sent => &self.sent,
+                MessageStatus::Refused => &self.refused,
+                MessageStatus::Unconfirmed => &self.unconfirmed,
+                _ => &self.failed,
+            },
+            Worked::Unanswered => &self.unconfirmed,
+            Worked::Waits { .. } => &self.waiting,
+            Worked::Told | Worked::Limited(_) | Worked::Left => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Those that could not be read. A row of another version's stays until it expires, so it must not
@@ -165,16 +196,19 @@ impl DueMessages {
     }
 
     async fn send_all(&self, app: &AppId, run: &Run) -> Result<(), DynamoError> {
-        let mut after = None;
-        while self.sender.has_time() && !run.is_over() {
+        let (mut after, mut looked_through) = (None, 0);
+        while self.sender.has_time() && looked_through < LOOKED_THROUGH {
             let page = self.sender.messages().due(app, PAGE, after).await?;
             run.record_unread(&page);
-            let mut first = page.messages;
+            // So that a few that always fail are not always the first.
+            let mut first = self.sender.shuffled(page.messages);
             let others = first.split_off(first.len().min(MAX_DOUBTS));
             self.send_each(run, first).await;
             self.send_each(run, others).await;
+            let (is_one_over, are_both_over) = run.are_over();
+            looked_through += usize::from(is_one_over);
             after = page.next;
-            if after.is_none() {
+            if after.is_none() || are_both_over {
                 break;
             }
         }
@@ -190,11 +224,13 @@ impl DueMessages {
     }
 
     async fn send_one(&self, run: &Run, message: Message) {
-        if run.is_over() {
+        let kind = message.content.kind();
+        // Those that a process left behind are not sent again in any case.
+        if message.status == MessageStatus::Queued && run.of(kind).is_over() {
             return;
         }
         match self.send_within_limit(&message).await {
-            Ok(worked) => run.record(worked),
+            Ok(worked) => run.record(kind, worked),
             Err(error) => {
                 error.report();
                 run.not_stored.fetch_add(1, Ordering::Relaxed);
@@ -223,32 +259,53 @@ mod tests {
     const WAITS_TOO: Worked = Worked::Waits { is_general: true };
     const SENT: Worked = Worked::Ended(MessageStatus::Sent);
 
-    /// Whether a run is over after these.
+    /// Whether messages of a kind are left after these.
     fn is_over(worked: &[Worked]) -> bool {
         let run = Run::default();
         for worked in worked {
-            run.record(*worked);
+            run.record(MessageKind::Subscribe, *worked);
         }
-        run.is_over()
+        assert!(!run.of(MessageKind::CustomerService).is_over());
+        let is_over = run.of(MessageKind::Subscribe).is_over();
+        assert_eq!(run.are_over(), (is_over, false));
+        is_over
     }
 
     #[test]
-    fn a_run_is_over_after_ten_failures_in_a_row() {
+    fn messages_of_a_kind_are_left_after_ten_failures_in_a_row() {
         assert!(!is_over(&[WAITS_TOO; 9]));
         assert!(is_over(&[WAITS_TOO; 10]));
-        let (half, one) = ([WAITS_TOO; 9], [SENT]);
-        assert!(!is_over(&[&half[..], &one, &half].concat()));
+        let (nine, one) = ([WAITS_TOO; 9], [SENT]);
+        assert!(!is_over(&[&nine[..], &one, &nine].concat()));
         let alone = Worked::Waits { is_general: false };
         assert!(!is_over(&[alone; 20]));
     }
 
     #[test]
-    fn a_run_is_over_after_three_messages_in_a_row_without_an_answer() {
+    fn messages_of_a_kind_are_left_after_three_in_a_row_without_an_answer() {
         assert!(!is_over(&[Worked::Unanswered; 2]));
         assert!(is_over(&[Worked::Unanswered; 3]));
         let (two, one) = ([Worked::Unanswered; 2], [SENT]);
         assert!(!is_over(&[&two[..], &one, &two].concat()));
-        // Claims that ran out say nothing of WeChat.
-        assert!(!is_over(&[Worked::Ended(MessageStatus::Unconfirmed); 20]));
+    }
+
+    #[test]
+    fn messages_that_wechat_was_not_asked_about_say_nothing_of_it() {
+        assert!(!is_over(&[Worked::Unasked(MessageStatus::Unconfirmed); 20]));
+        let (two, one) = (
+            [Worked::Unanswered; 2],
+            [Worked::Unasked(MessageStatus::Refused)],
+        );
+        assert!(is_over(&[&two[..], &one, &two].concat()));
+    }
+
+    #[test]
+    fn a_run_is_over_when_both_kinds_are_left() {
+        let run = Run::default();
+        for kind in [MessageKind::Subscribe, MessageKind::CustomerService] {
+            (0..3).for_each(|_| run.record(kind, Worked::Unanswered));
+        }
+        assert_eq!(run.are_over(), (true, true));
+        assert_eq!(run.report().unconfirmed, 6);
     }
 }

@@ -60,16 +60,27 @@ pub struct Sender(Arc<SenderParts>);
 pub enum Worked {
     /// It is at its end.
     Ended(MessageStatus),
+    /// The same, and this attempt did not ask WeChat.
+    Unasked(MessageStatus),
     /// It was at its end, of which nobody had been told.
     Told,
     /// It is at its end, because WeChat did not say whether it took it.
     Unanswered,
-    /// It waits. Whether what it waits for is the same for all messages of its mini-program.
+    /// It waits. Whether what it waits for is the same for all messages of its kind.
     Waits { is_general: bool },
     /// Its mini-program sends too many: there is room in this time. Nothing was written.
     Limited(Duration),
     /// Somebody else has it, or it is not due, or there is no time for it. Nothing was written.
     Left,
+}
+
+impl Worked {
+    fn unasked(self) -> Self {
+        match self {
+            Self::Ended(status) => Self::Unasked(status),
+            worked => worked,
+        }
+    }
 }
 
 /// A store failed. The message is as it was, or its claim runs out.
@@ -103,6 +114,12 @@ impl Sender {
     /// The store.
     pub fn messages(&self) -> &Messages {
         &self.0.messages
+    }
+
+    /// The same messages in any order.
+    pub fn shuffled(&self, mut messages: Vec<Message>) -> Vec<Message> {
+        messages.sort_by_cached_key(|_| self.0.random.bytes::<8>());
+        messages
     }
 
     pub async fn find(&self, user: UserId, id: &MessageId) -> Result<Option<Message>, DynamoError> {
@@ -146,7 +163,7 @@ impl Sender {
             // Whoever claimed it has ended without a word.
             MessageStatus::Sending => {
                 let ending = Ending::new(MessageStatus::Unconfirmed, Some("interrupted"));
-                self.end(message, ending, None).await
+                self.end(message, ending, None).await.map(Worked::unasked)
             }
             // Whoever ended it did not come to tell it.
             _ => self.tell(message).await.map(|()| Worked::Told),
@@ -170,7 +187,7 @@ impl Sender {
             reason: reason.or(Some(Cow::Borrowed("expired"))),
             ..Ending::new(MessageStatus::Failed, None)
         };
-        self.end(message, ending, None).await
+        self.end(message, ending, None).await.map(Worked::unasked)
     }
 
     async fn send(&self, message: &Message) -> Result<Worked, SendError> {
@@ -251,7 +268,7 @@ impl Sender {
             }
             ClaimOutcome::Claimed(_) | ClaimOutcome::Taken => return Ok(Worked::Left),
         };
-        self.end(message, ending, None).await
+        self.end(message, ending, None).await.map(Worked::unasked)
     }
 
     /// What becomes of a message that `error` kept from being sent; `grant` is what its claim took.

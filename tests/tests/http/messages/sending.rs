@@ -545,6 +545,31 @@ async fn an_outage_costs_few_of_the_messages_that_are_due() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_is_spent_holds_up_no_reply() {
+    let fixture = Fixture::start().await;
+    let quota = Quota::SubscribeMessages;
+    fixture.app.wechat.set_quota(quota, 0, None).unwrap();
+    // More than a page of them, and than are sent at once.
+    for number in 0..70 {
+        let order = fixture.subscribe(&format!("order-{number}:shipped"));
+        fixture.record(&order).await;
+        if number < 40 {
+            fixture.agree(&format!("request-{number}")).await;
+        }
+    }
+    fixture.app.clock.advance_seconds(1);
+    let text = Some("在吗");
+    let wechat = &fixture.app.wechat;
+    wechat.customer_service("alice", text, None).unwrap();
+    let reply = fixture.record(&fixture.reply("question-1")).await;
+    fixture.work_after(Duration::from_secs(1)).await;
+    fixture.assert_state(&reply, "sent", None).await;
+    // Those that were under way when ten had failed.
+    let calls = fixture.app.wechat.calls(SEND);
+    assert!((10..40).contains(&calls), "{calls}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_is_given_up_when_it_has_waited_for_too_long() {
     let fixture = Fixture::start_with(&[("MESSAGE_RETRY_SECONDS", "60")]).await;
     fixture.agree("request-1").await;
