@@ -34,6 +34,9 @@ const LOOKED_THROUGH: usize = 16;
 const WAITS: usize = 30;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// A message that is due for so long is worth a line in the log: more come than are sent, or nobody sends.
+const BACKLOG: Duration = Duration::from_hours(1);
+
 /// Sends messages that are due.
 pub struct DueMessages {
     pub sender: Sender,
@@ -196,10 +199,14 @@ impl DueMessages {
     }
 
     async fn send_all(&self, app: &AppId, run: &Run) -> Result<(), DynamoError> {
-        let (mut after, mut looked_through) = (None, 0);
+        let (mut after, mut is_first, mut looked_through) = (None, true, 0);
         while self.sender.has_time() && looked_through < LOOKED_THROUGH {
             let page = self.sender.messages().due(app, PAGE, after).await?;
             run.record_unread(&page);
+            if is_first {
+                self.note_backlog(app, page.messages.first());
+            }
+            is_first = false;
             // So that a few that always fail are not always the first.
             let mut first = self.sender.shuffled(page.messages);
             let others = first.split_off(first.len().min(MAX_DOUBTS));
@@ -213,6 +220,15 @@ impl DueMessages {
             }
         }
         Ok(())
+    }
+
+    /// Says so when the message that is due for the longest time has waited for too long.
+    fn note_backlog(&self, app: &AppId, oldest: Option<&Message>) {
+        let age = oldest.map(|message| self.sender.due_for(message));
+        if let Some(age) = age.filter(|age| *age >= BACKLOG) {
+            let age_seconds = age.as_secs();
+            tracing::warn!(request_id = request::id(), app_id = %app, age_seconds, "messages wait");
+        }
     }
 
     async fn send_each(&self, run: &Run, messages: Vec<Message>) {
@@ -232,7 +248,7 @@ impl DueMessages {
         match self.send_within_limit(&message).await {
             Ok(worked) => run.record(kind, worked),
             Err(error) => {
-                error.report();
+                error.report(message.user, &message.id);
                 run.not_stored.fetch_add(1, Ordering::Relaxed);
             }
         }

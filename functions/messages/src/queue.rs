@@ -60,11 +60,15 @@ impl Intake {
                 return false;
             }
         };
+        let (user, message) = match &entry {
+            QueueEntry::Recorded { user, message } => (*user, message.clone()),
+            QueueEntry::Order(order) => (order.user, order.id()),
+        };
         let is_last = record.receive_count() >= LAST_RECEIPT;
         match self.work_on(entry, is_last).await {
             Ok(is_done) => is_done,
             Err(error) => {
-                error.report();
+                error.report(user, &message);
                 false
             }
         }

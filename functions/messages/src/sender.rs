@@ -92,13 +92,15 @@ pub enum SendError {
 
 impl SendError {
     /// For the log and the metrics.
-    pub fn report(&self) {
+    pub fn report(&self, user_id: UserId, message_id: &MessageId) {
         let why = match self {
             Self::Table(error) => error.to_string(),
             Self::Announcement(error) => error.to_string(),
         };
         tracing::error!(
             request_id = request::id(),
+            %user_id,
+            %message_id,
             why,
             "a message can't be moved on"
         );
@@ -168,6 +170,13 @@ impl Sender {
             // Whoever ended it did not come to tell it.
             _ => self.tell(message).await.map(|()| Worked::Told),
         }
+    }
+
+    /// How long it has been due.
+    pub fn due_for(&self, message: &Message) -> Duration {
+        let now = self.0.clock.now();
+        let due_for = now.duration_since(message.due_at.unwrap_or(now));
+        Duration::try_from(due_for).unwrap_or_default()
     }
 
     /// How long ago it was ordered.

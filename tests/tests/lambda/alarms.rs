@@ -15,11 +15,12 @@ use e2e::{
     events::load,
     logs::Logs,
     runtime_api::FunctionUnderTest,
+    settings::APP_ID,
     webhooks::{Behaviour, Receiver},
     wire_proxy::Fault as Broken,
 };
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::webhooks::{Event, QueuedEvent};
 use wechat_simulator::Fault;
@@ -266,7 +267,7 @@ pub async fn given_up() -> Logs {
 }
 
 /// The log of a function of messages that is handed something unreadable, and an order for a user who has
-/// not agreed to a message.
+/// not agreed to a message; and that finds it due for two hours.
 pub async fn unsent() -> Logs {
     let harness = LambdaHarness::start().await;
     let user = harness.log_in(&harness.function("login"), "alice").await;
@@ -280,11 +281,34 @@ pub async fn unsent() -> Logs {
     let answer = messages.invoke(&json!({ "Records": records })).await;
     let failed = json!({"batchItemFailures": [{"itemIdentifier": "1"}]});
     assert_eq!(answer, failed);
+    make_due(&harness, Timestamp::now() - SignedDuration::from_hours(2)).await;
+    let report = messages.invoke(&json!({"task": "send-messages"})).await;
+    assert_eq!(report["refused"], 1, "{report}");
     messages
         .process()
-        .wait_for_line(r#""message":"request""#)
+        .wait_for_line(r#""route":"schedule""#)
         .await;
     messages.logs()
+}
+
+/// Has the only message of the table wait since then.
+async fn make_due(harness: &LambdaHarness, since: Timestamp) {
+    let rows = harness.table.items_under("USER#").await.into_iter();
+    let mut messages = rows.filter(|row| row["sk"].as_s().unwrap().starts_with("MESSAGE#"));
+    let row = messages.next().unwrap();
+    let [user, id] = ["pk", "sk"].map(|name| row[name].as_s().unwrap().split_once('#').unwrap().1);
+    let text = |text: String| AttributeValue::S(text);
+    let update = harness.table.client().update_item().table_name(TABLE);
+    let update = update
+        .key("pk", row["pk"].clone())
+        .key("sk", row["sk"].clone())
+        .update_expression("SET #status = :queued, dueAt = :due, gsi1pk = :pk, gsi1sk = :sk")
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_values(":queued", text("queued".to_owned()))
+        .expression_attribute_values(":due", text(since.to_string()))
+        .expression_attribute_values(":pk", text(format!("MESSAGE_DUE#{APP_ID}")))
+        .expression_attribute_values(":sk", text(format!("{since:.3}#{user}#{id}")));
+    update.send().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -119,6 +119,11 @@ const QUERIES: [(&str, Source, Part); 27] = [
         &[("why", "not an order"), ("times", "")],
     ),
     (
+        "messages-lag",
+        Functions,
+        &[("app_id", "wx"), ("seconds", "72")],
+    ),
+    (
         "messages-errors",
         Functions,
         &[("status", "refused"), ("reason", "no_grant")],
@@ -162,7 +167,7 @@ const OF_DASHBOARD: [(&str, Part); 3] = [
 const OF_FUNCTIONS: &str = "ANY /api/v1/user/refresh";
 
 /// Alarms whose section has no query, and why.
-const WITHOUT_QUERY: [(&str, &str); 9] = [
+const WITHOUT_QUERY: [(&str, &str); 8] = [
     ("changes-lost", "a queue says which they are"),
     ("changes-skipped", "each is a line whose text stands there"),
     ("webhooks-dead", "a queue has them"),
@@ -171,7 +176,6 @@ const WITHOUT_QUERY: [(&str, &str); 9] = [
         "a function that does not start says so once",
     ),
     ("webhooks-lag", "what waits in a queue writes no line"),
-    ("messages-lag", "what waits in a queue writes no line"),
     (
         "worker-errors",
         "a function that does not start says so once",
