@@ -3,7 +3,6 @@
 use futures_util::future::join_all;
 use serde_json::json;
 use shared::{
-    dynamo::DynamoError,
     messages::{Creation, Message, MessageRequest, MessageRules, QueueEntry},
     queue::{BatchResponse, QueueRecord},
     request,
@@ -126,10 +125,4 @@ fn refused(order: &MessageRequest, reason: &'static str) {
         request_id = request::id(), %user_id, %message_id, reason,
         "an order of a message is refused"
     );
-}
-
-impl From<DynamoError> for SendError {
-    fn from(error: DynamoError) -> Self {
-        Self::Table(error)
-    }
 }
