@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{Checks, Input, Optional, Rule, Violation},
     config::MessageTemplates,
-    ids::{AppId, TemplateId, UserId},
+    ids::{AppId, UserId},
     wechat::{CustomMessage, MessageLanguage, MiniProgramState},
 };
 
@@ -44,7 +44,7 @@ pub struct RawMessageRequest {
     r#type: String,
     /// The template.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schemars(with = "TemplateId"))]
+    #[cfg_attr(feature = "openapi", schemars(with = "crate::ids::TemplateId"))]
     template_id: Optional<String>,
     /// The page that a tap on the message opens, with a query or without.
     #[serde(default)]
