@@ -1,7 +1,13 @@
 //! The gateway: all functions on one port, with the database, the simulator and the metrics beside
 //! them.
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf};
+use std::{
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use ::gateway::{
     Database, MetricsServer, create_table, database_client, enable_stream, listen, routes,
@@ -40,6 +46,8 @@ const OBJECTS: &str = "/_objects";
 const PICTURES: &str = "/_cdn";
 /// The path prefix of the built-in queues.
 const QUEUE: &str = "/_queue";
+/// How long messages to users are sent in one go, as in template.yaml.
+const ROUND: Duration = Duration::from_mins(1);
 /// The folder of the object store, in `DATA_DIR`.
 pub(crate) const OBJECTS_FOLDER: &str = "objects";
 
@@ -77,9 +85,10 @@ impl Senders {
     fn start(self) -> impl Iterator<Item = JoinHandle<()>> {
         let pollers = [self.webhooks, self.messages].into_iter().flatten();
         let pollers = pollers.map(|poller| tokio::spawn(poller.run()));
-        let due = self
-            .due
-            .map(|messages| tokio::spawn(send_due_messages(messages)));
+        let due = self.due.map(|messages| {
+            // Until it is aborted.
+            tokio::spawn(send_due_messages(messages, ROUND, pending()))
+        });
         pollers.chain(due)
     }
 }

@@ -7,6 +7,7 @@ mod credentials;
 mod health;
 mod ready;
 mod sagas;
+mod sending;
 mod serving;
 mod settings;
 mod strict;

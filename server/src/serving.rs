@@ -8,15 +8,14 @@ use std::{
 
 use axum::Router;
 use gateway::{
-    DataDirError, Database, MetricsServer, ServerLimits, listen, routes, run_schedule,
-    send_due_messages, serve_within,
+    DataDirError, Database, MetricsServer, ServerLimits, listen, routes, run_schedule, serve_within,
 };
 use shared::{
     clock::Clock,
     config::{
         AVATAR_BUCKET, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION,
         AWS_SECRET_ACCESS_KEY, AwsCredentials, AwsKeys, ConfigErrors, Env, MESSAGE_QUEUE_URL,
-        REDIS_IAM_USER, USER_MESSAGES,
+        REDIS_IAM_USER,
     },
     instance::Instance,
     random::Random,
@@ -30,7 +29,7 @@ use tokio::{
     time::{Duration, sleep, timeout},
 };
 
-use crate::{StartError, credentials::Renewal, ready, settings::Settings};
+use crate::{StartError, credentials::Renewal, ready, sending::Sending, settings::Settings};
 
 /// After the stop, for connections without a request to bring one more.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -51,7 +50,7 @@ pub struct Server {
     /// The worker, for what its schedule asks.
     worker: Invoker,
     /// What sends messages to users, where they are on.
-    messages: Option<Invoker>,
+    messages: Option<Sending>,
     app: Router,
     stopping: watch::Sender<bool>,
 }
@@ -88,7 +87,7 @@ impl Server {
         let (stopping, is_stopping) = watch::channel(false);
         let folder = database.as_ref().and_then(Database::folder);
         let ready = ready::router(&instance, folder, is_stopping);
-        let messages = messages(&instance);
+        let messages = Sending::of(&instance, &settings);
         let app = instance.app(routes(&instance))?.merge(ready);
         if let Some(database) = &database {
             let client = gateway::database_client(&database.endpoint);
@@ -126,9 +125,10 @@ impl Server {
             self.metrics.map(|metrics| tokio::spawn(metrics.serve())),
             self.renewal.map(|renewal| tokio::spawn(renewal.run())),
             Some(tokio::spawn(run_schedule(self.worker))),
-            self.messages
-                .map(|messages| tokio::spawn(send_due_messages(messages))),
         ];
+        let mut messages = self
+            .messages
+            .map(|sending| sending.start(stopping.subscribe()));
         let limits = limits(&settings);
         let (stopped, mut has_stopped) = watch::channel(false);
         let delay = settings.delay;
@@ -139,12 +139,10 @@ impl Server {
             sleep(delay).await;
             stopped.send_replace(true);
         };
-        let is_answered = AtomicBool::new(false);
+        let progress = Progress::default();
         let serving = async {
             serve_within(limits, self.listener, self.app, stop).await?;
-            is_answered.store(true, Ordering::Relaxed);
-            // What requests have started goes on after their answers.
-            request::all_finished().await;
+            progress.finish_after_answers(messages.as_mut()).await;
             Ok::<_, std::io::Error>(Outcome::Finished)
         };
         let deadline = async {
@@ -157,13 +155,10 @@ impl Server {
             outcome = serving => outcome,
             () = deadline => Ok(Outcome::Abandoned),
         };
-        end(background, self.database).await;
-        if !matches!(outcome, Ok(Outcome::Abandoned)) {
-            tracing::info!("stopped");
-        } else if is_answered.load(Ordering::Relaxed) {
-            tracing::error!("stopped, before what answered requests had started was finished");
-        } else {
-            tracing::error!("stopped, with requests unanswered");
+        end(background.into_iter().chain([messages]), self.database).await;
+        match outcome {
+            Ok(Outcome::Abandoned) => progress.report(),
+            _ => tracing::info!("stopped"),
         }
         outcome
     }
@@ -182,6 +177,39 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
+    }
+}
+
+/// How far a server is that stops.
+#[derive(Default)]
+struct Progress {
+    /// Every request is answered.
+    is_answered: AtomicBool,
+    /// So has ended what they had started.
+    is_finished: AtomicBool,
+}
+
+impl Progress {
+    /// Waits for what goes on after the last answer.
+    async fn finish_after_answers(&self, messages: Option<&mut JoinHandle<()>>) {
+        self.is_answered.store(true, Ordering::Relaxed);
+        request::all_finished().await;
+        self.is_finished.store(true, Ordering::Relaxed);
+        if let Some(messages) = messages {
+            // One that panicked has said so.
+            let _ = messages.await;
+        }
+    }
+
+    /// Says what was abandoned.
+    fn report(&self) {
+        if !self.is_answered.load(Ordering::Relaxed) {
+            tracing::error!("stopped, with requests unanswered");
+        } else if !self.is_finished.load(Ordering::Relaxed) {
+            tracing::error!("stopped, before what answered requests had started was finished");
+        } else {
+            tracing::error!("stopped, while messages to users were being sent");
+        }
     }
 }
 
@@ -213,7 +241,7 @@ fn check_all(env: &Env, settings: &Settings) -> Result<(), ConfigErrors> {
         }));
     }
     let instance = Instance::new(trial, Clock::System, Random::System);
-    drop(messages(&instance));
+    drop(Sending::of(&instance, settings));
     let of_functions = instance.app(routes(&instance)).err();
     let own = env.validate().err();
     let mut errors = own.map_or_else(Vec::new, |errors| errors.0);
@@ -229,12 +257,6 @@ fn check_all(env: &Env, settings: &Settings) -> Result<(), ConfigErrors> {
     }
 }
 
-/// What sends messages to users, where they are on. Its config errors are recorded with the others.
-fn messages(instance: &Instance) -> Option<Invoker> {
-    let is_on = USER_MESSAGES.read(instance.env());
-    is_on.then(|| gateway::messages(instance))
-}
-
 /// Whether anybody looks at the AWS keys: the embedded DynamoDB takes any; a bucket, a Redis with IAM and
 /// a queue do not.
 fn needs_keys(env: &Env, settings: &Settings) -> bool {
@@ -248,8 +270,8 @@ fn signs_for_others(env: &Env) -> bool {
 }
 
 /// Ends what is not needed without requests.
-async fn end(background: [Option<JoinHandle<()>>; 4], database: Option<Database>) {
-    for task in background.into_iter().flatten() {
+async fn end(background: impl Iterator<Item = Option<JoinHandle<()>>>, database: Option<Database>) {
+    for task in background.flatten() {
         task.abort();
     }
     if let Some(database) = database {
