@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { type Client, createCanceller, hasReason, type PhoneOffer } from 'weapp-serverless-sdk'
+import {
+  type Client,
+  createCanceller,
+  hasReason,
+  type PhoneOffer,
+  type SubscribeMessageResult,
+} from 'weapp-serverless-sdk'
 import { Backend, clientOf, Fail, fastRuntime, newPhone, Phone, PICTURE } from './kit'
 
 const AVATAR = '/api/v1/user/avatar'
@@ -242,20 +248,34 @@ test('what the user agreed to receive is counted, an answer that got lost once',
   const { client, phone } = await signedIn()
   assert.deepEqual(await client.subscriptions.list(), [])
   assert.deepEqual(await client.subscriptions.record({ errMsg: 'requestSubscribeMessage:ok' }), [])
-  const result = { T1: 'accept', T2: 'reject', errMsg: 'requestSubscribeMessage:ok' }
+  const result = () => ({ T1: 'accept', T2: 'reject', errMsg: 'requestSubscribeMessage:ok' })
   const one = (remaining: number) => [{ templateId: 'T1', appId: 'wx0000000000000001', remaining }]
-  assert.deepEqual(await client.subscriptions.record(result), one(1))
+  assert.deepEqual(await client.subscriptions.record(result()), one(1))
   let isLost = false
   phone.interference.after = () => {
     if (isLost) return
     isLost = true
     throw new Fail('request:fail ')
   }
-  assert.deepEqual(await client.subscriptions.record(result), one(2))
+  assert.deepEqual(await client.subscriptions.record(result()), one(2))
   const sent = phone.to('/api/v1/user/subscriptions').map(({ body }) => body)
   assert.equal(sent.filter((body) => body?.includes('requestId')).length, 3)
   assert.equal(sent.at(-1), sent.at(-2))
   assert.deepEqual(await client.subscriptions.list(), one(2))
+})
+
+test('the same answer that is recorded again counts once', async () => {
+  const { client } = await signedIn()
+  const remaining = async (result: SubscribeMessageResult) => {
+    const subscriptions = await client.subscriptions.record(result)
+    return subscriptions.map(({ remaining }) => remaining)
+  }
+  const first = { T1: 'accept', errMsg: 'requestSubscribeMessage:ok' }
+  assert.deepEqual(await remaining(first), [1])
+  assert.deepEqual(await Promise.all([remaining(first), remaining(first)]), [[1], [1]])
+  // What the user answered the next time looks the same.
+  assert.deepEqual(await remaining({ ...first }), [2])
+  assert.deepEqual(await remaining(first), [2])
 })
 
 test('an export has everything, and a deletion leaves nothing and nobody logged in', async () => {

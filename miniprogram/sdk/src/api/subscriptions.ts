@@ -13,7 +13,8 @@ export interface SubscriptionsApi {
   list(options?: CallOptions): Promise<Subscription[]>
   /**
    * Tells the backend what the user chose in `wx.requestSubscribeMessage`: pass on what `success` got. Each template that
-   * was accepted is one message more. Once for each call of `wx.requestSubscribeMessage`.
+   * was accepted is one message more. The same object again is the same answer, and adds nothing: so what failed can be
+   * tried again with it. A copy of it is another answer.
    */
   record(result: SubscribeMessageResult, options?: CallOptions): Promise<Subscription[]>
 }
@@ -25,6 +26,13 @@ interface Answer {
 const PATH = '/api/v1/user/subscriptions'
 
 export function subscriptionsApi({ call }: Api, runtime: Runtime): SubscriptionsApi {
+  // By the objects themselves, which go when the page lets go of them.
+  const requestIds = new WeakMap<SubscribeMessageResult, string>()
+  const idOf = (result: SubscribeMessageResult) => {
+    const id = requestIds.get(result) || requestId(runtime)
+    requestIds.set(result, id)
+    return id
+  }
   const list = async (options?: CallOptions) =>
     (await call<Answer>({ method: 'GET', path: PATH, ...options })).subscriptions
   return {
@@ -32,8 +40,8 @@ export function subscriptionsApi({ call }: Api, runtime: Runtime): Subscriptions
     async record(result, options) {
       const results = choices(result)
       if (Object.keys(results).length === 0) return list(options)
-      // The same one in every repetition of the request, so that an answer that was lost counts nothing twice.
-      const body = { requestId: requestId(runtime), results }
+      // The same one in every repetition, by the SDK or its caller, so that an answer that was lost counts nothing twice.
+      const body = { requestId: idOf(result), results }
       return (await call<Answer>({ method: 'PUT', path: PATH, body, ...options })).subscriptions
     },
   }
