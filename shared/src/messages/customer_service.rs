@@ -1,10 +1,9 @@
 //! Replies of customer service: which WeChat can take.
 
-use url::Url;
-
 use super::content::is_page;
 use crate::{
     api::{Checks, Rule},
+    values::AvatarUrl,
     wechat::CustomMessage,
 };
 
@@ -14,66 +13,78 @@ const MAX_TEXT: usize = 2048;
 const MAX_TITLE: usize = 64;
 /// The most characters of a description.
 const MAX_DESCRIPTION: usize = 512;
-/// The most bytes of an address.
-const MAX_URL: usize = 1024;
 /// The most characters of the id of a picture.
 const MAX_MEDIA_ID: usize = 128;
 
-/// The reply, if WeChat can take it.
+/// The reply, if WeChat can take it, with its addresses as they were checked.
 pub(super) fn check(message: CustomMessage, checks: &mut Checks) -> Option<CustomMessage> {
-    let mut field = |name: &str, rule, is_right: bool| {
-        let path = format!("message.{name}");
-        checks.field(&path, rule, is_right.then_some(())).is_some()
-    };
-    let is_right = match &message {
+    match message {
         CustomMessage::Text { content } => {
             let fits = content.len() <= MAX_TEXT && !content.trim().is_empty();
-            field("content", Rule::MessageText, fits)
+            let content = fits.then_some(content);
+            let content = checks.field("message.content", Rule::MessageText, content)?;
+            Some(CustomMessage::Text { content })
         }
-        CustomMessage::Image { media_id } => field("mediaId", Rule::MediaId, is_media_id(media_id)),
+        CustomMessage::Image { media_id } => {
+            let media_id = picture("message.mediaId", media_id, checks)?;
+            Some(CustomMessage::Image { media_id })
+        }
         CustomMessage::Link {
             title,
             description,
             url,
             thumb_url,
-        } => [
-            field("title", Rule::MessageTitle, is_text(title, MAX_TITLE)),
-            field(
-                "description",
-                Rule::MessageDescription,
-                is_text(description, MAX_DESCRIPTION),
-            ),
-            field("url", Rule::HttpsUrl, is_https(url)),
-            field("thumbUrl", Rule::HttpsUrl, is_https(thumb_url)),
-        ]
-        .into_iter()
-        .all(|is_right| is_right),
+        } => {
+            let title = title_of(title, checks);
+            let rule = Rule::MessageDescription;
+            let description = text(description, MAX_DESCRIPTION);
+            let description = checks.field("message.description", rule, description);
+            let url = checks.field("message.url", Rule::HttpsUrl, address(&url));
+            let thumb_url = address(&thumb_url);
+            let thumb_url = checks.field("message.thumbUrl", Rule::HttpsUrl, thumb_url);
+            Some(CustomMessage::Link {
+                title: title?,
+                description: description?,
+                url: url?,
+                thumb_url: thumb_url?,
+            })
+        }
         CustomMessage::MiniProgramPage {
             title,
             page_path,
             thumb_media_id,
-        } => [
-            field("title", Rule::MessageTitle, is_text(title, MAX_TITLE)),
-            field("pagePath", Rule::Page, is_page(page_path)),
-            field("thumbMediaId", Rule::MediaId, is_media_id(thumb_media_id)),
-        ]
-        .into_iter()
-        .all(|is_right| is_right),
-    };
-    is_right.then_some(message)
+        } => {
+            let title = title_of(title, checks);
+            let page_path = is_page(&page_path).then_some(page_path);
+            let page_path = checks.field("message.pagePath", Rule::Page, page_path);
+            let thumb_media_id = picture("message.thumbMediaId", thumb_media_id, checks);
+            Some(CustomMessage::MiniProgramPage {
+                title: title?,
+                page_path: page_path?,
+                thumb_media_id: thumb_media_id?,
+            })
+        }
+    }
 }
 
-fn is_text(text: &str, longest: usize) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= longest
+fn title_of(title: String, checks: &mut Checks) -> Option<String> {
+    checks.field("message.title", Rule::MessageTitle, text(title, MAX_TITLE))
 }
 
-fn is_media_id(text: &str) -> bool {
-    (1..=MAX_MEDIA_ID).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_graphic())
+fn text(text: String, longest: usize) -> Option<String> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= longest;
+    fits.then_some(text)
 }
 
-fn is_https(text: &str) -> bool {
-    let url = Url::parse(text);
-    text.len() <= MAX_URL && url.is_ok_and(|url| url.scheme() == "https" && url.has_host())
+fn picture(field: &str, id: String, checks: &mut Checks) -> Option<String> {
+    let fits = (1..=MAX_MEDIA_ID).contains(&id.len());
+    let is_id = fits && id.bytes().all(|it| it.is_ascii_graphic());
+    checks.field(field, Rule::MediaId, is_id.then_some(id))
+}
+
+/// By the rule of the other https URLs of the API, that of avatars.
+fn address(url: &str) -> Option<String> {
+    AvatarUrl::parse(url).map(|url| url.as_str().to_owned())
 }
 
 #[cfg(test)]
@@ -116,6 +127,24 @@ mod tests {
         };
         assert_eq!(link("https://a.cn/x"), 0);
         assert_eq!((link("http://a.cn/x"), link("a.cn")), (2, 2));
+        assert_eq!(link("https://u:p@a.cn/x"), 2);
+        // 13 bytes, and 6 for each letter once it is normalized.
+        let long = |letters: usize| format!("https://a.cn/{}", "é".repeat(letters));
+        assert_eq!((link(&long(168)), link(&long(169))), (0, 2));
         assert_eq!(violations(json!({"kind": "image", "mediaId": "a b"})), 1);
+    }
+
+    #[test]
+    fn addresses_are_sent_as_they_were_checked() {
+        let message = serde_json::from_value(json!({
+            "kind": "link", "title": "t", "description": "d",
+            "url": "https://a.cn/订单", "thumbUrl": "https://A.cn",
+        }));
+        let checked = check(message.unwrap(), &mut Checks::default());
+        let Some(CustomMessage::Link { url, thumb_url, .. }) = checked else {
+            panic!("{checked:?}")
+        };
+        assert_eq!(url, "https://a.cn/%E8%AE%A2%E5%8D%95");
+        assert_eq!(thumb_url, "https://a.cn/");
     }
 }
