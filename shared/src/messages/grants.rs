@@ -26,7 +26,8 @@ use crate::{
 const MAX_OF_TEMPLATE: usize = 50;
 /// The most grants that a user has in a mini-program, whatever their templates.
 const MAX_OF_APP: usize = 500;
-/// How long a grant that was used up is known, at least as long as a client repeats a request.
+/// How long a grant that was used up is known, also one that would have expired before: longer than a
+/// client repeats a request.
 const USED_RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// A grant of a user for one message of a template.
@@ -261,7 +262,7 @@ impl Grant {
         let condition = Condition::new("attribute_not_exists(usedBy) AND #ttl > :seconds")
             .value(":seconds", dynamo::number(now.as_second()));
         let set = "SET usedBy = :by, usedAt = :now, #ttl = :ttl";
-        let ttl = expires(now, USED_RETENTION).min(self.ttl);
+        let ttl = expires(now, USED_RETENTION);
         let update = Update::new(self.key(message.user), set, condition)
             .name("#ttl", "ttl")
             .value(":by", dynamo::string(use_of(message)))

@@ -3,7 +3,7 @@
 use e2e::{
     dynamodb::{Item, TABLE},
     settings::APP_ID,
-    test_app::SharedState::InProcess,
+    test_app::{SharedState::InProcess, TestApp, Tokens},
 };
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -101,6 +101,28 @@ async fn a_claim_uses_up_the_oldest_grant_of_the_template() {
         .1;
     for gone in ["gsi1pk", "gsi1sk", "claim", "dueAt", "reason"] {
         assert!(!row.contains_key(gone), "{gone}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_grant_was_used_up_adds_nothing_for_a_week() {
+    let app = TestApp::builder(InProcess)
+        .messages()
+        .set("MESSAGE_GRANT_DAYS", "1")
+        .start()
+        .await;
+    let user = app.log_in("alice").await;
+    let admin = app.administrator("root").await;
+    let mut fixture = Fixture { app, user, admin };
+    fixture.accept("call-0001", &["T1"]).await.ok(200);
+    let message = fixture.ordered("order-0001").await;
+    claimed(&store(&fixture), &message).await;
+    for (seconds, remaining) in [(86_400, 0), (6 * 86_400 - 1, 0), (1, 1)] {
+        fixture.app.clock.advance_seconds(seconds);
+        let refreshed = fixture.app.api.refresh(&fixture.user.refresh).await;
+        fixture.user = Tokens::of(&refreshed);
+        fixture.accept("call-0001", &["T1"]).await.ok(200);
+        assert_eq!(fixture.remaining("T1").await, remaining, "{seconds}");
     }
 }
 
