@@ -187,6 +187,18 @@ impl Violation {
         }
     }
 
+    /// The field's path.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// The rule.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
     /// The least length that the rule's message names.
     #[must_use]
     pub fn with_min(self, min: u32) -> Self {

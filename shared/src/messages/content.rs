@@ -115,6 +115,11 @@ pub(super) fn fields(
     are_right.then_some(data)
 }
 
+/// Whether a field of a template can have this name.
+pub(super) fn is_field_name(name: &str) -> bool {
+    field_kind(name).is_some()
+}
+
 /// What stands before the number of a field: `thing` of `thing1`.
 fn field_kind(name: &str) -> Option<&str> {
     let kind = name.trim_end_matches(|last: char| last.is_ascii_digit());

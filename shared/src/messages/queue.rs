@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Message, MessageId, MessageRequest, MessageRules, RawMessageRequest};
+use super::{
+    Message, MessageId, MessageRequest, MessageRules, RawMessageRequest, content::is_field_name,
+};
 use crate::{api::Violation, ids::UserId};
 
 /// A message of the queue.
@@ -20,7 +22,8 @@ pub enum QueueEntry {
     Order(Box<MessageRequest>),
 }
 
-/// A message of the queue that is neither. Nothing of its values is quoted.
+/// A message of the queue that is neither. Nothing of its values is quoted, nor a name of a field that no
+/// template has, which can be a value in the wrong place.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UnreadableEntry {
     /// Not JSON, or not as orders are written.
@@ -32,8 +35,17 @@ pub enum UnreadableEntry {
 }
 
 fn list(violations: &[Violation]) -> String {
-    let each: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    let each: Vec<_> = violations.iter().map(named).collect();
     each.join(", ")
+}
+
+fn named(violation: &Violation) -> String {
+    match violation.field().strip_prefix("data.") {
+        Some(name) if !is_field_name(name) => {
+            Violation::new("data.?", violation.rule()).to_string()
+        }
+        _ => violation.to_string(),
+    }
 }
 
 /// A message that was recorded, as it stands in the queue.
@@ -134,11 +146,11 @@ mod tests {
             assert_eq!(read, Err(UnreadableEntry::NotAnOrder), "{garbage}");
         }
         let text = r#"{"idempotencyKey":"secret","userId":"secret","type":"subscribe","templateId":"secret",
-            "data":{"thing1":"secret secret secret secret"}}"#;
+            "data":{"thing1":"secret secret secret secret","my secret":"x"}}"#;
         let error = QueueEntry::read(text, &rules()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "an order with invalid fields: idempotencyKey (idempotency_key), userId (user_id), data.thing1 (template_field)"
+            "an order with invalid fields: idempotencyKey (idempotency_key), userId (user_id), data.? (template_field), data.thing1 (template_field)"
         );
     }
 }
