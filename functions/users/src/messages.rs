@@ -83,7 +83,13 @@ pub async fn send(
     let order = raw.check(&ordering.rules).map_err(ApiError::invalid)?;
     let message = match ordering.messages.create(&order).await? {
         Creation::Created(message) => message,
-        Creation::Existing(message) => return Ok(Accepted(message.into())),
+        Creation::Existing(message) => {
+            // Whoever recorded it may have ended before the line was written. Better twice than not at all.
+            if message.status == MessageStatus::Queued {
+                audit::message_ordered(caller.user.id, &message);
+            }
+            return Ok(Accepted(message.into()));
+        }
         Creation::KeyReused => return Err(Reason::IdempotencyKeyReused.into()),
         Creation::NoUser | Creation::Barred => return Err(Reason::NotFound.into()),
         Creation::Unreachable => return Err(Reason::UserUnreachable.into()),

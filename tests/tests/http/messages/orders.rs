@@ -9,6 +9,7 @@ use e2e::{
 };
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::messages::{Creation, RawMessageRequest};
 
 use super::{Fixture, send};
 
@@ -69,6 +70,34 @@ async fn the_same_key_and_message_is_one_order(#[values(InProcess, Redis)] state
     let mut same = order.clone();
     same["lang"] = json!("zh_CN");
     assert_eq!(fixture.send(&same).await.ok(202), answers[0].ok(202));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_was_recorded_without_an_answer_is_audited_when_it_is_repeated() {
+    let fixture = Fixture::start(InProcess).await;
+    let order = fixture.order("order-0001");
+    // What the process did that ended before it answered.
+    let instance = fixture.app.instance_with(&[]);
+    let raw: RawMessageRequest = serde_json::from_value(order.clone()).unwrap();
+    let request = raw.check(&instance.message_rules()).unwrap();
+    let created = instance.messages().create(&request).await.unwrap();
+    let Creation::Created(message) = created else {
+        panic!("{created:?}")
+    };
+    let log = capture();
+    let lines = || {
+        let lines = log.logs().json_where("audit", &"message_ordered".into());
+        let of_message = |line: &&Value| line["message_id"] == message.id.to_string();
+        lines.iter().filter(of_message).count()
+    };
+    fixture.send(&order).await.ok(202);
+    assert_eq!(lines(), 1);
+    // One that is being sent needs no line.
+    fixture.accept("call-0001", &["T1"]).await.ok(200);
+    instance.messages().claim(&message).await.unwrap();
+    let again = fixture.send(&order).await;
+    assert_eq!(again.ok(202)["status"], "sending");
+    assert_eq!(lines(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
