@@ -9,7 +9,8 @@ use shared::random::Random;
 const SHORTEST: Duration = Duration::from_mins(1);
 /// The longest.
 const LONGEST: Duration = Duration::from_hours(1);
-/// The clock by which WeChat's quotas of a day begin anew. It is not moved in summer.
+/// The clock by which WeChat's quotas of a day are taken to begin anew: WeChat does not document when they
+/// do. It is not moved in summer.
 const SHANGHAI: Offset = Offset::constant(8);
 /// A message that waits for such a quota is tried between once and twice this time after midnight.
 const AFTER_MIDNIGHT: Duration = Duration::from_mins(10);
@@ -21,7 +22,7 @@ pub enum Pause {
     Doubling,
     /// The same, and at least this long.
     AtLeast(Duration),
-    /// Until WeChat's next day has begun.
+    /// Until the next day has begun in Shanghai.
     UntilTomorrow,
 }
 

@@ -19,7 +19,8 @@ use crate::{
     },
 };
 
-/// The most messages of a user that a list looks at.
+/// The most messages of a user that a list looks at. Their keys are hashes: of more than these, it may leave
+/// out any.
 const LISTED: usize = 1000;
 
 /// What became of an order.

@@ -11,7 +11,7 @@ use shared::{
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct MessageList {
-    /// The newest first.
+    /// The newest first. Of a user with more than 1,000 messages, any of them may be left out.
     pub messages: Vec<ListedMessage>,
     /// The cursor of the next page; none at the end.
     pub cursor: Option<String>,
@@ -36,7 +36,7 @@ pub struct ListedMessage {
     reason: Option<String>,
     /// What WeChat answered where it refused the message itself.
     errcode: Option<i64>,
-    /// How often it was tried.
+    /// How often a process began to send it, also where WeChat was not called in the end.
     attempts: u32,
     #[cfg_attr(feature = "openapi", schemars(with = "String", extend("format" = "date-time")))]
     created_at: Timestamp,
