@@ -36,7 +36,7 @@ const CHINESE: &str = "docs/zh/runbook.md";
 
 /// The queries of the runbook in their order: the heading that they stand under, where they look, and what they
 /// find.
-const QUERIES: [(&str, Source, Part); 27] = [
+const QUERIES: [(&str, Source, Part); 28] = [
     (
         "Logs",
         Functions,
