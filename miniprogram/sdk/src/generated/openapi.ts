@@ -678,7 +678,7 @@ export interface components {
              * @example wx0123456789abcdef
              */
             appId: string;
-            /** @description How often it was tried. */
+            /** @description How often a process began to send it, also where WeChat was not called in the end. */
             attempts: number;
             /** Format: date-time */
             createdAt: string;
@@ -740,7 +740,7 @@ export interface components {
         MessageList: {
             /** @description The cursor of the next page; none at the end. */
             cursor: string | null;
-            /** @description The newest first. */
+            /** @description The newest first. Of a user with more than 1,000 messages, any of them may be left out. */
             messages: components["schemas"]["Message"][];
         };
         /**
