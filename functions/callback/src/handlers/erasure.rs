@@ -121,12 +121,13 @@ impl EraseOnRevocation {
 
     async fn delete(&self, identity: &Identity) -> Result<(), ApiError> {
         let (deletion, user) = (self.sagas.deletion.clone(), identity.user);
-        let begun = to_its_end(async move {
+        // Boxed, because it is large.
+        let begun = to_its_end(Box::pin(async move {
             match deletion.begin_now(user, None).await {
                 Err(DeletionError::Merged) => Ok(None),
                 begun => begun.map(Some),
             }
-        });
+        }));
         match begun.await? {
             Some(Progress::Done) => Ok(()),
             // Its identity is another account's now, unless it is left of one that is gone.
