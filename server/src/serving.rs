@@ -156,9 +156,10 @@ impl Server {
             () = deadline => Ok(Outcome::Abandoned),
         };
         end(background.into_iter().chain([messages]), self.database).await;
-        match outcome {
-            Ok(Outcome::Abandoned) => progress.report(),
-            _ => tracing::info!("stopped"),
+        if matches!(outcome, Ok(Outcome::Abandoned)) {
+            progress.report();
+        } else {
+            tracing::info!("stopped");
         }
         outcome
     }
