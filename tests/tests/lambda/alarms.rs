@@ -22,7 +22,10 @@ use e2e::{
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shared::webhooks::{Event, QueuedEvent};
+use shared::{
+    clock::Clock,
+    webhooks::{Event, QueuedEvent},
+};
 use wechat_simulator::Fault;
 
 use crate::{
@@ -281,7 +284,11 @@ pub async fn unsent() -> Logs {
     let answer = messages.invoke(&json!({ "Records": records })).await;
     let failed = json!({"batchItemFailures": [{"itemIdentifier": "1"}]});
     assert_eq!(answer, failed);
-    make_due(&harness, Timestamp::now() - SignedDuration::from_hours(2)).await;
+    make_due(
+        &harness,
+        Clock::System.now() - SignedDuration::from_hours(2),
+    )
+    .await;
     let report = messages.invoke(&json!({"task": "send-messages"})).await;
     assert_eq!(report["refused"], 1, "{report}");
     messages
