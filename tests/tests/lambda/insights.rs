@@ -114,6 +114,11 @@ const QUERIES: [(&str, Source, Part); 28] = [
         &[("receiver", "gone"), ("reason", "status 500")],
     ),
     (
+        "webhooks-retries",
+        Functions,
+        &[("receiver", "gone"), ("reason", "status 500")],
+    ),
+    (
         "messages-dead",
         Functions,
         &[("why", "not an order"), ("times", "")],
@@ -127,11 +132,6 @@ const QUERIES: [(&str, Source, Part); 28] = [
         "messages-errors",
         Functions,
         &[("status", "refused"), ("reason", "no_grant")],
-    ),
-    (
-        "webhooks-retries",
-        Functions,
-        &[("receiver", "gone"), ("reason", "status 500")],
     ),
     ("no-traffic", Api, &[("ip", "203.0.113.7")]),
     (
