@@ -18,7 +18,7 @@ stop() {
   wait 2>/dev/null || true
   rm -rf "$work"
 }
-# Signals each group; fails if there is none any more.
+# Signals each group; fails when all have ended.
 # shellcheck disable=SC2317,SC2329 # called by the trap
 signal_all() {
   local pid status=1

@@ -59,8 +59,8 @@ pub async fn run_schedule(worker: Invoker) {
 /// Has the messages to users sent that are due, every five seconds and at once, in rounds that take
 /// `round` at most. Several processes may do it at the same time: each message is claimed by one of them.
 ///
-/// Returns once `stop` has completed and the round is over that was running then. Whoever drops this
-/// before that leaves messages of which nobody knows whether WeChat took them.
+/// Returns once `stop` has completed and the round is over that was running then. Dropped
+/// before that, it leaves messages of which nobody knows whether WeChat took them.
 pub async fn send_due_messages(
     messages: Invoker,
     round: Duration,

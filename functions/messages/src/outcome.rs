@@ -48,12 +48,12 @@ pub fn of(error: &WeChatError) -> NotSent {
             NotSent::Later("unavailable", Pause::Doubling)
         }
         error if error.is_ambiguous() => NotSent::Unconfirmed("no_answer"),
-        // The request was not sent, or is none that WeChat answers so.
+        // The request was not sent, or WeChat does not answer this API so.
         _ => NotSent::Later("unavailable", Pause::Doubling),
     }
 }
 
-/// Whether whoever answered with this HTTP status, WeChat or what stands before it, did not work on the
+/// Whether the server that answered with this HTTP status, WeChat or a proxy before it, did not work on the
 /// request. 408 says only that it took too long.
 fn is_refusal(status: u16) -> bool {
     (300..=499).contains(&status) && status != 408

@@ -28,7 +28,7 @@ pub use worked::{SendError, Worked};
 
 /// Time to claim a message, and to write down how it ended.
 const WRITES: Duration = Duration::from_secs(4);
-/// A message that waited for so much longer than it is tried is not sent: nobody expects it any more.
+/// A message that waited for so much longer than it is tried is not sent: nobody expects it by then.
 const STALE_AFTER: Duration = Duration::from_hours(1);
 
 /// What [`Sender`] needs.
@@ -92,12 +92,12 @@ impl Sender {
         match message.status {
             MessageStatus::Queued if self.is_stale(message) => self.expire(message).await,
             MessageStatus::Queued => self.send(message).await,
-            // Whoever claimed it has ended without a word.
+            // The process that claimed it ended before it wrote the outcome.
             MessageStatus::Sending => {
                 let ending = Ending::new(MessageStatus::Unconfirmed, Some("interrupted"));
                 self.end(message, ending, None).await.map(Worked::unasked)
             }
-            // Whoever ended it did not come to tell it.
+            // The process that wrote the outcome ended before it announced it.
             _ => self.tell(message).await.map(|()| Worked::Told),
         }
     }
@@ -153,7 +153,7 @@ impl Sender {
 
     async fn send_claimed(&self, claimed: &Claimed) -> Result<Worked, SendError> {
         let (message, grant) = (&claimed.message, claimed.grant.as_ref());
-        // A call that is cut short would leave in doubt what is none yet.
+        // A call that is cut short would leave the outcome in doubt; so far nothing was sent.
         if !is_left(self.0.call_timeout) {
             let why = ("no_time", pauses::Pause::Doubling);
             return self.put_off(message, why, grant).await;

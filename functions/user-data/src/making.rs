@@ -1,5 +1,5 @@
-//! What codes and links have in common: WeChat makes them, within its quotas and within the limit of the user
-//! who asks.
+//! What codes and links have in common: WeChat makes them, within its quotas and within the limit of the
+//! calling user.
 
 use std::time::Duration;
 

@@ -106,7 +106,7 @@ fn code() -> Operation {
         Tag::Codes,
         "Make a mini-program code",
     )
-    .details("For the mini-program of the access token. Whoever asks for the same within `CODE_CACHE_SECONDS` gets the same picture, without a call to WeChat.")
+    .details("For the mini-program of the access token. A request for the same code within `CODE_CACHE_SECONDS` gets the same picture, without a call to WeChat.")
     .access(Access::User)
     .body::<CodeInput>(json!({"scene": "inviter=7", "page": "pages/index/index", "width": 430}))
     .ok::<CodeResponse>(
@@ -128,7 +128,7 @@ fn link() -> Operation {
         Tag::Codes,
         "Make an address that opens the mini-program",
     )
-    .details("For the mini-program of the access token. Whoever asks for the same within `LINK_CACHE_SECONDS` gets the same link, without a call to WeChat.")
+    .details("For the mini-program of the access token. A request for the same link within `LINK_CACHE_SECONDS` gets the same one, without a call to WeChat.")
     .access(Access::Administrator)
     .body::<LinkInput>(json!({"path": "pages/order/order", "query": "id=7", "expireDays": 7}))
     .ok::<UrlLink>(

@@ -84,7 +84,7 @@ pub async fn send(
     let message = match ordering.messages.create(&order).await? {
         Creation::Created(message) => message,
         Creation::Existing(message) => {
-            // Whoever recorded it may have ended before the line was written. Better twice than not at all.
+            // The process that recorded it may have ended before it wrote the line. Better twice than not at all.
             if message.status == MessageStatus::Queued {
                 audit::message_ordered(caller.user.id, &message);
             }

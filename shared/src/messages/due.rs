@@ -22,7 +22,7 @@ pub struct DuePage {
     /// ([`MessageStatus::Sending`](super::MessageStatus::Sending)); and those at their end of which
     /// nobody was told.
     pub messages: Vec<Message>,
-    /// How many rows are none that this version can read. The log says which.
+    /// How many rows this version can't read. The log says which.
     pub unreadable: usize,
     /// How many rows the table did not give. The log says why.
     pub missed: usize,

@@ -57,7 +57,7 @@ impl MessageStatus {
         }
     }
 
-    /// Whether nothing will become of it any more.
+    /// Whether the status is final.
     #[must_use]
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Sending)

@@ -96,7 +96,7 @@ impl Messages {
         let before = self.get(request.user, &id);
         let recipient = self.identities.recipient(request.user, &request.app_id);
         let (before, recipient) = futures_util::try_join!(before, recipient)?;
-        // Whoever orders again learns what became of it, also where it could not be ordered now.
+        // A repeated order gets the status, also where a new one would be refused.
         match before {
             Some(before) if before.digest == request.digest() => {
                 return Ok(Creation::Existing(before));

@@ -99,7 +99,7 @@ pub enum WeChatError {
 }
 
 impl WeChatError {
-    /// Whether the call may have used up the single-use code that it sent.
+    /// Whether WeChat may have carried out the call: used up its single-use code, or sent its message.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         matches!(

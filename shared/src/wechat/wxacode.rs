@@ -148,7 +148,7 @@ pub(super) fn is_allowed(byte: u8) -> bool {
 }
 
 impl Picture {
-    /// The picture in this file; `None` if it is none, or of a kind that WeChat does not make.
+    /// The picture in this file; `None` if the file is not a PNG or JPEG picture.
     #[must_use]
     pub fn of(bytes: Vec<u8>) -> Option<Self> {
         Some(Self {

@@ -26,7 +26,7 @@ pub struct DueReport {
     pub unconfirmed: usize,
     /// They wait for another attempt.
     pub waiting: usize,
-    /// Their rows are none that this version can read.
+    /// This version can't read their rows.
     pub unreadable: usize,
     /// A store of this service's failed.
     pub not_stored: usize,

@@ -18,7 +18,7 @@ pub struct QueueSettings {
     pub credentials: AwsCredentials,
 }
 
-/// The queue whose URL `setting` is, if it is set; one that is none is a config error.
+/// The queue whose URL `setting` is, if it is set; a malformed URL is a config error.
 pub(super) fn queue(setting: &Setting<Optional>, env: &Env) -> Option<QueueSettings> {
     let text = setting.get(env)?.trim();
     let endpoint = endpoint(text);

@@ -76,7 +76,7 @@ async fn what_is_not_used_expires() {
     let tokens = Tokens::of(&app.api.refresh(&tokens.refresh).await);
     let answer = subscriptions(&app.api, &tokens.access).await;
     assert_eq!(remaining(answer.ok(200), "T1"), 0);
-    // DynamoDB has not deleted the row yet, and the call is none that is known.
+    // DynamoDB has not deleted the row yet, and the call is unknown.
     let answer = record(&app.api, &tokens.access, &body).await;
     assert_eq!(remaining(answer.ok(200), "T1"), 1);
 }
