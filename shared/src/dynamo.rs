@@ -1,6 +1,7 @@
 //! The connection to DynamoDB: one table, deadlines on every call.
 
 mod condition;
+mod due;
 mod error;
 mod failure;
 mod item;
@@ -16,11 +17,13 @@ use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemInput};
 use crate::{config::DynamoSettings, random::Random};
 
 pub use condition::Condition;
+pub use due::DuePosition;
 pub use error::DynamoError;
 pub use item::{Item, from_item, key, number, string, to_item};
 pub use transaction::TransactionOutcome;
 pub use write::{Update, Write, WriteOutcome};
 
+pub(crate) use due::DUE_READS;
 pub(crate) use sender::{Connections, Lent};
 
 use sender::Sender;

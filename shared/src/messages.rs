@@ -18,7 +18,7 @@ mod store;
 
 pub use claim::{ClaimOutcome, Claimed};
 pub use content::{Content, SubscribeContent};
-pub use due::{DuePage, DuePosition};
+pub use due::DuePage;
 pub use grants::{Grant, GrantRequest, Grants, GrantsError};
 pub use id::{IdempotencyKey, MessageId};
 pub use message::Message;

@@ -12,4 +12,4 @@ pub use delivery::{DeliveryId, InvalidDeliveryId};
 pub use event::{Event, QueuedEvent, UnreadableMessage};
 pub use failures::{FailedDelivery, FailurePage, FailurePosition, Failures};
 pub use outbox::{Outbox, OutboxError};
-pub use pending::{DuePage, DuePosition, PendingDeliveries, PendingDelivery};
+pub use pending::{DuePage, PendingDeliveries, PendingDelivery};

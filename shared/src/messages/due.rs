@@ -4,16 +4,11 @@ use futures_util::{StreamExt, stream};
 
 use super::{Message, Messages, message::due_partition};
 use crate::{
-    dynamo::{self, DynamoError, Item},
+    dynamo::{DUE_READS, DuePosition, DynamoError, Item},
     ids::{AppId, UserId},
     request,
     users::rows::{MESSAGE, PROFILE},
 };
-
-/// The index.
-const INDEX: &str = "gsi1";
-/// Rows that are read at the same time.
-const CONCURRENCY: usize = 16;
 
 /// A page of messages that are due.
 #[derive(Debug)]
@@ -30,14 +25,10 @@ pub struct DuePage {
     pub next: Option<DuePosition>,
 }
 
-/// The last row of a page, as the index has it.
-#[derive(Clone, Debug)]
-pub struct DuePosition(Item);
-
 impl Messages {
     /// At most `limit` messages of the mini-program that are due, the longest waiting first: from the
-    /// first on, or those behind `after`. The index finds one a moment after it was written. A row that
-    /// can't be read is left out, so that those behind it don't wait for it.
+    /// first on, or those behind `after`. A row that can't be read is left out, so that those behind it
+    /// don't wait for it.
     ///
     /// # Errors
     /// Those of the index.
@@ -48,27 +39,15 @@ impl Messages {
         after: Option<DuePosition>,
     ) -> Result<DuePage, DynamoError> {
         let now = self.clock.now();
-        // Times are compared as texts; what is due within this millisecond comes next time.
-        let query = self
-            .dynamo
-            .query()
-            .consistent_read(false)
-            .index_name(INDEX)
-            .key_condition_expression("gsi1pk = :pk AND gsi1sk <= :now")
-            .expression_attribute_values(":pk", dynamo::string(due_partition(app_id)))
-            .expression_attribute_values(":now", dynamo::string(format!("{now:.3}~")))
-            .set_exclusive_start_key(after.map(|after| after.0))
-            .limit(i32::from(limit));
-        let page = self.dynamo.page(query).await?;
-        let rows = page.items.unwrap_or_default();
-        let reads = rows.into_iter().map(|row| self.read_due(row));
-        let found: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).collect().await;
-        let last = page.last_evaluated_key.filter(|key| !key.is_empty());
+        let due = self.dynamo.due(due_partition(app_id), now, limit, after);
+        let due = due.await?;
+        let reads = due.rows.into_iter().map(|row| self.read_due(row));
+        let found: Vec<_> = stream::iter(reads).buffered(DUE_READS).collect().await;
         let mut page = DuePage {
             messages: Vec::new(),
             unreadable: 0,
             missed: 0,
-            next: last.map(DuePosition),
+            next: due.next,
         };
         for read in found {
             match read {

@@ -13,17 +13,15 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    dynamo::{self, Condition, Dynamo, DynamoError, Item, Update, WriteOutcome},
+    dynamo::{
+        self, Condition, DUE_READS, DuePosition, Dynamo, DynamoError, Item, Update, WriteOutcome,
+    },
     request,
     users::rows::WEBHOOK_PENDING,
 };
 
-/// The index.
-const INDEX: &str = "gsi1";
 /// How partitions of it begin; a receiver follows.
 const PARTITION: &str = "WEBHOOK_PENDING#";
-/// Rows that are read at the same time.
-const CONCURRENCY: usize = 16;
 /// How long a row is kept past the time when it is due, at least: nobody works on them while the function
 /// can't start.
 const MIN_RETENTION: Duration = Duration::from_hours(14 * 24);
@@ -105,10 +103,6 @@ pub struct DuePage {
     pub next: Option<DuePosition>,
 }
 
-/// The last row of a page, as the index has it.
-#[derive(Clone, Debug)]
-pub struct DuePosition(Item);
-
 /// The deliveries that wait. Cheap to clone.
 #[derive(Clone)]
 pub struct PendingDeliveries {
@@ -150,8 +144,8 @@ impl PendingDeliveries {
     }
 
     /// At most `limit` of this receiver that are due, the longest waiting first: from the first on, or
-    /// those behind `after`. The index finds one a moment after it was written. A row that can't be read is
-    /// left out, so that those behind it don't wait for it.
+    /// those behind `after`. A row that can't be read is left out, so that those behind it don't wait for
+    /// it.
     ///
     /// # Errors
     /// Those of the index.
@@ -162,26 +156,14 @@ impl PendingDeliveries {
         after: Option<DuePosition>,
     ) -> Result<DuePage, DynamoError> {
         let now = self.clock.now();
-        // Times are compared as texts; what is due within this millisecond comes next time.
-        let query = self
-            .dynamo
-            .query()
-            .consistent_read(false)
-            .index_name(INDEX)
-            .key_condition_expression("gsi1pk = :pk AND gsi1sk <= :now")
-            .expression_attribute_values(":pk", dynamo::string(format!("{PARTITION}{receiver}")))
-            .expression_attribute_values(":now", dynamo::string(format!("{now:.3}~")))
-            .set_exclusive_start_key(after.map(|after| after.0))
-            .limit(i32::from(limit));
-        let page = self.dynamo.page(query).await?;
-        let rows = page.items.unwrap_or_default();
-        let reads = rows.into_iter().map(|row| self.read(row));
-        let found: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).collect().await;
-        let last = page.last_evaluated_key.filter(|key| !key.is_empty());
+        let partition = format!("{PARTITION}{receiver}");
+        let due = self.dynamo.due(partition, now, limit, after).await?;
+        let reads = due.rows.into_iter().map(|row| self.read(row));
+        let found: Vec<_> = stream::iter(reads).buffered(DUE_READS).collect().await;
         let mut page = DuePage {
             deliveries: Vec::new(),
             unreadable: 0,
-            next: last.map(DuePosition),
+            next: due.next,
         };
         for read in found {
             match read {
