@@ -5,6 +5,7 @@ mod event;
 mod events;
 mod invocation;
 mod metrics;
+mod queue_work;
 mod response;
 
 use std::{convert::Infallible, process::ExitCode, time::Duration};
@@ -22,6 +23,7 @@ use self::{
 pub use self::{
     events::{Events, Failure, Invocation},
     invocation::{BuildHandler, EventHandler, Handled, InvocationError, InvocationScope, Invoker},
+    queue_work::QueueWork,
 };
 use crate::{
     clock::Clock,

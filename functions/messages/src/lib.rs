@@ -15,13 +15,11 @@ mod sender;
 use std::sync::Arc;
 
 use futures_util::{FutureExt, future::BoxFuture};
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use shared::{
     config::{MessageSettings, WeChatSettings, app_ids},
     instance::Instance,
-    queue::QueueEvent,
-    runtime::{EventHandler, Handled, InvocationError},
+    runtime::{EventHandler, Handled, InvocationError, QueueWork},
 };
 
 use due::DueMessages;
@@ -55,13 +53,7 @@ struct MessagesHandler {
     due: DueMessages,
 }
 
-/// What the schedule of `template.yaml` sends.
-#[derive(Deserialize)]
-struct Scheduled {
-    task: String,
-}
-
-/// The only task that there is.
+/// What the schedule asks for.
 const SEND: &str = "send-messages";
 
 impl EventHandler for MessagesHandler {
@@ -75,28 +67,12 @@ impl EventHandler for MessagesHandler {
 
 impl MessagesHandler {
     async fn dispatch(&self, event: &str) -> Result<Handled, InvocationError> {
-        if let Ok(event) = serde_json::from_str::<QueueEvent>(event) {
-            return Ok(self.intake.handle_all(event.records).await);
-        }
-        match serde_json::from_str::<Scheduled>(event) {
-            Ok(scheduled) if scheduled.task == SEND => {
+        match QueueWork::read(event, SEND)? {
+            QueueWork::Messages(records) => Ok(self.intake.handle_all(records).await),
+            QueueWork::Due => {
                 let report = self.due.send().await;
-                if report.not_stored > 0 {
-                    // Nobody reads the answer to a schedule: as an error, Lambda counts it for the alarm.
-                    return Err(InvocationError(format!(
-                        "messages that are due: {report:?}"
-                    )));
-                }
-                Ok(Handled {
-                    route: "schedule",
-                    is_complete: true,
-                    answer: json!(report),
-                })
+                Handled::due(&report, report.not_stored > 0)
             }
-            // The parser's own words can quote the event.
-            _ => Err(InvocationError(
-                "neither messages of a queue nor a task".to_owned(),
-            )),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Messages of the queue.
 
 use futures_util::future::join_all;
-use serde_json::json;
 use shared::{
     messages::{Creation, Message, MessageRequest, MessageRules, QueueEntry},
-    queue::{BatchResponse, QueueRecord},
+    queue::QueueRecord,
     request,
     runtime::Handled,
     telemetry::metrics::{self, MessageOutcome},
@@ -34,14 +33,8 @@ impl Intake {
     pub async fn handle_all(&self, records: Vec<QueueRecord>) -> Handled {
         let each = records.iter().map(|record| self.handle_one(record));
         let are_done = join_all(each).await;
-        let kept = records.into_iter().zip(&are_done);
-        let kept = kept.filter(|(_, is_done)| !**is_done);
-        let answer: BatchResponse = kept.map(|(record, _)| record.message_id).collect();
-        Handled {
-            route: "messages",
-            answer: json!(answer),
-            is_complete: are_done.into_iter().all(|is_done| is_done),
-        }
+        let is_complete = are_done.iter().all(|is_done| *is_done);
+        Handled::messages("messages", records, are_done.into_iter(), is_complete)
     }
 
     async fn handle_one(&self, record: &QueueRecord) -> IsDone {
