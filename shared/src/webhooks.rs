@@ -6,10 +6,12 @@ mod delivery;
 mod event;
 mod failures;
 mod outbox;
+mod pauses;
 mod pending;
 
 pub use delivery::{DeliveryId, InvalidDeliveryId};
 pub use event::{Event, QueuedEvent, UnreadableMessage};
 pub use failures::{FailedDelivery, FailurePage, FailurePosition, Failures};
 pub use outbox::{Outbox, OutboxError};
+pub use pauses::ReceiverPauses;
 pub use pending::{DuePage, PendingDeliveries, PendingDelivery};

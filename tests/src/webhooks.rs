@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::Router;
@@ -74,6 +74,8 @@ pub enum Behaviour {
     Drip(String, Duration),
     /// Never.
     Hang,
+    /// With success for so many requests in a second; others get 429 and `Retry-After: 1`.
+    PerSecond(usize),
 }
 
 impl Behaviour {
@@ -92,6 +94,10 @@ pub struct Hook {
     pub head: String,
     /// The body.
     pub body: String,
+    /// When it came.
+    at: Instant,
+    /// Whether it was one too many for [`Behaviour::PerSecond`].
+    pub is_refused: bool,
 }
 
 impl Hook {
@@ -191,12 +197,30 @@ async fn converse(
     hooks: &watch::Sender<Vec<Hook>>,
     behaviour: &Mutex<Behaviour>,
 ) {
-    let Some(hook) = read(&mut socket).await else {
+    let Some(mut hook) = read(&mut socket).await else {
         return;
     };
-    hooks.send_modify(|hooks| hooks.push(hook));
     let behaviour = lock(behaviour).clone();
+    let mut is_refused = false;
+    hooks.send_modify(|hooks| {
+        if let Behaviour::PerSecond(limit) = behaviour {
+            is_refused = taken_in_the_last_second(hooks, hook.at) >= limit;
+        }
+        hook.is_refused = is_refused;
+        hooks.push(hook);
+    });
     match behaviour {
+        Behaviour::PerSecond(_) => {
+            let head = if is_refused {
+                "HTTP/1.1 429 Too Many\r\nretry-after: 1"
+            } else {
+                "HTTP/1.1 204 No Content"
+            };
+            let bytes = format!("{head}\r\ncontent-length: 0\r\n\r\n");
+            if socket.write_all(bytes.as_bytes()).await.is_ok() {
+                let _ = socket.shutdown().await;
+            }
+        }
         Behaviour::Late(bytes, pause) => {
             tokio::time::sleep(pause).await;
             if socket.write_all(bytes.as_bytes()).await.is_ok() {
@@ -223,6 +247,12 @@ async fn converse(
     }
 }
 
+fn taken_in_the_last_second(hooks: &[Hook], now: Instant) -> usize {
+    let is_recent = |hook: &&Hook| now.duration_since(hook.at) < Duration::from_secs(1);
+    let recent = hooks.iter().rev().take_while(is_recent);
+    recent.filter(|hook| !hook.is_refused).count()
+}
+
 async fn read(socket: &mut TcpStream) -> Option<Hook> {
     let mut bytes = Vec::new();
     loop {
@@ -239,6 +269,8 @@ async fn read(socket: &mut TcpStream) -> Option<Hook> {
         let hook = Hook {
             head: lower_names(head),
             body: body.to_owned(),
+            at: Instant::now(),
+            is_refused: false,
         };
         let length: usize = hook.header("content-length").parse().ok()?;
         if hook.body.len() == length {

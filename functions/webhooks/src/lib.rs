@@ -17,18 +17,20 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, join_all},
+    join,
 };
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use shared::{
     clock::Clock,
     instance::Instance,
-    queue::{BatchResponse, QueueEvent, QueueRecord},
+    queue::QueueRecord,
     request,
-    runtime::{EventHandler, Handled, InvocationError},
+    runtime::{EventHandler, Handled, InvocationError, QueueWork},
     telemetry::metrics::{self, WebhookDelivery},
-    webhooks::{Event, Failures, Outbox, PendingDeliveries, PendingDelivery, QueuedEvent},
+    webhooks::{
+        Event, Failures, Outbox, PendingDeliveries, PendingDelivery, QueuedEvent, ReceiverPauses,
+    },
 };
 
 use bulkheads::Bulkheads;
@@ -55,11 +57,8 @@ pub fn handler(instance: &Instance) -> Arc<dyn EventHandler> {
         give_up_after,
         random: instance.random(),
     };
-    let (outbox, pending, failures) = (
-        instance.webhook_outbox(),
-        instance.pending_webhooks(),
-        instance.webhook_failures(),
-    );
+    let (outbox, failures) = (instance.webhook_outbox(), instance.webhook_failures());
+    let (pending, pauses) = (instance.pending_webhooks(), instance.webhook_pauses());
     Arc::new(Deliveries {
         receivers,
         bulkheads: Bulkheads::new(clock.clone()),
@@ -67,6 +66,7 @@ pub fn handler(instance: &Instance) -> Arc<dyn EventHandler> {
             sender: sender.clone(),
             schedule: schedule.clone(),
             pending: pending.clone(),
+            pauses: pauses.clone(),
             failures: failures.clone(),
             outbox: outbox.clone(),
             clock: clock.clone(),
@@ -75,6 +75,7 @@ pub fn handler(instance: &Instance) -> Arc<dyn EventHandler> {
         schedule,
         outbox,
         pending,
+        pauses,
         failures,
         clock,
     })
@@ -91,18 +92,13 @@ struct Deliveries {
     schedule: Schedule,
     outbox: Outbox,
     pending: PendingDeliveries,
+    pauses: ReceiverPauses,
     failures: Failures,
     retries: Retries,
     clock: Clock,
 }
 
-/// What the schedule of `template.yaml` sends.
-#[derive(Deserialize)]
-struct Scheduled {
-    task: String,
-}
-
-/// The only task that there is.
+/// What the schedule asks for.
 const RETRY: &str = "retry-webhooks";
 
 /// What becomes of a message.
@@ -128,26 +124,12 @@ impl EventHandler for Deliveries {
 
 impl Deliveries {
     async fn dispatch(&self, event: &str) -> Result<Handled, InvocationError> {
-        if let Ok(event) = serde_json::from_str::<QueueEvent>(event) {
-            return Ok(self.handle_all(event.records).await);
-        }
-        match serde_json::from_str::<Scheduled>(event) {
-            Ok(scheduled) if scheduled.task == RETRY => {
+        match QueueWork::read(event, RETRY)? {
+            QueueWork::Messages(records) => Ok(self.handle_all(records).await),
+            QueueWork::Due => {
                 let report = self.retries.run(&self.receivers).await;
-                if report.failed > 0 {
-                    // Nobody reads the answer to a schedule: as an error, Lambda counts it for the alarm.
-                    return Err(InvocationError(format!("deliveries that wait: {report:?}")));
-                }
-                Ok(Handled {
-                    route: "schedule",
-                    is_complete: true,
-                    answer: json!(report),
-                })
+                Handled::due(&report, report.failed > 0)
             }
-            // The parser's own words can quote the event.
-            _ => Err(InvocationError(
-                "neither messages of a queue nor a task".to_owned(),
-            )),
         }
     }
 
@@ -155,14 +137,8 @@ impl Deliveries {
         let each = records.iter().map(|record| self.handle_one(record));
         let outcomes = join_all(each).await;
         let is_complete = !outcomes.contains(&Outcome::Failed);
-        let kept = records.into_iter().zip(outcomes);
-        let kept = kept.filter(|(_, outcome)| *outcome != Outcome::Done);
-        let answer: BatchResponse = kept.map(|(record, _)| record.message_id).collect();
-        Handled {
-            route: "webhooks",
-            answer: json!(answer),
-            is_complete,
-        }
+        let are_done = outcomes.iter().map(|outcome| *outcome == Outcome::Done);
+        Handled::messages("webhooks", records, are_done, is_complete)
     }
 
     async fn handle_one(&self, record: &QueueRecord) -> Outcome {
@@ -223,8 +199,14 @@ impl Deliveries {
                 let (now, asked) = (self.clock.now(), failure.retry_after);
                 let next = self.schedule.next(queued_at, now, asked);
                 metrics::webhook_delivery(WebhookDelivery::Retried);
-                self.put_off(record, receiver, queued, (&failure.reason, next))
-                    .await
+                let (paused, outcome) = join!(
+                    self.pauses.begin(&receiver.id, failure.long_pause()),
+                    self.put_off(record, receiver, queued, (&failure.reason, next)),
+                );
+                match paused {
+                    Ok(()) => outcome,
+                    Err(error) => Self::failed(event, "the pause of its receiver", &error),
+                }
             }
         }
     }

@@ -3,9 +3,11 @@
 //!
 //! Receivers are worked on at the same time, each within its own bounds, so none waits for another.
 
+mod behaviour;
+
 use std::{
     future::ready,
-    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,23 +18,21 @@ use shared::{
     dynamo::DynamoError,
     request::{self, deadline},
     telemetry::metrics::{self, WebhookDelivery},
-    webhooks::{Failures, Outbox, PendingDeliveries, PendingDelivery},
+    webhooks::{Event, Failures, Outbox, PendingDeliveries, PendingDelivery, ReceiverPauses},
 };
+use tokio::time::{Instant, sleep};
 
 use crate::{
     schedule::Schedule,
-    sender::{Attempt, Failure, Sender},
+    sender::{Attempt, Failure, LONGEST_WAIT, Sender},
     settings::Receiver,
 };
+use behaviour::Behaviour;
 
 /// Rows that are read at once.
 const PAGE: u16 = 64;
 /// Calls of a receiver at the same time.
 const CONCURRENCY: usize = 8;
-/// A receiver is left alone until the next time after this many failures in a row.
-const MAX_FAILURES: i32 = 10;
-/// For how many a failure counts that took long, or after which the receiver asks for a pause.
-const WEIGHT: i32 = 5;
 /// How long a process that works on a delivery has it for itself: longer than an invocation.
 const CLAIM: Duration = Duration::from_mins(2);
 /// How long an event waits that can't be queued.
@@ -43,6 +43,7 @@ pub struct Retries {
     pub sender: Sender,
     pub schedule: Schedule,
     pub pending: PendingDeliveries,
+    pub pauses: ReceiverPauses,
     pub failures: Failures,
     pub outbox: Outbox,
     pub clock: Clock,
@@ -61,51 +62,30 @@ pub struct RetryReport {
     pub failed: usize,
 }
 
-/// A receiver, and how it behaves this time.
+/// A receiver during one invocation.
 struct Run<'a> {
     receiver: &'a Receiver,
-    failures: AtomicI32,
-    delivered: AtomicUsize,
-    retried: AtomicUsize,
-    given_up: AtomicUsize,
-    failed: AtomicUsize,
+    behaviour: Mutex<Behaviour>,
+    report: Mutex<RetryReport>,
 }
 
 impl<'a> Run<'a> {
     fn new(receiver: &'a Receiver) -> Self {
         Self {
             receiver,
-            failures: AtomicI32::new(0),
-            delivered: AtomicUsize::new(0),
-            retried: AtomicUsize::new(0),
-            given_up: AtomicUsize::new(0),
-            failed: AtomicUsize::new(0),
+            behaviour: Mutex::default(),
+            report: Mutex::default(),
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) >= MAX_FAILURES
+    fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+        let behaviour = self.behaviour.lock();
+        behaviour.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self, failure: &Failure) {
-        let is_long = failure.is_unresponsive || failure.retry_after.is_some();
-        let weight = if is_long { WEIGHT } else { 1 };
-        self.failures.fetch_add(weight, Ordering::Relaxed);
+    fn report(&self) -> MutexGuard<'_, RetryReport> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn report(&self) -> RetryReport {
-        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        RetryReport {
-            delivered: of(&self.delivered),
-            retried: of(&self.retried),
-            given_up: of(&self.given_up),
-            failed: of(&self.failed),
-        }
-    }
-}
-
-fn count(counter: &AtomicUsize) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Whether a row was worked on, so that there may be room for others behind it.
@@ -133,19 +113,25 @@ impl Retries {
         let run = Run::new(receiver);
         if let Err(error) = self.work_on_all(&run).await {
             report_store(&receiver.id, &error);
-            count(&run.failed);
+            run.report().failed += 1;
         }
-        run.report()
+        run.report
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Page by page, until nothing is due, the time is up, or nothing of a page was worked on.
     async fn work_on_all(&self, run: &Run<'_>) -> Result<(), DynamoError> {
+        let receiver = &run.receiver.id;
+        if self.pauses.is_paused(receiver).await? {
+            run.behaviour().end();
+        }
         let mut after = None;
-        while self.has_time() {
-            let page = self.pending.due(&run.receiver.id, PAGE, after).await?;
-            run.failed.fetch_add(page.unreadable, Ordering::Relaxed);
+        while self.has_time(Duration::ZERO) {
+            let page = self.pending.due(receiver, PAGE, after).await?;
+            run.report().failed += page.unreadable;
             let is_unreadable = page.unreadable > 0 && page.deliveries.is_empty();
-            let is_skipped = run.is_over() && !page.deliveries.is_empty();
+            let is_skipped = run.behaviour().is_over() && !page.deliveries.is_empty();
             let worked_on = stream::iter(page.deliveries)
                 .map(|delivery| self.work_on(run, delivery))
                 .buffer_unordered(CONCURRENCY);
@@ -158,25 +144,43 @@ impl Retries {
         Ok(())
     }
 
-    /// Whether an attempt can take all of its time.
-    fn has_time(&self) -> bool {
-        deadline::remaining().is_none_or(|left| left >= self.sender.longest_attempt())
+    /// Whether an attempt can take all of its time after a pause.
+    fn has_time(&self, pause: Duration) -> bool {
+        deadline::remaining().is_none_or(|left| left >= pause + self.sender.longest_attempt())
+    }
+
+    /// Waits for the end of the pause that the receiver asked for, if it asked for one. Whether it may be
+    /// called then, and there is time for that.
+    async fn wait_for(&self, run: &Run<'_>) -> bool {
+        loop {
+            let (is_over, pause) = {
+                let behaviour = run.behaviour();
+                (behaviour.is_over(), behaviour.pause_left(Instant::now()))
+            };
+            if is_over || !self.has_time(pause) {
+                return false;
+            }
+            if pause.is_zero() {
+                return true;
+            }
+            // It can be told to others meanwhile to wait longer.
+            sleep(pause).await;
+        }
     }
 
     async fn work_on(&self, run: &Run<'_>, delivery: PendingDelivery) -> Moved {
-        if !self.has_time() {
-            return false;
-        }
         let is_last = self.schedule.is_last(self.age(&delivery));
-        let worked_on = match (run.is_over(), is_last) {
-            (true, false) => return false,
+        let worked_on = if self.wait_for(run).await {
+            self.attempt(run, &delivery, is_last).await
+        } else if is_last && run.behaviour().is_over() && self.has_time(Duration::ZERO) {
             // Of a receiver that is down there can be more at their end than could be attempted.
-            (true, true) => self.end_unattempted(run, &delivery).await,
-            (false, _) => self.attempt(run, &delivery, is_last).await,
+            self.end_unattempted(run, &delivery).await
+        } else {
+            return false;
         };
         worked_on.unwrap_or_else(|error| {
             report_store(&run.receiver.id, &error);
-            count(&run.failed);
+            run.report().failed += 1;
             false
         })
     }
@@ -213,15 +217,37 @@ impl Retries {
         let Some(claimed) = self.claim(delivery).await? else {
             return Ok(false);
         };
-        match self.sender.attempt(run.receiver, &delivery.event()).await {
+        match self.attempt_within_limit(run, &delivery.event()).await {
             Attempt::Delivered => self.delivered(run, &claimed, is_last).await,
             Attempt::Gone => self.give_up(run, &claimed, "status 410").await,
             Attempt::Failed(failure) => {
-                run.record(&failure);
-                if is_last {
-                    return self.give_up(run, &claimed, &failure.reason).await;
-                }
-                self.retry(run, &claimed, &failure).await
+                let receiver = &run.receiver.id;
+                let (paused, moved) = futures_util::join!(
+                    self.pauses.begin(receiver, failure.long_pause()),
+                    self.failed(run, &claimed, &failure, is_last),
+                );
+                paused.and(moved)
+            }
+        }
+    }
+
+    /// Attempts a delivery, again after each short pause that the receiver asks for: one that takes so many
+    /// events in a second gets them as it takes them, and none is put off for having been one too many.
+    async fn attempt_within_limit(&self, run: &Run<'_>, event: &Event) -> Attempt {
+        // Else one event that is always refused so would hold up all others.
+        let patience = Instant::now() + LONGEST_WAIT;
+        loop {
+            let attempted_at = Instant::now();
+            let attempt = self.sender.attempt(run.receiver, event).await;
+            let Attempt::Failed(failure) = &attempt else {
+                return attempt;
+            };
+            let now = Instant::now();
+            run.behaviour().record(failure, attempted_at, now);
+            let pause = run.behaviour().pause_left(now);
+            let is_short = failure.retry_after.is_some() && now + pause <= patience;
+            if !is_short || !self.wait_for(run).await {
+                return attempt;
             }
         }
     }
@@ -232,8 +258,8 @@ impl Retries {
         delivery: &PendingDelivery,
         is_last: bool,
     ) -> Result<Moved, DynamoError> {
-        run.failures.store(0, Ordering::Relaxed);
-        count(&run.delivered);
+        run.behaviour().record_success();
+        run.report().delivered += 1;
         metrics::webhook_delivery(WebhookDelivery::Delivered);
         // One at its end can have been listed already, by a process that died before it removed the row.
         if delivery.is_redelivery || is_last {
@@ -244,19 +270,23 @@ impl Retries {
         Ok(true)
     }
 
-    async fn retry(
+    async fn failed(
         &self,
         run: &Run<'_>,
         delivery: &PendingDelivery,
         failure: &Failure,
+        is_last: bool,
     ) -> Result<Moved, DynamoError> {
+        if is_last {
+            return self.give_up(run, delivery, &failure.reason).await;
+        }
         let now = self.clock.now();
         let next = self
             .schedule
             .next(delivery.queued_at, now, failure.retry_after);
         let reason = &failure.reason;
         self.pending.postpone(delivery, next, reason).await?;
-        count(&run.retried);
+        run.report().retried += 1;
         metrics::webhook_delivery(WebhookDelivery::Retried);
         tracing::info!(
             request_id = request::id(), receiver = run.receiver.id, event = delivery.event().id,
@@ -276,7 +306,7 @@ impl Retries {
             .record(&event, &run.receiver.id, reason)
             .await?;
         self.pending.remove(delivery).await?;
-        count(&run.given_up);
+        run.report().given_up += 1;
         metrics::webhook_delivery(WebhookDelivery::GivenUp);
         tracing::warn!(
             request_id = request::id(),
@@ -296,7 +326,7 @@ impl Retries {
     /// Queues the events that could not be queued when they came. How many still can't.
     async fn queue_again(&self) -> usize {
         let (mut failed, mut after) = (0, None);
-        while self.has_time() {
+        while self.has_time(Duration::ZERO) {
             let page = match self.pending.unqueued(PAGE, after).await {
                 Ok(page) => page,
                 Err(error) => {

@@ -26,6 +26,8 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(5);
 /// What an attempt leaves of the invocation's time, to write down how it ended.
 const SETTLE: Duration = Duration::from_secs(6);
+/// The longest pause that an invocation waits for before it calls a receiver again that asked for it.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const AGENT: &str = concat!("weapp-serverless/", env!("CARGO_PKG_VERSION"));
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -63,6 +65,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The pause that the receiver asks for, if it is too long to be waited for within an invocation.
+    pub fn long_pause(&self) -> Option<Duration> {
+        self.retry_after.filter(|asked| *asked > LONGEST_WAIT)
+    }
+
     /// Without an answer.
     fn unresponsive(reason: &str) -> Self {
         Self {

@@ -11,7 +11,8 @@ use crate::{
     users::{
         Consent, User,
         rows::{
-            CONSENT, PROFILE, REMOTE_CONFIG, RowKind, SESSION, WEBHOOK_FAILURE, WEBHOOK_PENDING,
+            CONSENT, PROFILE, REMOTE_CONFIG, RowKind, SESSION, WEBHOOK_FAILURE, WEBHOOK_PAUSE,
+            WEBHOOK_PENDING,
         },
     },
 };
@@ -149,7 +150,7 @@ impl Row {
             let row = Self::Saga { id, images };
             return (sk == SAGA_SK).then_some(row).ok_or(Unreadable::Kind);
         }
-        for kind in [&WEBHOOK_FAILURE, &WEBHOOK_PENDING] {
+        for kind in [&WEBHOOK_FAILURE, &WEBHOOK_PENDING, &WEBHOOK_PAUSE] {
             if pk.starts_with(kind.pk_prefix) && sk == kind.sk {
                 return Ok(Self::Other(kind));
             }

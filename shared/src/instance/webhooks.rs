@@ -4,7 +4,7 @@ use super::Instance;
 use crate::{
     config::WebhookSettings,
     queue::Queue,
-    webhooks::{Failures, Outbox, PendingDeliveries},
+    webhooks::{Failures, Outbox, PendingDeliveries, ReceiverPauses},
 };
 
 impl Instance {
@@ -26,6 +26,11 @@ impl Instance {
     pub fn pending_webhooks(&self) -> PendingDeliveries {
         let retention = WebhookSettings::read(&self.env).failure_retention;
         PendingDeliveries::new(self.dynamo(), self.clock(), retention)
+    }
+
+    /// Pauses that receivers of webhooks ask for.
+    pub fn webhook_pauses(&self) -> ReceiverPauses {
+        ReceiverPauses::new(self.dynamo(), self.clock())
     }
 
     /// Deliveries of webhooks that were given up.

@@ -376,6 +376,8 @@ pub fn config_cache_key(key: &str) -> String {
 pub const WEBHOOK_FAILURE: RowKind = webhook_row("FAILURE");
 /// A delivery of a webhook that waits for an attempt: `WEBHOOK#{id}` / `PENDING`. As above.
 pub const WEBHOOK_PENDING: RowKind = webhook_row("PENDING");
+/// A receiver of webhooks that asked for a pause: `WEBHOOK#{receiver}` / `PAUSE`.
+pub const WEBHOOK_PAUSE: RowKind = webhook_row("PAUSE");
 
 const fn webhook_row(sk: &'static str) -> RowKind {
     RowKind {

@@ -247,7 +247,7 @@ async fn a_process_that_dies_during_a_retry_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_after_is_waited_for() {
+async fn a_retry_after_is_waited_for_with_all_events_of_the_receiver() {
     let busy = Receiver::start().await;
     busy.set(answer(
         "HTTP/1.1 429 Too Many\r\nretry-after: 600\r\ncontent-length: 0\r\n\r\n",
@@ -256,11 +256,75 @@ async fn a_retry_after_is_waited_for() {
     fixture.announce("user.created", "a").await;
     fixture.work().await;
     busy.set(Behaviour::status(204));
+    fixture.announce("user.created", "b").await;
+    fixture.work().await;
     fixture.work_after(Duration::from_secs(590)).await;
     assert_eq!(busy.hooks().len(), 1);
     fixture.work_after(Duration::from_secs(11)).await;
-    assert_eq!(busy.hooks().len(), 2);
+    assert_eq!(busy.hooks().len(), 3);
     assert!(fixture.app.queue().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_invocation_of_the_schedule_is_told_holds_for_the_next_one() {
+    let busy = Receiver::start().await;
+    busy.set(Behaviour::status(500));
+    let fixture = Fixture::start(&json!([receiver("busy", &busy)])).await;
+    for source in ["a", "b", "c"] {
+        fixture.announce("user.created", source).await;
+    }
+    fixture.work().await;
+    busy.set(answer(
+        "HTTP/1.1 503 Busy\r\nretry-after: 300\r\ncontent-length: 0\r\n\r\n",
+    ));
+    fixture.work_after(Duration::from_secs(10)).await;
+    let told = busy.hooks().len();
+    assert!((4..=6).contains(&told), "{told}");
+    // It comes from the table, because the receiver is paused there, too.
+    fixture.announce("user.created", "d").await;
+    let poller = fixture.another_poller(&fixture.settings());
+    fixture.app.clock.advance_seconds(60);
+    busy.set(Behaviour::status(500));
+    while poller.run_once().await > 0 {}
+    assert_eq!(
+        busy.hooks().len(),
+        told + 1,
+        "an instance that was not told"
+    );
+    busy.set(Behaviour::status(204));
+    fixture.work_after(Duration::from_secs(200)).await;
+    assert_eq!(busy.hooks().len(), told + 1);
+    fixture.work_after(Duration::from_secs(100)).await;
+    assert_eq!(busy.hooks().len(), told + 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_with_a_limit_is_given_what_it_takes() {
+    const LIMIT: usize = 20;
+    let limited = Receiver::start().await;
+    limited.set(Behaviour::PerSecond(LIMIT));
+    let fixture = Fixture::start(&json!([receiver("limited", &limited)])).await;
+    for number in 0..80 {
+        fixture.announce("user.created", &number.to_string()).await;
+    }
+    while fixture.poller.run_once().await > 0 {}
+    let delivered = |hooks: &[e2e::webhooks::Hook]| {
+        let taken = hooks.iter().filter(|hook| !hook.is_refused);
+        let ids: std::collections::BTreeSet<_> = taken.map(|hook| hook.id().to_owned()).collect();
+        ids.len()
+    };
+    let by_the_queue = delivered(&limited.hooks());
+    assert!(by_the_queue < 60, "{by_the_queue}: the limit was not met");
+    // One invocation waits whenever the receiver asks for it, and goes on: what is left then was refused
+    // by the queue a moment ago, and is not due.
+    fixture.poller.run_schedule().await;
+    let hooks = limited.hooks();
+    let found = delivered(&hooks);
+    assert!(found >= 70, "{found} of 80 after one invocation");
+    let refused = hooks.iter().filter(|hook| hook.is_refused).count();
+    assert!(refused < 60, "{refused} refused");
+    fixture.work_after(Duration::from_secs(10)).await;
+    assert_eq!(delivered(&limited.hooks()), 80);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
