@@ -34,7 +34,8 @@ impl Intake {
         let each = records.iter().map(|record| self.handle_one(record));
         let are_done = join_all(each).await;
         let is_complete = are_done.iter().all(|is_done| *is_done);
-        Handled::messages("messages", records, are_done.into_iter(), is_complete)
+        let messages = records.into_iter().zip(are_done);
+        Handled::messages("messages", messages, is_complete)
     }
 
     async fn handle_one(&self, record: &QueueRecord) -> IsDone {

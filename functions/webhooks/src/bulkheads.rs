@@ -97,11 +97,13 @@ impl Bulkheads {
         (!is_cooling).then(|| Arc::clone(&bulkhead.permits))
     }
 
+    /// Of several the longest holds.
     fn begin_cooldown(&self, receiver: &str, duration: Duration) {
         let until = self.clock.now().checked_add(duration);
+        let until = until.unwrap_or(Timestamp::MAX);
         let mut receivers = self.lock();
         let bulkhead = receivers.entry(receiver.to_owned()).or_default();
-        bulkhead.cooldown_until = until.unwrap_or(Timestamp::MAX);
+        bulkhead.cooldown_until = bulkhead.cooldown_until.max(until);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Bulkhead>> {
@@ -147,6 +149,18 @@ mod tests {
         held.clear();
         assert!(bulkheads.acquire("a").await.is_none(), "not in a cooldown");
         clock.advance_seconds(300);
+        assert!(bulkheads.acquire("a").await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_pauses_the_longest_holds() {
+        let (bulkheads, clock) = bulkheads();
+        for minutes in [10, 1] {
+            bulkheads.begin_cooldown("a", Duration::from_mins(minutes));
+        }
+        clock.advance_seconds(599);
+        assert!(bulkheads.acquire("a").await.is_none());
+        clock.advance_seconds(1);
         assert!(bulkheads.acquire("a").await.is_some());
     }
 

@@ -7,6 +7,7 @@
 mod addresses;
 mod bulkheads;
 mod retries;
+mod retry_after;
 mod schedule;
 mod sender;
 mod settings;
@@ -138,7 +139,8 @@ impl Deliveries {
         let outcomes = join_all(each).await;
         let is_complete = !outcomes.contains(&Outcome::Failed);
         let are_done = outcomes.iter().map(|outcome| *outcome == Outcome::Done);
-        Handled::messages("webhooks", records, are_done, is_complete)
+        let messages = records.into_iter().zip(are_done);
+        Handled::messages("webhooks", messages, is_complete)
     }
 
     async fn handle_one(&self, record: &QueueRecord) -> Outcome {
@@ -199,14 +201,11 @@ impl Deliveries {
                 let (now, asked) = (self.clock.now(), failure.retry_after);
                 let next = self.schedule.next(queued_at, now, asked);
                 metrics::webhook_delivery(WebhookDelivery::Retried);
-                let (paused, outcome) = join!(
-                    self.pauses.begin(&receiver.id, failure.long_pause()),
+                let ((), outcome) = join!(
+                    retry_after::keep(&self.pauses, &receiver.id, &failure),
                     self.put_off(record, receiver, queued, (&failure.reason, next)),
                 );
-                match paused {
-                    Ok(()) => outcome,
-                    Err(error) => Self::failed(event, "the pause of its receiver", &error),
-                }
+                outcome
             }
         }
     }

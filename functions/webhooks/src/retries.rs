@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{StreamExt, future::join_all, join, stream};
 use serde::Serialize;
 use shared::{
     clock::Clock,
@@ -23,8 +23,9 @@ use shared::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    retry_after::{self, LONGEST_WAIT},
     schedule::Schedule,
-    sender::{Attempt, Failure, LONGEST_WAIT, Sender},
+    sender::{Attempt, Failure, Sender},
     settings::Receiver,
 };
 use behaviour::Behaviour;
@@ -95,7 +96,7 @@ impl Retries {
     /// Works on what is due, until that is done or the time is up.
     pub async fn run(&self, receivers: &[Receiver]) -> RetryReport {
         let each = receivers.iter().map(|receiver| self.run_for(receiver));
-        let (reports, not_queued) = futures_util::join!(join_all(each), self.queue_again());
+        let (reports, not_queued) = join!(join_all(each), self.queue_again());
         let mut all = RetryReport {
             failed: not_queued,
             ..RetryReport::default()
@@ -124,20 +125,22 @@ impl Retries {
     async fn work_on_all(&self, run: &Run<'_>) -> Result<(), DynamoError> {
         let receiver = &run.receiver.id;
         if self.pauses.is_paused(receiver).await? {
-            run.behaviour().end();
+            // So that the alarm for receivers that fail knows of one that asks for long pauses, too.
+            metrics::webhook_delivery(WebhookDelivery::Retried);
+            return Ok(());
         }
         let mut after = None;
         while self.has_time(Duration::ZERO) {
             let page = self.pending.due(receiver, PAGE, after).await?;
             run.report().failed += page.unreadable;
             let is_unreadable = page.unreadable > 0 && page.deliveries.is_empty();
-            let is_skipped = run.behaviour().is_over() && !page.deliveries.is_empty();
             let worked_on = stream::iter(page.deliveries)
                 .map(|delivery| self.work_on(run, delivery))
                 .buffer_unordered(CONCURRENCY);
             let moved = worked_on.filter(|moved| ready(*moved)).count().await;
             after = page.next;
-            if after.is_none() || is_unreadable || (is_skipped && moved == 0) {
+            let is_left = moved == 0 && !self.may_go_on(run);
+            if after.is_none() || is_unreadable || is_left {
                 break;
             }
         }
@@ -149,31 +152,29 @@ impl Retries {
         deadline::remaining().is_none_or(|left| left >= pause + self.sender.longest_attempt())
     }
 
-    /// Waits for the end of the pause that the receiver asked for, if it asked for one. Whether it may be
-    /// called then, and there is time for that.
-    async fn wait_for(&self, run: &Run<'_>) -> bool {
-        loop {
-            let (is_over, pause) = {
-                let behaviour = run.behaviour();
-                (behaviour.is_over(), behaviour.pause_left(Instant::now()))
-            };
-            if is_over || !self.has_time(pause) {
-                return false;
-            }
+    /// Whether the receiver may be called again in this invocation, when its pause is over if it is in one.
+    fn may_go_on(&self, run: &Run<'_>) -> bool {
+        let behaviour = run.behaviour();
+        !behaviour.is_over() && self.has_time(behaviour.pause_left(Instant::now()))
+    }
+
+    /// Waits for the end of the receiver's pause, if it is in one. Whether it may be called then.
+    async fn wait_until_callable(&self, run: &Run<'_>) -> bool {
+        while self.may_go_on(run) {
+            let pause = run.behaviour().pause_left(Instant::now());
             if pause.is_zero() {
                 return true;
             }
-            // It can be told to others meanwhile to wait longer.
+            // Another attempt may extend the pause meanwhile.
             sleep(pause).await;
         }
+        false
     }
 
     async fn work_on(&self, run: &Run<'_>, delivery: PendingDelivery) -> Moved {
-        let is_last = self.schedule.is_last(self.age(&delivery));
-        let worked_on = if self.wait_for(run).await {
-            self.attempt(run, &delivery, is_last).await
-        } else if is_last && run.behaviour().is_over() && self.has_time(Duration::ZERO) {
-            // Of a receiver that is down there can be more at their end than could be attempted.
+        let worked_on = if self.wait_until_callable(run).await {
+            self.attempt(run, &delivery).await
+        } else if self.ends_unattempted(run, &delivery) && self.has_time(Duration::ZERO) {
             self.end_unattempted(run, &delivery).await
         } else {
             return false;
@@ -183,6 +184,19 @@ impl Retries {
             run.report().failed += 1;
             false
         })
+    }
+
+    /// Of a receiver that is left alone there can be more at their end than could be attempted. Where it
+    /// asks for pauses, they wait for the longest one.
+    fn ends_unattempted(&self, run: &Run<'_>, delivery: &PendingDelivery) -> bool {
+        let behaviour = run.behaviour();
+        let waits = if behaviour.asks_for_a_long_pause() {
+            ReceiverPauses::LONGEST
+        } else {
+            Duration::ZERO
+        };
+        let age = self.age(delivery).saturating_sub(waits);
+        behaviour.is_over() && self.schedule.is_last(age)
     }
 
     /// Nobody else works on a delivery that is claimed, and it is due again if this process dies. None where
@@ -212,8 +226,8 @@ impl Retries {
         &self,
         run: &Run<'_>,
         delivery: &PendingDelivery,
-        is_last: bool,
     ) -> Result<Moved, DynamoError> {
+        let is_last = self.schedule.is_last(self.age(delivery));
         let Some(claimed) = self.claim(delivery).await? else {
             return Ok(false);
         };
@@ -221,21 +235,20 @@ impl Retries {
             Attempt::Delivered => self.delivered(run, &claimed, is_last).await,
             Attempt::Gone => self.give_up(run, &claimed, "status 410").await,
             Attempt::Failed(failure) => {
-                let receiver = &run.receiver.id;
-                let (paused, moved) = futures_util::join!(
-                    self.pauses.begin(receiver, failure.long_pause()),
+                let ((), moved) = join!(
+                    retry_after::keep(&self.pauses, &run.receiver.id, &failure),
                     self.failed(run, &claimed, &failure, is_last),
                 );
-                paused.and(moved)
+                moved
             }
         }
     }
 
-    /// Attempts a delivery, again after each short pause that the receiver asks for: one that takes so many
-    /// events in a second gets them as it takes them, and none is put off for having been one too many.
+    /// Attempts a delivery, again after each short pause that the receiver asks for, so that a receiver with
+    /// a limit gets events as it takes them. An event waits for ten seconds in all: one that is always
+    /// refused holds up the others of its receiver each time.
     async fn attempt_within_limit(&self, run: &Run<'_>, event: &Event) -> Attempt {
-        // Else one event that is always refused so would hold up all others.
-        let patience = Instant::now() + LONGEST_WAIT;
+        let mut waits = Duration::ZERO;
         loop {
             let attempted_at = Instant::now();
             let attempt = self.sender.attempt(run.receiver, event).await;
@@ -243,10 +256,10 @@ impl Retries {
                 return attempt;
             };
             let now = Instant::now();
-            run.behaviour().record(failure, attempted_at, now);
-            let pause = run.behaviour().pause_left(now);
-            let is_short = failure.retry_after.is_some() && now + pause <= patience;
-            if !is_short || !self.wait_for(run).await {
+            run.behaviour().record_failure(failure, attempted_at, now);
+            waits += run.behaviour().pause_left(now);
+            let is_short = failure.retry_after.is_some() && waits <= LONGEST_WAIT;
+            if !is_short || !self.wait_until_callable(run).await {
                 return attempt;
             }
         }

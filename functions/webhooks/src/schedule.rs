@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, fmt::rfc2822};
-use shared::{clock::Clock, random::Random};
+use jiff::Timestamp;
+use shared::random::Random;
+
+use crate::retry_after::LONGEST_WAIT;
 
 /// The least time between two attempts.
 const SHORTEST: Duration = Duration::from_secs(5);
 /// The most.
 const LONGEST: Duration = Duration::from_hours(11);
+/// The most where a receiver asks for so short a pause that it only takes no more at the moment.
+const LONGEST_OF_LIMITED: Duration = Duration::from_mins(10);
 
 /// How long deliveries are tried, and when. Cheap to clone.
 #[derive(Clone)]
@@ -26,8 +30,9 @@ impl Schedule {
     }
 
     /// When a delivery that has waited since `queued_at` is tried again: after as long as it has waited,
-    /// so that pauses double, less up to a fifth at random; later if the receiver asks for that. The last
-    /// attempt is at the end of the time for which deliveries are tried.
+    /// so that pauses double, less up to a fifth at random; later if the receiver asks for that, and after
+    /// ten minutes at most if it asks for a short pause. The last attempt is at the end of the time for
+    /// which deliveries are tried.
     pub fn next(&self, queued_at: Timestamp, now: Timestamp, asked: Option<Duration>) -> Timestamp {
         let age = Duration::try_from(now.duration_since(queued_at)).unwrap_or_default();
         let left = self.give_up_after.saturating_sub(age);
@@ -42,28 +47,22 @@ impl Schedule {
 
     fn pause(&self, age: Duration, asked: Option<Duration>) -> Duration {
         let [random] = self.random.bytes();
-        let doubled = age.clamp(SHORTEST, LONGEST);
+        let is_limited = asked.is_some_and(|asked| asked <= LONGEST_WAIT);
+        let longest = if is_limited {
+            LONGEST_OF_LIMITED
+        } else {
+            LONGEST
+        };
+        let doubled = age.clamp(SHORTEST, longest);
         let jittered = doubled.saturating_sub(doubled / 5 * u32::from(random) / 255);
         jittered.max(asked.unwrap_or_default()).min(LONGEST)
     }
 }
 
-/// The pause that a `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
-pub fn retry_after(value: &str, clock: &Clock) -> Option<Duration> {
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date: Timestamp = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    let left = date.duration_since(clock.now());
-    Some(Duration::try_from(left).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use shared::clock::ManualClock;
-
     use super::*;
+    use proptest::prelude::*;
 
     const DAYS: Duration = Duration::from_hours(72);
 
@@ -107,15 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_is_a_number_or_a_date() {
-        let now = "1994-11-06T08:49:07Z".parse().unwrap();
-        let clock = Clock::Manual(ManualClock::new(now));
-        let seconds = |value| retry_after(value, &clock).map(|pause| pause.as_secs());
-        assert_eq!(seconds("120"), Some(120));
-        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(30));
-        assert_eq!(seconds("Sun, 06 Nov 1994 08:48:37 GMT"), Some(0));
-        for nonsense in ["", "-1", "soon", "1.5", "99999999999999999999"] {
-            assert_eq!(seconds(nonsense), None, "{nonsense}");
+    fn what_was_one_too_many_for_a_receiver_comes_again_soon() {
+        let short = Some(LONGEST_WAIT);
+        for (age, least, most) in [(0, 10, 10), (60, 48, 60), (4 * 3600, 480, 600)] {
+            let found = pause(age, short).as_secs();
+            assert!((least..=most).contains(&found), "{age}: {found}");
         }
     }
 
@@ -125,7 +120,9 @@ mod tests {
             let pause = pause(age, asked.map(Duration::from_secs));
             let left = DAYS.saturating_sub(Duration::from_secs(age));
             prop_assert!(pause <= LONGEST && pause <= left);
-            let age = Duration::from_secs(age).clamp(SHORTEST, LONGEST);
+            let is_limited = asked.is_some_and(|asked| asked <= LONGEST_WAIT.as_secs());
+            let longest = if is_limited { LONGEST_OF_LIMITED } else { LONGEST };
+            let age = Duration::from_secs(age).clamp(SHORTEST, longest);
             prop_assert!(pause >= (age * 4 / 5).min(left), "{pause:?} after {age:?}");
         }
     }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::{
     addresses::{AllowedAddresses, AllowedResolver, NotPublic},
-    schedule::retry_after,
+    retry_after,
     settings::Receiver,
     signature::signatures,
 };
@@ -26,8 +26,6 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(5);
 /// What an attempt leaves of the invocation's time, to write down how it ended.
 const SETTLE: Duration = Duration::from_secs(6);
-/// The longest pause that an invocation waits for before it calls a receiver again that asked for it.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const AGENT: &str = concat!("weapp-serverless/", env!("CARGO_PKG_VERSION"));
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -65,11 +63,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The pause that the receiver asks for, if it is too long to be waited for within an invocation.
-    pub fn long_pause(&self) -> Option<Duration> {
-        self.retry_after.filter(|asked| *asked > LONGEST_WAIT)
-    }
-
     /// Without an answer.
     fn unresponsive(reason: &str) -> Self {
         Self {
@@ -150,7 +143,7 @@ impl Sender {
         let asked = asked.and_then(|value| value.to_str().ok());
         Attempt::Failed(Failure {
             reason: format!("status {}", status.as_u16()),
-            retry_after: asked.and_then(|value| retry_after(value, &self.clock)),
+            retry_after: asked.and_then(|value| retry_after::parse(value, &self.clock)),
             is_unresponsive: false,
         })
     }

@@ -43,17 +43,15 @@ impl QueueWork {
 }
 
 impl Handled {
-    /// Messages of a queue, of which those come back that are not done (`are_done` has one entry for each).
-    /// `is_complete` says whether none has failed.
+    /// Messages of a queue, each with whether it is done: the others come back. `is_complete` says whether
+    /// none has failed.
     #[must_use]
     pub fn messages(
         route: &'static str,
-        records: Vec<QueueRecord>,
-        are_done: impl Iterator<Item = bool>,
+        messages: impl Iterator<Item = (QueueRecord, bool)>,
         is_complete: bool,
     ) -> Self {
-        let kept = records.into_iter().zip(are_done);
-        let kept = kept.filter(|(_, is_done)| !is_done);
+        let kept = messages.filter(|(_, is_done)| !is_done);
         let answer: BatchResponse = kept.map(|(record, _)| record.message_id).collect();
         Self {
             route,
@@ -106,7 +104,8 @@ mod tests {
         let Ok(QueueWork::Messages(records)) = read(event) else {
             panic!("no messages");
         };
-        let handled = Handled::messages("hooks", records, [true, false].into_iter(), false);
+        let messages = records.into_iter().zip([true, false]);
+        let handled = Handled::messages("hooks", messages, false);
         let expected = json!({"batchItemFailures": [{"itemIdentifier": "b"}]});
         assert_eq!(handled.answer, expected);
     }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::sender::Failure;
+use crate::{retry_after::LONGEST_WAIT, sender::Failure};
 
 /// A receiver is left alone until the next time after this many failures in a row.
 const MAX_FAILURES: u32 = 10;
-/// For how many a failure counts that took long, and a pause.
-const WEIGHT: u32 = 5;
-/// The shortest: `Retry-After` has whole seconds.
+/// As how many failures a time-out counts.
+const TIMEOUT_WEIGHT: u32 = 5;
+/// As how many failures a pause counts. Within the first two, what the receiver works on may end.
+const PAUSE_WEIGHT: u32 = 4;
+/// The shortest pause: `Retry-After` has whole seconds.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a receiver behaves.
@@ -20,17 +22,18 @@ pub struct Behaviour {
     failures: u32,
     /// The end of the pause that the receiver asked for last.
     paused_until: Option<Instant>,
+    asks_for_a_long_pause: bool,
 }
 
 impl Behaviour {
     /// Whether the receiver is left alone until the next time.
     pub fn is_over(&self) -> bool {
-        self.failures >= MAX_FAILURES
+        self.asks_for_a_long_pause || self.failures >= MAX_FAILURES
     }
 
-    /// Leaves it alone until the next time.
-    pub fn end(&mut self) {
-        self.failures = MAX_FAILURES;
+    /// Whether that is because it asks for a long pause.
+    pub fn asks_for_a_long_pause(&self) -> bool {
+        self.asks_for_a_long_pause
     }
 
     /// How long it is not to be called, as it asked.
@@ -45,24 +48,27 @@ impl Behaviour {
     }
 
     /// An attempt that was made at `attempted_at` has failed.
-    pub fn record(&mut self, failure: &Failure, attempted_at: Instant, now: Instant) {
+    pub fn record_failure(&mut self, failure: &Failure, attempted_at: Instant, now: Instant) {
         let weight = match failure.retry_after {
-            _ if failure.long_pause().is_some() => MAX_FAILURES,
+            Some(asked) if asked > LONGEST_WAIT => {
+                self.asks_for_a_long_pause = true;
+                0
+            }
             Some(asked) => self.pause(asked, attempted_at, now),
-            None if failure.is_unresponsive => WEIGHT,
+            None if failure.is_unresponsive => TIMEOUT_WEIGHT,
             None => 1,
         };
         self.failures = self.failures.saturating_add(weight);
     }
 
-    /// Begins or extends a pause, and returns for how many failures it counts. What was already on its way
+    /// Begins or extends a pause, and returns as how many failures it counts. What was already on its way
     /// when a pause began is refused for the same reason, and does not count again.
     fn pause(&mut self, asked: Duration, attempted_at: Instant, now: Instant) -> u32 {
         let known = self.paused_until;
         let is_same = known.is_some_and(|until| attempted_at < until);
         let until = now + asked.max(SHORTEST_PAUSE);
         self.paused_until = known.max(Some(until));
-        if is_same { 0 } else { WEIGHT }
+        if is_same { 0 } else { PAUSE_WEIGHT }
     }
 }
 
@@ -86,7 +92,7 @@ mod tests {
         let (start, mut attempts) = (Instant::now(), 0);
         while !behaviour.is_over() {
             let at = start + SECOND * 20 * attempts;
-            behaviour.record(failure, at, at + SECOND);
+            behaviour.record_failure(failure, at, at + SECOND);
             attempts += 1;
         }
         attempts
@@ -97,7 +103,7 @@ mod tests {
         for (retry_after, is_unresponsive, attempts) in [
             (None, false, 10),
             (None, true, 2),
-            (Some(10), false, 2),
+            (Some(10), false, 3),
             (Some(11), false, 1),
         ] {
             let failure = failure(retry_after, is_unresponsive);
@@ -109,16 +115,19 @@ mod tests {
     fn a_pause_counts_once_however_many_attempts_it_refuses() {
         let start = Instant::now();
         let mut behaviour = Behaviour::default();
-        for sent_after in 0..8 {
+        for sent_after in 0..20 {
             let sent = start + Duration::from_millis(sent_after);
-            behaviour.record(&failure(Some(2), false), sent, start + SECOND);
+            behaviour.record_failure(&failure(Some(2), false), sent, start + SECOND);
         }
         assert!(!behaviour.is_over());
         assert_eq!(behaviour.pause_left(start + SECOND), SECOND * 2);
         assert_eq!(behaviour.pause_left(start + SECOND * 4), Duration::ZERO);
-        let again = start + SECOND * 3;
-        behaviour.record(&failure(Some(2), false), again, again);
-        assert!(behaviour.is_over(), "nothing was taken after the pause");
+        for later in [4, 8] {
+            assert!(!behaviour.is_over());
+            let again = start + SECOND * later;
+            behaviour.record_failure(&failure(Some(2), false), again, again);
+        }
+        assert!(behaviour.is_over(), "nothing was taken after two pauses");
         behaviour.record_success();
         assert!(!behaviour.is_over());
     }
@@ -127,10 +136,19 @@ mod tests {
     fn of_attempts_together_the_one_that_asks_for_most_decides() {
         let start = Instant::now();
         let mut behaviour = Behaviour::default();
-        behaviour.record(&failure(Some(0), false), start, start);
+        behaviour.record_failure(&failure(Some(0), false), start, start);
         assert_eq!(behaviour.pause_left(start), SHORTEST_PAUSE);
-        behaviour.record(&failure(Some(9), false), start, start);
-        behaviour.record(&failure(Some(3), false), start, start);
+        behaviour.record_failure(&failure(Some(9), false), start, start);
+        behaviour.record_failure(&failure(Some(3), false), start, start);
         assert_eq!(behaviour.pause_left(start), SECOND * 9);
+    }
+
+    #[test]
+    fn a_success_on_its_way_does_not_end_a_long_pause() {
+        let start = Instant::now();
+        let mut behaviour = Behaviour::default();
+        behaviour.record_failure(&failure(Some(300), false), start, start);
+        behaviour.record_success();
+        assert!(behaviour.is_over());
     }
 }
