@@ -46,6 +46,47 @@ install_package() {
   fi
 }
 
+# function_target arm64|x86_64: what the functions are built for. Their programs are static: a cold start
+# loads no libraries, and nothing depends on those of Lambda (docs/decisions/0026-static-functions.md).
+function_target() {
+  case "$1" in
+    arm64) echo aarch64-unknown-linux-musl ;;
+    x86_64) echo x86_64-unknown-linux-musl ;;
+    *) die "an architecture is arm64 or x86_64, not $1" ;;
+  esac
+}
+
+# build_functions ARCH NAME...: release builds for Lambda, in target/lambda/NAME/bootstrap. Each function is
+# built alone, so that it gets only the dependency features that it needs.
+build_functions() {
+  local target name folder
+  target="$(function_target "$1")"
+  shift
+  scripts/tools/install.sh lambda
+  # Without rustup the toolchain must already have the target; otherwise cargo reports it.
+  if have rustup && ! rustup target list --installed | grep -qx "$target"; then
+    rustup target add "$target" >&2
+  fi
+  for name; do
+    folder="functions/$name"
+    [ -d "$folder" ] || folder="bench/$name"
+    # Without --bin, cargo-lambda moves every other program away that was built for the same target.
+    cargo lambda build --locked --release --target "$target" --manifest-path "$folder/Cargo.toml" --bin "$name" \
+      --lambda-dir "$root/target/lambda"
+  done
+}
+
+# build_functions_to_run NAME...: the same for this machine, to be measured. On others than Linux they are
+# ordinary release builds.
+build_functions_to_run() {
+  local name
+  case "$(uname -sm)" in
+    "Linux x86_64") build_functions x86_64 "$@" ;;
+    "Linux aarch64") build_functions arm64 "$@" ;;
+    *) for name; do cargo build --release -p "$name"; done ;;
+  esac
+}
+
 # The deployed functions: one folder, one package and one binary of the same name each.
 functions() {
   local manifest

@@ -10,8 +10,7 @@ if [ -n "${LOAD_URL:-}" ]; then
   exec cargo run --release -p bench -- load "$@" --url "$LOAD_URL"
 fi
 scripts/tools/redis.sh
-# Each function is built alone, as for deployment.
-for function in login user-info token account; do cargo build --release -p "$function"; done
+build_functions_to_run login user-info token account
 cargo build --release -p server
 cargo build --release -p local
 cargo build --release -p bench

@@ -1,7 +1,9 @@
-"""The parts of a release that are files, for release.sh, release-template.sh and deploy.sh:
+"""The parts of a build and of a release that are files, for build.sh, release.sh, release-template.sh and
+deploy.sh:
 
-functions ARCH FOLDER VERSION   zips the functions that `sam build` left in .aws-sam/build, and writes
-                                template-ARCH.yaml, which names them
+lay-out                         puts the built functions into .aws-sam/build with a template that names them
+functions ARCH FOLDER VERSION   zips the functions that are there, and writes template-ARCH.yaml, which names
+                                them
 binary NAME TARGET FILE FOLDER  packs a program that runs without Lambda
 sbom NAME FILE FOLDER           takes a list of dependencies, without the folders of this machine
 finish FOLDER VERSION COMMIT    writes manifest.json and SHA256SUMS
@@ -15,6 +17,7 @@ import gzip
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -30,8 +33,8 @@ MACHINES = {
     "x86_64": "Advanced Micro Devices X86-64",
 }
 
-# Lambda's provided.al2023 has this version of glibc.
-GLIBC = (2, 34)
+# Where `sam build` leaves what it has built, and `sam deploy` looks for it.
+BUILD = Path(".aws-sam/build")
 
 CODE_URI = re.compile(r"^(\s+CodeUri: )functions/(\S+)$", re.MULTILINE)
 
@@ -54,15 +57,6 @@ def check_machine(file, architecture):
         die(f"{file} is not for {architecture}, but for {machine and machine[1]}")
 
 
-def check_glibc(file):
-    """Dies if the ELF file needs a newer glibc than Lambda has."""
-    for name in sorted(set(re.findall(r"GLIBC_[0-9A-Za-z_.]+", readelf("--version-info", str(file))))):
-        version = re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", name)
-        # Others than versions, such as GLIBC_ABI_DT_RELR, came later.
-        if version is None or (int(version[1]), int(version[2])) > GLIBC:
-            die(f"{file} needs {name}; Lambda has glibc {GLIBC[0]}.{GLIBC[1]}")
-
-
 def check_static(file):
     """Dies if the ELF file needs anything of the machine that it runs on."""
     if "INTERP" in readelf("--program-headers", str(file)) or "(NEEDED)" in readelf("--dynamic", str(file)):
@@ -80,13 +74,40 @@ def largest_zip():
 
 
 def built_functions(template):
-    """The functions of the template, with the binary that `sam build` left of each."""
+    """The functions of the template, with the place of each one's binary, as of `sam build`."""
     resource = None
     for line in template.splitlines():
         if name := re.fullmatch(r"  (\w+):", line):
             resource = name[1]
         elif code := CODE_URI.fullmatch(line):
-            yield code[2], Path(".aws-sam/build") / resource / "bootstrap"
+            yield code[2], BUILD / resource / "bootstrap"
+
+
+def lay_out():
+    """Leaves what `sam build` would leave. `sam deploy` takes the template there in place of ours."""
+    template = Path("template.yaml").read_text()
+    built = [(Path("target/lambda", name, "bootstrap"), name, binary) for name, binary in built_functions(template)]
+    for program, name, _ in built:
+        if not program.is_file():
+            die(f"{name} was not built: there is no {program}")
+    shutil.rmtree(BUILD, ignore_errors=True)
+    for program, name, binary in built:
+        binary.parent.mkdir(parents=True)
+        shutil.copy(program, binary)
+        print(f"  {binary}  {binary.stat().st_size} bytes")
+        template = template.replace(f"CodeUri: functions/{name}\n", f"CodeUri: {binary.parent.name}\n")
+    (BUILD / "template.yaml").write_text(without_build_methods(template))
+
+
+def without_build_methods(template):
+    return replaced(r"^ +Metadata: \{ BuildMethod: .*\n", "", template)
+
+
+def replaced(pattern, by, text):
+    text, count = re.subn(pattern, by, text, flags=re.MULTILINE)
+    if count == 0:
+        die(f"template.yaml has nothing like {pattern}")
+    return text
 
 
 def functions(architecture, folder, version):
@@ -98,7 +119,7 @@ def functions(architecture, folder, version):
         if not binary.is_file():
             die(f"{name} was not built: there is no {binary}")
         check_machine(binary, architecture)
-        check_glibc(binary)
+        check_static(binary)
         path = Path(folder, f"{name}-{architecture}.zip")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             entry = zipfile.ZipInfo("bootstrap")  # of 1980
@@ -116,14 +137,8 @@ def functions(architecture, folder, version):
 
 def package(template, architecture, version):
     """The template with zips in place of folders, for one architecture."""
-    def replaced(pattern, by, text, least=1):
-        text, count = re.subn(pattern, by, text, flags=re.MULTILINE)
-        if count < least:
-            die(f"template.yaml has nothing like {pattern}")
-        return text
-
     template = replaced(CODE_URI.pattern, rf"\1./\2-{architecture}.zip", template)
-    template = replaced(r"^ +Metadata: \{ BuildMethod: .*\n", "", template)
+    template = without_build_methods(template)
     template = replaced(r"^(Description: .*)$", rf"\1 ({version})", template)
     # These zips run on no other one.
     parameter = re.search(r"^  Architecture:\n(?:    .*\n)+", template, re.MULTILINE)
@@ -169,7 +184,6 @@ def finish(folder, version, commit):
         "version": version,
         "commit": commit,
         "architectures": architectures,
-        "glibc": ".".join(map(str, GLIBC)),
         "rollback": {
             "safeTo": f"v{newest['readableFrom']}",
             "because": newest["why"],
@@ -219,7 +233,7 @@ def verify(folder, architecture):
     print((folder / template).resolve())
 
 
-COMMANDS = {"functions": functions, "binary": binary, "sbom": sbom, "finish": finish, "verify": verify}
+COMMANDS = {"lay-out": lay_out, "functions": functions, "binary": binary, "sbom": sbom, "finish": finish, "verify": verify}
 
 
 def main(command, *arguments):

@@ -11,7 +11,7 @@ mod share;
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use e2e::{
-    binaries::{beside_this_program, workspace},
+    binaries::{self, workspace},
     runtime_api::FunctionUnderTest,
     settings::Settings,
 };
@@ -68,11 +68,11 @@ pub async fn run() {
     let mut figures = Vec::new();
     for (function, request) in FUNCTIONS {
         let measuring = Measuring {
-            binary: &beside_this_program(function),
+            binary: &binaries::function(function),
             settings: &far.settings,
             share: &share,
         };
-        let login = beside_this_program("login");
+        let login = binaries::function("login");
         let mut requests = Requests::of(function, &login, &services.settings, USERS).await;
         let mut measured = measuring.run(&mut requests).await;
         let with_emf = services.settings.clone().with("METRICS", "emf");

@@ -2,7 +2,7 @@
 
 mod measure;
 
-use e2e::{binaries::beside_this_program, settings::Settings};
+use e2e::{binaries, settings::Settings};
 use measure::Figures;
 pub use measure::{invoke, invoke_and_read};
 
@@ -20,7 +20,7 @@ const FUNCTIONS: [&str; 5] = ["hello-world", "health", "user-info", "login", "to
 
 /// Measures a function and prints its row.
 async fn measure(function: &str, settings: &Settings, mut requests: Requests) {
-    let binary = beside_this_program(function);
+    let binary = binaries::function(function);
     let figures = Figures::measure(&binary, settings, &mut requests).await;
     println!("| {function} | {} | {figures} |", requests.title());
 }
@@ -32,7 +32,7 @@ pub async fn run() {
         "| function | request | binary | start to first `/next` | start to first answer | warm | CPU | memory |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    let login = beside_this_program("login");
+    let login = binaries::function("login");
     for function in FUNCTIONS {
         let requests = Requests::of(function, &login, &services.settings, USERS).await;
         measure(function, &services.settings, requests).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::binaries::beside_this_program;
+use e2e::binaries;
 
 use crate::{
     load::{self, Source, Timing},
@@ -30,7 +30,7 @@ pub async fn run(duration: Duration) {
     drop(bare);
 
     let mut services = Services::start().await;
-    let login = beside_this_program("login");
+    let login = binaries::function("login");
     let administrator = Administrator::log_in(&login, &services.settings).await;
     services.settings = administrator.settings.clone();
     administrator.config().await;

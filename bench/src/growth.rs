@@ -14,7 +14,7 @@ use std::{
 };
 
 use e2e::{
-    binaries::{beside_this_program, workspace},
+    binaries::{self, workspace},
     runtime_api::FunctionUnderTest,
     settings::Settings,
 };
@@ -87,7 +87,7 @@ fn publish(folder: &Path, name: &str, plot: &Plot) {
 /// An instance of a function.
 fn spawn(function: &str, settings: &Settings) -> FunctionUnderTest {
     let log = std::path::Path::new("/dev/null");
-    FunctionUnderTest::spawn_logging_to(&beside_this_program(function), settings.variables(), log)
+    FunctionUnderTest::spawn_logging_to(&binaries::function(function), settings.variables(), log)
 }
 
 /// The latencies of this many requests.

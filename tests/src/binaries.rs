@@ -34,6 +34,36 @@ pub fn beside_this_program(name: &str) -> PathBuf {
     path
 }
 
+/// A function's program, for callers that have built it already: of a release build as it is deployed
+/// (`build_functions_to_run` in scripts/lib.sh), else in the folder of the running program.
+pub fn function(name: &str) -> PathBuf {
+    if profile() == "release" {
+        deployed(name)
+    } else {
+        beside_this_program(name)
+    }
+}
+
+/// A function's program as it is deployed, for callers that have built it already. On machines that can't
+/// run it an ordinary release build.
+pub fn deployed(name: &str) -> PathBuf {
+    let runs_on_lambda = cfg!(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ));
+    let path = if runs_on_lambda {
+        workspace()
+            .join("target/lambda")
+            .join(name)
+            .join("bootstrap")
+    } else {
+        let target = target_dir().unwrap_or_else(|| workspace().join("target"));
+        target.join("release").join(name)
+    };
+    assert!(path.is_file(), "{} is not built", path.display());
+    path
+}
+
 /// Runs `cargo build` with `args` and returns each binary's path by its name. Cargo reports the
 /// paths, so any target directory works.
 pub fn build(args: &[&str]) -> HashMap<String, PathBuf> {

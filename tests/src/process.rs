@@ -48,6 +48,15 @@ struct Output {
     open_pipes: usize,
 }
 
+/// What a program is called: by its file, or by its folder if it is a function as it is deployed
+/// (`…/login/bootstrap`).
+pub(crate) fn program_name(path: &Path) -> String {
+    let folder = || path.parent()?.file_name();
+    let name = path.file_name().filter(|name| *name != "bootstrap");
+    let name = name.or_else(folder).unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 impl Spawn {
     /// Starts from a command. Its output is captured, its standard input is empty.
     pub fn new(command: Command) -> Self {
@@ -85,11 +94,7 @@ impl Spawn {
 
     /// Starts it.
     pub fn spawn(mut self) -> Process {
-        let name = Path::new(self.command.get_program())
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
+        let name = program_name(Path::new(self.command.get_program()));
         self.command.stdin(Stdio::null());
         self.redirect_output();
         if self.group {

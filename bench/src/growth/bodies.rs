@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use e2e::{binaries::beside_this_program, events::HttpApi, runtime_api::Reply};
+use e2e::{binaries, events::HttpApi, runtime_api::Reply};
 use serde_json::{Value, json};
 
 use super::{Latency, Scale, mib, panel, spawn};
@@ -14,7 +14,7 @@ const STEPS: [usize; 6] = [0, 1, 4, 16, 32, 64];
 /// Refreshes with larger and larger bodies.
 pub async fn measure(scale: Scale) -> Plot {
     let services = Services::start().await;
-    let login = beside_this_program("login");
+    let login = binaries::function("login");
     let requests = Requests::of("token", &login, &services.settings, 1).await;
     let Requests::Refresh(mut refresh_token) = requests else {
         panic!("no refresh token");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use e2e::{
-    binaries::beside_this_program,
+    binaries,
     events::HttpApi,
     runtime_api::{self, FunctionUnderTest},
     settings::Settings,
@@ -57,7 +57,7 @@ impl Functions {
     /// None is started yet.
     pub fn new(settings: &Settings) -> Self {
         let pool = |name| Pool {
-            binary: beside_this_program(name),
+            binary: binaries::function(name),
             idle: Mutex::default(),
             alive: Arc::default(),
             started: AtomicUsize::new(0),

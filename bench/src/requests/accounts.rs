@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, PutRequest, WriteRequest},
 };
 use e2e::{
-    binaries::beside_this_program,
+    binaries,
     dynamodb::{Item, TABLE},
     events::HttpApi,
     runtime_api::FunctionUnderTest,
@@ -51,7 +51,7 @@ impl Administrator {
 
     /// Reads of a value, which is written first.
     pub async fn config(&self) -> Requests {
-        let config = beside_this_program("config");
+        let config = binaries::function("config");
         let function = FunctionUnderTest::spawn(&config, self.settings.variables());
         let value = json!({"title": "小程序上线啦", "isShown": true});
         let put = HttpApi::new("PUT", CONFIG).bearer(&self.token);

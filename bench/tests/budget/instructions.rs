@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Command};
 
 use bench::functions::invoke;
-use e2e::{runtime_api::FunctionUnderTest, settings::Settings};
+use e2e::{binaries, runtime_api::FunctionUnderTest, settings::Settings};
 use rustix::process::Signal;
 
 use super::{
@@ -28,8 +28,14 @@ pub fn tools() -> Vec<(&'static str, String)> {
     // "rustc 1.95.0 (59807616e 2026-04-14)"
     let rustc = rustc.split_whitespace().nth(1).unwrap().to_owned();
     let valgrind = version("valgrind").map(|name| name.replace("valgrind-", ""));
+    // "cargo-lambda 1.9.2 (…)"; with the linker that comes with it.
+    let cargo_lambda = version("cargo-lambda").map(|name| {
+        let number = name.split_whitespace().nth(1);
+        number.unwrap_or_default().to_owned()
+    });
     [("platform", platform), ("rustc", rustc)]
         .into_iter()
+        .chain(cargo_lambda.map(|version| ("cargo-lambda", version)))
         .chain(valgrind.map(|version| ("valgrind", version)))
         .collect()
 }
@@ -41,9 +47,9 @@ fn version(program: &str) -> Option<String> {
 
 /// The instructions of a warm request.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-pub async fn measure(request: &str, binary: &Path) -> Figure {
-    let few = count(binary, REQUESTS).await;
-    let many = count(binary, 2 * REQUESTS).await;
+pub async fn measure(request: &str, function: &str) -> Figure {
+    let few = count(function, REQUESTS).await;
+    let many = count(function, 2 * REQUESTS).await;
     let each = (many - few) / u64::try_from(REQUESTS).unwrap();
     Figure {
         table: request.to_owned(),
@@ -54,12 +60,12 @@ pub async fn measure(request: &str, binary: &Path) -> Figure {
 }
 
 /// The instructions of a process that answers this many requests after those that warm it up.
-async fn count(binary: &Path, requests: usize) -> u64 {
+async fn count(function: &str, requests: usize) -> u64 {
     let surroundings = Surroundings::start().await;
-    let function = binary.file_name().unwrap().to_str().unwrap();
     let mut source = surroundings.requests(function, REQUESTS).await;
     let report = tempfile::NamedTempFile::new().unwrap();
-    let process = spawn(binary, &surroundings.direct, report.path());
+    let binary = binaries::deployed(function);
+    let process = spawn(&binary, &surroundings.direct, report.path());
     for _ in 0..WARM_UP * REQUESTS + requests {
         invoke(&process, &mut source).await;
     }

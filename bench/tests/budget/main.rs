@@ -52,13 +52,13 @@ fn a_release_build_is_as_large_and_as_busy_as_is_budgeted() {
         .map(|function| Figure {
             table: "binary-size".to_owned(),
             key: function.clone(),
-            now: (release(function).metadata().unwrap().len() / 1024).into(),
+            now: (binaries::deployed(function).metadata().unwrap().len() / 1024).into(),
             tolerance: Tolerance::BuildPercent(2),
         })
         .collect();
     if instructions::can_be_counted() {
         for (request, function) in REQUESTS {
-            figures.push(instructions::measure(request, &release(function)));
+            figures.push(instructions::measure(request, function));
         }
     } else {
         println!("valgrind is not installed here: instructions are not compared");
@@ -72,15 +72,8 @@ fn a_release_build_is_as_large_and_as_busy_as_is_budgeted() {
 fn a_function_starts_within_its_limit() {
     let limit = Duration::from_millis(Budget::open().limit("start-ms"));
     for (_, function) in REQUESTS {
-        let time = starts::measure(&release(function));
+        let time = starts::measure(&binaries::deployed(function));
         println!("{function} starts in {time:?}, of {limit:?}");
         assert!(time <= limit, "{function} takes {time:?} to start");
     }
-}
-
-/// The function's release binary, built alone as for deployment.
-fn release(function: &str) -> std::path::PathBuf {
-    binaries::build(&["--release", "-p", function])
-        .remove(function)
-        .unwrap_or_else(|| panic!("no binary called {function}"))
 }

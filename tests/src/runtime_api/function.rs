@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::host::{Answer, INVOCATION_DEADLINE, Reply, RuntimeApi};
 use crate::{
     logs::Logs,
-    process::{Process, Spawn},
+    process::{Process, Spawn, program_name},
     settings::AWS_ENVIRONMENT,
     within_patience,
 };
@@ -84,7 +84,7 @@ impl FunctionUnderTest {
         how: impl Fn(Spawn) -> Spawn,
     ) -> Self {
         let host = RuntimeApi::start();
-        let name = binary.file_name().unwrap().to_string_lossy().into_owned();
+        let name = program_name(binary);
         command
             .env_clear()
             .envs(AWS_ENVIRONMENT)

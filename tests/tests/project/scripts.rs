@@ -1,5 +1,6 @@
 //! The scripts behind `make`, run on a scratch copy with recorded programs in place of real ones.
 
+mod build;
 mod configure;
 mod deploy;
 mod install;

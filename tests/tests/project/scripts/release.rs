@@ -30,7 +30,7 @@ case "$1" in
 esac
 "#;
 
-/// Stands in for `sam build`: leaves a program for each function of the template.
+/// Stands in for scripts/build.sh: leaves a program for each function of the template.
 const BUILD: &str = r#"#!/bin/sh
 awk '/^  [A-Za-z]+:$/ { name = $1 } /^ +CodeUri: functions/ { sub(":", "", name); print name }' template.yaml |
   while read -r name; do
