@@ -28,11 +28,9 @@ pub fn tools() -> Vec<(&'static str, String)> {
     // "rustc 1.95.0 (59807616e 2026-04-14)"
     let rustc = rustc.split_whitespace().nth(1).unwrap().to_owned();
     let valgrind = version("valgrind").map(|name| name.replace("valgrind-", ""));
-    // "cargo-lambda 1.9.2 (…)"; with the linker that comes with it.
-    let cargo_lambda = version("cargo-lambda").map(|name| {
-        let number = name.split_whitespace().nth(1);
-        number.unwrap_or_default().to_owned()
-    });
+    // "cargo-lambda 1.9.2 (67129fc 2026-08-21Z)"
+    let second = |name: String| Some(name.split_whitespace().nth(1)?.to_owned());
+    let cargo_lambda = version_of("cargo-lambda", &["lambda", "--version"]).and_then(second);
     [("platform", platform), ("rustc", rustc)]
         .into_iter()
         .chain(cargo_lambda.map(|version| ("cargo-lambda", version)))
@@ -41,7 +39,12 @@ pub fn tools() -> Vec<(&'static str, String)> {
 }
 
 fn version(program: &str) -> Option<String> {
-    let output = Command::new(program).arg("--version").output().ok()?;
+    version_of(program, &["--version"])
+}
+
+/// What a program says of its version when it is asked like this.
+fn version_of(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 

@@ -202,7 +202,7 @@ impl Deliveries {
                 let next = self.schedule.next(queued_at, now, asked);
                 metrics::webhook_delivery(WebhookDelivery::Retried);
                 let ((), outcome) = join!(
-                    retry_after::keep(&self.pauses, &receiver.id, &failure),
+                    retry_after::keep(&self.pauses, &receiver.id, asked, &failure.reason),
                     self.put_off(record, receiver, queued, (&failure.reason, next)),
                 );
                 outcome

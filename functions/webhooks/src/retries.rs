@@ -236,7 +236,12 @@ impl Retries {
             Attempt::Gone => self.give_up(run, &claimed, "status 410").await,
             Attempt::Failed(failure) => {
                 let ((), moved) = join!(
-                    retry_after::keep(&self.pauses, &run.receiver.id, &failure),
+                    retry_after::keep(
+                        &self.pauses,
+                        &run.receiver.id,
+                        failure.retry_after,
+                        &failure.reason
+                    ),
                     self.failed(run, &claimed, &failure, is_last),
                 );
                 moved

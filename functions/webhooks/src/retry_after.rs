@@ -5,8 +5,6 @@ use std::time::Duration;
 use jiff::{Timestamp, fmt::rfc2822};
 use shared::{clock::Clock, request, webhooks::ReceiverPauses};
 
-use crate::sender::Failure;
-
 /// The longest pause that an invocation waits for before it calls the receiver again.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -20,15 +18,15 @@ pub fn parse(value: &str, clock: &Clock) -> Option<Duration> {
     Some(Duration::try_from(left).unwrap_or_default())
 }
 
-/// Has all instances leave a receiver alone that asks for a pause which is too long to be waited for. The
-/// delivery is safe without that, so a failure of the table's is only logged.
-pub async fn keep(pauses: &ReceiverPauses, receiver: &str, failure: &Failure) {
-    let Some(asked) = failure.retry_after.filter(|asked| *asked > LONGEST_WAIT) else {
+/// Has all instances leave a receiver alone that asks for a pause which is too long to be waited for, after
+/// it failed for this reason. The delivery is safe without that, so a failure of the table's is only logged.
+pub async fn keep(pauses: &ReceiverPauses, receiver: &str, asked: Option<Duration>, reason: &str) {
+    let Some(asked) = asked.filter(|asked| *asked > LONGEST_WAIT) else {
         return;
     };
     match pauses.begin(receiver, asked).await {
         Ok(Some(until)) => tracing::warn!(
-            request_id = request::id(), receiver, reason = failure.reason, %until,
+            request_id = request::id(), receiver, reason, %until,
             "a receiver asks for a pause"
         ),
         Ok(None) => {}
