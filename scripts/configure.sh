@@ -33,7 +33,7 @@ trap 'rm -rf "$private"' EXIT
 trap 'exit 130' HUP INT TERM
 (umask 077 && printf '%s\n%s\n' "$stack" "$known" |
   python3 scripts/parameters.py cloudformation "Release=$(new_release)" ${entries[@]+"${entries[@]}"} \
-    ${tags[@]+"${tags[@]/#/tag }"} >"$private/update.json")
+    ${tags[@]+"${tags[@]/#/tag }"} >"$private/update.json") || exit # which bash 3.2 would not do by itself after parentheses
 
 names=""
 for entry in ${entries[@]+"${entries[@]}"}; do

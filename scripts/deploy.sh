@@ -56,7 +56,7 @@ private="$(umask 077 && mktemp -d)"
 trap 'rm -rf "$private"' EXIT
 trap 'exit 130' HUP INT TERM
 (umask 077 && python3 scripts/parameters.py sam "Architecture=$arch" "Release=$(new_release)" ${entries[@]+"${entries[@]}"} \
-  >"$private/parameters.yaml")
+  >"$private/parameters.yaml") || exit # which bash 3.2 would not do by itself after parentheses
 
 # What the account allows, before anything is changed: it refuses functions that reserve more. A quota that is
 # not set stays what the stack has, an empty one is the template's default.

@@ -288,6 +288,22 @@ async fn a_pause_ends_no_delivery_without_an_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_that_was_asked_for_by_mistake_ends_after_an_hour() {
+    let busy = Receiver::start().await;
+    busy.set(retry_after(36_000));
+    let fixture = Fixture::start(&json!([receiver("busy", &busy)])).await;
+    fixture.announce("user.created", "a").await;
+    fixture.work().await;
+    let later = fixture.announce("user.created", "b").await;
+    fixture.work().await;
+    busy.set(Behaviour::status(204));
+    fixture.work_after(Duration::from_secs(3590)).await;
+    assert_eq!(busy.hooks().len(), 1);
+    fixture.work_after(Duration::from_secs(11)).await;
+    assert_eq!(busy.ids()[1..], [later.id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_receiver_that_always_asks_for_a_pause_all_is_given_up_in_the_end() {
     let busy = Receiver::start().await;
     busy.set(retry_after(3600));
