@@ -4,6 +4,7 @@
 //! Receivers are worked on at the same time, each within its own bounds, so none waits for another.
 
 mod behaviour;
+mod unqueued;
 
 use std::{
     future::ready,
@@ -36,8 +37,6 @@ const PAGE: u16 = 64;
 const CONCURRENCY: usize = 8;
 /// How long a process that works on a delivery has it for itself: longer than an invocation.
 const CLAIM: Duration = Duration::from_mins(2);
-/// How long an event waits that can't be queued.
-const QUEUE_AGAIN: Duration = Duration::from_mins(1);
 
 /// Works on deliveries that are due.
 pub struct Retries {
@@ -124,14 +123,16 @@ impl Retries {
     /// Page by page, until nothing is due, the time is up, or nothing of a page was worked on.
     async fn work_on_all(&self, run: &Run<'_>) -> Result<(), DynamoError> {
         let receiver = &run.receiver.id;
-        if self.pauses.is_paused(receiver).await? {
-            // So that the alarm for receivers that fail knows of one that asks for long pauses, too.
-            metrics::webhook_delivery(WebhookDelivery::Retried);
-            return Ok(());
-        }
-        let mut after = None;
+        let (mut after, mut is_first) = (None, true);
         while self.has_time(Duration::ZERO) {
             let page = self.pending.due(receiver, PAGE, after).await?;
+            // Asked only when something waits, which is rare.
+            if is_first && !page.deliveries.is_empty() && self.pauses.is_paused(receiver).await? {
+                // So that the alarm for receivers that fail knows of one that asks for long pauses, too.
+                metrics::webhook_delivery(WebhookDelivery::Retried);
+                break;
+            }
+            is_first = false;
             run.report().failed += page.unreadable;
             let is_unreadable = page.unreadable > 0 && page.deliveries.is_empty();
             let worked_on = stream::iter(page.deliveries)
@@ -235,13 +236,9 @@ impl Retries {
             Attempt::Delivered => self.delivered(run, &claimed, is_last).await,
             Attempt::Gone => self.give_up(run, &claimed, "status 410").await,
             Attempt::Failed(failure) => {
+                let receiver = &run.receiver.id;
                 let ((), moved) = join!(
-                    retry_after::keep(
-                        &self.pauses,
-                        &run.receiver.id,
-                        failure.retry_after,
-                        &failure.reason
-                    ),
+                    retry_after::keep(&self.pauses, receiver, failure.retry_after, &failure.reason),
                     self.failed(run, &claimed, &failure, is_last),
                 );
                 moved
@@ -339,56 +336,6 @@ impl Retries {
     fn age(&self, delivery: &PendingDelivery) -> Duration {
         let age = self.clock.now().duration_since(delivery.queued_at);
         Duration::try_from(age).unwrap_or_default()
-    }
-
-    /// Queues the events that could not be queued when they came. How many still can't.
-    async fn queue_again(&self) -> usize {
-        let (mut failed, mut after) = (0, None);
-        while self.has_time(Duration::ZERO) {
-            let page = match self.pending.unqueued(PAGE, after).await {
-                Ok(page) => page,
-                Err(error) => {
-                    report_store("*", &error);
-                    return failed + 1;
-                }
-            };
-            let queued = stream::iter(page.deliveries)
-                .map(|event| self.queue_one(event))
-                .buffer_unordered(CONCURRENCY);
-            let failed_here =
-                page.unreadable + queued.filter(|queued| ready(!queued)).count().await;
-            failed += failed_here;
-            after = page.next;
-            // While the queue can't be used, all others would fail, too.
-            if failed_here > 0 || after.is_none() {
-                break;
-            }
-        }
-        failed
-    }
-
-    async fn queue_one(&self, event: PendingDelivery) -> bool {
-        let event = match self.claim(&event).await {
-            Ok(Some(claimed)) => claimed,
-            Ok(None) => return true,
-            Err(error) => {
-                report_store("*", &error);
-                return false;
-            }
-        };
-        if let Err(error) = self.outbox.requeue(&event).await {
-            report_store("*", &error);
-            let now = self.clock.now();
-            let next = now.checked_add(QUEUE_AGAIN).unwrap_or(now);
-            // It comes again in any case; only the order changes.
-            let postponed = self.pending.postpone(&event, next, "not queued").await;
-            drop(postponed.inspect_err(|error| report_store("*", error)));
-            return false;
-        }
-        let removed = self.pending.remove(&event).await;
-        removed
-            .inspect_err(|error| report_store("*", error))
-            .is_ok()
     }
 }
 
