@@ -186,6 +186,15 @@ impl Fixture {
         self.app.wechat.set_faults([fault]).unwrap();
     }
 
+    /// Has a message sent, for which there is a consent, and which meets this fault at WeChat.
+    async fn order_that_meets(&self, fault: Fault) -> Message {
+        self.agree("request-1").await;
+        self.fail(SEND, fault);
+        let message = self.order(&self.subscribe("order-7:shipped")).await;
+        self.work().await;
+        message
+    }
+
     /// Takes the events out of their queue: ids, types and data.
     async fn events(&self) -> Vec<(String, String, Value)> {
         let queue = self.instance.webhook_queue().unwrap();

@@ -113,14 +113,11 @@ async fn a_quota_of_the_day_is_waited_for_until_after_midnight_in_shanghai() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_wechat_finds_invalid_fails_and_the_consent_comes_back() {
     let fixture = Fixture::start().await;
-    fixture.agree("request-1").await;
     let error = Fault {
         errcode: Some(47003),
         ..Fault::default()
     };
-    fixture.fail(SEND, error);
-    let message = fixture.order(&fixture.subscribe("order-7:shipped")).await;
-    fixture.work().await;
+    let message = fixture.order_that_meets(error).await;
     fixture
         .assert_state(&message, "failed", Some("invalid"))
         .await;
@@ -139,14 +136,11 @@ async fn a_message_that_wechat_finds_invalid_fails_and_the_consent_comes_back() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_wechat_did_not_take_is_sent_later() {
     let fixture = Fixture::start().await;
-    fixture.agree("request-1").await;
     let busy = Fault {
         errcode: Some(-1),
         ..Fault::default()
     };
-    fixture.fail(SEND, busy);
-    let message = fixture.order(&fixture.subscribe("order-7:shipped")).await;
-    fixture.work().await;
+    let message = fixture.order_that_meets(busy).await;
     fixture.assert_state(&message, "queued", Some("busy")).await;
     assert_eq!(fixture.remaining().await, 1);
     fixture.app.wechat.clear_faults();
@@ -241,14 +235,11 @@ async fn where_a_stale_access_token_can_not_be_replaced_nothing_is_in_doubt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_refused_before_it_reaches_wechat_is_sent_later() {
     let fixture = Fixture::start().await;
-    fixture.agree("request-1").await;
     let forbidden = Fault {
         status: Some(403),
         ..Fault::default()
     };
-    fixture.fail(SEND, forbidden);
-    let message = fixture.order(&fixture.subscribe("order-7:shipped")).await;
-    fixture.work().await;
+    let message = fixture.order_that_meets(forbidden).await;
     let reason = Some("unavailable");
     fixture.assert_state(&message, "queued", reason).await;
     assert_eq!(fixture.remaining().await, 1);
@@ -272,10 +263,7 @@ async fn a_message_without_an_answer_is_not_sent_again() {
     ] {
         let is_carried_out = fault.reset;
         let fixture = Fixture::start().await;
-        fixture.agree("request-1").await;
-        fixture.fail(SEND, fault);
-        let message = fixture.order(&fixture.subscribe("order-7:shipped")).await;
-        fixture.work().await;
+        let message = fixture.order_that_meets(fault).await;
         let reason = Some("no_answer");
         fixture.assert_state(&message, "unconfirmed", reason).await;
         assert_eq!(fixture.remaining().await, 0, "the consent may be used up");
@@ -350,14 +338,11 @@ async fn a_quota_that_is_spent_holds_up_no_reply() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_is_given_up_when_it_has_waited_for_too_long() {
     let fixture = Fixture::start_with(&[("MESSAGE_RETRY_SECONDS", "60")]).await;
-    fixture.agree("request-1").await;
     let busy = Fault {
         errcode: Some(-1),
         ..Fault::default()
     };
-    fixture.fail(SEND, busy);
-    let message = fixture.order(&fixture.subscribe("order-7:shipped")).await;
-    fixture.work().await;
+    let message = fixture.order_that_meets(busy).await;
     fixture.assert_state(&message, "queued", Some("busy")).await;
     fixture.work_after(Duration::from_secs(61)).await;
     fixture.assert_state(&message, "failed", Some("busy")).await;
