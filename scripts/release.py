@@ -233,7 +233,14 @@ def verify(folder, architecture):
     print((folder / template).resolve())
 
 
-COMMANDS = {"lay-out": lay_out, "functions": functions, "binary": binary, "sbom": sbom, "finish": finish, "verify": verify}
+COMMANDS = {
+    "lay-out": lay_out,
+    "functions": functions,
+    "binary": binary,
+    "sbom": sbom,
+    "finish": finish,
+    "verify": verify,
+}
 
 
 def main(command, *arguments):

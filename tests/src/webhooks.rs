@@ -74,7 +74,7 @@ pub enum Behaviour {
     Drip(String, Duration),
     /// Never.
     Hang,
-    /// With success for so many requests in a second; others get 429 and `Retry-After: 1`.
+    /// With success up to this many requests a second; others get 429 and `Retry-After: 1`.
     PerSecond(usize),
 }
 
